@@ -1,0 +1,599 @@
+//! MeetingBridge: one CMS cluster that meetings can be booked on (design section 2.1).
+
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, LabelSelector};
+use kube::{CustomResource, KubeSchema};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::profiles::{CallLegProfile, CallProfile};
+use super::values::{Instant, Span};
+
+/// The highest slot number. It fits the bridge's 32-bit index fields (cms-api.md section 6.4).
+pub const LAST_SLOT_LIMIT: u32 = 2_147_483_647;
+
+/// A Cisco Meeting Server cluster that meetings can be booked on.
+#[derive(CustomResource, KubeSchema, Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[kube(
+    group = "meeting-controller.dev",
+    version = "v1alpha1",
+    kind = "MeetingBridge",
+    plural = "meetingbridges",
+    shortname = "mb",
+    category = "meetings",
+    namespaced,
+    cel,
+    derive = "PartialEq",
+    status = "MeetingBridgeStatus",
+    doc = "MeetingBridge is a Cisco Meeting Server cluster that meetings can be booked on.",
+    printcolumn(name = "Address", type_ = "string", json_path = ".spec.address"),
+    printcolumn(name = "Phase", type_ = "string", json_path = ".status.phase"),
+    printcolumn(name = "Ready", type_ = "string", json_path = ".status.conditions[?(@.type=='Ready')].status"),
+    printcolumn(name = "Free", type_ = "integer", json_path = ".status.slots.free"),
+    printcolumn(name = "Slots", type_ = "integer", json_path = ".status.slots.total"),
+    printcolumn(name = "Endpoint", type_ = "string", json_path = ".status.activeEndpoint", priority = 1),
+    printcolumn(name = "Version", type_ = "string", json_path = ".status.system.softwareVersion", priority = 1),
+    printcolumn(
+        name = "Reason",
+        type_ = "string",
+        json_path = ".status.conditions[?(@.type=='Ready')].reason",
+        priority = 1
+    ),
+    printcolumn(
+        name = "Message",
+        type_ = "string",
+        json_path = ".status.conditions[?(@.type=='Ready')].message",
+        priority = 1
+    ),
+    printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp")
+)]
+#[serde(rename_all = "camelCase")]
+pub struct MeetingBridgeSpec {
+    /// Name for people; only this controller uses it. Empty gives the warning condition SystemNamed=False.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    #[schemars(length(max = 200))]
+    pub display_name: String,
+
+    /// `host` or `host:port` of the API (the Web Admin interface); IPv6 in brackets; default port 443.
+    #[schemars(length(min = 1, max = 260))]
+    #[x_kube(validation = Rule::new(
+        r"self.matches('^(\\[[0-9A-Fa-f:.]+\\]|[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?)(:[0-9]{1,5})?$')"
+    ).message("address must be host or host:port without scheme and path, for example cms.example.com:445 or [2001:db8::1]:445"))]
+    pub address: String,
+
+    /// Secret in this namespace with the keys `username` and `password` of a bridge user with the role `api`.
+    pub credentials_secret_ref: SecretName,
+
+    /// How the bridge's certificate is verified.
+    #[serde(default)]
+    pub tls: TlsSpec,
+
+    /// The pool of meeting slots: numbers base .. base+quantity-1, each a space on the bridge.
+    #[serde(default)]
+    pub slots: SlotsSpec,
+
+    /// Profiles that every slot uses.
+    #[serde(default)]
+    pub profiles: ProfilesSpec,
+
+    /// What may be booked here.
+    #[serde(default)]
+    pub scheduling: SchedulingSpec,
+
+    /// What happens when a call bridge is lost.
+    #[serde(default)]
+    pub failover: FailoverSpec,
+
+    /// Base of the web join link, `https://host[:port]`; without it meetings have no web link.
+    #[serde(rename = "webBridgeURI", default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 260))]
+    #[x_kube(validation = Rule::new("self.startsWith('https://') || self.startsWith('http://')")
+        .message("webBridgeURI must start with https://"))]
+    pub web_bridge_uri: Option<String>,
+
+    /// Who may book: meetings of which namespaces.
+    #[serde(default)]
+    pub allowed_namespaces: AllowedNamespaces,
+
+    /// Enforce: make it so. Observe: write nothing to the bridge; what would be done stands in status.plan.
+    #[serde(default)]
+    pub management_policy: ManagementPolicy,
+
+    /// Nothing is done for this bridge or its meetings while true; probes go on, running meetings are left as they are.
+    #[serde(default)]
+    pub suspend: bool,
+
+    /// Delete: end our meetings on the bridge and remove what this object made. Orphan: leave everything as it is.
+    #[serde(default)]
+    pub deletion_policy: DeletionPolicy,
+}
+
+/// The name of a Secret in the same namespace.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct SecretName {
+    /// Name of the Secret.
+    #[schemars(length(min = 1, max = 253))]
+    pub name: String,
+}
+
+/// How the bridge's certificate is verified.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct TlsSpec {
+    /// CA certificates (PEM) to trust instead of the system's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ca_bundle_ref: Option<CaBundleRef>,
+    /// Name to expect in the certificate, when it is not the host of `address`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 253))]
+    pub server_name: Option<String>,
+    /// Accept any certificate. Shown in the condition InsecureTLS.
+    #[serde(default)]
+    pub insecure_skip_verify: bool,
+}
+
+/// Where the CA certificates are.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct CaBundleRef {
+    /// Secret or ConfigMap, in the namespace of the bridge.
+    #[serde(default)]
+    pub kind: CaBundleKind,
+    /// Name of the object.
+    #[schemars(length(min = 1, max = 253))]
+    pub name: String,
+    /// Key in the object's data.
+    #[serde(default = "ca_key")]
+    #[schemars(length(min = 1, max = 253))]
+    pub key: String,
+}
+
+fn ca_key() -> String {
+    "ca.crt".to_owned()
+}
+
+/// Kind of the object with the CA certificates.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub enum CaBundleKind {
+    Secret,
+    #[default]
+    ConfigMap,
+}
+
+/// The pool of meeting slots. `domain`, `base` and `quantity` may be missing at first (R13).
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, KubeSchema)]
+#[serde(rename_all = "camelCase")]
+#[x_kube(validation = Rule::new(
+    "!has(self.base) || !has(self.quantity) || self.base <= 2147483647 - self.quantity + 1"
+).message("slots overflow: base + quantity - 1 must not exceed 2147483647"))]
+pub struct SlotsSpec {
+    /// Domain that turns a slot number into a URI, number@domain; it must be routed to the bridge.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 253))]
+    #[x_kube(validation = Rule::new("!self.contains('@') && !self.contains('/') && !self.contains(' ')")
+        .message("domain must be a bare domain such as meet.example.com"))]
+    pub domain: Option<String>,
+    /// First slot number.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 0, max = 2147483647))]
+    pub base: Option<u32>,
+    /// How many slots: the most meetings at one time.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1, max = 10000))]
+    pub quantity: Option<u32>,
+    /// Placeholder name of a free slot, followed by its number. Cannot be changed: the spaces carry it.
+    #[serde(default = "name_prefix")]
+    #[schemars(length(min = 1, max = 100))]
+    #[x_kube(validation = Rule::new("self == oldSelf").message("slots.namePrefix cannot be changed: the spaces on the bridge carry it"))]
+    pub name_prefix: String,
+}
+
+fn name_prefix() -> String {
+    "TMS_Scheduled_Meeting_".to_owned()
+}
+
+impl Default for SlotsSpec {
+    fn default() -> Self {
+        Self { domain: None, base: None, quantity: None, name_prefix: name_prefix() }
+    }
+}
+
+/// Profiles that every slot uses.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct ProfilesSpec {
+    /// Call profile.
+    #[serde(default)]
+    pub call: CallProfile,
+    /// Call leg profile.
+    #[serde(default)]
+    pub call_leg: CallLegProfile,
+}
+
+/// What may be booked on a bridge (R32-R34, R37).
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct SchedulingSpec {
+    /// May new meetings be booked? Meetings already accepted go on.
+    #[serde(default = "yes")]
+    pub allow_booking: bool,
+    /// May participants dial in? False withholds the URI and rejects meetings with participants that dial in.
+    #[serde(rename = "allowIncomingSIP", default = "yes")]
+    pub allow_incoming_sip: bool,
+    /// May participants be dialled? False opens the door but dials nobody.
+    #[serde(rename = "allowOutgoingSIP", default = "yes")]
+    pub allow_outgoing_sip: bool,
+    /// Bridges with a higher preference are chosen first.
+    #[serde(default)]
+    pub preference: i32,
+}
+
+fn yes() -> bool {
+    true
+}
+
+impl Default for SchedulingSpec {
+    fn default() -> Self {
+        Self { allow_booking: true, allow_incoming_sip: true, allow_outgoing_sip: true, preference: 0 }
+    }
+}
+
+/// What happens when a call bridge is lost (R27-R29).
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct FailoverSpec {
+    /// Other call bridges of the cluster, in the order in which they are tried.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 24))]
+    pub alternates: Vec<Alternate>,
+    /// Use the members that the cluster names, too; they share the primary's credentials.
+    #[serde(default)]
+    pub discover: bool,
+    /// Consecutive failures after which the active endpoint is left.
+    #[serde(default = "failure_threshold")]
+    #[schemars(range(min = 1, max = 100))]
+    pub failure_threshold: u32,
+    /// When to return to the primary.
+    #[serde(default)]
+    pub failback: FailbackSpec,
+    /// Recreate: new call and dial-out legs on the active endpoint. Leave: running meetings are left as they are.
+    #[serde(default)]
+    pub running_meetings: RunningMeetings,
+}
+
+fn failure_threshold() -> u32 {
+    3
+}
+
+impl Default for FailoverSpec {
+    fn default() -> Self {
+        Self {
+            alternates: Vec::new(),
+            discover: false,
+            failure_threshold: failure_threshold(),
+            failback: FailbackSpec::default(),
+            running_meetings: RunningMeetings::default(),
+        }
+    }
+}
+
+/// One further call bridge of the cluster.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, KubeSchema)]
+#[serde(rename_all = "camelCase")]
+#[x_kube(validation = Rule::new("has(self.address) != has(self.callBridge)")
+    .message("an alternate needs exactly one of address and callBridge"))]
+pub struct Alternate {
+    /// `host` or `host:port`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 260))]
+    pub address: Option<String>,
+    /// Name of the call bridge as the cluster knows it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 200))]
+    pub call_bridge: Option<String>,
+    /// Own credentials; default: the primary's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub credentials_secret_ref: Option<SecretName>,
+}
+
+/// When to return to the primary.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct FailbackSpec {
+    /// Automatic, or Manual (by annotation).
+    #[serde(default)]
+    pub policy: FailbackPolicy,
+    /// The primary must have been healthy this long.
+    #[serde(default = "failback_after")]
+    pub after: Span,
+}
+
+fn failback_after() -> Span {
+    Span::from_secs(300)
+}
+
+impl Default for FailbackSpec {
+    fn default() -> Self {
+        Self { policy: FailbackPolicy::default(), after: failback_after() }
+    }
+}
+
+/// Who decides on the return to the primary.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub enum FailbackPolicy {
+    #[default]
+    Automatic,
+    Manual,
+}
+
+/// What happens to running meetings whose call bridge is lost.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub enum RunningMeetings {
+    #[default]
+    Recreate,
+    Leave,
+}
+
+/// Meetings of which namespaces may book (R80).
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, KubeSchema)]
+#[x_kube(validation = Rule::new("(has(self.from) && self.from == 'Selector') == has(self.selector)")
+    .message("allowedNamespaces.selector goes with from: Selector, and only with it"))]
+pub struct AllowedNamespaces {
+    /// Same: the bridge's own namespace. All: every namespace. Selector: namespaces by label.
+    #[serde(default)]
+    pub from: NamespacesFrom,
+    /// Labels of the namespaces, with `from: Selector`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub selector: Option<LabelSelector>,
+}
+
+/// Which namespaces may book.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub enum NamespacesFrom {
+    #[default]
+    Same,
+    All,
+    Selector,
+}
+
+/// Whether the controller writes to the bridge.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub enum ManagementPolicy {
+    #[default]
+    Enforce,
+    Observe,
+}
+
+/// What deleting a MeetingBridge does on the bridge.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub enum DeletionPolicy {
+    #[default]
+    Delete,
+    Orphan,
+}
+
+/// What is known of the bridge. No field ticks by itself: what does is a metric.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, KubeSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct MeetingBridgeStatus {
+    /// The generation this status judges.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub observed_generation: Option<i64>,
+    /// One entry per aspect; the reasons are listed in the README.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 32))]
+    #[x_kube(merge_strategy = ListMerge::Map(vec!["type".into()]))]
+    pub conditions: Vec<Condition>,
+    /// Summary for people: Pending, Idle, InUse, Degraded, Unreachable, Suspended or Deleting.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub phase: Option<String>,
+    /// The endpoint that gets the requests, `host:port`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub active_endpoint: Option<String>,
+    /// Every endpoint, the primary first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 64))]
+    pub endpoints: Vec<EndpointStatus>,
+    /// The cluster as the bridge describes it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cluster: Option<ClusterStatus>,
+    /// The system as the bridge describes it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub system: Option<SystemInfo>,
+    /// Profiles that every slot uses. Present without ids: they are being made.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub profiles: Option<ProfileIds>,
+    /// The pool of slots.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub slots: Option<SlotsStatus>,
+    /// Meetings booked here.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub bookings: Option<BookingsStatus>,
+    /// With managementPolicy Observe: what would be written to the bridge, in order.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 100))]
+    pub plan: Vec<String>,
+    /// Value of the annotation meeting-controller.dev/reconcile-requested-at that was last acted upon.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_handled_reconcile_at: Option<String>,
+}
+
+/// One endpoint of the bridge.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct EndpointStatus {
+    /// `host:port`.
+    pub address: String,
+    /// Primary, Alternate or Discovered.
+    pub role: EndpointRole,
+    /// Id of the call bridge behind it, once known.
+    #[serde(rename = "callBridgeID", default, skip_serializing_if = "Option::is_none")]
+    pub call_bridge_id: Option<String>,
+    /// Does it answer?
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reachable: Option<bool>,
+}
+
+/// How an endpoint came to be known.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub enum EndpointRole {
+    Primary,
+    Alternate,
+    Discovered,
+}
+
+/// The cluster as the bridge describes it (R25).
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct ClusterStatus {
+    /// Constant for the life of the cluster; CMS 3.0 and later.
+    #[serde(rename = "clusterID", default, skip_serializing_if = "Option::is_none")]
+    pub cluster_id: Option<String>,
+    /// Every call bridge of the cluster, sorted by name; empty for a lone bridge.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 64))]
+    pub members: Vec<MemberStatus>,
+}
+
+/// One call bridge of the cluster.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct MemberStatus {
+    /// Id on the bridge.
+    pub id: String,
+    /// Unique name.
+    pub name: String,
+    /// Address of its Web Admin interface, if it has one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub address: Option<String>,
+    /// Domain for links between call bridges.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sip_domain: Option<String>,
+    /// Is it the call bridge of `spec.address`?
+    pub primary: bool,
+}
+
+/// The system as the bridge describes it (R16). Values that tick are metrics.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct SystemInfo {
+    /// For example `2.0(RC)` or `3.1`.
+    pub software_version: String,
+    /// When the call bridge was started, to the minute.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub boot_time: Option<Instant>,
+    /// Is the licence activated?
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub activated: Option<bool>,
+    /// Is the call bridge part of a cluster?
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cluster_enabled: Option<bool>,
+    /// Call legs at the last look; looks are a minute apart when nothing runs.
+    #[serde(default)]
+    pub call_legs_active: u64,
+    /// Most call legs at one time since the start.
+    #[serde(default)]
+    pub call_legs_max_active: u64,
+    /// Call legs completed since the start.
+    #[serde(default)]
+    pub call_legs_completed: u64,
+}
+
+/// Ids of the profiles.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct ProfileIds {
+    /// Id of the call profile.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub call: Option<String>,
+    /// Id of the call leg profile.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub call_leg: Option<String>,
+}
+
+/// The pool of slots.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct SlotsStatus {
+    /// Slots that exist on the bridge.
+    #[serde(default)]
+    pub total: u32,
+    /// Slots free now.
+    #[serde(default)]
+    pub free: u32,
+    /// Slots that a meeting holds open now.
+    #[serde(default)]
+    pub in_use: u32,
+    /// Slots that somebody else opened or renamed; never touched.
+    #[serde(default)]
+    pub foreign: u32,
+    /// The slots that are not free, by number; at most 100 are listed.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 100))]
+    pub entries: Vec<SlotEntry>,
+    /// The bulk parameter sets this object made. Without id: it is being made.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 64))]
+    pub parameter_sets: Vec<ParameterSet>,
+}
+
+/// One slot that is not free.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct SlotEntry {
+    /// Slot number.
+    pub number: u32,
+    /// Id of the space.
+    #[serde(rename = "spaceID", default, skip_serializing_if = "Option::is_none")]
+    pub space_id: Option<String>,
+    /// What it is.
+    pub state: SlotState,
+    /// The meeting that holds it, `namespace/name`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub meeting: Option<String>,
+}
+
+/// What a slot that is not free is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
+pub enum SlotState {
+    /// A meeting holds it open.
+    InUse,
+    /// Somebody else opened or renamed it.
+    Foreign,
+    /// It does not exist on the bridge yet.
+    Missing,
+    /// It is outside the range and goes when its meeting has ended.
+    Draining,
+}
+
+/// One bulk parameter set this object made.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct ParameterSet {
+    /// First number.
+    pub start_index: u32,
+    /// Last number.
+    pub end_index: u32,
+    /// Id of the set.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub id: Option<String>,
+    /// Id of the sync that makes its spaces, while it runs.
+    #[serde(rename = "syncID", default, skip_serializing_if = "Option::is_none")]
+    pub sync_id: Option<String>,
+    /// Its spaces were made.
+    #[serde(default)]
+    pub synced: bool,
+}
+
+/// Meetings booked on this bridge (R17).
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct BookingsStatus {
+    /// Meetings that start within seven days.
+    #[serde(default)]
+    pub next_seven_days: u32,
+    /// Most meetings at one time, among those booked and not over.
+    #[serde(default)]
+    pub peak_concurrent: u32,
+    /// Start of the next meeting.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub next_start: Option<Instant>,
+}

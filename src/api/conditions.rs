@@ -1,0 +1,137 @@
+//! Condition types and reasons, with what each means and what to do: the one list that status, README and tests use.
+
+/// Type of a condition of a MeetingBridge or ScheduledMeeting.
+pub mod kind {
+    pub const READY: &str = "Ready";
+    pub const RECONCILING: &str = "Reconciling";
+    pub const STALLED: &str = "Stalled";
+
+    pub const REACHABLE: &str = "Reachable";
+    pub const CREDENTIALS_VALID: &str = "CredentialsValid";
+    pub const RECOGNIZED: &str = "Recognized";
+    pub const DIAL_NUMBERS_CONFIGURED: &str = "DialNumbersConfigured";
+    pub const SYSTEM_NAMED: &str = "SystemNamed";
+    pub const SLOTS_PROVISIONED: &str = "SlotsProvisioned";
+    pub const ACCEPTED: &str = "Accepted";
+    pub const FAILOVER_CONFIGURED: &str = "FailoverConfigured";
+    pub const DATABASE_WRITABLE: &str = "DatabaseWritable";
+    pub const CLOCK_IN_SYNC: &str = "ClockInSync";
+    pub const EXCLUSIVE_CONTROL: &str = "ExclusiveControl";
+    pub const INSECURE_TLS: &str = "InsecureTLS";
+
+    pub const SLOT_RESERVED: &str = "SlotReserved";
+    pub const SPACE_OPEN: &str = "SpaceOpen";
+    pub const CALL_PRESENT: &str = "CallPresent";
+    pub const PARTICIPANTS_DIALED: &str = "ParticipantsDialed";
+    pub const SLOT_RELEASED: &str = "SlotReleased";
+}
+
+/// One reason: condition type, reason, what it means, what to do.
+pub struct ReasonDoc {
+    pub condition: &'static str,
+    pub reason: &'static str,
+    pub meaning: &'static str,
+    pub remedy: &'static str,
+}
+
+macro_rules! reasons {
+    ($table:ident : $( $konst:ident = $reason:literal ($($condition:ident),+) $meaning:literal => $remedy:literal; )*) => {
+        $( pub const $konst: &str = $reason; )*
+        /// Every reason with its conditions, in the order of the README.
+        pub const $table: &[ReasonDoc] = &[
+            $( $( ReasonDoc { condition: kind::$condition, reason: $reason, meaning: $meaning, remedy: $remedy }, )+ )*
+        ];
+    };
+}
+
+/// Reasons of a MeetingBridge.
+pub mod bridge {
+    use super::{ReasonDoc, kind};
+
+    reasons! { TABLE:
+        PROGRESSING = "Progressing" (READY, RECONCILING) "The bridge is being set up; nothing is wrong so far." => "Wait; the other conditions say how far it is.";
+        SUSPENDED = "Suspended" (READY) "spec.suspend is true: only probes go on." => "Set spec.suspend to false.";
+        DELETING = "Deleting" (READY, RECONCILING) "What this object made on the bridge is being removed." => "Wait. If the bridge will never answer again, set the annotation meeting-controller.dev/force-delete=true.";
+        DNS_FAILURE = "DNSFailure" (REACHABLE) "The host name cannot be resolved." => "Correct spec.address, or the cluster's DNS.";
+        CONNECT_TIMEOUT = "ConnectTimeout" (REACHABLE) "No answer to the connection." => "Check routes and firewalls between the cluster and spec.address.";
+        CONNECTION_REFUSED = "ConnectionRefused" (REACHABLE) "Nothing listens on that port." => "Correct the port in spec.address (MMP command webadmin), or start the call bridge.";
+        TLS_FAILURE = "TLSFailure" (REACHABLE) "The certificate is not trusted, does not fit the name, has expired, or TLS versions differ." => "Set tls.caBundleRef (and tls.serverName if the certificate has another name).";
+        HTTP_ERROR = "HTTPError" (REACHABLE) "The connection works but requests fail: time-outs, 5xx replies or a lost connection." => "Look at the bridge's event log; a proxy in between may answer in its place.";
+        SECRET_NOT_FOUND = "SecretNotFound" (CREDENTIALS_VALID) "The Secret of credentialsSecretRef (or the CA bundle) does not exist." => "Create it in the namespace of the MeetingBridge.";
+        KEY_MISSING = "KeyMissing" (CREDENTIALS_VALID) "The Secret lacks a key." => "Add username and password (or the key of tls.caBundleRef).";
+        UNAUTHORIZED = "Unauthorized" (CREDENTIALS_VALID) "The bridge answered 401." => "Correct the password in the Secret; it is tried again as soon as the Secret changes, otherwise after 15 minutes, so that no account is locked.";
+        FORBIDDEN = "Forbidden" (CREDENTIALS_VALID) "The bridge answered 403." => "Give the bridge user the role api.";
+        NOT_A_CMS = "NotACMS" (RECOGNIZED) "What answers is not a Cisco Meeting Server." => "Correct spec.address: it must be the Web Admin interface.";
+        MALFORMED_REPLY = "MalformedReply" (RECOGNIZED) "A reply could not be understood." => "Look for a proxy in between; report the bridge's version.";
+        VERSION_TOO_OLD = "VersionTooOld" (RECOGNIZED) "The software is older than 2.0 and knows no nonMemberAccess." => "Upgrade the bridge.";
+        DIAL_NUMBER_CONFIGURATION_ERROR = "DialNumberConfigurationError" (DIAL_NUMBERS_CONFIGURED) "slots.domain, slots.base or slots.quantity is missing; the message lists which." => "Set the missing fields.";
+        BLANK_SYSTEM_NAME = "BlankSystemName" (SYSTEM_NAMED) "spec.displayName is empty. A warning; nothing is blocked." => "Set spec.displayName.";
+        PENDING = "Pending" (SLOTS_PROVISIONED) "The slots are being made." => "Wait.";
+        URI_CONFLICT = "UriConflict" (SLOTS_PROVISIONED) "A number is already the URI of something else on the bridge; the message names it." => "Free the number there, or choose another slots.base.";
+        CALL_ID_CONFLICT = "CallIdConflict" (SLOTS_PROVISIONED) "A number is already the call id of something else on the bridge; the message names it." => "Free the number there, or choose another slots.base.";
+        RANGE_INVALID = "RangeInvalid" (SLOTS_PROVISIONED) "The bridge rejects the range." => "Correct slots.base and slots.quantity.";
+        RANGE_TOO_GREAT = "RangeTooGreat" (SLOTS_PROVISIONED) "The bridge makes fewer spaces at once." => "Lower slots.quantity.";
+        RANGE_OVERLAP = "RangeOverlap" (SLOTS_PROVISIONED) "Another MeetingBridge on the same cluster has some of these numbers; the message names it." => "Choose ranges that do not overlap.";
+        RESIZE_DEFERRED = "ResizeDeferred" (SLOTS_PROVISIONED) "Slots outside the new range are still held by meetings; they go when these have ended." => "Wait, or end the meetings.";
+        SYNC_FAILED = "SyncFailed" (SLOTS_PROVISIONED) "The bridge could not make the spaces." => "Look at the bridge's event log; it is tried again.";
+        ALREADY_CLUSTER_MEMBER = "AlreadyClusterMember" (ACCEPTED) "Another MeetingBridge already owns this cluster; the message names it." => "Delete one of the two.";
+        NO_DATABASE_PRIMARY = "NoDatabasePrimary" (DATABASE_WRITABLE) "The cluster's database takes no writes." => "Restore the database cluster; what is due is done the moment writes return.";
+        SKEW = "Skew" (CLOCK_IN_SYNC) "The bridge's clock is off by more than 30 seconds. A warning: meetings follow the controller's clock." => "Set NTP on both sides.";
+        FOREIGN_CHANGES = "ForeignChanges" (EXCLUSIVE_CONTROL) "Somebody else opened or renamed a slot. It is left alone and not used." => "Close it by hand and give it its placeholder name; then it is used again. Stop the other scheduler.";
+        VERIFICATION_OFF = "VerificationOff" (INSECURE_TLS) "tls.insecureSkipVerify is true: the bridge's certificate is not checked." => "Use tls.caBundleRef instead.";
+        RETRYING = "Retrying" (RECONCILING) "Something failed and is tried again; Ready says what." => "See the reason of Ready.";
+    }
+}
+
+/// Reasons of a ScheduledMeeting.
+pub mod meeting {
+    use super::{ReasonDoc, kind};
+
+    reasons! { TABLE:
+        PROGRESSING = "Progressing" (READY, RECONCILING) "Work is under way and nothing has failed." => "Wait.";
+        SUSPENDED = "Suspended" (READY) "spec.suspend of the meeting or of its bridge is true." => "Set it to false.";
+        OBSERVE_ONLY = "ObserveOnly" (READY, SPACE_OPEN) "The bridge has managementPolicy Observe: nothing is written there." => "Set managementPolicy to Enforce.";
+        MISSED = "Missed" (READY) "The window passed without the door being opened." => "Book the meeting again; the last message of SpaceOpen says what was in the way.";
+        BRIDGE_NOT_FOUND = "BridgeNotFound" (ACCEPTED) "The bridge does not exist, or no bridge fits." => "Create it, or correct bridgeRef or bridgeSelector.";
+        BRIDGE_NOT_ALLOWED = "BridgeNotAllowed" (ACCEPTED) "The bridge does not allow meetings of this namespace." => "Change allowedNamespaces of the bridge.";
+        BOOKING_DISABLED = "BookingDisabled" (ACCEPTED) "scheduling.allowBooking of the bridge is false." => "Use another bridge, or allow booking.";
+        NO_FREE_SLOT = "NoFreeSlot" (ACCEPTED, SLOT_RESERVED) "Every slot is reserved during some part of the window." => "Choose another time or bridge, or raise slots.quantity; it is tried again when a booking goes.";
+        INCOMING_DIALING_DISABLED = "IncomingDialingDisabled" (ACCEPTED) "A participant dials in, but scheduling.allowIncomingSIP of the bridge is false." => "Use dial: Out, or allow incoming SIP.";
+        EXTENSION_CONFLICT = "ExtensionConflict" (SLOT_RESERVED) "The slot is reserved for somebody else in the added time; the old end stands." => "Move the other meeting, or accept the old end.";
+        NOT_YET = "NotYet" (SPACE_OPEN, CALL_PRESENT, PARTICIPANTS_DIALED, SLOT_RELEASED) "It is not time yet." => "Nothing.";
+        CLOSED = "Closed" (SPACE_OPEN) "The meeting is over and the door is shut." => "Nothing.";
+        BRIDGE_UNREACHABLE = "BridgeUnreachable" (SPACE_OPEN) "The bridge does not answer, or rejects the credentials." => "Look at the conditions of the MeetingBridge.";
+        SPACE_MISSING = "SpaceMissing" (SPACE_OPEN) "The slot's space does not exist on the bridge." => "It is made again; look at SlotsProvisioned of the MeetingBridge.";
+        PASSCODE_UNAVAILABLE = "PasscodeUnavailable" (SPACE_OPEN) "The passcode's Secret or key is missing; the door stays shut until it is there." => "Create the Secret of passcodeSecretRef with that key.";
+        PASSCODE_REJECTED = "PasscodeRejected" (SPACE_OPEN) "The bridge does not accept the passcode." => "Use digits, and as many as the bridge's dialInSecurityProfile wants.";
+        BUSY = "Busy" (SPACE_OPEN) "The bridge answered busy or failed; it is tried again." => "Look at the load of the bridge.";
+        REJECTED = "Rejected" (SPACE_OPEN) "The bridge rejected the request; the message says why." => "Correct what the message names.";
+        ENDED = "Ended" (CALL_PRESENT) "The meeting is over and the call is gone." => "Nothing.";
+        BRIDGE_LOST = "BridgeLost" (CALL_PRESENT) "The call bridge that held the call is gone." => "Wait for its return, or use runningMeetings Recreate.";
+        CALL_FAILED = "CallFailed" (CALL_PRESENT) "The call could not be made; it is tried again." => "The message says why.";
+        DIALING = "Dialing" (PARTICIPANTS_DIALED) "Somebody is being dialled, or will be again." => "Wait.";
+        OUTGOING_DIALING_DISABLED = "OutgoingDialingDisabled" (PARTICIPANTS_DIALED) "scheduling.allowOutgoingSIP of the bridge is false: nobody is dialled." => "Let them dial in, or allow outgoing SIP.";
+        SOME_FAILED = "SomeFailed" (PARTICIPANTS_DIALED) "Every try failed for somebody; status.participants says for whom." => "Look at the outbound dial plan rules of the bridge and at the endpoint.";
+        RESET_PENDING = "ResetPending" (SLOT_RELEASED) "The slot is to be shut but that is not proven yet." => "If it lasts, look at the MeetingBridge; the slot is shut as soon as the bridge answers.";
+        RETRYING = "Retrying" (RECONCILING) "Something failed and is tried again; Ready says what." => "See the reason of Ready.";
+    }
+
+    /// Reasons of conditions that are True and tell how.
+    pub const CREATED: &str = "Created";
+    pub const ADOPTED: &str = "Adopted";
+    pub const RECREATED: &str = "Recreated";
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_reason_is_camel_case_and_documented() {
+        for doc in bridge::TABLE.iter().chain(meeting::TABLE) {
+            assert!(doc.reason.chars().all(|c| c.is_ascii_alphanumeric()), "{}", doc.reason);
+            assert!(doc.reason.starts_with(|c: char| c.is_ascii_uppercase()), "{}", doc.reason);
+            assert!(!doc.meaning.is_empty() && !doc.remedy.is_empty(), "{}", doc.reason);
+        }
+    }
+}

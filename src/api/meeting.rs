@@ -1,0 +1,392 @@
+//! ScheduledMeeting: one meeting with a half-open window on a slot of a bridge (design section 2.2).
+
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, LabelSelector};
+use kube::{CustomResource, KubeSchema};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::values::{Instant, Span};
+
+/// A meeting with a start, an end, and participants.
+#[derive(CustomResource, KubeSchema, Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[kube(
+    group = "meeting-controller.dev",
+    version = "v1alpha1",
+    kind = "ScheduledMeeting",
+    plural = "scheduledmeetings",
+    shortname = "mtg",
+    category = "meetings",
+    namespaced,
+    cel,
+    derive = "PartialEq",
+    status = "ScheduledMeetingStatus",
+    selectable = ".spec.bridgeRef.name",
+    doc = "ScheduledMeeting is a meeting with a start and an end on a MeetingBridge.",
+    printcolumn(name = "Phase", type_ = "string", json_path = ".status.phase"),
+    printcolumn(name = "Ready", type_ = "string", json_path = ".status.conditions[?(@.type=='Ready')].status"),
+    printcolumn(name = "Start", type_ = "string", json_path = ".status.window.startsAt"),
+    printcolumn(name = "End", type_ = "string", json_path = ".status.window.closesAt"),
+    printcolumn(name = "Slot", type_ = "integer", json_path = ".status.slot.number"),
+    printcolumn(name = "In", type_ = "integer", json_path = ".status.participantCount"),
+    printcolumn(name = "Bridge", type_ = "string", json_path = ".status.bridge.name", priority = 1),
+    printcolumn(name = "URI", type_ = "string", json_path = ".status.slot.uri", priority = 1),
+    printcolumn(
+        name = "Reason",
+        type_ = "string",
+        json_path = ".status.conditions[?(@.type=='Ready')].reason",
+        priority = 1
+    ),
+    printcolumn(
+        name = "Message",
+        type_ = "string",
+        json_path = ".status.conditions[?(@.type=='Ready')].message",
+        priority = 1
+    ),
+    printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp")
+)]
+#[serde(rename_all = "camelCase")]
+#[x_kube(
+    validation = Rule::new("has(self.end) != has(self.duration)")
+        .message("a meeting needs exactly one of end and duration"),
+    validation = Rule::new("!has(self.end) || self.end > self.start").message("end must be after start"),
+    validation = Rule::new("!(has(self.bridgeRef) && has(self.bridgeSelector))")
+        .message("bridgeRef and bridgeSelector exclude each other"),
+    validation = Rule::new("!(has(self.passcodeSecretRef) && has(self.passcode))")
+        .message("passcodeSecretRef and passcode.generate exclude each other")
+)]
+pub struct ScheduledMeetingSpec {
+    /// Title; becomes the name of the space while the meeting runs.
+    #[schemars(length(min = 1, max = 200))]
+    #[x_kube(validation = Rule::new(r"!self.matches('[\\x00-\\x1f\\x7f]')")
+        .message("title must not contain control characters"))]
+    pub title: String,
+
+    /// The bridge to use. Without it and without bridgeSelector: any bridge this namespace may book on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub bridge_ref: Option<BridgeRef>,
+
+    /// Bridges to choose from, by label.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub bridge_selector: Option<LabelSelector>,
+
+    /// Start, RFC 3339 with offset.
+    pub start: Instant,
+
+    /// End; the meeting occupies the half-open window from start to end.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub end: Option<Instant>,
+
+    /// Length, instead of `end`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[x_kube(validation = Rule::new("duration(self) > duration('0s')").message("duration must be more than zero"))]
+    pub duration: Option<Span>,
+
+    /// The door opens this much before start; nobody is dialled before start.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[x_kube(validation = Rule::new("duration(self) <= duration('24h')").message("earlyJoin must not exceed 24h"))]
+    pub early_join: Option<Span>,
+
+    /// Secret in this namespace with the passcode (digits).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub passcode_secret_ref: Option<PasscodeSecretRef>,
+
+    /// Let the controller make the passcode; it stands in the join Secret.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub passcode: Option<PasscodeSpec>,
+
+    /// Systems to dial, or that dial in.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 200))]
+    #[x_kube(merge_strategy = ListMerge::Map(vec!["remoteParty".into()]))]
+    pub participants: Vec<ParticipantSpec>,
+
+    /// Extend the meeting by itself while somebody is in it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub extension: Option<ExtensionSpec>,
+
+    /// Nothing is done for this meeting while true: not opened, not closed.
+    #[serde(default)]
+    pub suspend: bool,
+}
+
+/// A MeetingBridge by name.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct BridgeRef {
+    /// Name of the MeetingBridge.
+    #[schemars(length(min = 1, max = 253))]
+    pub name: String,
+    /// Its namespace; default: the meeting's. The bridge must allow it (allowedNamespaces).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 63))]
+    pub namespace: Option<String>,
+}
+
+/// Where the passcode is.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct PasscodeSecretRef {
+    /// Name of the Secret.
+    #[schemars(length(min = 1, max = 253))]
+    pub name: String,
+    /// Key in its data.
+    #[serde(default = "passcode_key")]
+    #[schemars(length(min = 1, max = 253))]
+    pub key: String,
+}
+
+fn passcode_key() -> String {
+    "passcode".to_owned()
+}
+
+/// How the controller makes the passcode.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct PasscodeSpec {
+    /// Make a random passcode.
+    pub generate: GeneratePasscode,
+}
+
+/// A random passcode.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct GeneratePasscode {
+    /// How many digits.
+    #[serde(default = "digits")]
+    #[schemars(range(min = 4, max = 20))]
+    pub digits: u8,
+}
+
+fn digits() -> u8 {
+    6
+}
+
+/// One system to dial, or that dials in.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, KubeSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct ParticipantSpec {
+    /// SIP URI, number or user; unique within the meeting.
+    #[schemars(length(min = 1, max = 255))]
+    #[x_kube(validation = Rule::new(r"!self.matches('[\\s\\x00-\\x1f\\x7f]')")
+        .message("remoteParty must not contain spaces or control characters"))]
+    pub remote_party: String,
+    /// Name for people.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 200))]
+    pub name: Option<String>,
+    /// Out: the bridge dials at start. In: they dial the slot's URI themselves.
+    #[serde(default)]
+    pub dial: Dial,
+    /// What to do when nobody answers.
+    #[serde(default)]
+    pub retry: RetrySpec,
+}
+
+/// Who dials.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub enum Dial {
+    #[default]
+    Out,
+    In,
+}
+
+/// Further tries for a participant who never connected.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct RetrySpec {
+    /// Further tries after the first.
+    #[serde(default = "retry_limit")]
+    #[schemars(range(min = 0, max = 100))]
+    pub limit: u32,
+    /// Wait before each further try.
+    #[serde(default = "retry_backoff")]
+    pub backoff: Span,
+}
+
+fn retry_limit() -> u32 {
+    3
+}
+fn retry_backoff() -> Span {
+    Span::from_secs(20)
+}
+
+impl Default for RetrySpec {
+    fn default() -> Self {
+        Self { limit: retry_limit(), backoff: retry_backoff() }
+    }
+}
+
+/// Extension by the controller.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct ExtensionSpec {
+    /// Extend while somebody is connected and the slot stays free.
+    pub auto: AutoExtension,
+}
+
+/// How far a meeting extends itself.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, KubeSchema)]
+#[x_kube(validation = Rule::new("duration(self.step) > duration('0s') && duration(self.step) <= duration(self.max)")
+    .message("extension.auto needs 0 < step <= max"))]
+pub struct AutoExtension {
+    /// Length of one extension.
+    pub step: Span,
+    /// Most that is added in all.
+    pub max: Span,
+}
+
+/// What is known of the meeting.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, KubeSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct ScheduledMeetingStatus {
+    /// The generation this status judges.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub observed_generation: Option<i64>,
+    /// One entry per aspect; the reasons are listed in the README.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 32))]
+    #[x_kube(merge_strategy = ListMerge::Map(vec!["type".into()]))]
+    pub conditions: Vec<Condition>,
+    /// Summary for people.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub phase: Option<Phase>,
+    /// The bridge the meeting is booked on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub bridge: Option<BridgeBinding>,
+    /// When the door opens, when dialling starts, when the door shuts. The slot is reserved for this window.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub window: Option<WindowStatus>,
+    /// The reserved slot.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub slot: Option<SlotBinding>,
+    /// Secret with the join details (uri, number, passcode, secret, link).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub join_secret_name: Option<String>,
+    /// The call on the bridge.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub call: Option<CallBinding>,
+    /// Participants of the spec, in its order.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 200))]
+    #[x_kube(merge_strategy = ListMerge::Map(vec!["remoteParty".into()]))]
+    pub participants: Vec<ParticipantStatus>,
+    /// How many are in the call, however they came.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub participant_count: Option<u32>,
+    /// When the door was opened.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub opened_at: Option<Instant>,
+    /// From the door's instant until it was open, for example `0.042s`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub open_latency: Option<String>,
+    /// When the door was proven shut.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ended_at: Option<Instant>,
+    /// End reached by extensions of the controller (extension.auto).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub extended_until: Option<Instant>,
+    /// Value of the annotation meeting-controller.dev/reconcile-requested-at that was last acted upon.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_handled_reconcile_at: Option<String>,
+}
+
+/// Summary of a meeting's life.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub enum Phase {
+    /// Not accepted, or no slot yet.
+    #[default]
+    Pending,
+    /// Accepted, with a slot.
+    Scheduled,
+    /// About to open, or opening: from a few seconds before the window until door and call are there.
+    Opening,
+    /// The door is open and the call is there.
+    Active,
+    /// Over, or being removed: the door is being shut.
+    Closing,
+    /// Over; the door is proven shut.
+    Ended,
+    /// The window passed without the door being opened.
+    Missed,
+}
+
+/// The bridge a meeting is booked on.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
+pub struct BridgeBinding {
+    /// Namespace of the MeetingBridge.
+    pub namespace: String,
+    /// Name of the MeetingBridge.
+    pub name: String,
+}
+
+/// The window of a meeting, half-open.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct WindowStatus {
+    /// The door opens.
+    pub opens_at: Instant,
+    /// Dialling starts.
+    pub starts_at: Instant,
+    /// The door shuts.
+    pub closes_at: Instant,
+}
+
+/// A reserved slot.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct SlotBinding {
+    /// Slot number: call id and user part of the URI.
+    pub number: u32,
+    /// Id of the space, once known.
+    #[serde(rename = "spaceID", default, skip_serializing_if = "Option::is_none")]
+    pub space_id: Option<String>,
+    /// number@domain; withheld when the bridge does not allow incoming SIP.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub uri: Option<String>,
+}
+
+/// The call of a meeting on the bridge.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct CallBinding {
+    /// Id of the call; valid only together with the endpoint.
+    pub id: String,
+    /// Endpoint that holds it, `host:port`.
+    pub endpoint: String,
+    /// Ties the instances of one call on several call bridges together.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub correlator: Option<String>,
+}
+
+/// One participant of the spec.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct ParticipantStatus {
+    /// As in the spec.
+    pub remote_party: String,
+    /// Where they are.
+    pub state: ParticipantState,
+    /// How often they were dialled.
+    #[serde(default)]
+    pub attempts: u32,
+    /// Id of the call leg.
+    #[serde(rename = "legID", default, skip_serializing_if = "Option::is_none")]
+    pub leg_id: Option<String>,
+    /// Why, when Failed or NotDialed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+    /// When they were last dialled.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_attempt_at: Option<Instant>,
+}
+
+/// Where a participant is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub enum ParticipantState {
+    /// Not dialled yet, waiting for a further try, or expected to dial in.
+    Waiting,
+    /// Being dialled.
+    Ringing,
+    /// In the call.
+    Connected,
+    /// Was in the call and left; is not dialled again.
+    Left,
+    /// Every try failed.
+    Failed,
+    /// Dialling is switched off on the bridge.
+    NotDialed,
+}

@@ -1,0 +1,83 @@
+//! Finalizers, annotations, field manager and the mark on the bridge: every name we put on something.
+
+use uuid::Uuid;
+
+/// Who we are towards the apiserver (field manager, event reporter).
+pub const FIELD_MANAGER: &str = "meeting-controller";
+
+/// Holds a meeting until its slot is shut again (R77).
+pub const MEETING_FINALIZER: &str = "meeting-controller.dev/slot-release";
+
+/// Holds a bridge until what it made is removed (R54).
+pub const BRIDGE_FINALIZER: &str = "meeting-controller.dev/bridge-cleanup";
+
+/// Any new value asks for one full look now (R31); the handled value is echoed in `status.lastHandledReconcileAt`.
+pub const RECONCILE_ANNOTATION: &str = "meeting-controller.dev/reconcile-requested-at";
+
+/// `"true"` lets a deletion go at once, whatever is left behind on the bridge.
+pub const FORCE_DELETE_ANNOTATION: &str = "meeting-controller.dev/force-delete";
+
+/// Label on every join Secret, so that they can be found and excluded.
+pub const JOIN_LABEL: &str = "meeting-controller.dev/join";
+
+/// Prefix of every `cdrTag` we write: proof that an open space is ours.
+const MARK_PREFIX: &str = "meeting-controller:";
+
+/// `cdrTag` holds at most this many characters (cms-api.md section 6.1).
+const MARK_LIMIT: usize = 100;
+
+/// The name of the Secret with the join details of a meeting.
+///
+/// Object names end at 253 characters; a longer meeting name is shortened and kept unique by its hash.
+pub fn join_secret_name(meeting: &str) -> String {
+    const SUFFIX: &str = "-join";
+    const LIMIT: usize = 253;
+    if meeting.len() + SUFFIX.len() <= LIMIT {
+        return format!("{meeting}{SUFFIX}");
+    }
+    let hash = Uuid::new_v5(&Uuid::NAMESPACE_URL, meeting.as_bytes()).simple().to_string();
+    let keep = LIMIT - SUFFIX.len() - hash.len() - 1;
+    // Object names are ASCII, so cutting by characters cuts by bytes.
+    let head: String = meeting.chars().take(keep).collect();
+    format!("{head}-{hash}{SUFFIX}")
+}
+
+/// The mark (`cdrTag`) of a meeting on its space.
+///
+/// It names namespace and name, not the UID: after a restore from backup or git the UIDs are new, but the running
+/// meeting on the bridge must still be recognised (design section 3, "Lost objects").
+pub fn mark(namespace: &str, name: &str) -> String {
+    let plain = format!("{MARK_PREFIX}{namespace}/{name}");
+    if plain.chars().count() <= MARK_LIMIT {
+        return plain;
+    }
+    let hash = Uuid::new_v5(&Uuid::NAMESPACE_URL, plain.as_bytes()).simple();
+    format!("{MARK_PREFIX}#{hash}")
+}
+
+/// Was this `cdrTag` written by a meeting-controller?
+pub fn is_mark(tag: &str) -> bool {
+    tag.starts_with(MARK_PREFIX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn mark_names_the_meeting_and_never_outgrows_the_field() {
+        assert_eq!(mark("team-a", "standup"), "meeting-controller:team-a/standup");
+        let long = mark(&"n".repeat(63), &"m".repeat(253));
+        assert!(long.chars().count() <= MARK_LIMIT);
+        assert!(is_mark(&long));
+        assert_ne!(long, mark(&"n".repeat(63), &"m".repeat(252)), "different meetings, different marks");
+    }
+
+    #[test]
+    fn join_secret_name_is_a_valid_unique_object_name() {
+        assert_eq!(join_secret_name("standup"), "standup-join");
+        let long = join_secret_name(&"m".repeat(253));
+        assert_eq!(long.len(), 253);
+        assert_ne!(long, join_secret_name(&format!("{}x", "m".repeat(252))));
+    }
+}

@@ -1,0 +1,261 @@
+//! Call profile and call leg profile as a user may spell them: every documented field (cms-api.md section 5), with the
+//! defaults that TMS sends (R45, R46). A field left out is not sent, so that the bridge keeps its own default.
+
+use kube::KubeSchema;
+use serde::{Deserialize, Serialize};
+
+/// How a field value is spelt on the wire.
+trait WireValue {
+    fn wire(&self) -> String;
+}
+impl WireValue for bool {
+    fn wire(&self) -> String {
+        self.to_string()
+    }
+}
+impl WireValue for u32 {
+    fn wire(&self) -> String {
+        self.to_string()
+    }
+}
+impl WireValue for String {
+    fn wire(&self) -> String {
+        self.clone()
+    }
+}
+
+/// One struct per profile: the declaration order is the order on the wire, and the name given is the wire name.
+macro_rules! profile {
+    ($(#[$meta:meta])* $name:ident {
+        $( $(#[$fmeta:meta])* $field:ident : $ty:ty = $wire:literal $(, default $default:literal as $deffn:ident)? ; )*
+    }) => {
+        $(#[$meta])*
+        #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, KubeSchema)]
+        pub struct $name {
+            $(
+                $(#[$fmeta])*
+                #[serde(rename = $wire, skip_serializing_if = "Option::is_none")]
+                $(#[serde(default = $default)])?
+                pub $field: Option<$ty>,
+            )*
+        }
+
+        impl $name {
+            /// The fields that are set, in wire order, as form pairs.
+            pub fn pairs(&self) -> Vec<(String, String)> {
+                let mut pairs = Vec::new();
+                $( if let Some(value) = &self.$field { pairs.push(($wire.to_owned(), value.wire())); } )*
+                pairs
+            }
+        }
+
+        impl Default for $name {
+            fn default() -> Self {
+                Self { $( $field: profile!(@default $($deffn)?), )* }
+            }
+        }
+    };
+    (@default $deffn:ident) => { $deffn() };
+    (@default) => { None };
+}
+
+fn yes() -> Option<bool> {
+    Some(true)
+}
+fn no() -> Option<bool> {
+    Some(false)
+}
+fn participant_limit() -> Option<u32> {
+    Some(1000)
+}
+fn default_layout() -> Option<String> {
+    Some("telepresence".to_owned())
+}
+
+profile! {
+    /// Call profile that every slot uses. Defaults are exactly those TMS sends.
+    CallProfile {
+        /// Most participants in one call.
+        participant_limit: u32 = "participantLimit", default "participant_limit" as participant_limit;
+        /// Message board; left out on CMS 3.0 and later, where the field was removed.
+        message_board_enabled: bool = "messageBoardEnabled", default "no" as no;
+        /// Whether calls start locked.
+        locked: bool = "locked";
+        /// disabled, manual or automatic.
+        #[schemars(extend("enum" = ["disabled", "manual", "automatic"]))]
+        recording_mode: String = "recordingMode";
+        /// disabled, manual or automatic.
+        #[schemars(extend("enum" = ["disabled", "manual", "automatic"]))]
+        streaming_mode: String = "streamingMode";
+        /// required: a blank passcode must be entered; timeout: it is assumed after `passcodeTimeout`.
+        #[schemars(extend("enum" = ["required", "timeout"]))]
+        passcode_mode: String = "passcodeMode";
+        /// Seconds after the end of the prompt.
+        passcode_timeout: u32 = "passcodeTimeout";
+        /// CMS 2.3 and later.
+        gateway_audio_call_optimization: bool = "gatewayAudioCallOptimization";
+        /// dualHomeCluster, dualHomeCallBridge or gateway. CMS 2.3 and later.
+        #[schemars(extend("enum" = ["dualHomeCluster", "dualHomeCallBridge", "gateway"]))]
+        lync_conference_mode: String = "lyncConferenceMode";
+        /// all or needsActivation. CMS 2.9 and later.
+        #[schemars(extend("enum" = ["all", "needsActivation"]))]
+        lock_mode: String = "lockMode";
+        /// SIP URI of a recorder. CMS 2.9 and later.
+        #[schemars(length(max = 255))]
+        sip_recorder_uri: String = "sipRecorderUri";
+        /// SIP URI of a streamer. CMS 3.0 and later.
+        #[schemars(length(max = 255))]
+        sip_streamer_uri: String = "sipStreamerUri";
+    }
+}
+
+profile! {
+    /// Call leg profile that every slot uses. Defaults are exactly those TMS sends.
+    CallLegProfile {
+        /// Screen layout at the start.
+        #[schemars(extend("enum" = ["allEqual", "speakerOnly", "telepresence", "stacked", "allEqualQuarters",
+            "allEqualNinths", "allEqualSixteenths", "allEqualTwentyFifths", "onePlusFive", "onePlusSeven",
+            "onePlusNine", "automatic", "onePlusN"]))]
+        default_layout: String = "defaultLayout", default "default_layout" as default_layout;
+        /// May participants change the layout?
+        change_layout_allowed: bool = "changeLayoutAllowed", default "yes" as yes;
+        /// May participants share content?
+        presentation_contribution_allowed: bool = "presentationContributionAllowed", default "yes" as yes;
+        /// May participants see shared content?
+        presentation_viewing_allowed: bool = "presentationViewingAllowed", default "yes" as yes;
+        /// May participants mute themselves?
+        mute_self_allowed: bool = "muteSelfAllowed", default "yes" as yes;
+        /// May participants stop their own video?
+        video_mute_self_allowed: bool = "videoMuteSelfAllowed", default "yes" as yes;
+        /// Do legs wait for an activator?
+        needs_activation: bool = "needsActivation";
+        /// Names over the pictures.
+        participant_labels: bool = "participantLabels";
+        /// dualStream or singleStream.
+        #[schemars(extend("enum" = ["dualStream", "singleStream"]))]
+        presentation_display_mode: String = "presentationDisplayMode";
+        /// May one allow content sharing for all?
+        allow_all_presentation_contribution_allowed: bool = "allowAllPresentationContributionAllowed";
+        /// May one end the call for all?
+        end_call_allowed: bool = "endCallAllowed";
+        /// May one disconnect others?
+        disconnect_others_allowed: bool = "disconnectOthersAllowed";
+        /// May one mute others?
+        mute_others_allowed: bool = "muteOthersAllowed";
+        /// May one stop the video of others?
+        video_mute_others_allowed: bool = "videoMuteOthersAllowed";
+        /// May one allow self mute for all?
+        allow_all_mute_self_allowed: bool = "allowAllMuteSelfAllowed";
+        /// May one change whether joiners are muted?
+        change_join_audio_mute_override_allowed: bool = "changeJoinAudioMuteOverrideAllowed";
+        /// Join tone up to this many participants; 0 is off.
+        #[schemars(range(max = 100))]
+        join_tone_participant_threshold: u32 = "joinToneParticipantThreshold";
+        /// Leave tone up to this many participants; 0 is off.
+        #[schemars(range(max = 100))]
+        leave_tone_participant_threshold: u32 = "leaveToneParticipantThreshold";
+        /// auto or disabled.
+        #[schemars(extend("enum" = ["auto", "disabled"]))]
+        video_mode: String = "videoMode";
+        /// What the others hear of this leg is cut.
+        rx_audio_mute: bool = "rxAudioMute";
+        /// What this leg hears is cut.
+        tx_audio_mute: bool = "txAudioMute";
+        /// What the others see of this leg is cut.
+        rx_video_mute: bool = "rxVideoMute";
+        /// What this leg sees is cut.
+        tx_video_mute: bool = "txVideoMute";
+        /// optional, required or prohibited.
+        #[schemars(extend("enum" = ["optional", "required", "prohibited"]))]
+        sip_media_encryption: String = "sipMediaEncryption";
+        /// Milliseconds of sound in one packet.
+        audio_packet_size_ms: u32 = "audioPacketSizeMs";
+        /// What happens to legs when the last activator leaves: deactivate, disconnect or remainActivated.
+        #[schemars(extend("enum" = ["deactivate", "disconnect", "remainActivated"]))]
+        deactivation_mode: String = "deactivationMode";
+        /// Seconds until `deactivationMode` acts.
+        deactivation_mode_time: u32 = "deactivationModeTime";
+        /// May telepresence systems join?
+        telepresence_calls_allowed: bool = "telepresenceCallsAllowed";
+        /// Content as a second SIP video channel.
+        sip_presentation_channel_enabled: bool = "sipPresentationChannelEnabled";
+        /// serverOnly or serverAndClient.
+        #[schemars(extend("enum" = ["serverOnly", "serverAndClient"]))]
+        bfcp_mode: String = "bfcpMode";
+        /// May one lock the call?
+        call_lock_allowed: bool = "callLockAllowed";
+        /// May one start and stop the recording?
+        recording_control_allowed: bool = "recordingControlAllowed";
+        /// May one start and stop the streaming?
+        streaming_control_allowed: bool = "streamingControlAllowed";
+        /// Name of the profile on the bridge.
+        #[schemars(length(max = 200))]
+        name: String = "name";
+        /// Seconds after which the bridge ends a leg.
+        max_call_duration_time: u32 = "maxCallDurationTime";
+        /// unrestricted, max1080p30, max720p30 or max480p30.
+        #[schemars(extend("enum" = ["unrestricted", "max1080p30", "max720p30", "max480p30"]))]
+        quality_main: String = "qualityMain";
+        /// unrestricted, max1080p30 or max720p5.
+        #[schemars(extend("enum" = ["unrestricted", "max1080p30", "max720p5"]))]
+        quality_presentation: String = "qualityPresentation";
+        /// never, auto or always.
+        #[schemars(extend("enum" = ["never", "auto", "always"]))]
+        participant_counter: String = "participantCounter";
+        /// May one set the importance of others?
+        set_importance_allowed: bool = "setImportanceAllowed";
+        /// May one add participants?
+        add_participant_allowed: bool = "addParticipantAllowed";
+        /// May one move the cameras of others?
+        control_remote_camera_allowed: bool = "controlRemoteCameraAllowed";
+        /// Id of a layout template. CMS 2.8 and later.
+        #[schemars(length(max = 64))]
+        layout_template: String = "layoutTemplate";
+        /// agc turns automatic gain on. CMS 2.8 and later.
+        #[schemars(length(max = 32))]
+        audio_gain_mode: String = "audioGainMode";
+    }
+}
+
+impl CallProfile {
+    /// The pairs this bridge understands: `messageBoardEnabled` was removed in 3.0 (requirements.md 1.4).
+    pub fn pairs_for(&self, software_version: &str) -> Vec<(String, String)> {
+        let mut pairs = self.pairs();
+        if crate::plan::version::major(software_version).is_some_and(|major| major >= 3) {
+            pairs.retain(|(name, _)| name != "messageBoardEnabled");
+        }
+        pairs
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn line(pairs: &[(String, String)]) -> String {
+        pairs.iter().map(|(k, v)| format!("{k}={v}")).collect::<Vec<_>>().join("&")
+    }
+
+    #[test]
+    fn defaults_are_what_tms_sends() {
+        assert_eq!(line(&CallProfile::default().pairs()), "participantLimit=1000&messageBoardEnabled=false");
+        let legs = line(&CallLegProfile::default().pairs());
+        assert_eq!(legs.len(), 167, "golden size of requirements.md 1.3");
+        assert!(legs.starts_with("defaultLayout=telepresence&changeLayoutAllowed=true&"));
+    }
+
+    #[test]
+    fn an_empty_object_means_the_defaults() {
+        let call: CallProfile = serde_json::from_str("{}").unwrap();
+        assert_eq!(call, CallProfile::default());
+        let leg: CallLegProfile = serde_json::from_str("{}").unwrap();
+        assert_eq!(leg, CallLegProfile::default());
+    }
+
+    #[test]
+    fn the_message_board_is_gone_in_3_0() {
+        let call = CallProfile::default();
+        assert_eq!(line(&call.pairs_for("3.1")), "participantLimit=1000");
+        assert_eq!(line(&call.pairs_for("2.0(RC)")), "participantLimit=1000&messageBoardEnabled=false");
+    }
+}

@@ -1,0 +1,90 @@
+//! Value types shared by both kinds: instants and spans, with the schema that the apiserver checks.
+
+use std::borrow::Cow;
+
+use jiff::{SignedDuration, Timestamp};
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+use serde::{Deserialize, Serialize};
+
+/// A moment, RFC 3339 with any offset on input, UTC on output, with no more digits than it needs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Instant(pub Timestamp);
+
+impl JsonSchema for Instant {
+    fn schema_name() -> Cow<'static, str> {
+        "Instant".into()
+    }
+    fn inline_schema() -> bool {
+        true
+    }
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({ "type": "string", "format": "date-time" })
+    }
+}
+
+impl From<Timestamp> for Instant {
+    fn from(at: Timestamp) -> Self {
+        Self(at)
+    }
+}
+
+impl std::fmt::Display for Instant {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+/// A length of time such as `45m`, `1h30m` or `20s`: kube's own duration type with a schema that rejects anything else
+/// at admission (negative spans, and numbers without unit, included).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Span(pub kube::core::Duration);
+
+impl Span {
+    /// A span of whole seconds.
+    pub fn from_secs(secs: u64) -> Self {
+        Self(std::time::Duration::from_secs(secs).into())
+    }
+
+    /// As std duration; the schema excludes negative spans, a negative one in an old object counts as zero.
+    pub fn get(self) -> std::time::Duration {
+        if self.0.is_negative() { std::time::Duration::ZERO } else { self.0.into() }
+    }
+
+    /// As jiff duration, for arithmetic with instants.
+    pub fn signed(self) -> SignedDuration {
+        SignedDuration::try_from(self.get()).unwrap_or(SignedDuration::MAX)
+    }
+}
+
+impl JsonSchema for Span {
+    fn schema_name() -> Cow<'static, str> {
+        "Span".into()
+    }
+    fn inline_schema() -> bool {
+        true
+    }
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({ "type": "string", "maxLength": 32, "pattern": r"^([0-9]+(\.[0-9]+)?(ms|s|m|h))+$" })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn instants_keep_only_the_digits_they_need() {
+        let whole: Instant = serde_json::from_str("\"2026-11-23T10:00:00+01:00\"").unwrap();
+        assert_eq!(serde_json::to_string(&whole).unwrap(), "\"2026-11-23T09:00:00Z\"");
+        let part: Instant = serde_json::from_str("\"2026-11-23T09:00:00.25Z\"").unwrap();
+        assert_eq!(serde_json::to_string(&part).unwrap(), "\"2026-11-23T09:00:00.25Z\"");
+    }
+
+    #[test]
+    fn spans_parse_like_go() {
+        let span: Span = serde_json::from_str("\"1h30m\"").unwrap();
+        assert_eq!(span.get(), std::time::Duration::from_secs(5400));
+    }
+}

@@ -1,0 +1,263 @@
+//! Everything that can go wrong between us and a call bridge, and what it means. No I/O.
+//!
+//! Each error answers four questions by exhaustive match: what kind of trouble it is ([`CmsError::class`]), which
+//! reason a condition shows ([`CmsError::reason`]), under which label metrics count it ([`CmsError::label`]), and
+//! whether the bridge may have acted although we got no good reply ([`CmsError::may_have_taken_effect`]).
+//! The texts are made for people: bounded, stable (no ids, no times), with a remedy, and never with a secret.
+
+use std::time::Duration;
+
+use thiserror::Error;
+use tokio::time::Instant;
+
+/// What kind of trouble an error is: decides who retries, and when.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Class {
+    /// No connection to this call bridge: back off, or use another one.
+    Unreachable,
+    /// It answers, but not now: repeat later, on the same bridge.
+    Busy,
+    /// Credentials: do not repeat before they changed.
+    Auth,
+    /// The object is not there.
+    NotFound,
+    /// The value belongs to something else.
+    Conflict,
+    /// The request itself is not acceptable: repeating it changes nothing.
+    Invalid,
+    /// The reply cannot be understood: not a CMS, or something in between.
+    Malformed,
+    /// Not sent, by our own decision.
+    Blocked,
+}
+
+/// An operation on a call bridge that did not succeed.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+pub enum CmsError {
+    /// The host name has no address.
+    #[error("the bridge's host name cannot be resolved; check the address and the DNS of this cluster")]
+    DnsFailure,
+    /// Nothing listens there, a firewall rejects, or there is no route.
+    #[error("the bridge refused the connection; check address and port, the web admin interface and firewalls")]
+    ConnectionRefused,
+    /// No connection within the limit.
+    #[error("no connection to the bridge within the time limit; check address, routing and firewalls")]
+    ConnectTimeout,
+    /// The handshake failed, or our TLS settings are unusable. `detail` is one of our own texts.
+    #[error("TLS to the bridge failed: {detail}")]
+    TlsFailure { detail: String },
+    /// The request was sent, and the reply did not come in time.
+    #[error("the bridge did not reply within the time limit")]
+    Timeout,
+    /// The request was sent (at least partly), and the connection broke before the whole reply was there.
+    #[error("the connection to the bridge broke before the reply was complete")]
+    ConnectionLost,
+    /// 503 or 429 (`cms-api.md` 1.3: temporary, repeat later).
+    #[error("the bridge is busy; the request will be repeated")]
+    Busy,
+    /// A status with which this API does not answer, and no `failureDetails`: most likely a proxy.
+    #[error("the bridge answered with HTTP status {status}; check for a proxy or load balancer in between")]
+    HttpError { status: u16 },
+    /// 401 to a request that carried the credentials.
+    #[error("the bridge rejected user name or password; correct the credentials Secret (API passwords expire)")]
+    Unauthorized,
+    /// 403.
+    #[error("the bridge does not allow this user the request; it needs the role api, appadmin or admin")]
+    Forbidden,
+    /// Something answers, but it does not speak this API.
+    #[error("what answers at the address is not a Cisco Meeting Server API; check address and port")]
+    NotACms,
+    /// It speaks XML or at least the API's manners, but the reply cannot be used. `detail` is one of our own texts.
+    #[error("the bridge's reply cannot be understood: {detail}")]
+    MalformedReply { detail: String },
+    /// `...DoesNotExist`, an unrecognised object, or a bare 404.
+    #[error("the bridge has no such object ({element})")]
+    NotFound { element: String },
+    /// `duplicate...` or `...Conflict`.
+    #[error("the bridge reports a conflict with another object ({element})")]
+    Conflict { element: String },
+    /// `parameterError`.
+    #[error("the bridge does not accept the value of {parameter} ({error})")]
+    ParameterError { parameter: String, error: String },
+    /// `...LimitReached` or `tooMany...`.
+    #[error("a limit of the bridge is reached ({element})")]
+    LimitReached { element: String },
+    /// `databaseNotReady`: no primary database node, so another call bridge of the cluster will not do better.
+    #[error("the bridge's database takes no writes; check the database cluster of the bridge")]
+    DatabaseNotReady,
+    /// `passcodeTooShort` (from 3.0 on).
+    #[error("the passcode is shorter than the bridge's dial-in security profile allows")]
+    PasscodeTooShort,
+    /// Any other `failureDetails`.
+    #[error("the bridge rejected the request ({element}, HTTP status {status})")]
+    Rejected { element: String, status: u16 },
+    /// A create was accepted, but the reply did not name the new object (R40): look for it before creating again.
+    #[error("the bridge accepted the request but did not name the new object")]
+    AmbiguousCreate,
+    /// Not sent: the circuit is open until then because of earlier failures; `cause` is the reason of the last one.
+    #[error("not sent: the bridge could not be reached ({cause}) and is given a pause")]
+    CircuitOpen { until: Instant, cause: &'static str },
+    /// Not sent: a 401 was seen with these credentials (R39).
+    #[error("not sent: the bridge rejected these credentials before; correct the credentials Secret")]
+    AuthBlocked { until: Instant },
+    /// Not sent, or given up: the controller is stopping.
+    #[error("cancelled")]
+    Cancelled,
+}
+
+impl CmsError {
+    /// What kind of trouble this is.
+    pub fn class(&self) -> Class {
+        match self {
+            Self::DnsFailure
+            | Self::ConnectionRefused
+            | Self::ConnectTimeout
+            | Self::TlsFailure { .. }
+            | Self::Timeout
+            | Self::ConnectionLost => Class::Unreachable,
+            // A gateway error or redirection is made in front of the bridge; a bare 4xx is an answer to this request.
+            Self::HttpError { status } if (400..500).contains(status) => Class::Invalid,
+            Self::HttpError { .. } => Class::Unreachable,
+            Self::Busy | Self::DatabaseNotReady | Self::LimitReached { .. } => Class::Busy,
+            Self::Unauthorized | Self::Forbidden | Self::AuthBlocked { .. } => Class::Auth,
+            Self::NotFound { .. } => Class::NotFound,
+            Self::Conflict { .. } => Class::Conflict,
+            Self::ParameterError { .. } | Self::PasscodeTooShort | Self::Rejected { .. } => Class::Invalid,
+            Self::NotACms | Self::MalformedReply { .. } | Self::AmbiguousCreate => Class::Malformed,
+            Self::CircuitOpen { .. } | Self::Cancelled => Class::Blocked,
+        }
+    }
+
+    /// The reason a condition shows. Errors that merely repeat an earlier one give the reason of that one, so that a
+    /// condition does not flap between the cause and our own pause.
+    pub fn reason(&self) -> &'static str {
+        match self {
+            Self::DnsFailure => "DNSFailure",
+            Self::ConnectionRefused => "ConnectionRefused",
+            Self::ConnectTimeout => "ConnectTimeout",
+            Self::TlsFailure { .. } => "TLSFailure",
+            Self::Timeout => "Timeout",
+            Self::ConnectionLost => "ConnectionLost",
+            Self::Busy => "Busy",
+            Self::HttpError { .. } => "HTTPError",
+            Self::Unauthorized | Self::AuthBlocked { .. } => "Unauthorized",
+            Self::Forbidden => "Forbidden",
+            Self::NotACms => "NotACMS",
+            Self::MalformedReply { .. } => "MalformedReply",
+            Self::NotFound { .. } => "NotFound",
+            Self::Conflict { .. } => "Conflict",
+            Self::ParameterError { .. } => "ParameterError",
+            Self::LimitReached { .. } => "LimitReached",
+            Self::DatabaseNotReady => "DatabaseNotReady",
+            Self::PasscodeTooShort => "PasscodeTooShort",
+            Self::Rejected { .. } => "Rejected",
+            Self::AmbiguousCreate => "AmbiguousCreate",
+            Self::CircuitOpen { cause, .. } => cause,
+            Self::Cancelled => "Cancelled",
+        }
+    }
+
+    /// The label under which metrics count it.
+    pub fn label(&self) -> &'static str {
+        match self {
+            Self::DnsFailure => "dns_failure",
+            Self::ConnectionRefused => "connection_refused",
+            Self::ConnectTimeout => "connect_timeout",
+            Self::TlsFailure { .. } => "tls_failure",
+            Self::Timeout => "timeout",
+            Self::ConnectionLost => "connection_lost",
+            Self::Busy => "busy",
+            Self::HttpError { .. } => "http_error",
+            Self::Unauthorized => "unauthorized",
+            Self::Forbidden => "forbidden",
+            Self::NotACms => "not_a_cms",
+            Self::MalformedReply { .. } => "malformed_reply",
+            Self::NotFound { .. } => "not_found",
+            Self::Conflict { .. } => "conflict",
+            Self::ParameterError { .. } => "parameter_error",
+            Self::LimitReached { .. } => "limit_reached",
+            Self::DatabaseNotReady => "database_not_ready",
+            Self::PasscodeTooShort => "passcode_too_short",
+            Self::Rejected { .. } => "rejected",
+            Self::AmbiguousCreate => "ambiguous_create",
+            Self::CircuitOpen { .. } => "circuit_open",
+            Self::AuthBlocked { .. } => "auth_blocked",
+            Self::Cancelled => "cancelled",
+        }
+    }
+
+    /// Whether the bridge may have carried the request out all the same: it was sent, and no reply told the outcome.
+    /// After such an error a create must be preceded by a look (requirements, edge case 1).
+    pub fn may_have_taken_effect(&self) -> bool {
+        match self {
+            // The request left us, and the answer was lost or came from something in between.
+            Self::Timeout | Self::ConnectionLost | Self::AmbiguousCreate | Self::MalformedReply { .. } => true,
+            Self::HttpError { status } => *status >= 500,
+            // A proxy's own page instead of the bridge's reply says nothing about what the bridge did.
+            Self::NotACms => true,
+            // Cancelling drops a request that may be on the wire.
+            Self::Cancelled => true,
+            Self::DnsFailure
+            | Self::ConnectionRefused
+            | Self::ConnectTimeout
+            | Self::TlsFailure { .. }
+            | Self::Busy
+            | Self::Unauthorized
+            | Self::Forbidden
+            | Self::NotFound { .. }
+            | Self::Conflict { .. }
+            | Self::ParameterError { .. }
+            | Self::LimitReached { .. }
+            | Self::DatabaseNotReady
+            | Self::PasscodeTooShort
+            | Self::Rejected { .. }
+            | Self::CircuitOpen { .. }
+            | Self::AuthBlocked { .. } => false,
+        }
+    }
+
+    /// Whether nothing of the bridge was reached, or the reply never came: what the circuit breaker and failover
+    /// count. An answer, however bad, is not such a failure.
+    pub fn is_connection_failure(&self) -> bool {
+        match self {
+            Self::DnsFailure
+            | Self::ConnectionRefused
+            | Self::ConnectTimeout
+            | Self::TlsFailure { .. }
+            | Self::Timeout
+            | Self::ConnectionLost => true,
+            Self::Busy
+            | Self::HttpError { .. }
+            | Self::Unauthorized
+            | Self::Forbidden
+            | Self::NotACms
+            | Self::MalformedReply { .. }
+            | Self::NotFound { .. }
+            | Self::Conflict { .. }
+            | Self::ParameterError { .. }
+            | Self::LimitReached { .. }
+            | Self::DatabaseNotReady
+            | Self::PasscodeTooShort
+            | Self::Rejected { .. }
+            | Self::AmbiguousCreate
+            | Self::CircuitOpen { .. }
+            | Self::AuthBlocked { .. }
+            | Self::Cancelled => false,
+        }
+    }
+
+    /// How long the gate still refuses such requests, for the two errors that know it.
+    pub fn retry_after(&self) -> Option<Duration> {
+        match self {
+            Self::CircuitOpen { until, .. } | Self::AuthBlocked { until } => {
+                Some(until.saturating_duration_since(Instant::now()))
+            }
+            _ => None,
+        }
+    }
+
+    /// Whether the object is not there.
+    pub fn is_not_found(&self) -> bool {
+        matches!(self, Self::NotFound { .. })
+    }
+}

@@ -1,0 +1,120 @@
+//! What a reply means: success, or which error. No I/O.
+//!
+//! The `failureDetails` element decides, the status only if there is none (`cms-api.md` 3.3): "does not exist" comes with
+//! 400 as well as 404, and clients in the field judge by the text alone.
+
+use super::error::CmsError;
+use super::xml::{self, Bounds, Node, XmlError};
+
+/// The longest name that is taken from a reply into an error.
+const LONGEST_WORD: usize = 64;
+
+/// Judges a reply by its status, the content type if there is one, and the body.
+///
+/// # Errors
+/// Whatever the reply says, unless it is a success.
+pub fn judge(status: u16, content_type: Option<&str>, body: &[u8]) -> Result<(), CmsError> {
+    // 401 first: whatever else the reply holds, no further request may follow (R39).
+    if status == 401 {
+        return Err(CmsError::Unauthorized);
+    }
+    let success = (200..300).contains(&status);
+    // A success is a document of any size that only rarely is a failure: look before parsing it twice.
+    if success && !mentions_failure(body) {
+        return Ok(());
+    }
+    let parsed = xml::parse(body, Bounds::default());
+    if let Ok(root) = &parsed
+        && root.is("failureDetails")
+    {
+        return Err(by_element(status, root));
+    }
+    if success { Ok(()) } else { Err(by_status(status, content_type, parsed.as_ref().err())) }
+}
+
+/// Whether the beginning of a body is that of a `failureDetails` document (or of something that may be one).
+fn mentions_failure(body: &[u8]) -> bool {
+    const WORD: &[u8] = b"failuredetails";
+    let start = body.get(..body.len().min(256)).unwrap_or_default();
+    start.windows(WORD.len()).any(|part| part.eq_ignore_ascii_case(WORD))
+}
+
+/// The error that the elements of a `failureDetails` stand for. With several, the first that we know decides.
+fn by_element(status: u16, details: &Node) -> CmsError {
+    let known = details.children().iter().find_map(|element| of_element(element));
+    known.unwrap_or_else(|| match (status, details.children().first()) {
+        (429 | 503, _) => CmsError::Busy,
+        (403, _) => CmsError::Forbidden,
+        (_, Some(element)) => CmsError::Rejected { element: word(element.name()), status },
+        (404, None) => CmsError::NotFound { element: "404".to_owned() },
+        (_, None) => CmsError::Rejected { element: "failureDetails".to_owned(), status },
+    })
+}
+
+/// The error of one element of the table in `cms-api.md` 3.4, or `None` if it says no more than "rejected".
+fn of_element(element: &Node) -> Option<CmsError> {
+    let name = element.name().to_ascii_lowercase();
+    let shown = word(element.name());
+    match name.as_str() {
+        "databasenotready" => return Some(CmsError::DatabaseNotReady),
+        "passcodetooshort" => return Some(CmsError::PasscodeTooShort),
+        // Both spellings occur (`cms-api.md` 0.3).
+        "unrecognisedobject" | "unrecognizedobject" => return Some(CmsError::NotFound { element: shown }),
+        "parametererror" => {
+            return Some(CmsError::ParameterError {
+                parameter: word(element.attribute("parameter").unwrap_or_default()),
+                error: word(element.attribute("error").unwrap_or_default()),
+            });
+        }
+        _ => {}
+    }
+    if name.ends_with("doesnotexist") {
+        Some(CmsError::NotFound { element: shown })
+    } else if name.starts_with("duplicate") || name.ends_with("conflict") {
+        Some(CmsError::Conflict { element: shown })
+    } else if name.ends_with("limitreached") || name.starts_with("toomany") {
+        Some(CmsError::LimitReached { element: shown })
+    } else {
+        None
+    }
+}
+
+fn by_status(status: u16, content_type: Option<&str>, fault: Option<&XmlError>) -> CmsError {
+    // Something in front of the bridge, or something else altogether, answers pages made for people.
+    let foreign = content_type.is_some_and(|kind| kind.trim_ascii_start().to_ascii_lowercase().starts_with("text/html"))
+        || fault.is_some_and(|fault| *fault != XmlError::Empty);
+    match status {
+        403 => CmsError::Forbidden,
+        429 | 503 => CmsError::Busy,
+        // A page that says "not found" must never count as proof that an object is gone.
+        400..=499 if foreign => CmsError::NotACms,
+        404 => CmsError::NotFound { element: "404".to_owned() },
+        _ => CmsError::HttpError { status },
+    }
+}
+
+/// A name from a reply, if it looks like one: letters, digits and little else. Anything else could be an echo of a
+/// value we sent, which may be a secret.
+pub fn word(text: &str) -> String {
+    let plain = text.len() <= LONGEST_WORD
+        && text.starts_with(|c: char| c.is_ascii_alphabetic())
+        && text.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-' | b'.'));
+    if plain { text.to_owned() } else { "unprintable".to_owned() }
+}
+
+/// The error of a reply to a read that is not the document it should be.
+pub fn unreadable(fault: XmlError) -> CmsError {
+    match fault {
+        // 200 with a page made for people: some other web server.
+        XmlError::NotXml | XmlError::DocType => CmsError::NotACms,
+        fault => CmsError::MalformedReply { detail: fault.to_string() },
+    }
+}
+
+/// The error of a reply whose root is not the one that was asked for.
+pub fn wrong_root(root: &Node, wanted: &str) -> CmsError {
+    if root.is("html") {
+        return CmsError::NotACms;
+    }
+    CmsError::MalformedReply { detail: format!("it holds {} instead of {wanted}", word(root.name())) }
+}

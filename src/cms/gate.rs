@@ -1,0 +1,433 @@
+//! The one door to a call bridge: how many requests may be on the wire, in which order they go, and when none may go.
+//! No I/O; time comes from `tokio::time`, chance from a seed.
+//!
+//! - **Order**: at most `in_flight` requests at a time; who waits is served by class (doors, then calls, then legs, ...
+//!   sweeps), then deadline, then arrival. So a slow bridge delays the sweeps of itself, never a door (craft.md 4.3).
+//! - **Circuit breaker**: after some connection failures in a row nothing is sent for a random while that grows. Then
+//!   *one* request tries; an urgent one may try at once. So a meeting instant is never slept past.
+//! - **401**: after the first one nothing is sent for 15 minutes, or until the credentials change, because the bridge
+//!   may lock the account (R39, `cms-api.md` 1.1). Credentials that have not worked yet are tried by one request alone.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::hash::{BuildHasher, RandomState};
+use std::sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use jiff::Timestamp;
+use rand::rngs::StdRng;
+use rand::{RngExt, SeedableRng};
+use tokio::sync::oneshot;
+use tokio::time::Instant;
+
+use super::error::CmsError;
+
+/// What a request is for. Lower ones go first.
+///
+/// A look that a write depends on has the class of the write. A closing that an opening in the same slot waits for is
+/// a `Door` with the opening's deadline.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Class {
+    /// Opening a space, or changing one that is open.
+    Door,
+    /// Making a call.
+    Call,
+    /// Dialling a participant.
+    Leg,
+    /// Shutting a space, ending its call.
+    Close,
+    /// Making slots and profiles.
+    Provision,
+    /// Sweeps and status reads.
+    Read,
+}
+
+/// Where a request stands in the queue.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Priority {
+    pub class: Class,
+    /// Among requests of one class the earlier deadline goes first.
+    pub deadline: Timestamp,
+    /// The deadline is due: an open circuit does not hold this request back.
+    pub urgent: bool,
+}
+
+impl Priority {
+    /// Not urgent.
+    pub fn new(class: Class, deadline: Timestamp) -> Self {
+        Self { class, deadline, urgent: false }
+    }
+
+    /// The same, let through an open circuit as its trial.
+    #[must_use]
+    pub fn urgent(self) -> Self {
+        Self { urgent: true, ..self }
+    }
+}
+
+/// How strict a gate is.
+#[derive(Clone, Copy, Debug)]
+pub struct GateConfig {
+    /// Requests on the wire at one time; at least one.
+    pub in_flight: usize,
+    /// Connection failures in a row that open the circuit; at least one.
+    pub failure_threshold: u32,
+    /// The longest first pause; doubled with every failed trial.
+    pub backoff_base: Duration,
+    /// The longest pause of all.
+    pub backoff_cap: Duration,
+    /// How long nothing is sent after a 401.
+    pub auth_block: Duration,
+}
+
+impl Default for GateConfig {
+    fn default() -> Self {
+        Self {
+            in_flight: 8,
+            failure_threshold: 3,
+            backoff_base: Duration::from_secs(1),
+            backoff_cap: Duration::from_secs(60),
+            auth_block: Duration::from_secs(15 * 60),
+        }
+    }
+}
+
+/// How a request ended, as far as the gate cares.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// The bridge answered, whatever it said.
+    Answered,
+    /// The bridge answered 401.
+    Unauthorized,
+    /// The bridge was not reached or did not reply. With the reason, for those who are refused because of it.
+    Unreachable(&'static str),
+}
+
+/// What metrics and status may know about a gate.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct GateSnapshot {
+    /// Requests on the wire.
+    pub in_flight: usize,
+    /// Requests that wait.
+    pub queued: usize,
+    /// Nothing is sent because the bridge cannot be reached.
+    pub circuit_open: bool,
+    /// Nothing is sent because the credentials are wrong.
+    pub auth_blocked: bool,
+}
+
+/// One per endpoint, shared by every client of that endpoint.
+pub struct Gate {
+    config: GateConfig,
+    state: Mutex<State>,
+}
+
+struct State {
+    in_flight: usize,
+    arrivals: u64,
+    waiting: BTreeMap<Ticket, Waiter>,
+    circuit: Circuit,
+    /// Counts the changes between closed and open: a request that began before the last change says nothing new.
+    circuit_epoch: u64,
+    auth: Auth,
+    /// Counts changes of credentials: a late 401 to old ones must not block new ones.
+    auth_epoch: u64,
+    credentials: Option<u64>,
+    rng: StdRng,
+}
+
+/// The place in the queue: the order of the fields is the order of service.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+struct Ticket {
+    class: Class,
+    deadline: Timestamp,
+    arrival: u64,
+}
+
+struct Waiter {
+    urgent: bool,
+    answer: oneshot::Sender<Result<Permit, CmsError>>,
+}
+
+enum Circuit {
+    Closed { failures: u32 },
+    Open { until: Instant, cause: &'static str, trips: u32, trial: bool },
+}
+
+enum Auth {
+    /// No answer with these credentials yet: one request at a time, so that a wrong password costs one attempt.
+    Unproven,
+    Proven,
+    Blocked { until: Instant },
+}
+
+/// Answers that are given after the lock is released.
+type Answers = Vec<(oneshot::Sender<Result<Permit, CmsError>>, Result<Permit, CmsError>)>;
+
+impl Gate {
+    /// A gate with nothing in flight. `seed` decides the random part of the pauses.
+    pub fn new(config: GateConfig, seed: u64) -> Self {
+        let state = State {
+            in_flight: 0,
+            arrivals: 0,
+            waiting: BTreeMap::new(),
+            circuit: Circuit::Closed { failures: 0 },
+            circuit_epoch: 0,
+            auth: Auth::Unproven,
+            auth_epoch: 0,
+            credentials: None,
+            rng: StdRng::seed_from_u64(seed),
+        };
+        Self { config, state: Mutex::new(state) }
+    }
+
+    /// Waits for a turn. Dropping the future gives the place up.
+    ///
+    /// # Errors
+    /// [`CmsError::CircuitOpen`] and [`CmsError::AuthBlocked`], also while waiting.
+    pub async fn acquire(self: &Arc<Self>, at: Priority) -> Result<Permit, CmsError> {
+        let (answer, turn) = oneshot::channel();
+        let ticket = {
+            let mut state = self.lock();
+            state.arrivals += 1;
+            let ticket = Ticket { class: at.class, deadline: at.deadline, arrival: state.arrivals };
+            state.waiting.insert(ticket, Waiter { urgent: at.urgent, answer });
+            ticket
+        };
+        // From here on the place is given up by dropping, whether the turn has come or not: a permit that was
+        // granted but not received is dropped inside the channel.
+        let _place = Place { gate: self, ticket };
+        self.serve();
+        turn.await.unwrap_or(Err(CmsError::Cancelled))
+    }
+
+    /// Forgets a 401: the credentials are new.
+    pub fn reset_auth(self: &Arc<Self>) {
+        {
+            let mut state = self.lock();
+            state.auth = Auth::Unproven;
+            state.auth_epoch += 1;
+        }
+        self.serve();
+    }
+
+    /// Tells which credentials are used from now on; others than before count as new ones. Only a hash is kept, made
+    /// with a key of this process.
+    pub fn bind_credentials(self: &Arc<Self>, username: &str, password: &str) {
+        static KEY: LazyLock<RandomState> = LazyLock::new(RandomState::new);
+        let hash = KEY.hash_one((username, password));
+        let changed = {
+            let mut state = self.lock();
+            let before = state.credentials.replace(hash);
+            before.is_some_and(|before| before != hash)
+        };
+        if changed {
+            self.reset_auth();
+        }
+    }
+
+    /// A probe outside the gate reached the bridge: an open circuit need not wait any longer for its trial.
+    pub fn note_reachable(&self) {
+        if let Circuit::Open { until, .. } = &mut self.lock().circuit {
+            *until = Instant::now();
+        }
+    }
+
+    /// What metrics and status may know.
+    pub fn snapshot(&self) -> GateSnapshot {
+        let state = self.lock();
+        let now = Instant::now();
+        GateSnapshot {
+            in_flight: state.in_flight,
+            queued: state.waiting.len(),
+            circuit_open: matches!(state.circuit, Circuit::Open { .. }),
+            auth_blocked: matches!(state.auth, Auth::Blocked { until } if now < until),
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        // No code panics while it holds the lock, and every state is valid by itself.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Gives everybody an answer who can have one.
+    fn serve(self: &Arc<Self>) {
+        let mut answers = Answers::new();
+        let now = Instant::now();
+        {
+            let mut state = self.lock();
+            while self.step(&mut state, now, &mut answers) {}
+        }
+        for (to, answer) in answers {
+            // A waiter that has just gone away hands its permit back here, by dropping it.
+            drop(to.send(answer));
+        }
+    }
+
+    /// Answers one waiter, or all if they must be refused. False: nothing more to do for now.
+    fn step(self: &Arc<Self>, state: &mut State, now: Instant, answers: &mut Answers) -> bool {
+        if let Auth::Blocked { until } = state.auth {
+            if now < until {
+                state.refuse(answers, |_| true, || CmsError::AuthBlocked { until });
+                return false;
+            }
+            state.auth = Auth::Unproven;
+            state.auth_epoch += 1;
+        }
+        let room = match state.auth {
+            Auth::Unproven => 1,
+            Auth::Proven | Auth::Blocked { .. } => self.config.in_flight.max(1),
+        };
+        let mut is_trial = false;
+        if let Circuit::Open { until, cause, trial, .. } = state.circuit {
+            if trial {
+                // Its outcome decides for all who wait.
+                return false;
+            }
+            if now < until {
+                state.refuse(answers, |waiter| !waiter.urgent, || CmsError::CircuitOpen { until, cause });
+            }
+            is_trial = true;
+        }
+        if state.in_flight >= room {
+            return false;
+        }
+        let Some((_, waiter)) = state.waiting.pop_first() else { return false };
+        if is_trial && let Circuit::Open { trial, .. } = &mut state.circuit {
+            *trial = true;
+        }
+        state.in_flight += 1;
+        let permit = Permit {
+            gate: Arc::clone(self),
+            circuit_epoch: state.circuit_epoch,
+            auth_epoch: state.auth_epoch,
+            trial: is_trial,
+            verdict: None,
+        };
+        answers.push((waiter.answer, Ok(permit)));
+        true
+    }
+
+    /// Takes a permit back, with what it learnt.
+    fn release(self: &Arc<Self>, permit: &Permit) {
+        let mut answers = Answers::new();
+        {
+            let mut state = self.lock();
+            state.in_flight = state.in_flight.saturating_sub(1);
+            if permit.trial
+                && permit.circuit_epoch == state.circuit_epoch
+                && let Circuit::Open { trial, .. } = &mut state.circuit
+            {
+                *trial = false;
+            }
+            match permit.verdict {
+                // Given up by its owner: it says nothing about the bridge.
+                None => {}
+                Some(Verdict::Answered) => {
+                    state.close_circuit();
+                    if permit.auth_epoch == state.auth_epoch && matches!(state.auth, Auth::Unproven) {
+                        state.auth = Auth::Proven;
+                    }
+                }
+                Some(Verdict::Unauthorized) => {
+                    state.close_circuit();
+                    if permit.auth_epoch == state.auth_epoch {
+                        state.auth = Auth::Blocked { until: Instant::now() + self.config.auth_block };
+                    }
+                }
+                Some(Verdict::Unreachable(cause)) => self.count_failure(&mut state, permit, cause, &mut answers),
+            }
+        }
+        for (to, answer) in answers {
+            drop(to.send(answer));
+        }
+        self.serve();
+    }
+
+    fn count_failure(&self, state: &mut State, permit: &Permit, cause: &'static str, answers: &mut Answers) {
+        if permit.circuit_epoch != state.circuit_epoch {
+            return;
+        }
+        match state.circuit {
+            Circuit::Closed { failures } if failures + 1 < self.config.failure_threshold.max(1) => {
+                state.circuit = Circuit::Closed { failures: failures + 1 };
+            }
+            Circuit::Closed { .. } => {
+                state.circuit_epoch += 1;
+                let until = self.pause(state, 0);
+                state.circuit = Circuit::Open { until, cause, trips: 0, trial: false };
+            }
+            Circuit::Open { trips, .. } if permit.trial => {
+                let trips = trips.saturating_add(1);
+                let until = self.pause(state, trips);
+                state.circuit = Circuit::Open { until, cause, trips, trial: false };
+                // Those who waited for the trial have their answer; none of them starts another one at once.
+                state.refuse(answers, |_| true, || CmsError::CircuitOpen { until, cause });
+            }
+            Circuit::Open { .. } => {}
+        }
+    }
+
+    /// Full jitter: anything between nothing and the doubled limit, so that many controllers do not come together.
+    fn pause(&self, state: &mut State, trips: u32) -> Instant {
+        let limit = self.config.backoff_base.saturating_mul(2u32.saturating_pow(trips)).min(self.config.backoff_cap);
+        Instant::now() + limit.mul_f64(state.rng.random_range(0.0..=1.0))
+    }
+}
+
+impl State {
+    fn close_circuit(&mut self) {
+        if matches!(self.circuit, Circuit::Open { .. }) {
+            self.circuit_epoch += 1;
+        }
+        self.circuit = Circuit::Closed { failures: 0 };
+    }
+
+    fn refuse(&mut self, answers: &mut Answers, whom: impl Fn(&Waiter) -> bool, why: impl Fn() -> CmsError) {
+        let gone = self.waiting.extract_if(.., |_, waiter| whom(waiter));
+        answers.extend(gone.map(|(_, waiter)| (waiter.answer, Err(why()))));
+    }
+}
+
+impl fmt::Debug for Gate {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.snapshot().fmt(f)
+    }
+}
+
+/// Leaves the queue when the waiting future is dropped or done.
+struct Place<'a> {
+    gate: &'a Arc<Gate>,
+    ticket: Ticket,
+}
+
+impl Drop for Place<'_> {
+    fn drop(&mut self) {
+        let left = self.gate.lock().waiting.remove(&self.ticket);
+        drop(left);
+    }
+}
+
+/// The right to have one request on the wire. Dropped without a verdict it counts as given up.
+#[derive(Debug)]
+pub struct Permit {
+    gate: Arc<Gate>,
+    circuit_epoch: u64,
+    auth_epoch: u64,
+    trial: bool,
+    verdict: Option<Verdict>,
+}
+
+impl Permit {
+    /// Hands the permit back with what was learnt.
+    pub fn finish(mut self, verdict: Verdict) {
+        self.verdict = Some(verdict);
+    }
+}
+
+impl Drop for Permit {
+    fn drop(&mut self) {
+        let gate = Arc::clone(&self.gate);
+        gate.release(self);
+    }
+}

@@ -1,0 +1,52 @@
+//! How to talk to a call bridge: typed operations over HTTPS and XML. The only module that does I/O with a bridge.
+//!
+//! ```text
+//! operations/  one method per request of the API, exact bodies        (what the rest of the crate calls)
+//!    |  form.rs    exact request bodies          decode.rs, model.rs   replies as plain values
+//!    v
+//! paging.rs    lists that change while they are read
+//!    v
+//! http.rs      one request: gate -> send -> judge -> trace line, metric
+//!    |  gate.rs    order, limit in flight, circuit breaker, 401 block
+//!    |  connect.rs, tls.rs, address.rs   names, certificates, connection errors
+//!    |  failure.rs, xml.rs               what a reply means
+//! ```
+//!
+//! The protocol is described, fact by fact, in `cms-api.md` (sections are cited), requirements as R-numbers in
+//! `requirements.md`.
+
+mod address;
+mod connect;
+mod decode;
+mod error;
+mod failure;
+mod form;
+mod gate;
+mod http;
+mod model;
+mod operations;
+mod paging;
+mod tls;
+mod xml;
+
+pub use address::{Address, InvalidAddress};
+pub use error::{Class as ErrorClass, CmsError};
+pub use gate::{Class, Gate, GateConfig, GateSnapshot, Permit, Priority, Verdict};
+pub use http::{Client, Credentials, Limits, NoObserver, Observer, Sample};
+pub use model::*;
+pub use operations::UriOwner;
+pub use tls::TlsOptions;
+
+/// For the fuzz target and nothing else: what the reader does with the bytes of a reply, whatever they are.
+#[doc(hidden)]
+pub mod fuzzing {
+    /// Reads `bytes` as XML and decodes them as every kind of object. Returns how many nodes there were.
+    pub fn read_everything(bytes: &[u8]) -> usize {
+        super::decode::read_everything(bytes)
+    }
+
+    /// Judges `bytes` as the body of a reply with this status.
+    pub fn judge(status: u16, bytes: &[u8]) -> Option<&'static str> {
+        super::failure::judge(status, None, bytes).err().map(|error| error.label())
+    }
+}

@@ -1,0 +1,400 @@
+//! What a call bridge shows us, as plain values. No I/O, and no knowledge of XML: decoding lives in `decode.rs`.
+//!
+//! Field availability follows `cms-api.md` sections 4 to 8. `None` means that the reply did not carry the field: lists
+//! carry far fewer fields than the single object (section 13, quirk 5), so `None` never means "unset on the bridge"
+//! unless the value came from a single GET.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use jiff::Timestamp;
+use secrecy::{ExposeSecret, SecretString};
+use serde::{Deserialize, Serialize};
+
+macro_rules! ids {
+    ($($(#[$doc:meta])* $name:ident),+ $(,)?) => {$(
+        $(#[$doc])*
+        ///
+        /// A text as the bridge gave it: usually a lower-case GUID (`cms-api.md` 1.7), but never relied on as such.
+        #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+        #[serde(transparent)]
+        pub struct $name(String);
+
+        impl $name {
+            /// The id as text.
+            pub fn as_str(&self) -> &str {
+                &self.0
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(&self.0)
+            }
+        }
+
+        impl From<String> for $name {
+            fn from(id: String) -> Self {
+                Self(id)
+            }
+        }
+
+        impl From<&str> for $name {
+            fn from(id: &str) -> Self {
+                Self(id.to_owned())
+            }
+        }
+
+        impl AsRef<str> for $name {
+            fn as_ref(&self) -> &str {
+                &self.0
+            }
+        }
+    )+};
+}
+
+ids! {
+    /// A space (`coSpace`). Shared by all call bridges of a cluster.
+    SpaceId,
+    /// A call. Valid only on the call bridge that named it (`cms-api.md` section 9).
+    CallId,
+    /// A call leg. Valid only on the call bridge that hosts it.
+    LegId,
+    /// A participant. Each call bridge has its own ids.
+    ParticipantId,
+    /// A call profile. Shared by the cluster.
+    CallProfileId,
+    /// A call leg profile. Shared by the cluster.
+    CallLegProfileId,
+    /// A bulk parameter set (`cospaceBulkParameterSet`).
+    BulkSetId,
+    /// A bulk sync (`cospaceBulkSync`).
+    BulkSyncId,
+    /// A call bridge of the cluster.
+    CallBridgeId,
+    /// A rule of the outbound or inbound dial plan.
+    DialRuleId,
+}
+
+/// `GET system/status` (R44, `cms-api.md` 4.1). Numbers that are missing are zero.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SystemStatus {
+    /// For example `2.0(RC)` or `3.4.1`.
+    pub software_version: String,
+    /// Seconds since the call bridge started. Going backwards means a restart: all its calls are gone.
+    pub uptime_seconds: u64,
+    /// The bridge's clock, to whole seconds.
+    pub cdr_time: Option<Timestamp>,
+    /// Deprecated and always true from 3.0 on.
+    pub activated: Option<bool>,
+    /// Whether the call bridge is part of a cluster.
+    pub cluster_enabled: Option<bool>,
+    /// From 3.0 on: constant for the cluster's life.
+    pub cluster_id: Option<String>,
+    /// Call legs now, on this call bridge.
+    pub call_legs_active: u64,
+    /// The most call legs at one time since the start.
+    pub call_legs_max_active: u64,
+    /// Call legs that ended since the start.
+    pub call_legs_completed: u64,
+    /// Bits per second.
+    pub audio_bit_rate_outgoing: u64,
+    /// Bits per second.
+    pub audio_bit_rate_incoming: u64,
+    /// Bits per second.
+    pub video_bit_rate_outgoing: u64,
+    /// Bits per second.
+    pub video_bit_rate_incoming: u64,
+}
+
+/// A member of the call bridge cluster (R47, `cms-api.md` 4.3).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CallBridge {
+    pub id: CallBridgeId,
+    /// Equals `uniqueName` of that bridge's own cluster configuration.
+    pub name: String,
+    /// `https://host[:port]` of its web admin interface; only in the single GET.
+    pub address: Option<String>,
+    /// For peer links; only in the single GET, often empty (then `None`).
+    pub sip_domain: Option<String>,
+}
+
+/// A space (`cms-api.md` 6.1). List items have only `name`, `uri`, `secondary_uri`, `call_id` and `auto_generated`.
+#[derive(Clone, Debug)]
+pub struct Space {
+    pub id: SpaceId,
+    pub name: String,
+    /// The user part, before the `@`.
+    pub uri: Option<String>,
+    pub secondary_uri: Option<String>,
+    /// Digits as text; may begin with a zero.
+    pub call_id: Option<String>,
+    /// True: made by an LDAP sync, cannot be removed alone.
+    pub auto_generated: Option<bool>,
+    /// False: only members can join, so a slot (which has none) is shut.
+    pub non_member_access: Option<bool>,
+    /// `None`: not in the reply. `Some("")`: in the reply and empty.
+    pub passcode: Option<SecretString>,
+    /// The secret of the join link.
+    pub secret: Option<SecretString>,
+    /// Free text that we use as our mark; an empty one is `None`.
+    pub cdr_tag: Option<String>,
+    pub call_profile: Option<CallProfileId>,
+    pub call_leg_profile: Option<CallLegProfileId>,
+}
+
+impl Space {
+    /// Whether the passcode on the bridge equals `wanted`; an absent one equals the empty one (`cms-api.md` 1.3).
+    pub fn has_passcode(&self, wanted: &SecretString) -> bool {
+        self.passcode.as_ref().map_or("", |have| have.expose_secret()) == wanted.expose_secret()
+    }
+
+    /// Whether the join secret on the bridge equals `wanted`; an absent one equals the empty one.
+    pub fn has_secret(&self, wanted: &SecretString) -> bool {
+        self.secret.as_ref().map_or("", |have| have.expose_secret()) == wanted.expose_secret()
+    }
+}
+
+/// A call instance on one call bridge (`cms-api.md` 7.1).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Call {
+    pub id: CallId,
+    pub name: String,
+    pub space: Option<SpaceId>,
+    /// The same on every call bridge that hosts a part of the call.
+    pub correlator: Option<String>,
+}
+
+/// How far a leg has come (`cms-api.md` 7.3). A leg that failed or left is simply no longer there.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum LegState {
+    Initial,
+    Ringing,
+    Connected,
+    OnHold,
+    /// A word that is not in the API description.
+    Other(String),
+}
+
+/// Who called whom, seen from the bridge.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Direction {
+    /// The far end called the bridge.
+    Incoming,
+    /// The bridge called the far end.
+    Outgoing,
+    /// A word that is not in the API description.
+    Other(String),
+}
+
+/// A call leg (`cms-api.md` 7.3). `state`, `direction`, `sub_type` and `owner_id` come only with the single GET.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CallLeg {
+    pub id: LegId,
+    /// Often empty until the far end has answered.
+    pub name: String,
+    /// May gain or lose URI parameters during the call.
+    pub remote_party: String,
+    /// What was dialled, unchanged (from 2.3 on).
+    pub original_remote_party: Option<String>,
+    pub call: Option<CallId>,
+    pub state: Option<LegState>,
+    pub direction: Option<Direction>,
+    /// `distributionLink` marks a link between call bridges: never count it as a person.
+    pub sub_type: Option<String>,
+    /// What we sent when we made the leg.
+    pub owner_id: Option<String>,
+}
+
+/// A participant, wherever in the cluster it is connected (`cms-api.md` 7.4).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Participant {
+    pub id: ParticipantId,
+    pub name: String,
+    pub call: Option<CallId>,
+    /// Only if the participant is on *another* call bridge.
+    pub call_bridge: Option<CallBridgeId>,
+    /// Only in the single GET.
+    pub uri: Option<String>,
+    /// Only in the single GET.
+    pub state: Option<LegState>,
+}
+
+/// A bulk parameter set (`cms-api.md` 6.4). List items have only the two indices.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BulkSet {
+    pub id: BulkSetId,
+    /// First number, included.
+    pub start_index: Option<u64>,
+    /// Last number, included.
+    pub end_index: Option<u64>,
+    pub uri_mapping: Option<String>,
+    pub name_mapping: Option<String>,
+    pub call_id_mapping: Option<String>,
+    pub call_profile: Option<CallProfileId>,
+    /// Accepted on write; whether a bridge shows it is not documented.
+    pub call_leg_profile: Option<CallLegProfileId>,
+    pub non_member_access: Option<bool>,
+}
+
+/// A bulk sync (`cms-api.md` 6.5).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BulkSync {
+    pub id: BulkSyncId,
+    pub set: Option<BulkSetId>,
+    pub status: SyncStatus,
+}
+
+/// How far a bulk sync has come.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum SyncStatus {
+    Pending,
+    Running,
+    Complete,
+    /// Whether part of the work was done is not documented: look before doing more (R49).
+    Failed(SyncFailure),
+    /// A word that is not in the API description.
+    Other(String),
+}
+
+/// Why a bulk sync failed (R49).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum SyncFailure {
+    /// `failedCoSpaceUriConflict`
+    UriConflict,
+    /// `failedCallIdConflict`
+    CallIdConflict,
+    /// `failedIndexRangeInvalid`: start after end.
+    RangeInvalid,
+    /// `failedIndexRangeTooGreat`: the limit is not published.
+    RangeTooGreat,
+    /// `failedNoSuchParameterSet`
+    ParameterSetMissing,
+    /// Plain `failed`.
+    Unspecified,
+    /// `failed...` with a word that is not in the API description.
+    Other(String),
+}
+
+/// A profile as read back: every plain field, with the name as the server spells it.
+pub type Fields = BTreeMap<String, String>;
+
+/// What to write when a door is opened or an open meeting is changed (R58-R61, R70).
+#[derive(Clone, Debug)]
+pub struct Opening {
+    /// The meeting's title; becomes the name of the space.
+    pub name: String,
+    /// Always sent, even if empty: an empty one clears what was there.
+    pub passcode: SecretString,
+    /// The secret of the join link, chosen by us.
+    pub secret: SecretString,
+    /// Our mark, put into `cdrTag` (100 characters at most on the bridge); `None`: the tag is left as it is.
+    pub mark: Option<String>,
+}
+
+/// A range of slots to be made (R48).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NewBulkSet {
+    /// First number, included.
+    pub start: u64,
+    /// Last number, included.
+    pub end: u64,
+    /// What stands before the number in each space's name; taken literally.
+    pub name_prefix: String,
+    pub call_profile: Option<CallProfileId>,
+    pub call_leg_profile: Option<CallLegProfileId>,
+}
+
+/// `GET system/database` (`cms-api.md` 4.2).
+#[derive(Clone, Debug, PartialEq, Eq, Default)]
+pub struct Database {
+    /// False: one local database.
+    pub clustered: bool,
+    pub total_nodes: Option<u64>,
+    /// The node that takes all reads and writes.
+    pub node_in_use: Option<String>,
+    pub nodes: Vec<DatabaseNode>,
+    /// What the bridge says is wrong, if anything.
+    pub error: Option<String>,
+}
+
+impl Database {
+    /// Whether writes can work: not clustered, or some node is up and primary. `None`: the reply does not tell.
+    pub fn has_primary(&self) -> Option<bool> {
+        if !self.clustered {
+            return Some(true);
+        }
+        if self.nodes.is_empty() {
+            return self.node_in_use.as_ref().map(|_| true);
+        }
+        Some(self.nodes.iter().any(|node| node.primary && node.up))
+    }
+}
+
+/// One node of a clustered database.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DatabaseNode {
+    pub hostname: String,
+    /// Seen from the call bridge that was asked.
+    pub up: bool,
+    /// Bytes behind the primary; `None`: unknown (the bridge says -1).
+    pub sync_behind: Option<u64>,
+    /// `master` on the wire.
+    pub primary: bool,
+}
+
+/// A rule of the outbound dial plan (R65, `cms-api.md` section 8).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OutboundDialRule {
+    pub id: DialRuleId,
+    /// May hold wildcards such as `*.example.com`; empty on some systems for "every domain".
+    pub domain: String,
+    /// Higher is asked first.
+    pub priority: Option<i64>,
+    /// `None`: calls go directly to the domain.
+    pub sip_proxy: Option<String>,
+    /// `sip`, `lync` or `avaya`.
+    pub trunk_type: Option<String>,
+    /// `stop` or `continue`.
+    pub failure_action: Option<String>,
+    /// `global`, `callBridge` or `callBridgeGroup` (from 2.2 on).
+    pub scope: Option<String>,
+    /// With scope `callBridge`.
+    pub call_bridge: Option<CallBridgeId>,
+}
+
+/// A rule of the inbound dial plan (`cms-api.md` section 8).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct InboundDialRule {
+    pub id: DialRuleId,
+    /// Matched exactly.
+    pub domain: String,
+    /// Higher is asked first.
+    pub priority: Option<i64>,
+    /// Whether a call to this domain may reach a space.
+    pub resolve_to_spaces: Option<bool>,
+}
+
+/// Everything a paged list gave.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Listing<T> {
+    /// Without repetitions, in the order of the bridge.
+    pub items: Vec<T>,
+    /// Requests that were needed.
+    pub pages: u32,
+    /// What the bridge last said it has. Never derive a capacity from it (requirements 1.3).
+    pub total: Option<u64>,
+    /// Items that could not be read and were left out (each was logged).
+    pub skipped: usize,
+    /// False: the list changed while it was read, twice in a row; an item may be missing or already gone.
+    pub consistent: bool,
+}
+
+impl<T> IntoIterator for Listing<T> {
+    type Item = T;
+    type IntoIter = std::vec::IntoIter<T>;
+
+    fn into_iter(self) -> Self::IntoIter {
+        self.items.into_iter()
+    }
+}

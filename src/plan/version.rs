@@ -1,0 +1,28 @@
+//! Software versions as the bridge spells them: `2.0(RC)`, `2.6.1`, `3.1`.
+
+/// The number before the first dot, or None if the text does not start with a number.
+pub fn major(version: &str) -> Option<u32> {
+    let digits: String = version.trim().chars().take_while(char::is_ascii_digit).collect();
+    digits.parse().ok()
+}
+
+/// Is this version certainly older than 2.0, the first with nonMemberAccess and bulk sync (R1)?
+/// A version that cannot be read is taken as new enough: refusing to work over a spelling would help nobody.
+pub fn is_too_old(version: &str) -> bool {
+    major(version).is_some_and(|major| major < 2)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn reads_what_bridges_print() {
+        assert_eq!(major("2.0(RC)"), Some(2));
+        assert_eq!(major(" 3.10.1 "), Some(3));
+        assert_eq!(major("unknown"), None);
+        assert!(is_too_old("1.9"));
+        assert!(!is_too_old("2.0(RC)"));
+        assert!(!is_too_old("R2D2"));
+    }
+}

@@ -1,0 +1,307 @@
+//! Builds the programs from the Go module in `go/`, once.
+
+use std::ffi::OsString;
+use std::fs::{self, File, TryLockError};
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+use crate::assets::{Assets, is_executable};
+use crate::process::{Program, Supervised, tail};
+use crate::{Error, pin::Pin};
+
+/// How often a build that is running says so.
+const PROGRESS: Duration = Duration::from_secs(15);
+
+struct Target {
+    program: &'static str,
+    package: &'static str,
+    /// How long it takes with an empty build cache on two cores, as measured.
+    usual: &'static str,
+}
+
+const TARGETS: [Target; 3] = [
+    Target { program: Assets::ETCD, package: "./etcd", usual: "less than 1 min" },
+    Target { program: Assets::API_SERVER, package: "k8s.io/kubernetes/cmd/kube-apiserver", usual: "3 to 6 min" },
+    Target {
+        program: Assets::CONTROLLER_MANAGER,
+        package: "k8s.io/kubernetes/cmd/kube-controller-manager",
+        usual: "1 to 2 min",
+    },
+];
+
+/// Where to build from and to. Fields instead of the environment, for the tests.
+pub(crate) struct GoBuild {
+    /// The directory of go.mod.
+    pub module: PathBuf,
+    /// Gets `bin/`, the logs of the build and the lock.
+    pub output: PathBuf,
+    /// `PATH`.
+    pub search_path: Option<OsString>,
+}
+
+impl GoBuild {
+    /// Returns the directory with all programs as pinned, built if need be.
+    pub fn ensure(&self) -> Result<PathBuf, Error> {
+        let pin = Pin::read(&self.module)?;
+        let bin = self.output.join("bin");
+        if self.stale(&pin).is_empty() {
+            return Ok(bin);
+        }
+        // Before the lock, so that a missing toolchain is told at once.
+        let go = self.find_go(&pin)?;
+        fs::create_dir_all(&bin).map_err(Error::io("create", &bin))?;
+        let _lock = self.lock()?;
+        // Another process may have built them while we waited.
+        let stale = self.stale(&pin);
+        let started = Instant::now();
+        for (index, target) in stale.iter().enumerate() {
+            say(&format!(
+                "building {} of Kubernetes {} with `go build` ({} of {}; usually {}, only the first time)",
+                target.program,
+                pin.kubernetes(),
+                index + 1,
+                stale.len(),
+                target.usual
+            ));
+            self.build(&go, &pin, target)?;
+        }
+        if !stale.is_empty() {
+            say(&format!("built in {}; the programs are kept in {}", seconds(started), bin.display()));
+        }
+        Ok(bin)
+    }
+
+    fn stale(&self, pin: &Pin) -> Vec<&'static Target> {
+        let fresh = |target: &Target| {
+            let stamp = fs::read(self.stamp(target.program)).unwrap_or_default();
+            stamp == pin.stamp(target.package).as_bytes() && is_executable(&self.output.join("bin").join(target.program))
+        };
+        TARGETS.iter().filter(|target| !fresh(target)).collect()
+    }
+
+    fn stamp(&self, program: &str) -> PathBuf {
+        self.output.join("bin").join(format!(".{program}.stamp"))
+    }
+
+    fn find_go(&self, pin: &Pin) -> Result<PathBuf, Error> {
+        let search_path = self.search_path.clone().unwrap_or_default();
+        let go = std::env::split_paths(&search_path).map(|dir| dir.join("go")).find(|go| is_executable(go)).ok_or_else(
+            || Error::NoGo { wanted: pin.go().to_owned(), path: search_path.to_string_lossy().into_owned() },
+        )?;
+        // In `/`, because in the module's directory an old Go fails before it tells its version.
+        let answer = Command::new(&go)
+            .arg("version")
+            .current_dir("/")
+            .env("GOTOOLCHAIN", "local")
+            .output()
+            .map_err(|source| Error::Spawn { program: go.display().to_string(), source })?;
+        let answer = String::from_utf8_lossy(&answer.stdout).into_owned();
+        let found = answer.split_whitespace().find_map(|word| word.strip_prefix("go1.")).map(|rest| format!("1.{rest}"));
+        // A development version of Go ("devel go1.27-...") or something unforeseen: let `go build` judge.
+        if let Some(found) = found
+            && version(&found) < version(pin.go())
+        {
+            return Err(Error::OldGo { go, found, wanted: pin.go().to_owned() });
+        }
+        Ok(go)
+    }
+
+    /// The lock goes with the file handle, so with the process, whatever ends it.
+    fn lock(&self) -> Result<File, Error> {
+        let path = self.output.join("build.lock");
+        let file = File::create(&path).map_err(Error::io("create", &path))?;
+        let started = Instant::now();
+        let mut said: Option<Instant> = None;
+        loop {
+            match file.try_lock() {
+                Ok(()) => return Ok(file),
+                Err(TryLockError::WouldBlock) => {}
+                Err(TryLockError::Error(error)) => return Err(Error::io("lock", path)(error)),
+            }
+            if said.is_none_or(|said| said.elapsed() >= PROGRESS) {
+                said = Some(Instant::now());
+                say(&format!(
+                    "waiting for another process that builds the control plane ({} so far; usually 5 to 10 min)",
+                    seconds(started)
+                ));
+            }
+            std::thread::sleep(Duration::from_millis(200));
+        }
+    }
+
+    fn build(&self, go: &Path, pin: &Pin, target: &Target) -> Result<(), Error> {
+        let program = target.program;
+        let stamp = self.stamp(program);
+        let building = self.output.join("bin").join(format!(".{program}.building"));
+        let finished = self.output.join("bin").join(program);
+        let log = self.output.join(format!("build-{program}.log"));
+        for old in [&stamp, &building, &log] {
+            remove_if_there(old)?;
+        }
+        let mut args = vec!["build".to_owned()];
+        args.extend(pin.flags());
+        args.extend(["-o".to_owned(), building.to_string_lossy().into_owned(), target.package.to_owned()]);
+        let mut child = Supervised::spawn(Program {
+            name: "go",
+            path: go,
+            args,
+            cwd: &self.module,
+            log: log.clone(),
+            remove: None,
+            env: Some(Pin::environment()),
+        })?;
+        let code = watch(&child, program, &log);
+        child.stop();
+        if code != 0 {
+            return Err(Error::GoBuild { program, reason: format!("exit code {code}"), tail: tail(&log, 20), log });
+        }
+        // A new file under the old name: the old program may be running.
+        fs::rename(&building, &finished).map_err(Error::io("rename", &building))?;
+        fs::write(&stamp, pin.stamp(target.package)).map_err(Error::io("write", &stamp))
+    }
+}
+
+/// Waits for `go build` and shows that it is alive. It prints nothing but the modules it downloads.
+fn watch(child: &Supervised, program: &str, log: &Path) -> i32 {
+    let started = Instant::now();
+    let mut said = started;
+    loop {
+        if let Some(code) = child.exit_code() {
+            return code;
+        }
+        if said.elapsed() >= PROGRESS {
+            said = Instant::now();
+            let last = fs::read_to_string(log).unwrap_or_default();
+            let last = last.lines().last().map(|line| format!("; last: {line}")).unwrap_or_default();
+            say(&format!("still building {program}, {} so far{last}", seconds(started)));
+        }
+        std::thread::sleep(Duration::from_millis(100));
+    }
+}
+
+/// Not `eprintln!`, because the test harness keeps that back until a test fails.
+fn say(line: &str) {
+    // Nobody to tell: no reason to fail.
+    let _ = writeln!(std::io::stderr(), "control-plane: {line}");
+}
+
+fn seconds(since: Instant) -> String {
+    format!("{} s", since.elapsed().as_secs())
+}
+
+fn version(text: &str) -> Vec<u32> {
+    text.split('.').map(|part| part.chars().take_while(char::is_ascii_digit).collect::<String>()).flat_map(|part| part.parse()).collect()
+}
+
+fn remove_if_there(file: &Path) -> Result<(), Error> {
+    match fs::remove_file(file) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(Error::io("remove", file)(error)),
+        _ => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::os::unix::fs::PermissionsExt as _;
+
+    /// A build of a module of one file with a `go` that is a shell script.
+    fn build(dir: &Path, script: Option<&str>) -> GoBuild {
+        let module = dir.join("go");
+        fs::create_dir_all(module.join("etcd")).unwrap();
+        fs::write(module.join("go.mod"), "module m\ngo 1.26.0\nrequire k8s.io/kubernetes v1.36.3 // indirect\n").unwrap();
+        fs::write(module.join("go.sum"), "").unwrap();
+        fs::write(module.join("etcd/main.go"), "").unwrap();
+        let path = dir.join("path");
+        fs::create_dir_all(&path).unwrap();
+        if let Some(script) = script {
+            let go = path.join("go");
+            fs::write(&go, format!("#!/bin/sh\n{script}")).unwrap();
+            fs::set_permissions(&go, fs::Permissions::from_mode(0o755)).unwrap();
+        }
+        GoBuild { module, output: dir.join("out"), search_path: Some(path.into()) }
+    }
+
+    const WORKING: &str = r#"
+if [ "$1" = version ]; then echo "go version go1.26.8 linux/amd64"; exit; fi
+echo "$@" >>"$0.calls"
+while [ "$1" != -o ]; do shift; done
+echo built >"$2"
+chmod 755 "$2"
+"#;
+
+    #[test]
+    fn without_go_the_error_says_what_to_install_or_set() {
+        let dir = tempfile::tempdir().unwrap();
+        let message = build(dir.path(), None).ensure().unwrap_err().to_string();
+        assert!(message.contains("install Go 1.26.0 or newer"), "{message}");
+        assert!(message.contains("https://go.dev/dl/"), "{message}");
+        assert!(message.contains("set KUBEBUILDER_ASSETS"), "{message}");
+        let no_path = GoBuild { search_path: None, ..build(dir.path(), None) };
+        assert!(matches!(no_path.ensure().unwrap_err(), Error::NoGo { .. }));
+    }
+
+    #[test]
+    fn a_go_that_is_too_old_is_refused_with_both_versions() {
+        let dir = tempfile::tempdir().unwrap();
+        let old = build(dir.path(), Some("echo go version go1.9.7 linux/amd64"));
+        let message = old.ensure().unwrap_err().to_string();
+        assert!(message.contains("is Go 1.9.7"), "{message}");
+        assert!(message.contains("needs Go 1.26.0 or newer"), "{message}");
+    }
+
+    #[test]
+    fn programs_are_built_once_and_again_when_the_pin_changes() {
+        let dir = tempfile::tempdir().unwrap();
+        let build = build(dir.path(), Some(WORKING));
+        let calls = || fs::read_to_string(dir.path().join("path/go.calls")).unwrap();
+        let bin = build.ensure().unwrap();
+        assert!(TARGETS.iter().all(|target| is_executable(&bin.join(target.program))));
+        assert_eq!(calls().lines().count(), 3);
+        assert!(calls().contains("gitVersion=v1.36.3") && calls().contains("gitMinor=36"), "{}", calls());
+
+        // Needs no toolchain any more.
+        let without_go = GoBuild { search_path: None, module: build.module.clone(), output: build.output.clone() };
+        without_go.ensure().unwrap();
+        assert_eq!(calls().lines().count(), 3);
+
+        fs::write(build.module.join("go.sum"), "other").unwrap();
+        build.ensure().unwrap();
+        assert_eq!(calls().lines().count(), 6);
+        fs::remove_file(bin.join("etcd")).unwrap();
+        build.ensure().unwrap();
+        assert_eq!(calls().lines().count(), 7);
+    }
+
+    #[test]
+    fn several_at_the_same_time_build_once() {
+        let dir = tempfile::tempdir().unwrap();
+        build(dir.path(), Some(&format!("sleep 0.2\n{WORKING}")));
+        std::thread::scope(|scope| {
+            for _ in 0..4 {
+                scope.spawn(|| {
+                    let path = dir.path().join("path");
+                    let build = GoBuild {
+                        module: dir.path().join("go"),
+                        output: dir.path().join("out"),
+                        search_path: Some(path.into()),
+                    };
+                    build.ensure().unwrap()
+                });
+            }
+        });
+        assert_eq!(fs::read_to_string(dir.path().join("path/go.calls")).unwrap().lines().count(), 3);
+    }
+
+    #[test]
+    fn a_failed_build_shows_the_end_of_its_output_and_leaves_no_program() {
+        let dir = tempfile::tempdir().unwrap();
+        let failing = "[ \"$1\" = version ] || { echo no space left >&2; exit 3; }";
+        let build = build(dir.path(), Some(failing));
+        let message = build.ensure().unwrap_err().to_string();
+        assert!(message.contains("exit code 3") && message.contains("no space left"), "{message}");
+        assert!(!build.output.join("bin/etcd").exists());
+    }
+}
