@@ -76,7 +76,8 @@ impl GoBuild {
     fn stale(&self, pin: &Pin) -> Vec<&'static Target> {
         let fresh = |target: &Target| {
             let stamp = fs::read(self.stamp(target.program)).unwrap_or_default();
-            stamp == pin.stamp(target.package).as_bytes() && is_executable(&self.output.join("bin").join(target.program))
+            stamp == pin.stamp(target.package).as_bytes()
+                && is_executable(&self.output.join("bin").join(target.program))
         };
         TARGETS.iter().filter(|target| !fresh(target)).collect()
     }
@@ -87,9 +88,10 @@ impl GoBuild {
 
     fn find_go(&self, pin: &Pin) -> Result<PathBuf, Error> {
         let search_path = self.search_path.clone().unwrap_or_default();
-        let go = std::env::split_paths(&search_path).map(|dir| dir.join("go")).find(|go| is_executable(go)).ok_or_else(
-            || Error::NoGo { wanted: pin.go().to_owned(), path: search_path.to_string_lossy().into_owned() },
-        )?;
+        let go =
+            std::env::split_paths(&search_path).map(|dir| dir.join("go")).find(|go| is_executable(go)).ok_or_else(
+                || Error::NoGo { wanted: pin.go().to_owned(), path: search_path.to_string_lossy().into_owned() },
+            )?;
         // In `/`, because in the module's directory an old Go fails before it tells its version.
         let answer = Command::new(&go)
             .arg("version")
@@ -98,7 +100,8 @@ impl GoBuild {
             .output()
             .map_err(|source| Error::Spawn { program: go.display().to_string(), source })?;
         let answer = String::from_utf8_lossy(&answer.stdout).into_owned();
-        let found = answer.split_whitespace().find_map(|word| word.strip_prefix("go1.")).map(|rest| format!("1.{rest}"));
+        let found =
+            answer.split_whitespace().find_map(|word| word.strip_prefix("go1.")).map(|rest| format!("1.{rest}"));
         // A development version of Go ("devel go1.27-...") or something unforeseen: let `go build` judge.
         if let Some(found) = found
             && version(&found) < version(pin.go())
@@ -192,7 +195,10 @@ fn seconds(since: Instant) -> String {
 }
 
 fn version(text: &str) -> Vec<u32> {
-    text.split('.').map(|part| part.chars().take_while(char::is_ascii_digit).collect::<String>()).flat_map(|part| part.parse()).collect()
+    text.split('.')
+        .map(|part| part.chars().take_while(char::is_ascii_digit).collect::<String>())
+        .flat_map(|part| part.parse())
+        .collect()
 }
 
 fn remove_if_there(file: &Path) -> Result<(), Error> {
@@ -211,7 +217,8 @@ mod tests {
     fn build(dir: &Path, script: Option<&str>) -> GoBuild {
         let module = dir.join("go");
         fs::create_dir_all(module.join("etcd")).unwrap();
-        fs::write(module.join("go.mod"), "module m\ngo 1.26.0\nrequire k8s.io/kubernetes v1.36.3 // indirect\n").unwrap();
+        fs::write(module.join("go.mod"), "module m\ngo 1.26.0\nrequire k8s.io/kubernetes v1.36.3 // indirect\n")
+            .unwrap();
         fs::write(module.join("go.sum"), "").unwrap();
         fs::write(module.join("etcd/main.go"), "").unwrap();
         let path = dir.join("path");

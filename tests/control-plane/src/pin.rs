@@ -22,9 +22,10 @@ impl Pin {
         let go_mod = read("go.mod")?;
         let value = |key: &str| {
             let words = go_mod.lines().map(|line| line.trim().trim_start_matches("require ").split_whitespace());
-            words.into_iter().find_map(|mut words| (words.next() == Some(key)).then(|| words.next()).flatten()).ok_or_else(
-                || Error::Pin { file: module.join("go.mod"), reason: format!("it has no line for {key}") },
-            )
+            words
+                .into_iter()
+                .find_map(|mut words| (words.next() == Some(key)).then(|| words.next()).flatten())
+                .ok_or_else(|| Error::Pin { file: module.join("go.mod"), reason: format!("it has no line for {key}") })
         };
         let (go, kubernetes) = (value("go")?.to_owned(), value("k8s.io/kubernetes")?.to_owned());
         let inputs = [go_mod.as_str(), &read("go.sum")?, &read("etcd/main.go")?].join("\n---\n");
@@ -47,10 +48,7 @@ impl Pin {
         let mut numbers = self.kubernetes.trim_start_matches('v').split('.');
         let (major, minor) = (numbers.next().unwrap_or_default(), numbers.next().unwrap_or_default());
         let at = "-X k8s.io/component-base/version";
-        vec![format!(
-            "-ldflags=-s -w {at}.gitVersion={} {at}.gitMajor={major} {at}.gitMinor={minor}",
-            self.kubernetes
-        )]
+        vec![format!("-ldflags=-s -w {at}.gitVersion={} {at}.gitMajor={major} {at}.gitMinor={minor}", self.kubernetes)]
     }
 
     /// No C compiler is needed, go.mod is never changed, and no other Go is downloaded behind the user's back.
