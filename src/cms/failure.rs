@@ -81,7 +81,8 @@ fn of_element(element: &Node) -> Option<CmsError> {
 
 fn by_status(status: u16, content_type: Option<&str>, fault: Option<&XmlError>) -> CmsError {
     // Something in front of the bridge, or something else altogether, answers pages made for people.
-    let foreign = content_type.is_some_and(|kind| kind.trim_ascii_start().to_ascii_lowercase().starts_with("text/html"))
+    let foreign = content_type
+        .is_some_and(|kind| kind.trim_ascii_start().to_ascii_lowercase().starts_with("text/html"))
         || fault.is_some_and(|fault| *fault != XmlError::Empty);
     match status {
         403 => CmsError::Forbidden,

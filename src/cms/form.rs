@@ -8,8 +8,15 @@ use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
 /// What is escaped in a value: all but letters, digits and these. `@` and `$` stay as they are because the byte counts
 /// of the guide prove that they did there (requirements 1.3, point 3); a space is escaped here and becomes `+`.
-const VALUE: &AsciiSet =
-    &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~').remove(b'*').remove(b'@').remove(b'$').remove(b' ');
+const VALUE: &AsciiSet = &NON_ALPHANUMERIC
+    .remove(b'-')
+    .remove(b'.')
+    .remove(b'_')
+    .remove(b'~')
+    .remove(b'*')
+    .remove(b'@')
+    .remove(b'$')
+    .remove(b' ');
 
 /// Pairs in the order they were added, encoded as `application/x-www-form-urlencoded`.
 #[derive(Default, Clone, PartialEq, Eq)]
@@ -107,10 +114,14 @@ mod tests {
             let bytes: Vec<u8> = percent_encoding::percent_decode_str(&text.replace('+', " ")).collect();
             String::from_utf8(bytes).unwrap()
         };
-        encoded.split('&').filter(|pair| !pair.is_empty()).map(|pair| {
-            let (name, value) = pair.split_once('=').unwrap();
-            (plain(name), plain(value))
-        }).collect()
+        encoded
+            .split('&')
+            .filter(|pair| !pair.is_empty())
+            .map(|pair| {
+                let (name, value) = pair.split_once('=').unwrap();
+                (plain(name), plain(value))
+            })
+            .collect()
     }
 
     proptest! {

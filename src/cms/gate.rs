@@ -158,7 +158,9 @@ enum Auth {
     /// No answer with these credentials yet: one request at a time, so that a wrong password costs one attempt.
     Unproven,
     Proven,
-    Blocked { until: Instant },
+    Blocked {
+        until: Instant,
+    },
 }
 
 /// Answers that are given after the lock is released.

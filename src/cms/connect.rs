@@ -1,0 +1,135 @@
+//! From an address to a connection, and what a failed connection means.
+
+use std::error::Error as StdError;
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use reqwest::dns::{Addrs, Name, Resolve, Resolving};
+use rustls::pki_types::ServerName;
+use thiserror::Error;
+use tokio::net::TcpStream;
+use tokio::time::timeout;
+use tokio_rustls::TlsConnector;
+
+use super::address::Address;
+use super::error::CmsError;
+use super::tls::{self, Tls};
+
+/// The host name has no address. Looked for in the error chain of the HTTP client, which says only "connect".
+#[derive(Debug, Error)]
+#[error("the host name could not be resolved")]
+struct NameNotResolved;
+
+/// Resolves every name to the addresses of one host: the name in the URL may be the one on the certificate, which
+/// need not exist in the DNS.
+pub struct Resolver {
+    address: Address,
+    limit: Duration,
+}
+
+impl Resolver {
+    /// `connect_limit`: the time for the whole connection. The name gets three quarters of it, so that a silent DNS
+    /// server is not mistaken for a silent bridge.
+    pub fn new(address: Address, connect_limit: Duration) -> Self {
+        Self { address, limit: connect_limit.mul_f64(0.75) }
+    }
+
+    async fn lookup(address: Address, limit: Duration) -> Result<Vec<SocketAddr>, NameNotResolved> {
+        let found = timeout(limit, tokio::net::lookup_host((address.host.as_str(), address.port))).await;
+        let addresses: Vec<_> = found.map_err(|_| NameNotResolved)?.map_err(|_| NameNotResolved)?.collect();
+        if addresses.is_empty() { Err(NameNotResolved) } else { Ok(addresses) }
+    }
+}
+
+impl Resolve for Resolver {
+    fn resolve(&self, _name: Name) -> Resolving {
+        let looking = Self::lookup(self.address.clone(), self.limit);
+        Box::pin(async move {
+            let addresses: Addrs = Box::new(looking.await?.into_iter());
+            Ok(addresses)
+        })
+    }
+}
+
+/// Connects and shakes hands, sends nothing, and hangs up: what a liveness probe needs, at no cost to the bridge's API.
+///
+/// # Errors
+/// Only those of connecting.
+pub async fn probe(address: &Address, tls: &Tls, limit: Duration) -> Result<(), CmsError> {
+    timeout(limit, connect(address, tls, limit)).await.unwrap_or(Err(CmsError::ConnectTimeout))
+}
+
+async fn connect(address: &Address, tls: &Tls, limit: Duration) -> Result<(), CmsError> {
+    let resolver = Resolver::new(address.clone(), limit);
+    let addresses =
+        Resolver::lookup(resolver.address, resolver.limit).await.map_err(|NameNotResolved| CmsError::DnsFailure)?;
+    let stream = TcpStream::connect(addresses.as_slice()).await.map_err(|error| of_connecting(&error))?;
+    let name = match &tls.server_name {
+        Some(name) => name.clone(),
+        None => ServerName::try_from(address.host.clone())
+            .map_err(|_| tls::failure("the host of the address cannot be a certificate's name"))?,
+    };
+    match TlsConnector::from(Arc::clone(&tls.config)).connect(name, stream).await {
+        Ok(_stream) => Ok(()),
+        Err(error) => Err(of_handshake(&error)),
+    }
+}
+
+/// What an error of the HTTP client means. Its own text is never shown: it holds the URL.
+pub fn classify(error: &reqwest::Error) -> CmsError {
+    let connecting = error.is_connect();
+    if error.is_dns() || chain(error).any(|cause| cause.is::<NameNotResolved>()) {
+        return CmsError::DnsFailure;
+    }
+    if let Some(fault) = chain(error).find_map(tls_fault) {
+        // After the handshake a TLS fault is a broken connection like any other: the request may have been read.
+        return if connecting {
+            CmsError::TlsFailure { detail: tls::describe(fault) }
+        } else {
+            CmsError::ConnectionLost
+        };
+    }
+    if error.is_timeout() {
+        return if connecting { CmsError::ConnectTimeout } else { CmsError::Timeout };
+    }
+    if connecting {
+        let fault = chain(error).find_map(|cause| cause.downcast_ref::<io::Error>());
+        return fault.map_or(CmsError::ConnectionRefused, of_handshake);
+    }
+    if chain(error).any(|cause| cause.to_string().starts_with("invalid HTTP")) {
+        return CmsError::NotACms;
+    }
+    CmsError::ConnectionLost
+}
+
+fn chain<'a>(error: &'a reqwest::Error) -> impl Iterator<Item = &'a (dyn StdError + 'static)> {
+    std::iter::successors(error.source(), |cause| (*cause).source())
+}
+
+/// An `io::Error` hides the error it was made from: its `source` is the one *below* it.
+fn tls_fault<'a>(cause: &'a (dyn StdError + 'static)) -> Option<&'a rustls::Error> {
+    let inside = cause.downcast_ref::<io::Error>().and_then(io::Error::get_ref);
+    cause.downcast_ref().or_else(|| inside.and_then(|inside| inside.downcast_ref()))
+}
+
+fn of_connecting(error: &io::Error) -> CmsError {
+    match error.kind() {
+        io::ErrorKind::TimedOut => CmsError::ConnectTimeout,
+        _ => CmsError::ConnectionRefused,
+    }
+}
+
+fn of_handshake(error: &io::Error) -> CmsError {
+    if let Some(fault) = tls_fault(error) {
+        return CmsError::TlsFailure { detail: tls::describe(fault) };
+    }
+    match error.kind() {
+        // The bridge accepted the connection and hung up: most often a port that speaks something else.
+        io::ErrorKind::UnexpectedEof | io::ErrorKind::ConnectionReset | io::ErrorKind::BrokenPipe => {
+            tls::failure("the connection was closed during the handshake")
+        }
+        _ => of_connecting(error),
+    }
+}

@@ -1,0 +1,409 @@
+//! From an XML element to a value of `model.rs`. No I/O.
+//!
+//! An empty scalar means the same as a missing one (`cms-api.md` 1.3), except where "empty" is an answer (passcode,
+//! secret). A number or word that cannot be read counts as missing: a bridge of another version must not stop us.
+
+use std::str::FromStr;
+
+use secrecy::SecretString;
+use thiserror::Error;
+
+use super::model::*;
+use super::xml::{self, Bounds, Node};
+
+/// Why one object cannot be used.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+pub enum Undecodable {
+    #[error("it has no usable id")]
+    Id,
+    #[error("it has no software version")]
+    Version,
+}
+
+/// An object that has an id and comes in lists.
+pub trait Record: Sized {
+    /// The root of a list.
+    const LIST: &'static str;
+    /// One item, and the root of the single object.
+    const ITEM: &'static str;
+
+    /// # Errors
+    /// If it cannot be used at all.
+    fn decode(node: &Node) -> Result<Self, Undecodable>;
+
+    /// What tells it from others.
+    fn key(&self) -> &str;
+}
+
+/// Whether a text can be an id, and thus a part of a path: GUIDs in practice (`cms-api.md` 1.7). An empty one or one
+/// with a slash or dots would make a request to something else.
+pub fn is_id(text: &str) -> bool {
+    !text.is_empty() && text.len() <= 128 && text.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_'))
+}
+
+fn id_of<T: From<String>>(node: &Node) -> Result<T, Undecodable> {
+    let id = node.attribute("id").unwrap_or_default().trim();
+    if is_id(id) { Ok(T::from(id.to_owned())) } else { Err(Undecodable::Id) }
+}
+
+fn reference<T: From<String>>(node: &Node, name: &str) -> Option<T> {
+    text(node, name).map(T::from)
+}
+
+/// The trimmed text of a child, if it is not empty.
+fn text(node: &Node, name: &str) -> Option<String> {
+    let text = node.text_of(name)?.trim();
+    (!text.is_empty()).then(|| text.to_owned())
+}
+
+/// A text made by people: as it is, with its blanks.
+fn free_text(node: &Node, name: &str) -> String {
+    node.text_of(name).unwrap_or_default().to_owned()
+}
+
+fn secret(node: &Node, name: &str) -> Option<SecretString> {
+    node.text_of(name).map(SecretString::from)
+}
+
+fn parsed<T: FromStr>(node: &Node, name: &str) -> Option<T> {
+    text(node, name)?.parse().ok()
+}
+
+fn boolean(text: &str) -> Option<bool> {
+    match text.trim() {
+        "1" => Some(true),
+        "0" => Some(false),
+        word if word.eq_ignore_ascii_case("true") => Some(true),
+        word if word.eq_ignore_ascii_case("false") => Some(false),
+        _ => None,
+    }
+}
+
+fn flag(node: &Node, name: &str) -> Option<bool> {
+    node.text_of(name).and_then(boolean)
+}
+
+/// A child of `group`, or of the object itself: leg and participant keep some fields in groups (`cms-api.md` 7.3).
+fn grouped(node: &Node, group: &str, name: &str) -> Option<String> {
+    node.child(group).and_then(|group| text(group, name)).or_else(|| text(node, name))
+}
+
+/// The total of a list, if the root gives one.
+pub fn total(list: &Node) -> Option<u64> {
+    list.attribute("total").and_then(|total| total.trim().parse().ok())
+}
+
+/// A profile as plain fields; groups of fields are left out.
+pub fn fields(node: &Node) -> Fields {
+    let plain = node.children().iter().filter(|child| child.children().is_empty());
+    plain.map(|child| (child.name().to_owned(), child.text().to_owned())).collect()
+}
+
+/// # Errors
+/// If there is no software version: then it is no status of a call bridge.
+pub fn system_status(node: &Node) -> Result<SystemStatus, Undecodable> {
+    let number = |name| parsed(node, name).unwrap_or(0);
+    Ok(SystemStatus {
+        software_version: text(node, "softwareVersion").ok_or(Undecodable::Version)?,
+        uptime_seconds: number("uptimeSeconds"),
+        cdr_time: parsed(node, "cdrTime"),
+        activated: flag(node, "activated"),
+        cluster_enabled: flag(node, "clusterEnabled"),
+        cluster_id: text(node, "clusterId"),
+        call_legs_active: number("callLegsActive"),
+        call_legs_max_active: number("callLegsMaxActive"),
+        call_legs_completed: number("callLegsCompleted"),
+        audio_bit_rate_outgoing: number("audioBitRateOutgoing"),
+        audio_bit_rate_incoming: number("audioBitRateIncoming"),
+        video_bit_rate_outgoing: number("videoBitRateOutgoing"),
+        video_bit_rate_incoming: number("videoBitRateIncoming"),
+    })
+}
+
+/// `GET system/database`. The layout below `cluster` is documented only in words, so nodes are looked for in both.
+pub fn database(node: &Node) -> Database {
+    let cluster = node.child("cluster").unwrap_or(node);
+    let word = node.attribute("clustered").map(str::to_owned).or_else(|| text(node, "clustered"));
+    let nodes = cluster.child("nodes").unwrap_or(cluster).all("node").map(|node| {
+        let field = |name| node.attribute(name).map(str::to_owned).or_else(|| text(node, name));
+        DatabaseNode {
+            hostname: field("hostname").unwrap_or_default(),
+            up: field("up").as_deref().and_then(boolean).unwrap_or(false),
+            sync_behind: field("syncBehind").and_then(|bytes| bytes.trim().parse().ok()),
+            primary: field("master").as_deref().and_then(boolean).unwrap_or(false),
+        }
+    });
+    Database {
+        clustered: word.is_some_and(|word| word.eq_ignore_ascii_case("enabled") || boolean(&word) == Some(true)),
+        total_nodes: parsed(cluster, "totalNodes"),
+        node_in_use: text(cluster, "nodeInUse"),
+        nodes: nodes.collect(),
+        error: text(cluster, "error").or_else(|| text(node, "error")),
+    }
+}
+
+fn leg_state(word: &str) -> LegState {
+    match word.to_ascii_lowercase().as_str() {
+        "initial" => LegState::Initial,
+        "ringing" => LegState::Ringing,
+        "connected" => LegState::Connected,
+        "onhold" => LegState::OnHold,
+        _ => LegState::Other(word.to_owned()),
+    }
+}
+
+fn direction(word: &str) -> Direction {
+    match word.to_ascii_lowercase().as_str() {
+        "incoming" => Direction::Incoming,
+        "outgoing" => Direction::Outgoing,
+        _ => Direction::Other(word.to_owned()),
+    }
+}
+
+fn sync_status(word: &str) -> SyncStatus {
+    let failure = match word.to_ascii_lowercase().as_str() {
+        "pending" => return SyncStatus::Pending,
+        "running" => return SyncStatus::Running,
+        "complete" => return SyncStatus::Complete,
+        "failedcospaceuriconflict" => SyncFailure::UriConflict,
+        "failedcallidconflict" => SyncFailure::CallIdConflict,
+        "failedindexrangeinvalid" => SyncFailure::RangeInvalid,
+        "failedindexrangetoogreat" => SyncFailure::RangeTooGreat,
+        "failednosuchparameterset" => SyncFailure::ParameterSetMissing,
+        "failed" => SyncFailure::Unspecified,
+        other if other.starts_with("failed") => SyncFailure::Other(word.to_owned()),
+        _ => return SyncStatus::Other(word.to_owned()),
+    };
+    SyncStatus::Failed(failure)
+}
+
+impl Record for CallBridge {
+    const LIST: &'static str = "callBridges";
+    const ITEM: &'static str = "callBridge";
+
+    fn decode(node: &Node) -> Result<Self, Undecodable> {
+        Ok(Self {
+            id: id_of(node)?,
+            name: free_text(node, "name"),
+            address: text(node, "address"),
+            sip_domain: text(node, "sipDomain"),
+        })
+    }
+
+    fn key(&self) -> &str {
+        self.id.as_str()
+    }
+}
+
+impl Record for Space {
+    const LIST: &'static str = "coSpaces";
+    const ITEM: &'static str = "coSpace";
+
+    fn decode(node: &Node) -> Result<Self, Undecodable> {
+        Ok(Self {
+            id: id_of(node)?,
+            name: free_text(node, "name"),
+            uri: text(node, "uri"),
+            secondary_uri: text(node, "secondaryUri"),
+            call_id: text(node, "callId"),
+            auto_generated: flag(node, "autoGenerated"),
+            non_member_access: flag(node, "nonMemberAccess"),
+            passcode: secret(node, "passcode"),
+            secret: secret(node, "secret"),
+            cdr_tag: text(node, "cdrTag"),
+            call_profile: reference(node, "callProfile"),
+            call_leg_profile: reference(node, "callLegProfile"),
+        })
+    }
+
+    fn key(&self) -> &str {
+        self.id.as_str()
+    }
+}
+
+impl Record for Call {
+    const LIST: &'static str = "calls";
+    const ITEM: &'static str = "call";
+
+    fn decode(node: &Node) -> Result<Self, Undecodable> {
+        Ok(Self {
+            id: id_of(node)?,
+            name: free_text(node, "name"),
+            space: reference(node, "coSpace"),
+            correlator: text(node, "callCorrelator"),
+        })
+    }
+
+    fn key(&self) -> &str {
+        self.id.as_str()
+    }
+}
+
+impl Record for CallLeg {
+    const LIST: &'static str = "callLegs";
+    const ITEM: &'static str = "callLeg";
+
+    fn decode(node: &Node) -> Result<Self, Undecodable> {
+        Ok(Self {
+            id: id_of(node)?,
+            name: free_text(node, "name"),
+            remote_party: text(node, "remoteParty").unwrap_or_default(),
+            original_remote_party: text(node, "originalRemoteParty"),
+            call: reference(node, "call"),
+            state: grouped(node, "status", "state").map(|word| leg_state(&word)),
+            direction: grouped(node, "status", "direction").map(|word| direction(&word)),
+            sub_type: text(node, "subType"),
+            owner_id: grouped(node, "configuration", "ownerId"),
+        })
+    }
+
+    fn key(&self) -> &str {
+        self.id.as_str()
+    }
+}
+
+impl Record for Participant {
+    const LIST: &'static str = "participants";
+    const ITEM: &'static str = "participant";
+
+    fn decode(node: &Node) -> Result<Self, Undecodable> {
+        Ok(Self {
+            id: id_of(node)?,
+            name: free_text(node, "name"),
+            call: reference(node, "call"),
+            call_bridge: reference(node, "callBridge"),
+            uri: text(node, "uri"),
+            state: grouped(node, "status", "state").map(|word| leg_state(&word)),
+        })
+    }
+
+    fn key(&self) -> &str {
+        self.id.as_str()
+    }
+}
+
+impl Record for BulkSet {
+    const LIST: &'static str = "cospaceBulkParameterSets";
+    const ITEM: &'static str = "cospaceBulkParameterSet";
+
+    fn decode(node: &Node) -> Result<Self, Undecodable> {
+        Ok(Self {
+            id: id_of(node)?,
+            start_index: parsed(node, "startIndex"),
+            end_index: parsed(node, "endIndex"),
+            uri_mapping: text(node, "coSpaceUriMapping"),
+            name_mapping: text(node, "coSpaceNameMapping"),
+            call_id_mapping: text(node, "coSpaceCallIdMapping"),
+            call_profile: reference(node, "callProfile"),
+            call_leg_profile: reference(node, "callLegProfile"),
+            non_member_access: flag(node, "nonMemberAccess"),
+        })
+    }
+
+    fn key(&self) -> &str {
+        self.id.as_str()
+    }
+}
+
+impl Record for BulkSync {
+    const LIST: &'static str = "cospaceBulkSyncs";
+    const ITEM: &'static str = "cospaceBulkSync";
+
+    fn decode(node: &Node) -> Result<Self, Undecodable> {
+        Ok(Self {
+            id: id_of(node)?,
+            set: reference(node, "cospaceBulkParameterSet"),
+            status: sync_status(&text(node, "status").unwrap_or_default()),
+        })
+    }
+
+    fn key(&self) -> &str {
+        self.id.as_str()
+    }
+}
+
+impl Record for OutboundDialRule {
+    const LIST: &'static str = "outboundDialPlanRules";
+    const ITEM: &'static str = "outboundDialPlanRule";
+
+    fn decode(node: &Node) -> Result<Self, Undecodable> {
+        Ok(Self {
+            id: id_of(node)?,
+            domain: text(node, "domain").unwrap_or_default(),
+            priority: parsed(node, "priority"),
+            sip_proxy: text(node, "sipProxy"),
+            trunk_type: text(node, "trunkType"),
+            failure_action: text(node, "failureAction"),
+            scope: text(node, "scope"),
+            call_bridge: reference(node, "callBridge"),
+        })
+    }
+
+    fn key(&self) -> &str {
+        self.id.as_str()
+    }
+}
+
+impl Record for InboundDialRule {
+    const LIST: &'static str = "inboundDialPlanRules";
+    const ITEM: &'static str = "inboundDialPlanRule";
+
+    fn decode(node: &Node) -> Result<Self, Undecodable> {
+        Ok(Self {
+            id: id_of(node)?,
+            domain: text(node, "domain").unwrap_or_default(),
+            priority: parsed(node, "priority"),
+            resolve_to_spaces: flag(node, "resolveTocoSpaces"),
+        })
+    }
+
+    fn key(&self) -> &str {
+        self.id.as_str()
+    }
+}
+
+/// A profile in a list: only its id matters.
+#[derive(Clone, Debug)]
+pub struct CallProfileItem(pub CallProfileId);
+
+impl Record for CallProfileItem {
+    const LIST: &'static str = "callProfiles";
+    const ITEM: &'static str = "callProfile";
+
+    fn decode(node: &Node) -> Result<Self, Undecodable> {
+        id_of(node).map(Self)
+    }
+
+    fn key(&self) -> &str {
+        self.0.as_str()
+    }
+}
+
+/// A call leg profile in a list: only its id matters.
+#[derive(Clone, Debug)]
+pub struct CallLegProfileItem(pub CallLegProfileId);
+
+impl Record for CallLegProfileItem {
+    const LIST: &'static str = "callLegProfiles";
+    const ITEM: &'static str = "callLegProfile";
+
+    fn decode(node: &Node) -> Result<Self, Undecodable> {
+        id_of(node).map(Self)
+    }
+
+    fn key(&self) -> &str {
+        self.0.as_str()
+    }
+}
+
+/// See [`super::fuzzing`].
+pub fn read_everything(bytes: &[u8]) -> usize {
+    fn visit(node: &Node) -> usize {
+        let _ = (CallBridge::decode(node), Space::decode(node), Call::decode(node), CallLeg::decode(node));
+        let _ = (Participant::decode(node), BulkSet::decode(node), BulkSync::decode(node), fields(node));
+        let _ = (OutboundDialRule::decode(node), InboundDialRule::decode(node), total(node));
+        let _ = (system_status(node), database(node).has_primary());
+        1 + node.children().iter().map(visit).sum::<usize>()
+    }
+    xml::parse(bytes, Bounds::default()).map_or(0, |root| visit(&root))
+}

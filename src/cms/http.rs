@@ -1,0 +1,332 @@
+//! One request to a call bridge: its turn at the gate, sending, judging the reply, one trace line, one metric.
+//!
+//! Decisions, in one place:
+//! - Credentials go with the first request (R39); they never go anywhere else, because no redirect is followed.
+//! - No proxy from the environment: a bridge is part of the same site, and its password is not a proxy's business.
+//! - HTTP/1.1 only: the bridge speaks nothing else (`cms-api.md` 1.1).
+//! - A read whose connection broke is repeated once, at once: a bridge may close a kept connection at any time. Writes
+//!   are never repeated here; whoever asked for them must look first.
+
+use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use reqwest::header::{CONTENT_TYPE, LOCATION};
+use reqwest::redirect::Policy;
+use reqwest::{Method, Response};
+use rustls::pki_types::ServerName;
+use secrecy::{ExposeSecret, SecretString};
+use tokio::time::Instant;
+
+use super::address::Address;
+use super::connect::{self, Resolver};
+use super::error::CmsError;
+use super::failure;
+use super::form::Form;
+use super::gate::{Gate, Priority, Verdict};
+use super::tls::{Tls, TlsOptions};
+use super::xml::{self, Bounds, Node};
+
+/// An API user of the bridge.
+#[derive(Clone, Debug)]
+pub struct Credentials {
+    pub username: String,
+    pub password: SecretString,
+}
+
+/// How long and how much.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// For name, connection and handshake together; also for a probe.
+    pub connect: Duration,
+    /// For a whole request, from connecting to the last byte of the reply, without the wait at the gate.
+    pub request: Duration,
+    /// The largest reply that is read.
+    pub max_reply_bytes: usize,
+    /// The `limit` that lists ask for; the bridge has a lower one of its own.
+    pub page_size: u32,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            connect: Duration::from_secs(5),
+            request: Duration::from_secs(10),
+            max_reply_bytes: 8 << 20,
+            page_size: 50,
+        }
+    }
+}
+
+/// What metrics learn of one request.
+#[derive(Clone, Copy, Debug)]
+pub struct Sample {
+    /// The operation's name: one of a fixed few.
+    pub operation: &'static str,
+    pub method: &'static str,
+    /// `ok`, or the label of the error.
+    pub outcome: &'static str,
+    /// The HTTP status, if there was a reply.
+    pub status: Option<u16>,
+    /// The wait at the gate.
+    pub waited: Duration,
+    /// From sending to the end of the reply; zero if nothing was sent.
+    pub took: Duration,
+}
+
+/// Where a client reports what it does. Called on the request's own task: must not block.
+pub trait Observer: Send + Sync {
+    /// One request has ended.
+    fn request(&self, sample: &Sample);
+
+    /// A list was read with so many requests.
+    fn listed(&self, operation: &'static str, pages: u32) {
+        let _ = (operation, pages);
+    }
+}
+
+/// Reports nothing.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct NoObserver;
+
+impl Observer for NoObserver {
+    fn request(&self, _sample: &Sample) {}
+}
+
+/// A client of one call bridge. Cheap to clone; all clones share connections and gate.
+#[derive(Clone)]
+pub struct Client {
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    http: reqwest::Client,
+    address: Address,
+    /// `https://host:port/api/v1`
+    base: String,
+    credentials: Credentials,
+    tls: Tls,
+    limits: Limits,
+    gate: Arc<Gate>,
+    observer: Arc<dyn Observer>,
+}
+
+/// A request before it has a place in the queue.
+#[derive(Clone, Debug)]
+pub(super) struct Request {
+    pub operation: &'static str,
+    pub method: Method,
+    /// Below `/api/v1`, with a leading slash; only from [`super::operations`], never with a secret.
+    pub path: String,
+    pub query: Form,
+    pub body: Form,
+}
+
+/// A reply that is a success.
+pub(super) struct Reply {
+    pub location: Option<String>,
+    pub body: Vec<u8>,
+}
+
+impl Client {
+    /// Makes a client; nothing is sent. The gate learns which credentials are used, so that new ones end its 401 block.
+    ///
+    /// # Errors
+    /// [`CmsError::TlsFailure`] if the TLS options cannot be used.
+    pub fn new(
+        address: Address,
+        credentials: Credentials,
+        tls: TlsOptions,
+        limits: Limits,
+        gate: Arc<Gate>,
+        observer: Arc<dyn Observer>,
+    ) -> Result<Self, CmsError> {
+        let tls = Tls::new(&tls)?;
+        let host = match &tls.server_name {
+            // The URL carries the name to ask for; the resolver knows where it really is.
+            Some(ServerName::DnsName(name)) => Address { host: name.as_ref().to_owned(), port: address.port },
+            _ => address.clone(),
+        };
+        let base = format!("https://{host}/api/v1");
+        let http = reqwest::Client::builder()
+            .tls_backend_preconfigured((*tls.config).clone())
+            .dns_resolver(Resolver::new(address.clone(), limits.connect))
+            .connect_timeout(limits.connect)
+            .timeout(limits.request)
+            .redirect(Policy::none())
+            .referer(false)
+            .no_proxy()
+            .http1_only()
+            // Shorter than the usual limits of servers and firewalls, so that we hang up first.
+            .pool_idle_timeout(Duration::from_secs(30))
+            .tcp_keepalive(Duration::from_secs(10))
+            .build()
+            .map_err(|_| super::tls::failure("the HTTP client rejects the TLS settings"))?;
+        gate.bind_credentials(&credentials.username, credentials.password.expose_secret());
+        Ok(Self { shared: Arc::new(Shared { http, address, base, credentials, tls, limits, gate, observer }) })
+    }
+
+    /// Where this client's call bridge is.
+    pub fn address(&self) -> &Address {
+        &self.shared.address
+    }
+
+    /// The gate that all requests pass.
+    pub fn gate(&self) -> &Arc<Gate> {
+        &self.shared.gate
+    }
+
+    /// The limits it was made with.
+    pub fn limits(&self) -> &Limits {
+        &self.shared.limits
+    }
+
+    /// Whether the bridge can be reached: name, connection and handshake, no request. Outside the gate; a success lets
+    /// an open circuit have its trial at once.
+    ///
+    /// # Errors
+    /// `DnsFailure`, `ConnectionRefused`, `ConnectTimeout` or `TlsFailure`.
+    pub async fn probe(&self) -> Result<(), CmsError> {
+        let shared = &self.shared;
+        let result = connect::probe(&shared.address, &shared.tls, shared.limits.connect).await;
+        if result.is_ok() {
+            shared.gate.note_reachable();
+        }
+        result
+    }
+
+    /// Reads a document whose root must be `root`.
+    pub(super) async fn read(&self, at: Priority, request: Request, root: &str) -> Result<Node, CmsError> {
+        let reply = self.send(at, request).await?;
+        let bounds = Bounds { bytes: self.shared.limits.max_reply_bytes, ..Bounds::default() };
+        let node = xml::parse(&reply.body, bounds).map_err(failure::unreadable)?;
+        if node.is(root) { Ok(node) } else { Err(failure::wrong_root(&node, root)) }
+    }
+
+    pub(super) fn observer(&self) -> &dyn Observer {
+        &*self.shared.observer
+    }
+
+    /// Sends a request when its turn comes.
+    pub(super) async fn send(&self, at: Priority, request: Request) -> Result<Reply, CmsError> {
+        let queued = Instant::now();
+        let permit = match self.shared.gate.acquire(at).await {
+            Ok(permit) => permit,
+            Err(error) => {
+                self.report(&request, None, queued.elapsed(), Duration::ZERO, Some(&error));
+                return Err(error);
+            }
+        };
+        let waited = queued.elapsed();
+        let mut result = self.attempt(&request, waited).await;
+        if request.method == Method::GET && matches!(result, Err(CmsError::ConnectionLost)) {
+            result = self.attempt(&request, Duration::ZERO).await;
+        }
+        permit.finish(match &result {
+            Err(CmsError::Unauthorized) => Verdict::Unauthorized,
+            Err(error) if error.is_connection_failure() => Verdict::Unreachable(error.reason()),
+            _ => Verdict::Answered,
+        });
+        result
+    }
+
+    async fn attempt(&self, request: &Request, waited: Duration) -> Result<Reply, CmsError> {
+        let started = Instant::now();
+        let mut status = None;
+        let result = self.exchange(request, &mut status).await;
+        self.report(request, status, waited, started.elapsed(), result.as_ref().err());
+        result
+    }
+
+    /// The exchange itself. `status` is set as soon as it is known, also if the rest of the reply is lost.
+    async fn exchange(&self, request: &Request, status: &mut Option<u16>) -> Result<Reply, CmsError> {
+        let shared = &self.shared;
+        let mut url = format!("{}{}", shared.base, request.path);
+        if !request.query.is_empty() {
+            url.push('?');
+            url.push_str(&request.query.clone().into_encoded());
+        }
+        let mut sending = shared
+            .http
+            .request(request.method.clone(), url)
+            .basic_auth(&shared.credentials.username, Some(shared.credentials.password.expose_secret()));
+        if request.method == Method::POST || request.method == Method::PUT {
+            sending = sending
+                .header(CONTENT_TYPE, "application/x-www-form-urlencoded")
+                .body(request.body.clone().into_encoded());
+        }
+        let response = sending.send().await.map_err(|error| connect::classify(&error))?;
+        let code = response.status().as_u16();
+        *status = Some(code);
+        let header = |name| response.headers().get(name).and_then(|value| value.to_str().ok()).map(str::to_owned);
+        let (location, content_type) = (header(LOCATION), header(CONTENT_TYPE));
+        if code == 401 {
+            // Decided without the body: it may never come.
+            return Err(CmsError::Unauthorized);
+        }
+        let body = self.body_of(response).await?;
+        failure::judge(code, content_type.as_deref(), &body)?;
+        Ok(Reply { location, body })
+    }
+
+    /// Reads the body up to the limit, whatever length was announced.
+    async fn body_of(&self, mut response: Response) -> Result<Vec<u8>, CmsError> {
+        let limit = self.shared.limits.max_reply_bytes;
+        let mut body = Vec::new();
+        while let Some(chunk) = response.chunk().await.map_err(|error| connect::classify(&error))? {
+            if body.len() + chunk.len() > limit {
+                return Err(CmsError::MalformedReply { detail: "it is too large".to_owned() });
+            }
+            body.extend_from_slice(&chunk);
+        }
+        Ok(body)
+    }
+
+    /// One trace line and one metric for a request. The query is left out, because filters may name people.
+    fn report(
+        &self,
+        request: &Request,
+        status: Option<u16>,
+        waited: Duration,
+        took: Duration,
+        error: Option<&CmsError>,
+    ) {
+        static REQUESTS: AtomicU64 = AtomicU64::new(1);
+        let sample = Sample {
+            operation: request.operation,
+            method: method_name(&request.method),
+            outcome: error.map_or("ok", CmsError::label),
+            status,
+            waited,
+            took,
+        };
+        tracing::trace!(
+            request = REQUESTS.fetch_add(1, Ordering::Relaxed),
+            bridge = %self.shared.address,
+            method = sample.method,
+            path = request.path,
+            status,
+            outcome = sample.outcome,
+            waited_ms = waited.as_millis(),
+            ms = took.as_millis(),
+            "cms request"
+        );
+        self.shared.observer.request(&sample);
+    }
+}
+
+fn method_name(method: &Method) -> &'static str {
+    match *method {
+        Method::POST => "POST",
+        Method::PUT => "PUT",
+        Method::DELETE => "DELETE",
+        _ => "GET",
+    }
+}
+
+impl fmt::Debug for Client {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Client").field("address", &self.shared.address).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,130 @@
+//! Calls, call legs and participants (`cms-api.md` section 7). Their ids are those of one call bridge only.
+
+use super::super::error::CmsError;
+use super::super::form::Form;
+use super::super::gate::Priority;
+use super::super::http::Client;
+use super::super::model::{Call, CallId, CallLeg, LegId, Listing, Participant, ParticipantId, SpaceId};
+use super::super::paging::ListRequest;
+use super::object;
+
+/// `POST calls` (R62).
+pub(super) fn call_body(space: &SpaceId) -> Form {
+    Form::new().with("coSpace", space.as_str())
+}
+
+/// `POST calls/{id}/callLegs` (R64).
+pub(super) fn leg_body(remote_party: &str, owner_id: Option<&str>) -> Form {
+    Form::new().with("remoteParty", remote_party).with_some("ownerId", owner_id)
+}
+
+impl Client {
+    /// `GET calls`, of one space if given. On a busy bridge the filter saves pages; check the space again, as a bridge
+    /// that does not know the filter would show all calls.
+    ///
+    /// # Errors
+    /// See [`CmsError`].
+    pub async fn calls(&self, at: Priority, space: Option<&SpaceId>) -> Result<Listing<Call>, CmsError> {
+        let filters = [("coSpaceFilter", space.map_or("", SpaceId::as_str))];
+        self.list(at, ListRequest { operation: "calls", path: "/calls".to_owned(), filters: &filters }).await
+    }
+
+    /// `POST calls`: makes a call on the space, on the call bridge that is asked (R62). Look for one first: it is not
+    /// known whether a space that has a call gets a second one.
+    ///
+    /// # Errors
+    /// See [`CmsError`].
+    pub async fn create_call(&self, at: Priority, space: &SpaceId) -> Result<CallId, CmsError> {
+        self.create(at, "create_call", "/calls".to_owned(), call_body(space)).await.map(CallId::from)
+    }
+
+    /// `GET calls/{id}`.
+    ///
+    /// # Errors
+    /// See [`CmsError`].
+    pub async fn call(&self, at: Priority, id: &CallId) -> Result<Call, CmsError> {
+        self.get_one(at, "call", "calls", id.as_str()).await
+    }
+
+    /// `DELETE calls/{id}`: everybody on this call bridge is dropped. `Ok(false)` if it was not there.
+    ///
+    /// # Errors
+    /// See [`CmsError`].
+    pub async fn delete_call(&self, at: Priority, id: &CallId) -> Result<bool, CmsError> {
+        self.delete(at, "delete_call", "calls", id.as_str()).await
+    }
+
+    /// `GET callLegs`: all legs of this call bridge.
+    ///
+    /// # Errors
+    /// See [`CmsError`].
+    pub async fn call_legs(&self, at: Priority) -> Result<Listing<CallLeg>, CmsError> {
+        self.list(at, ListRequest { operation: "call_legs", path: "/callLegs".to_owned(), filters: &[] }).await
+    }
+
+    /// `GET calls/{id}/callLegs`: the legs of one call on this call bridge.
+    ///
+    /// # Errors
+    /// See [`CmsError`].
+    pub async fn call_legs_of(&self, at: Priority, call: &CallId) -> Result<Listing<CallLeg>, CmsError> {
+        let path = format!("{}/callLegs", object("calls", call.as_str())?);
+        self.list(at, ListRequest { operation: "call_legs_of", path, filters: &[] }).await
+    }
+
+    /// `GET callLegs/{id}`: with state, direction and owner.
+    ///
+    /// # Errors
+    /// See [`CmsError`].
+    pub async fn call_leg(&self, at: Priority, id: &LegId) -> Result<CallLeg, CmsError> {
+        self.get_one(at, "call_leg", "callLegs", id.as_str()).await
+    }
+
+    /// `POST calls/{id}/callLegs`: rings `remote_party` (R64). Succeeds before anything is known of the far end. With an
+    /// `owner_id` the leg can be told from others with the same address; without, the body is exactly the guide's.
+    ///
+    /// # Errors
+    /// See [`CmsError`]; [`CmsError::LimitReached`] if the call is full.
+    pub async fn create_call_leg(
+        &self,
+        at: Priority,
+        call: &CallId,
+        remote_party: &str,
+        owner_id: Option<&str>,
+    ) -> Result<LegId, CmsError> {
+        let path = format!("{}/callLegs", object("calls", call.as_str())?);
+        self.create(at, "create_call_leg", path, leg_body(remote_party, owner_id)).await.map(LegId::from)
+    }
+
+    /// `DELETE callLegs/{id}`: hangs up. `Ok(false)` if it was not there.
+    ///
+    /// # Errors
+    /// See [`CmsError`].
+    pub async fn delete_call_leg(&self, at: Priority, id: &LegId) -> Result<bool, CmsError> {
+        self.delete(at, "delete_call_leg", "callLegs", id.as_str()).await
+    }
+
+    /// `GET participants`: those of every call that this call bridge takes part in, wherever they are connected (R67).
+    ///
+    /// # Errors
+    /// See [`CmsError`].
+    pub async fn participants(&self, at: Priority) -> Result<Listing<Participant>, CmsError> {
+        self.list(at, ListRequest { operation: "participants", path: "/participants".to_owned(), filters: &[] }).await
+    }
+
+    /// `GET calls/{id}/participants`.
+    ///
+    /// # Errors
+    /// See [`CmsError`].
+    pub async fn participants_of(&self, at: Priority, call: &CallId) -> Result<Listing<Participant>, CmsError> {
+        let path = format!("{}/participants", object("calls", call.as_str())?);
+        self.list(at, ListRequest { operation: "participants_of", path, filters: &[] }).await
+    }
+
+    /// `GET participants/{id}`: with address and state.
+    ///
+    /// # Errors
+    /// See [`CmsError`].
+    pub async fn participant(&self, at: Priority, id: &ParticipantId) -> Result<Participant, CmsError> {
+        self.get_one(at, "participant", "participants", id.as_str()).await
+    }
+}

@@ -1,0 +1,106 @@
+//! One method per request of the API. Paths have the documented spelling, bodies the guide's exact fields and order.
+//!
+//! Every method takes a [`Priority`](super::Priority) first, sends one request (lists: one per page), and repeats no
+//! write. Errors are those of [`CmsError`]; a write that fails with
+//! [`may_have_taken_effect`](CmsError::may_have_taken_effect) must be followed by a look before it is sent again.
+
+mod calls;
+mod dialplan;
+mod profiles;
+mod spaces;
+mod system;
+#[cfg(test)]
+mod tests;
+
+pub use dialplan::UriOwner;
+
+use reqwest::Method;
+
+use super::decode::{self, Record, Undecodable};
+use super::error::CmsError;
+use super::form::Form;
+use super::gate::Priority;
+use super::http::{Client, Request};
+use super::xml::Node;
+
+/// The path of one object.
+///
+/// # Errors
+/// An id that cannot be one of the bridge's: as good as not there. It is not sent, because an empty id would turn
+/// the deletion of one object into a request about the whole collection.
+fn object(collection: &str, id: &str) -> Result<String, CmsError> {
+    if decode::is_id(id) {
+        Ok(format!("/{collection}/{id}"))
+    } else {
+        Err(CmsError::NotFound { element: "impossibleId".to_owned() })
+    }
+}
+
+/// The last segment of a `Location`, whatever stands before it (R40, `cms-api.md` 1.3).
+fn created_id(location: Option<&str>) -> Result<String, CmsError> {
+    let path = location.unwrap_or_default().trim();
+    let path = path.split(['?', '#']).next().unwrap_or_default().trim_end_matches('/');
+    match path.rsplit_once('/') {
+        Some((_, id)) if decode::is_id(id) => Ok(id.to_owned()),
+        _ => Err(CmsError::AmbiguousCreate),
+    }
+}
+
+fn unusable(why: Undecodable) -> CmsError {
+    CmsError::MalformedReply { detail: why.to_string() }
+}
+
+impl Client {
+    async fn get(&self, at: Priority, operation: &'static str, path: String, root: &str) -> Result<Node, CmsError> {
+        let request = Request { operation, method: Method::GET, path, query: Form::new(), body: Form::new() };
+        self.read(at, request, root).await
+    }
+
+    /// Reads one object that has an id.
+    async fn get_one<T: Record>(
+        &self,
+        at: Priority,
+        operation: &'static str,
+        collection: &str,
+        id: &str,
+    ) -> Result<T, CmsError> {
+        let node = self.get(at, operation, object(collection, id)?, T::ITEM).await?;
+        T::decode(&node).map_err(unusable)
+    }
+
+    async fn create(
+        &self,
+        at: Priority,
+        operation: &'static str,
+        path: String,
+        body: Form,
+    ) -> Result<String, CmsError> {
+        let request = Request { operation, method: Method::POST, path, query: Form::new(), body };
+        created_id(self.send(at, request).await?.location.as_deref())
+    }
+
+    async fn put(&self, at: Priority, operation: &'static str, path: String, body: Form) -> Result<(), CmsError> {
+        let request = Request { operation, method: Method::PUT, path, query: Form::new(), body };
+        self.send(at, request).await.map(drop)
+    }
+
+    /// Removes one object. `Ok(false)`: it was not there, which is as good (`cms-api.md` 13, quirk 13).
+    async fn delete(
+        &self,
+        at: Priority,
+        operation: &'static str,
+        collection: &str,
+        id: &str,
+    ) -> Result<bool, CmsError> {
+        let path = match object(collection, id) {
+            Ok(path) => path,
+            Err(_) => return Ok(false),
+        };
+        let request = Request { operation, method: Method::DELETE, path, query: Form::new(), body: Form::new() };
+        match self.send(at, request).await {
+            Ok(_) => Ok(true),
+            Err(CmsError::NotFound { .. }) => Ok(false),
+            Err(error) => Err(error),
+        }
+    }
+}

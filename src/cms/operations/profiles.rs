@@ -1,0 +1,135 @@
+//! Call profiles and call leg profiles (R45, R46, `cms-api.md` section 5).
+//!
+//! A call profile has no name: after a lost reply it can only be found among the unreferenced ones by its content.
+
+use super::super::decode::{self, CallLegProfileItem, CallProfileItem};
+use super::super::error::CmsError;
+use super::super::form::Form;
+use super::super::gate::Priority;
+use super::super::http::Client;
+use super::super::model::{CallLegProfileId, CallProfileId, Fields};
+use super::super::paging::ListRequest;
+use super::object;
+
+const UNREFERENCED: &[(&str, &str)] = &[("usageFilter", "unreferenced")];
+
+impl Client {
+    /// `POST callProfiles` with these fields in this order.
+    ///
+    /// # Errors
+    /// See [`CmsError`].
+    pub async fn create_call_profile(
+        &self,
+        at: Priority,
+        fields: &[(String, String)],
+    ) -> Result<CallProfileId, CmsError> {
+        let body = Form::new().with_all(fields);
+        self.create(at, "create_call_profile", "/callProfiles".to_owned(), body).await.map(CallProfileId::from)
+    }
+
+    /// `GET callProfiles/{id}`: the fields as the bridge shows them.
+    ///
+    /// # Errors
+    /// See [`CmsError`].
+    pub async fn call_profile(&self, at: Priority, id: &CallProfileId) -> Result<Fields, CmsError> {
+        let node = self.get(at, "call_profile", object("callProfiles", id.as_str())?, "callProfile").await?;
+        Ok(decode::fields(&node))
+    }
+
+    /// `PUT callProfiles/{id}`: fields that are not named stay as they are, empty ones are unset.
+    ///
+    /// # Errors
+    /// See [`CmsError`].
+    pub async fn update_call_profile(
+        &self,
+        at: Priority,
+        id: &CallProfileId,
+        fields: &[(String, String)],
+    ) -> Result<(), CmsError> {
+        let body = Form::new().with_all(fields);
+        self.put(at, "update_call_profile", object("callProfiles", id.as_str())?, body).await
+    }
+
+    /// `DELETE callProfiles/{id}`; `Ok(false)` if it was not there.
+    ///
+    /// # Errors
+    /// See [`CmsError`].
+    pub async fn delete_call_profile(&self, at: Priority, id: &CallProfileId) -> Result<bool, CmsError> {
+        self.delete(at, "delete_call_profile", "callProfiles", id.as_str()).await
+    }
+
+    /// The call profiles that nothing uses: where one is that a lost reply left behind (R45).
+    ///
+    /// # Errors
+    /// See [`CmsError`].
+    pub async fn unreferenced_call_profiles(&self, at: Priority) -> Result<Vec<CallProfileId>, CmsError> {
+        let asked = ListRequest {
+            operation: "unreferenced_call_profiles",
+            path: "/callProfiles".to_owned(),
+            filters: UNREFERENCED,
+        };
+        let found = self.list::<CallProfileItem>(at, asked).await?;
+        Ok(found.into_iter().map(|item| item.0).collect())
+    }
+
+    /// `POST callLegProfiles` with these fields in this order.
+    ///
+    /// # Errors
+    /// See [`CmsError`].
+    pub async fn create_call_leg_profile(
+        &self,
+        at: Priority,
+        fields: &[(String, String)],
+    ) -> Result<CallLegProfileId, CmsError> {
+        let body = Form::new().with_all(fields);
+        self.create(at, "create_call_leg_profile", "/callLegProfiles".to_owned(), body)
+            .await
+            .map(CallLegProfileId::from)
+    }
+
+    /// `GET callLegProfiles/{id}`: the fields as the bridge shows them.
+    ///
+    /// # Errors
+    /// See [`CmsError`].
+    pub async fn call_leg_profile(&self, at: Priority, id: &CallLegProfileId) -> Result<Fields, CmsError> {
+        let path = object("callLegProfiles", id.as_str())?;
+        let node = self.get(at, "call_leg_profile", path, "callLegProfile").await?;
+        Ok(decode::fields(&node))
+    }
+
+    /// `PUT callLegProfiles/{id}`: fields that are not named stay as they are, empty ones are unset.
+    ///
+    /// # Errors
+    /// See [`CmsError`].
+    pub async fn update_call_leg_profile(
+        &self,
+        at: Priority,
+        id: &CallLegProfileId,
+        fields: &[(String, String)],
+    ) -> Result<(), CmsError> {
+        let body = Form::new().with_all(fields);
+        self.put(at, "update_call_leg_profile", object("callLegProfiles", id.as_str())?, body).await
+    }
+
+    /// `DELETE callLegProfiles/{id}`; `Ok(false)` if it was not there.
+    ///
+    /// # Errors
+    /// See [`CmsError`].
+    pub async fn delete_call_leg_profile(&self, at: Priority, id: &CallLegProfileId) -> Result<bool, CmsError> {
+        self.delete(at, "delete_call_leg_profile", "callLegProfiles", id.as_str()).await
+    }
+
+    /// The call leg profiles that nothing uses.
+    ///
+    /// # Errors
+    /// See [`CmsError`].
+    pub async fn unreferenced_call_leg_profiles(&self, at: Priority) -> Result<Vec<CallLegProfileId>, CmsError> {
+        let asked = ListRequest {
+            operation: "unreferenced_call_leg_profiles",
+            path: "/callLegProfiles".to_owned(),
+            filters: UNREFERENCED,
+        };
+        let found = self.list::<CallLegProfileItem>(at, asked).await?;
+        Ok(found.into_iter().map(|item| item.0).collect())
+    }
+}

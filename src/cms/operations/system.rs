@@ -1,0 +1,62 @@
+//! The bridge itself and its cluster.
+
+use super::super::decode;
+use super::super::error::CmsError;
+use super::super::gate::Priority;
+use super::super::http::Client;
+use super::super::model::{CallBridge, CallBridgeId, Database, Listing, SystemStatus};
+use super::super::paging::ListRequest;
+use super::unusable;
+
+impl Client {
+    /// `GET system/status` (R44).
+    ///
+    /// # Errors
+    /// [`CmsError::NotACms`] if what answers is something else.
+    pub async fn system_status(&self, at: Priority) -> Result<SystemStatus, CmsError> {
+        let status = self.get(at, "system_status", "/system/status".to_owned(), "status").await;
+        match status {
+            Ok(node) => decode::system_status(&node).map_err(unusable),
+            // Every call bridge has this node, so whatever answers like this is another kind of server.
+            Err(CmsError::NotFound { .. }) => Err(CmsError::NotACms),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// `GET callBridges` (R47): every member of the cluster, including the one that is asked; none if it is alone.
+    ///
+    /// # Errors
+    /// See [`CmsError`].
+    pub async fn call_bridges(&self, at: Priority) -> Result<Listing<CallBridge>, CmsError> {
+        let asked = ListRequest { operation: "call_bridges", path: "/callBridges".to_owned(), filters: &[] };
+        self.list(at, asked).await
+    }
+
+    /// `GET callBridges/{id}` (R47).
+    ///
+    /// # Errors
+    /// See [`CmsError`].
+    pub async fn call_bridge(&self, at: Priority, id: &CallBridgeId) -> Result<CallBridge, CmsError> {
+        self.get_one(at, "call_bridge", "callBridges", id.as_str()).await
+    }
+
+    /// The name under which this call bridge stands in the cluster's table; `None` if it has none. The only way for a
+    /// bridge to be found in its own table (`cms-api.md` 4.3).
+    ///
+    /// # Errors
+    /// See [`CmsError`].
+    pub async fn cluster_unique_name(&self, at: Priority) -> Result<Option<String>, CmsError> {
+        let path = "/system/configuration/cluster".to_owned();
+        let node = self.get(at, "cluster_configuration", path, "cluster").await?;
+        Ok(node.text_of("uniqueName").map(str::to_owned).filter(|name| !name.is_empty()))
+    }
+
+    /// `GET system/database`: whether there is a primary node.
+    ///
+    /// # Errors
+    /// See [`CmsError`].
+    pub async fn database(&self, at: Priority) -> Result<Database, CmsError> {
+        let node = self.get(at, "database", "/system/database".to_owned(), "database").await?;
+        Ok(decode::database(&node))
+    }
+}
