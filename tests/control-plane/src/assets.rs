@@ -1,8 +1,10 @@
 //! Where etcd, kube-apiserver and kube-controller-manager come from.
 
 use std::ffi::OsString;
+use std::io::Write as _;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use crate::{Error, gobuild};
 
@@ -34,15 +36,18 @@ impl Assets {
             module: Path::new(env!("CARGO_MANIFEST_DIR")).join("go"),
             output: target_dir(std::env::var_os("CARGO_TARGET_DIR")).join("control-plane"),
             search_path: std::env::var_os("PATH"),
+            progress: Duration::from_secs(15),
+            say: &say,
         };
         Ok(Self { dir: build.ensure()? })
     }
 
     /// `None` if the variable is not set, or is empty.
     fn from_kubebuilder(value: Option<OsString>) -> Result<Option<Self>, Error> {
-        let Some(dir) = value.filter(|value| !value.is_empty()).map(PathBuf::from) else {
+        let Some(dir) = value.filter(|value| !value.is_empty()) else {
             return Ok(None);
         };
+        let dir = crate::absolute(Path::new(&dir))?;
         let missing: Vec<&str> = Self::ALL.into_iter().filter(|name| !is_executable(&dir.join(name))).collect();
         if missing.is_empty() {
             Ok(Some(Self { dir }))
@@ -54,6 +59,12 @@ impl Assets {
     pub(crate) fn program(&self, name: &str) -> PathBuf {
         self.dir.join(name)
     }
+}
+
+/// Not `eprintln!`, because the test harness keeps that back until a test fails.
+fn say(line: &str) {
+    // Nobody to tell: no reason to fail.
+    let _ = writeln!(std::io::stderr(), "control-plane: {line}");
 }
 
 pub(crate) fn is_executable(path: &Path) -> bool {

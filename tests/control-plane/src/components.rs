@@ -74,8 +74,7 @@ impl Setup {
     pub fn api_server(&self, files: &certs::Files, port: u16, audit: bool) -> Result<Supervised, Error> {
         let mut args = vec![
             format!("--etcd-servers={ETCD_URL}"),
-            // Without it the audit log and the storage still work, but every start would wait for an endpoint
-            // address that is not on the loopback interface.
+            // It would publish our address as the endpoint of the Service `kubernetes`, which refuses loopback ones.
             "--endpoint-reconciler-type=none".to_owned(),
             "--advertise-address=127.0.0.1".to_owned(),
             "--bind-address=127.0.0.1".to_owned(),

@@ -2,7 +2,6 @@
 
 use std::ffi::OsString;
 use std::fs::{self, File, TryLockError};
-use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, Instant};
@@ -10,9 +9,6 @@ use std::time::{Duration, Instant};
 use crate::assets::{Assets, is_executable};
 use crate::process::{Program, Supervised, tail};
 use crate::{Error, pin::Pin};
-
-/// How often a build that is running says so.
-const PROGRESS: Duration = Duration::from_secs(15);
 
 struct Target {
     program: &'static str,
@@ -32,16 +28,20 @@ const TARGETS: [Target; 3] = [
 ];
 
 /// Where to build from and to. Fields instead of the environment, for the tests.
-pub(crate) struct GoBuild {
+pub(crate) struct GoBuild<'a> {
     /// The directory of go.mod.
     pub module: PathBuf,
     /// Gets `bin/`, the logs of the build and the lock.
     pub output: PathBuf,
     /// `PATH`.
     pub search_path: Option<OsString>,
+    /// How often a build that is running says so.
+    pub progress: Duration,
+    /// Takes a line of progress.
+    pub say: &'a (dyn Fn(&str) + Sync),
 }
 
-impl GoBuild {
+impl GoBuild<'_> {
     /// Returns the directory with all programs as pinned, built if need be.
     pub fn ensure(&self) -> Result<PathBuf, Error> {
         let pin = Pin::read(&self.module)?;
@@ -57,7 +57,7 @@ impl GoBuild {
         let stale = self.stale(&pin);
         let started = Instant::now();
         for (index, target) in stale.iter().enumerate() {
-            say(&format!(
+            (self.say)(&format!(
                 "building {} of Kubernetes {} with `go build` ({} of {}; usually {}, only the first time)",
                 target.program,
                 pin.kubernetes(),
@@ -68,7 +68,7 @@ impl GoBuild {
             self.build(&go, &pin, target)?;
         }
         if !stale.is_empty() {
-            say(&format!("built in {}; the programs are kept in {}", seconds(started), bin.display()));
+            (self.say)(&format!("built in {}; the programs are kept in {}", seconds(started), bin.display()));
         }
         Ok(bin)
     }
@@ -123,9 +123,9 @@ impl GoBuild {
                 Err(TryLockError::WouldBlock) => {}
                 Err(TryLockError::Error(error)) => return Err(Error::io("lock", path)(error)),
             }
-            if said.is_none_or(|said| said.elapsed() >= PROGRESS) {
+            if said.is_none_or(|said| said.elapsed() >= self.progress) {
                 said = Some(Instant::now());
-                say(&format!(
+                (self.say)(&format!(
                     "waiting for another process that builds the control plane ({} so far; usually 5 to 10 min)",
                     seconds(started)
                 ));
@@ -155,7 +155,7 @@ impl GoBuild {
             remove: None,
             env: Some(Pin::environment()),
         })?;
-        let code = watch(&child, program, &log);
+        let code = self.watch(&child, program, &log);
         child.stop();
         if code != 0 {
             return Err(Error::GoBuild { program, reason: format!("exit code {code}"), tail: tail(&log, 20), log });
@@ -164,30 +164,24 @@ impl GoBuild {
         fs::rename(&building, &finished).map_err(Error::io("rename", &building))?;
         fs::write(&stamp, pin.stamp(target.package)).map_err(Error::io("write", &stamp))
     }
-}
 
-/// Waits for `go build` and shows that it is alive. It prints nothing but the modules it downloads.
-fn watch(child: &Supervised, program: &str, log: &Path) -> i32 {
-    let started = Instant::now();
-    let mut said = started;
-    loop {
-        if let Some(code) = child.exit_code() {
-            return code;
+    /// Waits for `go build` and shows that it is alive. It prints nothing but the modules it downloads.
+    fn watch(&self, child: &Supervised, program: &str, log: &Path) -> i32 {
+        let started = Instant::now();
+        let mut said = started;
+        loop {
+            if let Some(code) = child.exit_code() {
+                return code;
+            }
+            if said.elapsed() >= self.progress {
+                said = Instant::now();
+                let last = fs::read_to_string(log).unwrap_or_default();
+                let last = last.lines().last().map(|line| format!("; last: {line}")).unwrap_or_default();
+                (self.say)(&format!("still building {program}, {} so far{last}", seconds(started)));
+            }
+            std::thread::sleep(Duration::from_millis(100));
         }
-        if said.elapsed() >= PROGRESS {
-            said = Instant::now();
-            let last = fs::read_to_string(log).unwrap_or_default();
-            let last = last.lines().last().map(|line| format!("; last: {line}")).unwrap_or_default();
-            say(&format!("still building {program}, {} so far{last}", seconds(started)));
-        }
-        std::thread::sleep(Duration::from_millis(100));
     }
-}
-
-/// Not `eprintln!`, because the test harness keeps that back until a test fails.
-fn say(line: &str) {
-    // Nobody to tell: no reason to fail.
-    let _ = writeln!(std::io::stderr(), "control-plane: {line}");
 }
 
 fn seconds(since: Instant) -> String {
@@ -212,28 +206,62 @@ fn remove_if_there(file: &Path) -> Result<(), Error> {
 mod tests {
     use super::*;
     use std::os::unix::fs::PermissionsExt as _;
+    use std::sync::Mutex;
 
-    /// A build of a module of one file with a `go` that is a shell script.
-    fn build(dir: &Path, script: Option<&str>) -> GoBuild {
-        let module = dir.join("go");
-        fs::create_dir_all(module.join("etcd")).unwrap();
-        fs::write(module.join("go.mod"), "module m\ngo 1.26.0\nrequire k8s.io/kubernetes v1.36.3 // indirect\n")
-            .unwrap();
-        fs::write(module.join("go.sum"), "").unwrap();
-        fs::write(module.join("etcd/main.go"), "").unwrap();
-        let path = dir.join("path");
-        fs::create_dir_all(&path).unwrap();
-        if let Some(script) = script {
-            let go = path.join("go");
-            fs::write(&go, format!("#!/bin/sh\n{script}")).unwrap();
-            fs::set_permissions(&go, fs::Permissions::from_mode(0o755)).unwrap();
+    /// A small Go module and a `go` that is a shell script.
+    struct Fixture {
+        dir: tempfile::TempDir,
+        said: Mutex<Vec<String>>,
+    }
+
+    impl Fixture {
+        fn new(go: Option<&str>) -> Self {
+            let dir = tempfile::tempdir().unwrap();
+            let module = dir.path().join("go");
+            fs::create_dir_all(module.join("etcd")).unwrap();
+            let go_mod = "module m\ngo 1.26.0\nrequire k8s.io/kubernetes v1.36.3 // indirect\n";
+            fs::write(module.join("go.mod"), go_mod).unwrap();
+            fs::write(module.join("go.sum"), "").unwrap();
+            fs::write(module.join("etcd/main.go"), "").unwrap();
+            fs::create_dir(dir.path().join("path")).unwrap();
+            if let Some(script) = go {
+                let go = dir.path().join("path/go");
+                fs::write(&go, format!("#!/bin/sh\n{script}")).unwrap();
+                fs::set_permissions(&go, fs::Permissions::from_mode(0o755)).unwrap();
+            }
+            Self { dir, said: Mutex::default() }
         }
-        GoBuild { module, output: dir.join("out"), search_path: Some(path.into()) }
+
+        fn ensure_with_path(&self, search_path: Option<OsString>) -> Result<PathBuf, Error> {
+            GoBuild {
+                module: self.dir.path().join("go"),
+                output: self.dir.path().join("out"),
+                search_path,
+                progress: Duration::from_millis(300),
+                say: &|line| self.said.lock().unwrap().push(line.to_owned()),
+            }
+            .ensure()
+        }
+
+        fn ensure(&self) -> Result<PathBuf, Error> {
+            self.ensure_with_path(Some(self.dir.path().join("path").into()))
+        }
+
+        /// The command lines of `go build` so far.
+        fn builds(&self) -> Vec<String> {
+            let calls = fs::read_to_string(self.dir.path().join("path/go.calls")).unwrap();
+            calls.lines().map(str::to_owned).collect()
+        }
+
+        fn said(&self) -> String {
+            self.said.lock().unwrap().join("\n")
+        }
     }
 
     const WORKING: &str = r#"
 if [ "$1" = version ]; then echo "go version go1.26.8 linux/amd64"; exit; fi
-echo "$@" >>"$0.calls"
+echo "$@" "CGO_ENABLED=$CGO_ENABLED GOTOOLCHAIN=$GOTOOLCHAIN" >>"$0.calls"
+echo "go: downloading something" >&2
 while [ "$1" != -o ]; do shift; done
 echo built >"$2"
 chmod 755 "$2"
@@ -241,74 +269,81 @@ chmod 755 "$2"
 
     #[test]
     fn without_go_the_error_says_what_to_install_or_set() {
-        let dir = tempfile::tempdir().unwrap();
-        let message = build(dir.path(), None).ensure().unwrap_err().to_string();
+        let fixture = Fixture::new(None);
+        let message = fixture.ensure().unwrap_err().to_string();
         assert!(message.contains("install Go 1.26.0 or newer"), "{message}");
         assert!(message.contains("https://go.dev/dl/"), "{message}");
         assert!(message.contains("set KUBEBUILDER_ASSETS"), "{message}");
-        let no_path = GoBuild { search_path: None, ..build(dir.path(), None) };
-        assert!(matches!(no_path.ensure().unwrap_err(), Error::NoGo { .. }));
+        assert!(matches!(fixture.ensure_with_path(None).unwrap_err(), Error::NoGo { .. }));
     }
 
     #[test]
     fn a_go_that_is_too_old_is_refused_with_both_versions() {
-        let dir = tempfile::tempdir().unwrap();
-        let old = build(dir.path(), Some("echo go version go1.9.7 linux/amd64"));
-        let message = old.ensure().unwrap_err().to_string();
+        let message = Fixture::new(Some("echo go version go1.9.7 linux/amd64")).ensure().unwrap_err().to_string();
         assert!(message.contains("is Go 1.9.7"), "{message}");
         assert!(message.contains("needs Go 1.26.0 or newer"), "{message}");
     }
 
     #[test]
     fn programs_are_built_once_and_again_when_the_pin_changes() {
-        let dir = tempfile::tempdir().unwrap();
-        let build = build(dir.path(), Some(WORKING));
-        let calls = || fs::read_to_string(dir.path().join("path/go.calls")).unwrap();
-        let bin = build.ensure().unwrap();
+        let fixture = Fixture::new(Some(WORKING));
+        let bin = fixture.ensure().unwrap();
         assert!(TARGETS.iter().all(|target| is_executable(&bin.join(target.program))));
-        assert_eq!(calls().lines().count(), 3);
-        assert!(calls().contains("gitVersion=v1.36.3") && calls().contains("gitMinor=36"), "{}", calls());
+        let builds = fixture.builds();
+        assert_eq!(builds.len(), 3);
+        for build in builds {
+            assert!(build.contains("gitVersion=v1.36.3") && build.contains("gitMinor=36"), "{build}");
+            assert!(build.contains("CGO_ENABLED=0 GOTOOLCHAIN=local"), "{build}");
+        }
 
-        // Needs no toolchain any more.
-        let without_go = GoBuild { search_path: None, module: build.module.clone(), output: build.output.clone() };
-        without_go.ensure().unwrap();
-        assert_eq!(calls().lines().count(), 3);
+        // No toolchain is needed any more.
+        fixture.ensure_with_path(None).unwrap();
+        assert_eq!(fixture.builds().len(), 3);
 
-        fs::write(build.module.join("go.sum"), "other").unwrap();
-        build.ensure().unwrap();
-        assert_eq!(calls().lines().count(), 6);
+        fs::write(fixture.dir.path().join("go/go.sum"), "other").unwrap();
+        fixture.ensure().unwrap();
+        assert_eq!(fixture.builds().len(), 6);
         fs::remove_file(bin.join("etcd")).unwrap();
-        build.ensure().unwrap();
-        assert_eq!(calls().lines().count(), 7);
+        fixture.ensure().unwrap();
+        assert_eq!(fixture.builds().len(), 7);
     }
 
     #[test]
     fn several_at_the_same_time_build_once() {
-        let dir = tempfile::tempdir().unwrap();
-        build(dir.path(), Some(&format!("sleep 0.2\n{WORKING}")));
+        let fixture = Fixture::new(Some(&format!("sleep 0.1\n{WORKING}")));
         std::thread::scope(|scope| {
             for _ in 0..4 {
-                scope.spawn(|| {
-                    let path = dir.path().join("path");
-                    let build = GoBuild {
-                        module: dir.path().join("go"),
-                        output: dir.path().join("out"),
-                        search_path: Some(path.into()),
-                    };
-                    build.ensure().unwrap()
-                });
+                scope.spawn(|| fixture.ensure().unwrap());
             }
         });
-        assert_eq!(fs::read_to_string(dir.path().join("path/go.calls")).unwrap().lines().count(), 3);
+        assert_eq!(fixture.builds().len(), 3);
+        assert!(fixture.said().contains("waiting for another process"), "{}", fixture.said());
+    }
+
+    #[test]
+    fn a_build_says_what_it_does_and_that_it_is_alive() {
+        let fixture = Fixture::new(Some(&format!("{WORKING}\nsleep 0.5")));
+        fixture.ensure().unwrap();
+        let said = fixture.said();
+        assert!(
+            said.contains("building kube-apiserver of Kubernetes v1.36.3 with `go build` (2 of 3; usually"),
+            "{said}"
+        );
+        assert!(said.contains("still building etcd, 0 s so far; last: go: downloading something"), "{said}");
     }
 
     #[test]
     fn a_failed_build_shows_the_end_of_its_output_and_leaves_no_program() {
-        let dir = tempfile::tempdir().unwrap();
-        let failing = "[ \"$1\" = version ] || { echo no space left >&2; exit 3; }";
-        let build = build(dir.path(), Some(failing));
-        let message = build.ensure().unwrap_err().to_string();
+        let fixture = Fixture::new(Some("[ \"$1\" = version ] || { echo no space left >&2; exit 3; }"));
+        let message = fixture.ensure().unwrap_err().to_string();
         assert!(message.contains("exit code 3") && message.contains("no space left"), "{message}");
-        assert!(!build.output.join("bin/etcd").exists());
+        assert!(!fixture.dir.path().join("out/bin/etcd").exists());
+    }
+
+    #[test]
+    fn versions_are_compared_by_number() {
+        assert!(version("1.9.7") < version("1.26.0"));
+        assert!(version("1.26") < version("1.26.0"));
+        assert!(version("1.27rc1") > version("1.26.8"));
     }
 }

@@ -351,7 +351,7 @@ enum DataDir {
 impl DataDir {
     fn new(kept: Option<PathBuf>) -> Result<Self, Error> {
         let Some(dir) = kept else {
-            let temporary = std::env::temp_dir();
+            let temporary = absolute(&std::env::temp_dir())?;
             let made = tempfile::Builder::new().prefix("control-plane-").tempdir_in(&temporary);
             return made.map(Self::Temporary).map_err(Error::io("create a directory in", temporary));
         };
@@ -372,6 +372,11 @@ impl DataDir {
             Self::Kept(dir, _) => dir,
         }
     }
+}
+
+/// The components run in another directory than this process, so relative paths would mislead them.
+pub(crate) fn absolute(path: &Path) -> Result<PathBuf, Error> {
+    std::path::absolute(path).map_err(Error::io("resolve", path))
 }
 
 /// rustls needs to be told which cryptography to use; all of this project uses ring.

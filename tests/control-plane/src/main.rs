@@ -1,6 +1,6 @@
 //! Runs a control plane by hand: `cargo run -p control-plane`.
 
-use std::io::Write as _;
+use std::io::{IsTerminal as _, Write as _};
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
@@ -33,15 +33,21 @@ struct Arguments {
     assets_only: bool,
 }
 
-#[tokio::main]
-async fn main() -> ExitCode {
+fn main() -> ExitCode {
     tracing_subscriber::fmt()
         .with_env_filter(
             tracing_subscriber::EnvFilter::try_from_default_env().unwrap_or_else(|_| "control_plane=info".into()),
         )
         .with_writer(std::io::stderr)
+        .with_ansi(std::io::stderr().is_terminal())
         .init();
-    match run(Arguments::parse()).await {
+    let result = tokio::runtime::Runtime::new().map_err(system_error("start the threads of")).and_then(|runtime| {
+        let result = runtime.block_on(run(Arguments::parse()));
+        // After Ctrl-C a build may still be running on a thread. It ends with this process; do not wait for it.
+        runtime.shutdown_background();
+        result
+    });
+    match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             // Nobody reads it: nothing to do about that.
@@ -53,8 +59,8 @@ async fn main() -> ExitCode {
 
 async fn run(arguments: Arguments) -> Result<(), Error> {
     // From here on Ctrl-C is seen, also during the start; dropping what has been started stops it.
-    let mut terminate = signal(SignalKind::terminate()).map_err(stdout_error("handle signals for"))?;
-    let mut hangup = signal(SignalKind::hangup()).map_err(stdout_error("handle signals for"))?;
+    let mut terminate = signal(SignalKind::terminate()).map_err(system_error("handle the signals of"))?;
+    let mut hangup = signal(SignalKind::hangup()).map_err(system_error("handle the signals of"))?;
     let stop = async {
         tokio::select! {
             _ = tokio::signal::ctrl_c() => {}
@@ -105,9 +111,9 @@ async fn serve(arguments: Arguments) -> Result<(), Error> {
 
 fn print(text: &str) -> Result<(), Error> {
     let mut stdout = std::io::stdout();
-    stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()).map_err(stdout_error("write to"))
+    stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()).map_err(system_error("write the output of"))
 }
 
-fn stdout_error(action: &'static str) -> impl FnOnce(std::io::Error) -> Error {
-    move |source| Error::Io { action, path: "this process's terminal or pipe".into(), source }
+fn system_error(action: &'static str) -> impl FnOnce(std::io::Error) -> Error {
+    move |source| Error::Io { action, path: "this process".into(), source }
 }
