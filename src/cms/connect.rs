@@ -95,7 +95,8 @@ pub fn classify(error: &reqwest::Error) -> CmsError {
         return if connecting { CmsError::ConnectTimeout } else { CmsError::Timeout };
     }
     if connecting {
-        let fault = chain(error).find_map(|cause| cause.downcast_ref::<io::Error>());
+        // The innermost one: those around it are made by the HTTP client and have no kind of their own.
+        let fault = chain(error).filter_map(|cause| cause.downcast_ref::<io::Error>()).last();
         return fault.map_or(CmsError::ConnectionRefused, of_handshake);
     }
     if chain(error).any(|cause| cause.to_string().starts_with("invalid HTTP")) {
@@ -104,14 +105,22 @@ pub fn classify(error: &reqwest::Error) -> CmsError {
     CmsError::ConnectionLost
 }
 
-fn chain<'a>(error: &'a reqwest::Error) -> impl Iterator<Item = &'a (dyn StdError + 'static)> {
-    std::iter::successors(error.source(), |cause| (*cause).source())
+fn chain(error: &reqwest::Error) -> impl Iterator<Item = &Cause> {
+    std::iter::successors(error.source(), |cause| below(*cause))
 }
 
-/// An `io::Error` hides the error it was made from: its `source` is the one *below* it.
-fn tls_fault<'a>(cause: &'a (dyn StdError + 'static)) -> Option<&'a rustls::Error> {
-    let inside = cause.downcast_ref::<io::Error>().and_then(io::Error::get_ref);
-    cause.downcast_ref().or_else(|| inside.and_then(|inside| inside.downcast_ref()))
+type Cause = dyn StdError + 'static;
+
+/// The next error down. An `io::Error` hides the one it was made from, as its `source` is the one *below* that.
+fn below(cause: &Cause) -> Option<&Cause> {
+    match cause.downcast_ref::<io::Error>().and_then(io::Error::get_ref) {
+        Some(inside) => Some(inside),
+        None => cause.source(),
+    }
+}
+
+fn tls_fault(cause: &Cause) -> Option<&rustls::Error> {
+    cause.downcast_ref()
 }
 
 fn of_connecting(error: &io::Error) -> CmsError {
@@ -122,7 +131,7 @@ fn of_connecting(error: &io::Error) -> CmsError {
 }
 
 fn of_handshake(error: &io::Error) -> CmsError {
-    if let Some(fault) = tls_fault(error) {
+    if let Some(fault) = below(error).and_then(tls_fault) {
         return CmsError::TlsFailure { detail: tls::describe(fault) };
     }
     match error.kind() {

@@ -29,6 +29,9 @@ mod paging;
 mod tls;
 mod xml;
 
+#[cfg(test)]
+mod tests;
+
 pub use address::{Address, InvalidAddress};
 pub use error::{Class as ErrorClass, CmsError};
 pub use gate::{Class, Gate, GateConfig, GateSnapshot, Permit, Priority, Verdict};

@@ -9,12 +9,12 @@ use super::super::paging::ListRequest;
 use super::object;
 
 /// `POST calls` (R62).
-pub(super) fn call_body(space: &SpaceId) -> Form {
+pub(in super::super) fn call_body(space: &SpaceId) -> Form {
     Form::new().with("coSpace", space.as_str())
 }
 
 /// `POST calls/{id}/callLegs` (R64).
-pub(super) fn leg_body(remote_party: &str, owner_id: Option<&str>) -> Form {
+pub(in super::super) fn leg_body(remote_party: &str, owner_id: Option<&str>) -> Form {
     Form::new().with("remoteParty", remote_party).with_some("ownerId", owner_id)
 }
 

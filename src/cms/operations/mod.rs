@@ -4,13 +4,11 @@
 //! write. Errors are those of [`CmsError`]; a write that fails with
 //! [`may_have_taken_effect`](CmsError::may_have_taken_effect) must be followed by a look before it is sent again.
 
-mod calls;
+pub(super) mod calls;
 mod dialplan;
 mod profiles;
-mod spaces;
+pub(super) mod spaces;
 mod system;
-#[cfg(test)]
-mod tests;
 
 pub use dialplan::UriOwner;
 

@@ -14,7 +14,7 @@ use super::object;
 const INDEX: &str = "$index$";
 
 /// `PUT coSpaces/{id}` that opens (R58-R61): the guide's four fields in its order, then our mark.
-pub(super) fn opening_body(opening: &Opening) -> Form {
+pub(in super::super) fn opening_body(opening: &Opening) -> Form {
     Form::new()
         .with_bool("nonMemberAccess", true)
         .with("passcode", opening.passcode.expose_secret())
@@ -24,7 +24,7 @@ pub(super) fn opening_body(opening: &Opening) -> Form {
 }
 
 /// `PUT coSpaces/{id}` that shuts (R73): the guide's four fields in its order, then the removal of our mark.
-pub(super) fn closing_body(placeholder_name: &str, clear_mark: bool) -> Form {
+pub(in super::super) fn closing_body(placeholder_name: &str, clear_mark: bool) -> Form {
     Form::new()
         .with_bool("nonMemberAccess", false)
         .with("passcode", "")
@@ -34,7 +34,7 @@ pub(super) fn closing_body(placeholder_name: &str, clear_mark: bool) -> Form {
 }
 
 /// `POST cospaceBulkParameterSets` (R48): the guide's eight fields in its order.
-pub(super) fn bulk_set_body(new: &NewBulkSet) -> Form {
+pub(in super::super) fn bulk_set_body(new: &NewBulkSet) -> Form {
     Form::new()
         .with("startIndex", &new.start.to_string())
         .with("endIndex", &new.end.to_string())
@@ -47,7 +47,7 @@ pub(super) fn bulk_set_body(new: &NewBulkSet) -> Form {
 }
 
 /// `POST cospaceBulkSyncs` (R49). `removeAll` only if set: TMS does not send it.
-pub(super) fn bulk_sync_body(set: &BulkSetId, remove_all: bool) -> Form {
+pub(in super::super) fn bulk_sync_body(set: &BulkSetId, remove_all: bool) -> Form {
     Form::new().with("cospaceBulkParameterSet", set.as_str()).with_some("removeAll", remove_all.then_some("true"))
 }
 

@@ -1,0 +1,132 @@
+//! The eight bodies of the guide, byte for byte (requirements 1.3).
+
+use crate::cms::form::Form;
+use crate::cms::operations::calls::{call_body, leg_body};
+use crate::cms::operations::spaces::{bulk_set_body, bulk_sync_body, closing_body, opening_body};
+use crate::cms::*;
+
+const SPACE: &str = "458075bc-6def-4052-8ed6-b1192d6e6b35";
+const SECRET: &str = "86db1bdd-5cf7-4ea8-b88d-479195f4701a";
+
+/// The lone `&` with which TMS starts its PUT bodies, and which we do not send.
+const LEADING_SEPARATOR: usize = 1;
+
+fn pairs(list: &[(&str, &str)]) -> Vec<(String, String)> {
+    list.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect()
+}
+
+fn opening(mark: Option<&str>) -> Opening {
+    Opening {
+        name: "Tim Kratzke Acano TMSXE Test Meeting".to_owned(),
+        passcode: "".into(),
+        secret: SECRET.into(),
+        mark: mark.map(str::to_owned),
+    }
+}
+
+#[test]
+fn call_profile_has_47_bytes() {
+    let body = Form::new().with_all(&pairs(&[("participantLimit", "1000"), ("messageBoardEnabled", "false")]));
+    assert_eq!(body.encoded().len(), 47);
+}
+
+#[test]
+fn call_leg_profile_has_167_bytes() {
+    let body = Form::new().with_all(&pairs(&[
+        ("defaultLayout", "telepresence"),
+        ("changeLayoutAllowed", "true"),
+        ("presentationContributionAllowed", "true"),
+        ("presentationViewingAllowed", "true"),
+        ("muteSelfAllowed", "true"),
+        ("videoMuteSelfAllowed", "true"),
+    ]));
+    assert_eq!(body.encoded().len(), 167);
+}
+
+#[test]
+fn bulk_set_has_250_bytes() {
+    let body = bulk_set_body(&NewBulkSet {
+        start: 1,
+        end: 5,
+        name_prefix: "TMS_Scheduled_Meeting_".to_owned(),
+        call_profile: Some(SPACE.into()),
+        call_leg_profile: Some(SPACE.into()),
+    });
+    assert_eq!(
+        body.encoded(),
+        format!(
+            "startIndex=1&endIndex=5&coSpaceUriMapping=$index$&coSpaceNameMapping=TMS_Scheduled_Meeting_$index$\
+             &coSpaceCallIdMapping=$index$&callProfile={SPACE}&callLegProfile={SPACE}&nonMemberAccess=false"
+        )
+    );
+    assert_eq!(body.encoded().len(), 250);
+}
+
+#[test]
+fn a_prefix_with_template_characters_is_taken_literally() {
+    let new = NewBulkSet {
+        start: 7,
+        end: 7,
+        name_prefix: r"a\b $index$ ".to_owned(),
+        call_profile: None,
+        call_leg_profile: None,
+    };
+    assert_eq!(
+        bulk_set_body(&new).encoded(),
+        r"startIndex=7&endIndex=7&coSpaceUriMapping=$index$&coSpaceNameMapping=a%5C%5Cb+%5C$index%5C$+$index$&coSpaceCallIdMapping=$index$&nonMemberAccess=false"
+    );
+}
+
+#[test]
+fn bulk_sync_has_60_bytes() {
+    assert_eq!(bulk_sync_body(&SPACE.into(), false).encoded().len(), 60);
+    let removing = bulk_sync_body(&SPACE.into(), true);
+    assert_eq!(removing.encoded(), format!("cospaceBulkParameterSet={SPACE}&removeAll=true"));
+}
+
+#[test]
+fn opening_has_117_bytes_less_the_leading_separator() {
+    let body = opening_body(&opening(None));
+    assert_eq!(
+        body.encoded(),
+        format!("nonMemberAccess=true&passcode=&name=Tim+Kratzke+Acano+TMSXE+Test+Meeting&secret={SECRET}")
+    );
+    assert_eq!(body.encoded().len(), 117 - LEADING_SEPARATOR);
+}
+
+#[test]
+fn the_mark_comes_last() {
+    let plain = opening_body(&opening(None));
+    let marked = opening_body(&opening(Some("mc/uid")));
+    assert_eq!(marked.encoded(), format!("{}&cdrTag=mc%2Fuid", plain.encoded()));
+    let shut = closing_body("TMS_Scheduled_Meeting_1", true);
+    assert_eq!(shut.encoded(), format!("{}&cdrTag=", closing_body("TMS_Scheduled_Meeting_1", false).encoded()));
+}
+
+#[test]
+fn closing_has_83_bytes_less_the_leading_separator() {
+    let body = closing_body("TMS_Scheduled_Meeting_1", false);
+    assert_eq!(body.encoded(), "nonMemberAccess=false&passcode=&name=TMS_Scheduled_Meeting_1&regenerateSecret=true");
+    assert_eq!(body.encoded().len(), 83 - LEADING_SEPARATOR);
+}
+
+#[test]
+fn call_has_44_bytes() {
+    assert_eq!(call_body(&SPACE.into()).encoded().len(), 44);
+}
+
+#[test]
+fn leg_has_36_bytes() {
+    assert_eq!(leg_body("desk.ex90@tkratzke.local", None).encoded(), "remoteParty=desk.ex90@tkratzke.local");
+    assert_eq!(leg_body("desk.ex90@tkratzke.local", None).encoded().len(), 36);
+    assert_eq!(leg_body("a@b", Some("id-1")).encoded(), "remoteParty=a@b&ownerId=id-1");
+}
+
+#[test]
+fn no_debug_output_shows_a_secret() {
+    let opening = Opening { passcode: "271828".into(), ..opening(None) };
+    let shown = format!("{opening:?} {:?}", opening_body(&opening));
+    assert!(!shown.contains("271828") && !shown.contains(SECRET), "{shown}");
+    let credentials = Credentials { username: "tms".to_owned(), password: "hunter2".into() };
+    assert!(!format!("{credentials:?}").contains("hunter2"));
+}

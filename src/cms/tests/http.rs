@@ -1,0 +1,271 @@
+//! One request and its fate, over real connections.
+
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use super::server::{Action, STATUS, Server, any, client, limits, reply, xml};
+use crate::cms::*;
+
+fn created(path: &str) -> Action {
+    reply("200 OK", &format!("Location: {path}\r\n"), "")
+}
+
+#[tokio::test]
+async fn credentials_go_with_the_first_request_and_the_connection_is_kept() {
+    let server = Server::start(|_, _| xml(STATUS)).await;
+    let client = server.client();
+    client.system_status(any()).await.unwrap();
+    client.system_status(any()).await.unwrap();
+    let requests = server.requests();
+    assert_eq!(requests.len(), 2);
+    assert_eq!((requests[0].method.as_str(), requests[0].path.as_str()), ("GET", "/api/v1/system/status"));
+    assert_eq!(requests[0].header("authorization"), Some("Basic dG1zOmh1bnRlcjI="));
+    assert_eq!(requests[0].header("content-type"), None);
+}
+
+#[tokio::test]
+async fn writes_carry_the_exact_body() {
+    let server = Server::start(|_, _| reply("200 OK", "", "")).await;
+    let opening = Opening { name: "A & B".into(), passcode: "12".into(), secret: "s".into(), mark: Some("m".into()) };
+    server.client().open_space(any(), &"s-1".into(), &opening).await.unwrap();
+    let request = &server.requests()[0];
+    assert_eq!((request.method.as_str(), request.path.as_str()), ("PUT", "/api/v1/coSpaces/s-1"));
+    assert_eq!(request.header("content-type"), Some("application/x-www-form-urlencoded"));
+    assert_eq!(request.body, "nonMemberAccess=true&passcode=12&name=A+%26+B&secret=s&cdrTag=m");
+}
+
+#[tokio::test]
+async fn the_id_of_a_new_object_is_the_end_of_its_location() {
+    for location in
+        ["/api/v1/calls/c-1", "https://cms:445/api/v1/calls/c-1", "/ap1/v1/calls/c-1/", "/proxy/api/v1/Calls/c-1?x=/y"]
+    {
+        let server = Server::start(move |_, _| created(location)).await;
+        let id = server.client().create_call(any(), &"s-1".into()).await.unwrap();
+        assert_eq!(id.as_str(), "c-1", "{location}");
+        assert_eq!(server.requests()[0].body, "coSpace=s-1");
+    }
+}
+
+#[tokio::test]
+async fn without_a_location_the_outcome_is_ambiguous() {
+    for action in ["", "Location: \r\n", "Location: /\r\n", "Location: c-1\r\n", "Location: /api/v1/calls/..\r\n"] {
+        let server = Server::start(move |_, _| reply("200 OK", action, "")).await;
+        let error = server.client().create_call(any(), &"s-1".into()).await.unwrap_err();
+        assert_eq!((error.label(), error.may_have_taken_effect()), ("ambiguous_create", true), "{action:?}");
+    }
+}
+
+#[tokio::test]
+async fn an_impossible_id_is_never_sent() {
+    let server = Server::start(|_, _| reply("200 OK", "", "")).await;
+    let client = server.client();
+    for id in ["", "..", "a/b", "a?b", "a b"] {
+        assert_eq!(client.delete_space(any(), &id.into()).await, Ok(false));
+        assert!(client.call(any(), &id.into()).await.unwrap_err().is_not_found());
+        assert!(client.create_call_leg(any(), &id.into(), "a@b", None).await.unwrap_err().is_not_found());
+    }
+    assert!(server.requests().is_empty());
+}
+
+#[tokio::test]
+async fn removing_what_is_gone_is_as_good() {
+    let server = Server::start(|number, _| match number {
+        1 => reply("200 OK", "", ""),
+        2 => reply("400 Bad Request", "", "<failureDetails><callDoesNotExist /></failureDetails>"),
+        _ => reply("503 Busy", "", ""),
+    })
+    .await;
+    let client = server.client();
+    assert_eq!(client.delete_call(any(), &"c".into()).await, Ok(true));
+    assert_eq!(client.delete_call(any(), &"c".into()).await, Ok(false));
+    assert_eq!(client.delete_call(any(), &"c".into()).await, Err(CmsError::Busy));
+}
+
+#[tokio::test]
+async fn after_a_401_nothing_more_is_sent_until_the_credentials_change() {
+    let server = Server::start(|_, request| match request.header("authorization") {
+        Some("Basic dG1zOmh1bnRlcjI=") => reply("401 Unauthorized", "WWW-Authenticate: Basic realm=\"acano\"\r\n", ""),
+        _ => xml(STATUS),
+    })
+    .await;
+    let old = server.client();
+    let all = futures::future::join_all((0..8).map(|_| old.system_status(any()))).await;
+    assert_eq!(all.iter().filter(|result| **result == Err(CmsError::Unauthorized)).count(), 1);
+    assert_eq!(old.system_status(any()).await.unwrap_err().label(), "auth_blocked");
+    assert_eq!(server.requests().len(), 1);
+    let credentials = Credentials { username: "tms".to_owned(), password: "correct".into() };
+    let gate = Arc::clone(old.gate());
+    let new = Client::new(server.address(), credentials, server.tls(), limits(), gate, Arc::new(NoObserver)).unwrap();
+    assert!(new.system_status(any()).await.is_ok());
+}
+
+#[tokio::test]
+async fn no_redirection_is_followed() {
+    let trap = Server::start(|_, _| xml(STATUS)).await;
+    let location = format!("Location: https://localhost:{}/api/v1/system/status\r\n", trap.at.port());
+    let server = Server::start(move |_, _| reply("307 Temporary Redirect", &location, "")).await;
+    let error = server.client().system_status(any()).await.unwrap_err();
+    assert_eq!(error, CmsError::HttpError { status: 307 });
+    assert!(trap.requests().is_empty());
+}
+
+#[tokio::test]
+async fn a_read_is_repeated_once_when_the_connection_broke() {
+    let server = Server::start(|number, _| match number {
+        1 => Action::Last(String::new()),
+        _ => xml(STATUS),
+    })
+    .await;
+    assert!(server.client().system_status(any()).await.is_ok());
+    assert_eq!(server.requests().len(), 2);
+
+    let dead = Server::start(|_, _| Action::Last(String::new())).await;
+    assert_eq!(dead.client().system_status(any()).await, Err(CmsError::ConnectionLost));
+    assert_eq!(dead.requests().len(), 2);
+}
+
+#[tokio::test]
+async fn a_write_is_never_repeated() {
+    for action in ["", "HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nhalf"] {
+        let server = Server::start(move |_, _| Action::Last(action.to_owned())).await;
+        let error = server.client().create_call(any(), &"s".into()).await.unwrap_err();
+        assert_eq!((&error, error.may_have_taken_effect()), (&CmsError::ConnectionLost, true));
+        assert_eq!(server.requests().len(), 1);
+    }
+}
+
+#[tokio::test]
+async fn a_reply_that_does_not_come_is_a_timeout() {
+    let server = Server::start(|_, _| Action::Hang).await;
+    let error = server.client().create_call(any(), &"s".into()).await.unwrap_err();
+    assert_eq!((&error, error.may_have_taken_effect()), (&CmsError::Timeout, true));
+    let slow =
+        Server::start(|_, _| Action::Reply("HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nhalf".to_owned())).await;
+    assert_eq!(slow.client().system_status(any()).await, Err(CmsError::Timeout));
+}
+
+#[tokio::test]
+async fn strange_servers_are_told_apart() {
+    let big = format!("<status>{}</status>", "x".repeat(5000));
+    let cases = [
+        (reply("200 OK", "Content-Type: text/html\r\n", "<!DOCTYPE html><html></html>"), "not_a_cms"),
+        (reply("200 OK", "", "<html></html>"), "not_a_cms"),
+        (reply("200 OK", "", "hello"), "not_a_cms"),
+        (reply("404 Not Found", "", ""), "not_a_cms"),
+        (reply("404 Not Found", "", "404 page not found"), "not_a_cms"),
+        (reply("200 OK", "", ""), "malformed_reply"),
+        (reply("200 OK", "", "<calls/>"), "malformed_reply"),
+        (reply("200 OK", "", "<status>"), "malformed_reply"),
+        (reply("200 OK", "", "<status/>"), "malformed_reply"),
+        (xml(&big), "malformed_reply"),
+        (reply("502 Bad Gateway", "", "<html><hr></html>"), "http_error"),
+        (Action::Last("SIP/2.0 400 Bad Request\r\n\r\n".to_owned()), "not_a_cms"),
+    ];
+    for (action, wanted) in cases {
+        let action = Mutex::new(Some(action));
+        let server = Server::start(move |_, _| action.lock().unwrap().take().unwrap_or(Action::Hang)).await;
+        let limits = Limits { max_reply_bytes: 4096, ..limits() };
+        let error = client(server.address(), server.tls(), limits).system_status(any()).await.unwrap_err();
+        assert_eq!(error.label(), wanted, "{error:?}");
+    }
+}
+
+#[tokio::test]
+async fn lists_are_paged_by_what_was_received() {
+    let server = Server::start(|_, request| {
+        let offset: usize =
+            request.path.split(['?', '&']).find_map(|p| p.strip_prefix("offset=")).map_or(0, |o| o.parse().unwrap());
+        let items: String =
+            (offset..5).take(2).map(|n| format!("<coSpace id=\"s{n}\"><name>n</name></coSpace>")).collect();
+        xml(&format!("<coSpaces total=\"5\">{items}</coSpaces>"))
+    })
+    .await;
+    let listing = server.client().spaces(any(), Some("TMS_ 1")).await.unwrap();
+    assert_eq!((listing.items.len(), listing.pages, listing.total), (5, 3, Some(5)));
+    let paths: Vec<_> = server.requests().into_iter().map(|request| request.path).collect();
+    assert_eq!(
+        paths,
+        [
+            "/api/v1/coSpaces?filter=TMS_+1&limit=50",
+            "/api/v1/coSpaces?filter=TMS_+1&offset=2&limit=50",
+            "/api/v1/coSpaces?filter=TMS_+1&offset=4&limit=50",
+        ]
+    );
+}
+
+#[tokio::test]
+async fn queries_about_a_uri() {
+    let server = Server::start(|number, _| match number {
+        1 => xml("<uriUsageQuery><userId>u-1</userId></uriUsageQuery>"),
+        2 => xml("<uriUsageQuery></uriUsageQuery>"),
+        _ => reply("400 Bad Request", "", "<failureDetails><unrecognisedObject /></failureDetails>"),
+    })
+    .await;
+    let client = server.client();
+    let owner = client.uri_usage(any(), "4711").await.unwrap().unwrap();
+    assert_eq!(owner.to_string(), "userId u-1");
+    assert_eq!(client.uri_usage(any(), "4711").await, Ok(None));
+    assert!(client.uri_usage(any(), "4711").await.unwrap_err().is_not_found());
+    assert_eq!(server.requests()[0].body, "uri=4711");
+}
+
+#[derive(Default)]
+struct Collected(Mutex<Vec<Sample>>);
+
+impl Observer for Collected {
+    fn request(&self, sample: &Sample) {
+        self.0.lock().unwrap().push(*sample);
+    }
+}
+
+#[tokio::test]
+async fn every_request_is_reported() {
+    let server = Server::start(|number, _| match number {
+        1 => xml(STATUS),
+        _ => reply("503 Busy", "", ""),
+    })
+    .await;
+    let seen = Arc::new(Collected::default());
+    let credentials = Credentials { username: "tms".to_owned(), password: "hunter2".into() };
+    let gate = Arc::new(Gate::new(GateConfig::default(), 1));
+    let client = Client::new(server.address(), credentials, server.tls(), limits(), gate, seen.clone()).unwrap();
+    client.system_status(any()).await.unwrap();
+    client.close_space(any(), &"s".into(), "free", true).await.unwrap_err();
+    let samples: Vec<_> = seen.0.lock().unwrap().iter().map(|s| (s.operation, s.method, s.outcome, s.status)).collect();
+    assert_eq!(samples, [("system_status", "GET", "ok", Some(200)), ("close_space", "PUT", "busy", Some(503))]);
+    assert!(!format!("{client:?}").contains("hunter2"));
+}
+
+#[tokio::test]
+async fn a_cancelled_request_gives_its_turn_back() {
+    let server = Server::start(|_, _| Action::Hang).await;
+    let client = server.client();
+    let waiting = tokio::time::timeout(Duration::from_millis(300), client.system_status(any())).await;
+    assert!(waiting.is_err());
+    assert_eq!(client.gate().snapshot().in_flight, 0);
+}
+
+#[tokio::test]
+async fn the_breaker_counts_connections_not_answers() {
+    let server = Server::start(|_, _| reply("503 Busy", "", "")).await;
+    let gate = Arc::new(Gate::new(GateConfig { failure_threshold: 2, ..GateConfig::default() }, 1));
+    let make = |address: Address| {
+        let credentials = Credentials { username: "u".to_owned(), password: "p".into() };
+        Client::new(address, credentials, server.tls(), limits(), Arc::clone(&gate), Arc::new(NoObserver)).unwrap()
+    };
+    let busy = make(server.address());
+    for _ in 0..5 {
+        assert_eq!(busy.system_status(any()).await, Err(CmsError::Busy));
+    }
+    assert!(!gate.snapshot().circuit_open);
+    let dead = make("localhost:1".parse().unwrap());
+    for _ in 0..2 {
+        assert_eq!(dead.system_status(any()).await, Err(CmsError::ConnectionRefused));
+    }
+    assert!(gate.snapshot().circuit_open);
+    let error = dead.system_status(any()).await;
+    assert!(matches!(
+        error,
+        Err(CmsError::CircuitOpen { cause: "ConnectionRefused", .. }) | Err(CmsError::ConnectionRefused)
+    ));
+}

@@ -1,0 +1,9 @@
+//! Tests of the client against a tiny scripted server over real TLS, and of the parts that need no server. The
+//! behaviour of a whole bridge is tested elsewhere, against the simulator.
+
+mod bodies;
+mod gate;
+mod http;
+mod replies;
+mod server;
+mod tls;
