@@ -1,9 +1,12 @@
 //! The command lines of the components, and how to know that they are ready.
 
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use kube::api::GetParams;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::UnixStream;
 
 use crate::process::{Program, Supervised};
 use crate::{Assets, Error, certs};
@@ -45,7 +48,7 @@ impl Setup {
         })
     }
 
-    /// Starts etcd and waits for its socket.
+    /// Starts etcd and waits until it is healthy.
     pub async fn etcd(&self) -> Result<Supervised, Error> {
         let socket = self.dir.join(ETCD_SOCKET);
         // Left over if the directory was used before.
@@ -65,8 +68,7 @@ impl Setup {
             "--log-level=warn".to_owned(),
         ];
         let etcd = self.spawn(Assets::ETCD, args.into())?;
-        let probe = async || if socket.exists() { Ok(()) } else { Err("no socket yet".to_owned()) };
-        self.wait(&etcd, probe).await?;
+        self.wait(&etcd, async || etcd_health(&socket).await).await?;
         Ok(etcd)
     }
 
@@ -156,6 +158,21 @@ impl Setup {
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
     }
+}
+
+/// Asks etcd for its health. The socket is there some tenths of a second before etcd answers, and an API server that
+/// starts in between waits longer than necessary before it tries again.
+async fn etcd_health(socket: &Path) -> Result<(), String> {
+    let mut stream = match UnixStream::connect(socket).await {
+        // The path of a kept directory can be too long for a socket's address. Then the API server has to wait.
+        Err(error) if error.kind() == ErrorKind::InvalidInput && socket.exists() => return Ok(()),
+        other => other.map_err(|error| error.to_string())?,
+    };
+    let request = b"GET /health HTTP/1.1\r\nHost: etcd\r\nConnection: close\r\n\r\n";
+    stream.write_all(request).await.map_err(|error| error.to_string())?;
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).await.map_err(|error| error.to_string())?;
+    if answer.contains(r#""health":"true""#) { Ok(()) } else { Err(answer) }
 }
 
 fn file_flag(name: &str, file: &Path) -> String {

@@ -139,10 +139,17 @@ impl GoBuild<'_> {
         let stamp = self.stamp(program);
         let building = self.output.join("bin").join(format!(".{program}.building"));
         let finished = self.output.join("bin").join(program);
-        let log = self.output.join(format!("build-{program}.log"));
-        for old in [&stamp, &building, &log] {
+        let kept_log = self.output.join(format!("build-{program}.log"));
+        for old in [&stamp, &building, &kept_log] {
             remove_if_there(old)?;
         }
+        // A `go build` that is killed leaves its temporary files, so they get a directory that is removed after it in
+        // any case. It belongs to this process alone: what cleans up after a killed one may still be at work.
+        let temporary = self.output.join(format!("tmp-{}", std::process::id()));
+        fs::create_dir_all(&temporary).map_err(Error::io("create", &temporary))?;
+        let log = temporary.join("go.log");
+        let mut env = Pin::environment();
+        env.push(("GOTMPDIR", temporary.to_string_lossy().into_owned()));
         let mut args = vec!["build".to_owned()];
         args.extend(pin.flags());
         args.extend(["-o".to_owned(), building.to_string_lossy().into_owned(), target.package.to_owned()]);
@@ -152,14 +159,16 @@ impl GoBuild<'_> {
             args,
             cwd: &self.module,
             log: log.clone(),
-            remove: None,
-            env: Some(Pin::environment()),
+            remove: Some(&temporary),
+            env: Some(env),
         })?;
         let code = self.watch(&child, program, &log);
-        child.stop();
         if code != 0 {
-            return Err(Error::GoBuild { program, reason: format!("exit code {code}"), tail: tail(&log, 20), log });
+            fs::copy(&log, &kept_log).map_err(Error::io("copy", &log))?;
+            let (reason, tail) = (format!("exit code {code}"), tail(&kept_log, 20));
+            return Err(Error::GoBuild { program, reason, tail, log: kept_log });
         }
+        child.stop();
         // A new file under the old name: the old program may be running.
         fs::rename(&building, &finished).map_err(Error::io("rename", &building))?;
         fs::write(&stamp, pin.stamp(target.package)).map_err(Error::io("write", &stamp))
@@ -337,7 +346,12 @@ chmod 755 "$2"
         let fixture = Fixture::new(Some("[ \"$1\" = version ] || { echo no space left >&2; exit 3; }"));
         let message = fixture.ensure().unwrap_err().to_string();
         assert!(message.contains("exit code 3") && message.contains("no space left"), "{message}");
-        assert!(!fixture.dir.path().join("out/bin/etcd").exists());
+        let out = fixture.dir.path().join("out");
+        assert!(message.contains(&format!("{}", out.join("build-etcd.log").display())), "{message}");
+        let mut left: Vec<_> = fs::read_dir(&out).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+        left.sort();
+        assert_eq!(left, ["bin", "build-etcd.log", "build.lock"]);
+        assert_eq!(fs::read_dir(out.join("bin")).unwrap().count(), 0);
     }
 
     #[test]
