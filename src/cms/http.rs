@@ -5,7 +5,8 @@
 //! - No proxy from the environment: a bridge is part of the same site, and its password is not a proxy's business.
 //! - HTTP/1.1 only: the bridge speaks nothing else (`cms-api.md` 1.1).
 //! - A read whose connection broke is repeated once, at once: a bridge may close a kept connection at any time. Writes
-//!   are never repeated here; whoever asked for them must look first.
+//!   are never repeated here; whoever asked for them must look first. (The HTTP library moves a request to a fresh
+//!   connection by itself only while not a byte of it was sent.)
 
 use std::fmt;
 use std::sync::Arc;

@@ -4,6 +4,7 @@ use std::fmt;
 
 use reqwest::Method;
 
+use super::super::decode;
 use super::super::error::CmsError;
 use super::super::failure;
 use super::super::form::Form;
@@ -17,7 +18,7 @@ use super::super::paging::ListRequest;
 pub struct UriOwner {
     /// The element's name as the bridge spells it, for example `userId` or `coSpaceId`.
     pub kind: String,
-    /// The object's id, or whatever the bridge says.
+    /// The object's id.
     pub id: String,
 }
 
@@ -43,7 +44,11 @@ impl Client {
         let node = self.read(at, request, "uriUsageQuery").await?;
         // Which elements there can be is known only in part, so any that names something will do.
         let used = node.children().iter().find(|child| !child.is("uri") && !child.text().trim().is_empty());
-        Ok(used.map(|child| UriOwner { kind: failure::word(child.name()), id: failure::word(child.text().trim()) }))
+        Ok(used.map(|child| {
+            let id = child.text().trim();
+            let id = if decode::is_id(id) { id } else { "unprintable" };
+            UriOwner { kind: failure::word(child.name()), id: id.to_owned() }
+        }))
     }
 
     /// `GET outboundDialPlanRules`: where calls to a domain go (R65).

@@ -196,14 +196,14 @@ async fn lists_are_paged_by_what_was_received() {
 #[tokio::test]
 async fn queries_about_a_uri() {
     let server = Server::start(|number, _| match number {
-        1 => xml("<uriUsageQuery><userId>u-1</userId></uriUsageQuery>"),
+        1 => xml("<uriUsageQuery><userId>4d9ae0ee-1</userId></uriUsageQuery>"),
         2 => xml("<uriUsageQuery></uriUsageQuery>"),
         _ => reply("400 Bad Request", "", "<failureDetails><unrecognisedObject /></failureDetails>"),
     })
     .await;
     let client = server.client();
     let owner = client.uri_usage(any(), "4711").await.unwrap().unwrap();
-    assert_eq!(owner.to_string(), "userId u-1");
+    assert_eq!(owner.to_string(), "userId 4d9ae0ee-1");
     assert_eq!(client.uri_usage(any(), "4711").await, Ok(None));
     assert!(client.uri_usage(any(), "4711").await.unwrap_err().is_not_found());
     assert_eq!(server.requests()[0].body, "uri=4711");
