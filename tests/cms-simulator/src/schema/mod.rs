@@ -266,7 +266,12 @@ pub struct Spec {
 }
 
 impl Spec {
-    const fn new(plural: &'static str, singular: &'static str, missing: &'static str, fields: &'static [Field]) -> Self {
+    const fn new(
+        plural: &'static str,
+        singular: &'static str,
+        missing: &'static str,
+        fields: &'static [Field],
+    ) -> Self {
         Self {
             plural,
             singular,

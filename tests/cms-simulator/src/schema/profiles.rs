@@ -5,20 +5,25 @@ use super::{Field, Kind, Spec, between, flag, name, number, reference, text, wor
 const RECORDING_MODES: &[&str] = &["disabled", "manual", "automatic"];
 
 /// 5.1.
-pub static CALL_PROFILE: Spec = Spec::new("callProfiles", "callProfile", "callProfileDoesNotExist", &[
-    number("participantLimit").listed(),
-    flag("messageBoardEnabled").listed().until(3, 0),
-    flag("locked"),
-    word("recordingMode", RECORDING_MODES),
-    word("streamingMode", RECORDING_MODES).since(2, 1),
-    word("passcodeMode", &["required", "timeout"]),
-    number("passcodeTimeout"),
-    flag("gatewayAudioCallOptimization").since(2, 3),
-    word("lyncConferenceMode", &["dualHomeCluster", "dualHomeCallBridge", "gateway"]).since(2, 3),
-    word("lockMode", &["all", "needsActivation"]).since(2, 9),
-    text("sipRecorderUri").since(2, 9),
-    text("sipStreamerUri").since(3, 0),
-])
+pub static CALL_PROFILE: Spec = Spec::new(
+    "callProfiles",
+    "callProfile",
+    "callProfileDoesNotExist",
+    &[
+        number("participantLimit").listed(),
+        flag("messageBoardEnabled").listed().until(3, 0),
+        flag("locked"),
+        word("recordingMode", RECORDING_MODES),
+        word("streamingMode", RECORDING_MODES).since(2, 1),
+        word("passcodeMode", &["required", "timeout"]),
+        number("passcodeTimeout"),
+        flag("gatewayAudioCallOptimization").since(2, 3),
+        word("lyncConferenceMode", &["dualHomeCluster", "dualHomeCallBridge", "gateway"]).since(2, 3),
+        word("lockMode", &["all", "needsActivation"]).since(2, 9),
+        text("sipRecorderUri").since(2, 9),
+        text("sipStreamerUri").since(3, 0),
+    ],
+)
 .profile();
 
 const LAYOUTS: &[&str] = &[
@@ -96,19 +101,22 @@ pub static CALL_LEG_PROFILE: Spec =
         .profile();
 
 /// Section 8, last row: they carry the address of branding files.
-pub static CALL_BRANDING_PROFILE: Spec =
-    Spec::new("callBrandingProfiles", "callBrandingProfile", "callBrandingProfileDoesNotExist", &[
-        text("invitationTemplate"),
-        text("resourceLocation").listed(),
-    ])
-    .profile();
+pub static CALL_BRANDING_PROFILE: Spec = Spec::new(
+    "callBrandingProfiles",
+    "callBrandingProfile",
+    "callBrandingProfileDoesNotExist",
+    &[text("invitationTemplate"), text("resourceLocation").listed()],
+)
+.profile();
 
 /// As above.
-pub static IVR_BRANDING_PROFILE: Spec =
-    Spec::new("ivrBrandingProfiles", "ivrBrandingProfile", "ivrBrandingProfileDoesNotExist", &[
-        text("resourceLocation").listed(),
-    ])
-    .profile();
+pub static IVR_BRANDING_PROFILE: Spec = Spec::new(
+    "ivrBrandingProfiles",
+    "ivrBrandingProfile",
+    "ivrBrandingProfileDoesNotExist",
+    &[text("resourceLocation").listed()],
+)
+.profile();
 
 /// The reference names the collection but not its attributes; only a name is kept.
 pub static DTMF_PROFILE: Spec =
@@ -119,26 +127,31 @@ pub static USER_PROFILE: Spec =
     Spec::new("userProfiles", "userProfile", "userProfileDoesNotExist", &[name("name").listed()]).profile();
 
 /// As above; 2.1.
-pub static COMPATIBILITY_PROFILE: Spec =
-    Spec::new("compatibilityProfiles", "compatibilityProfile", "compatibilityProfileDoesNotExist", &[
-        name("name").listed()
-    ])
-    .since(2, 1)
-    .profile();
+pub static COMPATIBILITY_PROFILE: Spec = Spec::new(
+    "compatibilityProfiles",
+    "compatibilityProfile",
+    "compatibilityProfileDoesNotExist",
+    &[name("name").listed()],
+)
+.since(2, 1)
+.profile();
 
 /// 6.3; 3.0.
-pub static DIAL_IN_SECURITY_PROFILE: Spec =
-    Spec::new("dialInSecurityProfiles", "dialInSecurityProfile", "dialInSecurityProfileDoesNotExist", &[
-        name("name").listed(),
-        number("minPasscodeLength"),
-        flag("allowOutOfPolicy"),
-    ])
-    .since(3, 0)
-    .profile();
+pub static DIAL_IN_SECURITY_PROFILE: Spec = Spec::new(
+    "dialInSecurityProfiles",
+    "dialInSecurityProfile",
+    "dialInSecurityProfileDoesNotExist",
+    &[name("name").listed(), number("minPasscodeLength"), flag("allowOutOfPolicy")],
+)
+.since(3, 0)
+.profile();
 
 /// Section 8; 3.0. The error element is formed like its siblings, it is not in the list of 3.4.
-pub static WEB_BRIDGE_PROFILE: Spec =
-    Spec::new("webBridgeProfiles", "webBridgeProfile", "webBridgeProfileDoesNotExist", &[
+pub static WEB_BRIDGE_PROFILE: Spec = Spec::new(
+    "webBridgeProfiles",
+    "webBridgeProfile",
+    "webBridgeProfileDoesNotExist",
+    &[
         name("name").listed(),
         text("resourceArchive"),
         flag("allowPasscodes").default("true"),
@@ -148,9 +161,10 @@ pub static WEB_BRIDGE_PROFILE: Spec =
         flag("resolveCoSpaceCallIds").default("true"),
         flag("resolveLyncConferenceIds").default("false"),
         word("resolveCoSpaceUris", &["off", "domainSuggestionDisabled", "domainSuggestionEnabled"]).default("off"),
-    ])
-    .since(3, 0)
-    .profile();
+    ],
+)
+.since(3, 0)
+.profile();
 
 /// The profile references of /system/profiles and of a tenant (4.2).
 pub(super) const PROFILE_REFERENCES: &[Field] = &[

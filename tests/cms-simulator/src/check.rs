@@ -1,0 +1,388 @@
+//! The checker: rules that must hold over the journal and the logs after any scenario (design section 6).
+
+use std::collections::{BTreeSet, HashMap};
+use std::time::Duration;
+
+use jiff::Timestamp;
+use serde::Serialize;
+
+use crate::ids::Id;
+use crate::journal::{EntryKind, JournalEntry};
+use crate::sim::Handle;
+use crate::state::Cluster;
+use crate::state::log::{Actor, CallSpan, Dial, DoorEvent, SyncEvent};
+
+/// The rules.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Rule {
+    /// Two live legs or rings to one address on one space at the same time.
+    DoubleRing,
+    /// Two live calls of one space on one bridge.
+    DoubleCall,
+    /// A write to a space that is not ours.
+    ForeignWrite,
+    /// A sync of a set while a space of it is open or has a call.
+    BusySync,
+    /// Two openings of a space with the same secret.
+    SecretNotRotated,
+    /// A space is open and has no call for too long.
+    OpenWithoutCall,
+    /// A space is shut and keeps a call for too long.
+    ShutWithCall,
+    /// Too many requests in a row answered with 401.
+    Hammering401,
+    /// A write that changed nothing.
+    NeedlessWrite,
+}
+
+/// How bad it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Severity {
+    /// Worth knowing.
+    Info,
+    /// A broken promise.
+    Error,
+}
+
+/// A broken rule.
+#[derive(Debug, Clone, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Violation {
+    #[allow(missing_docs)]
+    pub rule: Rule,
+    #[allow(missing_docs)]
+    pub severity: Severity,
+    /// When it was broken.
+    pub at: Timestamp,
+    #[allow(missing_docs)]
+    pub bridge: Option<usize>,
+    #[allow(missing_docs)]
+    pub space: Option<String>,
+    /// Sequence numbers of the journal entries concerned.
+    pub entries: Vec<u64>,
+    /// One sentence.
+    pub message: String,
+}
+
+/// What is expected of the clients of a scenario.
+#[derive(Debug, Clone)]
+pub struct Expectation {
+    /// Call ids (or uris, for a space without call id) of the spaces that may be written to.
+    pub own_numbers: BTreeSet<String>,
+    /// Beginnings of such numbers.
+    pub own_prefixes: Vec<String>,
+    /// Ids of such spaces. With all three empty, the rule about foreign writes is off, and every space is ours.
+    pub own_spaces: BTreeSet<String>,
+    /// How long a space may be open without a call; none: not checked.
+    pub call_within: Option<Duration>,
+    /// How long a shut space may keep a call; none: not checked.
+    pub end_within: Option<Duration>,
+    /// Most 401 in a row on one bridge. A first request without credentials counts as well.
+    pub max_unauthorized: usize,
+    /// Report writes that changed nothing, as information.
+    pub needless_writes: bool,
+}
+
+impl Default for Expectation {
+    fn default() -> Self {
+        Self {
+            own_numbers: BTreeSet::new(),
+            own_prefixes: Vec::new(),
+            own_spaces: BTreeSet::new(),
+            call_within: None,
+            end_within: None,
+            max_unauthorized: 3,
+            needless_writes: true,
+        }
+    }
+}
+
+impl Expectation {
+    fn restricts(&self) -> bool {
+        !(self.own_numbers.is_empty() && self.own_prefixes.is_empty() && self.own_spaces.is_empty())
+    }
+
+    fn owns(&self, space: &str, number: Option<&str>) -> bool {
+        let by_number = number.is_some_and(|n| {
+            self.own_numbers.contains(n) || self.own_prefixes.iter().any(|prefix| n.starts_with(prefix.as_str()))
+        });
+        !self.restricts() || by_number || self.own_spaces.contains(space)
+    }
+}
+
+/// What the checker judges: a copy, so that a scenario can go on.
+#[derive(Debug, Clone)]
+pub struct Evidence {
+    /// The journal since its last clear.
+    pub journal: Vec<JournalEntry>,
+    /// Every ring ever made.
+    pub dials: Vec<Dial>,
+    /// Every call ever made.
+    pub calls: Vec<CallSpan>,
+    doors: Vec<DoorEvent>,
+    syncs: Vec<SyncEvent>,
+    /// Number of each space that is there now.
+    numbers: HashMap<Id, String>,
+    /// When the copy was made.
+    now: Timestamp,
+}
+
+impl Evidence {
+    /// Copies what is needed out of the state.
+    pub fn new(journal: Vec<JournalEntry>, cluster: &Cluster) -> Self {
+        let spaces = cluster.db.table(crate::schema::Kind::CoSpace);
+        let number = |r: &crate::state::record::Record| {
+            r.fields.get("callId").or_else(|| r.fields.get("uri")).map(str::to_owned)
+        };
+        Self {
+            journal,
+            dials: cluster.log.dials.clone(),
+            calls: cluster.log.calls.clone(),
+            doors: cluster.log.doors.clone(),
+            syncs: cluster.log.syncs.clone(),
+            numbers: spaces.iter().filter_map(|r| Some((r.id.clone(), number(r)?))).collect(),
+            now: Timestamp::now(),
+        }
+    }
+}
+
+/// Checks a simulator as it is now.
+pub fn check(sim: &Handle, expected: &Expectation) -> Vec<Violation> {
+    check_evidence(&sim.evidence(), expected)
+}
+
+/// Checks a copy. Sorted by time.
+pub fn check_evidence(evidence: &Evidence, expected: &Expectation) -> Vec<Violation> {
+    let mut found = Vec::new();
+    double_rings(evidence, &mut found);
+    double_calls(evidence, &mut found);
+    writes(evidence, expected, &mut found);
+    busy_syncs(evidence, &mut found);
+    secrets(evidence, &mut found);
+    doors(evidence, expected, &mut found);
+    hammering(evidence, expected, &mut found);
+    found.sort_by_key(|violation| violation.at);
+    found
+}
+
+fn violation(rule: Rule, at: Timestamp, message: String) -> Violation {
+    Violation { rule, severity: Severity::Error, at, bridge: None, space: None, entries: Vec::new(), message }
+}
+
+/// Pairs of items of one group whose times overlap: each item is compared with the last to end before it.
+fn overlaps<'a, T>(
+    items: impl Iterator<Item = &'a T>,
+    key: impl Fn(&T) -> Option<(String, usize)>,
+    times: impl Fn(&T) -> (Timestamp, Option<Timestamp>),
+) -> Vec<(&'a T, &'a T)> {
+    let mut last: HashMap<(String, usize), &T> = HashMap::new();
+    let mut found = Vec::new();
+    for item in items {
+        let Some(key) = key(item) else { continue };
+        let (began, ended) = times(item);
+        if let Some(other) = last.get(&key)
+            && times(other).1.is_none_or(|end| end > began)
+        {
+            found.push((*other, item));
+        }
+        let later = last.get(&key).is_none_or(|other| match (times(other).1, ended) {
+            (None, _) => false,
+            (Some(_), None) => true,
+            (Some(a), Some(b)) => b >= a,
+        });
+        if later {
+            last.insert(key, item);
+        }
+    }
+    found
+}
+
+fn double_rings(evidence: &Evidence, found: &mut Vec<Violation>) {
+    let key = |dial: &Dial| {
+        let space = dial.space.as_ref()?;
+        Some((format!("{space} {}", crate::dial::normal(&dial.remote_party)), 0))
+    };
+    for (first, second) in overlaps(evidence.dials.iter(), key, |dial| (dial.at, dial.ended)) {
+        found.push(Violation {
+            bridge: Some(second.bridge),
+            space: second.space.clone(),
+            ..violation(
+                Rule::DoubleRing,
+                second.at,
+                format!(
+                    "{} was dialled on bridge {} while the leg made on bridge {} at {} was alive",
+                    second.remote_party, second.bridge, first.bridge, first.at
+                ),
+            )
+        });
+    }
+}
+
+fn double_calls(evidence: &Evidence, found: &mut Vec<Violation>) {
+    let key = |call: &CallSpan| Some((call.space.clone()?, call.bridge));
+    for (first, second) in overlaps(evidence.calls.iter(), key, |call| (call.began, call.ended)) {
+        found.push(Violation {
+            bridge: Some(second.bridge),
+            space: second.space.clone(),
+            ..violation(
+                Rule::DoubleCall,
+                second.began,
+                format!("call {} was made while call {} was alive on the same space", second.call, first.call),
+            )
+        });
+    }
+}
+
+fn writes(evidence: &Evidence, expected: &Expectation, found: &mut Vec<Violation>) {
+    for entry in evidence.journal.iter().filter(|e| e.kind == EntryKind::Request && e.method != "GET") {
+        let about = |rule, severity, message| Violation {
+            severity,
+            bridge: Some(entry.bridge),
+            space: entry.space.clone(),
+            entries: vec![entry.seq],
+            ..violation(rule, entry.at, message)
+        };
+        if let Some(space) = entry.space.as_deref().filter(|_| entry.effect)
+            && !expected.owns(space, entry.space_number.as_deref())
+        {
+            let number = entry.space_number.as_deref().unwrap_or("without number");
+            let message = format!("{} {} changed the foreign space {space} ({number})", entry.method, entry.path);
+            found.push(about(Rule::ForeignWrite, Severity::Error, message));
+        }
+        let query = matches!(entry.route.as_str(), "accessQuery" | "uriUsageQuery" | "authTokens");
+        if expected.needless_writes && entry.status == Some(200) && !entry.effect && !query {
+            let message = format!("{} {} changed nothing", entry.method, entry.path);
+            found.push(about(Rule::NeedlessWrite, Severity::Info, message));
+        }
+    }
+}
+
+fn busy_syncs(evidence: &Evidence, found: &mut Vec<Violation>) {
+    for sync in &evidence.syncs {
+        for (space, why) in &sync.busy {
+            found.push(Violation {
+                space: Some(space.to_string()),
+                ..violation(
+                    Rule::BusySync,
+                    sync.at,
+                    format!("sync {} of set {} removed space {space}, which {why}", sync.sync, sync.set),
+                )
+            });
+        }
+    }
+}
+
+/// Only openings with a closing by the API in between are compared: a door that a hand shut and a client opened again
+/// belongs to one meeting, which keeps its secret.
+fn secrets(evidence: &Evidence, found: &mut Vec<Violation>) {
+    let mut last: HashMap<&Id, (Option<&str>, bool)> = HashMap::new();
+    for door in &evidence.doors {
+        let by_api = matches!(door.actor, Actor::Api(_));
+        if !door.open {
+            if let Some((_, closed)) = last.get_mut(&door.space) {
+                *closed |= by_api;
+            }
+            continue;
+        }
+        if !by_api {
+            continue;
+        }
+        let secret = door.secret.as_deref();
+        if let Some((before, true)) = last.get(&door.space)
+            && *before == secret
+        {
+            found.push(Violation {
+                space: Some(door.space.to_string()),
+                ..violation(
+                    Rule::SecretNotRotated,
+                    door.at,
+                    format!("space {} was opened with the secret of its last opening", door.space),
+                )
+            });
+        }
+        last.insert(&door.space, (secret, false));
+    }
+}
+
+/// From when to when a space was open or shut; the last interval has no end.
+fn intervals(evidence: &Evidence, open: bool) -> Vec<(&Id, Timestamp, Option<Timestamp>)> {
+    let mut running: HashMap<&Id, Timestamp> = HashMap::new();
+    let mut found = Vec::new();
+    for door in &evidence.doors {
+        if door.open == open {
+            running.entry(&door.space).or_insert(door.at);
+        } else if let Some(began) = running.remove(&door.space) {
+            found.push((&door.space, began, Some(door.at)));
+        }
+    }
+    found.extend(running.into_iter().map(|(space, began)| (space, began, None)));
+    found
+}
+
+fn doors(evidence: &Evidence, expected: &Expectation, found: &mut Vec<Violation>) {
+    let ours = |space: &Id| expected.owns(space, evidence.numbers.get(space).map(String::as_str));
+    let mut calls: HashMap<&str, Vec<(Timestamp, Timestamp)>> = HashMap::new();
+    for call in &evidence.calls {
+        if let Some(space) = &call.space {
+            calls.entry(space).or_default().push((call.began, call.ended.unwrap_or(evidence.now)));
+        }
+    }
+    let longer =
+        |from: Timestamp, to: Timestamp, limit: Duration| to.duration_since(from).unsigned_abs() > limit && to > from;
+    if let Some(limit) = expected.call_within {
+        for (space, began, ended) in intervals(evidence, true).into_iter().filter(|(space, ..)| ours(space)) {
+            let end = ended.unwrap_or(evidence.now);
+            let mut covered = began;
+            let spans = calls.get(&**space).map(Vec::as_slice).unwrap_or_default();
+            let gaps = spans.iter().copied().chain([(end, end)]).filter(|(_, stop)| *stop >= began);
+            for (start, stop) in gaps {
+                let gap_end = start.min(end);
+                if longer(covered, gap_end, limit) {
+                    let message = format!("space {space} was open without a call from {covered} to {gap_end}");
+                    found.push(Violation {
+                        space: Some(space.to_string()),
+                        ..violation(Rule::OpenWithoutCall, covered, message)
+                    });
+                }
+                covered = covered.max(stop);
+            }
+        }
+    }
+    if let Some(limit) = expected.end_within {
+        for (space, began, ended) in intervals(evidence, false).into_iter().filter(|(space, ..)| ours(space)) {
+            let end = ended.unwrap_or(evidence.now);
+            for (start, stop) in calls.get(&**space).into_iter().flatten() {
+                let (from, to) = ((*start).max(began), (*stop).min(end));
+                if longer(from, to, limit) {
+                    let message = format!("space {space} was shut and kept a call from {from} to {to}");
+                    found.push(Violation {
+                        space: Some(space.to_string()),
+                        ..violation(Rule::ShutWithCall, from, message)
+                    });
+                }
+            }
+        }
+    }
+}
+
+fn hammering(evidence: &Evidence, expected: &Expectation, found: &mut Vec<Violation>) {
+    let mut rows: HashMap<usize, Vec<u64>> = HashMap::new();
+    for entry in evidence.journal.iter().filter(|e| e.kind == EntryKind::Request) {
+        let row = rows.entry(entry.bridge).or_default();
+        match entry.status {
+            Some(401) => row.push(entry.seq),
+            Some(_) => row.clear(),
+            None => {}
+        }
+        // Reported once per row, when it becomes too long.
+        if entry.status == Some(401) && row.len() == expected.max_unauthorized + 1 {
+            found.push(Violation {
+                bridge: Some(entry.bridge),
+                entries: row.clone(),
+                ..violation(Rule::Hammering401, entry.at, format!("{} requests in a row were answered 401", row.len()))
+            });
+        }
+    }
+}

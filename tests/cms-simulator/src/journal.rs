@@ -1,0 +1,172 @@
+//! The journal: every request as it came and went, and every hand edit.
+
+use std::sync::{Mutex, PoisonError};
+
+use jiff::Timestamp;
+use serde::Serialize;
+use tokio::sync::watch;
+
+/// Where an entry comes from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub enum EntryKind {
+    /// A request on the wire.
+    Request,
+    /// An edit through the library, the control API or a fault.
+    Hand,
+}
+
+/// One request or hand edit.
+#[derive(Debug, Clone, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct JournalEntry {
+    /// Rising over the life of the simulator, from 1, also past `clear_journal`.
+    pub seq: u64,
+    #[allow(missing_docs)]
+    pub kind: EntryKind,
+    /// Number of the bridge that was asked, from 0.
+    pub bridge: usize,
+    /// Arrival of the whole request.
+    pub at: Timestamp,
+    /// When its reply was handed over or its connection ended; none while it is in flight.
+    pub finished: Option<Timestamp>,
+    #[allow(missing_docs)]
+    pub method: String,
+    /// The path in canonical case, without query.
+    pub path: String,
+    /// The query string as it came.
+    pub query: String,
+    /// Template such as `coSpaces/{id}`; `unknown` for a path that names nothing.
+    pub route: String,
+    /// Decoded form pairs; values of passcode and secret are masked unless empty.
+    pub body: Vec<(String, String)>,
+    /// Size of the body as it came, in bytes.
+    pub body_size: usize,
+    /// None if no status line was sent.
+    pub status: Option<u16>,
+    /// Size of the reply's body, in bytes.
+    pub reply_size: usize,
+    /// Element of failureDetails.
+    pub failure: Option<String>,
+    /// Whether stored state changed.
+    pub effect: bool,
+    /// Requests in flight on that bridge, this one included.
+    pub in_flight: usize,
+    /// The object created or addressed.
+    pub object_id: Option<String>,
+    /// The space concerned, if any.
+    pub space: Option<String>,
+    /// Call id (else uri) of that space before the request.
+    pub space_number: Option<String>,
+    /// Name of the fault that struck it.
+    pub fault: Option<String>,
+}
+
+/// How a request ended.
+#[derive(Debug, Default)]
+pub struct Outcome {
+    #[allow(missing_docs)]
+    pub status: Option<u16>,
+    #[allow(missing_docs)]
+    pub reply_size: usize,
+    #[allow(missing_docs)]
+    pub failure: Option<String>,
+    #[allow(missing_docs)]
+    pub effect: bool,
+    #[allow(missing_docs)]
+    pub object_id: Option<String>,
+    #[allow(missing_docs)]
+    pub space: Option<String>,
+    #[allow(missing_docs)]
+    pub space_number: Option<String>,
+    #[allow(missing_docs)]
+    pub fault: Option<String>,
+}
+
+#[derive(Debug, Default)]
+struct Inner {
+    entries: Vec<JournalEntry>,
+    next: u64,
+}
+
+/// All entries since the last clear.
+#[derive(Debug)]
+pub struct Journal {
+    inner: Mutex<Inner>,
+    changed: watch::Sender<u64>,
+}
+
+impl Default for Journal {
+    fn default() -> Self {
+        Self { inner: Mutex::default(), changed: watch::Sender::new(0) }
+    }
+}
+
+impl Journal {
+    fn lock(&self) -> std::sync::MutexGuard<'_, Inner> {
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Adds an entry, gives it its number, and wakes whoever waits.
+    pub fn add(&self, mut entry: JournalEntry) -> u64 {
+        let mut inner = self.lock();
+        inner.next += 1;
+        entry.seq = inner.next;
+        inner.entries.push(entry);
+        let seq = inner.next;
+        drop(inner);
+        self.wake();
+        seq
+    }
+
+    /// Completes an entry.
+    pub fn finish(&self, seq: u64, outcome: Outcome) {
+        let mut inner = self.lock();
+        if let Ok(position) = inner.entries.binary_search_by_key(&seq, |entry| entry.seq)
+            && let Some(entry) = inner.entries.get_mut(position)
+        {
+            entry.finished = Some(Timestamp::now());
+            entry.status = outcome.status;
+            entry.reply_size = outcome.reply_size;
+            entry.failure = outcome.failure;
+            entry.effect = outcome.effect;
+            entry.object_id = outcome.object_id;
+            entry.space = outcome.space;
+            entry.space_number = outcome.space_number;
+            entry.fault = outcome.fault;
+        }
+        drop(inner);
+        self.wake();
+    }
+
+    /// Notes the effect of a request that will never be answered, while it still hangs.
+    pub fn mark_effect(&self, seq: u64, effect: bool) {
+        let mut inner = self.lock();
+        if let Ok(position) = inner.entries.binary_search_by_key(&seq, |entry| entry.seq)
+            && let Some(entry) = inner.entries.get_mut(position)
+        {
+            entry.effect = effect;
+        }
+        drop(inner);
+        self.wake();
+    }
+
+    fn wake(&self) {
+        self.changed.send_modify(|n| *n += 1);
+    }
+
+    /// A receiver that is woken at every new and every completed entry.
+    pub fn subscribe(&self) -> watch::Receiver<u64> {
+        self.changed.subscribe()
+    }
+
+    /// Looks at the entries without copying them.
+    pub fn with<R>(&self, look: impl FnOnce(&[JournalEntry]) -> R) -> R {
+        look(&self.lock().entries)
+    }
+
+    /// Forgets all entries.
+    pub fn clear(&self) {
+        self.lock().entries.clear();
+    }
+}

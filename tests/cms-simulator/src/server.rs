@@ -1,0 +1,194 @@
+//! The listeners of the bridges: they can close, open again on the same port, and cut every connection at once.
+
+use std::io;
+use std::net::SocketAddr;
+use std::pin::Pin;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::task::{Context, Poll};
+
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper_util::rt::TokioIo;
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::{TcpListener, TcpStream};
+use tokio_rustls::TlsAcceptor;
+use tokio_util::sync::CancellationToken;
+
+use crate::http;
+use crate::shared::Shared;
+
+/// The port of one bridge.
+pub struct Port {
+    address: SocketAddr,
+    acceptor: TlsAcceptor,
+    open: Mutex<Open>,
+}
+
+/// What exists while the port is open.
+struct Open {
+    listener: Option<TcpListener>,
+    /// Cancelled when the connections must end.
+    life: CancellationToken,
+}
+
+impl Port {
+    /// Binds a port on the loopback address; 0 picks a free one.
+    pub fn bind(port: u16, tls: Arc<rustls::ServerConfig>) -> io::Result<Self> {
+        let listener = listen(SocketAddr::from(([127, 0, 0, 1], port)))?;
+        let address = listener.local_addr()?;
+        let open = Open { listener: Some(listener), life: CancellationToken::new() };
+        Ok(Self { address, acceptor: TlsAcceptor::from(tls), open: Mutex::new(open) })
+    }
+
+    /// Where the bridge listens.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, Open> {
+        self.open.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Closes the port: new connections are refused from now on, old ones are reset.
+    pub fn close(&self) {
+        let mut open = self.lock();
+        open.listener = None;
+        open.life.cancel();
+    }
+
+    /// Resets all connections; the port stays open.
+    pub fn cut_connections(&self) {
+        let mut open = self.lock();
+        open.life.cancel();
+        open.life = CancellationToken::new();
+    }
+
+    /// Opens the port again; false if it is open.
+    pub fn reopen(&self) -> io::Result<bool> {
+        let mut open = self.lock();
+        if open.listener.is_some() {
+            return Ok(false);
+        }
+        open.listener = Some(listen(self.address)?);
+        open.life = CancellationToken::new();
+        Ok(true)
+    }
+
+    fn life(&self) -> CancellationToken {
+        self.lock().life.clone()
+    }
+
+    /// Waits for the next connection; none once the port is closed. The listener is locked only while it is polled,
+    /// so that [`Port::close`] closes it at once.
+    async fn accept(&self) -> Option<io::Result<(TcpStream, SocketAddr)>> {
+        std::future::poll_fn(|context| match &self.lock().listener {
+            Some(listener) => listener.poll_accept(context).map(Some),
+            None => Poll::Ready(None),
+        })
+        .await
+    }
+}
+
+fn listen(address: SocketAddr) -> io::Result<TcpListener> {
+    let listener = std::net::TcpListener::bind(address)?;
+    listener.set_nonblocking(true)?;
+    TcpListener::from_std(listener)
+}
+
+/// Serves a bridge until its port closes.
+pub async fn serve(shared: Arc<Shared>, bridge: usize) {
+    let Some(port) = shared.port(bridge) else { return };
+    let closing = shared.shutdown.child_token();
+    loop {
+        // A close wakes the loop through the token of the connections, a restart merely renews it.
+        let life = port.life();
+        let accepted = tokio::select! {
+            () = closing.cancelled() => {
+                port.close();
+                return;
+            }
+            () = life.cancelled() => {
+                if port.lock().listener.is_none() { return }
+                continue;
+            }
+            accepted = port.accept() => accepted,
+        };
+        match accepted {
+            None => return,
+            Some(Err(error)) => {
+                tracing::warn!(bridge, %error, "accept");
+                tokio::task::yield_now().await;
+            }
+            Some(Ok((stream, client))) => {
+                let _ = stream.set_nodelay(true);
+                let life = port.life();
+                tokio::spawn(connection(shared.clone(), bridge, stream, client, port.acceptor.clone(), life));
+            }
+        }
+    }
+}
+
+async fn connection(
+    shared: Arc<Shared>,
+    bridge: usize,
+    stream: TcpStream,
+    client: SocketAddr,
+    acceptor: TlsAcceptor,
+    life: CancellationToken,
+) {
+    let reset = Arc::new(AtomicBool::new(false));
+    let wire = Wire { stream, reset: reset.clone() };
+    let shutdown = shared.shutdown.clone();
+    let talk = async {
+        let Ok(tls) = acceptor.accept(wire).await else { return };
+        let service =
+            service_fn(|request| http::serve(shared.clone(), bridge, client, life.clone(), reset.clone(), request));
+        let _ = http1::Builder::new().half_close(false).serve_connection(TokioIo::new(tls), service).await;
+    };
+    let ended = tokio::select! {
+        () = life.cancelled() => false,
+        () = shutdown.cancelled() => false,
+        () = talk => true,
+    };
+    if !ended {
+        reset.store(true, Ordering::Release);
+    }
+}
+
+/// A TCP stream that can end with a reset instead of an orderly close.
+struct Wire {
+    stream: TcpStream,
+    reset: Arc<AtomicBool>,
+}
+
+impl Drop for Wire {
+    fn drop(&mut self) {
+        if self.reset.load(Ordering::Acquire) {
+            let _ = self.stream.set_zero_linger();
+        }
+    }
+}
+
+impl AsyncRead for Wire {
+    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_read(cx, buf)
+    }
+}
+
+impl AsyncWrite for Wire {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.stream).poll_write(cx, buf)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        if self.reset.load(Ordering::Acquire) {
+            return Poll::Ready(Ok(()));
+        }
+        Pin::new(&mut self.stream).poll_shutdown(cx)
+    }
+}

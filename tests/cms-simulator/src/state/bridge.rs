@@ -1,0 +1,208 @@
+//! What belongs to one call bridge (cms-api.md section 9): calls, legs, participants, alarms, CDR receivers, its
+//! cluster configuration, its clock and uptime.
+
+use std::collections::HashMap;
+
+use serde::Serialize;
+use tokio::time::Instant;
+
+use super::record::{Fields, Record, Table};
+use crate::ids::Id;
+
+/// A call instance on one bridge.
+#[derive(Debug, Clone)]
+pub struct Call {
+    /// Its id, valid on this bridge only.
+    pub id: Id,
+    /// Equal for all instances of one distributed call.
+    pub correlator: Id,
+    /// The space; none for an ad hoc call.
+    pub space: Option<Id>,
+    /// Name at the time of creation.
+    pub name: String,
+    /// Made by POST: stays until DELETE (7.1).
+    pub by_api: bool,
+    /// Start of the call.
+    pub started: Instant,
+    /// Most legs at one time.
+    pub max_legs: usize,
+    /// Attributes of `schema::CALL_FIELDS`.
+    pub fields: Fields,
+    /// Its legs on this bridge, links included.
+    pub legs: Vec<Id>,
+    /// Index into the log of calls.
+    pub log: usize,
+}
+
+/// `status/state` of a leg (7.3).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub enum LegState {
+    /// Made, not yet ringing.
+    Initial,
+    /// The far end rings.
+    Ringing,
+    /// Media flows.
+    Connected,
+}
+
+impl LegState {
+    /// The word on the wire.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Initial => "initial",
+            Self::Ringing => "ringing",
+            Self::Connected => "connected",
+        }
+    }
+}
+
+/// `direction` of a leg (7.3).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Direction {
+    /// Somebody dialled in.
+    Incoming,
+    /// The bridge dialled.
+    Outgoing,
+}
+
+impl Direction {
+    /// The word on the wire.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Incoming => "incoming",
+            Self::Outgoing => "outgoing",
+        }
+    }
+}
+
+/// A call leg on one bridge, and the participant it belongs to (every leg here is a participant of its own).
+#[derive(Debug, Clone)]
+pub struct Leg {
+    /// Its id.
+    pub id: Id,
+    /// The id of its participant.
+    pub participant: Id,
+    /// The call on the same bridge.
+    pub call: Id,
+    /// Display name, empty until connected (quirk 16).
+    pub name: String,
+    /// The far end.
+    pub remote_party: String,
+    #[allow(missing_docs)]
+    pub direction: Direction,
+    /// The peer bridge of a `distributionLink`.
+    pub link: Option<usize>,
+    #[allow(missing_docs)]
+    pub state: LegState,
+    /// When it connected.
+    pub connected: Option<Instant>,
+    /// `ownerId`, `chosenLayout` and overridden profile attributes (7.3), importance and so on (7.4).
+    pub fields: Fields,
+    /// Index into the log of dials, if the bridge dialled.
+    pub dial: Option<usize>,
+    /// `sipCallId`.
+    pub sip_call_id: String,
+}
+
+/// An entry of system/alarms.
+#[derive(Debug, Clone)]
+pub struct Alarm {
+    #[allow(missing_docs)]
+    pub id: Id,
+    /// A type of 4.2.
+    pub kind: String,
+    /// A reason of 4.2.
+    pub reason: Option<String>,
+    /// Type-specific child element: its name and text.
+    pub child: Option<(&'static str, String)>,
+    /// Since when it is active.
+    pub since: Instant,
+}
+
+/// One call bridge.
+#[derive(Debug)]
+pub struct Bridge {
+    /// Id in /callBridges.
+    pub id: Id,
+    /// `hostId` of system/status.
+    pub host_id: Id,
+    /// Start of the process, moved back by the configured uptime.
+    pub started: Instant,
+    /// Uptime in seconds at `started`.
+    pub uptime_base: u64,
+    /// False after `stop_bridge`: the process is gone and so are its calls.
+    pub running: bool,
+    /// False after `cut_bridge`: the process lives, clients do not reach it.
+    pub reachable: bool,
+    /// Seconds by which `cdrTime` is ahead of the true time.
+    pub clock_skew: i64,
+    #[allow(missing_docs)]
+    pub calls: Table<Call>,
+    /// Live calls of a space.
+    pub calls_of_space: HashMap<Id, Vec<Id>>,
+    /// Live calls of a correlator.
+    pub calls_of_correlator: HashMap<Id, Vec<Id>>,
+    #[allow(missing_docs)]
+    pub legs: Table<Leg>,
+    /// The leg of a participant.
+    pub leg_of_participant: HashMap<Id, Id>,
+    /// Counters of system/status.
+    pub legs_max: u64,
+    #[allow(missing_docs)]
+    pub legs_completed: u64,
+    #[allow(missing_docs)]
+    pub cdr_receivers: Table<Record>,
+    /// /system/configuration/cluster.
+    pub configuration: Fields,
+    #[allow(missing_docs)]
+    pub alarms: Vec<Alarm>,
+}
+
+impl Bridge {
+    /// A bridge that just started.
+    pub fn new(id: Id, host_id: Id, uptime_base: u64) -> Self {
+        Self {
+            id,
+            host_id,
+            started: Instant::now(),
+            uptime_base,
+            running: true,
+            reachable: true,
+            clock_skew: 0,
+            calls: Table::default(),
+            calls_of_space: HashMap::new(),
+            calls_of_correlator: HashMap::new(),
+            legs: Table::default(),
+            leg_of_participant: HashMap::new(),
+            legs_max: 0,
+            legs_completed: 0,
+            cdr_receivers: Table::default(),
+            configuration: Fields::default(),
+            alarms: Vec::new(),
+        }
+    }
+
+    /// `uptimeSeconds`.
+    pub fn uptime(&self) -> u64 {
+        self.uptime_base + self.started.elapsed().as_secs()
+    }
+
+    /// `cdrTime`, to the second.
+    pub fn cdr_time(&self) -> String {
+        let now = jiff::Timestamp::now();
+        let skewed = now.checked_add(jiff::SignedDuration::from_secs(self.clock_skew)).unwrap_or(now);
+        skewed.strftime("%Y-%m-%dT%H:%M:%SZ").to_string()
+    }
+
+    /// The live calls of a space on this bridge.
+    pub fn calls_of(&self, space: &str) -> impl Iterator<Item = &Call> {
+        self.calls_of_space.get(space).into_iter().flatten().filter_map(|id| self.calls.get(id))
+    }
+
+    /// The first live call with a correlator.
+    pub fn call_with(&self, correlator: &str) -> Option<&Call> {
+        self.calls_of_correlator.get(correlator)?.first().and_then(|id| self.calls.get(id))
+    }
+}
