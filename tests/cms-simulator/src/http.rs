@@ -223,6 +223,10 @@ async fn answer(
             _ => {}
         }
     }
+    // A bridge that stopped after the effect does not answer any more.
+    if life.is_cancelled() {
+        draft.lost = Some(Lost::Reset);
+    }
     draft
 }
 

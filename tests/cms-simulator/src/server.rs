@@ -28,6 +28,8 @@ pub struct Port {
 /// What exists while the port is open.
 struct Open {
     listener: Option<TcpListener>,
+    /// Counts the openings, so that the accept loop of an earlier one knows that it is over.
+    opening: u64,
     /// Cancelled when the connections must end.
     life: CancellationToken,
 }
@@ -37,7 +39,7 @@ impl Port {
     pub fn bind(port: u16, tls: Arc<rustls::ServerConfig>) -> io::Result<Self> {
         let listener = listen(SocketAddr::from(([127, 0, 0, 1], port)))?;
         let address = listener.local_addr()?;
-        let open = Open { listener: Some(listener), life: CancellationToken::new() };
+        let open = Open { listener: Some(listener), opening: 0, life: CancellationToken::new() };
         Ok(Self { address, acceptor: TlsAcceptor::from(tls), open: Mutex::new(open) })
     }
 
@@ -71,6 +73,7 @@ impl Port {
             return Ok(false);
         }
         open.listener = Some(listen(self.address)?);
+        open.opening += 1;
         open.life = CancellationToken::new();
         Ok(true)
     }
@@ -100,6 +103,7 @@ fn listen(address: SocketAddr) -> io::Result<TcpListener> {
 pub async fn serve(shared: Arc<Shared>, bridge: usize) {
     let Some(port) = shared.port(bridge) else { return };
     let closing = shared.shutdown.child_token();
+    let opening = port.lock().opening;
     loop {
         // A close wakes the loop through the token of the connections, a restart merely renews it.
         let life = port.life();
@@ -109,7 +113,8 @@ pub async fn serve(shared: Arc<Shared>, bridge: usize) {
                 return;
             }
             () = life.cancelled() => {
-                if port.lock().listener.is_none() { return }
+                let open = port.lock();
+                if open.listener.is_none() || open.opening != opening { return }
                 continue;
             }
             accepted = port.accept() => accepted,

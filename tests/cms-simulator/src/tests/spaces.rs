@@ -1,1 +1,180 @@
+//! Spaces, access methods, members (cms-api.md 6.1 to 6.3).
 
+use reqwest::Method;
+
+use super::Bench;
+use crate::{EntryKind, JoinError};
+
+#[tokio::test]
+async fn put_keeps_what_is_left_out_and_unsets_what_is_empty() {
+    let bench = Bench::quick().await;
+    let id = bench.make("coSpaces", "name=a&uri=u&callId=1&passcode=1234&cdrTag=t&nonMemberAccess=false").await;
+    let path = format!("coSpaces/{id}");
+    bench.put(&path, "name=b").await;
+    let got = bench.get(&path).await;
+    for (element, value) in
+        [("name", "b"), ("uri", "u"), ("passcode", "1234"), ("cdrTag", "t"), ("nonMemberAccess", "false")]
+    {
+        assert_eq!(got.text(element).as_deref(), Some(value), "{element}");
+    }
+    bench.put(&path, "&passcode=&cdrTag=").await;
+    let got = bench.get(&path).await;
+    assert_eq!((got.text("passcode"), got.text("cdrTag"), got.text("uri").as_deref()), (None, None, Some("u")));
+    // Unsetting an attribute with a default gives the default back.
+    bench.put(&path, "nonMemberAccess=").await;
+    assert_eq!(bench.get(&path).await.text("nonMemberAccess").as_deref(), Some("true"));
+    let writes: Vec<bool> = bench.sim.journal().iter().filter(|e| e.method == "PUT").map(|e| e.effect).collect();
+    assert_eq!(writes, [true, true, true]);
+    bench.put(&path, "name=b").await;
+    assert!(!bench.sim.journal().last().unwrap().effect);
+}
+
+#[tokio::test]
+async fn secrets() {
+    let bench = Bench::quick().await;
+    let without = bench.make("coSpaces", "name=a").await;
+    assert_eq!(bench.get(&format!("coSpaces/{without}")).await.text("secret"), None);
+    let id = bench.make("coSpaces", "name=a&callId=1").await;
+    let path = format!("coSpaces/{id}");
+    let first = bench.get(&path).await.text("secret").unwrap();
+    assert_eq!(first.len(), 22);
+    bench.put(&path, "passcode=1").await;
+    assert_eq!(bench.get(&path).await.text("secret").unwrap(), first);
+    bench.put(&path, "regenerateSecret=false").await;
+    assert_eq!(bench.get(&path).await.text("secret").unwrap(), first);
+    bench.put(&path, "regenerateSecret=true").await;
+    let second = bench.get(&path).await.text("secret").unwrap();
+    assert_ne!(second, first);
+    bench.put(&path, "secret=mine").await;
+    assert_eq!(bench.get(&path).await.text("secret").as_deref(), Some("mine"));
+    assert!(!bench.get("coSpaces").await.body.contains("mine"));
+}
+
+#[tokio::test]
+async fn names_are_unique_over_spaces_and_access_methods() {
+    let bench = Bench::quick().await;
+    let one = bench.make("coSpaces", "name=one&uri=one&secondaryUri=uno&callId=1&passcode=11").await;
+    let two = bench.make("coSpaces", "name=one&uri=two&callId=2").await;
+    for (body, element) in [
+        ("uri=one", "duplicateCoSpaceUri"),
+        ("uri=ONE", "duplicateCoSpaceUri"),
+        ("uri=uno", "duplicateCoSpaceUri"),
+        ("secondaryUri=two", "duplicateCoSpaceUri"),
+        ("uri=x&secondaryUri=x", "duplicateCoSpaceUri"),
+        ("callId=2", "duplicateCoSpaceId"),
+    ] {
+        bench.refused(Method::POST, "coSpaces", Some(body), element).await;
+    }
+    bench.refused(Method::PUT, &format!("coSpaces/{two}"), Some("uri=one"), "duplicateCoSpaceUri").await;
+    let methods = format!("coSpaces/{one}/accessMethods");
+    let method = bench.make(&methods, "uri=three&callId=3").await;
+    bench.refused(Method::POST, "coSpaces", Some("uri=three"), "duplicateCoSpaceUri").await;
+    bench.refused(Method::POST, "coSpaces", Some("callId=3"), "duplicateCoSpaceId").await;
+    bench.refused(Method::POST, &methods, Some("uri=two"), "duplicateCoSpaceUri").await;
+    // The space's own uri and call id with the same passcode clash, with another one they do not.
+    bench.refused(Method::POST, &methods, Some("uri=one&passcode=11"), "duplicateCoSpaceUriPasscode").await;
+    bench.refused(Method::POST, &methods, Some("callId=1&passcode=11"), "duplicateCoSpaceIdPasscode").await;
+    bench.make(&methods, "uri=one&callId=1&passcode=22").await;
+    bench.refused(Method::PUT, &format!("coSpaces/{one}"), Some("passcode=22"), "duplicateCoSpaceUriPasscode").await;
+    // Names come free with their holder.
+    assert_eq!(bench.delete(&format!("{methods}/{method}")).await.status, 200);
+    bench.make("coSpaces", "uri=three&callId=3").await;
+    assert_eq!(bench.delete(&format!("coSpaces/{one}")).await.status, 200);
+    bench.make("coSpaces", "uri=one&secondaryUri=uno&callId=1").await;
+}
+
+#[tokio::test]
+async fn access_methods_and_members_are_nested() {
+    let bench = Bench::quick().await;
+    let space = bench.make("coSpaces", "name=a&nonMemberAccess=false").await;
+    let other = bench.make("coSpaces", "name=b").await;
+    let got = bench.post(&format!("coSpaces/{space}/accessMethods"), "callId=5&passcode=7").await;
+    let method = got.id();
+    assert_eq!(got.location.unwrap(), format!("/api/v1/coSpaces/{space}/accessMethods/{method}"));
+    let list = bench.get(&format!("coSpaces/{space}/accessMethods")).await;
+    assert_eq!((list.total(), list.text("passcode").as_deref(), list.text("secret")), (1, Some("7"), None));
+    let path = format!("coSpaces/{space}/accessMethods/{method}");
+    let secret = bench.get(&path).await.text("secret").unwrap();
+    bench.put(&path, "regenerateSecret=true").await;
+    assert_ne!(bench.get(&path).await.text("secret").unwrap(), secret);
+    assert_eq!(bench.get(&format!("coSpaces/{space}")).await.text("numAccessMethods").as_deref(), Some("1"));
+    let wrong = format!("coSpaces/{other}/accessMethods/{method}");
+    bench.refused(Method::GET, &wrong, None, "accessMethodDoesNotExist").await;
+    bench.refused(Method::GET, "coSpaces/x/accessMethods", None, "coSpaceDoesNotExist").await;
+
+    let users = format!("coSpaces/{space}/coSpaceUsers");
+    let user = bench.sim.add_user("anna@x.test", "Anna");
+    let wrong = "parameterError parameter=\"userJid\" error=\"invalidValue\"";
+    bench.refused(Method::POST, &users, Some("canDestroy=true"), wrong).await;
+    let member = bench.make(&users, "userJid=anna@x.test&canDestroy=true").await;
+    let got = bench.get(&format!("{users}/{member}")).await;
+    assert_eq!((got.text("userId"), got.text("canDestroy").as_deref()), (Some(user.clone()), Some("true")));
+    assert!(bench.get(&format!("users/{user}/usercoSpaces")).await.body.contains(&space));
+    assert_eq!(bench.sim.join(&space, "bob@x.test", 0), Err(JoinError::Shut));
+    assert!(bench.sim.join(&space, "anna@x.test", 0).is_ok());
+    assert_eq!(bench.delete(&format!("coSpaces/{space}")).await.status, 200);
+    bench.refused(Method::GET, &users, None, "coSpaceDoesNotExist").await;
+    assert!(bench.sim.calls().is_empty());
+}
+
+#[tokio::test]
+async fn passcode_policy_and_tenants() {
+    let bench = Bench::quick().await;
+    let policy = bench.make("dialInSecurityProfiles", "name=p&minPasscodeLength=4").await;
+    bench.put("system/profiles", &format!("dialInSecurityProfile={policy}")).await;
+    bench.refused(Method::POST, "coSpaces", Some("passcode=123"), "passcodeTooShort").await;
+    let space = bench.make("coSpaces", "passcode=1234").await;
+    bench.refused(Method::PUT, &format!("coSpaces/{space}"), Some("passcode=12"), "passcodeTooShort").await;
+    assert_eq!(bench.put(&format!("coSpaces/{space}"), "passcode=").await.status, 200);
+    // Call ids are unique per tenant group.
+    let groups = [bench.make("tenantGroups", "").await, bench.make("tenantGroups", "").await];
+    let tenants = [
+        bench.make("tenants", &format!("name=a&tenantGroup={}", groups[0])).await,
+        bench.make("tenants", &format!("name=b&tenantGroup={}", groups[1])).await,
+    ];
+    bench.make("coSpaces", &format!("callId=77&tenant={}", tenants[0])).await;
+    bench.make("coSpaces", &format!("callId=77&tenant={}", tenants[1])).await;
+    let path = format!("tenants/{}", tenants[1]);
+    let body = format!("tenantGroup={}", groups[0]);
+    bench.refused(Method::PUT, &path, Some(&body), "tenantGroupCoSpaceIdConflict").await;
+}
+
+#[tokio::test]
+async fn ldap_spaces_and_hand_edits() {
+    let bench = Bench::quick().await;
+    let id = bench.sim.add_space_with(&[("name", "p"), ("autoGenerated", "true")]).unwrap();
+    bench.refused(Method::DELETE, &format!("coSpaces/{id}"), None, "invalidOperation").await;
+    assert!(bench.sim.edit_space(&id, &[("name", "q"), ("passcode", "9")]).unwrap());
+    assert!(bench.sim.edit_space(&id, &[("uri", "a@b")]).is_err());
+    let entry = bench.sim.journal().into_iter().rfind(|e| e.kind == EntryKind::Hand).unwrap();
+    assert_eq!(entry.body, [("name", "q"), ("passcode", "*****")].map(|(a, b)| (a.to_owned(), b.to_owned())));
+    assert_eq!(bench.sim.spaces()[0].name, "q");
+    assert!(bench.sim.delete_space(&id));
+}
+
+#[tokio::test]
+async fn the_journal_tells_what_happened() {
+    let bench = Bench::quick().await;
+    let id = bench.make("coSpaces", "name=a&uri=room&callId=42&passcode=1234").await;
+    bench.open(&id, "T", "s3cret").await;
+    bench.get(&format!("cospaces/{}?x=1", id.to_uppercase())).await;
+    bench.get("nowhere").await;
+    let journal = bench.sim.journal();
+    let [post, put, get, lost] = journal.as_slice() else { panic!("{journal:?}") };
+    assert_eq!(
+        (post.method.as_str(), post.route.as_str(), post.object_id.as_deref()),
+        ("POST", "coSpaces", Some(&*id))
+    );
+    assert!(post.body.contains(&("passcode".to_owned(), "*****".to_owned())));
+    assert_eq!(put.body.iter().find(|(n, _)| n == "passcode").unwrap().1, "");
+    assert_eq!(put.body.iter().find(|(n, _)| n == "secret").unwrap().1, "*****");
+    assert_eq!((put.effect, put.status, put.space_number.as_deref()), (true, Some(200), Some("42")));
+    assert_eq!((get.path.as_str(), get.query.as_str()), (&*format!("/api/v1/coSpaces/{id}"), "x=1"));
+    assert_eq!((lost.route.as_str(), lost.failure.as_deref()), ("unknown", Some("unrecognisedObject")));
+    assert!(journal.iter().all(|e| e.finished.is_some() && e.in_flight == 1 && e.bridge == 0));
+    bench.sim.clear_journal();
+    assert!(bench.sim.journal().is_empty());
+    bench.get("calls").await;
+    assert_eq!(bench.sim.journal()[0].seq, 5);
+    assert_eq!(bench.sim.stats().requests(0), 5);
+}
