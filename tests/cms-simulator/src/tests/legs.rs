@@ -1,1 +1,213 @@
+//! Calls, legs, participants, dialing (cms-api.md section 7).
 
+use std::time::Duration;
+
+use reqwest::Method;
+
+use super::{Bench, SOON};
+use crate::{DialOutcome, Direction, EndpointScript, JoinError, LegState};
+
+const MOMENT: Duration = Duration::from_millis(1);
+
+/// A bench with one open slot and a call on it.
+async fn started() -> (Bench, String, String) {
+    let bench = Bench::quick().await;
+    let slot = bench.slots(1, 1).await.remove(0);
+    bench.open(&slot, "Meeting", "s").await;
+    let call = bench.make("calls", &format!("coSpace={slot}")).await;
+    (bench, slot, call)
+}
+
+async fn outcome(bench: &Bench, call: &str, party: &str, script: EndpointScript) -> crate::Dial {
+    bench.sim.script_endpoint(party, script);
+    bench.make(&format!("calls/{call}/callLegs"), &format!("remoteParty={party}")).await;
+    let party = party.to_owned();
+    let decided =
+        |sim: &crate::Handle| sim.dials().iter().any(|d| d.remote_party == party && d.outcome != DialOutcome::Pending);
+    bench.sim.await_state(decided, SOON).await.unwrap();
+    bench.sim.dials().into_iter().rfind(|d| d.remote_party == party).unwrap()
+}
+
+#[tokio::test]
+async fn a_leg_is_initial_then_rings_then_connects() {
+    let (bench, slot, call) = started().await;
+    bench.sim.update_switches(|s| s.leg_initial_ms = 50);
+    bench.sim.script_endpoint("desk@x.test", EndpointScript::Answers { after: Duration::from_millis(50) });
+    let leg =
+        bench.make(&format!("calls/{call}/callLegs"), "remoteParty=desk%40x.test&ownerId=mine&bandwidth=64").await;
+    // The answer comes before anything rings (2.3).
+    let got = bench.get(&format!("callLegs/{leg}")).await;
+    assert_eq!((got.text("state").as_deref(), got.text("name").as_deref()), (Some("initial"), Some("")));
+    assert_eq!(got.text("ownerId").as_deref(), Some("mine"));
+    assert_eq!(bench.get(&format!("calls/{call}/callLegs")).await.ids(), [leg.clone()]);
+    for state in [LegState::Ringing, LegState::Connected] {
+        bench.sim.await_state(|sim| sim.legs()[0].state == state, SOON).await.unwrap();
+    }
+    let got = bench.get(&format!("callLegs/{leg}")).await;
+    assert_eq!(
+        (got.text("name").as_deref(), got.text("direction").as_deref()),
+        (Some("desk@x.test"), Some("outgoing"))
+    );
+    assert_eq!(got.text("originalRemoteParty").as_deref(), Some("desk@x.test"));
+    let status = bench.get("system/status").await;
+    assert_eq!(status.text("callLegsActive").as_deref(), Some("1"));
+    assert_ne!(status.text("videoBitRateIncoming").as_deref(), Some("0"));
+    assert_eq!(bench.get("system/load").await.text("mediaProcessingLoad").as_deref(), Some("200"));
+    let dial = &bench.sim.dials()[0];
+    assert_eq!((dial.space.as_deref(), dial.outcome, dial.ended), (Some(&*slot), DialOutcome::Answered, None));
+    assert_eq!(bench.get("callLegs?filter=DESK").await.total(), 1);
+    assert_eq!(bench.get("callLegs?ownerIdSet=false").await.total(), 0);
+    assert_eq!(bench.get("callLegs?alarms=all").await.total(), 0);
+}
+
+#[tokio::test]
+async fn far_ends_follow_their_scripts() {
+    let (bench, _, call) = started().await;
+    for (party, script, expected, reason) in [
+        ("busy@x", EndpointScript::Busy { after: MOMENT }, DialOutcome::Busy, Some("remoteBusy")),
+        ("away@x", EndpointScript::NoAnswer { after: MOMENT }, DialOutcome::NoAnswer, Some("ringingTimeout")),
+        ("no@x", EndpointScript::Rejects { after: MOMENT }, DialOutcome::Rejected, Some("remoteRejected")),
+        ("ghost@x", EndpointScript::Unknown, DialOutcome::Unknown, Some("unknownDestination")),
+        ("desk@x", EndpointScript::Answers { after: MOMENT }, DialOutcome::Answered, None),
+    ] {
+        let dial = outcome(&bench, &call, party, script).await;
+        assert_eq!((dial.outcome, dial.reason), (expected, reason), "{party}");
+    }
+    // Failed legs are simply gone.
+    assert_eq!(bench.sim.legs().len(), 1);
+    let script = EndpointScript::HangsUp { answer_after: MOMENT, after: MOMENT };
+    outcome(&bench, &call, "brief@x", script).await;
+    bench.sim.await_state(|sim| sim.legs().len() == 1, SOON).await.unwrap();
+    let dial = bench.sim.dials().pop().unwrap();
+    assert_eq!((dial.outcome, dial.reason), (DialOutcome::Answered, Some("remoteTeardown")));
+    assert_eq!(bench.get("system/status").await.text("callLegsCompleted").as_deref(), Some("5"));
+    assert_eq!(bench.sim.calls().len(), 1);
+}
+
+#[tokio::test]
+async fn outbound_rules_decide_the_way() {
+    let (bench, _, call) = started().await;
+    let own = bench.sim.call_bridge_id(1);
+    bench.make("outboundDialPlanRules", "domain=*.good.test&priority=3").await;
+    bench.make("outboundDialPlanRules", "domain=exact.test").await;
+    bench.make("outboundDialPlanRules", &format!("domain=other.test&scope=callBridge&callBridge={own}")).await;
+    let answers = EndpointScript::Answers { after: MOMENT };
+    for (party, expected) in [
+        ("a@room.good.test", DialOutcome::Answered),
+        ("a@exact.test", DialOutcome::Answered),
+        ("a@sub.exact.test", DialOutcome::Unknown),
+        ("a@other.test", DialOutcome::Unknown),
+        ("12345", DialOutcome::Unknown),
+    ] {
+        assert_eq!(outcome(&bench, &call, party, answers).await.outcome, expected, "{party}");
+    }
+}
+
+#[tokio::test]
+async fn legs_and_participants_can_be_changed_and_dropped() {
+    let (bench, _, call) = started().await;
+    let legs = format!("calls/{call}/callLegs");
+    let missing = "parameterError parameter=\"remoteParty\" error=\"invalidValue\"";
+    bench.refused(Method::POST, &legs, Some("ownerId=a"), missing).await;
+    bench.refused(Method::POST, "calls/x/callLegs", Some("remoteParty=a"), "callDoesNotExist").await;
+    let leg = bench.make(&legs, "remoteParty=a@x&layout=stacked&rxAudioMute=true").await;
+    let path = format!("callLegs/{leg}");
+    assert_eq!(bench.get(&path).await.text("defaultLayout").as_deref(), Some("stacked"));
+    bench.put(&path, "rxAudioMute=false&nameLabelOverride=Desk&remoteParty=b@x&dtmfSequence=1,2").await;
+    let got = bench.get(&path).await;
+    assert_eq!((got.text("rxAudioMute").as_deref(), got.text("name").as_deref()), (Some("false"), Some("Desk")));
+    assert_eq!(got.text("remoteParty").as_deref(), Some("a@x"));
+    let long = format!("nameLabelOverride={}", "ä".repeat(26));
+    let bad = "parameterError parameter=\"nameLabelOverride\" error=\"invalidValue\"";
+    bench.refused(Method::PUT, &path, Some(&long), bad).await;
+    assert_eq!(bench.post(&format!("{path}/generateKeyframe"), "").await.status, 200);
+    assert_eq!(bench.put(&format!("{path}/cameraControl"), "pan=left").await.status, 200);
+    let participant = bench.get(&format!("calls/{call}/participants")).await.ids().remove(0);
+    let path = format!("participants/{participant}");
+    bench.put(&path, "importance=5").await;
+    assert_eq!(bench.get(&path).await.text("importance").as_deref(), Some("5"));
+    assert_eq!(bench.get(&format!("{path}/callLegs")).await.ids(), [leg.clone()]);
+    assert_eq!(bench.put(&format!("calls/{call}/participants/*"), "txAudioMute=true").await.status, 200);
+    assert_eq!(bench.sim.legs()[0].fields["txAudioMute"], "true");
+    let other = format!("txAudioMute=false&mode=exclude&filterIds={participant}");
+    bench.put(&format!("calls/{call}/participants/*"), &other).await;
+    assert_eq!(bench.sim.legs()[0].fields["txAudioMute"], "true");
+    assert_eq!(bench.delete(&path).await.status, 200);
+    bench.refused(Method::GET, &format!("callLegs/{leg}"), None, "callLegDoesNotExist").await;
+    bench.refused(Method::GET, &path, None, "participantDoesNotExist").await;
+    let got = bench.post(&format!("calls/{call}/participants"), "remoteParty=c@x").await;
+    assert_eq!(got.location, Some(format!("/api/v1/participants/{}", got.id())));
+    assert_eq!(bench.sim.dials().last().unwrap().remote_party, "c@x");
+}
+
+#[tokio::test]
+async fn people_join_and_leave() {
+    let bench = Bench::quick().await;
+    let slot = bench.slots(1, 1).await.remove(0);
+    assert_eq!(bench.sim.join("1", "anna", 0), Err(JoinError::Shut));
+    assert_eq!(bench.sim.join("nope", "anna", 0), Err(JoinError::NoSuchSpace));
+    bench.sim.edit_space("1", &[("nonMemberAccess", "true"), ("passcode", "77")]).unwrap();
+    assert_eq!(bench.sim.join_with_passcode("1", "anna", 0, "78"), Err(JoinError::WrongPasscode));
+    let joined = bench.sim.join_with_passcode("1@cms.test", "anna", 0, "77").unwrap();
+    let calls = bench.sim.calls();
+    assert_eq!((calls[0].space.as_deref(), calls[0].created_by_api, &calls[0].id), (Some(&*slot), false, &joined.call));
+    assert_eq!(bench.sim.legs()[0].direction, Direction::Incoming);
+    // A call of people ends with the last of them.
+    assert!(bench.sim.leave("anna"));
+    assert!(!bench.sim.leave("anna"));
+    assert!(bench.sim.calls().is_empty());
+    // A call of a POST does not.
+    let call = bench.make("calls", &format!("coSpace={slot}")).await;
+    let joined = bench.sim.join(&slot, "bob", 0).unwrap();
+    assert_eq!(joined.call, call);
+    assert!(bench.sim.leave(&joined.leg));
+    assert_eq!(bench.sim.calls().len(), 1);
+    bench.put(&format!("calls/{call}"), "locked=true").await;
+    assert_eq!(bench.sim.join(&slot, "carl", 0), Err(JoinError::Locked));
+    let got = bench.get(&format!("calls/{call}")).await;
+    assert_eq!((got.text("locked").as_deref(), got.text("maxCallLegs").as_deref()), (Some("true"), Some("1")));
+    assert_eq!(got.text("callType").as_deref(), Some("coSpace"));
+}
+
+#[tokio::test]
+async fn limits() {
+    let (bench, slot, call) = started().await;
+    let profile = bench.make("callProfiles", "participantLimit=1").await;
+    bench.put(&format!("coSpaces/{slot}"), &format!("callProfile={profile}")).await;
+    let legs = format!("calls/{call}/callLegs");
+    bench.make(&legs, "remoteParty=a@x").await;
+    bench.refused(Method::POST, &legs, Some("remoteParty=b@x"), "participantLimitReached").await;
+    assert_eq!(bench.sim.join(&slot, "anna", 0), Err(JoinError::LimitReached));
+    assert_eq!(bench.sim.join(&slot, "anna", 1), Err(JoinError::LimitReached));
+    let tenant = bench.make("tenants", "name=t&participantLimit=1").await;
+    bench.put(&format!("coSpaces/{slot}"), &format!("callProfile=&tenant={tenant}")).await;
+    bench.refused(Method::POST, &legs, Some("remoteParty=b@x"), "tenantParticipantLimitReached").await;
+    bench.put(&format!("coSpaces/{slot}"), "tenant=").await;
+    bench.put("system/configuration/cluster", "participantLimit=1").await;
+    bench.refused(Method::POST, &legs, Some("remoteParty=b@x"), "participantLimitReached").await;
+}
+
+#[tokio::test]
+async fn a_leg_ends_at_its_longest_duration() {
+    let (bench, slot, call) = started().await;
+    let profile = bench.make("callLegProfiles", "maxCallDurationTime=0").await;
+    bench.put(&format!("coSpaces/{slot}"), &format!("callLegProfile={profile}")).await;
+    let leg = bench.make(&format!("calls/{call}/callLegs"), "remoteParty=a@x").await;
+    let trace = bench.get(&format!("callLegs/{leg}/callLegProfileTrace")).await;
+    assert!(trace.body.contains(&profile) || trace.status == 400, "{trace:?}");
+    bench.sim.await_state(|sim| sim.dials()[0].reason == Some("timeout"), SOON).await.unwrap();
+}
+
+#[tokio::test]
+async fn ad_hoc_calls_and_delete_with_people() {
+    let bench = Bench::quick().await;
+    let call = bench.make("calls", "name=Ad hoc").await;
+    let got = bench.get(&format!("calls/{call}")).await;
+    assert_eq!((got.text("callType").as_deref(), got.text("coSpace")), (Some("adHoc"), None));
+    bench.make(&format!("calls/{call}/callLegs"), "remoteParty=a@x").await;
+    let gone = bench.delete(&format!("calls/{call}")).await;
+    assert_eq!((gone.status, gone.body.as_str()), (200, ""));
+    let dial = &bench.sim.dials()[0];
+    assert_eq!(dial.reason, Some("callEnded"));
+    assert!(bench.sim.legs().is_empty());
+}

@@ -90,6 +90,11 @@ impl Bench {
         bench
     }
 
+    /// Forgets pooled connections, which may have been reset under the client.
+    pub fn reconnect(&mut self) {
+        self.client = client(&self.sim);
+    }
+
     pub async fn try_send(
         &self,
         bridge: usize,
