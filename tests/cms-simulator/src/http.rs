@@ -17,7 +17,7 @@ use tokio_util::sync::CancellationToken;
 use crate::faults::FaultKind;
 use crate::journal::{EntryKind, JournalEntry, Outcome};
 use crate::refusal::Refusal;
-use crate::routes::path::{self, Target};
+use crate::routes::path::{self, Node, Target};
 use crate::routes::reply::{Ctx, Reply, Verb, declares};
 use crate::routes::{self};
 use crate::shared::Shared;
@@ -244,6 +244,10 @@ fn lost(how: Lost) -> Draft {
 /// The part under the lock: account, handler, and the reply that follows from it.
 fn dispatch(cluster: &mut Cluster, bridge: usize, read: &Read, faults: &[FaultKind]) -> Draft {
     let keep_alive = cluster.switches.keep_alive;
+    if let Ok(Target { node: Node::Events, .. }) = &read.target {
+        let token = read.query.get("authToken").unwrap_or_default();
+        return Draft { status: routes::queries::events(cluster, bridge, token), keep_alive, ..Draft::default() };
+    }
     if !cluster.account.admits(read.authorization.as_deref(), &cluster.switches) {
         return Draft { status: 401, challenge: true, keep_alive, ..Draft::default() };
     }

@@ -129,7 +129,8 @@ fn get(ctx: &Ctx<'_>, cluster: &Cluster, node: &Node) -> Answer {
         | Node::AllParticipantsOfCall(_)
         | Node::AccessQuery
         | Node::UriUsageQuery
-        | Node::AuthTokens => Err(NOT_ALLOWED),
+        | Node::AuthTokens
+        | Node::Events => Err(NOT_ALLOWED),
     }
 }
 

@@ -41,6 +41,8 @@ pub enum Node {
     AccessQuery,
     UriUsageQuery,
     AuthTokens,
+    /// The events socket outside `/api/` (section 11).
+    Events,
 }
 
 /// A parsed path.
@@ -87,6 +89,9 @@ fn find(table: &'static [(&'static str, Node)], segment: &str) -> Option<(&'stat
 pub fn parse(path: &str) -> Result<Target, Refusal> {
     let decoded = percent_encoding::percent_decode_str(path).decode_utf8_lossy();
     let segments: Vec<&str> = decoded.split('/').filter(|s| !s.is_empty()).collect();
+    if let ["events", "v1"] = segments.as_slice() {
+        return Ok(Target { node: Node::Events, route: "events".to_owned(), canonical: "/events/v1".to_owned() });
+    }
     let rest = match segments.as_slice() {
         [api, version, rest @ ..] if word(api, "api") && word(version, "v1") => rest,
         [api, version, ..] if word(api, "api") && version.starts_with(['v', 'V']) => return Err(Refusal::Version),

@@ -94,6 +94,19 @@ pub fn auth_token(ctx: &Ctx<'_>, cluster: &mut Cluster) -> Answer {
     Ok(Reply { token: Some(token), ..Reply::default() })
 }
 
+/// The status for a client of the events socket: 401 without a good token, else 501, because the simulator has no
+/// events. The token is used up, unless the switch allows many uses.
+pub fn events(cluster: &mut Cluster, bridge: usize, token: &str) -> u16 {
+    let good = cluster.tokens.get(token).is_some_and(|t| t.bridge == bridge && Instant::now() < t.until);
+    if !good {
+        return 401;
+    }
+    if cluster.switches.token_single_use {
+        cluster.tokens.remove(token);
+    }
+    501
+}
+
 /// GET /coSpaces/<id>/meetingEntryDetail (2.1).
 pub fn entry_detail(cluster: &Cluster, id: &Id) -> Answer {
     if cluster.version < Version(2, 1) {
