@@ -1,3 +1,9 @@
 //! Decide: spec, observation and time in, the next step out. PURE: no client, no clock, no randomness in here.
 
+pub mod bridge;
+pub mod meeting;
+pub mod participants;
+pub mod pool;
+pub mod slots;
 pub mod version;
+pub mod window;

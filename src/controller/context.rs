@@ -1,0 +1,286 @@
+//! What both reconcile functions share: stores, links, ledger, clock, settings, triggers, metrics.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use jiff::Timestamp;
+use k8s_openapi::api::core::v1::{ConfigMap, Namespace, Secret};
+use kube::core::PartialObjectMeta;
+use kube::runtime::events::{Event, EventType, Recorder};
+use kube::runtime::reflector::{ObjectRef, Store};
+use kube::{Client, Resource, ResourceExt};
+use secrecy::SecretString;
+use tokio::sync::mpsc::UnboundedSender;
+
+use super::ledger::{Ledger, version_of};
+use crate::act::Fence;
+use crate::api::{MeetingBridge, ScheduledMeeting};
+use crate::clock::Clock;
+use crate::cms::Limits;
+use crate::metrics::Metrics;
+use crate::observe::link::{BridgeKey, Link};
+
+/// Calls to the apiserver at one time.
+const KUBE_CALLS: usize = 32;
+
+/// How the controller behaves in time; from flags (config.rs).
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// Between connection-level probes of a bridge with a live or imminent meeting.
+    pub probe_busy: Duration,
+    /// Between connection-level probes of an idle bridge.
+    pub probe_idle: Duration,
+    /// Between sweeps of a bridge with live meetings.
+    pub sweep: Duration,
+    /// Between reads of a bridge without.
+    pub idle_read: Duration,
+    /// Requests in flight per endpoint.
+    pub in_flight: usize,
+    /// Time limits and sizes of requests to a bridge.
+    pub limits: Limits,
+    /// Bound on every request to the apiserver.
+    pub kube_timeout: Duration,
+    /// How long a deletion waits for a bridge that does not answer.
+    pub deletion_deadline: Duration,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            probe_busy: Duration::from_secs(5),
+            probe_idle: Duration::from_secs(25),
+            sweep: Duration::from_secs(15),
+            idle_read: Duration::from_secs(60),
+            in_flight: 8,
+            limits: Limits::default(),
+            kube_timeout: Duration::from_secs(15),
+            deletion_deadline: Duration::from_secs(300),
+        }
+    }
+}
+
+/// The secrets of one meeting, as long as it runs. Never printed.
+#[derive(Clone)]
+pub struct JoinSecrets {
+    /// Secret of the space.
+    pub secret: SecretString,
+    /// Passcode; None: not available.
+    pub passcode: Option<SecretString>,
+    /// Title, passcode and end with which the door was last written in this process.
+    pub written: Option<(String, SecretString, Timestamp)>,
+}
+
+/// What both reconcile functions share.
+pub struct Context {
+    pub client: Client,
+    pub clock: Arc<dyn Clock>,
+    pub settings: Settings,
+    pub bridges: Store<MeetingBridge>,
+    pub meetings: Store<ScheduledMeeting>,
+    pub namespaces: Store<PartialObjectMeta<Namespace>>,
+    pub secret_meta: Store<PartialObjectMeta<Secret>>,
+    pub config_map_meta: Store<PartialObjectMeta<ConfigMap>>,
+    pub ledger: Arc<Ledger>,
+    pub fence: Fence,
+    pub metrics: Arc<Metrics>,
+    pub recorder: Recorder,
+    pub wake_meeting: UnboundedSender<ObjectRef<ScheduledMeeting>>,
+    pub wake_bridge: UnboundedSender<ObjectRef<MeetingBridge>>,
+    links: Mutex<BTreeMap<BridgeKey, Arc<Link>>>,
+    secrets: Mutex<BTreeMap<String, JoinSecrets>>,
+    failures: Mutex<BTreeMap<String, u32>>,
+    written: Mutex<Written>,
+    /// Calls to the apiserver at one time: thousands of objects at start must not all call at once.
+    pub kube_permits: tokio::sync::Semaphore,
+}
+
+#[derive(Default)]
+struct Written {
+    bridges: BTreeMap<String, Arc<MeetingBridge>>,
+    meetings: BTreeMap<String, Arc<ScheduledMeeting>>,
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Everything a context is made of.
+pub struct Parts {
+    pub client: Client,
+    pub clock: Arc<dyn Clock>,
+    pub settings: Settings,
+    pub bridges: Store<MeetingBridge>,
+    pub meetings: Store<ScheduledMeeting>,
+    pub namespaces: Store<PartialObjectMeta<Namespace>>,
+    pub secret_meta: Store<PartialObjectMeta<Secret>>,
+    pub config_map_meta: Store<PartialObjectMeta<ConfigMap>>,
+    pub ledger: Arc<Ledger>,
+    pub metrics: Arc<Metrics>,
+    pub wake_meeting: UnboundedSender<ObjectRef<ScheduledMeeting>>,
+    pub wake_bridge: UnboundedSender<ObjectRef<MeetingBridge>>,
+    pub fence: Fence,
+}
+
+impl Context {
+    /// Puts the parts together.
+    pub fn new(parts: Parts) -> Self {
+        let recorder = Recorder::new(parts.client.clone(), crate::api::names::FIELD_MANAGER.into());
+        Self {
+            client: parts.client,
+            clock: parts.clock,
+            settings: parts.settings,
+            bridges: parts.bridges,
+            meetings: parts.meetings,
+            namespaces: parts.namespaces,
+            secret_meta: parts.secret_meta,
+            config_map_meta: parts.config_map_meta,
+            ledger: parts.ledger,
+            fence: parts.fence,
+            metrics: parts.metrics,
+            recorder,
+            wake_meeting: parts.wake_meeting,
+            wake_bridge: parts.wake_bridge,
+            links: Mutex::default(),
+            secrets: Mutex::default(),
+            failures: Mutex::default(),
+            written: Mutex::default(),
+            kube_permits: tokio::sync::Semaphore::new(KUBE_CALLS),
+        }
+    }
+
+    /// The link to a bridge, once its own reconcile has made it.
+    pub fn link(&self, key: &BridgeKey) -> Option<Arc<Link>> {
+        lock(&self.links).get(key).cloned()
+    }
+
+    /// Keeps a new link.
+    pub fn keep_link(&self, link: Arc<Link>) {
+        lock(&self.links).insert(link.key.clone(), link);
+    }
+
+    /// Drops the link to a bridge that is gone.
+    pub fn drop_link(&self, key: &BridgeKey) {
+        lock(&self.links).remove(key);
+    }
+
+    /// The bridge object.
+    pub fn bridge(&self, key: &BridgeKey) -> Option<Arc<MeetingBridge>> {
+        let stored = self.bridges.get(&ObjectRef::new(&key.1).within(&key.0))?;
+        Some(self.newest_bridge(stored))
+    }
+
+    /// Wakes the reconcile of a meeting.
+    pub fn wake_meeting(&self, namespace: &str, name: &str) {
+        // The receiver lives as long as the controller; after that nobody needs waking.
+        let _ = self.wake_meeting.send(ObjectRef::new(name).within(namespace));
+    }
+
+    /// Wakes the reconcile of a bridge.
+    pub fn wake_bridge(&self, key: &BridgeKey) {
+        let _ = self.wake_bridge.send(ObjectRef::new(&key.1).within(&key.0));
+    }
+
+    /// Secrets of a meeting that are at hand.
+    pub fn secrets(&self, uid: &str) -> Option<JoinSecrets> {
+        lock(&self.secrets).get(uid).cloned()
+    }
+
+    /// Keeps the secrets of a meeting at hand.
+    pub fn keep_secrets(&self, uid: &str, secrets: JoinSecrets) {
+        lock(&self.secrets).insert(uid.to_owned(), secrets);
+    }
+
+    /// The passcode's Secret changed: it is read again.
+    pub fn forget_passcode(&self, uid: &str) {
+        if let Some(secrets) = lock(&self.secrets).get_mut(uid) {
+            secrets.passcode = None;
+        }
+    }
+
+    /// Forgets the secrets of a meeting.
+    pub fn drop_secrets(&self, uid: &str) {
+        lock(&self.secrets).remove(uid);
+    }
+
+    /// Counts a failure in a row of one object; returns how many there are now.
+    pub fn count_failure(&self, uid: &str) -> u32 {
+        let mut failures = lock(&self.failures);
+        let count = failures.entry(uid.to_owned()).or_default();
+        *count = count.saturating_add(1);
+        *count
+    }
+
+    /// The object succeeded.
+    pub fn clear_failures(&self, uid: &str) {
+        lock(&self.failures).remove(uid);
+    }
+
+    /// The newer one of the stored object and what we wrote ourselves: the store lags behind our own writes
+    /// (craft.md 5.3 no. 12).
+    pub fn newest_meeting(&self, stored: Arc<ScheduledMeeting>) -> Arc<ScheduledMeeting> {
+        newest(&mut lock(&self.written).meetings, stored)
+    }
+
+    /// Keeps what we wrote until the store shows it.
+    pub fn note_meeting(&self, object: &ScheduledMeeting) {
+        self.ledger.observe(object);
+        if let Some(uid) = object.uid() {
+            lock(&self.written).meetings.insert(uid, Arc::new(object.clone()));
+        }
+    }
+
+    /// As [`Context::newest_meeting`].
+    pub fn newest_bridge(&self, stored: Arc<MeetingBridge>) -> Arc<MeetingBridge> {
+        newest(&mut lock(&self.written).bridges, stored)
+    }
+
+    /// As [`Context::note_meeting`].
+    pub fn note_bridge(&self, object: &MeetingBridge) {
+        if let Some(uid) = object.uid() {
+            lock(&self.written).bridges.insert(uid, Arc::new(object.clone()));
+        }
+    }
+
+    /// Forgets everything about an object that is gone.
+    pub fn forget(&self, uid: &str) {
+        self.drop_secrets(uid);
+        self.clear_failures(uid);
+        let mut written = lock(&self.written);
+        written.meetings.remove(uid);
+        written.bridges.remove(uid);
+    }
+
+    /// Publishes an event; a failure is logged and nothing else: events are for people.
+    pub async fn event<K>(&self, object: &K, kind: EventType, reason: &str, action: &str, note: String)
+    where
+        K: Resource<DynamicType = ()>,
+    {
+        let event = Event {
+            type_: kind,
+            reason: reason.to_owned(),
+            action: action.to_owned(),
+            note: Some(note.chars().take(900).collect()),
+            secondary: None,
+        };
+        let reference = object.object_ref(&());
+        let published = self.recorder.publish(&event, &reference);
+        match tokio::time::timeout(self.settings.kube_timeout, published).await {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => tracing::debug!(%error, reason, "event not published"),
+            Err(_) => tracing::debug!(reason, "event not published in time"),
+        }
+    }
+}
+
+fn newest<K: Resource>(written: &mut BTreeMap<String, Arc<K>>, stored: Arc<K>) -> Arc<K> {
+    let Some(uid) = stored.uid() else { return stored };
+    match written.get(&uid) {
+        Some(ours) if version_of(ours.as_ref()) > version_of(stored.as_ref()) => Arc::clone(ours),
+        Some(_) => {
+            written.remove(&uid);
+            stored
+        }
+        None => stored,
+    }
+}

@@ -1,0 +1,548 @@
+//! The work of a pass on the bridge: ask the plan, look or write, work the outcome into the facts, ask again.
+
+use jiff::Timestamp;
+use kube::api::Api;
+use kube::{Resource, ResourceExt};
+
+use super::super::kube_calls::{KubeError, replace_status};
+use super::super::retry;
+use super::pass::Pass;
+use crate::act::{self, Effect, MeetingTarget};
+use crate::api::ScheduledMeeting;
+use crate::api::conditions::meeting as reason;
+use crate::api::meeting::{CallBinding, ParticipantState};
+use crate::api::values::Instant;
+use crate::cms::{CallId, Class, CmsError, ErrorClass, Priority, SpaceId};
+use crate::plan::meeting::{self as plan, Look, Meeting, Next, Obstacle, Seen, Step, World, pick_call};
+use crate::plan::participants::{self, SeenLeg, SeenLegs};
+use crate::plan::window::Stage;
+use crate::status::meeting::{Part, Problem};
+
+/// A pass ends after this many steps besides one per participant; the next one goes on. A bridge that does not do what
+/// it says must not keep us busy for ever.
+const STEP_LIMIT: usize = 24;
+
+/// How soon after dialling the legs are looked at, in milliseconds.
+const FIRST_LOOK_AFTER_DIAL: i64 = 2_000;
+
+/// What this pass has done so far.
+#[derive(Default)]
+struct Done {
+    shut_now: bool,
+    call_is_new: bool,
+    dialled: bool,
+    /// The call that the status recorded was lost in this pass.
+    lost: bool,
+    /// The recorded call was deleted in this pass.
+    deleted: bool,
+}
+
+impl Pass<'_> {
+    /// From the moment of preparing on: records the intent, then opens the door, makes the call, dials.
+    pub(super) async fn work(&mut self, api: &Api<ScheduledMeeting>) -> Result<(), KubeError> {
+        let Some(link) = self.connected() else { return Ok(()) };
+        let Some(space) = self.find_space(&link) else {
+            self.obstacle = Some(Obstacle::SpaceMissing);
+            self.retry = Some(retry::jittered(std::time::Duration::from_secs(2)));
+            return Ok(());
+        };
+        if !self.may_be_open {
+            let _ = self.drive(&space).await?;
+            if self.obstacle == Some(Obstacle::Foreign) && self.rebook() {
+                self.make_secrets(None).await?;
+                self.retry = Some(std::time::Duration::ZERO);
+                return Ok(());
+            }
+            if self.obstacle.is_some() || self.problem.is_some() || self.is_observe_only() || self.is_suspended() {
+                return Ok(());
+            }
+            self.record_intent(api).await?;
+            if self.window.stage(self.now()) < Stage::Inside {
+                return Ok(());
+            }
+        }
+        let done = self.drive(&space).await?;
+        if done.dialled {
+            self.schedule_look(&space);
+        }
+        Ok(())
+    }
+
+    /// Shuts the door, ends the call, and proves it.
+    pub(super) async fn close(&mut self) -> Result<(), KubeError> {
+        let Some(link) = self.connected() else { return Ok(()) };
+        let Some(space) = self.find_space(&link) else {
+            // The pool is known and the slot is not in it: there is nothing left to shut.
+            if link.memory().world.pool.known().is_some() {
+                self.released = true;
+            } else {
+                self.retry = Some(retry::jittered(std::time::Duration::from_secs(2)));
+            }
+            return Ok(());
+        };
+        let ends_at = self.window.closes_at;
+        self.drive(&space).await?;
+        if self.released {
+            let late = self.now().duration_since(ends_at).as_secs_f64().max(0.0);
+            self.ctx.metrics.close_latency.observe(late);
+            self.ctx.clear_failures(&self.uid());
+        }
+        Ok(())
+    }
+
+    fn is_suspended(&self) -> bool {
+        self.meeting.spec.suspend || self.bridge.as_ref().is_some_and(|bridge| bridge.spec.suspend)
+    }
+
+    fn connected(&mut self) -> Option<std::sync::Arc<crate::observe::link::Link>> {
+        if self.link.is_none() {
+            self.problem = Some(Problem {
+                part: Part::Door,
+                reason: reason::BRIDGE_UNREACHABLE,
+                message: "there is no connection to the bridge; see the conditions of the MeetingBridge".to_owned(),
+                permanent: false,
+            });
+            self.retry = Some(std::time::Duration::from_secs(2));
+        }
+        self.link.clone()
+    }
+
+    /// The space of the slot: as the pool shows it now, else as recorded (the pool may not be read yet).
+    fn find_space(&mut self, link: &crate::observe::link::Link) -> Option<SpaceId> {
+        let slot = self.facts.slot.as_mut()?;
+        if let Some(space) = link.space_of_slot(slot.number) {
+            slot.space_id = Some(space.to_string());
+        }
+        slot.space_id.as_deref().map(SpaceId::from)
+    }
+
+    /// Stores that the door may be open from now on, with slot and secret, before anything is written to the bridge. A
+    /// conflict ends the pass: somebody changed the object, and the decision must be made anew.
+    async fn record_intent(&mut self, api: &Api<ScheduledMeeting>) -> Result<(), KubeError> {
+        self.may_be_open = true;
+        let report = self.report();
+        let mut object = self.meeting.clone();
+        object.status = Some(report.status);
+        let written = replace_status(self.ctx, api, &object).await?;
+        self.ctx.metrics.status_writes.get_or_create(&crate::metrics::KindLabels { kind: "ScheduledMeeting" }).inc();
+        self.ctx.note_meeting(&written);
+        self.meeting = written;
+        if let Some(key) = self.bridge_key() {
+            self.ctx.wake_bridge(&key);
+        }
+        Ok(())
+    }
+
+    /// Asks the plan until it is settled, blocked, or something failed.
+    async fn drive(&mut self, space: &SpaceId) -> Result<Done, KubeError> {
+        let mut done = Done::default();
+        let Some(link) = self.link.clone() else { return Ok(done) };
+        let call = self.facts.call.as_ref().map(|call| CallId::from(call.id.as_str()));
+        let mut world = link.view(space, call.as_ref());
+        self.adopt_secret(&world).await?;
+        for _ in 0..STEP_LIMIT + self.meeting.spec.participants.len() {
+            self.digest(&world, &mut done);
+            match self.next(&world, &done) {
+                Next::Settled => {
+                    self.settle(&world);
+                    return Ok(done);
+                }
+                Next::Blocked(obstacle) => {
+                    self.obstacle = Some(obstacle);
+                    if !matches!(obstacle, Obstacle::Suspended) {
+                        self.retry = Some(retry::jittered(std::time::Duration::from_secs(5)));
+                    }
+                    return Ok(done);
+                }
+                Next::Look(look) => {
+                    if let Err(error) = self.look(look, space, &mut world).await {
+                        self.fail(part_of_look(look), &error);
+                        return Ok(done);
+                    }
+                }
+                Next::Do(_) if self.is_observe_only() => return Ok(done),
+                Next::Do(step) => {
+                    if !self.take_step(&step, space, &mut world, &mut done).await {
+                        return Ok(done);
+                    }
+                }
+            }
+        }
+        tracing::warn!(namespace = self.meeting.namespace(), name = self.meeting.name_any(), "too many steps in one pass");
+        self.retry = Some(retry::jittered(std::time::Duration::from_secs(10)));
+        Ok(done)
+    }
+
+    fn next(&self, world: &World, done: &Done) -> Next {
+        let placeholder = self.placeholder();
+        let booking = self.ctx.ledger.booking(&self.uid());
+        let busy = booking.is_some_and(|booking| self.ctx.ledger.is_slot_busy(&booking, &self.uid()));
+        let call = self.facts.call.as_ref().map(|call| CallId::from(call.id.as_str()));
+        let secrets = self.secrets.as_ref();
+        let meeting = Meeting {
+            spec: &self.meeting.spec,
+            window: self.window,
+            mark: &self.mark,
+            placeholder: &placeholder,
+            leaving: self.is_leaving(),
+            suspended: self.is_suspended(),
+            may_be_open: self.may_be_open,
+            opened: self.facts.opened_at.is_some(),
+            released: self.released,
+            slot_busy: busy,
+            extended: self.must_rewrite(),
+            passcode: secrets.and_then(|secrets| secrets.passcode.as_ref()),
+            secret: secrets.map(|secrets| &secrets.secret),
+            outgoing: self.bridge.as_ref().is_none_or(|bridge| bridge.spec.scheduling.allow_outgoing_sip),
+            participants: &self.facts.participants,
+            call: call.as_ref(),
+            shut_now: done.shut_now,
+            call_is_new: done.call_is_new,
+        };
+        plan::next(&meeting, world, self.now())
+    }
+
+    fn placeholder(&self) -> String {
+        let number = self.facts.slot.as_ref().map_or(0, |slot| slot.number);
+        self.bridge.as_ref().map(|bridge| format!("{}{number}", bridge.spec.slots.name_prefix)).unwrap_or_default()
+    }
+
+    /// Title, passcode or end changed since this process last wrote the door (R60, R70).
+    fn must_rewrite(&self) -> bool {
+        use secrecy::ExposeSecret;
+        let Some(secrets) = &self.secrets else { return false };
+        let (Some((title, passcode, end)), Some(now)) = (&secrets.written, &secrets.passcode) else {
+            // After a restart only a later end is known to be new; the rest shows at the next look at the space.
+            let stored = self.meeting.status.as_ref().and_then(|status| status.window);
+            return self.facts.opened_at.is_some() && stored.is_some_and(|w| w.closes_at.0 < self.window.closes_at);
+        };
+        *title != self.meeting.spec.title
+            || passcode.expose_secret() != now.expose_secret()
+            || *end < self.window.closes_at
+    }
+
+    /// A space that carries our mark lends its secret to a meeting that was restored without its join Secret.
+    async fn adopt_secret(&mut self, world: &World) -> Result<(), KubeError> {
+        if self.is_leaving() || self.window.stage(self.now()) != Stage::Inside {
+            return Ok(());
+        }
+        match &world.space {
+            Seen::Known(Some(space)) if self.secrets.is_none() && space.cdr_tag.as_deref() == Some(&self.mark) => {
+                self.make_secrets(Some(&space.clone())).await
+            }
+            _ if self.secrets.is_none() => self.make_secrets(None).await,
+            _ => Ok(()),
+        }
+    }
+
+    /// Works what was seen into call and participants.
+    fn digest(&mut self, world: &World, done: &mut Done) {
+        if let Seen::Known(calls) = &world.calls {
+            let recorded = self.facts.call.as_ref().map(|call| CallId::from(call.id.as_str()));
+            match pick_call(calls, recorded.as_ref()) {
+                Some(call) if recorded.as_ref() != Some(&call.id) => {
+                    if recorded.is_some() && !done.call_is_new {
+                        participants::after_call_lost(&mut self.facts.participants);
+                        done.lost = true;
+                    }
+                    self.call_origin = Some(if done.call_is_new {
+                        if done.lost { reason::RECREATED } else { reason::CREATED }
+                    } else {
+                        reason::ADOPTED
+                    });
+                    self.bind_call(&call.id, call.correlator.clone());
+                }
+                Some(call) => {
+                    if let Some(binding) = &mut self.facts.call
+                        && binding.correlator.is_none()
+                    {
+                        binding.correlator.clone_from(&call.correlator);
+                    }
+                }
+                None if recorded.is_some() && !self.is_closing() => {
+                    done.lost = true;
+                    participants::after_call_lost(&mut self.facts.participants);
+                    self.facts.call = None;
+                }
+                None => {}
+            }
+        }
+        let outgoing = self.bridge.as_ref().is_none_or(|bridge| bridge.spec.scheduling.allow_outgoing_sip);
+        let seen = world.legs.known().filter(|_| self.facts.call.is_some() && !self.is_closing());
+        let old = std::mem::take(&mut self.facts.participants);
+        self.facts.participants = participants::update(&self.meeting.spec, &old, seen, outgoing);
+        if let Some(seen) = seen {
+            let ringing = self.facts.participants.iter().filter(|p| p.state == ParticipantState::Ringing);
+            let ringing = ringing.filter(|p| seen.legs.iter().any(|leg| p.leg_id.as_deref() == Some(leg.id.as_str())));
+            let count = seen.legs.len().saturating_sub(ringing.count());
+            self.facts.participant_count = u32::try_from(count).ok();
+        }
+    }
+
+    fn is_closing(&self) -> bool {
+        self.is_leaving() || self.window.stage(self.now()) == Stage::Over
+    }
+
+    fn bind_call(&mut self, id: &CallId, correlator: Option<String>) {
+        let endpoint = self.link.as_ref().map(|link| link.client().address().to_string()).unwrap_or_default();
+        self.facts.call = Some(CallBinding { id: id.to_string(), endpoint, correlator });
+    }
+
+    async fn look(&mut self, look: Look, space: &SpaceId, world: &mut World) -> Result<(), CmsError> {
+        let Some(link) = self.link.clone() else { return Ok(()) };
+        let now = self.now();
+        let at = |class, deadline| Priority::new(class, deadline).urgent();
+        match look {
+            Look::Space => {
+                world.space = Seen::Known(link.look_space(space, at(Class::Door, self.window.opens_at), now).await?);
+            }
+            Look::Calls => {
+                let calls = link.look_calls(space, at(Class::Call, self.window.opens_at)).await?;
+                world.calls = Seen::Known(calls);
+            }
+            Look::Legs => {
+                let Some(call) = self.facts.call.as_ref().map(|call| CallId::from(call.id.as_str())) else { return Ok(()) };
+                let listing = link.client().call_legs_of(at(Class::Leg, self.window.starts_at), &call).await?;
+                let legs = listing.items.into_iter().map(plain_leg).collect();
+                world.legs = Seen::Known(SeenLegs { at: now, legs });
+            }
+            Look::Release => {
+                let priority = at(Class::Call, self.window.closes_at);
+                let (shown, calls) =
+                    tokio::join!(link.look_space(space, priority, now), link.look_calls(space, priority));
+                world.space = Seen::Known(shown?);
+                world.calls = Seen::Known(calls?);
+            }
+        }
+        Ok(())
+    }
+
+    /// Carries out one step. False: the pass ends here.
+    async fn take_step(&mut self, step: &Step, space: &SpaceId, world: &mut World, done: &mut Done) -> bool {
+        let Some(link) = self.link.clone() else { return false };
+        let started = self.now();
+        let placeholder = self.placeholder();
+        let call = self.facts.call.as_ref().map(|call| CallId::from(call.id.as_str()));
+        let result = {
+            let secrets = self.secrets.as_ref();
+            let target = MeetingTarget {
+                space,
+                call: call.as_ref(),
+                title: &self.meeting.spec.title,
+                placeholder: &placeholder,
+                mark: &self.mark,
+                passcode: secrets.and_then(|secrets| secrets.passcode.as_ref()),
+                secret: secrets.map(|secrets| &secrets.secret),
+                deadline: self.deadline(step),
+            };
+            act::meeting_step(&link.client(), &self.ctx.fence, step, &target).await
+        };
+        let now = self.now();
+        if !matches!(step, Step::Dial(_)) {
+            link.touch(space, now);
+        }
+        match result {
+            Ok(effect) => {
+                tracing::info!(
+                    namespace = self.meeting.namespace(),
+                    name = self.meeting.name_any(),
+                    slot = self.facts.slot.as_ref().map(|slot| slot.number),
+                    step = %step,
+                    "done"
+                );
+                self.apply(step, &effect, world, done, now);
+                true
+            }
+            Err(error) => self.step_failed(step, &error, space, world, started),
+        }
+    }
+
+    fn deadline(&self, step: &Step) -> Timestamp {
+        match step {
+            Step::CloseDoor | Step::DeleteCall(_) => self.window.closes_at.min(self.now()),
+            Step::Dial(_) => self.window.starts_at,
+            Step::OpenDoor | Step::MarkExtension | Step::CreateCall => self.window.opens_at,
+        }
+    }
+
+    fn apply(&mut self, step: &Step, effect: &Effect, world: &mut World, done: &mut Done, now: Timestamp) {
+        match step {
+            Step::OpenDoor | Step::MarkExtension => {
+                world.space = Seen::Unknown;
+                if self.facts.opened_at.is_none() {
+                    self.door_opened(now);
+                } else if *step == Step::OpenDoor {
+                    self.ctx.metrics.door_repairs.inc();
+                }
+                self.note_written();
+            }
+            Step::CloseDoor => {
+                done.shut_now = true;
+                world.space = Seen::Unknown;
+                // Somebody may have joined until the door was shut: the calls are looked at again.
+                world.calls = Seen::Unknown;
+            }
+            Step::CreateCall => {
+                if let Effect::Created(id) = effect {
+                    let recreated = done.lost;
+                    done.call_is_new = true;
+                    self.call_origin = Some(if recreated { reason::RECREATED } else { reason::CREATED });
+                    self.bind_call(&CallId::from(id.as_str()), None);
+                    world.calls = Seen::Unknown;
+                    world.legs = Seen::Unknown;
+                }
+            }
+            Step::DeleteCall(id) => {
+                done.deleted = true;
+                if self.facts.call.as_ref().is_some_and(|call| call.id == id.as_str()) {
+                    self.facts.call = None;
+                }
+                world.calls = Seen::Unknown;
+            }
+            Step::Dial(party) => {
+                done.dialled = true;
+                self.ctx.metrics.dials.inc();
+                let leg = match effect {
+                    Effect::Created(id) => Some(id.clone()),
+                    Effect::Done => None,
+                };
+                self.note_dialled(party, leg, now);
+            }
+        }
+    }
+
+    fn door_opened(&mut self, now: Timestamp) {
+        let created = self.meeting.meta().creation_timestamp.as_ref().map_or(self.window.opens_at, |time| time.0);
+        let latency = now.duration_since(self.window.opens_at.max(created)).as_secs_f64().max(0.0);
+        self.facts.opened_at = Some(Instant(now));
+        self.facts.open_latency = Some(format!("{latency:.3}s"));
+        self.ctx.metrics.open_latency.observe(latency);
+        self.ctx.clear_failures(&self.uid());
+    }
+
+    fn note_written(&mut self) {
+        if let Some(secrets) = &mut self.secrets
+            && let Some(passcode) = secrets.passcode.clone()
+        {
+            secrets.written = Some((self.meeting.spec.title.clone(), passcode, self.window.closes_at));
+            let secrets = secrets.clone();
+            self.ctx.keep_secrets(&self.uid(), secrets);
+        }
+    }
+
+    fn note_dialled(&mut self, party: &str, leg: Option<String>, now: Timestamp) {
+        if let Some(status) = self.facts.participants.iter_mut().find(|status| status.remote_party == party) {
+            status.attempts = status.attempts.saturating_add(1);
+            status.state = ParticipantState::Ringing;
+            status.leg_id = leg;
+            status.reason = None;
+            status.last_attempt_at = Some(Instant(now));
+        }
+    }
+
+    /// Works a failure in. True: the pass can go on.
+    fn step_failed(&mut self, step: &Step, error: &CmsError, space: &SpaceId, world: &mut World, now: Timestamp) -> bool {
+        match step {
+            Step::Dial(party) if error.is_not_found() => {
+                // The call went while we were at it: make it again.
+                tracing::info!(party, "the call is gone");
+                world.calls = Seen::Known(Vec::new());
+                world.legs = Seen::Unknown;
+                true
+            }
+            Step::Dial(party) if error.may_have_taken_effect() => {
+                // It may ring: count it, and let the next look tell.
+                self.note_dialled(party, None, now);
+                self.fail(Part::Legs, error);
+                self.schedule_look(space);
+                false
+            }
+            Step::Dial(party) if matches!(error.class(), ErrorClass::Invalid | ErrorClass::Conflict) => {
+                self.reject_party(party, error, now);
+                true
+            }
+            Step::OpenDoor | Step::MarkExtension | Step::CreateCall if error.is_not_found() => {
+                self.space_gone(space);
+                self.fail(part_of(step), error);
+                false
+            }
+            Step::CloseDoor if error.is_not_found() => {
+                self.space_gone(space);
+                self.released = true;
+                false
+            }
+            _ => {
+                self.fail(part_of(step), error);
+                false
+            }
+        }
+    }
+
+    fn space_gone(&self, space: &SpaceId) {
+        let Some(link) = &self.link else { return };
+        if let Seen::Known(pool) = &mut link.memory().world.pool {
+            pool.take_space(space, None);
+        }
+        self.ctx.wake_bridge(&link.key);
+    }
+
+    fn reject_party(&mut self, party: &str, error: &CmsError, now: Timestamp) {
+        if let Some(status) = self.facts.participants.iter_mut().find(|status| status.remote_party == party) {
+            status.attempts = status.attempts.saturating_add(1);
+            status.state = ParticipantState::Failed;
+            status.reason = Some(error.reason().to_owned());
+            status.last_attempt_at = Some(Instant(now));
+        }
+    }
+
+    fn schedule_look(&self, _space: &SpaceId) {
+        let Some(link) = &self.link else { return };
+        let soon = self.now().checked_add(jiff::SignedDuration::from_millis(FIRST_LOOK_AFTER_DIAL));
+        if let Ok(soon) = soon {
+            link.want_sweep(soon);
+            self.ctx.wake_bridge(&link.key);
+        }
+    }
+
+    fn settle(&mut self, world: &World) {
+        if self.is_closing() {
+            self.released = true;
+            if let (Some(link), Seen::Known(Some(space))) = (&self.link, &world.space)
+                && let Seen::Known(pool) = &mut link.memory().world.pool
+                && let Some(number) = pool.number(&space.id)
+            {
+                pool.set_shut(number);
+            }
+        }
+    }
+}
+
+fn plain_leg(leg: crate::cms::CallLeg) -> SeenLeg {
+    SeenLeg {
+        named: !leg.name.is_empty(),
+        id: leg.id,
+        remote_party: leg.remote_party,
+        original_remote_party: leg.original_remote_party,
+        state: leg.state,
+        direction: leg.direction,
+        answered: false,
+    }
+}
+
+fn part_of(step: &Step) -> Part {
+    match step {
+        Step::OpenDoor | Step::MarkExtension => Part::Door,
+        Step::CreateCall => Part::Call,
+        Step::Dial(_) => Part::Legs,
+        Step::CloseDoor | Step::DeleteCall(_) => Part::Release,
+    }
+}
+
+fn part_of_look(look: Look) -> Part {
+    match look {
+        Look::Space => Part::Door,
+        Look::Calls => Part::Call,
+        Look::Legs => Part::Legs,
+        Look::Release => Part::Release,
+    }
+}

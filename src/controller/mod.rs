@@ -1,0 +1,12 @@
+//! Wiring: the watches, the two reconcile functions, what they share.
+
+pub mod bridge;
+pub mod context;
+pub mod kube_calls;
+pub mod ledger;
+pub mod meeting;
+mod retry;
+mod run;
+mod streams;
+
+pub use run::{Controller, RunError};

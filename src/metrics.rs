@@ -1,0 +1,202 @@
+//! Metrics, in the OpenMetrics text format. No meeting names as labels: their number is not bounded.
+
+use std::sync::atomic::AtomicI64;
+use std::time::Duration;
+
+use prometheus_client::encoding::{EncodeLabelSet, text::encode};
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::metrics::histogram::Histogram;
+use prometheus_client::registry::{Registry, Unit};
+
+use crate::cms::{Observer, Sample};
+
+/// One request to a bridge.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct RequestLabels {
+    pub bridge: String,
+    pub operation: String,
+    pub outcome: String,
+}
+
+/// One bridge.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct BridgeLabels {
+    pub bridge: String,
+}
+
+/// One kind of object.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct KindLabels {
+    pub kind: &'static str,
+}
+
+/// One kind of object and how its reconcile ended.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct ReconcileLabels {
+    pub kind: &'static str,
+    pub outcome: &'static str,
+}
+
+/// Name, help and type of one metric, for the README.
+pub struct MetricDoc {
+    pub name: &'static str,
+    pub help: &'static str,
+}
+
+/// Every metric.
+pub struct Metrics {
+    registry: Registry,
+    pub requests: Family<RequestLabels, Counter>,
+    request_seconds: Family<BridgeLabels, Histogram>,
+    gate_seconds: Family<BridgeLabels, Histogram>,
+    pub reconciles: Family<ReconcileLabels, Counter>,
+    pub status_writes: Family<KindLabels, Counter>,
+    pub watch_errors: Family<KindLabels, Counter>,
+    pub open_latency: Histogram,
+    pub close_latency: Histogram,
+    pub dials: Counter,
+    pub door_repairs: Counter,
+    pub bridge_up: Family<BridgeLabels, Gauge>,
+    pub slots_free: Family<BridgeLabels, Gauge>,
+    pub slots_foreign: Family<BridgeLabels, Gauge>,
+    pub call_legs: Family<BridgeLabels, Gauge>,
+    pub uptime: Family<BridgeLabels, Gauge<i64, AtomicI64>>,
+    pub clock_skew: Family<BridgeLabels, Gauge<i64, AtomicI64>>,
+}
+
+/// What each metric means; the README's table is checked against it.
+pub const TABLE: &[MetricDoc] = &[
+    MetricDoc { name: "meeting_controller_bridge_requests_total", help: "Requests to a bridge, by operation and outcome" },
+    MetricDoc { name: "meeting_controller_bridge_request_duration_seconds", help: "From sending a request to the end of its reply" },
+    MetricDoc { name: "meeting_controller_bridge_gate_wait_seconds", help: "Wait for a turn at the gate of an endpoint" },
+    MetricDoc { name: "meeting_controller_reconcile_total", help: "Passes over an object, by kind and outcome" },
+    MetricDoc { name: "meeting_controller_status_writes_total", help: "Status writes, by kind" },
+    MetricDoc { name: "meeting_controller_watch_errors_total", help: "Errors of a watch, by kind" },
+    MetricDoc { name: "meeting_controller_open_latency_seconds", help: "From a meeting's instant until its door was open" },
+    MetricDoc { name: "meeting_controller_close_latency_seconds", help: "From a meeting's end until its slot was proven shut" },
+    MetricDoc { name: "meeting_controller_dials_total", help: "Participants dialled" },
+    MetricDoc { name: "meeting_controller_door_repairs_total", help: "Open doors put back after a change by hand" },
+    MetricDoc { name: "meeting_controller_bridge_up", help: "1 if the bridge answered the last probe" },
+    MetricDoc { name: "meeting_controller_slots_free", help: "Slots that are free now" },
+    MetricDoc { name: "meeting_controller_slots_foreign", help: "Slots that somebody else opened or renamed" },
+    MetricDoc { name: "meeting_controller_bridge_call_legs", help: "Active call legs at the last look" },
+    MetricDoc { name: "meeting_controller_bridge_uptime_seconds", help: "Uptime of the call bridge at the last look" },
+    MetricDoc { name: "meeting_controller_bridge_clock_skew_seconds", help: "Clock of the bridge minus ours at the last look" },
+];
+
+fn help(name: &str) -> &'static str {
+    TABLE.iter().find(|doc| doc.name.contains(name)).map_or("", |doc| doc.help)
+}
+
+const LATENCY: [f64; 11] = [0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0];
+
+impl Default for Metrics {
+    fn default() -> Self {
+        let mut registry = Registry::with_prefix("meeting_controller");
+        let histogram = || Histogram::new(LATENCY);
+        let metrics = Self {
+            requests: Family::default(),
+            request_seconds: Family::new_with_constructor(histogram),
+            gate_seconds: Family::new_with_constructor(histogram),
+            reconciles: Family::default(),
+            status_writes: Family::default(),
+            watch_errors: Family::default(),
+            open_latency: histogram(),
+            close_latency: histogram(),
+            dials: Counter::default(),
+            door_repairs: Counter::default(),
+            bridge_up: Family::default(),
+            slots_free: Family::default(),
+            slots_foreign: Family::default(),
+            call_legs: Family::default(),
+            uptime: Family::default(),
+            clock_skew: Family::default(),
+            registry: Registry::default(),
+        };
+        let r = &mut registry;
+        r.register("bridge_requests", help("bridge_requests"), metrics.requests.clone());
+        let seconds = || Unit::Seconds;
+        r.register_with_unit("bridge_request_duration", help("request_duration"), seconds(), metrics.request_seconds.clone());
+        r.register_with_unit("bridge_gate_wait", help("gate_wait"), seconds(), metrics.gate_seconds.clone());
+        r.register("reconcile", help("reconcile"), metrics.reconciles.clone());
+        r.register("status_writes", help("status_writes"), metrics.status_writes.clone());
+        r.register("watch_errors", help("watch_errors"), metrics.watch_errors.clone());
+        r.register_with_unit("open_latency", help("open_latency"), seconds(), metrics.open_latency.clone());
+        r.register_with_unit("close_latency", help("close_latency"), seconds(), metrics.close_latency.clone());
+        r.register("dials", help("dials"), metrics.dials.clone());
+        r.register("door_repairs", help("door_repairs"), metrics.door_repairs.clone());
+        r.register("bridge_up", help("bridge_up"), metrics.bridge_up.clone());
+        r.register("slots_free", help("slots_free"), metrics.slots_free.clone());
+        r.register("slots_foreign", help("slots_foreign"), metrics.slots_foreign.clone());
+        r.register("bridge_call_legs", help("bridge_call_legs"), metrics.call_legs.clone());
+        r.register_with_unit("bridge_uptime", help("bridge_uptime"), seconds(), metrics.uptime.clone());
+        r.register_with_unit("bridge_clock_skew", help("clock_skew"), seconds(), metrics.clock_skew.clone());
+        Self { registry, ..metrics }
+    }
+}
+
+impl Metrics {
+    /// The text that `/metrics` serves.
+    pub fn text(&self) -> String {
+        let mut text = String::new();
+        // Writing into a String cannot fail.
+        let _ = encode(&mut text, &self.registry);
+        text
+    }
+}
+
+/// Reports the requests of one bridge.
+pub struct BridgeObserver {
+    pub metrics: std::sync::Arc<Metrics>,
+    pub bridge: String,
+}
+
+impl Observer for BridgeObserver {
+    fn request(&self, sample: &Sample) {
+        let labels = RequestLabels {
+            bridge: self.bridge.clone(),
+            operation: sample.operation.to_owned(),
+            outcome: sample.outcome.to_owned(),
+        };
+        self.metrics.requests.get_or_create(&labels).inc();
+        let bridge = BridgeLabels { bridge: self.bridge.clone() };
+        self.metrics.gate_seconds.get_or_create(&bridge).observe(sample.waited.as_secs_f64());
+        if sample.took > Duration::ZERO {
+            self.metrics.request_seconds.get_or_create(&bridge).observe(sample.took.as_secs_f64());
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::Arc;
+
+    #[test]
+    fn the_table_names_exactly_what_is_served() {
+        let metrics = Arc::new(Metrics::default());
+        let observer = BridgeObserver { metrics: Arc::clone(&metrics), bridge: "ns/b".into() };
+        observer.request(&Sample {
+            operation: "calls",
+            method: "GET",
+            outcome: "ok",
+            status: Some(200),
+            waited: Duration::ZERO,
+            took: Duration::from_millis(20),
+        });
+        let text = metrics.text();
+        let mut served: Vec<String> = text
+            .lines()
+            .filter_map(|line| line.strip_prefix("# TYPE "))
+            .filter_map(|line| line.split_once(' '))
+            .map(|(name, kind)| if kind == "counter" { format!("{name}_total") } else { name.to_owned() })
+            .collect();
+        served.sort();
+        let mut documented: Vec<String> = TABLE.iter().map(|doc| doc.name.to_owned()).collect();
+        documented.sort();
+        assert_eq!(served, documented);
+        assert!(TABLE.iter().all(|doc| text.contains(doc.help)), "every help text is served");
+    }
+}

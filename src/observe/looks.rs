@@ -1,0 +1,100 @@
+//! One look for many: questions about spaces that wait at the same time are answered by one list.
+//!
+//! A look *begins* when the gate gives it its turn, and serves everybody who asked before that moment. So a caller that
+//! asks after its own write always gets a fact that is newer than the write, and in a burst (500 meetings at the full
+//! hour) hundreds of callers share one list (craft.md 4.3 no. 4).
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use futures::future::BoxFuture;
+use tokio::sync::oneshot;
+
+use crate::cms::{Client, CmsError, Priority, SpaceId};
+
+/// Looks up all the given spaces; leaves out those of which nothing is known.
+pub type Look<T> = Arc<dyn Fn(Vec<SpaceId>, Priority) -> BoxFuture<'static, Result<BTreeMap<SpaceId, T>, CmsError>> + Send + Sync>;
+
+struct Waiting<T> {
+    space: SpaceId,
+    at: Priority,
+    answer: oneshot::Sender<Result<Option<T>, CmsError>>,
+}
+
+struct Queue<T> {
+    waiting: Vec<Waiting<T>>,
+    running: bool,
+}
+
+/// Collects questions about spaces and answers them in batches.
+pub struct SharedLook<T> {
+    queue: Mutex<Queue<T>>,
+}
+
+impl<T> Default for SharedLook<T> {
+    fn default() -> Self {
+        Self { queue: Mutex::new(Queue { waiting: Vec::new(), running: false }) }
+    }
+}
+
+impl<T: Clone + Send + Sync + 'static> SharedLook<T> {
+    fn lock(&self) -> MutexGuard<'_, Queue<T>> {
+        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Asks about one space.
+    ///
+    /// # Errors
+    /// What the gate or the look failed with.
+    pub async fn ask(
+        self: &Arc<Self>,
+        client: &Client,
+        space: SpaceId,
+        at: Priority,
+        look: Look<T>,
+    ) -> Result<Option<T>, CmsError> {
+        let (answer, asked) = oneshot::channel();
+        let start = {
+            let mut queue = self.lock();
+            queue.waiting.push(Waiting { space, at, answer });
+            !std::mem::replace(&mut queue.running, true)
+        };
+        if start {
+            tokio::spawn(Arc::clone(self).run(client.clone(), look));
+        }
+        asked.await.unwrap_or(Err(CmsError::Cancelled))
+    }
+
+    /// Answers batch after batch until nobody waits.
+    async fn run(self: Arc<Self>, client: Client, look: Look<T>) {
+        loop {
+            let Some(at) = self.next_turn() else { return };
+            // Waiting for the turn lets more questions gather; the look itself queues again for each of its pages.
+            let turn = client.gate().acquire(at).await;
+            let batch = std::mem::take(&mut self.lock().waiting);
+            let answers = match turn {
+                Ok(permit) => {
+                    drop(permit);
+                    look(batch.iter().map(|waiting| waiting.space.clone()).collect(), at).await
+                }
+                Err(error) => Err(error),
+            };
+            for waiting in batch {
+                let answer = match &answers {
+                    Ok(facts) => Ok(facts.get(&waiting.space).cloned()),
+                    Err(error) => Err(error.clone()),
+                };
+                // Nobody is left to hear it: the caller was cancelled.
+                let _ = waiting.answer.send(answer);
+            }
+        }
+    }
+
+    /// The priority of the most urgent question, or None (and the runner ends) when there is none.
+    fn next_turn(&self) -> Option<Priority> {
+        let mut queue = self.lock();
+        let first = queue.waiting.iter().map(|waiting| waiting.at).min_by_key(|at| (at.class, at.deadline));
+        queue.running = first.is_some();
+        first
+    }
+}

@@ -1,0 +1,469 @@
+//! What to do next for one bridge: recognise it, make its profiles and slots, keep free slots shut. PURE.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::ops::RangeInclusive;
+
+use super::meeting::Seen;
+use super::pool::{self, Pool};
+use super::version;
+use crate::api::MeetingBridgeSpec;
+use crate::api::bridge::{DeletionPolicy, ParameterSet, ProfileIds};
+use crate::cms::{Call, CallId, Fields, SpaceId, SyncFailure, SyncStatus};
+
+/// What the status remembers of our own doing: written before and after each creation, so that nothing is made twice.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Record {
+    /// None: never begun. Without ids: begun, the outcome is unknown, so look before making another.
+    pub profiles: Option<ProfileIds>,
+    pub sets: Vec<ParameterSet>,
+}
+
+/// What the bridge shows.
+#[derive(Clone, Debug, Default)]
+pub struct World {
+    /// Software version from `system/status`.
+    pub version: Seen<String>,
+    /// The table of call bridges was read.
+    pub cluster: Seen<()>,
+    /// Fields of the recorded profiles; `Known(None)`: the bridge does not have it.
+    pub call_profile: Seen<Option<Fields>>,
+    pub call_leg_profile: Seen<Option<Fields>>,
+    /// The slots.
+    pub pool: Seen<Pool>,
+    /// Calls, if they were looked at.
+    pub calls: Seen<Vec<Call>>,
+    /// State of the sync that is under way.
+    pub sync: Seen<SyncStatus>,
+    /// How the last sync failed, with the offender's name if it was found.
+    pub sync_failure: Option<(SyncFailure, Option<String>)>,
+}
+
+/// What the bridge is to be.
+pub struct Bridge<'a> {
+    pub spec: &'a MeetingBridgeSpec,
+    pub record: &'a Record,
+    /// Slots that live meetings hold, with their space if it is recorded.
+    pub held: &'a BTreeMap<u32, Option<SpaceId>>,
+    /// The object is being deleted.
+    pub deleting: bool,
+    /// In this process the intent was recorded and no creation was tried since: no look for a lost one is needed.
+    pub profiles_untried: bool,
+    /// The same for bulk parameter sets.
+    pub sets_untried: bool,
+}
+
+/// What must be looked up.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Look {
+    System,
+    Cluster,
+    /// A call profile with exactly our content that nothing refers to: made by us, reply lost.
+    LostCallProfile,
+    LostCallLegProfile,
+    /// A bulk parameter set with exactly our range.
+    LostSet(RangeInclusive<u32>),
+    /// Spaces with a placeholder name.
+    Slots,
+    /// Every space.
+    AllSpaces,
+    /// One space.
+    Space(SpaceId),
+    /// The sync under way.
+    Sync(String),
+    /// Which space is in the way of these numbers?
+    Offender,
+}
+
+/// One write.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Step {
+    CreateCallProfile(Vec<(String, String)>),
+    CreateCallLegProfile(Vec<(String, String)>),
+    UpdateCallProfile(String, Vec<(String, String)>),
+    UpdateCallLegProfile(String, Vec<(String, String)>),
+    CreateSet(RangeInclusive<u32>),
+    StartSync { set: String },
+    ShutSlot { number: u32, space: SpaceId },
+    DeleteCall(CallId),
+    DeleteSpace { number: u32, space: SpaceId },
+    StartRemoval { set: String },
+    DeleteSet(String),
+    DeleteCallProfile(String),
+    DeleteCallLegProfile(String),
+}
+
+impl std::fmt::Display for Step {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::CreateCallProfile(_) => f.write_str("create the call profile"),
+            Self::CreateCallLegProfile(_) => f.write_str("create the call leg profile"),
+            Self::UpdateCallProfile(..) => f.write_str("repair the call profile"),
+            Self::UpdateCallLegProfile(..) => f.write_str("repair the call leg profile"),
+            Self::CreateSet(range) => write!(f, "create a bulk parameter set for {}..{}", range.start(), range.end()),
+            Self::StartSync { .. } => f.write_str("start the bulk sync that makes its spaces"),
+            Self::ShutSlot { number, .. } => write!(f, "shut slot {number}"),
+            Self::DeleteCall(_) => f.write_str("delete a call on a free slot"),
+            Self::DeleteSpace { number, .. } => write!(f, "remove the space of slot {number}, which is out of range"),
+            Self::StartRemoval { .. } => f.write_str("start the bulk sync that removes the spaces of a set"),
+            Self::DeleteSet(_) => f.write_str("delete a bulk parameter set"),
+            Self::DeleteCallProfile(_) => f.write_str("delete the call profile"),
+            Self::DeleteCallLegProfile(_) => f.write_str("delete the call leg profile"),
+        }
+    }
+}
+
+/// What goes into the status before the next write.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Intent {
+    Profiles,
+    Set(RangeInclusive<u32>),
+}
+
+/// Why nothing can be done although something should be.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Obstacle {
+    VersionTooOld,
+    DialNumbers(Vec<&'static str>),
+    Sync(SyncFailure),
+    /// These slots are out of range but held.
+    Draining,
+}
+
+/// The next thing to do.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Next {
+    Look(Look),
+    Record(Intent),
+    Do(Step),
+    /// A sync is under way: ask again later.
+    AwaitSync,
+    Blocked(Obstacle),
+    Settled,
+}
+
+/// The slot numbers of the spec, if it names domain, base and quantity; else the names of the missing fields (R13).
+pub fn numbers(spec: &MeetingBridgeSpec) -> Result<RangeInclusive<u32>, Vec<&'static str>> {
+    let slots = &spec.slots;
+    let mut missing = Vec::new();
+    if slots.domain.as_deref().is_none_or(str::is_empty) {
+        missing.push("slots.domain");
+    }
+    if slots.base.is_none() {
+        missing.push("slots.base");
+    }
+    if slots.quantity.is_none() {
+        missing.push("slots.quantity");
+    }
+    match (slots.base, slots.quantity) {
+        (Some(base), Some(quantity)) if missing.is_empty() => {
+            Ok(base..=base.saturating_add(quantity.saturating_sub(1)))
+        }
+        _ => Err(missing),
+    }
+}
+
+/// Does `have` carry every field of `want`? Names and booleans are compared without regard to case; fields that the
+/// bridge does not show at all are believed (descriptions and servers differ there).
+pub fn profile_matches(want: &[(String, String)], have: &Fields) -> bool {
+    want.iter().all(|(name, value)| {
+        have.iter()
+            .find(|(key, _)| key.eq_ignore_ascii_case(name))
+            .is_none_or(|(_, shown)| shown.trim().eq_ignore_ascii_case(value))
+    })
+}
+
+impl Bridge<'_> {
+    fn held_numbers(&self) -> BTreeSet<u32> {
+        self.held.keys().copied().collect()
+    }
+
+    fn made_by_us(&self, number: u32) -> bool {
+        self.record.sets.iter().any(|set| (set.start_index..=set.end_index).contains(&number))
+    }
+}
+
+/// The next thing to do for this bridge.
+pub fn next(bridge: &Bridge<'_>, world: &World) -> Next {
+    if bridge.deleting {
+        return removal(bridge, world);
+    }
+    let Seen::Known(version) = &world.version else { return Next::Look(Look::System) };
+    if version::is_too_old(version) {
+        return Next::Blocked(Obstacle::VersionTooOld);
+    }
+    if matches!(world.cluster, Seen::Unknown) {
+        return Next::Look(Look::Cluster);
+    }
+    if let Some(next) = profiles(bridge, world, version) {
+        return next;
+    }
+    let range = match numbers(bridge.spec) {
+        Ok(range) => range,
+        Err(missing) => return Next::Blocked(Obstacle::DialNumbers(missing)),
+    };
+    let Seen::Known(pool) = &world.pool else { return Next::Look(Look::Slots) };
+    if let Some(next) = provisioning(bridge, world, pool, &range) {
+        return next;
+    }
+    if let Some(next) = keep_shut(bridge, world, pool) {
+        return next;
+    }
+    shrinking(bridge, pool, &range).unwrap_or(Next::Settled)
+}
+
+fn profiles(bridge: &Bridge<'_>, world: &World, version: &str) -> Option<Next> {
+    let Some(ids) = &bridge.record.profiles else { return Some(Next::Record(Intent::Profiles)) };
+    let call = bridge.spec.profiles.call.pairs_for(version);
+    let leg = bridge.spec.profiles.call_leg.pairs();
+    match (&ids.call, &world.call_profile) {
+        (None, Seen::Unknown) if !bridge.profiles_untried => return Some(Next::Look(Look::LostCallProfile)),
+        (None, _) => return Some(Next::Do(Step::CreateCallProfile(call))),
+        (Some(_), Seen::Known(None)) => return Some(Next::Do(Step::CreateCallProfile(call))),
+        (Some(id), Seen::Known(Some(have))) if !profile_matches(&call, have) => {
+            return Some(Next::Do(Step::UpdateCallProfile(id.clone(), call)));
+        }
+        _ => {}
+    }
+    match (&ids.call_leg, &world.call_leg_profile) {
+        (None, Seen::Unknown) if !bridge.profiles_untried => Some(Next::Look(Look::LostCallLegProfile)),
+        (None, _) => Some(Next::Do(Step::CreateCallLegProfile(leg))),
+        (Some(_), Seen::Known(None)) => Some(Next::Do(Step::CreateCallLegProfile(leg))),
+        (Some(id), Seen::Known(Some(have))) if !profile_matches(&leg, have) => {
+            Some(Next::Do(Step::UpdateCallLegProfile(id.clone(), leg)))
+        }
+        _ => None,
+    }
+}
+
+/// Makes what is missing, by a further set: a set is never synced twice, because a sync deletes and makes anew every
+/// space of its set (cms-api.md section 6.5).
+fn provisioning(bridge: &Bridge<'_>, world: &World, pool: &Pool, range: &RangeInclusive<u32>) -> Option<Next> {
+    if let Some(set) = bridge.record.sets.iter().find(|set| !set.synced) {
+        let wanted = set.start_index..=set.end_index;
+        if let Some(id) = &set.id
+            && world.sync_failure.is_some()
+            && !(range.contains(wanted.start()) && range.contains(wanted.end()))
+        {
+            // It failed, and the spec has moved away from it since.
+            return Some(Next::Do(Step::DeleteSet(id.clone())));
+        }
+        return Some(match (&set.id, &set.sync_id, &world.sync) {
+            (None, ..) if bridge.sets_untried => Next::Do(Step::CreateSet(wanted)),
+            (None, ..) => Next::Look(Look::LostSet(wanted)),
+            (Some(_), _, _) if world.sync_failure.is_some() => failure(world),
+            (Some(id), None, _) => Next::Do(Step::StartSync { set: id.clone() }),
+            (Some(_), Some(sync), Seen::Unknown) => Next::Look(Look::Sync(sync.clone())),
+            (Some(_), Some(_), Seen::Known(_)) => Next::AwaitSync,
+        });
+    }
+    if world.sync_failure.is_some() {
+        return Some(failure(world));
+    }
+    let missing: Vec<u32> = pool
+        .missing(range)
+        .into_iter()
+        // A busy slot carries its meeting's title, so a list by name does not show it.
+        .filter(|number| bridge.held.get(number).is_none_or(Option::is_none))
+        .collect();
+    if !missing.is_empty() {
+        let fresh = pool.is_empty_in(range) && bridge.held.is_empty() && bridge.record.sets.is_empty();
+        if !fresh && !pool.complete {
+            return Some(Next::Look(Look::AllSpaces));
+        }
+        return pool::ranges(&missing).into_iter().next().map(|range| Next::Record(Intent::Set(range)));
+    }
+    None
+}
+
+fn failure(world: &World) -> Next {
+    match &world.sync_failure {
+        Some((SyncFailure::UriConflict | SyncFailure::CallIdConflict, None)) => Next::Look(Look::Offender),
+        Some((failure, _)) => Next::Blocked(Obstacle::Sync(failure.clone())),
+        None => Next::AwaitSync,
+    }
+}
+
+/// A slot that no live meeting holds is shut and has no call (R51, R78).
+fn keep_shut(bridge: &Bridge<'_>, world: &World, pool: &Pool) -> Option<Next> {
+    let held = bridge.held_numbers();
+    if let Some((_, space)) = pool.doubtful(&held) {
+        return Some(Next::Look(Look::Space(space.id.clone())));
+    }
+    if let Some((number, space)) = pool.left_open(&held) {
+        return Some(Next::Do(Step::ShutSlot { number, space: space.id.clone() }));
+    }
+    let foreign = pool.foreign(&held);
+    let calls = world.calls.known()?;
+    calls
+        .iter()
+        .find(|call| {
+            call.space
+                .as_ref()
+                .and_then(|space| pool.number(space))
+                .is_some_and(|number| !held.contains(&number) && !foreign.contains(&number))
+        })
+        .map(|call| Next::Do(Step::DeleteCall(call.id.clone())))
+}
+
+fn shrinking(bridge: &Bridge<'_>, pool: &Pool, range: &RangeInclusive<u32>) -> Option<Next> {
+    let held = bridge.held_numbers();
+    let foreign = pool.foreign(&held);
+    let surplus = pool.iter().filter(|(number, _)| !range.contains(number) && bridge.made_by_us(*number));
+    let mut draining = false;
+    for (number, space) in surplus {
+        if held.contains(&number) || foreign.contains(&number) {
+            draining = true;
+            continue;
+        }
+        return Some(Next::Do(Step::DeleteSpace { number, space: space.id.clone() }));
+    }
+    draining.then_some(Next::Blocked(Obstacle::Draining))
+}
+
+/// Takes away what this object made; adopted spaces are shut and left (R54).
+fn removal(bridge: &Bridge<'_>, world: &World) -> Next {
+    if bridge.spec.deletion_policy == DeletionPolicy::Orphan {
+        return Next::Settled;
+    }
+    // Never set up: there is nothing to take away.
+    if bridge.record.profiles.is_none() && bridge.record.sets.is_empty() && bridge.held.is_empty() {
+        return Next::Settled;
+    }
+    let Seen::Known(pool) = &world.pool else { return Next::Look(Look::Slots) };
+    if !bridge.held.is_empty() {
+        // The meetings shut their slots themselves; the caller bounds the wait and then calls us without them.
+        return Next::AwaitSync;
+    }
+    if !pool.complete && !pool.missing_from(&bridge.record.sets).is_empty() {
+        return Next::Look(Look::AllSpaces);
+    }
+    if let Some(next) = keep_shut(bridge, world, pool) {
+        return next;
+    }
+    if let Some(set) = bridge.record.sets.first() {
+        return match (&set.id, &set.sync_id, &world.sync) {
+            (None, ..) => Next::Look(Look::LostSet(set.start_index..=set.end_index)),
+            (Some(id), None, _) => Next::Do(Step::StartRemoval { set: id.clone() }),
+            (Some(_), Some(sync), Seen::Unknown) => Next::Look(Look::Sync(sync.clone())),
+            (Some(id), Some(_), Seen::Known(SyncStatus::Complete | SyncStatus::Failed(_))) => {
+                Next::Do(Step::DeleteSet(id.clone()))
+            }
+            (Some(_), Some(_), Seen::Known(_)) => Next::AwaitSync,
+        };
+    }
+    let ids = bridge.record.profiles.clone().unwrap_or_default();
+    match (ids.call, ids.call_leg) {
+        (Some(id), _) => Next::Do(Step::DeleteCallProfile(id)),
+        (None, Some(id)) => Next::Do(Step::DeleteCallLegProfile(id)),
+        (None, None) => Next::Settled,
+    }
+}
+
+impl Pool {
+    fn missing_from(&self, sets: &[ParameterSet]) -> Vec<u32> {
+        sets.iter()
+            .filter(|set| set.synced)
+            .flat_map(|set| set.start_index..=set.end_index)
+            .filter(|number| self.space(*number).is_none())
+            .collect()
+    }
+}
+
+/// Works a look at the running sync into record and world.
+pub fn apply_sync(record: &mut Record, world: &mut World, status: SyncStatus, deleting: bool) {
+    let Some(set) = record.sets.iter_mut().find(|set| set.sync_id.is_some()) else { return };
+    let removal = deleting && set.synced;
+    if !removal {
+        match &status {
+            SyncStatus::Complete => {
+                set.synced = true;
+                set.sync_id = None;
+                world.pool = Seen::Unknown;
+                world.sync_failure = None;
+            }
+            SyncStatus::Failed(failure) => world.sync_failure = Some((failure.clone(), None)),
+            SyncStatus::Pending | SyncStatus::Running | SyncStatus::Other(_) => {}
+        }
+    }
+    world.sync = Seen::Known(status);
+}
+
+/// A failed sync is tried again: forget its outcome, keep its set.
+pub fn retry_sync(record: &mut Record, world: &mut World) {
+    world.sync_failure = None;
+    world.sync = Seen::Unknown;
+    for set in record.sets.iter_mut().filter(|set| !set.synced) {
+        set.sync_id = None;
+    }
+}
+
+/// Works a successful write into record and world. `created` is the id of a new object.
+pub fn apply(record: &mut Record, world: &mut World, step: &Step, created: Option<String>) {
+    match step {
+        Step::CreateCallProfile(pairs) => {
+            record.profiles.get_or_insert_default().call = created;
+            world.call_profile = Seen::Known(Some(pairs.iter().cloned().collect()));
+        }
+        Step::CreateCallLegProfile(pairs) => {
+            record.profiles.get_or_insert_default().call_leg = created;
+            world.call_leg_profile = Seen::Known(Some(pairs.iter().cloned().collect()));
+        }
+        Step::UpdateCallProfile(_, pairs) => world.call_profile = Seen::Known(Some(pairs.iter().cloned().collect())),
+        Step::UpdateCallLegProfile(_, pairs) => {
+            world.call_leg_profile = Seen::Known(Some(pairs.iter().cloned().collect()));
+        }
+        Step::CreateSet(range) => {
+            if let Some(set) = record.sets.iter_mut().find(|set| set.start_index == *range.start() && set.id.is_none()) {
+                set.id = created;
+            }
+        }
+        Step::StartSync { set } | Step::StartRemoval { set } => {
+            let removal = matches!(step, Step::StartRemoval { .. });
+            if let Some(known) = record.sets.iter_mut().find(|known| known.id.as_ref() == Some(set)) {
+                known.sync_id = created;
+                known.synced = removal;
+            }
+            world.sync = Seen::Unknown;
+        }
+        Step::ShutSlot { number, .. } => {
+            if let Seen::Known(pool) = &mut world.pool {
+                pool.set_shut(*number);
+            }
+        }
+        Step::DeleteCall(id) => {
+            if let Seen::Known(calls) = &mut world.calls {
+                calls.retain(|call| call.id != *id);
+            }
+        }
+        Step::DeleteSpace { number, .. } => {
+            if let Seen::Known(pool) = &mut world.pool {
+                pool.remove(*number);
+            }
+        }
+        Step::DeleteSet(id) => {
+            record.sets.retain(|set| set.id.as_ref() != Some(id));
+            world.sync = Seen::Unknown;
+            world.sync_failure = None;
+        }
+        Step::DeleteCallProfile(_) => record.profiles.get_or_insert_default().call = None,
+        Step::DeleteCallLegProfile(_) => record.profiles.get_or_insert_default().call_leg = None,
+    }
+}
+
+/// Writes down an intent, before the creation it is for.
+pub fn record_intent(record: &mut Record, intent: &Intent) {
+    match intent {
+        Intent::Profiles => record.profiles = Some(ProfileIds::default()),
+        Intent::Set(range) => record.sets.push(ParameterSet {
+            start_index: *range.start(),
+            end_index: *range.end(),
+            id: None,
+            sync_id: None,
+            synced: false,
+        }),
+    }
+}
+
+#[cfg(test)]
+#[path = "bridge_tests.rs"]
+mod tests;

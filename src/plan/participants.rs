@@ -1,0 +1,328 @@
+//! Where each participant of a meeting is, and who is to be dialled now (R64-R68). Pure.
+
+use jiff::{SignedDuration, Timestamp};
+
+use crate::api::ScheduledMeetingSpec;
+use crate::api::meeting::{Dial, ParticipantSpec, ParticipantState, ParticipantStatus};
+use crate::api::values::Instant;
+use crate::cms::{Direction, LegId, LegState};
+
+/// A leg that is still listed after this long has been answered: SIP gives up ringing well before. Used only where no
+/// look at the single leg has told its state, so that a burst of meetings does not cost a request per leg.
+pub const LONGEST_RING: SignedDuration = SignedDuration::from_secs(75);
+
+/// A leg as the last looks show it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct SeenLeg {
+    pub id: LegId,
+    pub remote_party: String,
+    pub original_remote_party: Option<String>,
+    /// From a look at the single leg, if there was one; lists do not carry it.
+    pub state: Option<LegState>,
+    pub direction: Option<Direction>,
+    /// It has a display name.
+    pub named: bool,
+    /// Its name was empty and then filled while we watched: it was answered (cms-api.md section 13 no. 16).
+    pub answered: bool,
+}
+
+/// The legs of one call at one moment.
+#[derive(Clone, Debug, PartialEq)]
+pub struct SeenLegs {
+    /// When the look began; what was done later is not in it.
+    pub at: Timestamp,
+    pub legs: Vec<SeenLeg>,
+}
+
+/// The address without scheme and parameters, in lower case: `sip:Desk@x;transport=tls` is `desk@x`.
+fn plain(address: &str) -> String {
+    let address = address.trim();
+    let bare = address.split_once(':').filter(|(scheme, _)| matches!(*scheme, "sip" | "sips" | "tel"));
+    let rest = bare.map_or(address, |(_, rest)| rest);
+    rest.split(';').next().unwrap_or(rest).to_ascii_lowercase()
+}
+
+impl SeenLeg {
+    /// Is this the leg that dialling `remote_party` makes? The original address decides where the bridge keeps it
+    /// (2.3 and later); older bridges show only the current one, which may have gained parameters.
+    pub fn is_to(&self, remote_party: &str) -> bool {
+        if self.direction == Some(Direction::Incoming) {
+            return false;
+        }
+        let wanted = plain(remote_party);
+        let dialled = self.original_remote_party.as_deref().filter(|party| !party.is_empty());
+        plain(dialled.unwrap_or(&self.remote_party)) == wanted
+    }
+
+    fn is_connected(&self, since: Option<Timestamp>, at: Timestamp) -> bool {
+        match &self.state {
+            Some(LegState::Connected | LegState::OnHold) => true,
+            _ if self.answered => true,
+            _ => since.is_some_and(|since| at.duration_since(since) > LONGEST_RING),
+        }
+    }
+}
+
+fn fresh(participant: &ParticipantSpec) -> ParticipantStatus {
+    ParticipantStatus {
+        remote_party: participant.remote_party.clone(),
+        state: ParticipantState::Waiting,
+        attempts: 0,
+        leg_id: None,
+        reason: None,
+        last_attempt_at: None,
+    }
+}
+
+/// The participants of the spec, in its order, as the last status and the last look show them.
+///
+/// Someone who never connected is failed or waiting for the next try; someone who was connected and left is left alone.
+pub fn update(
+    spec: &ScheduledMeetingSpec,
+    old: &[ParticipantStatus],
+    seen: Option<&SeenLegs>,
+    outgoing: bool,
+) -> Vec<ParticipantStatus> {
+    spec.participants
+        .iter()
+        .map(|participant| {
+            let before = old.iter().find(|p| p.remote_party == participant.remote_party);
+            let mut now = before.cloned().unwrap_or_else(|| fresh(participant));
+            if let Some(seen) = seen {
+                apply_look(participant, &mut now, seen);
+            }
+            if participant.dial == Dial::Out && !outgoing && now.leg_id.is_none() && !was_in(now.state) {
+                now.state = ParticipantState::NotDialed;
+                now.reason = Some("OutgoingDialingDisabled".to_owned());
+            } else if now.state == ParticipantState::NotDialed {
+                now.state = ParticipantState::Waiting;
+                now.reason = None;
+            }
+            now
+        })
+        .collect()
+}
+
+fn was_in(state: ParticipantState) -> bool {
+    matches!(state, ParticipantState::Connected | ParticipantState::Left)
+}
+
+fn apply_look(participant: &ParticipantSpec, now: &mut ParticipantStatus, seen: &SeenLegs) {
+    let of_us = |leg: &&SeenLeg| {
+        now.leg_id.as_deref() == Some(leg.id.as_str())
+            || match participant.dial {
+                Dial::Out => leg.is_to(&participant.remote_party),
+                // Who dials in shows up with the address they call from.
+                Dial::In => plain(&leg.remote_party) == plain(&participant.remote_party),
+            }
+    };
+    if let Some(leg) = seen.legs.iter().find(of_us) {
+        now.leg_id = Some(leg.id.to_string());
+        if participant.dial == Dial::Out && now.attempts == 0 {
+            // Dialled by us, but the record of it was lost: adopt.
+            now.attempts = 1;
+            now.last_attempt_at = Some(Instant(seen.at));
+        }
+        let since = now.last_attempt_at.map(|at| at.0);
+        let connected = participant.dial == Dial::In || leg.is_connected(since, seen.at);
+        if connected || now.state != ParticipantState::Connected {
+            now.state = if connected { ParticipantState::Connected } else { ParticipantState::Ringing };
+        }
+        now.reason = None;
+        return;
+    }
+    if now.last_attempt_at.is_some_and(|at| at.0 >= seen.at) {
+        return; // The look began before the leg was made and says nothing about it.
+    }
+    match now.state {
+        ParticipantState::Connected => {
+            now.state = ParticipantState::Left;
+            now.leg_id = None;
+        }
+        ParticipantState::Ringing => {
+            now.leg_id = None;
+            if now.attempts > participant.retry.limit {
+                now.state = ParticipantState::Failed;
+                now.reason = Some("NoAnswer".to_owned());
+            } else {
+                now.state = ParticipantState::Waiting;
+            }
+        }
+        _ => {}
+    }
+}
+
+/// When this participant is to be dialled next, or None if they are not.
+fn due(participant: &ParticipantSpec, status: &ParticipantStatus, starts_at: Timestamp) -> Option<Timestamp> {
+    if participant.dial != Dial::Out || status.state != ParticipantState::Waiting {
+        return None;
+    }
+    if status.attempts > participant.retry.limit {
+        return None;
+    }
+    let retry = status.last_attempt_at.map(|at| {
+        at.0.checked_add(participant.retry.backoff.signed()).unwrap_or(Timestamp::MAX)
+    });
+    Some(retry.map_or(starts_at, |at| at.max(starts_at)))
+}
+
+/// Who is to be dialled now, in the order of the spec.
+pub fn to_dial<'a>(
+    spec: &'a ScheduledMeetingSpec,
+    statuses: &[ParticipantStatus],
+    starts_at: Timestamp,
+    now: Timestamp,
+) -> Option<&'a ParticipantSpec> {
+    spec.participants.iter().find(|participant| {
+        statuses
+            .iter()
+            .find(|status| status.remote_party == participant.remote_party)
+            .and_then(|status| due(participant, status, starts_at))
+            .is_some_and(|at| at <= now)
+    })
+}
+
+/// The next instant after `now` at which somebody is to be dialled.
+pub fn next_dial(
+    spec: &ScheduledMeetingSpec,
+    statuses: &[ParticipantStatus],
+    starts_at: Timestamp,
+    now: Timestamp,
+) -> Option<Timestamp> {
+    spec.participants
+        .iter()
+        .filter_map(|participant| {
+            let status = statuses.iter().find(|status| status.remote_party == participant.remote_party)?;
+            due(participant, status, starts_at)
+        })
+        .filter(|at| *at > now)
+        .min()
+}
+
+/// After the call itself was lost: whoever was cut off is dialled again, whoever had left or failed is not (R68).
+pub fn after_call_lost(statuses: &mut [ParticipantStatus]) {
+    for status in statuses {
+        if matches!(status.state, ParticipantState::Connected | ParticipantState::Ringing) {
+            status.state = ParticipantState::Waiting;
+            status.attempts = 0;
+            status.leg_id = None;
+            status.last_attempt_at = None;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cms::LegState;
+
+    fn at(secs: i64) -> Timestamp {
+        Timestamp::from_second(1_800_000_000 + secs).unwrap()
+    }
+
+    fn spec() -> ScheduledMeetingSpec {
+        serde_json::from_value(serde_json::json!({
+            "title": "t", "start": at(0).to_string(), "duration": "1h",
+            "participants": [{ "remoteParty": "desk@x", "retry": { "limit": 1, "backoff": "20s" } }]
+        }))
+        .unwrap()
+    }
+
+    fn leg(state: Option<LegState>) -> SeenLeg {
+        SeenLeg {
+            id: "leg-1".into(),
+            remote_party: "sip:Desk@x;transport=tls".into(),
+            original_remote_party: None,
+            state,
+            direction: None,
+            named: false,
+            answered: false,
+        }
+    }
+
+    fn dialled(at_secs: i64, attempts: u32, state: ParticipantState) -> Vec<ParticipantStatus> {
+        vec![ParticipantStatus {
+            remote_party: "desk@x".into(),
+            state,
+            attempts,
+            leg_id: Some("leg-1".into()),
+            reason: None,
+            last_attempt_at: Some(Instant(at(at_secs))),
+        }]
+    }
+
+    fn seen(at_secs: i64, legs: Vec<SeenLeg>) -> SeenLegs {
+        SeenLegs { at: at(at_secs), legs }
+    }
+
+    fn state_after(old: &[ParticipantStatus], look: &SeenLegs) -> ParticipantState {
+        update(&spec(), old, Some(look), true)[0].state
+    }
+
+    #[test]
+    fn a_leg_that_never_connected_is_tried_again_and_then_failed() {
+        use ParticipantState::*;
+        assert_eq!(state_after(&dialled(0, 1, Ringing), &seen(1, vec![leg(Some(LegState::Ringing))])), Ringing);
+        assert_eq!(state_after(&dialled(0, 1, Ringing), &seen(1, vec![])), Waiting);
+        assert_eq!(state_after(&dialled(0, 2, Ringing), &seen(1, vec![])), Failed);
+    }
+
+    #[test]
+    fn who_was_connected_and_left_is_left_alone() {
+        use ParticipantState::*;
+        let connected = update(&spec(), &dialled(0, 1, Ringing), Some(&seen(1, vec![leg(Some(LegState::Connected))])), true);
+        assert_eq!(connected[0].state, Connected);
+        let gone = update(&spec(), &connected, Some(&seen(2, vec![])), true);
+        assert_eq!(gone[0].state, Left);
+        assert_eq!(to_dial(&spec(), &gone, at(0), at(9999)), None);
+    }
+
+    #[test]
+    fn a_look_from_before_the_dialling_proves_nothing() {
+        assert_eq!(state_after(&dialled(5, 1, ParticipantState::Ringing), &seen(4, vec![])), ParticipantState::Ringing);
+    }
+
+    #[test]
+    fn a_list_without_states_is_believed_after_the_longest_ring() {
+        use ParticipantState::*;
+        assert_eq!(state_after(&dialled(0, 1, Ringing), &seen(60, vec![leg(None)])), Ringing);
+        assert_eq!(state_after(&dialled(0, 1, Ringing), &seen(80, vec![leg(None)])), Connected);
+        let answered = SeenLeg { answered: true, ..leg(None) };
+        assert_eq!(state_after(&dialled(0, 1, Ringing), &seen(3, vec![answered])), Connected);
+    }
+
+    #[test]
+    fn a_leg_of_a_lost_reply_is_adopted() {
+        let adopted = update(&spec(), &[], Some(&seen(3, vec![leg(Some(LegState::Ringing))])), true);
+        assert_eq!((adopted[0].attempts, adopted[0].state), (1, ParticipantState::Ringing));
+        assert_eq!(to_dial(&spec(), &adopted, at(0), at(9999)), None, "no second ring");
+    }
+
+    #[test]
+    fn dialling_waits_for_the_start_and_for_the_backoff() {
+        let fresh = update(&spec(), &[], None, true);
+        assert_eq!(to_dial(&spec(), &fresh, at(0), at(-1)), None);
+        assert_eq!(next_dial(&spec(), &fresh, at(0), at(-1)), Some(at(0)));
+        assert!(to_dial(&spec(), &fresh, at(0), at(0)).is_some());
+        let waiting = update(&spec(), &dialled(0, 1, ParticipantState::Ringing), Some(&seen(2, vec![])), true);
+        assert_eq!(to_dial(&spec(), &waiting, at(0), at(19)), None);
+        assert!(to_dial(&spec(), &waiting, at(0), at(20)).is_some());
+    }
+
+    #[test]
+    fn the_switch_of_the_bridge_is_obeyed_both_ways() {
+        let off = update(&spec(), &[], None, false);
+        assert_eq!(off[0].state, ParticipantState::NotDialed);
+        assert_eq!(update(&spec(), &off, None, true)[0].state, ParticipantState::Waiting);
+    }
+
+    #[test]
+    fn a_lost_call_brings_back_those_who_were_cut_off() {
+        let mut statuses = dialled(0, 2, ParticipantState::Connected);
+        after_call_lost(&mut statuses);
+        assert!(to_dial(&spec(), &statuses, at(0), at(1)).is_some());
+        let mut left = dialled(0, 1, ParticipantState::Left);
+        after_call_lost(&mut left);
+        assert_eq!(left[0].state, ParticipantState::Left);
+    }
+}

@@ -1,0 +1,237 @@
+//! The slots of a bridge as lists and single looks show them: which exist, which are foreign, which are missing (R23, R57).
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::ops::RangeInclusive;
+
+use super::meeting::{is_doubtful, is_foreign};
+use crate::cms::{Space, SpaceId};
+
+/// The slots known on the bridge, by number, whether inside the wanted range or not.
+#[derive(Clone, Debug, Default)]
+pub struct Pool {
+    prefix: String,
+    slots: BTreeMap<u32, Space>,
+    by_space: BTreeMap<SpaceId, u32>,
+    /// Every space was listed, not only those that carry the placeholder name. So what is missing is missing.
+    pub complete: bool,
+}
+
+/// The slot number of a space: its user part and its call id, which are the same number without padding.
+fn number_of(space: &Space) -> Option<u32> {
+    let uri = space.uri.as_deref()?;
+    let number: u32 = uri.parse().ok()?;
+    let plain = number.to_string();
+    (uri == plain && space.call_id.as_deref() == Some(plain.as_str())).then_some(number)
+}
+
+impl Pool {
+    /// An empty pool whose slots carry `prefix` while they are free.
+    pub fn new(prefix: &str) -> Self {
+        Self { prefix: prefix.to_owned(), ..Self::default() }
+    }
+
+    /// What the names of free slots begin with.
+    pub fn prefix(&self) -> &str {
+        &self.prefix
+    }
+
+    /// Name of the slot's space while no meeting holds it.
+    pub fn placeholder(&self, number: u32) -> String {
+        format!("{}{number}", self.prefix)
+    }
+
+    /// Takes in a list. Items of the range are slots whatever their name; outside it only those with a placeholder name,
+    /// which an earlier, larger range may have left. Details known of the same space from a single look are kept only if
+    /// the list does not contradict them.
+    pub fn take_list(&mut self, items: Vec<Space>, range: Option<&RangeInclusive<u32>>, complete: bool) {
+        self.complete = complete;
+        for item in items {
+            let Some(number) = number_of(&item) else { continue };
+            let named = item.name == self.placeholder(number);
+            if !named && !range.is_some_and(|range| range.contains(&number)) {
+                continue;
+            }
+            let keep = self.slots.get(&number).is_some_and(|known| {
+                known.id == item.id && known.name == item.name && known.non_member_access.is_some()
+            });
+            if !keep {
+                self.insert(number, item);
+            }
+        }
+    }
+
+    /// Takes in a look at one space; None: it does not exist any more.
+    pub fn take_space(&mut self, id: &SpaceId, space: Option<Space>) {
+        let number = self.by_space.get(id).copied();
+        match space {
+            Some(space) => {
+                if let Some(number) = number.or_else(|| number_of(&space)) {
+                    self.insert(number, space);
+                }
+            }
+            None => {
+                if let Some(number) = number {
+                    self.slots.remove(&number);
+                    self.by_space.remove(id);
+                }
+            }
+        }
+    }
+
+    fn insert(&mut self, number: u32, space: Space) {
+        if let Some(old) = self.slots.remove(&number) {
+            self.by_space.remove(&old.id);
+        }
+        self.by_space.insert(space.id.clone(), number);
+        self.slots.insert(number, space);
+    }
+
+    /// Forgets one slot (its space was removed).
+    pub fn remove(&mut self, number: u32) {
+        if let Some(old) = self.slots.remove(&number) {
+            self.by_space.remove(&old.id);
+        }
+    }
+
+    /// The space of a slot.
+    pub fn space(&self, number: u32) -> Option<&Space> {
+        self.slots.get(&number)
+    }
+
+    /// The slot of a space.
+    pub fn number(&self, id: &SpaceId) -> Option<u32> {
+        self.by_space.get(id).copied()
+    }
+
+    /// Every known slot, by number.
+    pub fn iter(&self) -> impl Iterator<Item = (u32, &Space)> {
+        self.slots.iter().map(|(number, space)| (*number, space))
+    }
+
+    /// Numbers of the range that no space has.
+    pub fn missing(&self, range: &RangeInclusive<u32>) -> Vec<u32> {
+        range.clone().filter(|number| !self.slots.contains_key(number)).collect()
+    }
+
+    /// Is anything of the range there?
+    pub fn is_empty_in(&self, range: &RangeInclusive<u32>) -> bool {
+        self.slots.range(range.clone()).next().is_none()
+    }
+
+    /// Slots that are somebody else's; `held` are those that our meetings hold.
+    pub fn foreign(&self, held: &BTreeSet<u32>) -> BTreeSet<u32> {
+        self.iter()
+            .filter(|(number, space)| !held.contains(number) && is_foreign(space, &self.placeholder(*number)))
+            .map(|(number, _)| number)
+            .collect()
+    }
+
+    /// A slot that nobody of ours holds and whose list entry leaves open whose it is.
+    pub fn doubtful(&self, held: &BTreeSet<u32>) -> Option<(u32, &Space)> {
+        self.iter()
+            .find(|(number, space)| !held.contains(number) && is_doubtful(space, &self.placeholder(*number)))
+    }
+
+    /// A slot that carries our mark although no meeting of ours holds it: it was left open and must be shut (R78).
+    pub fn left_open(&self, held: &BTreeSet<u32>) -> Option<(u32, &Space)> {
+        self.iter().find(|(number, space)| {
+            !held.contains(number) && space.cdr_tag.as_deref().is_some_and(crate::api::names::is_mark)
+        })
+    }
+
+    /// What a write did to a slot: shut, with its placeholder name and without mark.
+    pub fn set_shut(&mut self, number: u32) {
+        let name = self.placeholder(number);
+        if let Some(space) = self.slots.get_mut(&number) {
+            space.name = name;
+            space.non_member_access = Some(false);
+            space.passcode = None;
+            space.secret = None;
+            space.cdr_tag = None;
+        }
+    }
+}
+
+/// Splits sorted numbers into contiguous ranges.
+pub fn ranges(numbers: &[u32]) -> Vec<RangeInclusive<u32>> {
+    let mut ranges: Vec<RangeInclusive<u32>> = Vec::new();
+    for number in numbers {
+        match ranges.last_mut() {
+            Some(last) if last.end().checked_add(1) == Some(*number) => *last = *last.start()..=*number,
+            _ => ranges.push(*number..=*number),
+        }
+    }
+    ranges
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn space(id: &str, name: &str, number: &str) -> Space {
+        Space {
+            id: id.into(),
+            name: name.into(),
+            uri: Some(number.into()),
+            secondary_uri: None,
+            call_id: Some(number.into()),
+            auto_generated: Some(false),
+            non_member_access: None,
+            passcode: None,
+            secret: None,
+            cdr_tag: None,
+            call_profile: None,
+            call_leg_profile: None,
+        }
+    }
+
+    fn detail(id: &str, name: &str, number: &str, open: bool, tag: Option<&str>) -> Space {
+        Space { non_member_access: Some(open), cdr_tag: tag.map(str::to_owned), ..space(id, name, number) }
+    }
+
+    #[test]
+    fn only_spaces_with_the_number_as_uri_and_call_id_are_slots() {
+        let mut pool = Pool::new("S_");
+        let other = Space { call_id: Some("497540167".into()), ..space("x", "S_3", "3") };
+        let padded = space("y", "S_4", "04");
+        pool.take_list(vec![space("a", "S_1", "1"), other, padded, space("z", "S_9", "9")], Some(&(1..=4)), false);
+        assert_eq!(pool.iter().map(|(n, _)| n).collect::<Vec<_>>(), vec![1, 9]);
+        assert_eq!(pool.missing(&(1..=4)), vec![2, 3, 4]);
+    }
+
+    #[test]
+    fn a_renamed_or_opened_slot_is_foreign_unless_it_is_marked_or_held() {
+        let mut pool = Pool::new("S_");
+        pool.take_list(
+            vec![
+                detail("a", "S_1", "1", true, None),
+                detail("b", "Party", "2", false, None),
+                detail("c", "Ours", "3", true, Some("meeting-controller:ns/m")),
+                detail("d", "S_4", "4", false, None),
+            ],
+            Some(&(1..=4)),
+            true,
+        );
+        assert_eq!(pool.foreign(&BTreeSet::new()), BTreeSet::from([1, 2]));
+        assert_eq!(pool.foreign(&BTreeSet::from([1])), BTreeSet::from([2]));
+        assert_eq!(pool.left_open(&BTreeSet::new()).unwrap().0, 3);
+        pool.set_shut(3);
+        assert!(pool.left_open(&BTreeSet::new()).is_none());
+    }
+
+    #[test]
+    fn a_list_keeps_details_that_it_does_not_contradict() {
+        let mut pool = Pool::new("S_");
+        pool.take_list(vec![detail("a", "S_1", "1", true, None)], Some(&(1..=2)), false);
+        pool.take_list(vec![space("a", "S_1", "1")], Some(&(1..=2)), false);
+        assert_eq!(pool.space(1).unwrap().non_member_access, Some(true));
+        pool.take_list(vec![space("a2", "S_1", "1")], Some(&(1..=2)), false);
+        assert_eq!(pool.space(1).unwrap().non_member_access, None, "another space: its details are unknown");
+    }
+
+    #[test]
+    fn missing_numbers_become_ranges() {
+        assert_eq!(ranges(&[1, 2, 3, 7, 9, 10]), vec![1..=3, 7..=7, 9..=10]);
+        assert!(ranges(&[]).is_empty());
+    }
+}

@@ -1,0 +1,188 @@
+//! The half-open window of a meeting, and when to wake for it. Everything about time is decided here.
+
+use std::time::Duration;
+
+use jiff::{SignedDuration, Timestamp};
+
+use crate::api::ScheduledMeetingSpec;
+use crate::api::meeting::WindowStatus;
+use crate::api::values::Instant;
+
+/// How long before the door's instant a meeting prepares: passcode and slot are checked, the intent is recorded, and at
+/// the instant itself only the write is left to do (craft.md 4.3 no. 5).
+pub const PREPARE_LEAD: SignedDuration = SignedDuration::from_secs(10);
+
+/// How long before the end an automatic extension is decided.
+pub const EXTEND_LEAD: SignedDuration = SignedDuration::from_secs(30);
+
+/// Longest sleep. The timers below us are monotonic and stand still while a node is suspended, so far instants are
+/// approached in steps that re-read the wall clock (craft.md 5.3 no. 4).
+const LONGEST_SLEEP: Duration = Duration::from_secs(600);
+
+/// When the door opens, when dialling starts, when the door shuts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Window {
+    pub opens_at: Timestamp,
+    pub starts_at: Timestamp,
+    pub closes_at: Timestamp,
+}
+
+/// Where `now` stands in a window.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Stage {
+    /// More than the lead before the door opens.
+    Before,
+    /// Within the lead.
+    Preparing,
+    /// The door is to be open; dialling only from `starts_at` on.
+    Inside,
+    /// The door is to be shut.
+    Over,
+}
+
+impl Window {
+    /// The window that the spec asks for; `extended_until` is the end reached by automatic extensions.
+    pub fn of(spec: &ScheduledMeetingSpec, extended_until: Option<Timestamp>) -> Self {
+        let starts_at = spec.start.0;
+        let early = spec.early_join.map_or(SignedDuration::ZERO, |span| span.signed());
+        let opens_at = starts_at.checked_sub(early).unwrap_or(starts_at);
+        let asked = match (spec.end, spec.duration) {
+            (Some(end), _) => end.0,
+            (None, Some(span)) => starts_at.checked_add(span.signed()).unwrap_or(Timestamp::MAX),
+            // Excluded by CEL; an old object without either is over as soon as it starts.
+            (None, None) => starts_at,
+        };
+        let cap = spec
+            .extension
+            .as_ref()
+            .map_or(asked, |extension| asked.checked_add(extension.auto.max.signed()).unwrap_or(Timestamp::MAX));
+        let extended = extended_until.map_or(asked, |until| until.min(cap));
+        Self { opens_at, starts_at, closes_at: asked.max(extended) }
+    }
+
+    /// Do the two need different slots?
+    pub fn overlaps(&self, other: &Window) -> bool {
+        self.opens_at < other.closes_at && other.opens_at < self.closes_at
+    }
+
+    /// Where `now` stands.
+    pub fn stage(&self, now: Timestamp) -> Stage {
+        if now >= self.closes_at {
+            Stage::Over
+        } else if now >= self.opens_at {
+            Stage::Inside
+        } else if self.opens_at.duration_since(now) <= PREPARE_LEAD {
+            Stage::Preparing
+        } else {
+            Stage::Before
+        }
+    }
+
+    /// The next instant at which something may change, strictly after `now`.
+    pub fn next_instant(&self, now: Timestamp) -> Option<Timestamp> {
+        let prepare = self.opens_at.checked_sub(PREPARE_LEAD).unwrap_or(Timestamp::MIN);
+        let extend = self.closes_at.checked_sub(EXTEND_LEAD).unwrap_or(Timestamp::MIN);
+        [prepare, self.opens_at, self.starts_at, extend, self.closes_at].into_iter().filter(|at| *at > now).min()
+    }
+
+    /// The end after one more automatic extension, if the spec wants it and the cap allows it.
+    pub fn extended(&self, spec: &ScheduledMeetingSpec) -> Option<Timestamp> {
+        let auto = &spec.extension.as_ref()?.auto;
+        let asked = Window::of(spec, None).closes_at;
+        let cap = asked.checked_add(auto.max.signed()).ok()?;
+        let next = self.closes_at.checked_add(auto.step.signed()).ok()?.min(cap);
+        (next > self.closes_at).then_some(next)
+    }
+}
+
+impl From<Window> for WindowStatus {
+    fn from(window: Window) -> Self {
+        Self {
+            opens_at: Instant(window.opens_at),
+            starts_at: Instant(window.starts_at),
+            closes_at: Instant(window.closes_at),
+        }
+    }
+}
+
+impl From<WindowStatus> for Window {
+    fn from(window: WindowStatus) -> Self {
+        Self { opens_at: window.opens_at.0, starts_at: window.starts_at.0, closes_at: window.closes_at.0 }
+    }
+}
+
+/// How long to sleep from `now` towards `until`: exactly when it is near, halfway at most when it is far.
+pub fn sleep(now: Timestamp, until: Timestamp) -> Duration {
+    let left = Duration::try_from(until.duration_since(now)).unwrap_or(Duration::ZERO);
+    if left <= Duration::from_secs(60) { left } else { (left / 2).min(LONGEST_SLEEP) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(secs: i64) -> Timestamp {
+        Timestamp::from_second(1_800_000_000 + secs).unwrap()
+    }
+
+    fn spec(json: serde_json::Value) -> ScheduledMeetingSpec {
+        serde_json::from_value(json).unwrap()
+    }
+
+    fn hour() -> ScheduledMeetingSpec {
+        spec(serde_json::json!({ "title": "t", "start": at(0).to_string(), "duration": "1h", "earlyJoin": "5m" }))
+    }
+
+    #[test]
+    fn the_window_is_half_open() {
+        let window = Window::of(&hour(), None);
+        assert_eq!(window.opens_at, at(-300));
+        assert_eq!(window.closes_at, at(3600));
+        assert_eq!(window.stage(at(-311)), Stage::Before);
+        assert_eq!(window.stage(at(-310)), Stage::Preparing);
+        assert_eq!(window.stage(at(-300)), Stage::Inside);
+        assert_eq!(window.stage(at(3599)), Stage::Inside);
+        assert_eq!(window.stage(at(3600)), Stage::Over);
+    }
+
+    #[test]
+    fn back_to_back_meetings_do_not_overlap() {
+        let first = Window { opens_at: at(0), starts_at: at(0), closes_at: at(60) };
+        let second = Window { opens_at: at(60), starts_at: at(60), closes_at: at(120) };
+        assert!(!first.overlaps(&second) && !second.overlaps(&first));
+        let early = Window { opens_at: at(59), ..second };
+        assert!(first.overlaps(&early) && early.overlaps(&first));
+    }
+
+    #[test]
+    fn every_instant_is_met_once_and_in_order() {
+        let window = Window::of(&hour(), None);
+        let mut now = at(-10_000);
+        let mut seen = Vec::new();
+        while let Some(next) = window.next_instant(now) {
+            seen.push(next);
+            now = next;
+        }
+        assert_eq!(seen, vec![at(-310), at(-300), at(0), at(3570), at(3600)]);
+    }
+
+    #[test]
+    fn extensions_stop_at_the_cap() {
+        let mut spec = hour();
+        spec.extension = serde_json::from_value(serde_json::json!({ "auto": { "step": "20m", "max": "30m" } })).unwrap();
+        let first = Window::of(&spec, None).extended(&spec).unwrap();
+        assert_eq!(first, at(3600 + 1200));
+        let second = Window::of(&spec, Some(first)).extended(&spec).unwrap();
+        assert_eq!(second, at(3600 + 1800));
+        assert_eq!(Window::of(&spec, Some(second)).extended(&spec), None);
+        assert_eq!(Window::of(&spec, Some(at(99_999))).closes_at, at(3600 + 1800), "a lowered cap takes effect");
+    }
+
+    #[test]
+    fn far_instants_are_approached_in_steps() {
+        assert_eq!(sleep(at(0), at(30)), Duration::from_secs(30));
+        assert_eq!(sleep(at(0), at(100)), Duration::from_secs(50));
+        assert_eq!(sleep(at(0), at(86_400)), LONGEST_SLEEP);
+        assert_eq!(sleep(at(10), at(0)), Duration::ZERO);
+    }
+}

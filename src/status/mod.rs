@@ -1,0 +1,134 @@
+//! Report: observation and outcome in, the new status out. The only place where conditions are made.
+
+pub mod bridge;
+pub mod check;
+pub mod meeting;
+
+use jiff::Timestamp;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
+
+use crate::api::conditions::kind;
+
+/// Longest message; longer ones are cut, so that no reply of a bridge can bloat a status.
+const MESSAGE_LIMIT: usize = 1024;
+
+/// What goes wrong with Ready, and who can mend it (kstatus).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// The world is as it should be now.
+    Ready { reason: &'static str, message: String },
+    /// Under way, or failing but tried again.
+    Reconciling { reason: &'static str, message: String, retrying: bool },
+    /// Only somebody else can mend it: a user, or an event outside.
+    Stalled { reason: &'static str, message: String },
+    /// Switched off by the user; neither under way nor failed.
+    Paused { reason: &'static str, message: String },
+}
+
+/// Collects the conditions of one status; transition times survive where the status of a condition does.
+pub struct Conditions<'a> {
+    old: &'a [Condition],
+    generation: Option<i64>,
+    now: Timestamp,
+    new: Vec<Condition>,
+}
+
+impl<'a> Conditions<'a> {
+    /// Starts from the conditions of the last status.
+    pub fn new(old: &'a [Condition], generation: Option<i64>, now: Timestamp) -> Self {
+        Self { old, generation, now, new: Vec::new() }
+    }
+
+    /// Sets one condition.
+    pub fn set(&mut self, kind: &str, value: Option<bool>, reason: &str, message: impl Into<String>) {
+        let status = match value {
+            Some(true) => "True",
+            Some(false) => "False",
+            None => "Unknown",
+        };
+        let kept = self.old.iter().find(|old| old.type_ == kind && old.status == status);
+        let mut message: String = message.into();
+        if message.len() > MESSAGE_LIMIT {
+            message = message.chars().take(MESSAGE_LIMIT / 4).chain("...".chars()).collect();
+        }
+        self.new.retain(|condition| condition.type_ != kind);
+        self.new.push(Condition {
+            type_: kind.to_owned(),
+            status: status.to_owned(),
+            reason: reason.to_owned(),
+            message,
+            observed_generation: self.generation,
+            last_transition_time: kept.map_or(Time(self.now), |old| old.last_transition_time.clone()),
+        });
+    }
+
+    /// Sets a condition from a result: True with the first pair, or False with reason and message of the error.
+    pub fn judge(&mut self, kind: &str, good: (&str, &str), bad: Option<(&str, String)>) {
+        match bad {
+            None => self.set(kind, Some(true), good.0, good.1),
+            Some((reason, message)) => self.set(kind, Some(false), reason, message),
+        }
+    }
+
+    /// Sets Ready, Reconciling and Stalled as kstatus wants them, and hands everything over, Ready first.
+    pub fn finish(mut self, verdict: &Verdict) -> Vec<Condition> {
+        match verdict {
+            Verdict::Ready { reason, message } => self.set(kind::READY, Some(true), reason, message.as_str()),
+            Verdict::Reconciling { reason, message, retrying } => {
+                self.set(kind::READY, Some(false), reason, message.as_str());
+                let why = if *retrying { "Retrying" } else { "Progressing" };
+                self.set(kind::RECONCILING, Some(true), why, message.as_str());
+            }
+            Verdict::Stalled { reason, message } => {
+                self.set(kind::READY, Some(false), reason, message.as_str());
+                self.set(kind::STALLED, Some(true), reason, message.as_str());
+            }
+            Verdict::Paused { reason, message } => self.set(kind::READY, Some(false), reason, message.as_str()),
+        }
+        let rank = |condition: &Condition| match condition.type_.as_str() {
+            kind::READY => 0,
+            kind::RECONCILING | kind::STALLED => 1,
+            _ => 2,
+        };
+        self.new.sort_by_key(rank);
+        self.new
+    }
+}
+
+/// The condition of this type.
+pub fn find<'a>(conditions: &'a [Condition], kind: &str) -> Option<&'a Condition> {
+    conditions.iter().find(|condition| condition.type_ == kind)
+}
+
+/// Is the condition of this type True?
+pub fn is_true(conditions: &[Condition], kind: &str) -> bool {
+    find(conditions, kind).is_some_and(|condition| condition.status == "True")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn transition_times_survive_where_the_status_does() {
+        let early = Timestamp::from_second(1_800_000_000).unwrap();
+        let late = Timestamp::from_second(1_800_000_100).unwrap();
+        let mut first = Conditions::new(&[], Some(1), early);
+        first.set("Door", Some(true), "Open", "");
+        let old = first.finish(&Verdict::Ready { reason: "Active", message: String::new() });
+        let mut second = Conditions::new(&old, Some(2), late);
+        second.set("Door", Some(true), "StillOpen", "");
+        let new = second.finish(&Verdict::Stalled { reason: "Broken", message: String::new() });
+        assert_eq!(find(&new, "Door").unwrap().last_transition_time.0, early);
+        assert_eq!(find(&new, "Ready").unwrap().last_transition_time.0, late);
+        assert_eq!(find(&new, "Door").unwrap().observed_generation, Some(2));
+        assert!(is_true(&new, "Stalled") && !is_true(&new, "Reconciling"));
+    }
+
+    #[test]
+    fn messages_are_bounded() {
+        let mut conditions = Conditions::new(&[], None, Timestamp::UNIX_EPOCH);
+        conditions.set("Door", Some(false), "Long", "ä".repeat(5000));
+        assert!(conditions.new[0].message.len() <= MESSAGE_LIMIT);
+    }
+}
