@@ -32,6 +32,8 @@ pub struct Config {
     pub call_legs_completed: u64,
     /// Number of database nodes (section 9: normally 3, at most 5).
     pub database_nodes: usize,
+    /// Most entries the journal keeps; past that the oldest quarter is forgotten.
+    pub journal_limit: usize,
 }
 
 impl Default for Config {
@@ -50,6 +52,7 @@ impl Default for Config {
             call_legs_max_active: 0,
             call_legs_completed: 0,
             database_nodes: 3,
+            journal_limit: 200_000,
         }
     }
 }

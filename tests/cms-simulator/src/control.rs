@@ -2,10 +2,11 @@
 
 use std::net::SocketAddr;
 
-use axum::extract::{Path, Query, State};
+use axum::extract::{FromRequest, Path, Query, Request, State};
 use axum::http::StatusCode;
 use axum::routing::{get, post};
 use axum::{Json, Router};
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
@@ -29,6 +30,19 @@ fn failure(status: StatusCode, why: impl std::fmt::Display) -> Failure {
 
 fn refused(refusal: Refusal) -> Failure {
     failure(StatusCode::BAD_REQUEST, format!("{refusal:?}"))
+}
+
+/// A JSON body whatever its Content-Type says, so that a bare `curl -d` does.
+struct Body<T>(T);
+
+impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for Body<T> {
+    type Rejection = Failure;
+
+    async fn from_request(request: Request, state: &S) -> Result<Self, Failure> {
+        let bytes = axum::body::Bytes::from_request(request, state).await;
+        let bytes = bytes.map_err(|error| failure(StatusCode::BAD_REQUEST, error))?;
+        serde_json::from_slice(&bytes).map(Self).map_err(|error| failure(StatusCode::BAD_REQUEST, error))
+    }
 }
 
 /// Binds the port and serves the API until the simulator stops.
@@ -142,7 +156,7 @@ async fn faults(State(sim): State<Handle>) -> Json<Vec<ActiveFault>> {
     Json(sim.faults())
 }
 
-async fn add_fault(State(sim): State<Handle>, Json(fault): Json<Fault>) -> (StatusCode, Json<Value>) {
+async fn add_fault(State(sim): State<Handle>, Body(fault): Body<Fault>) -> (StatusCode, Json<Value>) {
     (StatusCode::CREATED, Json(json!({ "id": sim.add_fault(fault) })))
 }
 
@@ -160,7 +174,7 @@ struct Latency {
     ms: u64,
 }
 
-async fn latency(State(sim): State<Handle>, Json(body): Json<Latency>) -> StatusCode {
+async fn latency(State(sim): State<Handle>, Body(body): Body<Latency>) -> StatusCode {
     sim.set_latency(std::time::Duration::from_millis(body.ms));
     StatusCode::NO_CONTENT
 }
@@ -203,7 +217,7 @@ struct NewAlarm {
     failure_reason: Option<String>,
 }
 
-async fn add_alarm(State(sim): State<Handle>, Path(bridge): Path<usize>, Json(alarm): Json<NewAlarm>) -> Json<Value> {
+async fn add_alarm(State(sim): State<Handle>, Path(bridge): Path<usize>, Body(alarm): Body<NewAlarm>) -> Json<Value> {
     Json(json!({ "id": sim.add_alarm(bridge, &alarm.kind, alarm.failure_reason.as_deref()) }))
 }
 
@@ -217,7 +231,7 @@ struct Database {
     primary: bool,
 }
 
-async fn database(State(sim): State<Handle>, Json(body): Json<Database>) -> StatusCode {
+async fn database(State(sim): State<Handle>, Body(body): Body<Database>) -> StatusCode {
     sim.set_database_primary(body.primary);
     StatusCode::NO_CONTENT
 }
@@ -227,7 +241,7 @@ struct Password {
     password: String,
 }
 
-async fn password(State(sim): State<Handle>, Json(body): Json<Password>) -> StatusCode {
+async fn password(State(sim): State<Handle>, Body(body): Body<Password>) -> StatusCode {
     sim.set_password(&body.password);
     StatusCode::NO_CONTENT
 }
@@ -239,7 +253,7 @@ struct Endpoint {
     script: EndpointScript,
 }
 
-async fn endpoint(State(sim): State<Handle>, Json(body): Json<Endpoint>) -> StatusCode {
+async fn endpoint(State(sim): State<Handle>, Body(body): Body<Endpoint>) -> StatusCode {
     sim.script_endpoint(&body.address, body.script);
     StatusCode::NO_CONTENT
 }
@@ -253,7 +267,7 @@ struct Join {
     passcode: Option<String>,
 }
 
-async fn join(State(sim): State<Handle>, Json(body): Json<Join>) -> Result<Json<Joined>, Failure> {
+async fn join(State(sim): State<Handle>, Body(body): Body<Join>) -> Result<Json<Joined>, Failure> {
     let joined = match &body.passcode {
         Some(passcode) => sim.join_with_passcode(&body.space, &body.name, body.bridge, passcode),
         None => sim.join(&body.space, &body.name, body.bridge),
@@ -266,7 +280,7 @@ struct Leave {
     who: String,
 }
 
-async fn leave(State(sim): State<Handle>, Json(body): Json<Leave>) -> StatusCode {
+async fn leave(State(sim): State<Handle>, Body(body): Body<Leave>) -> StatusCode {
     if sim.leave(&body.who) { StatusCode::NO_CONTENT } else { StatusCode::NOT_FOUND }
 }
 
@@ -285,7 +299,7 @@ fn pairs(body: &Value) -> Result<Vec<(String, String)>, Failure> {
     Ok(object.iter().map(|(name, value)| (name.clone(), text(value))).collect())
 }
 
-async fn add_space(State(sim): State<Handle>, Json(body): Json<Value>) -> Result<(StatusCode, Json<Value>), Failure> {
+async fn add_space(State(sim): State<Handle>, Body(body): Body<Value>) -> Result<(StatusCode, Json<Value>), Failure> {
     let id = sim.shared().add_space(pairs(&body)?).map_err(refused)?;
     Ok((StatusCode::CREATED, Json(json!({ "id": id }))))
 }
@@ -293,7 +307,7 @@ async fn add_space(State(sim): State<Handle>, Json(body): Json<Value>) -> Result
 async fn edit_space(
     State(sim): State<Handle>,
     Path(space): Path<String>,
-    Json(body): Json<Value>,
+    Body(body): Body<Value>,
 ) -> Result<Json<Value>, Failure> {
     let changed = sim.shared().edit_space(&space, pairs(&body)?).map_err(refused)?;
     Ok(Json(json!({ "changed": changed })))
@@ -314,7 +328,7 @@ struct NewUser {
     name: String,
 }
 
-async fn add_user(State(sim): State<Handle>, Json(body): Json<NewUser>) -> Json<Value> {
+async fn add_user(State(sim): State<Handle>, Body(body): Body<NewUser>) -> Json<Value> {
     Json(json!({ "id": sim.add_user(&body.jid, &body.name) }))
 }
 
@@ -335,7 +349,7 @@ async fn switches(State(sim): State<Handle>) -> Json<Switches> {
 }
 
 /// Changes the switches that the body names.
-async fn patch_switches(State(sim): State<Handle>, Json(body): Json<Value>) -> Result<Json<Switches>, Failure> {
+async fn patch_switches(State(sim): State<Handle>, Body(body): Body<Value>) -> Result<Json<Switches>, Failure> {
     let bad = |error: serde_json::Error| failure(StatusCode::BAD_REQUEST, error);
     let mut merged = serde_json::to_value(sim.switches()).map_err(bad)?;
     let changes = body.as_object().ok_or_else(|| failure(StatusCode::BAD_REQUEST, "an object of switches"))?;
@@ -376,7 +390,7 @@ async fn check_default(State(sim): State<Handle>) -> Json<Verdict> {
     verdict(&sim, &Expectation::default())
 }
 
-async fn check_expected(State(sim): State<Handle>, Json(body): Json<Expected>) -> Json<Verdict> {
+async fn check_expected(State(sim): State<Handle>, Body(body): Body<Expected>) -> Json<Verdict> {
     let millis = std::time::Duration::from_millis;
     let default = Expectation::default();
     let expected = Expectation {

@@ -94,15 +94,15 @@ struct Inner {
 pub struct Journal {
     inner: Mutex<Inner>,
     changed: watch::Sender<u64>,
-}
-
-impl Default for Journal {
-    fn default() -> Self {
-        Self { inner: Mutex::default(), changed: watch::Sender::new(0) }
-    }
+    limit: usize,
 }
 
 impl Journal {
+    /// An empty journal that keeps at most so many entries.
+    pub fn new(limit: usize) -> Self {
+        Self { inner: Mutex::default(), changed: watch::Sender::new(0), limit: limit.max(1) }
+    }
+
     fn lock(&self) -> std::sync::MutexGuard<'_, Inner> {
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -110,6 +110,11 @@ impl Journal {
     /// Adds an entry, gives it its number, and wakes whoever waits.
     pub fn add(&self, mut entry: JournalEntry) -> u64 {
         let mut inner = self.lock();
+        if inner.entries.len() >= self.limit {
+            // A quarter at once, so that the cost of moving the rest is spread over many entries.
+            let oldest = self.limit.div_ceil(4);
+            inner.entries.drain(..oldest);
+        }
         inner.next += 1;
         entry.seq = inner.next;
         inner.entries.push(entry);
@@ -168,5 +173,47 @@ impl Journal {
     /// Forgets all entries.
     pub fn clear(&self) {
         self.lock().entries.clear();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn entry() -> JournalEntry {
+        JournalEntry {
+            seq: 0,
+            kind: EntryKind::Request,
+            bridge: 0,
+            at: Timestamp::UNIX_EPOCH,
+            finished: None,
+            method: "GET".to_owned(),
+            path: String::new(),
+            query: String::new(),
+            route: String::new(),
+            body: Vec::new(),
+            body_size: 0,
+            status: None,
+            reply_size: 0,
+            failure: None,
+            effect: false,
+            in_flight: 1,
+            object_id: None,
+            space: None,
+            space_number: None,
+            fault: None,
+        }
+    }
+
+    #[test]
+    fn the_oldest_go_first() {
+        let journal = Journal::new(8);
+        for _ in 0..9 {
+            journal.add(entry());
+        }
+        assert_eq!(journal.with(|all| all.iter().map(|e| e.seq).collect::<Vec<_>>()), [3, 4, 5, 6, 7, 8, 9]);
+        journal.finish(1, Outcome::default());
+        journal.finish(4, Outcome { status: Some(200), ..Outcome::default() });
+        assert_eq!(journal.with(|all| all[1].status), Some(200));
     }
 }

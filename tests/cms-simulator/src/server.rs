@@ -149,7 +149,7 @@ async fn connection(
         let Ok(tls) = acceptor.accept(wire).await else { return };
         let service =
             service_fn(|request| http::serve(shared.clone(), bridge, client, life.clone(), reset.clone(), request));
-        let _ = http1::Builder::new().half_close(false).serve_connection(TokioIo::new(tls), service).await;
+        let _ = http1::Builder::new().title_case_headers(true).serve_connection(TokioIo::new(tls), service).await;
     };
     let ended = tokio::select! {
         () = life.cancelled() => false,

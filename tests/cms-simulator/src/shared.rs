@@ -48,10 +48,10 @@ pub struct Shared {
 
 impl Shared {
     /// Puts the parts together; call inside a runtime.
-    pub fn new(cluster: Cluster, ports: Vec<Port>) -> Arc<Self> {
+    pub fn new(cluster: Cluster, ports: Vec<Port>, journal_limit: usize) -> Arc<Self> {
         Arc::new(Self {
             cluster: Mutex::new(cluster),
-            journal: Journal::default(),
+            journal: Journal::new(journal_limit),
             faults: Faults::default(),
             load: ports.iter().map(|_| Load::default()).collect(),
             ports,

@@ -96,7 +96,7 @@ impl Simulator {
         let addresses: Vec<String> = ports.iter().map(|port| port.address().to_string()).collect();
         let mut cluster = Cluster::new(&config);
         cluster.register_bridges(&addresses);
-        let shared = Shared::new(cluster, ports);
+        let shared = Shared::new(cluster, ports, config.journal_limit);
         for bridge in 0..config.bridges {
             shared.spawn_server(bridge);
         }

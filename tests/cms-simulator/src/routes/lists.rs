@@ -45,13 +45,14 @@ pub fn page<T>(
     Ok(Page { total, items })
 }
 
-/// Whether a text contains another, by switch without regard to (ASCII) case.
+/// Whether a text contains another, by switch without regard to (ASCII) case. A part without letters, such as a call
+/// id, needs no lower case, which makes the commonest search over thousands of spaces cheap.
 pub fn contains(cluster: &Cluster, text: &str, part: &str) -> bool {
-    if !cluster.switches.filter_ignores_case {
-        return text.contains(part);
+    let letters = part.bytes().any(|b| b.is_ascii_alphabetic());
+    if cluster.switches.filter_ignores_case && letters {
+        return text.to_ascii_lowercase().contains(&part.to_ascii_lowercase());
     }
-    let (text, part) = (text.as_bytes(), part.as_bytes());
-    part.is_empty() || text.windows(part.len()).any(|window| window.eq_ignore_ascii_case(part))
+    text.contains(part)
 }
 
 /// Applies `filter` and the exact filters of a table. Empty filters do not restrict (3.2).

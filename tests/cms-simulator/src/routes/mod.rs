@@ -34,9 +34,14 @@ fn database_use(node: &Node, verb: Verb) -> Use {
         (Node::List(Kind::CdrReceiver, _) | Node::Item(Kind::CdrReceiver, ..), _) => Use::None,
         (Node::List(..) | Node::Item(..) | Node::Usage(..) | Node::SystemProfiles, Verb::Get) => Use::Read,
         (Node::List(..) | Node::Item(..) | Node::SystemProfiles, _) => Use::Write,
-        (Node::AccessQuery | Node::UriUsageQuery | Node::MeetingEntryDetail(_) | Node::MembershipsOfUser(_), _) => {
-            Use::Read
-        }
+        (
+            Node::AccessQuery
+            | Node::UriUsageQuery
+            | Node::MeetingEntryDetail(_)
+            | Node::MembershipsOfUser(_)
+            | Node::WebBridgeStatus(_),
+            _,
+        ) => Use::Read,
         // Making a call or a leg looks up its space and profiles.
         (Node::Calls | Node::LegsOfCall(_) | Node::ParticipantsOfCall(_), Verb::Post) => Use::Read,
         _ => Use::None,
@@ -104,6 +109,7 @@ fn get(ctx: &Ctx<'_>, cluster: &Cluster, node: &Node) -> Answer {
         Node::Item(kind, parent, id) => objects::single(ctx, cluster, *kind, parent.as_ref(), id),
         Node::Usage(kind, id) => objects::usage(ctx, cluster, *kind, id),
         Node::MeetingEntryDetail(id) => queries::entry_detail(cluster, id),
+        Node::WebBridgeStatus(id) => queries::web_bridge_status(cluster, id),
         Node::MembershipsOfUser(id) => queries::memberships(ctx, cluster, id),
         Node::Calls => calls::list(ctx, cluster),
         Node::Call(id) => calls::single(ctx, cluster, id),

@@ -29,6 +29,7 @@ pub enum Node {
     Participant(Id),
     LegsOfParticipant(Id),
     MembershipsOfUser(Id),
+    WebBridgeStatus(Id),
     Status,
     Alarms,
     Database,
@@ -186,6 +187,10 @@ fn top_node(trail: &mut Trail, rest: &[&str]) -> Option<Node> {
         (Kind::User, None, []) if word(sub, "usercoSpaces") => {
             trail.fixed("usercoSpaces");
             Some(Node::MembershipsOfUser(id))
+        }
+        (Kind::WebBridge, None, []) if word(sub, "status") => {
+            trail.fixed("status");
+            Some(Node::WebBridgeStatus(id))
         }
         (kind, None, []) if kind.spec().usage && word(sub, "usage") => {
             trail.fixed("usage");

@@ -126,6 +126,18 @@ pub fn entry_detail(cluster: &Cluster, id: &Id) -> Answer {
     Ok(Reply::xml(body).about(id))
 }
 
+/// GET /webBridges/<id>/status (2.2): a web bridge without an address is unused, any other is fine.
+pub fn web_bridge_status(cluster: &Cluster, id: &Id) -> Answer {
+    if cluster.version < Version(2, 2) {
+        return Err(Refusal::Unrecognised);
+    }
+    let missing = Refusal::Missing(Kind::WebBridge.spec().missing);
+    let fields = &cluster.db.get(Kind::WebBridge, id).ok_or(missing)?.fields;
+    let state = if fields.get("url").is_some() { "success" } else { "unused" };
+    let body = document(cluster, |xml| xml.element("webBridge", &[("id", id)], |xml| xml.leaf("status", state)));
+    Ok(Reply::xml(body).about(id))
+}
+
 /// GET /users/<id>/usercoSpaces: memberships of a user.
 pub fn memberships(ctx: &Ctx<'_>, cluster: &Cluster, id: &Id) -> Answer {
     let missing = Refusal::Missing(Kind::User.spec().missing);

@@ -223,3 +223,29 @@ async fn dials_end_with_their_bridge() {
     let other = Bench::quick().await;
     assert_eq!(other.make("calls", "name=a").await, call);
 }
+
+/// Not a benchmark, but it shows on a debug build whether something is badly wrong with the cost of a request.
+#[tokio::test]
+async fn many_requests_over_a_large_database() {
+    let bench = Bench::quick().await;
+    bench.slots(1, 2000).await;
+    let begun = Instant::now();
+    let workers = (0..8).map(|worker| {
+        let bench = &bench;
+        async move {
+            for n in 0..100 {
+                let number = worker * 100 + n + 1;
+                let id = bench.get(&format!("coSpaces?filter={number}&limit=1")).await.ids().remove(0);
+                bench.put(&format!("coSpaces/{id}"), "nonMemberAccess=true&passcode=1&secret=2").await;
+            }
+        }
+    });
+    futures::future::join_all(workers).await;
+    println!("1600 requests in {:?}", begun.elapsed());
+    let begun = Instant::now();
+    for _ in 0..800 {
+        bench.get("system/status").await;
+    }
+    println!("800 status requests in {:?}", begun.elapsed());
+    assert!(begun.elapsed() < Duration::from_secs(60));
+}
