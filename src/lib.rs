@@ -16,10 +16,13 @@
 
 pub mod act;
 pub mod api;
+pub mod cli;
 pub mod clock;
 pub mod cms;
+pub mod config;
 pub mod controller;
 pub mod metrics;
 pub mod observe;
 pub mod plan;
+pub mod serve;
 pub mod status;

@@ -1,1 +1,120 @@
-fn main() {}
+//! The command line: run, crds, validate, plan.
+
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use clap::Parser;
+use kube::{Api, Client, Config};
+use meeting_controller::api::MeetingBridge;
+use meeting_controller::cli;
+use meeting_controller::clock::SystemClock;
+use meeting_controller::config::{Cli, Command, LogFormat, PlanArgs, RunArgs};
+use meeting_controller::controller::{Controller, plan_bridge};
+use meeting_controller::metrics::Metrics;
+use meeting_controller::serve::Admin;
+use tokio_util::sync::CancellationToken;
+use tracing_subscriber::EnvFilter;
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    // One TLS provider for everything, before anything uses TLS; a second call could only mean that it is there already.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let result = match cli.command {
+        Command::Run(args) => block_on(run(*args)),
+        Command::Plan(args) => block_on(plan(args)),
+        Command::Crds(args) => match args.dir {
+            Some(dir) => cli::crds::write(&dir, args.check).map_err(|error| error.to_string()),
+            None => cli::crds::print().map_err(|error| error.to_string()),
+        },
+        Command::Validate(args) => return cli::validate::run(&args.files),
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(message) => {
+            eprintln!("error: {message}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn block_on(task: impl Future<Output = Result<(), String>>) -> Result<(), String> {
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build()
+        .map_err(|error| format!("the runtime cannot be started: {error}"))?;
+    runtime.block_on(task)
+}
+
+async fn client() -> Result<Client, String> {
+    let config = Config::infer().await.map_err(|error| format!("no way to reach Kubernetes: {error}"))?;
+    Client::try_from(config).map_err(|error| format!("the Kubernetes client cannot be made: {error}"))
+}
+
+fn start_logging(args: &RunArgs) -> Result<(), String> {
+    let filter = EnvFilter::try_new(&args.log).map_err(|error| format!("--log: {error}"))?;
+    let logs = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    match args.log_format {
+        LogFormat::Json => logs.json().flatten_event(true).init(),
+        LogFormat::Text => logs.init(),
+    }
+    Ok(())
+}
+
+async fn run(args: RunArgs) -> Result<(), String> {
+    start_logging(&args)?;
+    let shutdown = CancellationToken::new();
+    let metrics = Arc::new(Metrics::default());
+    let controller = Controller::new(
+        client().await?,
+        args.timing.settings(),
+        Arc::new(SystemClock),
+        Arc::clone(&metrics),
+        shutdown.clone(),
+    )
+    .within(args.namespace);
+    let admin = Admin::bind(args.listen, controller.ready(), metrics)
+        .await
+        .map_err(|error| format!("cannot listen on {}: {error}", args.listen))?;
+    tracing::info!(version = env!("CARGO_PKG_VERSION"), listen = %args.listen, "started");
+    tokio::spawn(stop_on_signal(shutdown.clone()));
+    let (served, ()) = tokio::join!(admin.run(shutdown), controller.run());
+    tracing::info!("stopped");
+    served.map_err(|error| format!("the admin server failed: {error}"))
+}
+
+/// SIGTERM or Ctrl-C: begin no new write, finish what is under way.
+async fn stop_on_signal(shutdown: CancellationToken) {
+    use tokio::signal::unix::{SignalKind, signal};
+    let interrupt = tokio::signal::ctrl_c();
+    match signal(SignalKind::terminate()) {
+        Ok(mut terminate) => {
+            tokio::select! {
+                _ = interrupt => {}
+                _ = terminate.recv() => {}
+            }
+        }
+        Err(error) => {
+            tracing::warn!(%error, "SIGTERM cannot be caught");
+            let _ = interrupt.await;
+        }
+    }
+    tracing::info!("stopping");
+    shutdown.cancel();
+}
+
+async fn plan(args: PlanArgs) -> Result<(), String> {
+    let client = client().await?;
+    let namespace = args.namespace.unwrap_or_else(|| client.default_namespace().to_owned());
+    let api: Api<MeetingBridge> = Api::namespaced(client.clone(), &namespace);
+    let bridge =
+        api.get(&args.name).await.map_err(|error| format!("MeetingBridge {namespace}/{}: {error}", args.name))?;
+    let steps = plan_bridge(client, &bridge).await?;
+    if steps.is_empty() {
+        println!("nothing to do: the bridge is as MeetingBridge {namespace}/{} wants it", args.name);
+    }
+    for (index, step) in steps.iter().enumerate() {
+        println!("{:>3}. {step}", index + 1);
+    }
+    Ok(())
+}

@@ -68,14 +68,29 @@ pub struct Metrics {
 
 /// What each metric means; the README's table is checked against it.
 pub const TABLE: &[MetricDoc] = &[
-    MetricDoc { name: "meeting_controller_bridge_requests_total", help: "Requests to a bridge, by operation and outcome" },
-    MetricDoc { name: "meeting_controller_bridge_request_duration_seconds", help: "From sending a request to the end of its reply" },
-    MetricDoc { name: "meeting_controller_bridge_gate_wait_seconds", help: "Wait for a turn at the gate of an endpoint" },
+    MetricDoc {
+        name: "meeting_controller_bridge_requests_total",
+        help: "Requests to a bridge, by operation and outcome",
+    },
+    MetricDoc {
+        name: "meeting_controller_bridge_request_duration_seconds",
+        help: "From sending a request to the end of its reply",
+    },
+    MetricDoc {
+        name: "meeting_controller_bridge_gate_wait_seconds",
+        help: "Wait for a turn at the gate of an endpoint",
+    },
     MetricDoc { name: "meeting_controller_reconcile_total", help: "Passes over an object, by kind and outcome" },
     MetricDoc { name: "meeting_controller_status_writes_total", help: "Status writes, by kind" },
     MetricDoc { name: "meeting_controller_watch_errors_total", help: "Errors of a watch, by kind" },
-    MetricDoc { name: "meeting_controller_open_latency_seconds", help: "From a meeting's instant until its door was open" },
-    MetricDoc { name: "meeting_controller_close_latency_seconds", help: "From a meeting's end until its slot was proven shut" },
+    MetricDoc {
+        name: "meeting_controller_open_latency_seconds",
+        help: "From a meeting's instant until its door was open",
+    },
+    MetricDoc {
+        name: "meeting_controller_close_latency_seconds",
+        help: "From a meeting's end until its slot was proven shut",
+    },
     MetricDoc { name: "meeting_controller_dials_total", help: "Participants dialled" },
     MetricDoc { name: "meeting_controller_door_repairs_total", help: "Open doors put back after a change by hand" },
     MetricDoc { name: "meeting_controller_bridge_up", help: "1 if the bridge answered the last probe" },
@@ -83,7 +98,10 @@ pub const TABLE: &[MetricDoc] = &[
     MetricDoc { name: "meeting_controller_slots_foreign", help: "Slots that somebody else opened or renamed" },
     MetricDoc { name: "meeting_controller_bridge_call_legs", help: "Active call legs at the last look" },
     MetricDoc { name: "meeting_controller_bridge_uptime_seconds", help: "Uptime of the call bridge at the last look" },
-    MetricDoc { name: "meeting_controller_bridge_clock_skew_seconds", help: "Clock of the bridge minus ours at the last look" },
+    MetricDoc {
+        name: "meeting_controller_bridge_clock_skew_seconds",
+        help: "Clock of the bridge minus ours at the last look",
+    },
 ];
 
 fn help(name: &str) -> &'static str {
@@ -118,7 +136,12 @@ impl Default for Metrics {
         let r = &mut registry;
         r.register("bridge_requests", help("bridge_requests"), metrics.requests.clone());
         let seconds = || Unit::Seconds;
-        r.register_with_unit("bridge_request_duration", help("request_duration"), seconds(), metrics.request_seconds.clone());
+        r.register_with_unit(
+            "bridge_request_duration",
+            help("request_duration"),
+            seconds(),
+            metrics.request_seconds.clone(),
+        );
         r.register_with_unit("bridge_gate_wait", help("gate_wait"), seconds(), metrics.gate_seconds.clone());
         r.register("reconcile", help("reconcile"), metrics.reconciles.clone());
         r.register("status_writes", help("status_writes"), metrics.status_writes.clone());

@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use kube::api::{Api, Patch, PatchParams, PostParams};
 use kube::{Resource, ResourceExt};
-use serde::de::DeserializeOwned;
 use serde::Serialize;
+use serde::de::DeserializeOwned;
 use thiserror::Error;
 
 use super::context::Context;
@@ -58,7 +58,13 @@ pub async fn bounded<T>(
 ///
 /// # Errors
 /// [`KubeError`]; a conflict means that the object changed since it was read.
-pub async fn set_finalizer<K>(ctx: &Context, api: &Api<K>, object: &K, finalizer: &str, wanted: bool) -> Result<Option<K>, KubeError>
+pub async fn set_finalizer<K>(
+    ctx: &Context,
+    api: &Api<K>,
+    object: &K,
+    finalizer: &str,
+    wanted: bool,
+) -> Result<Option<K>, KubeError>
 where
     K: Resource + Clone + DeserializeOwned + std::fmt::Debug,
 {
@@ -66,7 +72,8 @@ where
     if present == wanted || (wanted && object.meta().deletion_timestamp.is_some()) {
         return Ok(None);
     }
-    let mut finalizers: Vec<&str> = object.finalizers().iter().map(String::as_str).filter(|name| *name != finalizer).collect();
+    let mut finalizers: Vec<&str> =
+        object.finalizers().iter().map(String::as_str).filter(|name| *name != finalizer).collect();
     if wanted {
         finalizers.push(finalizer);
     }
@@ -74,7 +81,8 @@ where
         "metadata": { "resourceVersion": object.resource_version(), "finalizers": finalizers }
     });
     let params = PatchParams { field_manager: Some(FIELD_MANAGER.to_owned()), ..PatchParams::default() };
-    let patched = bounded(ctx, "patch finalizers", api.patch(&object.name_any(), &params, &Patch::Merge(&patch))).await?;
+    let patched =
+        bounded(ctx, "patch finalizers", api.patch(&object.name_any(), &params, &Patch::Merge(&patch))).await?;
     Ok(Some(patched))
 }
 

@@ -151,7 +151,11 @@ impl Ledger {
 
     /// Books a slot for a meeting, after all that were created before it and are not booked yet: booking order decides
     /// who gets the lower number, not the order in which the controller happens to look (R56).
-    pub fn book(&self, meeting: &ScheduledMeeting, offers: &dyn Fn(&ScheduledMeeting) -> Vec<Offer>) -> Option<Booking> {
+    pub fn book(
+        &self,
+        meeting: &ScheduledMeeting,
+        offers: &dyn Fn(&ScheduledMeeting) -> Vec<Offer>,
+    ) -> Option<Booking> {
         let mut inner = self.lock();
         let mine = order(meeting);
         let epoch = inner.epoch;
@@ -245,11 +249,12 @@ impl Ledger {
             .collect()
     }
 
-    /// The live meetings on a bridge, for its sweep.
+    /// The meetings on a bridge that have a call, for its sweep. Before that a meeting looks for itself.
     pub fn live(&self, bridge: &BridgeKey) -> Vec<Live> {
         let mut live: Vec<_> = self
             .live_of(bridge)
             .into_iter()
+            .filter(|known| known.call.is_some())
             .filter_map(|known| Some((known.slot?, Live { space: known.space?, call: known.call })))
             .collect();
         live.sort_by_key(|(slot, _)| *slot);
@@ -301,7 +306,12 @@ impl Ledger {
     /// Meetings that wait for a slot.
     pub fn pending_names(&self) -> Vec<(String, String)> {
         let inner = self.lock();
-        inner.pending.values().map(|pending| &pending.meeting).map(|m| (m.namespace().unwrap_or_default(), m.name_any())).collect()
+        inner
+            .pending
+            .values()
+            .map(|pending| &pending.meeting)
+            .map(|m| (m.namespace().unwrap_or_default(), m.name_any()))
+            .collect()
     }
 
     fn live_of(&self, bridge: &BridgeKey) -> Vec<Known> {
@@ -414,7 +424,8 @@ mod tests {
         ledger.observe(&meeting("m", 0, 0));
         let key = ("ns".to_owned(), "b".to_owned());
         assert_eq!(ledger.held(&key), BTreeMap::from([(3, Some("s".into()))]));
-        let next = |from: i64| Booking { bridge: key.clone(), slot: 3, window: Window::of(&meeting("n", 0, from).spec, None) };
+        let next =
+            |from: i64| Booking { bridge: key.clone(), slot: 3, window: Window::of(&meeting("n", 0, from).spec, None) };
         assert!(ledger.is_slot_busy(&next(3600), "other"));
         assert!(!ledger.is_slot_busy(&next(3600), "m"), "not by itself");
         assert!(!ledger.is_slot_busy(&next(-60), "other"), "not for one that opened earlier");

@@ -5,8 +5,10 @@ pub mod context;
 pub mod kube_calls;
 pub mod ledger;
 pub mod meeting;
+mod offline;
 mod retry;
 mod run;
 mod streams;
 
+pub use offline::plan_bridge;
 pub use run::{Controller, RunError};

@@ -10,6 +10,7 @@ use k8s_openapi::api::core::v1::{ConfigMap, Namespace, Secret};
 use kube::api::Api;
 use kube::core::PartialObjectMeta;
 use kube::runtime::controller::Action;
+use kube::runtime::reflector::store::Writer;
 use kube::runtime::reflector::{self, Store};
 use kube::runtime::watcher::{self, Event};
 use kube::runtime::{Controller as Loop, PredicateConfig, WatchStreamExt};
@@ -50,6 +51,7 @@ pub struct Controller {
     metrics: Arc<Metrics>,
     shutdown: CancellationToken,
     ready: watch::Sender<bool>,
+    scope: Option<String>,
 }
 
 impl Controller {
@@ -61,7 +63,23 @@ impl Controller {
         metrics: Arc<Metrics>,
         shutdown: CancellationToken,
     ) -> Self {
-        Self { client, settings, clock, metrics, shutdown, ready: watch::Sender::new(false) }
+        Self { client, settings, clock, metrics, shutdown, ready: watch::Sender::new(false), scope: None }
+    }
+
+    /// Looks after the objects of one namespace only; a Role there is enough then.
+    #[must_use]
+    pub fn within(self, namespace: Option<String>) -> Self {
+        Self { scope: namespace, ..self }
+    }
+
+    fn api<K>(&self) -> Api<K>
+    where
+        K: Resource<Scope = k8s_openapi::NamespaceResourceScope, DynamicType = ()>,
+    {
+        match &self.scope {
+            Some(namespace) => Api::namespaced(self.client.clone(), namespace),
+            None => Api::all(self.client.clone()),
+        }
     }
 
     /// Becomes true once both stores are filled.
@@ -82,8 +100,8 @@ impl Controller {
         let ledger = Arc::new(Ledger::default());
         let ctx = Arc::new(Context::new(Parts {
             client: self.client.clone(),
-            clock: self.clock,
-            settings: self.settings,
+            clock: Arc::clone(&self.clock),
+            settings: self.settings.clone(),
             bridges: bridges.clone(),
             meetings: meetings.clone(),
             namespaces,
@@ -97,20 +115,9 @@ impl Controller {
         }));
 
         let metrics = Arc::clone(&self.metrics);
-        let not_ours = format!("!{JOIN_LABEL}");
-        let api = |client: &Client| (Api::all(client.clone()), Api::all(client.clone()), Api::all(client.clone()));
-        let (secrets, config_maps, spaces) = api(&self.client);
-        let secret_events =
-            streams::metadata::<Secret>(secrets, "Secret", Some(&not_ours), secret_writer, Arc::clone(&metrics));
-        let config_map_events =
-            streams::metadata::<ConfigMap>(config_maps, "ConfigMap", None, config_map_writer, Arc::clone(&metrics));
-        let namespace_events =
-            streams::metadata::<Namespace>(spaces, "Namespace", None, namespace_writer, Arc::clone(&metrics));
-        let side = watch_sides(Arc::clone(&ctx), secret_events, config_map_events, namespace_events);
-
-        let bridge_events = streams::objects::<MeetingBridge>(Api::all(self.client.clone()), "MeetingBridge", Arc::clone(&metrics));
-        let meeting_events =
-            streams::objects::<ScheduledMeeting>(Api::all(self.client.clone()), "ScheduledMeeting", metrics);
+        let side = self.sides(&ctx, secret_writer, config_map_writer, namespace_writer);
+        let bridge_events = streams::objects::<MeetingBridge>(self.api(), "MeetingBridge", Arc::clone(&metrics));
+        let meeting_events = streams::objects::<ScheduledMeeting>(self.api(), "ScheduledMeeting", metrics);
         let index = Arc::clone(&ctx);
         let meeting_events = meeting_events.inspect(move |event| index_meeting(&index, event));
         let index = Arc::clone(&ctx);
@@ -132,7 +139,7 @@ impl Controller {
             Loop::for_stream(triggers(meeting_events, meeting_writer), meetings).reconcile_on(received(meeting_wakes)),
             Arc::clone(&ctx),
             "ScheduledMeeting",
-            gate,
+            gate.clone(),
             self.shutdown.clone(),
             meeting::reconcile,
             |object, error, ctx| meeting::on_error(object, error, ctx),
@@ -143,11 +150,36 @@ impl Controller {
         };
         let loops = async { tokio::join!(bridge_loop, meeting_loop) };
         tokio::pin!(loops);
-        let background = async { tokio::join!(side, stop) };
+        // Driven here as well: with no objects there is no pass that would.
+        let background = async { tokio::join!(side, stop, gate) };
         tokio::select! {
             _ = &mut loops => {}
             _ = background => { loops.await; }
         }
+    }
+}
+
+impl Controller {
+    /// The watches of what others own: Secrets and ConfigMaps by their metadata, labels of namespaces.
+    fn sides(
+        &self,
+        ctx: &Arc<Context>,
+        secret_writer: Writer<PartialObjectMeta<Secret>>,
+        config_map_writer: Writer<PartialObjectMeta<ConfigMap>>,
+        namespace_writer: Writer<PartialObjectMeta<Namespace>>,
+    ) -> impl Future<Output = ()> + use<> {
+        let not_ours = format!("!{JOIN_LABEL}");
+        let metrics = || Arc::clone(&self.metrics);
+        let secrets = streams::metadata::<Secret>(self.api(), "Secret", Some(not_ours), secret_writer, metrics());
+        let maps = streams::metadata::<ConfigMap>(self.api(), "ConfigMap", None, config_map_writer, metrics());
+        // Within one namespace no other one can book, so their labels do not matter, and no right to list them is needed.
+        let spaces = if self.scope.is_none() {
+            let api = Api::all(self.client.clone());
+            streams::metadata::<Namespace>(api, "Namespace", None, namespace_writer, metrics()).left_stream()
+        } else {
+            futures::stream::pending().right_stream()
+        };
+        watch_sides(Arc::clone(ctx), secrets, maps, spaces)
     }
 }
 
@@ -169,7 +201,7 @@ fn relevant<K: Resource>(object: &K) -> Option<u64> {
 
 fn triggers<K>(
     events: impl Stream<Item = Event<K>> + Send + 'static,
-    writer: reflector::store::Writer<K>,
+    writer: Writer<K>,
 ) -> impl Stream<Item = Result<K, watcher::Error>> + Send + 'static
 where
     K: Resource<DynamicType = ()> + Clone + Send + Sync + 'static,
@@ -330,4 +362,3 @@ fn text_of(panic: &(dyn std::any::Any + Send)) -> String {
     let text = panic.downcast_ref::<&str>().map(ToString::to_string);
     text.or_else(|| panic.downcast_ref::<String>().cloned()).unwrap_or_else(|| "no text".to_owned())
 }
-

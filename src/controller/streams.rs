@@ -7,9 +7,9 @@ use std::sync::Arc;
 use futures::{Stream, StreamExt};
 use kube::api::Api;
 use kube::core::DeserializeGuard;
+use kube::runtime::WatchStreamExt;
 use kube::runtime::reflector::store::Writer;
 use kube::runtime::watcher::{self, Event, watcher};
-use kube::runtime::WatchStreamExt;
 use kube::{Resource, ResourceExt, core::PartialObjectMeta};
 use serde::de::DeserializeOwned;
 
@@ -21,7 +21,11 @@ fn count(metrics: &Metrics, kind: &'static str, error: &watcher::Error) {
 }
 
 /// Watches objects of a kind. What does not decode is logged and left out.
-pub fn objects<K>(api: Api<DeserializeGuard<K>>, kind: &'static str, metrics: Arc<Metrics>) -> impl Stream<Item = Event<K>>
+pub fn objects<K>(
+    api: Api<DeserializeGuard<K>>,
+    kind: &'static str,
+    metrics: Arc<Metrics>,
+) -> impl Stream<Item = Event<K>>
 where
     K: Resource<DynamicType = ()> + Clone + DeserializeOwned + Debug + Send + 'static,
 {
@@ -63,7 +67,7 @@ fn decoded<K: Resource<DynamicType = ()>>(guard: DeserializeGuard<K>, kind: &'st
 pub fn metadata<K>(
     api: Api<PartialObjectMeta<K>>,
     kind: &'static str,
-    selector: Option<&str>,
+    selector: Option<String>,
     writer: Writer<PartialObjectMeta<K>>,
     metrics: Arc<Metrics>,
 ) -> impl Stream<Item = PartialObjectMeta<K>>
@@ -73,7 +77,7 @@ where
 {
     let mut config = watcher::Config::default().page_size(100);
     if let Some(selector) = selector {
-        config = config.labels(selector);
+        config = config.labels(&selector);
     }
     let stream = watcher(api, config).default_backoff().filter_map(move |event| {
         let metrics = Arc::clone(&metrics);

@@ -148,7 +148,12 @@ impl Link {
     ///
     /// # Errors
     /// What the bridge or the gate says.
-    pub async fn look_space(self: &Arc<Self>, space: &SpaceId, at: Priority, now: Timestamp) -> Result<Option<Space>, CmsError> {
+    pub async fn look_space(
+        self: &Arc<Self>,
+        space: &SpaceId,
+        at: Priority,
+        now: Timestamp,
+    ) -> Result<Option<Space>, CmsError> {
         let link = Arc::clone(self);
         let look: Look<Space> = Arc::new(move |spaces, at| Arc::clone(&link).read_spaces(spaces, at).boxed());
         let found = self.spaces.ask(&self.client(), space.clone(), at, look).await?;
@@ -171,7 +176,11 @@ impl Link {
     }
 
     /// A few spaces one by one; many by the list of placeholder names, and only those it leaves open one by one.
-    async fn read_spaces(self: Arc<Self>, wanted: Vec<SpaceId>, at: Priority) -> Result<BTreeMap<SpaceId, Space>, CmsError> {
+    async fn read_spaces(
+        self: Arc<Self>,
+        wanted: Vec<SpaceId>,
+        at: Priority,
+    ) -> Result<BTreeMap<SpaceId, Space>, CmsError> {
         let client = self.client();
         let (prefix, pages) = {
             let memory = self.memory();
@@ -201,7 +210,11 @@ impl Link {
         Ok(found)
     }
 
-    async fn read_calls(self: Arc<Self>, wanted: Vec<SpaceId>, at: Priority) -> Result<BTreeMap<SpaceId, Vec<Call>>, CmsError> {
+    async fn read_calls(
+        self: Arc<Self>,
+        wanted: Vec<SpaceId>,
+        at: Priority,
+    ) -> Result<BTreeMap<SpaceId, Vec<Call>>, CmsError> {
         let client = self.client();
         let pages = usize::try_from(self.memory().call_pages).unwrap_or(0);
         if wanted.len() > FEW.max(pages) {
@@ -254,4 +267,3 @@ pub fn by_space(listing: Listing<Call>) -> BTreeMap<SpaceId, Vec<Call>> {
 pub fn reading(now: Timestamp) -> Priority {
     Priority::new(Class::Read, now)
 }
-

@@ -13,7 +13,8 @@ use tokio::sync::oneshot;
 use crate::cms::{Client, CmsError, Priority, SpaceId};
 
 /// Looks up all the given spaces; leaves out those of which nothing is known.
-pub type Look<T> = Arc<dyn Fn(Vec<SpaceId>, Priority) -> BoxFuture<'static, Result<BTreeMap<SpaceId, T>, CmsError>> + Send + Sync>;
+pub type Look<T> =
+    Arc<dyn Fn(Vec<SpaceId>, Priority) -> BoxFuture<'static, Result<BTreeMap<SpaceId, T>, CmsError>> + Send + Sync>;
 
 struct Waiting<T> {
     space: SpaceId,

@@ -33,7 +33,11 @@ pub async fn sweep(link: &Arc<Link>, live: &[Live], turn: u64, now: Timestamp) -
     let witnessed = |link: &Link| -> BTreeSet<CallId> {
         let memory = link.memory();
         let legs = memory.legs.as_ref().map(|(_, legs)| legs);
-        calls.iter().filter(|call| legs.is_some_and(|legs| legs.contains_key(**call))).map(|call| (*call).clone()).collect()
+        calls
+            .iter()
+            .filter(|call| legs.is_some_and(|legs| legs.contains_key(**call)))
+            .map(|call| (*call).clone())
+            .collect()
     };
     let before = witnessed(link);
     take_legs(link, listing.items, now);

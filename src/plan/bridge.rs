@@ -413,7 +413,8 @@ pub fn apply(record: &mut Record, world: &mut World, step: &Step, created: Optio
             world.call_leg_profile = Seen::Known(Some(pairs.iter().cloned().collect()));
         }
         Step::CreateSet(range) => {
-            if let Some(set) = record.sets.iter_mut().find(|set| set.start_index == *range.start() && set.id.is_none()) {
+            if let Some(set) = record.sets.iter_mut().find(|set| set.start_index == *range.start() && set.id.is_none())
+            {
                 set.id = created;
             }
         }

@@ -287,9 +287,7 @@ fn closing(meeting: &Meeting<'_>, world: &World) -> Next {
         (_, Seen::Known(calls)) if !calls.is_empty() => return delete_first(calls),
         _ => {
             // The recorded call goes at once; whatever else is on the space shows in the read-back.
-            return meeting
-                .call
-                .map_or(Next::Look(Look::Release), |call| Next::Do(Step::DeleteCall(call.clone())));
+            return meeting.call.map_or(Next::Look(Look::Release), |call| Next::Do(Step::DeleteCall(call.clone())));
         }
     };
     if !calls.is_empty() {
@@ -304,7 +302,10 @@ fn closing(meeting: &Meeting<'_>, world: &World) -> Next {
 }
 
 fn delete_first(calls: &[Call]) -> Next {
-    calls.iter().min_by(|a, b| a.id.cmp(&b.id)).map_or(Next::Settled, |call| Next::Do(Step::DeleteCall(call.id.clone())))
+    calls
+        .iter()
+        .min_by(|a, b| a.id.cmp(&b.id))
+        .map_or(Next::Settled, |call| Next::Do(Step::DeleteCall(call.id.clone())))
 }
 
 #[cfg(test)]

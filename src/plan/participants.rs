@@ -160,9 +160,8 @@ fn due(participant: &ParticipantSpec, status: &ParticipantStatus, starts_at: Tim
     if status.attempts > participant.retry.limit {
         return None;
     }
-    let retry = status.last_attempt_at.map(|at| {
-        at.0.checked_add(participant.retry.backoff.signed()).unwrap_or(Timestamp::MAX)
-    });
+    let retry =
+        status.last_attempt_at.map(|at| at.0.checked_add(participant.retry.backoff.signed()).unwrap_or(Timestamp::MAX));
     Some(retry.map_or(starts_at, |at| at.max(starts_at)))
 }
 
@@ -270,7 +269,8 @@ mod tests {
     #[test]
     fn who_was_connected_and_left_is_left_alone() {
         use ParticipantState::*;
-        let connected = update(&spec(), &dialled(0, 1, Ringing), Some(&seen(1, vec![leg(Some(LegState::Connected))])), true);
+        let connected =
+            update(&spec(), &dialled(0, 1, Ringing), Some(&seen(1, vec![leg(Some(LegState::Connected))])), true);
         assert_eq!(connected[0].state, Connected);
         let gone = update(&spec(), &connected, Some(&seen(2, vec![])), true);
         assert_eq!(gone[0].state, Left);

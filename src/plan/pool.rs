@@ -128,8 +128,7 @@ impl Pool {
 
     /// A slot that nobody of ours holds and whose list entry leaves open whose it is.
     pub fn doubtful(&self, held: &BTreeSet<u32>) -> Option<(u32, &Space)> {
-        self.iter()
-            .find(|(number, space)| !held.contains(number) && is_doubtful(space, &self.placeholder(*number)))
+        self.iter().find(|(number, space)| !held.contains(number) && is_doubtful(space, &self.placeholder(*number)))
     }
 
     /// A slot that carries our mark although no meeting of ours holds it: it was left open and must be shut (R78).

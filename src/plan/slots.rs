@@ -46,7 +46,11 @@ impl Calendar {
         let before = entries.range(..window.closes_at).next_back();
         // Disjoint windows: only the last one that opens before our end, and its forerunner if that one is ours.
         let candidates = before.into_iter().chain(
-            entries.range(..window.closes_at).rev().skip(1).take_while(|(_, entry)| entry.window.closes_at > window.opens_at),
+            entries
+                .range(..window.closes_at)
+                .rev()
+                .skip(1)
+                .take_while(|(_, entry)| entry.window.closes_at > window.opens_at),
         );
         candidates
             .map(|(_, entry)| entry)
@@ -61,10 +65,7 @@ impl Calendar {
         }
         self.release(meeting);
         self.by_meeting.insert(meeting.to_owned(), (slot, window.opens_at));
-        self.by_slot
-            .entry(slot)
-            .or_default()
-            .insert(window.opens_at, Entry { meeting: meeting.to_owned(), window });
+        self.by_slot.entry(slot).or_default().insert(window.opens_at, Entry { meeting: meeting.to_owned(), window });
         Ok(())
     }
 

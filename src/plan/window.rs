@@ -169,7 +169,8 @@ mod tests {
     #[test]
     fn extensions_stop_at_the_cap() {
         let mut spec = hour();
-        spec.extension = serde_json::from_value(serde_json::json!({ "auto": { "step": "20m", "max": "30m" } })).unwrap();
+        spec.extension =
+            serde_json::from_value(serde_json::json!({ "auto": { "step": "20m", "max": "30m" } })).unwrap();
         let first = Window::of(&spec, None).extended(&spec).unwrap();
         assert_eq!(first, at(3600 + 1200));
         let second = Window::of(&spec, Some(first)).extended(&spec).unwrap();

@@ -90,11 +90,13 @@ fn connection(outcome: &Outcome<'_>, conditions: &mut Conditions<'_>) {
         (kind::CREDENTIALS_VALID, "Accepted", "the bridge accepts the credentials"),
         (kind::RECOGNIZED, "CiscoMeetingServer", "it is a Cisco Meeting Server"),
     ];
-    let at = outcome.problem.as_ref().and_then(|problem| chain.iter().position(|(kind, ..)| *kind == problem.condition));
+    let at =
+        outcome.problem.as_ref().and_then(|problem| chain.iter().position(|(kind, ..)| *kind == problem.condition));
     // A missing Secret says nothing about the network.
-    let local = outcome.problem.as_ref().is_some_and(|problem| {
-        matches!(problem.reason, reason::SECRET_NOT_FOUND | reason::KEY_MISSING)
-    });
+    let local = outcome
+        .problem
+        .as_ref()
+        .is_some_and(|problem| matches!(problem.reason, reason::SECRET_NOT_FOUND | reason::KEY_MISSING));
     for (index, (condition, good, message)) in chain.into_iter().enumerate() {
         match (at, &outcome.problem) {
             (Some(at), Some(problem)) if at == index => {
@@ -133,13 +135,16 @@ fn connection(outcome: &Outcome<'_>, conditions: &mut Conditions<'_>) {
 }
 
 fn configuration(outcome: &Outcome<'_>, conditions: &mut Conditions<'_>) {
-    let missing = numbers(outcome.spec).err().map(|missing| {
-        (reason::DIAL_NUMBER_CONFIGURATION_ERROR, format!("not set: {}", missing.join(", ")))
-    });
+    let missing = numbers(outcome.spec)
+        .err()
+        .map(|missing| (reason::DIAL_NUMBER_CONFIGURATION_ERROR, format!("not set: {}", missing.join(", "))));
     conditions.judge(kind::DIAL_NUMBERS_CONFIGURED, ("Configured", "domain, base and quantity are set"), missing);
-    let blank = outcome.spec.display_name.trim().is_empty().then(|| {
-        (reason::BLANK_SYSTEM_NAME, "spec.displayName is empty; nothing is blocked".to_owned())
-    });
+    let blank = outcome
+        .spec
+        .display_name
+        .trim()
+        .is_empty()
+        .then(|| (reason::BLANK_SYSTEM_NAME, "spec.displayName is empty; nothing is blocked".to_owned()));
     conditions.judge(kind::SYSTEM_NAMED, ("Named", "spec.displayName is set"), blank);
     conditions.set(kind::ACCEPTED, Some(true), "Accepted", "no other MeetingBridge owns this cluster");
 }
@@ -228,9 +233,7 @@ fn verdict(outcome: &Outcome<'_>) -> Verdict {
             message: "slots outside the range are still held".to_owned(),
             retrying: false,
         },
-        None if outcome.provisioned => {
-            Verdict::Ready { reason: "Ready", message: "meetings can be booked".to_owned() }
-        }
+        None if outcome.provisioned => Verdict::Ready { reason: "Ready", message: "meetings can be booked".to_owned() },
         None => Verdict::Reconciling {
             reason: reason::PROGRESSING,
             message: "the bridge is being set up".to_owned(),
@@ -260,9 +263,9 @@ pub fn system_info(at: Timestamp, system: &SystemStatus, old: Option<&SystemInfo
         let minute = boot.as_second().div_euclid(60).checked_mul(60)?;
         Timestamp::from_second(minute).ok()
     });
-    let kept = old.and_then(|old| old.boot_time).filter(|kept| {
-        boot.is_some_and(|boot| boot.duration_since(kept.0).abs() <= SignedDuration::from_secs(120))
-    });
+    let kept = old
+        .and_then(|old| old.boot_time)
+        .filter(|kept| boot.is_some_and(|boot| boot.duration_since(kept.0).abs() <= SignedDuration::from_secs(120)));
     SystemInfo {
         software_version: system.software_version.clone(),
         boot_time: kept.or(boot.map(Into::into)),

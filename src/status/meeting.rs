@@ -125,7 +125,10 @@ fn acceptance(outcome: &Outcome<'_>, conditions: &mut Conditions<'_>) {
 /// Reason and message of what stands in the way of opening the door.
 fn door_trouble(outcome: &Outcome<'_>) -> Option<(&'static str, String)> {
     if outcome.observe_only {
-        return Some((reason::OBSERVE_ONLY, "the bridge has managementPolicy Observe; nothing is written there".into()));
+        return Some((
+            reason::OBSERVE_ONLY,
+            "the bridge has managementPolicy Observe; nothing is written there".into(),
+        ));
     }
     if let Some(obstacle) = outcome.obstacle {
         return Some(match obstacle {
@@ -185,12 +188,7 @@ fn call(
     } else if outcome.facts.call.is_some() {
         let kept = super::find(&old.conditions, kind::CALL_PRESENT).filter(|c| c.status == "True");
         let how = outcome.call_origin.map(str::to_owned).or_else(|| kept.map(|c| c.reason.clone()));
-        conditions.set(
-            kind::CALL_PRESENT,
-            Some(true),
-            how.as_deref().unwrap_or(reason::ADOPTED),
-            "the call is there",
-        );
+        conditions.set(kind::CALL_PRESENT, Some(true), how.as_deref().unwrap_or(reason::ADOPTED), "the call is there");
     } else if let Some(problem) = trouble {
         conditions.set(kind::CALL_PRESENT, Some(false), reason::CALL_FAILED, problem.message.as_str());
     } else {
@@ -223,7 +221,8 @@ fn dialling(outcome: &Outcome<'_>, stage: Stage, phase: Phase, conditions: &mut 
     } else if dialled.iter().any(|participant| participant.state == NotDialed) {
         let message = "scheduling.allowOutgoingSIP of the bridge is false: nobody is dialled".to_owned();
         set(false, reason::OUTGOING_DIALING_DISABLED, message);
-    } else if stage < Stage::Inside || (outcome.facts.call.is_none() && !matches!(phase, Phase::Ended | Phase::Missed)) {
+    } else if stage < Stage::Inside || (outcome.facts.call.is_none() && !matches!(phase, Phase::Ended | Phase::Missed))
+    {
         set(false, reason::NOT_YET, "dialling starts with the meeting".to_owned());
     } else if dialled.iter().any(|participant| participant.state == Failed) {
         set(false, reason::SOME_FAILED, format!("every try failed for {}", parties(Failed)));
@@ -276,15 +275,13 @@ fn verdict(outcome: &Outcome<'_>, stage: Stage, phase: Phase) -> Verdict {
         },
         Phase::Closing => {
             let message = outcome.problem.as_ref().map_or("the slot is being shut".into(), |p| p.message.clone());
-            Verdict::Reconciling {
-                reason: reason::RESET_PENDING,
-                message,
-                retrying: outcome.problem.is_some(),
-            }
+            Verdict::Reconciling { reason: reason::RESET_PENDING, message, retrying: outcome.problem.is_some() }
         }
-        Phase::Pending => {
-            Verdict::Reconciling { reason: reason::PROGRESSING, message: "a slot is being chosen".into(), retrying: false }
-        }
+        Phase::Pending => Verdict::Reconciling {
+            reason: reason::PROGRESSING,
+            message: "a slot is being chosen".into(),
+            retrying: false,
+        },
         Phase::Scheduled | Phase::Opening | Phase::Active => running_verdict(outcome, stage, phase),
     }
 }
@@ -297,17 +294,14 @@ fn running_verdict(outcome: &Outcome<'_>, stage: Stage, phase: Phase) -> Verdict
     if phase == Phase::Active && stage == Stage::Inside {
         return match &outcome.problem {
             // A failed dialling is told by ParticipantsDialed; door and call are as they should be.
-            Some(problem) if problem.part != Part::Legs => Verdict::Reconciling {
-                reason: problem.reason,
-                message: problem.message.clone(),
-                retrying: true,
-            },
+            Some(problem) if problem.part != Part::Legs => {
+                Verdict::Reconciling { reason: problem.reason, message: problem.message.clone(), retrying: true }
+            }
             _ => Verdict::Ready { reason: "Active", message: "the door is open and the call is there".into() },
         };
     }
-    let trouble = door_trouble(outcome).or_else(|| {
-        outcome.problem.as_ref().map(|problem| (problem.reason, problem.message.clone()))
-    });
+    let trouble = door_trouble(outcome)
+        .or_else(|| outcome.problem.as_ref().map(|problem| (problem.reason, problem.message.clone())));
     match trouble {
         Some((reason, message)) if outcome.observe_only => Verdict::Stalled { reason, message },
         Some((reason, message)) if stage == Stage::Inside || reason != reason::NOT_YET => {

@@ -102,7 +102,14 @@ fn fingerprint(ctx: &Context, bridge: &MeetingBridge) -> String {
     let credentials = &bridge.spec.credentials_secret_ref.name;
     format!(
         "{:?}",
-        (&bridge.spec.address, credentials, secret_version(credentials), ca, &tls.server_name, tls.insecure_skip_verify)
+        (
+            &bridge.spec.address,
+            credentials,
+            secret_version(credentials),
+            ca,
+            &tls.server_name,
+            tls.insecure_skip_verify
+        )
     )
 }
 

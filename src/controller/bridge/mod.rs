@@ -46,7 +46,8 @@ pub async fn reconcile(stored: Arc<MeetingBridge>, ctx: Arc<Context>) -> Result<
     pass.run(&api).await?;
     if deleting && (pass.removed || may_go(&ctx, &bridge)) {
         if !pass.removed {
-            let note = "the bridge did not answer; spaces, sets and profiles made for this object stay on it".to_owned();
+            let note =
+                "the bridge did not answer; spaces, sets and profiles made for this object stay on it".to_owned();
             ctx.event(bridge.as_ref(), EventType::Warning, "LeftBehind", "Delete", note).await;
         }
         set_finalizer(&ctx, &api, pass.bridge(), BRIDGE_FINALIZER, false).await?;
@@ -93,7 +94,11 @@ async fn announce(ctx: &Context, before: &MeetingBridge, after: &MeetingBridge) 
 }
 
 /// Writes the status if it differs from the last one. Returns the object as it is now.
-async fn write_status(ctx: &Context, api: &Api<MeetingBridge>, object: MeetingBridge) -> Result<MeetingBridge, KubeError> {
+async fn write_status(
+    ctx: &Context,
+    api: &Api<MeetingBridge>,
+    object: MeetingBridge,
+) -> Result<MeetingBridge, KubeError> {
     let written = replace_status(ctx, api, &object).await?;
     ctx.metrics.status_writes.get_or_create(&crate::metrics::KindLabels { kind: "MeetingBridge" }).inc();
     ctx.note_bridge(&written);

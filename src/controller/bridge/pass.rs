@@ -307,9 +307,10 @@ impl<'a> Pass<'a> {
             let memory = link.memory();
             let client = link.client();
             facts.active_endpoint = Some(client.address().to_string());
-            reachable = memory.health.as_ref().map(|health| {
-                !health.as_ref().err().is_some_and(CmsError::is_connection_failure)
-            });
+            reachable = memory
+                .health
+                .as_ref()
+                .map(|health| !health.as_ref().err().is_some_and(CmsError::is_connection_failure));
             if let Some((at, system)) = &memory.system {
                 answered = true;
                 facts.system = Some(system_info(*at, system, old.system.as_ref()));
@@ -384,7 +385,9 @@ impl<'a> Pass<'a> {
                 slots.free += 1;
             }
         }
-        if self.settled && let Some(range) = &range {
+        if self.settled
+            && let Some(range) = &range
+        {
             for number in pool.missing(range) {
                 note(number, None, SlotState::Missing);
             }

@@ -144,10 +144,11 @@ impl Pass<'_> {
         memory.world.sync = Seen::Unknown;
     }
 
-    /// 1 s, then growing to 5 s (R49); meetings being closed before a removal are waited for the same way.
+    /// 1.5 s, then growing to 5 s (R49): a sync of a few spaces is done by the first look. Meetings being closed before a
+    /// removal are waited for the same way.
     fn await_sync(&mut self, link: &Link) {
         let polls = self.ctx.count_failure(&format!("sync/{}/{}", link.key.0, link.key.1));
-        let wait = std::time::Duration::from_millis(1000).saturating_mul(polls).min(std::time::Duration::from_secs(5));
+        let wait = std::time::Duration::from_millis(1500).saturating_mul(polls).min(std::time::Duration::from_secs(5));
         self.retry = Some(wait);
     }
 
@@ -189,7 +190,11 @@ impl Pass<'_> {
         let restarted = memory.system.as_ref().is_some_and(|(_, old)| old.uptime_seconds > system.uptime_seconds);
         memory.system = Some((now, system));
         if restarted {
-            tracing::warn!(namespace = self.key.0, name = self.key.1, "the call bridge was restarted: its calls are gone");
+            tracing::warn!(
+                namespace = self.key.0,
+                name = self.key.1,
+                "the call bridge was restarted: its calls are gone"
+            );
             memory.world.calls = Seen::Unknown;
             memory.calls = None;
             memory.legs = None;
@@ -283,8 +288,10 @@ impl Pass<'_> {
                 Err(error) => return Err(error),
             };
             let address = member.address.clone().filter(|address| !address.is_empty());
-            let is_primary =
-                address.as_deref().and_then(|text| Address::from_bridge_table(text).ok()).is_some_and(|a| a == *primary);
+            let is_primary = address
+                .as_deref()
+                .and_then(|text| Address::from_bridge_table(text).ok())
+                .is_some_and(|a| a == *primary);
             members.push(MemberStatus {
                 id: member.id.to_string(),
                 name: member.name,
@@ -343,7 +350,8 @@ impl Pass<'_> {
             Some(format!("number {number} belongs to the space \"{}\"", space.name))
         });
         if let Some((_, who)) = &mut link.memory().world.sync_failure {
-            *who = Some(offender.unwrap_or_else(|| "no space has it; look at IVRs, users and access methods".to_owned()));
+            *who =
+                Some(offender.unwrap_or_else(|| "no space has it; look at IVRs, users and access methods".to_owned()));
         }
         Ok(())
     }
@@ -441,4 +449,3 @@ pub async fn simulate(ctx: &Arc<Context>, bridge: &MeetingBridge) -> Result<Vec<
     }
     Ok(std::mem::take(&mut pass.plan))
 }
-

@@ -59,15 +59,22 @@ fn offer(ctx: &Context, bridge: &MeetingBridge, meeting: &ScheduledMeeting) -> R
         return refuse(reason::BRIDGE_NOT_FOUND, format!("the bridge {name} is being deleted"));
     }
     if !allows(ctx, bridge, &namespace) {
-        let message = format!("the bridge {name} does not allow meetings of the namespace {namespace} (allowedNamespaces)");
+        let message =
+            format!("the bridge {name} does not allow meetings of the namespace {namespace} (allowedNamespaces)");
         return refuse(reason::BRIDGE_NOT_ALLOWED, message);
     }
     let conditions = bridge.status.as_ref().map(|status| status.conditions.as_slice()).unwrap_or_default();
     if crate::status::find(conditions, kind::ACCEPTED).is_some_and(|condition| condition.status == "False") {
-        return refuse(reason::BRIDGE_NOT_ALLOWED, format!("the bridge {name} is not accepted itself; see its conditions"));
+        return refuse(
+            reason::BRIDGE_NOT_ALLOWED,
+            format!("the bridge {name} is not accepted itself; see its conditions"),
+        );
     }
     if !bridge.spec.scheduling.allow_booking {
-        return refuse(reason::BOOKING_DISABLED, format!("the bridge {name} takes no bookings (scheduling.allowBooking)"));
+        return refuse(
+            reason::BOOKING_DISABLED,
+            format!("the bridge {name} takes no bookings (scheduling.allowBooking)"),
+        );
     }
     let dials_in = meeting.spec.participants.iter().find(|participant| participant.dial == Dial::In);
     if let Some(participant) = dials_in.filter(|_| !bridge.spec.scheduling.allow_incoming_sip) {

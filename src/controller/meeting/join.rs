@@ -47,7 +47,9 @@ async fn wanted_passcode(
     if let Some(spec) = &meeting.spec.passcode {
         let known = existing.and_then(|secret| text(secret, "passcode"));
         let digits = usize::from(spec.generate.digits);
-        return Ok(Some(SecretString::from(known.filter(|p| p.len() == digits).unwrap_or_else(|| random_digits(digits)))));
+        return Ok(Some(SecretString::from(
+            known.filter(|p| p.len() == digits).unwrap_or_else(|| random_digits(digits)),
+        )));
     }
     Ok(Some(SecretString::from(String::new())))
 }
@@ -80,10 +82,8 @@ pub async fn ensure(
     let adopted = adopted.and_then(|space| space.secret.as_ref()).map(|secret| secret.expose_secret().to_owned());
     let uid = meeting.uid().unwrap_or_default();
     let at_hand = ctx.secrets(&uid).map(|secrets| secrets.secret.expose_secret().to_owned());
-    let secret = known
-        .or(adopted.filter(|secret| !secret.is_empty()))
-        .or(at_hand)
-        .unwrap_or_else(|| Uuid::new_v4().to_string());
+    let secret =
+        known.or(adopted.filter(|secret| !secret.is_empty())).or(at_hand).unwrap_or_else(|| Uuid::new_v4().to_string());
     let secrets = JoinSecrets {
         secret: SecretString::from(secret),
         passcode,
@@ -172,13 +172,12 @@ mod tests {
 
     #[test]
     fn links_have_the_form_of_the_version() {
-        let mut details = Details {
-            number: 7,
-            uri: None,
-            web_bridge_uri: None,
-            software_version: Some("2.9.5".to_owned()),
-        };
-        assert_eq!(link("https://join.example.com:443/", &details, "s"), "https://join.example.com:443/invited.sf?id=7&secret=s");
+        let mut details =
+            Details { number: 7, uri: None, web_bridge_uri: None, software_version: Some("2.9.5".to_owned()) };
+        assert_eq!(
+            link("https://join.example.com:443/", &details, "s"),
+            "https://join.example.com:443/invited.sf?id=7&secret=s"
+        );
         details.software_version = Some("3.1".to_owned());
         assert_eq!(link("https://join.example.com", &details, "s"), "https://join.example.com/meeting/7?secret=s");
     }

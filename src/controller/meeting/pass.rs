@@ -212,9 +212,9 @@ impl<'a> Pass<'a> {
             return false;
         }
         let Ok(offers) = intake::offers(self.ctx, &self.meeting) else { return false };
-        offers.iter().any(|offer| {
-            self.ctx.link(&offer.key).is_some_and(|link| link.memory().world.pool.known().is_none())
-        })
+        offers
+            .iter()
+            .any(|offer| self.ctx.link(&offer.key).is_some_and(|link| link.memory().world.pool.known().is_none()))
     }
 
     fn adopt_running(&mut self) -> Option<Booking> {
@@ -259,7 +259,8 @@ impl<'a> Pass<'a> {
 
     /// While the door may be open, a moved end must not run into somebody else's reservation (R70).
     fn move_end(&mut self) {
-        let (Some(stored), Some(key), Some(slot)) = (self.facts.window, self.bridge_key(), self.facts.slot.clone()) else {
+        let (Some(stored), Some(key), Some(slot)) = (self.facts.window, self.bridge_key(), self.facts.slot.clone())
+        else {
             return;
         };
         let stored = Window::from(stored);
@@ -303,9 +304,10 @@ impl<'a> Pass<'a> {
     /// Makes or reads the join Secret.
     pub(super) async fn make_secrets(&mut self, adopted: Option<&crate::cms::Space>) -> Result<(), KubeError> {
         let Some(slot) = self.facts.slot.clone() else { return Ok(()) };
-        let version = self.link.as_ref().and_then(|link| {
-            link.memory().system.as_ref().map(|(_, system)| system.software_version.clone())
-        });
+        let version = self
+            .link
+            .as_ref()
+            .and_then(|link| link.memory().system.as_ref().map(|(_, system)| system.software_version.clone()));
         let details = join::Details {
             number: slot.number,
             uri: slot.uri,

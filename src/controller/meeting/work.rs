@@ -168,7 +168,11 @@ impl Pass<'_> {
                 }
             }
         }
-        tracing::warn!(namespace = self.meeting.namespace(), name = self.meeting.name_any(), "too many steps in one pass");
+        tracing::warn!(
+            namespace = self.meeting.namespace(),
+            name = self.meeting.name_any(),
+            "too many steps in one pass"
+        );
         self.retry = Some(retry::jittered(std::time::Duration::from_secs(10)));
         Ok(done)
     }
@@ -301,7 +305,9 @@ impl Pass<'_> {
                 world.calls = Seen::Known(calls);
             }
             Look::Legs => {
-                let Some(call) = self.facts.call.as_ref().map(|call| CallId::from(call.id.as_str())) else { return Ok(()) };
+                let Some(call) = self.facts.call.as_ref().map(|call| CallId::from(call.id.as_str())) else {
+                    return Ok(());
+                };
                 let listing = link.client().call_legs_of(at(Class::Leg, self.window.starts_at), &call).await?;
                 let legs = listing.items.into_iter().map(plain_leg).collect();
                 world.legs = Seen::Known(SeenLegs { at: now, legs });
@@ -441,7 +447,14 @@ impl Pass<'_> {
     }
 
     /// Works a failure in. True: the pass can go on.
-    fn step_failed(&mut self, step: &Step, error: &CmsError, space: &SpaceId, world: &mut World, now: Timestamp) -> bool {
+    fn step_failed(
+        &mut self,
+        step: &Step,
+        error: &CmsError,
+        space: &SpaceId,
+        world: &mut World,
+        now: Timestamp,
+    ) -> bool {
         match step {
             Step::Dial(party) if error.is_not_found() => {
                 // The call went while we were at it: make it again.

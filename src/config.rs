@@ -1,0 +1,158 @@
+//! Flags and environment, checked once at the start.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::{Args, Parser, Subcommand};
+
+use crate::cms::Limits;
+use crate::controller::context::Settings;
+
+/// Schedules meetings on Cisco Meeting Server from Kubernetes objects.
+#[derive(Debug, Parser)]
+#[command(name = "meeting-controller", version, about)]
+pub struct Cli {
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Run the controller.
+    Run(Box<RunArgs>),
+    /// Print the CustomResourceDefinitions, or write and check the generated files.
+    Crds(CrdsArgs),
+    /// Check manifests offline against schema and rules. Exit code 0: good, 1: problems, 2: a file cannot be read.
+    Validate(ValidateArgs),
+    /// Print what would be done to a bridge; nothing is written, neither there nor to Kubernetes.
+    Plan(PlanArgs),
+}
+
+/// How logs look.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub enum LogFormat {
+    Json,
+    Text,
+}
+
+fn seconds(text: &str) -> Result<Duration, String> {
+    let span: kube::core::Duration = text.parse().map_err(|error| format!("{error}; write it like 15s or 1m"))?;
+    let duration = Duration::from(span);
+    if span.is_negative() || duration < Duration::from_millis(100) {
+        return Err("must be at least 100ms".to_owned());
+    }
+    Ok(duration)
+}
+
+/// Flags of `run`.
+#[derive(Clone, Debug, Args)]
+pub struct RunArgs {
+    /// Address of /healthz, /readyz and /metrics.
+    #[arg(long, env = "MEETING_CONTROLLER_LISTEN", default_value = "0.0.0.0:8080")]
+    pub listen: SocketAddr,
+    /// json for machines, text for people.
+    #[arg(long, env = "MEETING_CONTROLLER_LOG_FORMAT", value_enum, default_value = "json")]
+    pub log_format: LogFormat,
+    /// What is logged, in the syntax of tracing's EnvFilter.
+    #[arg(long, env = "MEETING_CONTROLLER_LOG", default_value = "info,kube=warn")]
+    pub log: String,
+    /// Look after the objects of this namespace only.
+    #[arg(long, env = "MEETING_CONTROLLER_NAMESPACE")]
+    pub namespace: Option<String>,
+    #[command(flatten)]
+    pub timing: TimingArgs,
+}
+
+/// Flags about time and number of requests.
+#[derive(Clone, Debug, Args)]
+pub struct TimingArgs {
+    /// Between connection probes of a bridge with a live or imminent meeting.
+    #[arg(long, env = "MEETING_CONTROLLER_PROBE_BUSY", default_value = "5s", value_parser = seconds)]
+    pub probe_busy: Duration,
+    /// Between connection probes of an idle bridge.
+    #[arg(long, env = "MEETING_CONTROLLER_PROBE_IDLE", default_value = "25s", value_parser = seconds)]
+    pub probe_idle: Duration,
+    /// Between sweeps of a bridge with live meetings.
+    #[arg(long, env = "MEETING_CONTROLLER_SWEEP", default_value = "15s", value_parser = seconds)]
+    pub sweep: Duration,
+    /// Between reads of a bridge without live meetings.
+    #[arg(long, env = "MEETING_CONTROLLER_IDLE_READ", default_value = "60s", value_parser = seconds)]
+    pub idle_read: Duration,
+    /// Requests in flight per endpoint.
+    #[arg(long, env = "MEETING_CONTROLLER_IN_FLIGHT", default_value = "8", value_parser = clap::value_parser!(u16).range(1..=256))]
+    pub in_flight: u16,
+    /// Limit of one request to a bridge.
+    #[arg(long, env = "MEETING_CONTROLLER_REQUEST_TIMEOUT", default_value = "10s", value_parser = seconds)]
+    pub request_timeout: Duration,
+    /// Limit of connecting to a bridge, TLS included.
+    #[arg(long, env = "MEETING_CONTROLLER_CONNECT_TIMEOUT", default_value = "5s", value_parser = seconds)]
+    pub connect_timeout: Duration,
+    /// How long a deletion waits for a bridge that does not answer.
+    #[arg(long, env = "MEETING_CONTROLLER_DELETION_DEADLINE", default_value = "5m", value_parser = seconds)]
+    pub deletion_deadline: Duration,
+}
+
+impl TimingArgs {
+    /// As the controller takes them.
+    pub fn settings(&self) -> Settings {
+        Settings {
+            probe_busy: self.probe_busy,
+            probe_idle: self.probe_idle,
+            sweep: self.sweep,
+            idle_read: self.idle_read,
+            in_flight: usize::from(self.in_flight),
+            limits: Limits { connect: self.connect_timeout, request: self.request_timeout, ..Limits::default() },
+            deletion_deadline: self.deletion_deadline,
+            ..Settings::default()
+        }
+    }
+}
+
+/// Flags of `crds`.
+#[derive(Clone, Debug, Args)]
+pub struct CrdsArgs {
+    /// Write the generated files into this directory instead of printing.
+    #[arg(long)]
+    pub dir: Option<PathBuf>,
+    /// Compare instead of writing; fails on drift.
+    #[arg(long, requires = "dir")]
+    pub check: bool,
+}
+
+/// Flags of `validate`.
+#[derive(Clone, Debug, Args)]
+pub struct ValidateArgs {
+    /// Manifests; `-` is standard input.
+    #[arg(required = true)]
+    pub files: Vec<PathBuf>,
+}
+
+/// Flags of `plan`.
+#[derive(Clone, Debug, Args)]
+pub struct PlanArgs {
+    /// Name of the MeetingBridge.
+    pub name: String,
+    /// Its namespace; default: that of the kubeconfig's context.
+    #[arg(short, long)]
+    pub namespace: Option<String>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_flags_are_consistent() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn spans_need_a_unit_and_a_sensible_length() {
+        assert_eq!(seconds("1m30s"), Ok(Duration::from_secs(90)));
+        assert!(seconds("15").unwrap_err().contains("15s"));
+        assert!(seconds("-3s").is_err() && seconds("1ms").is_err());
+    }
+}
