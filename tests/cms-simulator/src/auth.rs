@@ -10,9 +10,7 @@ use crate::wire::base64;
 /// The one API account.
 #[derive(Debug)]
 pub struct Account {
-    #[allow(missing_docs)]
     pub username: String,
-    #[allow(missing_docs)]
     pub password: String,
     /// What the header must carry, without padding.
     expected: String,

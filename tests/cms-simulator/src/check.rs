@@ -50,15 +50,11 @@ pub enum Severity {
 #[derive(Debug, Clone, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Violation {
-    #[allow(missing_docs)]
     pub rule: Rule,
-    #[allow(missing_docs)]
     pub severity: Severity,
     /// When it was broken.
     pub at: Timestamp,
-    #[allow(missing_docs)]
     pub bridge: Option<usize>,
-    #[allow(missing_docs)]
     pub space: Option<String>,
     /// Sequence numbers of the journal entries concerned.
     pub entries: Vec<u64>,

@@ -19,25 +19,21 @@ pub enum EndpointScript {
     /// Answers and stays.
     Answers {
         #[serde(with = "millis")]
-        #[allow(missing_docs)]
         after: Duration,
     },
     /// `remoteBusy`.
     Busy {
         #[serde(with = "millis")]
-        #[allow(missing_docs)]
         after: Duration,
     },
     /// `ringingTimeout`.
     NoAnswer {
         #[serde(with = "millis")]
-        #[allow(missing_docs)]
         after: Duration,
     },
     /// `remoteRejected`.
     Rejects {
         #[serde(with = "millis")]
-        #[allow(missing_docs)]
         after: Duration,
     },
     /// `unknownDestination`, without a ring.
@@ -45,10 +41,8 @@ pub enum EndpointScript {
     /// Answers, and hangs up so long after that.
     HangsUp {
         #[serde(with = "millis", rename = "answerAfter")]
-        #[allow(missing_docs)]
         answer_after: Duration,
         #[serde(with = "millis")]
-        #[allow(missing_docs)]
         after: Duration,
     },
 }
@@ -104,7 +98,7 @@ impl Cluster {
     /// A new leg has left `initial`: it rings, or there is nobody to ring.
     pub fn leg_rings(&mut self, bridge: usize, id: &Id) {
         let Some(leg) = self.bridges.get_mut(bridge).and_then(|b| b.legs.get_mut(id)) else { return };
-        let address = normal(&leg.remote_party);
+        let address = normal(&leg.original);
         let script = self
             .scripts
             .get(&address)
@@ -132,7 +126,7 @@ impl Cluster {
     /// The far end answers.
     pub fn leg_answers(&mut self, bridge: usize, id: &Id) {
         let Some(leg) = self.bridges.get(bridge).and_then(|b| b.legs.get(id)) else { return };
-        let script = self.scripts.get(&normal(&leg.remote_party)).copied();
+        let script = self.scripts.get(&normal(&leg.original)).copied();
         if self.connect_leg(bridge, id)
             && let Some(EndpointScript::HangsUp { after, .. }) = script
         {

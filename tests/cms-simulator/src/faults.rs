@@ -20,15 +20,9 @@ pub enum Action {
     /// Clients can no longer reach the bridge of the request; its calls go on.
     Cut,
     /// The database loses (false) or regains (true) its primary.
-    DatabasePrimary {
-        #[allow(missing_docs)]
-        primary: bool,
-    },
+    DatabasePrimary { primary: bool },
     /// The clock of the bridge of the request moves.
-    ClockSkew {
-        #[allow(missing_docs)]
-        seconds: i64,
-    },
+    ClockSkew { seconds: i64 },
     /// Somebody edits a space by hand.
     EditSpace {
         /// Its id, uri or call id.
@@ -47,10 +41,7 @@ pub enum Action {
         space: String,
     },
     /// The password changes.
-    SetPassword {
-        #[allow(missing_docs)]
-        password: String,
-    },
+    SetPassword { password: String },
 }
 
 /// What goes wrong.
@@ -80,7 +71,6 @@ pub enum FaultKind {
     HtmlError,
     /// A status with a failureDetails element, no effect.
     Failure {
-        #[allow(missing_docs)]
         status: u16,
         /// Name of the element.
         element: String,
@@ -92,10 +82,7 @@ pub enum FaultKind {
     /// Elements and attributes that no client knows, in the root and in every object.
     UnknownElements,
     /// Pages hold at most so many items, whatever was asked for.
-    ShortPages {
-        #[allow(missing_docs)]
-        items: usize,
-    },
+    ShortPages { items: usize },
     /// `Connection: close` with the reply.
     CloseConnection,
     /// A sync created by the request ends in this state (or stays `running` for ever).
@@ -104,15 +91,9 @@ pub enum FaultKind {
         state: String,
     },
     /// Something happens right before the request takes effect.
-    Before {
-        #[allow(missing_docs)]
-        action: Action,
-    },
+    Before { action: Action },
     /// Something happens right after the request took effect, before its reply.
-    After {
-        #[allow(missing_docs)]
-        action: Action,
-    },
+    After { action: Action },
 }
 
 impl FaultKind {
@@ -234,9 +215,7 @@ impl Fault {
 #[derive(Debug, Clone, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct ActiveFault {
-    #[allow(missing_docs)]
     pub id: FaultId,
-    #[allow(missing_docs)]
     pub fault: Fault,
     /// Requests that matched so far.
     pub matched: u32,

@@ -37,12 +37,7 @@ pub enum ReplyBody {
     /// All of it.
     Whole(Option<Bytes>),
     /// Declared length, then fewer bytes, then the end of the connection.
-    Broken {
-        #[allow(missing_docs)]
-        declared: u64,
-        #[allow(missing_docs)]
-        sent: Option<Bytes>,
-    },
+    Broken { declared: u64, sent: Option<Bytes> },
 }
 
 impl Body for ReplyBody {

@@ -22,7 +22,6 @@ pub enum EntryKind {
 pub struct JournalEntry {
     /// Rising over the life of the simulator, from 1, also past `clear_journal`.
     pub seq: u64,
-    #[allow(missing_docs)]
     pub kind: EntryKind,
     /// Number of the bridge that was asked, from 0.
     pub bridge: usize,
@@ -30,7 +29,6 @@ pub struct JournalEntry {
     pub at: Timestamp,
     /// When its reply was handed over or its connection ended; none while it is in flight.
     pub finished: Option<Timestamp>,
-    #[allow(missing_docs)]
     pub method: String,
     /// The path in canonical case, without query.
     pub path: String,
@@ -65,21 +63,13 @@ pub struct JournalEntry {
 /// How a request ended.
 #[derive(Debug, Default)]
 pub struct Outcome {
-    #[allow(missing_docs)]
     pub status: Option<u16>,
-    #[allow(missing_docs)]
     pub reply_size: usize,
-    #[allow(missing_docs)]
     pub failure: Option<String>,
-    #[allow(missing_docs)]
     pub effect: bool,
-    #[allow(missing_docs)]
     pub object_id: Option<String>,
-    #[allow(missing_docs)]
     pub space: Option<String>,
-    #[allow(missing_docs)]
     pub space_number: Option<String>,
-    #[allow(missing_docs)]
     pub fault: Option<String>,
 }
 

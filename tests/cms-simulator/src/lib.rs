@@ -5,6 +5,14 @@
 //! state of each bridge, dials scripted endpoints, suffers faults on demand, and keeps a journal that a checker
 //! judges. Every unknown of the real server is a [`Switches`] field.
 //!
+//! Where to find what: `wire` bytes, `schema` tables of objects and attributes, `state` the cluster behind one mutex
+//! (database, bridges, calls, bulk syncs, logs), `routes` the nodes of the API, `http` and `server` one request and
+//! one listener, `dial` and `timers` what happens later, `faults`, `journal`, [`check`], `control` the JSON API, `sim`
+//! the face of the library.
+//!
+//! Not simulated: pushed CDRs (receivers can be registered, nothing is sent), the events socket (tokens are checked,
+//! then 501), media, IVRs, recorders and streamers, LDAP, layouts, messages, diagnostics, invitations.
+//!
 //! ```no_run
 //! # async fn example() -> Result<(), cms_simulator::StartError> {
 //! use cms_simulator::{Config, Simulator};

@@ -39,13 +39,9 @@ pub enum JoinError {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Joined {
-    #[allow(missing_docs)]
     pub bridge: usize,
-    #[allow(missing_docs)]
     pub call: String,
-    #[allow(missing_docs)]
     pub leg: String,
-    #[allow(missing_docs)]
     pub participant: String,
 }
 
@@ -103,8 +99,7 @@ impl Cluster {
     pub fn find_person(&self, who: &str) -> Option<(usize, Id)> {
         self.bridges.iter().enumerate().find_map(|(position, b)| {
             let by_id = b.legs.get(who).or_else(|| b.leg_of_participant.get(who).and_then(|leg| b.legs.get(leg)));
-            let by_name =
-                || b.legs.iter().find(|leg| leg.link.is_none() && (leg.name == who || leg.remote_party == who));
+            let by_name = || b.legs.iter().find(|leg| leg.link.is_none() && (leg.name == who || leg.original == who));
             by_id.or_else(by_name).map(|leg| (position, leg.id.clone()))
         })
     }

@@ -34,7 +34,6 @@ pub struct Shared {
     cluster: Mutex<Cluster>,
     /// See the modules of these names.
     pub journal: Journal,
-    #[allow(missing_docs)]
     pub faults: Faults,
     ports: Vec<Port>,
     load: Vec<Load>,

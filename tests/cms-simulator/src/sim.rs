@@ -150,12 +150,10 @@ impl Handle {
         self.control
     }
 
-    #[allow(missing_docs)]
     pub fn username(&self) -> String {
         self.shared.lock().account.username.clone()
     }
 
-    #[allow(missing_docs)]
     pub fn password(&self) -> String {
         self.shared.lock().account.password.clone()
     }

@@ -264,6 +264,9 @@ pub struct Switches {
     pub leg_initial_ms: u64,
     /// Time until an endpoint without script answers, from the first ring. Default 300.
     pub answer_after_ms: u64,
+    /// Text that the `remoteParty` of an outgoing leg gains when it connects, such as `;x-cisco-number=1` (quirk 16);
+    /// `originalRemoteParty` keeps the dialled address. Default empty.
+    pub remote_party_gains: String,
     /// `filter` looks at letters without regard to case (3.2 `?`). Default true.
     pub filter_ignores_case: bool,
     /// Media load of one connected leg in load units (`system/load`); the figure is ours. Default 200.
@@ -317,6 +320,7 @@ impl Default for Switches {
             outbound_rule_required: false,
             leg_initial_ms: 10,
             answer_after_ms: 300,
+            remote_party_gains: String::new(),
             filter_ignores_case: true,
             load_per_leg: 200,
         }

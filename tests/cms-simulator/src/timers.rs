@@ -30,7 +30,6 @@ pub enum Event {
 
 /// How a dial fails.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-#[allow(missing_docs)]
 pub enum Failure {
     Busy,
     NoAnswer,

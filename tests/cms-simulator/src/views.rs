@@ -11,7 +11,6 @@ use crate::state::bridge::{Direction, LegState};
 /// A space.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
-#[allow(missing_docs)]
 pub struct SpaceView {
     pub id: String,
     pub name: String,
@@ -33,7 +32,6 @@ pub struct SpaceView {
 /// A live call instance.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
-#[allow(missing_docs)]
 pub struct CallView {
     pub bridge: usize,
     pub id: String,
@@ -48,7 +46,6 @@ pub struct CallView {
 /// A live leg.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
-#[allow(missing_docs)]
 pub struct LegView {
     pub bridge: usize,
     pub id: String,

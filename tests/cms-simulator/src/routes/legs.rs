@@ -71,7 +71,7 @@ fn head(cluster: &Cluster, b: &Bridge, leg: &Leg, xml: &mut Xml) {
     xml.leaf("name", leg.fields.get("nameLabelOverride").unwrap_or(&leg.name));
     xml.leaf("remoteParty", &leg.remote_party);
     if cluster.version >= crate::schema::Version(2, 3) {
-        xml.leaf("originalRemoteParty", &leg.remote_party);
+        xml.leaf("originalRemoteParty", &leg.original);
     }
     xml.leaf("call", &leg.call);
     if let Some(tenant) = tenant_of(cluster, b, leg) {

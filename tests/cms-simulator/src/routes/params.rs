@@ -10,7 +10,6 @@ use crate::wire::form::Pairs;
 
 /// Whether a write creates or modifies.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[allow(missing_docs)]
 pub enum Phase {
     Create,
     Modify,

@@ -112,7 +112,7 @@ pub fn single(ctx: &Ctx<'_>, cluster: &Cluster, id: &Id) -> Answer {
             }
             xml.leaf("uri", &p.leg.remote_party);
             if cluster.version >= crate::schema::Version(2, 3) {
-                xml.leaf("originalUri", &p.leg.remote_party);
+                xml.leaf("originalUri", &p.leg.original);
             }
             xml.leaf("isActivator", "true");
             xml.element("configuration", &[], |xml| {

@@ -6,7 +6,6 @@ use crate::schema::{Kind, TOP_LEVEL};
 
 /// A place in the tree under `/api/v1/`.
 #[derive(Debug, Clone, PartialEq, Eq)]
-#[allow(missing_docs)]
 pub enum Node {
     /// A collection, with the space it is nested in.
     List(Kind, Option<Id>),

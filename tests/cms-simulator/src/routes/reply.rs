@@ -12,11 +12,8 @@ use crate::wire::xml::Xml;
 pub struct Ctx<'a> {
     /// The bridge that was asked.
     pub bridge: usize,
-    #[allow(missing_docs)]
     pub verb: Verb,
-    #[allow(missing_docs)]
     pub query: &'a Pairs,
-    #[allow(missing_docs)]
     pub body: &'a Pairs,
     /// Ceiling of the page forced by a fault.
     pub page_cap: Option<usize>,
@@ -26,7 +23,6 @@ pub struct Ctx<'a> {
 
 /// The four verbs of the API (1.2).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[allow(missing_docs)]
 pub enum Verb {
     Get,
     Post,

@@ -29,7 +29,6 @@ impl Version {
 /// Kinds of objects in the shared database (section 9) and, last, the CDR receivers of one bridge, which have the
 /// same shape.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-#[allow(missing_docs)]
 pub enum Kind {
     CoSpace,
     AccessMethod,
@@ -113,7 +112,6 @@ pub enum Type {
 
 /// What the expansion of a bulk template must be.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[allow(missing_docs)]
 pub enum TemplateOf {
     UserPart,
     Digits,
@@ -253,9 +251,7 @@ pub struct Spec {
     pub since: Version,
     /// Whether POST, PUT and DELETE exist.
     pub post: bool,
-    #[allow(missing_docs)]
     pub put: bool,
-    #[allow(missing_docs)]
     pub delete: bool,
     /// Attributes that the `filter` parameter searches.
     pub filter: &'static [&'static str],

@@ -88,13 +88,13 @@ pub struct Leg {
     pub call: Id,
     /// Display name, empty until connected (quirk 16).
     pub name: String,
-    /// The far end.
+    /// The far end, as it is shown.
     pub remote_party: String,
-    #[allow(missing_docs)]
+    /// The far end, as it was dialled.
+    pub original: String,
     pub direction: Direction,
     /// The peer bridge of a `distributionLink`.
     pub link: Option<usize>,
-    #[allow(missing_docs)]
     pub state: LegState,
     /// When it connected.
     pub connected: Option<Instant>,
@@ -109,7 +109,6 @@ pub struct Leg {
 /// An entry of system/alarms.
 #[derive(Debug, Clone)]
 pub struct Alarm {
-    #[allow(missing_docs)]
     pub id: Id,
     /// A type of 4.2.
     pub kind: String,
@@ -138,25 +137,20 @@ pub struct Bridge {
     pub reachable: bool,
     /// Seconds by which `cdrTime` is ahead of the true time.
     pub clock_skew: i64,
-    #[allow(missing_docs)]
     pub calls: Table<Call>,
     /// Live calls of a space.
     pub calls_of_space: HashMap<Id, Vec<Id>>,
     /// Live calls of a correlator.
     pub calls_of_correlator: HashMap<Id, Vec<Id>>,
-    #[allow(missing_docs)]
     pub legs: Table<Leg>,
     /// The leg of a participant.
     pub leg_of_participant: HashMap<Id, Id>,
     /// Counters of system/status.
     pub legs_max: u64,
-    #[allow(missing_docs)]
     pub legs_completed: u64,
-    #[allow(missing_docs)]
     pub cdr_receivers: Table<Record>,
     /// /system/configuration/cluster.
     pub configuration: Fields,
-    #[allow(missing_docs)]
     pub alarms: Vec<Alarm>,
 }
 

@@ -120,6 +120,7 @@ impl Cluster {
             participant,
             call: call.clone(),
             name: new.name,
+            original: new.remote_party.clone(),
             remote_party: new.remote_party,
             direction: if new.outgoing { Direction::Outgoing } else { Direction::Incoming },
             link: None,
@@ -235,8 +236,9 @@ impl Cluster {
         leg.state = LegState::Connected;
         leg.connected = Some(Instant::now());
         if leg.name.is_empty() {
-            leg.name.clone_from(&leg.remote_party);
+            leg.name.clone_from(&leg.original);
         }
+        leg.remote_party.push_str(&self.switches.remote_party_gains);
         if let Some(dial) = leg.dial.and_then(|index| self.log.dials.get_mut(index)) {
             dial.outcome = DialOutcome::Answered;
             dial.answered = Some(wall());
@@ -301,6 +303,7 @@ impl Cluster {
             participant: self.ids.guid(),
             call,
             name: peer.clone(),
+            original: peer.clone(),
             remote_party: peer,
             direction: if from < to { Direction::Outgoing } else { Direction::Incoming },
             link: Some(to),

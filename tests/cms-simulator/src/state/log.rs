@@ -41,17 +41,13 @@ pub enum DialOutcome {
 pub struct Dial {
     /// When the leg was made.
     pub at: Timestamp,
-    #[allow(missing_docs)]
     pub bridge: usize,
     /// The space of the call, if it has one.
     pub space: Option<String>,
-    #[allow(missing_docs)]
     pub call: String,
-    #[allow(missing_docs)]
     pub leg: String,
     /// As the client wrote it.
     pub remote_party: String,
-    #[allow(missing_docs)]
     pub outcome: DialOutcome,
     /// When the far end answered.
     pub answered: Option<Timestamp>,
@@ -65,17 +61,12 @@ pub struct Dial {
 #[derive(Debug, Clone, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct CallSpan {
-    #[allow(missing_docs)]
     pub bridge: usize,
-    #[allow(missing_docs)]
     pub call: String,
-    #[allow(missing_docs)]
     pub space: Option<String>,
-    #[allow(missing_docs)]
     pub correlator: String,
     /// Made by POST.
     pub by_api: bool,
-    #[allow(missing_docs)]
     pub began: Timestamp,
     /// None while it lives.
     pub ended: Option<Timestamp>,
@@ -86,15 +77,12 @@ pub struct CallSpan {
 /// The door of a space moved, or its space vanished.
 #[derive(Debug, Clone)]
 pub struct DoorEvent {
-    #[allow(missing_docs)]
     pub at: Timestamp,
-    #[allow(missing_docs)]
     pub space: Id,
     /// New value of `nonMemberAccess`.
     pub open: bool,
     /// The secret after the write.
     pub secret: Option<String>,
-    #[allow(missing_docs)]
     pub actor: Actor,
 }
 
@@ -103,9 +91,7 @@ pub struct DoorEvent {
 pub struct SyncEvent {
     /// When it touched the spaces.
     pub at: Timestamp,
-    #[allow(missing_docs)]
     pub sync: Id,
-    #[allow(missing_docs)]
     pub set: Id,
     /// Spaces of the set that were open or had a call, and which of both.
     pub busy: Vec<(Id, &'static str)>,
@@ -114,12 +100,8 @@ pub struct SyncEvent {
 /// All of it.
 #[derive(Debug, Default)]
 pub struct Log {
-    #[allow(missing_docs)]
     pub dials: Vec<Dial>,
-    #[allow(missing_docs)]
     pub calls: Vec<CallSpan>,
-    #[allow(missing_docs)]
     pub doors: Vec<DoorEvent>,
-    #[allow(missing_docs)]
     pub syncs: Vec<SyncEvent>,
 }

@@ -40,33 +40,22 @@ pub struct Token {
 /// The whole state.
 #[derive(Debug)]
 pub struct Cluster {
-    #[allow(missing_docs)]
     pub software_version: String,
-    #[allow(missing_docs)]
     pub version: Version,
-    #[allow(missing_docs)]
     pub clustered: bool,
     /// `clusterId` of system/status (3.0).
     pub cluster_id: Id,
     /// Host names of the database nodes.
     pub database_nodes: Vec<String>,
-    #[allow(missing_docs)]
     pub switches: Switches,
-    #[allow(missing_docs)]
     pub ids: IdSource,
-    #[allow(missing_docs)]
     pub db: Database,
-    #[allow(missing_docs)]
     pub bridges: Vec<Bridge>,
-    #[allow(missing_docs)]
     pub timers: Timers,
-    #[allow(missing_docs)]
     pub log: Log,
     /// Scripts by normalised address.
     pub scripts: HashMap<String, EndpointScript>,
-    #[allow(missing_docs)]
     pub account: Account,
-    #[allow(missing_docs)]
     pub tokens: HashMap<String, Token>,
     /// Outcome forced upon the next syncs by a fault.
     pub forced_syncs: HashMap<Id, String>,

@@ -316,3 +316,14 @@ fn switches_read_from_json() {
     assert_eq!((switches.not_found_status, switches.second_call), (404, SecondCall::NewId));
     assert!(serde_json::from_str::<Switches>(r#"{"noSuchSwitch":1}"#).is_err());
 }
+
+#[tokio::test]
+async fn far_ends_gain_parameters() {
+    let (bench, _, call) = started(|s| s.remote_party_gains = ";x-cisco-number=1".to_owned()).await;
+    let leg = bench.make(&format!("calls/{call}/callLegs"), "remoteParty=a@x").await;
+    bench.sim.await_state(|sim| sim.dials()[0].outcome == DialOutcome::Answered, SOON).await.unwrap();
+    let got = bench.get(&format!("callLegs/{leg}")).await;
+    assert_eq!(got.text("remoteParty").as_deref(), Some("a@x;x-cisco-number=1"));
+    assert_eq!(got.text("originalRemoteParty").as_deref(), Some("a@x"));
+    assert!(bench.sim.leave("a@x"));
+}
