@@ -31,17 +31,27 @@ async fn outcome(bench: &Bench, call: &str, party: &str, script: EndpointScript)
 #[tokio::test]
 async fn a_leg_is_initial_then_rings_then_connects() {
     let (bench, slot, call) = started().await;
-    bench.sim.update_switches(|s| s.leg_initial_ms = 50);
-    bench.sim.script_endpoint("desk@x.test", EndpointScript::Answers { after: Duration::from_millis(50) });
-    let leg =
-        bench.make(&format!("calls/{call}/callLegs"), "remoteParty=desk%40x.test&ownerId=mine&bandwidth=64").await;
+    const HOUR: Duration = Duration::from_secs(3600);
+    let legs = format!("calls/{call}/callLegs");
+    let body = "remoteParty=desk%40x.test&ownerId=mine&bandwidth=64";
+    bench.sim.update_switches(|s| s.leg_initial_ms = 3_600_000);
     // The answer comes before anything rings (2.3).
-    let got = bench.get(&format!("callLegs/{leg}")).await;
+    let first = bench.make(&legs, body).await;
+    let got = bench.get(&format!("callLegs/{first}")).await;
     assert_eq!((got.text("state").as_deref(), got.text("name").as_deref()), (Some("initial"), Some("")));
     assert_eq!(got.text("ownerId").as_deref(), Some("mine"));
-    assert_eq!(bench.get(&format!("calls/{call}/callLegs")).await.ids(), std::slice::from_ref(&leg));
-    for state in [LegState::Ringing, LegState::Connected] {
+    assert_eq!(bench.get(&legs).await.ids(), std::slice::from_ref(&first));
+    bench.delete(&format!("callLegs/{first}")).await;
+    bench.sim.update_switches(|s| s.leg_initial_ms = 1);
+    let mut leg = String::new();
+    for (after, state) in [(HOUR, LegState::Ringing), (MOMENT, LegState::Connected)] {
+        if !leg.is_empty() {
+            bench.delete(&format!("callLegs/{leg}")).await;
+        }
+        bench.sim.script_endpoint("desk@x.test", EndpointScript::Answers { after });
+        leg = bench.make(&legs, body).await;
         bench.sim.await_state(|sim| sim.legs()[0].state == state, SOON).await.unwrap();
+        assert_eq!(bench.get(&format!("callLegs/{leg}")).await.text("state").as_deref(), Some(state.word()));
     }
     let got = bench.get(&format!("callLegs/{leg}")).await;
     assert_eq!(
@@ -53,7 +63,9 @@ async fn a_leg_is_initial_then_rings_then_connects() {
     assert_eq!(status.text("callLegsActive").as_deref(), Some("1"));
     assert_ne!(status.text("videoBitRateIncoming").as_deref(), Some("0"));
     assert_eq!(bench.get("system/load").await.text("mediaProcessingLoad").as_deref(), Some("200"));
-    let dial = &bench.sim.dials()[0];
+    let dials = bench.sim.dials();
+    assert_eq!(dials[1].reason, Some("apiInitiatedTeardown"));
+    let dial = &dials[2];
     assert_eq!((dial.space.as_deref(), dial.outcome, dial.ended), (Some(&*slot), DialOutcome::Answered, None));
     assert_eq!(bench.get("callLegs?filter=DESK").await.total(), 1);
     assert_eq!(bench.get("callLegs?ownerIdSet=false").await.total(), 0);

@@ -8,35 +8,25 @@ use crate::{Fault, FaultKind, SyncConflict};
 #[tokio::test]
 async fn a_sync_goes_through_its_states() {
     let bench = Bench::quick().await;
-    bench.sim.update_switches(|s| {
-        s.sync_pending_ms = 100;
-        s.sync_running_ms = 100;
-    });
     let set = bench.make("cospaceBulkParameterSets", &slot_body(1, 3)).await;
     assert!(
         bench.get("cospaceBulkParameterSets").await.body.contains("<startIndex>1</startIndex><endIndex>3</endIndex></")
     );
     let got = bench.get(&format!("cospaceBulkParameterSets/{set}")).await;
     assert_eq!(got.text("coSpaceUriMapping").as_deref(), Some("$index$"));
-    let sync = bench.make("cospaceBulkSyncs", &format!("cospaceBulkParameterSet={set}")).await;
-    let path = format!("cospaceBulkSyncs/{sync}");
-    let mut states = Vec::new();
-    bench
-        .sim
-        .await_state(
-            |sim| {
-                let cluster = sim.shared().lock();
-                let state = cluster.db.value(crate::schema::Kind::BulkSync, Some(&sync), "status").unwrap().to_owned();
-                if states.last() != Some(&state) {
-                    states.push(state);
-                }
-                states.last().unwrap() == "complete"
-            },
-            SOON,
-        )
-        .await
-        .unwrap();
-    assert_eq!(states, ["pending", "running", "complete"]);
+    const HOUR: u64 = 3_600_000;
+    let mut path = String::new();
+    for (pending, running, state) in [(HOUR, HOUR, "pending"), (1, HOUR, "running"), (1, 1, "complete")] {
+        bench.sim.update_switches(|s| (s.sync_pending_ms, s.sync_running_ms) = (pending, running));
+        let sync = bench.make("cospaceBulkSyncs", &format!("cospaceBulkParameterSet={set}")).await;
+        let reached = |sim: &crate::Handle| {
+            sim.shared().lock().db.value(crate::schema::Kind::BulkSync, Some(&sync), "status") == Some(state)
+        };
+        bench.sim.await_state(reached, SOON).await.unwrap();
+        path = format!("cospaceBulkSyncs/{sync}");
+        assert_eq!(bench.get(&path).await.text("status").as_deref(), Some(state));
+        assert_eq!(bench.sim.spaces().is_empty(), state != "complete");
+    }
     let got = bench.get(&path).await;
     assert!(!got.body.contains("removeAll"));
     bench.refused(Method::PUT, &path, Some("removeAll=true"), "invalidOperation").await;
