@@ -29,7 +29,7 @@ fn failure(status: StatusCode, why: impl std::fmt::Display) -> Failure {
 }
 
 fn refused(refusal: Refusal) -> Failure {
-    failure(StatusCode::BAD_REQUEST, format!("{refusal:?}"))
+    failure(StatusCode::BAD_REQUEST, refusal)
 }
 
 /// A JSON body whatever its Content-Type says, so that a bare `curl -d` does.

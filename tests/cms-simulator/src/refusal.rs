@@ -4,21 +4,28 @@ use crate::switches::{Switches, UnrecognisedSpelling};
 use crate::wire::xml::Xml;
 
 /// A refused request.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Refusal {
     /// An unknown id; the element to answer with.
+    #[error("{0}")]
     Missing(&'static str),
     /// A rule is broken; the element to answer with.
+    #[error("{0}")]
     Rule(&'static str),
     /// A parameter with a value (or a name) that is not accepted.
+    #[error("parameterError: {0}")]
     Parameter(String),
     /// A path that names nothing.
+    #[error("unrecognisedObject")]
     Unrecognised,
     /// Another API version in the path.
+    #[error("invalidVersion")]
     Version,
     /// 503.
+    #[error("503")]
     Unavailable,
     /// No answer at all.
+    #[error("no answer")]
     Hang,
 }
 
