@@ -1,0 +1,41 @@
+# The steps of CI, one by one: what runs here is what runs there (.ci/run).
+
+# List the recipes
+default:
+    @just --list
+
+# Format the code
+fmt:
+    cargo fmt --all
+
+# Lints, as errors
+clippy:
+    cargo clippy --workspace --all-targets --locked -- -D warnings
+
+# Licences, bans and sources of the dependencies (cargo install cargo-deny)
+deny:
+    cargo deny --locked check --disable-fetch licenses bans sources
+
+# All tests; arguments go to cargo, for example: just test -p cms-simulator
+test *args="--workspace":
+    cargo test --locked {{ args }}
+
+# Generate crds/ from src/api
+crds:
+    cargo run --locked -p meeting-controller -- crds --dir crds
+
+# Fail if crds/ is not what src/api says
+drift:
+    cargo run --locked -p meeting-controller -- crds --dir crds --check
+
+# Control plane, simulated bridge and controller on this machine, and one meeting from start to end
+playground *args:
+    cargo playground {{ args }}
+
+# Benchmarks
+bench *args:
+    cargo run --release --locked -p bench -- {{ args }}
+
+# Everything that CI does
+ci:
+    bash .ci/run
