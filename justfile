@@ -14,7 +14,7 @@ clippy:
 
 # Licences, bans and sources of the dependencies (cargo install cargo-deny)
 deny:
-    cargo deny --locked check --disable-fetch licenses bans sources
+    cargo deny --locked check licenses bans sources
 
 # All tests; arguments go to cargo, for example: just test -p cms-simulator
 test *args="--workspace":
