@@ -16,7 +16,6 @@
 
 pub mod act;
 pub mod api;
-pub mod cli;
 pub mod clock;
 pub mod cms;
 pub mod config;

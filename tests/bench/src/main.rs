@@ -1,1 +1,55 @@
-fn main() {}
+//! Benchmarks on the real apiserver and the simulator. They print tables with ratios and are not timed tests.
+//!
+//! `cargo run --release -p bench -- top_of_hour`
+
+mod memory;
+mod report;
+mod settled;
+mod top_of_hour;
+mod world;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+#[derive(Debug, Parser)]
+#[command(name = "bench", about = "Benchmarks of meeting-controller")]
+struct Args {
+    #[command(subcommand)]
+    bench: Bench,
+}
+
+#[derive(Debug, Subcommand)]
+enum Bench {
+    /// n meetings start at one instant on one bridge: doors, calls, legs against the arithmetic limit.
+    #[command(name = "top_of_hour")]
+    TopOfHour(top_of_hour::Options),
+    /// What a bridge and its meetings cost while nothing happens.
+    #[command(name = "settled")]
+    Settled(settled::Options),
+    /// Memory and status writes with many meetings far in the future.
+    #[command(name = "memory")]
+    Memory(memory::Options),
+}
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    // The one TLS provider of the process; an error means that it is there already.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    tracing_subscriber::fmt()
+        .with_env_filter(tracing_subscriber::EnvFilter::from_default_env())
+        .with_writer(std::io::stderr)
+        .init();
+    let result = match Args::parse().bench {
+        Bench::TopOfHour(options) => top_of_hour::run(&options).await,
+        Bench::Settled(options) => settled::run(&options).await,
+        Bench::Memory(options) => memory::run(&options).await,
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(message) => {
+            eprintln!("bench: {message}");
+            ExitCode::FAILURE
+        }
+    }
+}
