@@ -11,6 +11,12 @@ use super::values::{Instant, Span};
 /// The highest slot number. It fits the bridge's 32-bit index fields (cms-api.md section 6.4).
 pub const LAST_SLOT_LIMIT: u32 = 2_147_483_647;
 
+/// `host` or `host:port`. CEL cannot check the octets of an address or the port's range; the controller does.
+const ADDRESS_RULE: &str =
+    r"self.matches('^(\\[[0-9A-Fa-f:.]+\\]|[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?)(:[0-9]{1,5})?$')";
+const ADDRESS_MESSAGE: &str =
+    "address must be host or host:port without scheme and path, for example cms.example.com:445 or [2001:db8::1]:445";
+
 /// A Cisco Meeting Server cluster that meetings can be booked on.
 #[derive(CustomResource, KubeSchema, Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[kube(
@@ -55,9 +61,7 @@ pub struct MeetingBridgeSpec {
 
     /// `host` or `host:port` of the API (the Web Admin interface); IPv6 in brackets; default port 443.
     #[schemars(length(min = 1, max = 260))]
-    #[x_kube(validation = Rule::new(
-        r"self.matches('^(\\[[0-9A-Fa-f:.]+\\]|[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?)(:[0-9]{1,5})?$')"
-    ).message("address must be host or host:port without scheme and path, for example cms.example.com:445 or [2001:db8::1]:445"))]
+    #[x_kube(validation = Rule::new(ADDRESS_RULE).message(ADDRESS_MESSAGE))]
     pub address: String,
 
     /// Secret in this namespace with the keys `username` and `password` of a bridge user with the role `api`.
@@ -284,6 +288,7 @@ pub struct Alternate {
     /// `host` or `host:port`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 260))]
+    #[x_kube(validation = Rule::new(ADDRESS_RULE).message(ADDRESS_MESSAGE))]
     pub address: Option<String>,
     /// Name of the call bridge as the cluster knows it.
     #[serde(default, skip_serializing_if = "Option::is_none")]

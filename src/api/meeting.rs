@@ -163,7 +163,7 @@ fn digits() -> u8 {
 pub struct ParticipantSpec {
     /// SIP URI, number or user; unique within the meeting.
     #[schemars(length(min = 1, max = 255))]
-    #[x_kube(validation = Rule::new(r"!self.matches('[\\s\\x00-\\x1f\\x7f]')")
+    #[x_kube(validation = Rule::new(r"!self.matches('[\\x00-\\x20\\x7f]')")
         .message("remoteParty must not contain spaces or control characters"))]
     pub remote_party: String,
     /// Name for people.

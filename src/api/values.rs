@@ -6,6 +6,15 @@ use jiff::{SignedDuration, Timestamp};
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize};
 
+/// What the apiserver lets through as `date-time` but no clock can mean (`+99:99`, `10:00:00x5Z`, the last day of 9999)
+/// would be stored and could then not be read by the controller. Years 1000 to 2999 are more than anybody books.
+const INSTANT: &str =
+    r"^[12][0-9]{3}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]{1,9})?(Z|[+-]([01][0-9]|2[0-3]):[0-5][0-9])$";
+
+/// The digits are limited because kube's duration type panics on what overflows it (a backoff of 10^25 hours), and so
+/// that the longest text still fits the 292 years of CEL's duration.
+const SPAN: &str = r"^([0-9]{1,9}(\.[0-9]{1,9})?(ms|s)|[0-9]{1,5}(\.[0-9]{1,9})?(m|h))+$";
+
 /// A moment, RFC 3339 with any offset on input, UTC on output, with no more digits than it needs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
@@ -19,7 +28,7 @@ impl JsonSchema for Instant {
         true
     }
     fn json_schema(_: &mut SchemaGenerator) -> Schema {
-        json_schema!({ "type": "string", "format": "date-time" })
+        json_schema!({ "type": "string", "format": "date-time", "maxLength": 40, "pattern": INSTANT, "example": "2026-11-23T10:00:00+01:00" })
     }
 }
 
@@ -66,7 +75,7 @@ impl JsonSchema for Span {
         true
     }
     fn json_schema(_: &mut SchemaGenerator) -> Schema {
-        json_schema!({ "type": "string", "maxLength": 32, "pattern": r"^([0-9]+(\.[0-9]+)?(ms|s|m|h))+$" })
+        json_schema!({ "type": "string", "maxLength": 32, "pattern": SPAN, "example": "45m" })
     }
 }
 

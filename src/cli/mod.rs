@@ -1,1 +1,6 @@
-//! The subcommands that work offline.
+//! The subcommands that work offline: no cluster, no bridge, no settings.
+
+pub mod crds;
+mod reference;
+mod schema;
+pub mod validate;

@@ -1,0 +1,58 @@
+//! The CRDs as they are applied: what schemars derives, made fit for the apiserver.
+
+use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::{
+    CustomResourceDefinition, JSONSchemaProps, JSONSchemaPropsOrArray, JSONSchemaPropsOrBool,
+};
+use kube::CustomResourceExt;
+
+use super::{MeetingBridge, ScheduledMeeting};
+
+/// Both CRDs, in the order in which they are printed and applied.
+pub fn crds() -> Vec<CustomResourceDefinition> {
+    let mut crds = vec![MeetingBridge::crd(), ScheduledMeeting::crd()];
+    let schemas = crds.iter_mut().flat_map(|crd| &mut crd.spec.versions).filter_map(|version| version.schema.as_mut());
+    for schema in schemas.filter_map(|schema| schema.open_api_v3_schema.as_mut()) {
+        fit(schema);
+    }
+    crds
+}
+
+/// Formats of Rust that the apiserver warns about at each apply, with the bound they stand for. Without that bound the
+/// apiserver would store a number that the controller cannot read back. Its own integers end at 2^63.
+const UNSIGNED: [(&str, Option<f64>); 4] =
+    [("uint8", Some(255.0)), ("uint16", Some(65_535.0)), ("uint32", Some(4_294_967_295.0)), ("uint64", None)];
+
+/// Corrects a schema and everything below it.
+fn fit(schema: &mut JSONSchemaProps) {
+    if let Some((_, most)) = UNSIGNED.iter().find(|(name, _)| schema.format.as_deref() == Some(*name)) {
+        schema.format = Some("int64".to_owned());
+        schema.maximum = schema.maximum.or(*most);
+    }
+    // The apiserver refuses null for an enum even where it is nullable (and where the list has it). Not nullable, null
+    // is taken as absent, which is what people mean by it.
+    if schema.enum_.is_some() {
+        schema.nullable = None;
+    }
+    for child in schema.properties.iter_mut().flat_map(|properties| properties.values_mut()) {
+        fit(child);
+    }
+    if let Some(JSONSchemaPropsOrArray::Schema(items)) = &mut schema.items {
+        fit(items);
+    }
+    if let Some(JSONSchemaPropsOrBool::Schema(values)) = &mut schema.additional_properties {
+        fit(values);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_integer_has_a_known_format_and_fits_its_rust_type() {
+        let text = serde_json::to_string(&crds()).unwrap();
+        assert!(!text.contains("uint"), "the apiserver warns about these");
+        let bridge = serde_json::to_value(MeetingBridge::crd()).unwrap();
+        assert!(bridge.to_string().contains("uint32"), "schemars still derives them, so fit() is still needed");
+    }
+}

@@ -1,0 +1,225 @@
+//! `meeting-controller validate`: checks manifests without a cluster, for pipelines.
+//!
+//! ```text
+//! source.rs     bytes -> documents, as kubectl reads them
+//!   |
+//! kinds.rs      one object: schema (structure.rs), CEL rules, what the controller demands beyond them
+//!   |
+//! locate.rs     field path -> line
+//! ```
+//! No value is ever printed that may be a secret: objects of other kinds are not looked into, and of our own only
+//! values of enums, patterns and numbers are quoted.
+
+mod kinds;
+mod locate;
+mod path;
+mod source;
+mod structure;
+#[cfg(test)]
+mod tests;
+
+use std::collections::BTreeMap;
+use std::io::{self, Read, Write};
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use serde_json::Value;
+
+use self::kinds::Kind;
+use self::path::FieldPath;
+use self::source::Document;
+use super::crds::Error;
+use crate::api;
+
+/// How a check ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// Nothing is wrong. Exit code 0.
+    Valid,
+    /// There are problems. Exit code 1.
+    Invalid,
+    /// A file could not be read, whatever the others are like. Exit code 2.
+    Unreadable,
+}
+
+impl From<Outcome> for ExitCode {
+    fn from(outcome: Outcome) -> Self {
+        match outcome {
+            Outcome::Valid => ExitCode::SUCCESS,
+            Outcome::Invalid => ExitCode::from(1),
+            Outcome::Unreadable => ExitCode::from(2),
+        }
+    }
+}
+
+/// Checks the files and prints what is wrong to standard output.
+pub fn run(files: &[PathBuf]) -> ExitCode {
+    match validate(files, &mut io::stdout().lock()) {
+        Ok(outcome) => outcome.into(),
+        Err(error) => {
+            // If standard error is closed as well there is nobody left to tell.
+            let _ = writeln!(io::stderr(), "error: {error}");
+            Outcome::Unreadable.into()
+        }
+    }
+}
+
+/// Checks the files (`-` is standard input, a directory stands for the manifests in it) and writes one line per problem
+/// to `out`: `file:line: Kind namespace/name: field: what is wrong; what to do`.
+///
+/// # Errors
+/// If `out` cannot be written to.
+pub fn validate(files: &[PathBuf], out: &mut dyn Write) -> Result<Outcome, Error> {
+    let mut check =
+        Check { kinds: kinds::all()?, out, checked: 0, problems: 0, unreadable: 0, skipped: BTreeMap::new() };
+    for file in files {
+        check.path(file).map_err(Error::Output)?;
+    }
+    check.summary().map_err(Error::Output)
+}
+
+struct Check<'a> {
+    kinds: Vec<Kind>,
+    out: &'a mut dyn Write,
+    checked: usize,
+    problems: usize,
+    unreadable: usize,
+    /// How many objects of other kinds there were, by kind.
+    skipped: BTreeMap<String, usize>,
+}
+
+/// Where an object stands.
+struct Place<'a> {
+    file: &'a str,
+    document: &'a Document,
+    /// The way to the object inside its document: empty, or an item of a List.
+    within: FieldPath,
+}
+
+impl Check<'_> {
+    fn path(&mut self, path: &Path) -> io::Result<()> {
+        if !path.is_dir() {
+            return self.file(path);
+        }
+        let entries = std::fs::read_dir(path).and_then(Iterator::collect::<io::Result<Vec<_>>>);
+        match entries {
+            Err(error) => self.unreadable(path, &error),
+            Ok(entries) => {
+                let mut files: Vec<PathBuf> = entries.into_iter().map(|entry| entry.path()).collect();
+                files.retain(|file| {
+                    let extension = file.extension().and_then(|extension| extension.to_str());
+                    matches!(extension, Some("yaml" | "yml" | "json")) && file.is_file()
+                });
+                files.sort();
+                files.iter().try_for_each(|file| self.file(file))
+            }
+        }
+    }
+
+    fn file(&mut self, path: &Path) -> io::Result<()> {
+        let (name, text) = if path == Path::new("-") {
+            let mut text = String::new();
+            ("<stdin>".to_owned(), io::stdin().lock().read_to_string(&mut text).map(|_| text))
+        } else {
+            (path.display().to_string(), std::fs::read_to_string(path))
+        };
+        let text = match text {
+            Ok(text) => text,
+            Err(error) => return self.unreadable(path, &error),
+        };
+        for document in source::split(&text) {
+            let parsed = document.and_then(|document| Ok((source::parse(&document)?, document)));
+            match parsed {
+                Err(broken) => self.problem(&name, broken.line, None, &broken.why)?,
+                Ok((None, _)) => {}
+                Ok((Some(value), document)) => {
+                    let place = Place { file: &name, document: &document, within: FieldPath::default() };
+                    self.object(&place, &value)?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn unreadable(&mut self, path: &Path, error: &io::Error) -> io::Result<()> {
+        self.unreadable += 1;
+        writeln!(self.out, "{}: cannot be read: {error}", path.display())
+    }
+
+    fn object(&mut self, place: &Place<'_>, object: &Value) -> io::Result<()> {
+        let text = |key| object.get(key).and_then(Value::as_str).filter(|text| !text.is_empty());
+        let (Some(version), Some(kind)) = (text("apiVersion"), text("kind")) else {
+            let why = "is no Kubernetes object; it needs apiVersion and kind";
+            return self.problem(place.file, line(place, &FieldPath::default()), None, why);
+        };
+        let items = object.get("items").and_then(Value::as_array).filter(|_| kind.ends_with("List"));
+        if let Some(items) = items {
+            for (index, item) in items.iter().enumerate() {
+                let within = FieldPath::default().field("items").item(index).under(&place.within);
+                self.object(&Place { within, ..*place }, item)?;
+            }
+            return Ok(());
+        }
+        let known = self.kinds.iter().find(|known| known.name == kind);
+        let problems = match known {
+            Some(known) if known.api_version == version => known.check(object),
+            Some(known) => {
+                let message = format!("is not that of a {kind}; write {}", known.api_version);
+                vec![structure::Problem { path: FieldPath::default().field("apiVersion"), message }]
+            }
+            None if version.split('/').next() == Some(api::GROUP) => {
+                let names: Vec<&str> = self.kinds.iter().map(|known| known.name.as_str()).collect();
+                let message = format!("is not a kind of {}; use {}", api::GROUP, names.join(" or "));
+                vec![structure::Problem { path: FieldPath::default().field("kind"), message }]
+            }
+            None => {
+                *self.skipped.entry(kind.escape_debug().to_string()).or_default() += 1;
+                return Ok(());
+            }
+        };
+        self.checked += 1;
+        let mut lines: Vec<_> = problems.iter().map(|problem| (line(place, &problem.path), problem)).collect();
+        lines.sort_by(|(a, first), (b, second)| (a, &first.path).cmp(&(b, &second.path)));
+        for (line, problem) in lines {
+            let field = Some(&problem.path).filter(|path| !path.steps().is_empty());
+            let field = field.map(|path| format!("{path}: ")).unwrap_or_default();
+            self.problem(place.file, line, Some(&label(kind, object)), &format!("{field}{}", problem.message))?;
+        }
+        Ok(())
+    }
+
+    fn problem(&mut self, file: &str, line: usize, object: Option<&str>, message: &str) -> io::Result<()> {
+        self.problems += 1;
+        let object = object.map(|object| format!("{object}: ")).unwrap_or_default();
+        writeln!(self.out, "{file}:{line}: {object}{message}")
+    }
+
+    fn summary(&mut self) -> io::Result<Outcome> {
+        let skipped: Vec<String> = self.skipped.iter().map(|(kind, count)| format!("{count} {kind}")).collect();
+        let note = if skipped.is_empty() { String::new() } else { format!("; not looked at: {}", skipped.join(", ")) };
+        let plural = |count: usize, what: &str| format!("{count} {what}{}", if count == 1 { "" } else { "s" });
+        writeln!(self.out, "{} checked, {}{note}", plural(self.checked, "object"), plural(self.problems, "problem"))?;
+        self.out.flush()?;
+        Ok(match (self.unreadable, self.problems) {
+            (0, 0) => Outcome::Valid,
+            (0, _) => Outcome::Invalid,
+            _ => Outcome::Unreadable,
+        })
+    }
+}
+
+/// The line of a field of the object, or of the innermost parent that has one.
+fn line(place: &Place<'_>, path: &FieldPath) -> usize {
+    locate::line_of(&place.document.text, place.document.line, path.under(&place.within).steps())
+}
+
+/// `Kind namespace/name`, for people.
+fn label(kind: &str, object: &Value) -> String {
+    let text = |pointer| object.pointer(pointer).and_then(Value::as_str).unwrap_or_default().escape_debug();
+    let (namespace, name) = (text("/metadata/namespace").to_string(), text("/metadata/name").to_string());
+    match (namespace.as_str(), name.as_str()) {
+        ("", "") => format!("{kind} without a name"),
+        ("", name) => format!("{kind} {name}"),
+        (namespace, name) => format!("{kind} {namespace}/{name}"),
+    }
+}

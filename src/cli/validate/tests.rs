@@ -1,0 +1,293 @@
+//! The whole command on manifests as people write them; and every CEL rule of the CRDs, kept and broken.
+
+use serde_json::{Value, json};
+
+use super::*;
+
+/// What the command prints for these texts, each a file of its own (in the text: `FILE`), and how it ends.
+fn check(texts: &[&str]) -> (Outcome, String) {
+    static COUNT: std::sync::atomic::AtomicUsize = std::sync::atomic::AtomicUsize::new(0);
+    let number = COUNT.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+    let dir = std::env::temp_dir().join(format!("meeting-controller-validate-{}-{number}", std::process::id()));
+    std::fs::create_dir_all(&dir).unwrap();
+    let mut files = Vec::new();
+    for (index, text) in texts.iter().enumerate() {
+        files.push(dir.join(format!("{index}.yaml")));
+        std::fs::write(&files[index], text).unwrap();
+    }
+    let mut out = Vec::new();
+    let outcome = validate(&files, &mut out).unwrap();
+    let text = String::from_utf8(out).unwrap().replace(&format!("{}/", dir.display()), "");
+    std::fs::remove_dir_all(&dir).unwrap();
+    (outcome, text)
+}
+
+const BRIDGE: &str = "\
+apiVersion: meeting-controller.dev/v1alpha1
+kind: MeetingBridge
+metadata: {name: berlin, namespace: conferencing}
+spec:
+  address: cms.example.com:445
+  credentialsSecretRef: {name: cms}
+";
+
+const MEETING: &str = "\
+apiVersion: meeting-controller.dev/v1alpha1
+kind: ScheduledMeeting
+metadata:
+  name: standup
+  namespace: team-a
+spec:
+  title: Standup
+  start: 2026-11-23T10:00:00+01:00
+  duration: 45m
+  participants:
+  - remoteParty: room@example.com
+";
+
+#[test]
+fn good_manifests_pass_and_others_are_counted() {
+    let list = "apiVersion: v1\nkind: List\nitems:\n- {apiVersion: v1, kind: ConfigMap, metadata: {name: a}}\n";
+    let secret = "apiVersion: v1\nkind: Secret\nmetadata: {name: cms}\nstringData: {password: hunter2}\n";
+    let (outcome, text) = check(&[&format!("---\n{BRIDGE}---\n{MEETING}"), list, secret]);
+    assert_eq!(text, "2 objects checked, 0 problems; not looked at: 1 ConfigMap, 1 Secret\n");
+    assert_eq!(outcome, Outcome::Valid);
+}
+
+#[test]
+fn all_problems_of_all_files_are_reported_with_their_lines() {
+    let meeting = MEETING
+        .replace("Standup", "5")
+        .replace("45m", "45 minutes")
+        .replace("remoteParty", "remotePartie")
+        .replace("team-a", "Team_A");
+    let bridge = BRIDGE.replace("cms.example.com:445", "cms.example.com:99999") + "  managementPolicy: observe\n";
+    let (outcome, text) = check(&[&format!("# two\n---\n{meeting}---\nkind: Pod\n"), &bridge]);
+    assert_eq!(
+        text,
+        "\
+0.yaml:7: ScheduledMeeting Team_A/standup: metadata.namespace: \"Team_A\" does not match ^[a-z0-9]([-a-z0-9]*[a-z0-9])?$; write it like team-a
+0.yaml:9: ScheduledMeeting Team_A/standup: spec.title: must be a text but is a number; put it in quotes
+0.yaml:11: ScheduledMeeting Team_A/standup: spec.duration: \"45 minutes\" does not match ^([0-9]{1,9}(\\.[0-9]{1,9})?(ms|s)|[0-9]{1,5}(\\.[0-9]{1,9})?(m|h))+$; write it like 45m
+0.yaml:13: ScheduledMeeting Team_A/standup: spec.participants[0].remotePartie: is no field here; did you mean remoteParty?
+0.yaml:13: ScheduledMeeting Team_A/standup: spec.participants[0].remoteParty: is required but missing; add it (SIP URI, number or user; unique within the meeting)
+0.yaml:15: is no Kubernetes object; it needs apiVersion and kind
+1.yaml:5: MeetingBridge conferencing/berlin: spec.address: the port must be a number from 1 to 65535; write it like cms.example.com:445
+1.yaml:7: MeetingBridge conferencing/berlin: spec.managementPolicy: \"observe\" is not one of the choices; did you mean Observe?
+2 objects checked, 8 problems
+"
+    );
+    assert_eq!(outcome, Outcome::Invalid);
+}
+
+#[test]
+fn lists_wrong_versions_and_wrong_kinds() {
+    let item = MEETING.replace("45m", "0s").lines().map(|line| format!("  {line}\n")).collect::<String>();
+    let list = format!("apiVersion: v1\nkind: List\nitems:\n- {}", item.trim_start());
+    let (_, text) =
+        check(&[&list, &BRIDGE.replace("v1alpha1", "v1"), &BRIDGE.replace("MeetingBridge", "Meetingbridge")]);
+    assert_eq!(
+        text,
+        "\
+0.yaml:12: ScheduledMeeting team-a/standup: spec.duration: duration must be more than zero
+1.yaml:1: MeetingBridge conferencing/berlin: apiVersion: is not that of a MeetingBridge; write meeting-controller.dev/v1alpha1
+2.yaml:2: Meetingbridge conferencing/berlin: kind: is not a kind of meeting-controller.dev; use MeetingBridge or ScheduledMeeting
+3 objects checked, 3 problems
+"
+    );
+}
+
+#[test]
+fn an_unreadable_file_does_not_hide_the_others() {
+    let mut out = Vec::new();
+    let files = [PathBuf::from("/nonexistent/a.yaml"), PathBuf::from("/nonexistent/b.yaml")];
+    assert_eq!(validate(&files, &mut out).unwrap(), Outcome::Unreadable);
+    assert_eq!(String::from_utf8(out).unwrap().matches("cannot be read").count(), 2);
+}
+
+#[test]
+fn what_may_be_a_secret_is_never_printed() {
+    let bridge = BRIDGE.replace("{name: cms}", "{name: cms, password: hunter2}");
+    let meeting = MEETING.replace("  participants:", "  passcode: hunter2\n  passcodeSecretRef: 4711\n  participants:");
+    let broken = "apiVersion: v1\nkind: Secret\nstringData:\n  password: hunter2: x\n  'hunter2\n";
+    let twice = "kind: Secret\napiVersion: v1\ndata: hunter2\ndata: hunter2\n";
+    let (outcome, text) = check(&[&bridge, &meeting, broken, twice, "hunter2", "- hunter2"]);
+    assert_eq!(outcome, Outcome::Invalid);
+    assert!(!text.contains("hunter2") && !text.contains("4711"), "{text}");
+    assert_eq!(text.lines().count(), 8, "{text}");
+}
+
+#[test]
+fn overflowing_durations_and_dates_are_problems_and_no_panics() {
+    for (from, to) in [
+        ("45m", "99999999999999999999h"),
+        ("45m", "99999h99999h99999h99999h99999h"),
+        ("2026-11-23T10:00:00+01:00", "2026-11-23T10:00:00+99:99"),
+        ("2026-11-23T10:00:00+01:00", "9999-12-31T23:59:59-23:59"),
+        ("2026-11-23T10:00:00+01:00", "2026-11-23T10:00:00x5Z"),
+        ("2026-11-23T10:00:00+01:00", "2026-11-23T10:00:00"),
+    ] {
+        let (outcome, text) = check(&[&MEETING.replace(from, to)]);
+        let good = to.starts_with("99999h");
+        assert_eq!(outcome == Outcome::Valid, good, "{to}: {text}");
+    }
+}
+
+#[test]
+fn the_examples_of_the_project_are_valid() {
+    let mut pending = vec![PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/deploy/examples"))];
+    while let Some(dir) = pending.pop() {
+        let Ok(entries) = std::fs::read_dir(&dir) else { continue };
+        pending.extend(entries.map(|entry| entry.unwrap().path()).filter(|path| path.is_dir()));
+        let mut out = Vec::new();
+        let outcome = validate(std::slice::from_ref(&dir), &mut out).unwrap();
+        assert_eq!(outcome, Outcome::Valid, "{}: {}", dir.display(), String::from_utf8_lossy(&out));
+    }
+}
+
+/// One rule: kind, message of the rule, a spec that breaks it and one that keeps it (both laid over a good spec; null
+/// removes a field).
+fn cases() -> Vec<(&'static str, &'static str, Value, Value)> {
+    const B: &str = "MeetingBridge";
+    const M: &str = "ScheduledMeeting";
+    let address = "address must be host or host:port without scheme and path, for example cms.example.com:445 or [2001:db8::1]:445";
+    let alternates = |alternates: Value| json!({"failover": {"alternates": alternates}});
+    let extension = |step: &str| json!({"extension": {"auto": {"step": step, "max": "30m"}}});
+    let party = |party: &str| json!({"participants": [{"remoteParty": party}]});
+    vec![
+        (B, address, json!({"address": "https://cms.example.com"}), json!({"address": "[2001:db8::1]:445"})),
+        (B, address, json!({"address": "2001:db8::1"}), json!({"address": "10.0.0.1"})),
+        (B, address, alternates(json!([{"address": "cms/api"}])), alternates(json!([{"address": "cms-2:445"}]))),
+        (
+            B,
+            "an alternate needs exactly one of address and callBridge",
+            alternates(json!([{"address": "a", "callBridge": "b"}])),
+            alternates(json!([{"callBridge": "b"}, {"address": "a", "callBridge": null}])),
+        ),
+        (
+            B,
+            "webBridgeURI must start with https://",
+            json!({"webBridgeURI": "join.example.com"}),
+            json!({"webBridgeURI": "https://join.example.com"}),
+        ),
+        (
+            B,
+            "slots overflow: base + quantity - 1 must not exceed 2147483647",
+            json!({"slots": {"base": 2_147_483_647_u32, "quantity": 2}}),
+            json!({"slots": {"base": 2_147_483_647_u32, "quantity": 1}}),
+        ),
+        (
+            B,
+            "domain must be a bare domain such as meet.example.com",
+            json!({"slots": {"domain": "meet@example.com"}}),
+            json!({"slots": {"domain": "meet.example.com"}}),
+        ),
+        (
+            B,
+            "allowedNamespaces.selector goes with from: Selector, and only with it",
+            json!({"allowedNamespaces": {"selector": {"matchLabels": {"a": "b"}}}}),
+            json!({"allowedNamespaces": {"from": "Selector", "selector": {"matchLabels": {"a": "b"}}}}),
+        ),
+        (M, "a meeting needs exactly one of end and duration", json!({"duration": null}), json!({"duration": "1h30m"})),
+        (
+            M,
+            "end must be after start",
+            json!({"duration": null, "end": "2026-11-23T10:30:00+02:00"}),
+            json!({"duration": null, "end": "2026-11-23T09:00:00.5Z"}),
+        ),
+        (
+            M,
+            "bridgeRef and bridgeSelector exclude each other",
+            json!({"bridgeRef": {"name": "a"}, "bridgeSelector": {}}),
+            json!({"bridgeSelector": {}}),
+        ),
+        (
+            M,
+            "passcodeSecretRef and passcode.generate exclude each other",
+            json!({"passcodeSecretRef": {"name": "a"}, "passcode": {"generate": {}}}),
+            json!({"passcode": {"generate": {"digits": 8}}}),
+        ),
+        (M, "title must not contain control characters", json!({"title": "a\nb"}), json!({"title": "Größe 🎉"})),
+        (M, "duration must be more than zero", json!({"duration": "0s"}), json!({"duration": "0.5s"})),
+        (M, "earlyJoin must not exceed 24h", json!({"earlyJoin": "24h1s"}), json!({"earlyJoin": "24h"})),
+        (M, "remoteParty must not contain spaces or control characters", party("a b"), party("sip:ä@b")),
+        (M, "remoteParty must not contain spaces or control characters", party("a\u{7f}"), party("+4930")),
+        (M, "extension.auto needs 0 < step <= max", extension("31m"), extension("30m")),
+        (M, "extension.auto needs 0 < step <= max", extension("0s"), extension("1ms")),
+    ]
+}
+
+/// A good object of the kind with other fields in its spec.
+fn object(kind: &str, spec: &Value) -> Value {
+    let text = if kind == "MeetingBridge" { BRIDGE } else { MEETING };
+    let mut object = source::parse(&Document { line: 1, text: text.to_owned() }).unwrap().unwrap();
+    for (name, value) in spec.as_object().unwrap() {
+        object["spec"][name] = value.clone();
+    }
+    object
+}
+
+#[test]
+fn every_rule_holds_and_breaks_as_it_should() {
+    let kinds = kinds::all().unwrap();
+    for (kind, message, bad, good) in cases() {
+        let known = kinds.iter().find(|known| known.name == kind).unwrap();
+        let problems = known.check(&object(kind, &bad));
+        assert_eq!(problems.iter().map(|p| p.message.as_str()).collect::<Vec<_>>(), [message], "{bad}");
+        assert_eq!(known.check(&object(kind, &good)), [], "{good}");
+    }
+}
+
+#[test]
+fn no_rule_is_without_a_case() {
+    fn messages(schema: &Value, found: &mut Vec<String>) {
+        match schema {
+            Value::Object(fields) => {
+                for rule in fields.get("x-kubernetes-validations").and_then(Value::as_array).into_iter().flatten() {
+                    found.push(rule["message"].as_str().expect("every rule has a message").to_owned());
+                }
+                fields.values().for_each(|value| messages(value, found));
+            }
+            Value::Array(items) => items.iter().for_each(|item| messages(item, found)),
+            _ => {}
+        }
+    }
+    let mut rules = Vec::new();
+    messages(&serde_json::to_value(api::crds()).unwrap(), &mut rules);
+    assert!(rules.len() > 12);
+    let cases = cases();
+    // It compares with the object as it was before, which only the apiserver knows; see the test below.
+    let transition = "slots.namePrefix cannot be changed: the spaces on the bridge carry it";
+    rules.retain(|rule| rule != transition && !cases.iter().any(|(_, message, _, _)| rule == message));
+    assert_eq!(rules, Vec::<String>::new(), "rules without a case");
+}
+
+#[test]
+fn the_name_prefix_cannot_be_changed() {
+    let crd = &api::crds()[0];
+    let schema = crate::cli::schema::of(crd).unwrap();
+    let before = object("MeetingBridge", &json!({}));
+    let after = object("MeetingBridge", &json!({"slots": {"namePrefix": "Other_"}}));
+    let rules = kube::core::cel::Validator::new();
+    assert!(rules.validate(&schema, &before, Some(&before)).is_ok());
+    let errors = rules.validate(&schema, &after, Some(&before)).unwrap_err();
+    assert!(errors.to_string().contains("slots.namePrefix cannot be changed"), "{errors}");
+}
+
+#[test]
+fn a_broken_value_is_reported_once() {
+    let kinds = kinds::all().unwrap();
+    let count = |kind: &str, spec: Value| {
+        kinds.iter().find(|known| known.name == kind).unwrap().check(&object(kind, &spec)).len()
+    };
+    assert_eq!(count("ScheduledMeeting", json!({"start": "tomorrow"})), 1);
+    assert_eq!(count("ScheduledMeeting", json!({"duration": null, "end": "soon"})), 1);
+    assert_eq!(
+        count("ScheduledMeeting", json!({"duration": 45, "title": "a\nb"})),
+        2,
+        "and rules on the rest still run"
+    );
+    assert_eq!(count("ScheduledMeeting", json!({"participants": [7, {"remoteParty": "a b"}]})), 2);
+    assert_eq!(count("MeetingBridge", json!({"slots": {"base": "x", "quantity": 1}})), 1);
+    assert_eq!(count("MeetingBridge", json!({"allowedNamespaces": {"from": "Some"}})), 1);
+}
