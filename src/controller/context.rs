@@ -35,6 +35,8 @@ pub struct Settings {
     pub sweep: Duration,
     /// Between reads of a bridge without.
     pub idle_read: Duration,
+    /// Until a bulk sync that failed is tried again.
+    pub sync_retry: Duration,
     /// Requests in flight per endpoint.
     pub in_flight: usize,
     /// Time limits and sizes of requests to a bridge.
@@ -52,6 +54,7 @@ impl Default for Settings {
             probe_idle: Duration::from_secs(25),
             sweep: Duration::from_secs(15),
             idle_read: Duration::from_secs(60),
+            sync_retry: Duration::from_secs(30),
             in_flight: 8,
             limits: Limits::default(),
             kube_timeout: Duration::from_secs(15),

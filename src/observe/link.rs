@@ -52,8 +52,12 @@ pub struct Memory {
 pub struct Schedule {
     pub probe: Option<Timestamp>,
     pub sweep: Option<Timestamp>,
+    /// A sweep out of turn that a meeting asked for: somebody was dialled.
+    pub asked: Option<Timestamp>,
     pub read: Option<Timestamp>,
     pub retry: Option<Timestamp>,
+    /// When the running sync is asked about, or the failed one tried again.
+    pub sync: Option<Timestamp>,
     /// Sweeps and idle reads so far; single looks go round by it.
     pub turn: u64,
     /// The annotation that asked for a full look and was served.
@@ -119,8 +123,8 @@ impl Link {
     /// Wants a sweep no later than that.
     pub fn want_sweep(&self, at: Timestamp) {
         let mut memory = self.memory();
-        let sweep = &mut memory.schedule.sweep;
-        *sweep = Some(sweep.map_or(at, |due| due.min(at)));
+        let asked = &mut memory.schedule.asked;
+        *asked = Some(asked.map_or(at, |due| due.min(at)));
     }
 
     /// What the sweeps show of one meeting, without asking the bridge; only facts newer than our last write to it.

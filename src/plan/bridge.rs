@@ -36,6 +36,8 @@ pub struct World {
     pub sync: Seen<SyncStatus>,
     /// How the last sync failed, with the offender's name if it was found.
     pub sync_failure: Option<(SyncFailure, Option<String>)>,
+    /// A full look was asked for: profiles and free slots are looked at one by one, whatever a list shows.
+    pub thorough: bool,
 }
 
 /// What the bridge is to be.
@@ -48,7 +50,7 @@ pub struct Bridge<'a> {
     pub deleting: bool,
     /// In this process the intent was recorded and no creation was tried since: no look for a lost one is needed.
     pub profiles_untried: bool,
-    /// The same for bulk parameter sets.
+    /// The same for bulk parameter sets and their syncs.
     pub sets_untried: bool,
 }
 
@@ -60,8 +62,13 @@ pub enum Look {
     /// A call profile with exactly our content that nothing refers to: made by us, reply lost.
     LostCallProfile,
     LostCallLegProfile,
+    /// A profile of ours.
+    CallProfile(String),
+    CallLegProfile(String),
     /// A bulk parameter set with exactly our range.
     LostSet(RangeInclusive<u32>),
+    /// A sync of this set that was begun, its reply lost.
+    LostSync(String),
     /// Spaces with a placeholder name.
     Slots,
     /// Every space.
@@ -178,7 +185,15 @@ impl Bridge<'_> {
     }
 
     fn made_by_us(&self, number: u32) -> bool {
-        self.record.sets.iter().any(|set| (set.start_index..=set.end_index).contains(&number))
+        // A sync that was never seen to succeed may have run into spaces that were there before.
+        self.record.sets.iter().any(|set| set.synced && (set.start_index..=set.end_index).contains(&number))
+    }
+
+    /// Has this number a space, as far as is known? A busy slot carries its meeting's title, so a list by name does not
+    /// show it.
+    fn has_space(&self, pool: &Pool, number: u32) -> bool {
+        let recorded = self.held.get(&number).and_then(Option::as_ref);
+        pool.space(number).is_some() || recorded.is_some_and(|space| !pool.complete && !pool.is_gone(space))
     }
 }
 
@@ -218,6 +233,7 @@ fn profiles(bridge: &Bridge<'_>, world: &World, version: &str) -> Option<Next> {
     match (&ids.call, &world.call_profile) {
         (None, Seen::Unknown) if !bridge.profiles_untried => return Some(Next::Look(Look::LostCallProfile)),
         (None, _) => return Some(Next::Do(Step::CreateCallProfile(call))),
+        (Some(id), Seen::Unknown) if world.thorough => return Some(Next::Look(Look::CallProfile(id.clone()))),
         (Some(_), Seen::Known(None)) => return Some(Next::Do(Step::CreateCallProfile(call))),
         (Some(id), Seen::Known(Some(have))) if !profile_matches(&call, have) => {
             return Some(Next::Do(Step::UpdateCallProfile(id.clone(), call)));
@@ -227,6 +243,7 @@ fn profiles(bridge: &Bridge<'_>, world: &World, version: &str) -> Option<Next> {
     match (&ids.call_leg, &world.call_leg_profile) {
         (None, Seen::Unknown) if !bridge.profiles_untried => Some(Next::Look(Look::LostCallLegProfile)),
         (None, _) => Some(Next::Do(Step::CreateCallLegProfile(leg))),
+        (Some(id), Seen::Unknown) if world.thorough => Some(Next::Look(Look::CallLegProfile(id.clone()))),
         (Some(_), Seen::Known(None)) => Some(Next::Do(Step::CreateCallLegProfile(leg))),
         (Some(id), Seen::Known(Some(have))) if !profile_matches(&leg, have) => {
             Some(Next::Do(Step::UpdateCallLegProfile(id.clone(), leg)))
@@ -238,7 +255,12 @@ fn profiles(bridge: &Bridge<'_>, world: &World, version: &str) -> Option<Next> {
 /// Makes what is missing, by a further set: a set is never synced twice, because a sync deletes and makes anew every
 /// space of its set (cms-api.md section 6.5).
 fn provisioning(bridge: &Bridge<'_>, world: &World, pool: &Pool, range: &RangeInclusive<u32>) -> Option<Next> {
-    if let Some(set) = bridge.record.sets.iter().find(|set| !set.synced) {
+    // A set of which anything is there is not synced any more, even if the reply to its sync was lost: that would delete
+    // what is there and make it anew.
+    let is_fresh = |set: &ParameterSet| {
+        set.sync_id.is_some() || !(set.start_index..=set.end_index).any(|number| bridge.has_space(pool, number))
+    };
+    if let Some(set) = bridge.record.sets.iter().find(|set| !set.synced && is_fresh(set)) {
         let wanted = set.start_index..=set.end_index;
         if let Some(id) = &set.id
             && world.sync_failure.is_some()
@@ -251,7 +273,10 @@ fn provisioning(bridge: &Bridge<'_>, world: &World, pool: &Pool, range: &RangeIn
             (None, ..) if bridge.sets_untried => Next::Do(Step::CreateSet(wanted)),
             (None, ..) => Next::Look(Look::LostSet(wanted)),
             (Some(_), _, _) if world.sync_failure.is_some() => failure(world),
-            (Some(id), None, _) => Next::Do(Step::StartSync { set: id.clone() }),
+            // Not the first try: what is in the way, or in use under another name, must be known.
+            (Some(_), None, _) if !bridge.sets_untried && !pool.complete => Next::Look(Look::AllSpaces),
+            (Some(id), None, _) if bridge.sets_untried => Next::Do(Step::StartSync { set: id.clone() }),
+            (Some(id), None, _) => Next::Look(Look::LostSync(id.clone())),
             (Some(_), Some(sync), Seen::Unknown) => Next::Look(Look::Sync(sync.clone())),
             (Some(_), Some(_), Seen::Known(_)) => Next::AwaitSync,
         });
@@ -259,12 +284,7 @@ fn provisioning(bridge: &Bridge<'_>, world: &World, pool: &Pool, range: &RangeIn
     if world.sync_failure.is_some() {
         return Some(failure(world));
     }
-    let missing: Vec<u32> = pool
-        .missing(range)
-        .into_iter()
-        // A busy slot carries its meeting's title, so a list by name does not show it.
-        .filter(|number| bridge.held.get(number).is_none_or(Option::is_none))
-        .collect();
+    let missing: Vec<u32> = range.clone().filter(|number| !bridge.has_space(pool, *number)).collect();
     if !missing.is_empty() {
         let fresh = pool.is_empty_in(range) && bridge.held.is_empty() && bridge.record.sets.is_empty();
         if !fresh && !pool.complete {
@@ -286,7 +306,8 @@ fn failure(world: &World) -> Next {
 /// A slot that no live meeting holds is shut and has no call (R51, R78).
 fn keep_shut(bridge: &Bridge<'_>, world: &World, pool: &Pool) -> Option<Next> {
     let held = bridge.held_numbers();
-    if let Some((_, space)) = pool.doubtful(&held) {
+    let unseen = || world.thorough.then(|| pool.unseen(&held)).flatten();
+    if let Some((_, space)) = pool.doubtful(&held).or_else(unseen) {
         return Some(Next::Look(Look::Space(space.id.clone())));
     }
     if let Some((number, space)) = pool.left_open(&held) {
@@ -334,16 +355,24 @@ fn removal(bridge: &Bridge<'_>, world: &World) -> Next {
         // The meetings shut their slots themselves; the caller bounds the wait and then calls us without them.
         return Next::AwaitSync;
     }
-    if !pool.complete && !pool.missing_from(&bridge.record.sets).is_empty() {
+    if !pool.complete {
+        // A slot that was left open has another name, adopted ones included.
         return Next::Look(Look::AllSpaces);
     }
     if let Some(next) = keep_shut(bridge, world, pool) {
         return next;
     }
     if let Some(set) = bridge.record.sets.first() {
+        if let Some(next) = around_foreign(pool, set) {
+            return next;
+        }
         return match (&set.id, &set.sync_id, &world.sync) {
             (None, ..) => Next::Look(Look::LostSet(set.start_index..=set.end_index)),
             (Some(id), None, _) => Next::Do(Step::StartRemoval { set: id.clone() }),
+            // Making them failed, perhaps halfway.
+            (Some(id), Some(_), Seen::Known(SyncStatus::Failed(_))) if !set.synced => {
+                Next::Do(Step::StartRemoval { set: id.clone() })
+            }
             (Some(_), Some(sync), Seen::Unknown) => Next::Look(Look::Sync(sync.clone())),
             (Some(id), Some(_), Seen::Known(SyncStatus::Complete | SyncStatus::Failed(_))) => {
                 Next::Do(Step::DeleteSet(id.clone()))
@@ -359,14 +388,22 @@ fn removal(bridge: &Bridge<'_>, world: &World) -> Next {
     }
 }
 
-impl Pool {
-    fn missing_from(&self, sets: &[ParameterSet]) -> Vec<u32> {
-        sets.iter()
-            .filter(|set| set.synced)
-            .flat_map(|set| set.start_index..=set.end_index)
-            .filter(|number| self.space(*number).is_none())
-            .collect()
+/// A set with a slot that is somebody else's now cannot be removed at once: the others go one by one. One that is not
+/// seen may have been renamed, outside the range.
+fn around_foreign(pool: &Pool, set: &ParameterSet) -> Option<Next> {
+    let id = set.id.as_ref()?;
+    let range = set.start_index..=set.end_index;
+    let foreign = pool.foreign(&BTreeSet::new());
+    let strange = |number: u32| foreign.contains(&number) || (set.synced && pool.space(number).is_none());
+    if set.sync_id.is_some() || !range.clone().any(strange) {
+        return None;
     }
+    // Of a set that was never seen to succeed nobody can tell which spaces it made.
+    let own = pool.iter().find(|(number, _)| set.synced && range.contains(number) && !foreign.contains(number));
+    Some(Next::Do(own.map_or_else(
+        || Step::DeleteSet(id.clone()),
+        |(number, space)| Step::DeleteSpace { number, space: space.id.clone() },
+    )))
 }
 
 /// Works a look at the running sync into record and world.
@@ -392,6 +429,8 @@ pub fn apply_sync(record: &mut Record, world: &mut World, status: SyncStatus, de
 pub fn retry_sync(record: &mut Record, world: &mut World) {
     world.sync_failure = None;
     world.sync = Seen::Unknown;
+    // A failed sync may have made some of its spaces; those must be known before the next one.
+    world.pool = Seen::Unknown;
     for set in record.sets.iter_mut().filter(|set| !set.synced) {
         set.sync_id = None;
     }

@@ -12,6 +12,8 @@ pub struct Pool {
     prefix: String,
     slots: BTreeMap<u32, Space>,
     by_space: BTreeMap<SpaceId, u32>,
+    /// Spaces that a look found gone.
+    gone: BTreeSet<SpaceId>,
     /// Every space was listed, not only those that carry the placeholder name. So what is missing is missing.
     pub complete: bool,
 }
@@ -42,9 +44,15 @@ impl Pool {
 
     /// Takes in a list. Items of the range are slots whatever their name; outside it only those with a placeholder name,
     /// which an earlier, larger range may have left. Details known of the same space from a single look are kept only if
-    /// the list does not contradict them.
+    /// the list does not contradict them. What a list of everything does not show does not exist.
     pub fn take_list(&mut self, items: Vec<Space>, range: Option<&RangeInclusive<u32>>, complete: bool) {
         self.complete = complete;
+        if complete {
+            let listed: BTreeSet<&SpaceId> = items.iter().map(|item| &item.id).collect();
+            self.slots.retain(|_, space| listed.contains(&space.id));
+            self.by_space.retain(|id, _| listed.contains(id));
+            self.gone.clear();
+        }
         for item in items {
             let Some(number) = number_of(&item) else { continue };
             let named = item.name == self.placeholder(number);
@@ -74,14 +82,24 @@ impl Pool {
                     self.slots.remove(&number);
                     self.by_space.remove(id);
                 }
+                self.gone.insert(id.clone());
+                // Its number may have got another space since (a foreign bulk sync): list again before making one.
+                self.complete = false;
             }
         }
+    }
+
+    /// Did a look find that this space does not exist any more? One that is only not listed is not known to be gone: a
+    /// list by name does not show busy slots.
+    pub fn is_gone(&self, id: &SpaceId) -> bool {
+        self.gone.contains(id)
     }
 
     fn insert(&mut self, number: u32, space: Space) {
         if let Some(old) = self.slots.remove(&number) {
             self.by_space.remove(&old.id);
         }
+        self.gone.remove(&space.id);
         self.by_space.insert(space.id.clone(), number);
         self.slots.insert(number, space);
     }
@@ -129,6 +147,11 @@ impl Pool {
     /// A slot that nobody of ours holds and whose list entry leaves open whose it is.
     pub fn doubtful(&self, held: &BTreeSet<u32>) -> Option<(u32, &Space)> {
         self.iter().find(|(number, space)| !held.contains(number) && is_doubtful(space, &self.placeholder(*number)))
+    }
+
+    /// A slot that nobody of ours holds and that only a list showed: whether it is open is not known.
+    pub fn unseen(&self, held: &BTreeSet<u32>) -> Option<(u32, &Space)> {
+        self.iter().find(|(number, space)| !held.contains(number) && space.non_member_access.is_none())
     }
 
     /// A slot that carries our mark although no meeting of ours holds it: it was left open and must be shut (R78).

@@ -73,9 +73,10 @@ pub fn build(
     let mut conditions = Conditions::new(&old.conditions, generation, now);
     connection(outcome, &mut conditions);
     configuration(outcome, &mut conditions);
-    slots(outcome, &mut conditions);
+    let tried = failed_before(outcome, old, generation);
+    slots(outcome, tried.as_ref(), &mut conditions);
     control(outcome, &mut conditions);
-    let verdict = verdict(outcome);
+    let verdict = verdict(outcome, tried);
     let mut status = outcome.facts.clone();
     status.observed_generation = generation;
     status.phase = Some(phase(outcome, &verdict).to_owned());
@@ -168,7 +169,26 @@ fn sync_trouble(failure: &SyncFailure, offender: Option<&str>) -> (&'static str,
     }
 }
 
-fn slots(outcome: &Outcome<'_>, conditions: &mut Conditions<'_>) {
+/// Why the last sync failed, as long as the next one for the same spec has not ended: between tries nothing is better.
+fn failed_before(
+    outcome: &Outcome<'_>,
+    old: &MeetingBridgeStatus,
+    generation: Option<i64>,
+) -> Option<(&'static str, String)> {
+    let running = outcome.obstacle.is_none() && outcome.problem.is_none() && !outcome.provisioned;
+    let known = super::find(&old.conditions, kind::SLOTS_PROVISIONED)
+        .filter(|known| running && known.observed_generation == generation && known.status == "False")?;
+    let failures = [
+        reason::URI_CONFLICT,
+        reason::CALL_ID_CONFLICT,
+        reason::RANGE_INVALID,
+        reason::RANGE_TOO_GREAT,
+        reason::SYNC_FAILED,
+    ];
+    failures.into_iter().find(|reason| *reason == known.reason).map(|reason| (reason, known.message.clone()))
+}
+
+fn slots(outcome: &Outcome<'_>, tried: Option<&(&'static str, String)>, conditions: &mut Conditions<'_>) {
     let bad = match &outcome.obstacle {
         Some(Obstacle::Sync(failure)) => Some(sync_trouble(failure, outcome.offender.as_deref())),
         Some(Obstacle::Draining) => Some((
@@ -176,6 +196,7 @@ fn slots(outcome: &Outcome<'_>, conditions: &mut Conditions<'_>) {
             "slots outside the range are still held; they go when their meetings have ended".to_owned(),
         )),
         Some(Obstacle::DialNumbers(_)) => Some((reason::PENDING, "the dial numbers are not configured".to_owned())),
+        _ if tried.is_some() => tried.cloned(),
         _ if !outcome.provisioned => Some((reason::PENDING, "the slots are not made yet".to_owned())),
         _ => None,
     };
@@ -198,7 +219,7 @@ fn control(outcome: &Outcome<'_>, conditions: &mut Conditions<'_>) {
     conditions.judge(kind::EXCLUSIVE_CONTROL, ("Exclusive", "nobody else uses the slots"), bad);
 }
 
-fn verdict(outcome: &Outcome<'_>) -> Verdict {
+fn verdict(outcome: &Outcome<'_>, tried: Option<(&'static str, String)>) -> Verdict {
     if outcome.deleting {
         let message = outcome.problem.as_ref().map_or("being removed".to_owned(), |problem| problem.message.clone());
         return Verdict::Reconciling { reason: reason::DELETING, message, retrying: outcome.problem.is_some() };
@@ -234,10 +255,13 @@ fn verdict(outcome: &Outcome<'_>) -> Verdict {
             retrying: false,
         },
         None if outcome.provisioned => Verdict::Ready { reason: "Ready", message: "meetings can be booked".to_owned() },
-        None => Verdict::Reconciling {
-            reason: reason::PROGRESSING,
-            message: "the bridge is being set up".to_owned(),
-            retrying: false,
+        None => match tried {
+            Some((reason, message)) => Verdict::Reconciling { reason, message, retrying: true },
+            None => Verdict::Reconciling {
+                reason: reason::PROGRESSING,
+                message: "the bridge is being set up".to_owned(),
+                retrying: false,
+            },
         },
     }
 }

@@ -2,6 +2,7 @@
 //! comes round at every probe, and one sweep serves all meetings of the bridge.
 
 mod connect;
+mod looks;
 mod pass;
 mod work;
 
@@ -43,7 +44,10 @@ pub async fn reconcile(stored: Arc<MeetingBridge>, ctx: Arc<Context>) -> Result<
         bridge = Arc::new(patched);
     }
     let mut pass = Pass::new(&ctx, &bridge);
-    pass.run(&api).await?;
+    // Forced means at once: a bridge that hangs is not waited for.
+    if !(deleting && is_forced(&bridge)) {
+        pass.run(&api).await?;
+    }
     if deleting && (pass.removed || may_go(&ctx, &bridge)) {
         if !pass.removed {
             let note =
@@ -63,12 +67,15 @@ pub async fn reconcile(stored: Arc<MeetingBridge>, ctx: Arc<Context>) -> Result<
     Ok(Action::requeue(pass.wake()))
 }
 
+fn is_forced(bridge: &MeetingBridge) -> bool {
+    bridge.annotations().get(FORCE_DELETE_ANNOTATION).is_some_and(|value| value == "true")
+}
+
 /// Forced, or after a bounded wait.
 fn may_go(ctx: &Context, bridge: &MeetingBridge) -> bool {
-    let forced = bridge.annotations().get(FORCE_DELETE_ANNOTATION).is_some_and(|value| value == "true");
     let since = bridge.meta().deletion_timestamp.as_ref().map(|time| time.0);
     let patience = SignedDuration::try_from(ctx.settings.deletion_deadline).unwrap_or(SignedDuration::MAX);
-    forced || since.is_some_and(|since| ctx.clock.now().duration_since(since) > patience)
+    is_forced(bridge) || since.is_some_and(|since| ctx.clock.now().duration_since(since) > patience)
 }
 
 /// An event when Ready changes, and the meetings are told.

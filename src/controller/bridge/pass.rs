@@ -20,9 +20,9 @@ use crate::api::names::RECONCILE_ANNOTATION;
 use crate::cms::{CmsError, SpaceId};
 use crate::controller::meeting::key_of;
 use crate::metrics::BridgeLabels;
-use crate::observe::link::{BridgeKey, Link};
+use crate::observe::link::{BridgeKey, Link, reading};
 use crate::observe::sweep;
-use crate::plan::bridge::{Obstacle, Record, numbers};
+use crate::plan::bridge::{Obstacle, Record, World, numbers};
 use crate::plan::meeting::Seen;
 use crate::status::bridge::{Outcome, Problem, build, system_info};
 
@@ -117,7 +117,7 @@ impl<'a> Pass<'a> {
             return Ok(());
         }
         if let Err(error) = self.read_due().await {
-            self.failed(&error);
+            self.failed(&self.diagnose(error).await);
             return Ok(());
         }
         self.converge(api).await?;
@@ -139,7 +139,7 @@ impl<'a> Pass<'a> {
         let mut memory = link.memory();
         if asked.is_some() && asked != handled && memory.schedule.served != asked {
             memory.schedule.served = asked;
-            memory.world = crate::plan::bridge::World::default();
+            memory.world = World { thorough: true, ..World::default() };
             memory.schedule.read = None;
             drop(memory);
             link.client().gate().reset_auth();
@@ -200,7 +200,11 @@ impl<'a> Pass<'a> {
         let live = self.ctx.ledger.live(&self.key);
         let schedule = link.memory().schedule.clone();
         if !live.is_empty() {
-            if schedule.sweep.is_none_or(|at| at <= now) {
+            let asked = schedule.asked.is_some_and(|at| at <= now);
+            if asked {
+                link.memory().schedule.asked = None;
+            }
+            if asked || schedule.sweep.is_none_or(|at| at <= now) {
                 link.memory().schedule.sweep = now.checked_add(signed(self.ctx.settings.sweep)).ok();
                 link.memory().schedule.turn = schedule.turn.wrapping_add(1);
                 sweep::sweep(&link, &live, schedule.turn, now).await?;
@@ -240,6 +244,14 @@ impl<'a> Pass<'a> {
         }
     }
 
+    /// A bridge that answers but is busy may have lost its database; then another call bridge would not do better.
+    pub(super) async fn diagnose(&self, error: CmsError) -> CmsError {
+        let (CmsError::Busy | CmsError::Timeout, Some(link)) = (&error, &self.link) else { return error };
+        let database = link.client().database(reading(self.now())).await;
+        let lost = database.is_ok_and(|database| database.has_primary() == Some(false));
+        if lost { CmsError::DatabaseNotReady } else { error }
+    }
+
     /// Notes a failure: condition, pause, health.
     pub(super) fn failed(&mut self, error: &CmsError) {
         let failures = self.ctx.count_failure(&self.bridge.uid().unwrap_or_default());
@@ -269,8 +281,8 @@ impl<'a> Pass<'a> {
             soonest.extend(schedule.probe.map(left));
             if self.problem.is_none() && !self.bridge.spec.suspend {
                 let live = !self.ctx.ledger.live(&self.key).is_empty();
-                let next = if live { schedule.sweep } else { schedule.read };
-                soonest.extend(next.map(left));
+                let next = if live { [schedule.sweep, schedule.asked] } else { [schedule.read, None] };
+                soonest.extend(next.into_iter().flatten().map(left));
                 if live && schedule.sweep.is_none() {
                     soonest.push(Duration::ZERO);
                 }
@@ -354,7 +366,7 @@ impl<'a> Pass<'a> {
         Some(BookingsStatus { next_seven_days, peak_concurrent, next_start: next_start.map(Into::into) })
     }
 
-    fn slots(&self, world: &crate::plan::bridge::World, old: Option<&SlotsStatus>) -> SlotsStatus {
+    fn slots(&self, world: &World, old: Option<&SlotsStatus>) -> SlotsStatus {
         let mut slots = SlotsStatus { parameter_sets: self.record.sets.clone(), ..SlotsStatus::default() };
         let Seen::Known(pool) = &world.pool else {
             // Not read yet in this process: what was known stands.

@@ -1,0 +1,230 @@
+//! Adding a bridge (R9-R25, R43-R50), and how little a settled one costs.
+
+use std::time::Duration;
+
+use cms_simulator::Config;
+use jiff::SignedDuration;
+use kube::Resource;
+use kube::api::GetParams;
+use meeting_controller::api::MeetingBridge;
+use meeting_controller::controller::context::Settings;
+use reqwest::Method;
+use serde_json::json;
+
+use crate::bridge_kit::*;
+use crate::kit::*;
+use crate::meetings::lone;
+
+fn short(lines: Vec<String>) -> Vec<String> {
+    lines.into_iter().map(|line| line.split(['?', ' ']).take(2).collect::<Vec<_>>().join(" ")).collect()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn requests_come_in_the_order_of_the_guide() {
+    let config = Config { bridges: 2, software_version: "2.0(RC)".to_owned(), ..Config::default() };
+    let arena = Arena::with("first-order", config, patient()).await;
+    arena.ready_bridge(json!({})).await;
+    let requests = arena.requests();
+    let lines = short(requests.iter().map(line).collect());
+    let wanted = [
+        "GET system/status",
+        "GET callBridges",
+        "GET callBridges/{id}",
+        "GET callBridges/{id}",
+        "POST callProfiles",
+        "POST callLegProfiles",
+        // Provisioning: look, set, sync, poll.
+        "GET coSpaces",
+        "POST cospaceBulkParameterSets",
+        "POST cospaceBulkSyncs",
+        "GET cospaceBulkSyncs/{id}",
+        // And what came of it.
+        "GET coSpaces",
+    ];
+    assert_eq!(lines, wanted);
+    // The guide's bodies, byte for byte in length and field by field (requirements.md 1.3).
+    let body = |index: usize| -> Vec<(&str, &str)> {
+        requests[index].body.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect()
+    };
+    assert_eq!(body(4), [("participantLimit", "1000"), ("messageBoardEnabled", "false")]);
+    assert_eq!(requests[4].body_size, 47);
+    let leg = ["changeLayoutAllowed", "presentationContributionAllowed", "presentationViewingAllowed"];
+    let leg = leg.iter().chain(&["muteSelfAllowed", "videoMuteSelfAllowed"]).map(|name| (*name, "true"));
+    assert_eq!(body(5), std::iter::once(("defaultLayout", "telepresence")).chain(leg).collect::<Vec<_>>());
+    assert_eq!(requests[5].body_size, 167);
+    let (call, leg) = (requests[4].object_id.as_deref().unwrap(), requests[5].object_id.as_deref().unwrap());
+    let set = [
+        ("startIndex", "1"),
+        ("endIndex", "5"),
+        ("coSpaceUriMapping", "$index$"),
+        ("coSpaceNameMapping", "TMS_Scheduled_Meeting_$index$"),
+        ("coSpaceCallIdMapping", "$index$"),
+        ("callProfile", call),
+        ("callLegProfile", leg),
+        ("nonMemberAccess", "false"),
+    ];
+    assert_eq!(body(7), set);
+    assert_eq!(requests[7].body_size, 250);
+    assert_eq!(body(8), [("cospaceBulkParameterSet", requests[7].object_id.as_deref().unwrap())]);
+    assert_eq!(requests[8].body_size, 60);
+    for space in arena.sim.spaces() {
+        assert_eq!(space.name, format!("TMS_Scheduled_Meeting_{}", space.uri.as_deref().unwrap()));
+        assert!(!space.open && space.secondary_uri.is_none() && space.uri == space.call_id, "{space:?}");
+        assert_eq!(space.fields.get("callProfile").map(String::as_str), Some(call));
+    }
+    assert_eq!(slot_numbers(&arena), [1, 2, 3, 4, 5]);
+    arena.assert_rules(1..=5);
+    arena.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_field_that_version_3_dropped_is_not_sent() {
+    let arena = Arena::with("first-version", lone(), patient()).await;
+    let bridge = arena.ready_bridge(json!({})).await;
+    assert_eq!(bridge.status.unwrap().system.unwrap().software_version, "3.0");
+    let made = arena.effects("POST", "callProfiles");
+    assert_eq!(made[0].body, [("participantLimit".to_owned(), "1000".to_owned())]);
+    assert_eq!(short(arena.journal_lines())[1], "GET callBridges", "a lone bridge has an empty table, no GET a member");
+    assert_eq!(short(arena.journal_lines())[2], "POST callProfiles");
+    arena.assert_rules(1..=5);
+    arena.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn status_shows_the_cluster_the_system_and_every_condition() {
+    let config = Config { bridges: 3, ..Config::default() };
+    let mut arena = Arena::quiet("first-status", config, patient()).await;
+    let without_address = format!("callBridges/{}", arena.sim.call_bridge_id(2));
+    arena.ask(Method::PUT, &without_address, "address=").await;
+    arena.sim.clear_journal();
+    arena.start().await;
+    let bridge = arena.ready_bridge(json!({})).await;
+    let status = bridge.status.clone().unwrap();
+
+    let members = status.cluster.unwrap().members;
+    let shown: Vec<_> = members.iter().map(|m| (m.id.clone(), m.address.clone(), m.primary)).collect();
+    let url = |bridge: usize| Some(format!("https://{}", arena.sim.address(bridge)));
+    let mut wanted = vec![
+        (arena.sim.call_bridge_id(0), url(0), true),
+        (arena.sim.call_bridge_id(1), url(1), false),
+        (arena.sim.call_bridge_id(2), None, false),
+    ];
+    wanted.sort_by_key(|(id, ..)| members.iter().position(|member| member.id == *id));
+    assert_eq!(shown, wanted);
+    assert!(members.is_sorted_by_key(|member| member.name.clone()), "{members:?}");
+
+    let system = status.system.unwrap();
+    assert_eq!((system.software_version.as_str(), system.cluster_enabled), ("3.0", Some(true)));
+    let up = jiff::Timestamp::now().duration_since(system.boot_time.unwrap().0);
+    assert!((up - SignedDuration::from_hours(24)).abs() < SignedDuration::from_mins(3), "up for {up}");
+
+    assert_eq!(status.phase.as_deref(), Some("Idle"));
+    assert_eq!(status.active_endpoint, Some(arena.sim.address(0)));
+    assert_eq!(status.endpoints.len(), 1);
+    assert_eq!(status.endpoints[0].call_bridge_id, Some(arena.sim.call_bridge_id(0)));
+    assert_eq!(status.endpoints[0].reachable, Some(true));
+    let slots = status.slots.unwrap();
+    assert_eq!((slots.total, slots.free, slots.in_use, slots.foreign), (5, 5, 0, 0));
+    assert!(slots.entries.is_empty());
+    let profiles = status.profiles.unwrap();
+    assert!(profiles.call.is_some() && profiles.call_leg.is_some());
+    for kind in [
+        "Ready",
+        "Reachable",
+        "CredentialsValid",
+        "Recognized",
+        "DialNumbersConfigured",
+        "SystemNamed",
+        "SlotsProvisioned",
+        "Accepted",
+        "DatabaseWritable",
+        "ClockInSync",
+        "ExclusiveControl",
+    ] {
+        assert_eq!(condition(&bridge, kind).0, "True", "{kind}: {:#?}", bridge.conditions());
+    }
+    for kind in ["Reconciling", "Stalled", "InsecureTLS"] {
+        assert_eq!(condition(&bridge, kind).0, "", "{kind} is present only while true");
+    }
+    arena.assert_rules(1..=5);
+    arena.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_printer_columns_have_their_data() {
+    let arena = Arena::with("first-table", lone(), patient()).await;
+    arena.ready_bridge(json!({})).await;
+    let url = MeetingBridge::url_path(&(), Some(&arena.namespace));
+    let mut request = kube::core::Request::new(url).get("core", &GetParams::default()).unwrap();
+    request.headers_mut().insert("Accept", "application/json;as=Table;g=meta.k8s.io;v=v1".parse().unwrap());
+    let table: serde_json::Value = arena.client.request(request).await.expect("a table");
+    let names = table["columnDefinitions"].as_array().unwrap().iter().map(|c| c["name"].as_str().unwrap());
+    let cells = table["rows"][0]["cells"].as_array().unwrap();
+    let row: Vec<(String, String)> = names.zip(cells).map(|(n, c)| (n.to_owned(), c.to_string())).collect();
+    let cell = |name: &str| row.iter().find(|(n, _)| n == name).map(|(_, c)| c.trim_matches('"').to_owned());
+    assert_eq!(cell("Name").as_deref(), Some("core"));
+    assert_eq!(cell("Address"), Some(arena.sim.address(0)));
+    assert_eq!(cell("Phase").as_deref(), Some("Idle"));
+    assert_eq!(cell("Ready").as_deref(), Some("True"));
+    assert_eq!((cell("Free").as_deref(), cell("Slots").as_deref()), (Some("5"), Some("5")));
+    assert_eq!(cell("Version").as_deref(), Some("3.0"));
+    assert_eq!(cell("Reason").as_deref(), Some("Ready"));
+    arena.assert_rules(1..=5);
+    arena.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_settled_bridge_costs_one_read_an_interval_and_no_write() {
+    let interval = Duration::from_millis(800);
+    let settings = Settings { idle_read: interval, probe_idle: Duration::from_millis(300), ..quick() };
+    let arena = Arena::with("first-idle", lone(), settings).await;
+    let before = arena.ready_bridge(json!({})).await;
+    arena.sim.clear_journal();
+    // A whole round of what is read in turn, and one more.
+    arena.answered(9).await;
+    let requests = arena.requests();
+    assert!(requests.iter().all(|entry| entry.method == "GET"), "{:?}", arena.writes());
+    let took = requests[8].at.duration_since(requests[0].at);
+    let least = SignedDuration::try_from(interval).unwrap() * 8;
+    assert!(took >= least - SignedDuration::from_millis(150), "8 intervals of {interval:?} took {took}");
+    let after: MeetingBridge = arena.api().get("core").await.unwrap();
+    assert_eq!(after.metadata.resource_version, before.metadata.resource_version, "no status was written");
+    let routes: std::collections::BTreeSet<_> = requests.iter().map(|entry| entry.route.as_str()).collect();
+    assert!(routes.contains("system/status") && routes.contains("coSpaces/{id}"), "{routes:?}");
+    arena.assert_rules(1..=5);
+    arena.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_restart_on_a_settled_bridge_needs_two_reads_and_no_write() {
+    let settings = Settings { idle_read: Duration::from_secs(2), ..quick() };
+    let mut arena = Arena::with("first-restart", lone(), settings).await;
+    let before = arena.ready_bridge(json!({})).await;
+    arena.controller.take().unwrap().stop().await;
+    arena.sim.clear_journal();
+    arena.start().await;
+    // The third is the first read of the idle rhythm.
+    arena.answered(3).await;
+    let requests = arena.requests();
+    assert_eq!(short(requests.iter().take(2).map(line).collect()), ["GET system/status", "GET coSpaces"]);
+    let pause = requests[2].at.duration_since(requests[0].at);
+    assert!(pause >= SignedDuration::from_millis(1900), "the third request came after {pause}");
+    assert!(arena.writes().is_empty(), "{:?}", arena.writes());
+    let after: MeetingBridge = arena.api().get("core").await.unwrap();
+    assert_eq!(after.metadata.resource_version, before.metadata.resource_version, "no status was written");
+    assert_status(&after);
+    arena.assert_rules(1..=5);
+    arena.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_new_name_for_people_costs_no_request() {
+    let arena = Arena::with("first-name", lone(), patient()).await;
+    arena.ready_bridge(json!({})).await;
+    arena.sim.clear_journal();
+    arena.patch::<MeetingBridge>("core", json!({ "spec": { "displayName": "Head office" } })).await;
+    let renamed = arena.bridge("core", "observed", |b| b.observed() == Some(2)).await;
+    assert!(is_ready(&renamed));
+    assert_eq!(arena.journal_lines(), Vec::<String>::new(), "R19");
+    arena.finish().await;
+}
