@@ -69,7 +69,11 @@ pub struct ScheduledMeetingSpec {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub bridge_selector: Option<LabelSelector>,
 
+    // The rule is there because the apiserver does not look at the type of a list where a `format` is asked for: without
+    // it, `start: []` would be stored, and the controller could not read it.
     /// Start, RFC 3339 with offset.
+    #[x_kube(validation = Rule::new("self > timestamp('1000-01-01T00:00:00Z')")
+        .message("start must be a date and time after the year 1000"))]
     pub start: Instant,
 
     /// End; the meeting occupies the half-open window from start to end.

@@ -8,8 +8,7 @@ use serde::{Deserialize, Serialize};
 
 /// What the apiserver lets through as `date-time` but no clock can mean (`+99:99`, `10:00:00x5Z`, the last day of 9999)
 /// would be stored and could then not be read by the controller. Years 1000 to 2999 are more than anybody books.
-const INSTANT: &str =
-    r"^[12][0-9]{3}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]{1,9})?(Z|[+-]([01][0-9]|2[0-3]):[0-5][0-9])$";
+const INSTANT: &str = r"^[12][0-9]{3}-[0-9]{2}-[0-9]{2}T([01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9](\.[0-9]{1,9})?(Z|[+-]([01][0-9]|2[0-3]):[0-5][0-9])$";
 
 /// The digits are limited because kube's duration type panics on what overflows it (a backoff of 10^25 hours), and so
 /// that the longest text still fits the 292 years of CEL's duration.

@@ -139,8 +139,9 @@ fn constraints(node: &Value, required: bool) -> Vec<String> {
     all
 }
 
-/// A range in words. Bounds that only say what the type says already are left out.
+/// A range in words. The upper end of Rust's u32 says nothing to a reader.
 fn bounds(least: Option<&Value>, most: Option<&Value>) -> Option<String> {
+    let most = most.filter(|most| most.as_f64() != Some(f64::from(u32::MAX)));
     match (least.map(plain), most.map(plain)) {
         (Some(least), Some(most)) => Some(format!("{least} to {most}")),
         (None, Some(most)) => Some(format!("at most {most}")),

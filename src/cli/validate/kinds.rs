@@ -48,11 +48,14 @@ impl Kind {
     pub fn check(&self, object: &Value) -> Vec<Problem> {
         let mut problems = structure::check(&self.schema, object);
         problems.extend(nameless(object));
+        problems.extend(odd_keys(object));
         let broken: Vec<FieldPath> = problems.iter().map(|problem| problem.path.clone()).collect();
         problems.extend(self.broken_rules(object, &broken));
         problems.extend(addresses(object, &problems));
+        let mut stored = object.clone();
+        drop_nulls(&mut stored);
         if problems.is_empty()
-            && let Err(error) = (self.read)(object.clone())
+            && let Err(error) = (self.read)(stored)
         {
             let message = format!("the controller could not read this object: {error}");
             problems.push(Problem { path: FieldPath::default(), message });
@@ -130,11 +133,44 @@ fn drop_nulls(value: &mut Value) {
 
 fn nameless(object: &Value) -> Option<Problem> {
     let metadata = object.get("metadata").filter(|metadata| metadata.is_object());
-    let named = ["name", "generateName"].iter().any(|key| metadata.is_some_and(|metadata| metadata.get(key).is_some()));
+    let given = |key: &str| metadata.and_then(|metadata| metadata.get(key)).is_some_and(|name| !name.is_null());
+    let named = given("name") || given("generateName");
     (!named).then(|| Problem {
         path: FieldPath::default().field("metadata").field("name"),
         message: "is required but missing; give the object a name".to_owned(),
     })
+}
+
+/// Keys of labels and annotations that are no qualified names: `[prefix/]name`.
+fn odd_keys(object: &Value) -> Vec<Problem> {
+    let metadata = FieldPath::default().field("metadata");
+    let mut found = Vec::new();
+    for kind in ["labels", "annotations"] {
+        let keys = object.get("metadata").and_then(|metadata| metadata.get(kind)).and_then(Value::as_object);
+        for key in keys.into_iter().flat_map(|fields| fields.keys()).filter(|key| !is_qualified(key)) {
+            let message =
+                "is no valid key; use letters, digits, -, _ and ., up to 63, as in example.com/team".to_owned();
+            found.push(Problem { path: metadata.field(kind).field(key), message });
+        }
+    }
+    found
+}
+
+fn is_qualified(key: &str) -> bool {
+    let (prefix, name) = key.split_once('/').map_or((None, key), |(prefix, name)| (Some(prefix), name));
+    let edges =
+        name.starts_with(|c: char| c.is_ascii_alphanumeric()) && name.ends_with(|c: char| c.is_ascii_alphanumeric());
+    let inside = name.chars().all(|c| c.is_ascii_alphanumeric() || "-_.".contains(c));
+    let domain = prefix.is_none_or(|prefix| {
+        let label = |label: &str| {
+            !label.is_empty()
+                && !label.starts_with('-')
+                && !label.ends_with('-')
+                && label.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-')
+        };
+        prefix.len() <= 253 && prefix.split('.').all(label)
+    });
+    edges && inside && domain && name.len() <= 63
 }
 
 /// What a rule cannot say of an address: octets, port range. The controller would refuse it later.

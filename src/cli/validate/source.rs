@@ -54,6 +54,10 @@ pub fn parse(document: &Document) -> Result<Option<Value>, Unreadable> {
     let value = match read(&document.text) {
         Ok(value) => value,
         Err(error) => {
+            // Not all JSON is YAML for this parser: it does not know the escapes of letters beyond 16 bits.
+            if let Ok(value) = serde_json::from_str(&document.text) {
+                return Ok(Some(value));
+            }
             // Parsed again below as many empty lines as stand before it in the file, all line numbers of the message
             // are those of the file.
             let padded = "\n".repeat(document.line.saturating_sub(1)) + &document.text;
@@ -132,6 +136,7 @@ mod tests {
         let all = documents("base: &base {a: 1}\nmore:\n  <<: *base\n  b: 2\n");
         assert_eq!(all[0].1, Ok(Some(serde_json::json!({"base": {"a": 1}, "more": {"a": 1, "b": 2}}))));
         assert_eq!(documents("1: x\ntrue: y\n")[0].1, Ok(Some(serde_json::json!({"1": "x", "true": "y"}))));
+        assert_eq!(documents(r#"{"a": "\ud83c\udf89"}"#)[0].1, Ok(Some(serde_json::json!({"a": "🎉"}))));
         assert!(documents("a: .nan\n")[0].1.is_err());
         assert!(documents("a: !secret b\n")[0].1.is_err());
         assert!(split("--- {a: 1}\n").iter().any(Result::is_err));

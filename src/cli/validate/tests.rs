@@ -188,6 +188,12 @@ fn cases() -> Vec<(&'static str, &'static str, Value, Value)> {
             json!({"allowedNamespaces": {"selector": {"matchLabels": {"a": "b"}}}}),
             json!({"allowedNamespaces": {"from": "Selector", "selector": {"matchLabels": {"a": "b"}}}}),
         ),
+        (
+            M,
+            "start must be a date and time after the year 1000",
+            json!({"start": "1000-01-01T00:00:00Z"}),
+            json!({"start": "2026-11-23T10:00:00.25-03:00"}),
+        ),
         (M, "a meeting needs exactly one of end and duration", json!({"duration": null}), json!({"duration": "1h30m"})),
         (
             M,
@@ -272,6 +278,34 @@ fn the_name_prefix_cannot_be_changed() {
     assert!(rules.validate(&schema, &before, Some(&before)).is_ok());
     let errors = rules.validate(&schema, &after, Some(&before)).unwrap_err();
     assert!(errors.to_string().contains("slots.namePrefix cannot be changed"), "{errors}");
+}
+
+#[test]
+fn metadata_is_checked_as_the_apiserver_does() {
+    let known = &kinds::all().unwrap()[1];
+    let paths = |metadata: Value| {
+        let mut object = object("ScheduledMeeting", &json!({}));
+        object["metadata"] = metadata;
+        known.check(&object).iter().map(|problem| problem.path.to_string()).collect::<Vec<_>>()
+    };
+    assert_eq!(
+        paths(json!({"generateName": "a-", "labels": {"example.com/a": ""}, "annotations": {"a": null}})),
+        [""; 0]
+    );
+    assert_eq!(paths(json!({"name": null})), ["metadata.name"]);
+    assert_eq!(paths(json!(null)), ["metadata.name"]);
+    assert_eq!(paths(json!({"name": "a", "labels": {"a b": "c d"}})), ["metadata.labels.a b", "metadata.labels.a b"]);
+    assert_eq!(paths(json!({"name": "a", "annotations": {"Ex/a": true}, "spec": 1})).len(), 3);
+}
+
+#[test]
+fn nulls_count_as_absent() {
+    let known = kinds::all().unwrap();
+    let bridge =
+        json!({"tls": null, "suspend": null, "profiles": {"call": {"recordingMode": null, "participantLimit": null}}});
+    assert_eq!(known[0].check(&object("MeetingBridge", &bridge)), []);
+    let meeting = json!({"participants": null, "end": null, "passcode": null});
+    assert_eq!(known[1].check(&object("ScheduledMeeting", &meeting)), []);
 }
 
 #[test]
