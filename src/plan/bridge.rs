@@ -169,6 +169,12 @@ pub fn numbers(spec: &MeetingBridgeSpec) -> Result<RangeInclusive<u32>, Vec<&'st
     }
 }
 
+/// Is this the number of a slot, whatever its space is called: one of the range, or of a set that we made earlier?
+pub fn is_slot(spec: &MeetingBridgeSpec, record: &Record, number: u32) -> bool {
+    numbers(spec).is_ok_and(|range| range.contains(&number))
+        || record.sets.iter().any(|set| (set.start_index..=set.end_index).contains(&number))
+}
+
 /// Does `have` carry every field of `want`? Names and booleans are compared without regard to case; fields that the
 /// bridge does not show at all are believed (descriptions and servers differ there).
 pub fn profile_matches(want: &[(String, String)], have: &Fields) -> bool {

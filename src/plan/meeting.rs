@@ -175,7 +175,8 @@ pub fn is_doubtful(space: &Space, placeholder: &str) -> bool {
 pub fn next(meeting: &Meeting<'_>, world: &World, now: Timestamp) -> Next {
     let over = meeting.leaving || meeting.window.stage(now) == Stage::Over;
     if meeting.suspended && !meeting.leaving {
-        return if over && meeting.may_be_open || !over { Next::Blocked(Obstacle::Suspended) } else { Next::Settled };
+        let done = over && (meeting.released || !meeting.may_be_open);
+        return if done { Next::Settled } else { Next::Blocked(Obstacle::Suspended) };
     }
     if over { closing(meeting, world) } else { opening(meeting, world, now) }
 }
@@ -226,8 +227,9 @@ fn door(meeting: &Meeting<'_>, world: &World) -> Option<Next> {
         Seen::Known(None) => Some(Next::Blocked(Obstacle::SpaceMissing)),
         Seen::Known(Some(space)) => {
             let ours = space.cdr_tag.as_deref() == Some(meeting.mark);
-            if !meeting.opened && !ours && is_foreign(space, meeting.placeholder) {
-                return Some(Next::Blocked(Obstacle::Foreign));
+            if !meeting.opened {
+                // Even if it is open already (a lost reply, a crash): the same write again gives the record its instant.
+                return Some(first_opening(meeting, world, space, ours));
             }
             if meeting.extended {
                 return Some(Next::Do(Step::MarkExtension));
@@ -239,9 +241,27 @@ fn door(meeting: &Meeting<'_>, world: &World) -> Option<Next> {
                 && space.has_secret(secret);
             // A list item tells nothing about the door: believe the record until a look at the space says otherwise.
             let unknown = space.non_member_access.is_none();
-            (!as_wanted && !(meeting.opened && unknown)).then_some(Next::Do(Step::OpenDoor))
+            (!as_wanted && !unknown).then_some(Next::Do(Step::OpenDoor))
         }
     }
+}
+
+/// The slot may still be open for a meeting that is gone (deleted while the bridge was away). Its people must not get
+/// into this one: its calls go first, and the mark, which tells of them after a crash, goes last, with the door.
+fn first_opening(meeting: &Meeting<'_>, world: &World, space: &Space, ours: bool) -> Next {
+    if !ours && is_foreign(space, meeting.placeholder) {
+        return Next::Blocked(Obstacle::Foreign);
+    }
+    let left_open = !ours && space.cdr_tag.as_deref().is_some_and(crate::api::names::is_mark);
+    if left_open || (meeting.shut_now && !ours) {
+        match &world.calls {
+            Seen::Unknown => return Next::Look(Look::Calls),
+            Seen::Known(calls) if !calls.is_empty() => return delete_first(calls),
+            Seen::Known(_) if left_open => return Next::Do(Step::CloseDoor),
+            Seen::Known(_) => {}
+        }
+    }
+    Next::Do(Step::OpenDoor)
 }
 
 fn call(meeting: &Meeting<'_>, world: &World) -> Option<Next> {
@@ -263,13 +283,8 @@ fn dialling(meeting: &Meeting<'_>, world: &World, now: Timestamp) -> Option<Next
         return None;
     }
     let party = participants::to_dial(meeting.spec, meeting.participants, meeting.window.starts_at, now)?;
-    let first = meeting
-        .participants
-        .iter()
-        .find(|status| status.remote_party == party.remote_party)
-        .is_none_or(|status| status.attempts == 0);
-    // A further try follows a look that showed the leg gone; a first one needs a look unless the call is brand new.
-    if first && !meeting.call_is_new && matches!(world.legs, Seen::Unknown) {
+    // Every try needs a look, unless the call is brand new: the one before may ring and its record be lost.
+    if !meeting.call_is_new && matches!(world.legs, Seen::Unknown) {
         return Some(Next::Look(Look::Legs));
     }
     Some(Next::Do(Step::Dial(party.remote_party.clone())))

@@ -46,6 +46,11 @@ impl Pool {
     /// which an earlier, larger range may have left. Details known of the same space from a single look are kept only if
     /// the list does not contradict them. What a list of everything does not show does not exist.
     pub fn take_list(&mut self, items: Vec<Space>, range: Option<&RangeInclusive<u32>>, complete: bool) {
+        self.take_list_of(items, |number| range.is_some_and(|range| range.contains(&number)), complete);
+    }
+
+    /// As [`Pool::take_list`], with any numbers instead of one range.
+    pub fn take_list_of(&mut self, items: Vec<Space>, is_slot: impl Fn(u32) -> bool, complete: bool) {
         self.complete = complete;
         if complete {
             let listed: BTreeSet<&SpaceId> = items.iter().map(|item| &item.id).collect();
@@ -56,7 +61,7 @@ impl Pool {
         for item in items {
             let Some(number) = number_of(&item) else { continue };
             let named = item.name == self.placeholder(number);
-            if !named && !range.is_some_and(|range| range.contains(&number)) {
+            if !named && !is_slot(number) {
                 continue;
             }
             let keep = self.slots.get(&number).is_some_and(|known| {
