@@ -156,25 +156,32 @@ impl Ledger {
         meeting: &ScheduledMeeting,
         offers: &dyn Fn(&ScheduledMeeting) -> Vec<Offer>,
     ) -> Option<Booking> {
-        let mut inner = self.lock();
         let mine = order(meeting);
-        let epoch = inner.epoch;
-        let earlier: Vec<_> = inner
-            .pending
-            .range(..mine.clone())
-            .filter(|(_, pending)| pending.refused != Some(epoch))
-            .map(|(order, pending)| (order.clone(), Arc::clone(&pending.meeting)))
-            .collect();
-        for (order, other) in earlier {
+        let (epoch, earlier) = {
+            let inner = self.lock();
+            let epoch = inner.epoch;
+            let waiting = inner.pending.range(..mine.clone()).filter(|(_, pending)| pending.refused != Some(epoch));
+            let earlier: Vec<_> =
+                waiting.map(|(order, pending)| (order.clone(), Arc::clone(&pending.meeting))).collect();
+            (epoch, earlier)
+        };
+        // What others may have is found out without the lock: it needs the ledger itself.
+        let earlier: Vec<_> = earlier.into_iter().map(|(order, other)| (order, offers(&other), other)).collect();
+        let own = offers(meeting);
+        let mut inner = self.lock();
+        for (order, offers, other) in earlier {
+            if !inner.pending.contains_key(&order) {
+                continue; // It has booked meanwhile.
+            }
             // What is reserved here is found again when the other one asks for itself.
-            if inner.reserve(&order.1, Window::of(&other.spec, None), &offers(&other)).is_some() {
+            if inner.reserve(&order.1, Window::of(&other.spec, None), &offers).is_some() {
                 inner.pending.remove(&order);
             } else if let Some(pending) = inner.pending.get_mut(&order) {
                 pending.refused = Some(epoch);
             }
         }
         let extended = meeting.status.as_ref().and_then(|status| status.extended_until).map(|until| until.0);
-        let booking = inner.reserve(&mine.1, Window::of(&meeting.spec, extended), &offers(meeting));
+        let booking = inner.reserve(&mine.1, Window::of(&meeting.spec, extended), &own);
         if booking.is_some() {
             inner.pending.remove(&mine);
         }

@@ -4,9 +4,7 @@ use std::sync::Arc;
 
 use super::pass::Pass;
 use crate::api::bridge::{ClusterStatus, MemberStatus};
-use crate::cms::{
-    Address, BulkSyncId, CallLegProfileId, CallProfileId, Class, CmsError, Fields, Priority, SyncStatus,
-};
+use crate::cms::{Address, BulkSyncId, CallLegProfileId, CallProfileId, Class, CmsError, Fields, Priority, SyncStatus};
 use crate::metrics::BridgeLabels;
 use crate::observe::link::{Link, reading};
 use crate::plan::bridge::{self as plan, Look, profile_matches};

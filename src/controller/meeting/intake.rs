@@ -1,5 +1,7 @@
 //! Intake: which bridge and slot a meeting has, or why it has none (R32, R33, R37, R80).
 
+use std::collections::BTreeSet;
+
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
 use kube::ResourceExt;
 use kube::core::{Selector, SelectorExt};
@@ -91,14 +93,20 @@ fn offer(ctx: &Context, bridge: &MeetingBridge, meeting: &ScheduledMeeting) -> R
             return refuse(reason::NO_FREE_SLOT, message);
         }
     };
-    let quarantined = ctx
-        .link(&key)
-        .and_then(|link| {
-            let held = ctx.ledger.held(&key).into_keys().collect();
-            link.memory().world.pool.known().map(|pool| pool.foreign(&held))
-        })
-        .unwrap_or_default();
+    let quarantined = quarantined(ctx, &key);
     Ok(Offer { key, preference: bridge.spec.scheduling.preference, range, quarantined })
+}
+
+/// Slots of the bridge that are somebody else's.
+fn quarantined(ctx: &Context, key: &BridgeKey) -> BTreeSet<u32> {
+    let Some(link) = ctx.link(key) else { return BTreeSet::new() };
+    let foreign =
+        |held: &BTreeSet<u32>| link.memory().world.pool.known().map(|pool| pool.foreign(held)).unwrap_or_default();
+    // Who holds what is asked only when something looks foreign, which is seldom.
+    if foreign(&BTreeSet::new()).is_empty() {
+        return BTreeSet::new();
+    }
+    foreign(&ctx.ledger.held(key).into_keys().collect())
 }
 
 /// Is the bridge fit to be chosen when the meeting names none (R37)?
