@@ -227,8 +227,8 @@ fn closest<'a>(text: &str, choices: impl Iterator<Item = &'a str>) -> Option<&'a
     let text = text.to_lowercase();
     let distance = |choice: &str| edits(&text, &choice.to_lowercase());
     let (near, choice) = choices.map(|choice| (distance(choice), choice)).min_by_key(|(near, _)| *near)?;
-    // Two letters of four are not a slip.
-    (near <= 2 && near * 3 <= text.chars().count()).then_some(choice)
+    // Two letters of four are not a slip; two of five may have changed places.
+    (near <= 2 && near * 3 <= text.chars().count() + 1).then_some(choice)
 }
 
 /// How many letters must be put in, taken out or changed to get from one to the other.
@@ -326,6 +326,7 @@ mod tests {
     fn guesses_only_slips() {
         assert_eq!(edits("kitten", "sitting"), 3);
         assert_eq!(closest("participents", ["title", "participants"].into_iter()), Some("participants"));
+        assert_eq!(closest("titel", ["start", "title"].into_iter()), Some("title"));
         assert_eq!(closest("Out", ["In", "Of"].into_iter()), None);
     }
 
