@@ -236,8 +236,11 @@ fn profiles(bridge: &Bridge<'_>, world: &World, version: &str) -> Option<Next> {
     let Some(ids) = &bridge.record.profiles else { return Some(Next::Record(Intent::Profiles)) };
     let call = bridge.spec.profiles.call.pairs_for(version);
     let leg = bridge.spec.profiles.call_leg.pairs();
+    // A profile that was seen but is not in the record: made, and the write of the status was refused.
     match (&ids.call, &world.call_profile) {
-        (None, Seen::Unknown) if !bridge.profiles_untried => return Some(Next::Look(Look::LostCallProfile)),
+        (None, Seen::Unknown | Seen::Known(Some(_))) if !bridge.profiles_untried => {
+            return Some(Next::Look(Look::LostCallProfile));
+        }
         (None, _) => return Some(Next::Do(Step::CreateCallProfile(call))),
         (Some(id), Seen::Unknown) if world.thorough => return Some(Next::Look(Look::CallProfile(id.clone()))),
         (Some(_), Seen::Known(None)) => return Some(Next::Do(Step::CreateCallProfile(call))),
@@ -247,7 +250,9 @@ fn profiles(bridge: &Bridge<'_>, world: &World, version: &str) -> Option<Next> {
         _ => {}
     }
     match (&ids.call_leg, &world.call_leg_profile) {
-        (None, Seen::Unknown) if !bridge.profiles_untried => Some(Next::Look(Look::LostCallLegProfile)),
+        (None, Seen::Unknown | Seen::Known(Some(_))) if !bridge.profiles_untried => {
+            Some(Next::Look(Look::LostCallLegProfile))
+        }
         (None, _) => Some(Next::Do(Step::CreateCallLegProfile(leg))),
         (Some(id), Seen::Unknown) if world.thorough => Some(Next::Look(Look::CallLegProfile(id.clone()))),
         (Some(_), Seen::Known(None)) => Some(Next::Do(Step::CreateCallLegProfile(leg))),

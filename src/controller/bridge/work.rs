@@ -203,6 +203,15 @@ impl Pass<'_> {
         let mut memory = link.memory();
         let world = &mut memory.world;
         match step {
+            // The one that the record names is gone, and another may have been made.
+            Step::CreateCallProfile(_) if error.may_have_taken_effect() => {
+                self.record.profiles.get_or_insert_default().call = None;
+                world.call_profile = Seen::Unknown;
+            }
+            Step::CreateCallLegProfile(_) if error.may_have_taken_effect() => {
+                self.record.profiles.get_or_insert_default().call_leg = None;
+                world.call_leg_profile = Seen::Unknown;
+            }
             // The profile that we know is gone: make another.
             Step::UpdateCallProfile(..) if error.is_not_found() => world.call_profile = Seen::Known(None),
             Step::UpdateCallLegProfile(..) if error.is_not_found() => world.call_leg_profile = Seen::Known(None),

@@ -4,7 +4,10 @@ use std::time::Duration;
 
 use cms_simulator::{EntryKind, JournalEntry};
 use meeting_controller::api::MeetingBridge;
+use meeting_controller::api::bridge::SlotsStatus;
+use meeting_controller::api::names::RECONCILE_ANNOTATION;
 use meeting_controller::controller::context::Settings;
+use serde_json::json;
 
 use crate::kit::*;
 
@@ -13,9 +16,35 @@ pub fn patient() -> Settings {
     Settings { probe_idle: Duration::from_secs(300), idle_read: Duration::from_secs(300), ..quick() }
 }
 
+/// Intervals for tests that wait until something is noticed or tried again.
+pub fn brisk() -> Settings {
+    Settings {
+        probe_idle: Duration::from_millis(500),
+        idle_read: Duration::from_millis(400),
+        sync_retry: Duration::from_secs(1),
+        ..quick()
+    }
+}
+
 /// Ready, and about the newest spec.
 pub fn is_ready(bridge: &MeetingBridge) -> bool {
     condition(bridge, "Ready") == ("True", "Ready") && bridge.observed() == bridge.metadata.generation
+}
+
+/// The slots in the status.
+pub fn slots_of(bridge: &MeetingBridge) -> SlotsStatus {
+    bridge.status.as_ref().and_then(|status| status.slots.clone()).unwrap_or_default()
+}
+
+/// The annotation that was last acted upon.
+pub fn handled(bridge: &MeetingBridge) -> Option<&str> {
+    bridge.status.as_ref()?.last_handled_reconcile_at.as_deref()
+}
+
+/// Asks for a full look at the bridge `core`.
+pub async fn ask_full_look(arena: &Arena, token: &str) {
+    let annotation = json!({ "metadata": { "annotations": { RECONCILE_ANNOTATION: token } } });
+    arena.patch::<MeetingBridge>("core", annotation).await;
 }
 
 /// Numbers of the spaces that look like slots, in order.

@@ -1,0 +1,275 @@
+//! Making, adopting, growing and shrinking the pool of slots (R13, R14, R20-R24, R48-R53).
+
+use std::collections::BTreeMap;
+
+use cms_simulator::{Fault, FaultKind, SyncConflict};
+use kube::api::{Patch, PatchParams};
+use meeting_controller::api::MeetingBridge;
+use serde_json::json;
+
+use crate::bridge_kit::*;
+use crate::kit::*;
+use crate::meetings::lone;
+
+fn add_slot(arena: &Arena, number: u32) -> String {
+    let (name, number) = (format!("TMS_Scheduled_Meeting_{number}"), number.to_string());
+    arena.sim.add_space(&name, &number, &number).expect("a space by hand")
+}
+
+/// First and last number of every set made, in order.
+fn sets(arena: &Arena) -> Vec<(String, String)> {
+    let made = arena.effects("POST", "cospaceBulkParameterSets");
+    let bound = |entry, name| field(entry, name).unwrap_or_default().to_owned();
+    made.iter().map(|entry| (bound(entry, "startIndex"), bound(entry, "endIndex"))).collect()
+}
+
+fn ids(arena: &Arena) -> BTreeMap<String, String> {
+    arena.sim.spaces().into_iter().map(|space| (space.uri.unwrap_or_default(), space.id)).collect()
+}
+
+fn range(first: u32, last: u32) -> (String, String) {
+    (first.to_string(), last.to_string())
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn spaces_that_match_are_adopted_and_left_as_they_are() {
+    let mut arena = Arena::quiet("prov-adopt", lone(), patient()).await;
+    for number in 1..=5 {
+        add_slot(&arena, number);
+    }
+    let before = arena.sim.spaces();
+    arena.start().await;
+    let bridge = arena.ready_bridge(json!({})).await;
+    assert_eq!(arena.sim.spaces(), before, "nothing of them was written");
+    assert_eq!(arena.writes(), ["POST callProfiles 200", "POST callLegProfiles 200"]);
+    let slots = bridge.status.unwrap().slots.unwrap();
+    assert_eq!((slots.total, slots.free, slots.parameter_sets.len()), (5, 5, 0));
+    arena.assert_rules(1..=5);
+    arena.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn only_what_is_missing_is_made() {
+    let mut arena = Arena::quiet("prov-partial", lone(), patient()).await;
+    let kept = [1, 3, 4].map(|number| add_slot(&arena, number));
+    arena.sim.add_space("Boardroom", "497540", "497540").unwrap();
+    arena.start().await;
+    arena.ready_bridge(json!({})).await;
+    assert_eq!(sets(&arena), [range(2, 2), range(5, 5)]);
+    assert_eq!(arena.effects("POST", "cospaceBulkSyncs").len(), 2);
+    assert_eq!(slot_numbers(&arena), [1, 2, 3, 4, 5]);
+    assert_eq!([1, 3, 4].map(|number| space_id(&arena, number)), kept);
+    arena.assert_rules(1..=5);
+    arena.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn growing_adds_a_set_and_keeps_every_space() {
+    let arena = Arena::with("prov-grow", lone(), patient()).await;
+    arena.ready_bridge(json!({})).await;
+    let before = ids(&arena);
+    arena.patch::<MeetingBridge>("core", json!({ "spec": { "slots": { "quantity": 8 } } })).await;
+    let bridge = arena.ready("core").await;
+    assert_eq!(slot_numbers(&arena), (1..=8).collect::<Vec<_>>());
+    let after = ids(&arena);
+    assert!(before.iter().all(|(number, id)| after.get(number) == Some(id)), "{before:?} {after:?}");
+    assert_eq!(sets(&arena), [range(1, 5), range(6, 8)]);
+    assert_eq!(bridge.status.unwrap().slots.unwrap().total, 8);
+    arena.assert_rules(1..=8);
+    arena.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn shrinking_drains_what_a_meeting_holds() {
+    let arena = Arena::with("prov-shrink", lone(), brisk()).await;
+    arena.ready_bridge(json!({})).await;
+    arena.open_now("standup", 60, json!({ "participants": [{ "remoteParty": "desk@rooms.test" }] })).await;
+    arena.phase("standup", meeting_controller::api::meeting::Phase::Active).await;
+    let kept = [3, 4, 5].map(|number| space_id(&arena, number));
+    let held = space_id(&arena, 1);
+
+    arena.patch::<MeetingBridge>("core", json!({ "spec": { "slots": { "base": 3, "quantity": 3 } } })).await;
+    let draining = arena.reason("core", "SlotsProvisioned", "ResizeDeferred").await;
+    assert_eq!(condition(&draining, "Ready"), ("False", "ResizeDeferred"));
+    let entries = draining.status.unwrap().slots.unwrap().entries;
+    assert!(entries.iter().any(|entry| entry.number == 1 && entry.space_id == Some(held.clone())), "{entries:?}");
+    assert_eq!(ids(&arena).get("1"), Some(&held), "the meeting's space stays");
+    assert!(!ids(&arena).contains_key("2"), "a free surplus slot goes at once");
+    assert_eq!(arena.sim.calls().len(), 1, "and its call");
+
+    arena.delete::<meeting_controller::api::ScheduledMeeting>("standup").await;
+    arena.gone::<meeting_controller::api::ScheduledMeeting>("standup").await;
+    arena.ready("core").await;
+    assert_eq!(slot_numbers(&arena), [3, 4, 5]);
+    assert_eq!([3, 4, 5].map(|number| space_id(&arena, number)), kept);
+    assert_eq!(arena.effects("POST", "cospaceBulkSyncs").len(), 1, "nothing was synced again");
+    arena.assert_rules(1..=5);
+    arena.finish().await;
+}
+
+async fn failed_sync(state: &str, reason: &str) {
+    let mut arena = Arena::quiet(&format!("prov-{}", reason.to_lowercase()), lone(), brisk()).await;
+    let fault = FaultKind::SyncState { state: state.to_owned() };
+    arena.sim.add_fault(Fault::new(fault).method("POST").route("cospaceBulkSyncs").once());
+    arena.start().await;
+    arena.connect().await;
+    arena.create_bridge("core", json!({})).await;
+    let failed = arena.reason("core", "SlotsProvisioned", reason).await;
+    assert_eq!(condition(&failed, "Ready"), ("False", reason), "{state}");
+    assert_eq!(condition(&failed, "Reconciling").0, "True", "it is tried again");
+    arena.ready("core").await;
+    assert_eq!(slot_numbers(&arena), [1, 2, 3, 4, 5]);
+    assert_eq!(arena.effects("POST", "cospaceBulkSyncs").len(), 2);
+    arena.assert_rules(1..=5);
+    arena.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn every_way_a_sync_fails_has_its_reason_and_is_tried_again() {
+    tokio::join!(
+        failed_sync("failedCoSpaceUriConflict", "UriConflict"),
+        failed_sync("failedCallIdConflict", "CallIdConflict"),
+        failed_sync("failedIndexRangeInvalid", "RangeInvalid"),
+        failed_sync("failedIndexRangeTooGreat", "RangeTooGreat"),
+        failed_sync("failedNoSuchParameterSet", "SyncFailed"),
+        failed_sync("failed", "SyncFailed"),
+    );
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_conflict_names_the_offender_and_ends_when_it_is_removed() {
+    for (prefix, half) in [("prov-conflict", false), ("prov-half", true)] {
+        let mut arena = Arena::quiet(prefix, lone(), brisk()).await;
+        if half {
+            arena.sim.update_switches(|switches| switches.sync_conflict = SyncConflict::HalfDone);
+        }
+        arena.sim.add_space("Boardroom", "4", "900").unwrap();
+        arena.start().await;
+        arena.connect().await;
+        arena.create_bridge("core", json!({})).await;
+        let failed = arena.reason("core", "SlotsProvisioned", "UriConflict").await;
+        let said = message(&failed, "SlotsProvisioned");
+        assert!(said.contains("Boardroom") && said.contains('4'), "{said}");
+        assert_eq!(message(&failed, "Ready"), said);
+        let made = ids(&arena);
+        assert_eq!(made.len(), if half { 4 } else { 1 }, "{made:?}");
+        assert!(arena.sim.delete_space("4"));
+        arena.ready("core").await;
+        assert_eq!(slot_numbers(&arena), [1, 2, 3, 4, 5]);
+        arena.assert_rules(1..=5);
+        arena.finish().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn while_the_conflict_lasts_the_reason_does_not_flap() {
+    let mut arena = Arena::quiet("prov-flap", lone(), brisk()).await;
+    arena.sim.add_space("Boardroom", "4", "900").unwrap();
+    arena.start().await;
+    arena.connect().await;
+    arena.create_bridge("core", json!({})).await;
+    let failed = arena.reason("core", "SlotsProvisioned", "UriConflict").await;
+    let tries = |arena: &Arena| arena.effects("POST", "cospaceBulkSyncs").len();
+    let before = tries(&arena);
+    arena
+        .await_requests("two more tries", |journal| {
+            journal.iter().filter(|e| e.method == "POST" && e.route == "cospaceBulkSyncs").count() >= before + 3
+        })
+        .await;
+    let later = arena.bridge("core", "there", |_| true).await;
+    assert_eq!(condition(&later, "SlotsProvisioned"), ("False", "UriConflict"));
+    let since = |bridge: &MeetingBridge| {
+        let found = bridge.conditions().iter().find(|c| c.type_ == "SlotsProvisioned").unwrap();
+        (found.last_transition_time.clone(), found.message.clone())
+    };
+    assert_eq!(since(&later), since(&failed));
+    assert_eq!(arena.events_about("core").await.iter().filter(|(reason, _)| reason == "UriConflict").count(), 1);
+    arena.assert_rules(1..=5);
+    arena.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn many_slots_beside_many_foreign_spaces_cost_few_requests() {
+    let mut arena = Arena::quiet("prov-many", lone(), patient()).await;
+    for number in 0..500 {
+        let number = (900_000 + number).to_string();
+        arena.sim.add_space(&format!("Team room {number}"), &number, &number).unwrap();
+    }
+    arena.start().await;
+    let bridge = arena.ready_bridge(json!({ "slots": { "base": 1000, "quantity": 500 } })).await;
+    assert_eq!(bridge.status.unwrap().slots.unwrap().free, 500);
+    assert_eq!(slot_numbers(&arena), (1000..1500).collect::<Vec<_>>());
+    let requests = arena.requests();
+    let sync = requests.iter().rposition(|entry| entry.route == "cospaceBulkSyncs/{id}").unwrap();
+    let after = requests.len() - sync;
+    println!("500 slots: {after} requests from the look that found the sync complete, {} in all", requests.len());
+    assert!(after <= 40, "{after} requests after the sync");
+    arena.assert_rules(1000..1500);
+    arena.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_lost_slot_is_made_again_without_a_second_sync_of_its_set() {
+    let arena = Arena::with("prov-busy", lone(), brisk()).await;
+    arena.ready_bridge(json!({})).await;
+    arena.open_now("standup", 60, json!({})).await;
+    arena.phase("standup", meeting_controller::api::meeting::Phase::Active).await;
+    let before = ids(&arena);
+    assert!(arena.sim.delete_space("2"));
+    ask_full_look(&arena, "1").await;
+    arena.bridge("core", "looked", |b| is_ready(b) && handled(b) == Some("1") && slots_of(b).total == 5).await;
+    let after = ids(&arena);
+    assert_eq!(sets(&arena), [range(1, 5), range(2, 2)]);
+    for number in ["1", "3", "4", "5"] {
+        assert_eq!(after.get(number), before.get(number), "slot {number} kept its space");
+    }
+    assert_ne!(after.get("2"), before.get("2"));
+    assert_eq!(arena.sim.calls().len(), 1);
+    arena.assert_rules(1..=5);
+    arena.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_prefix_cannot_be_changed() {
+    let arena = Arena::quiet("prov-prefix", lone(), patient()).await;
+    arena.create_bridge("core", json!({})).await;
+    let patch = Patch::Merge(json!({ "spec": { "slots": { "namePrefix": "Room_" } } }));
+    let refused = arena.api::<MeetingBridge>().patch("core", &PatchParams::default(), &patch).await.unwrap_err();
+    assert!(refused.to_string().contains("slots.namePrefix cannot be changed"), "{refused}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn missing_dial_numbers_are_listed_and_block_everything() {
+    let arena = Arena::with("prov-dial", lone(), patient()).await;
+    arena.connect().await;
+    arena.create_bridge("core", json!({ "slots": null })).await;
+    let error = "DialNumberConfigurationError";
+    let bridge = arena.reason("core", "DialNumbersConfigured", error).await;
+    assert_eq!(message(&bridge, "DialNumbersConfigured"), "not set: slots.domain, slots.base, slots.quantity");
+    arena.patch::<MeetingBridge>("core", json!({ "spec": { "slots": { "base": 1 } } })).await;
+    let stalled = |b: &MeetingBridge| b.observed() == Some(2) && condition(b, "Stalled").0 == "True";
+    let bridge = arena.bridge("core", "judged", stalled).await;
+    assert_eq!(condition(&bridge, "DialNumbersConfigured"), ("False", error));
+    assert_eq!(message(&bridge, "DialNumbersConfigured"), "not set: slots.domain, slots.quantity");
+    assert_eq!(condition(&bridge, "Stalled"), ("True", error));
+    assert_eq!(condition(&bridge, "Ready"), ("False", error));
+    assert!(!arena.journal_lines().iter().any(|line| line.contains("ospace")), "{:?}", arena.journal_lines());
+    arena
+        .patch::<MeetingBridge>("core", json!({ "spec": { "slots": { "domain": "meet.test", "quantity": 2 } } }))
+        .await;
+    let ready = arena.ready("core").await;
+    assert_eq!(condition(&ready, "DialNumbersConfigured").0, "True");
+    assert_eq!(slot_numbers(&arena), [1, 2]);
+    arena.assert_rules(1..=2);
+    arena.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_blank_name_is_only_a_warning() {
+    let arena = Arena::with("prov-name", lone(), patient()).await;
+    let bridge = arena.ready_bridge(json!({ "displayName": null })).await;
+    assert_eq!(condition(&bridge, "SystemNamed"), ("False", "BlankSystemName"));
+    assert_eq!(slot_numbers(&arena), [1, 2, 3, 4, 5]);
+    arena.assert_rules(1..=5);
+    arena.finish().await;
+}
