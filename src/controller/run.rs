@@ -1,5 +1,6 @@
 //! The controller as a whole: stores, watches, both loops, orderly shutdown.
 
+use std::collections::BTreeMap;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
@@ -28,6 +29,7 @@ use crate::api::names::{FORCE_DELETE_ANNOTATION, JOIN_LABEL, RECONCILE_ANNOTATIO
 use crate::api::{MeetingBridge, ScheduledMeeting};
 use crate::clock::Clock;
 use crate::metrics::{Metrics, ReconcileLabels};
+use crate::observe::link::BridgeKey;
 
 /// Pause of an object whose reconcile panicked; the others go on.
 const PANIC_PAUSE: Duration = Duration::from_secs(60);
@@ -121,7 +123,8 @@ impl Controller {
         let index = Arc::clone(&ctx);
         let meeting_events = meeting_events.inspect(move |event| index_meeting(&index, event));
         let index = Arc::clone(&ctx);
-        let bridge_events = bridge_events.inspect(move |event| index_bridge(&index, event));
+        let mut judged = BTreeMap::new();
+        let bridge_events = bridge_events.inspect(move |event| index_bridge(&index, &mut judged, event));
 
         // Both stores and the versions of Secrets are there before the first pass: half a picture leads to wrong bookings.
         let filled = wait_filled(bridges.clone(), meetings.clone(), secret_meta, config_map_meta, self.ready.clone());
@@ -225,15 +228,24 @@ fn index_meeting(ctx: &Context, event: &Event<ScheduledMeeting>) {
     }
 }
 
-fn index_bridge(ctx: &Context, event: &Event<MeetingBridge>) {
+/// `judged` holds what was relevant about each bridge when its meetings last looked at it.
+fn index_bridge(ctx: &Context, judged: &mut BTreeMap<BridgeKey, Option<u64>>, event: &Event<MeetingBridge>) {
     match event {
-        Event::Apply(_) | Event::InitApply(_) => {
+        Event::Apply(bridge) | Event::InitApply(bridge) => {
+            let (key, now) = (meeting::key_of(bridge), relevant(bridge));
+            if judged.insert(key.clone(), now).is_some_and(|before| before != now) {
+                // Its switches hold for the meetings that are booked on it as well.
+                for (namespace, name) in ctx.ledger.names_on(&key) {
+                    ctx.wake_meeting(&namespace, &name);
+                }
+            }
             ctx.ledger.bridges_changed();
             for (namespace, name) in ctx.ledger.pending_names() {
                 ctx.wake_meeting(&namespace, &name);
             }
         }
         Event::Delete(bridge) => {
+            judged.remove(&meeting::key_of(bridge));
             ctx.forget(&bridge.uid().unwrap_or_default());
             for (namespace, name) in ctx.ledger.names_on(&meeting::key_of(bridge)) {
                 ctx.wake_meeting(&namespace, &name);

@@ -109,6 +109,12 @@ fn quarantined(ctx: &Context, key: &BridgeKey) -> BTreeSet<u32> {
     foreign(&ctx.ledger.held(key).into_keys().collect())
 }
 
+/// The address of a slot; withheld when the bridge allows no incoming SIP (R33).
+pub fn uri(bridge: &MeetingBridge, slot: u32) -> Option<String> {
+    let domain = bridge.spec.slots.domain.as_ref().filter(|_| bridge.spec.scheduling.allow_incoming_sip)?;
+    Some(format!("{slot}@{domain}"))
+}
+
 /// Is the bridge fit to be chosen when the meeting names none (R37)?
 fn is_ready(bridge: &MeetingBridge) -> bool {
     bridge.status.as_ref().is_some_and(|status| is_true(&status.conditions, kind::READY))

@@ -124,6 +124,7 @@ impl<'a> Pass<'a> {
             return Ok(());
         }
         self.attach();
+        self.renew_uri();
         self.move_end();
         self.prepare_secrets().await?;
         if self.window.stage(self.now()) == Stage::Before {
@@ -248,13 +249,18 @@ impl<'a> Pass<'a> {
         let (namespace, name) = booking.bridge.clone();
         let bridge = self.ctx.bridge(&booking.bridge);
         let space_id = self.ctx.link(&booking.bridge).and_then(|link| link.space_of_slot(booking.slot));
-        let scheduling = bridge.as_ref().map(|bridge| bridge.spec.scheduling.clone()).unwrap_or_default();
-        let domain = bridge.as_ref().and_then(|bridge| bridge.spec.slots.domain.clone());
-        let uri = domain.filter(|_| scheduling.allow_incoming_sip).map(|domain| format!("{}@{domain}", booking.slot));
+        let uri = bridge.as_ref().and_then(|bridge| intake::uri(bridge, booking.slot));
         self.facts.bridge = Some(BridgeBinding { namespace, name });
         self.facts.slot = Some(SlotBinding { number: booking.slot, space_id: space_id.map(|id| id.to_string()), uri });
         self.facts.window = Some(booking.window.into());
         self.window = booking.window;
+    }
+
+    /// The bridge's domain, or its switch for incoming SIP, may have changed since the booking (R33).
+    fn renew_uri(&mut self) {
+        if let (Some(slot), Some(bridge)) = (&mut self.facts.slot, &self.bridge) {
+            slot.uri = intake::uri(bridge, slot.number);
+        }
     }
 
     /// While the door may be open, a moved end must not run into somebody else's reservation (R70).
@@ -288,7 +294,8 @@ impl<'a> Pass<'a> {
         let soon = self.window.stage(now) >= Stage::Preparing;
         let at_hand = self.ctx.secrets(&self.uid());
         let changed = self.meeting.status.as_ref().is_none_or(|status| {
-            status.slot.as_ref().map(|slot| slot.number) != self.facts.slot.as_ref().map(|slot| slot.number)
+            let shown = |slot: &Option<SlotBinding>| slot.as_ref().map(|slot| (slot.number, slot.uri.clone()));
+            shown(&status.slot) != shown(&self.facts.slot)
                 || status.observed_generation != self.meeting.metadata.generation
         });
         if at_hand.as_ref().is_some_and(|secrets| secrets.passcode.is_some()) && !changed {

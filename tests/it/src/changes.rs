@@ -1,0 +1,277 @@
+//! Edits of meetings before, while and after they run (R60, R70-R72, R77).
+
+use cms_simulator::JournalEntry;
+use jiff::{SignedDuration, Timestamp};
+use meeting_controller::api::meeting::{ParticipantState, Phase};
+use meeting_controller::api::{MeetingBridge, ScheduledMeeting};
+use serde_json::{Value, json};
+
+use crate::kit::*;
+use crate::meetings::*;
+
+fn desk() -> Value {
+    json!([{ "remoteParty": "desk@rooms.test" }])
+}
+
+fn closes_at(meeting: &ScheduledMeeting) -> Timestamp {
+    status_of(meeting).window.expect("a window").closes_at.0
+}
+
+fn puts(entries: &[JournalEntry]) -> usize {
+    count(entries, "PUT", "coSpaces/{id}")
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_extension_leaves_secret_passcode_call_and_legs_alone() {
+    let arena = Arena::new("extend").await;
+    arena.ready_bridge(json!({})).await;
+    let spec = json!({ "participants": desk(), "passcode": { "generate": { "digits": 8 } } });
+    let created = arena.open_now("long", 7, spec).await;
+    arena.party("long", ParticipantState::Connected).await;
+    let (space, calls, legs) = (arena.slot(1), arena.sim.calls(), arena.sim.legs());
+    let secret = arena.join_secret("long").await.unwrap().data;
+    arena.sim.clear_journal();
+    let end = created.spec.start.0 + SignedDuration::from_secs(10);
+    let patch = json!({ "spec": { "duration": null, "end": end.to_string() } });
+    arena.patch::<ScheduledMeeting>("long", patch).await;
+    let extended = arena.meeting("long", "extended", |m| closes_at(m) == end).await;
+    assert_eq!(condition(&extended, "Ready"), ("True", "Active"));
+    let first_end = created.spec.start.0 + SignedDuration::from_secs(7);
+    // Something must happen after the old end to show that the meeting still runs: a sweep does.
+    arena
+        .await_requests("a sweep past the old end", |all| {
+            all.iter().any(|e| e.route == "callLegs" && e.at > first_end + SignedDuration::from_millis(500))
+        })
+        .await;
+    assert_eq!(arena.slot(1), space, "name, secret and passcode as before");
+    assert_eq!((arena.sim.calls(), arena.sim.legs()), (calls, legs));
+    assert_eq!(arena.join_secret("long").await.unwrap().data, secret);
+    let journal = arena.sim.journal();
+    assert_eq!((puts(&journal), writes(&journal)), (1, 1), "{:#?}", arena.journal_lines());
+    let ended = arena.phase("long", Phase::Ended).await;
+    assert!(status_of(&ended).ended_at.unwrap().0 >= end);
+    assert_eq!(arena.sim.dials().len(), 1);
+    arena.assert_rules(1..=5);
+    arena.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_extension_into_anothers_reservation_keeps_the_old_end() {
+    let mut arena = Arena::new("conflict").await;
+    arena.ready_bridge(json!({ "slots": { "quantity": 1 } })).await;
+    let created = arena.open_now("here", 5, json!({})).await;
+    let next = json!({ "start": in_ms(30_000), "duration": "1h" });
+    arena.create_meeting("next", next).await;
+    arena.booked("next").await;
+    arena.phase("here", Phase::Active).await;
+    let old_end = closes_at(&arena.booked("here").await);
+    arena.patch::<ScheduledMeeting>("here", json!({ "spec": { "duration": "10m" } })).await;
+    let conflict = arena.says("here", "SlotReserved", "False", "ExtensionConflict").await;
+    assert!(message(&conflict, "SlotReserved").contains("/next"), "says who is in the way");
+    assert_eq!(closes_at(&conflict), old_end);
+    assert!(arena.slot(1).open, "the meeting goes on until the old end");
+    let ended = arena.phase("here", Phase::Ended).await;
+    let late = status_of(&ended).ended_at.unwrap().0.duration_since(old_end);
+    assert!(late < SignedDuration::from_secs(2), "{late:?}");
+    assert_eq!(old_end, created.spec.start.0 + SignedDuration::from_secs(5));
+
+    // It is over for good, also for a controller that starts afresh.
+    arena.controller.take().unwrap().stop().await;
+    arena.sim.clear_journal();
+    arena.start().await;
+    arena.await_requests("the new controller looks", |all| count(all, "GET", "coSpaces") >= 1).await;
+    arena.booked("next").await;
+    let bridge = arena.bridge("core", "ready", |b| condition(b, "Ready").0 == "True").await;
+    assert_eq!(bridge.status.unwrap().slots.unwrap().in_use, 0);
+    assert_eq!(phase_of(&arena.phase("here", Phase::Ended).await), Phase::Ended);
+    assert_eq!(writes(&arena.sim.journal()), 0, "{:#?}", arena.journal_lines());
+    arena.assert_rules([1]);
+    arena.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_end_can_come_nearer_and_an_end_in_the_past_is_now() {
+    let arena = Arena::new("shorten").await;
+    arena.ready_bridge(json!({})).await;
+    for name in ["shorter", "stopped"] {
+        arena.open_now(name, 3_600, json!({ "participants": [{ "remoteParty": format!("{name}@rooms.test") }] })).await;
+        arena.phase(name, Phase::Active).await;
+    }
+    arena.sim.clear_journal();
+    let end = Timestamp::now() + SignedDuration::from_secs(3);
+    let shorter = json!({ "spec": { "duration": null, "end": end.to_string() } });
+    arena.patch::<ScheduledMeeting>("shorter", shorter).await;
+    let shorter = arena.meeting("shorter", "shorter", |m| closes_at(m) == end).await;
+    assert_eq!(condition(&shorter, "Ready"), ("True", "Active"));
+    assert_eq!(puts(&arena.sim.journal()), 0, "an end that comes nearer is no business of the bridge");
+
+    let asked = Timestamp::now();
+    arena.patch::<ScheduledMeeting>("stopped", json!({ "spec": { "duration": null, "end": in_ms(-100) } })).await;
+    let stopped = arena.phase("stopped", Phase::Ended).await;
+    assert!(status_of(&stopped).ended_at.unwrap().0.duration_since(asked) < SignedDuration::from_secs(2));
+    let shorter = arena.phase("shorter", Phase::Ended).await;
+    assert!(status_of(&shorter).ended_at.unwrap().0 >= end);
+    assert!(arena.sim.calls().is_empty() && arena.sim.spaces().iter().all(|space| !space.open));
+    arena.assert_rules(1..=5);
+    arena.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_new_title_or_passcode_is_written_to_the_open_door() {
+    let arena = Arena::new("retitle").await;
+    arena.ready_bridge(json!({})).await;
+    arena.create_secret("code", json!({ "passcode": "1111" })).await;
+    let spec = json!({ "participants": desk(), "passcodeSecretRef": { "name": "code" } });
+    arena.open_now("board", 120, spec).await;
+    arena.party("board", ParticipantState::Connected).await;
+    let (before, calls, legs) = (arena.slot(1), arena.sim.calls(), arena.sim.legs());
+    arena.patch::<ScheduledMeeting>("board", json!({ "spec": { "title": "Sitzung & Wahl" } })).await;
+    arena.await_sim("a new name", |sim| slot_of(sim, 1).name == "Sitzung & Wahl").await;
+    arena.patch::<k8s_openapi::api::core::v1::Secret>("code", json!({ "stringData": { "passcode": "222222" } })).await;
+    arena.await_sim("a new passcode", |sim| slot_of(sim, 1).passcode.as_deref() == Some("222222")).await;
+    let after = arena.slot(1);
+    assert_eq!((after.secret, after.open), (before.secret, true));
+    assert_eq!((arena.sim.calls(), arena.sim.legs()), (calls, legs), "call and legs go on");
+    arena
+        .until::<k8s_openapi::api::core::v1::Secret>("board-join", "the new passcode", |secret| {
+            entry(secret, "passcode").as_deref() == Some("222222")
+        })
+        .await;
+    assert_eq!(puts(&arena.sim.journal().split_off(1)), 3, "opened, renamed, new passcode");
+    assert_eq!(arena.sim.dials().len(), 1);
+    arena.assert_rules(1..=5);
+    arena.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn early_join_opens_the_door_early_and_dials_at_the_start() {
+    let arena = Arena::new("early").await;
+    arena.ready_bridge(json!({})).await;
+    let spec = json!({ "start": in_ms(4_000), "duration": "1m", "earlyJoin": "3s", "participants": desk() });
+    let created = arena.create_meeting("early", spec).await;
+    let open = arena.phase("early", Phase::Active).await;
+    let opened_at = status_of(&open).opened_at.unwrap().0;
+    let start = created.spec.start.0;
+    assert!(opened_at < start - SignedDuration::from_secs(2), "{opened_at} {start}");
+    assert!(opened_at >= start - SignedDuration::from_secs(3));
+    assert!(arena.sim.join("1", "Ada", 0).is_ok());
+    assert_eq!(condition(&open, "ParticipantsDialed"), ("False", "NotYet"));
+    arena.party("early", ParticipantState::Connected).await;
+    let dials = arena.sim.dials();
+    assert_eq!(dials.len(), 1);
+    let late = dials[0].at.duration_since(start);
+    assert!(late >= SignedDuration::ZERO && late < SignedDuration::from_secs(1), "dialled {late:?} after the start");
+    arena.assert_rules(1..=5);
+    arena.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_suspended_meeting_is_neither_opened_nor_shut() {
+    let arena = Arena::new("suspend").await;
+    arena.ready_bridge(json!({})).await;
+    let suspend = |on: bool| json!({ "spec": { "suspend": on } });
+    arena.open_now("paused", 120, json!({ "suspend": true })).await;
+    let paused = arena.says("paused", "Ready", "False", "Suspended").await;
+    assert_eq!(status_of(&paused).opened_at, None);
+    assert!(!arena.slot(1).open);
+    arena.patch::<ScheduledMeeting>("paused", suspend(false)).await;
+    arena.phase("paused", Phase::Active).await;
+    assert!(arena.slot(1).open, "opened as soon as it may");
+
+    arena.patch::<ScheduledMeeting>("paused", suspend(true)).await;
+    arena.says("paused", "Ready", "False", "Suspended").await;
+    arena.patch::<ScheduledMeeting>("paused", json!({ "spec": { "duration": "1s" } })).await;
+    arena.meeting("paused", "judged", |m| status_of(m).observed_generation == m.metadata.generation).await;
+    // Longer than any sweep: nobody shuts it behind the user's back.
+    arena.sim.clear_journal();
+    arena.await_requests("reads of the bridge", |all| all.len() >= 3).await;
+    assert!(arena.slot(1).open && writes(&arena.sim.journal()) == 0);
+    arena.patch::<ScheduledMeeting>("paused", suspend(false)).await;
+    arena.phase("paused", Phase::Ended).await;
+    assert!(!arena.slot(1).open && arena.sim.calls().is_empty());
+    arena.assert_rules(1..=5);
+    arena.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_suspended_bridge_holds_its_meetings() {
+    let arena = Arena::new("hold").await;
+    arena.ready_bridge(json!({})).await;
+    let suspend = |on: bool| json!({ "spec": { "suspend": on } });
+    arena.open_now("open", 120, json!({})).await;
+    arena.phase("open", Phase::Active).await;
+    arena.patch::<MeetingBridge>("core", suspend(true)).await;
+    arena.says("open", "Ready", "False", "Suspended").await;
+    arena.open_now("waiting", 120, json!({})).await;
+    arena.says("waiting", "Ready", "False", "Suspended").await;
+    arena.patch::<ScheduledMeeting>("open", json!({ "spec": { "duration": null, "end": in_ms(-100) } })).await;
+    arena.meeting("open", "judged", |m| status_of(m).observed_generation == m.metadata.generation).await;
+    assert!(arena.slot(1).open && !arena.slot(2).open);
+    arena.patch::<MeetingBridge>("core", suspend(false)).await;
+    arena.phase("open", Phase::Ended).await;
+    arena.phase("waiting", Phase::Active).await;
+    assert!(!arena.slot(1).open && arena.slot(2).open);
+    arena.assert_rules(1..=5);
+    arena.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_meeting_extends_itself_while_somebody_is_in_it_up_to_the_cap() {
+    let arena = Arena::new("auto").await;
+    arena.ready_bridge(json!({})).await;
+    let auto = json!({ "auto": { "step": "2s", "max": "5s" } });
+    let busy = arena.open_now("busy", 5, json!({ "extension": auto, "participants": desk() })).await;
+    let empty = arena.open_now("empty", 5, json!({ "extension": auto })).await;
+    let ended = arena.phase("empty", Phase::Ended).await;
+    let after = |m: &ScheduledMeeting, s| m.spec.start.0 + SignedDuration::from_secs(s);
+    assert_eq!(closes_at(&ended), after(&empty, 5), "nobody was in it");
+    let extended = arena.meeting("busy", "extended", |m| status_of(m).extended_until.is_some()).await;
+    assert_eq!(closes_at(&extended), after(&busy, 7));
+    assert_eq!(condition(&extended, "Ready"), ("True", "Active"));
+    let ended = arena.phase("busy", Phase::Ended).await;
+    assert_eq!(closes_at(&ended), after(&busy, 10), "the cap");
+    assert!(status_of(&ended).ended_at.unwrap().0 >= after(&busy, 10));
+    assert_eq!(arena.sim.dials().len(), 1);
+    arena.assert_rules(1..=5);
+    arena.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_meeting_does_not_extend_itself_into_anothers_reservation() {
+    let arena = Arena::new("auto-conflict").await;
+    arena.ready_bridge(json!({ "slots": { "quantity": 1 } })).await;
+    let auto = json!({ "auto": { "step": "3s", "max": "1h" } });
+    let spec = json!({ "extension": auto, "participants": desk() });
+    let busy = arena.open_now("busy", 5, spec).await;
+    let edge = busy.spec.start.0 + SignedDuration::from_secs(5);
+    arena.create_meeting("next", json!({ "start": edge.to_string(), "duration": "1m" })).await;
+    arena.party("busy", ParticipantState::Connected).await;
+    let ended = arena.phase("busy", Phase::Ended).await;
+    assert_eq!((closes_at(&ended), status_of(&ended).extended_until), (edge, None));
+    arena.phase("next", Phase::Active).await;
+    arena.assert_rules([1]);
+    arena.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_meeting_that_is_over_can_be_booked_again() {
+    let arena = Arena::new("again").await;
+    arena.ready_bridge(json!({})).await;
+    arena.open_now("again", 2, json!({ "participants": desk() })).await;
+    let first = arena.phase("again", Phase::Ended).await;
+    arena.create_meeting("other", json!({ "start": in_ms(3_600_000), "duration": "1h" })).await;
+    arena.booked("other").await;
+    let spec = json!({ "spec": { "start": in_ms(3_600_000) } });
+    arena.patch::<ScheduledMeeting>("again", spec).await;
+    let booked = arena.phase("again", Phase::Scheduled).await;
+    assert_eq!((number_of(&booked), status_of(&booked).opened_at, status_of(&booked).ended_at), (2, None, None));
+    assert_eq!(condition(&booked, "Ready"), ("True", "Scheduled"));
+    assert!(arena.join_secret("again").await.is_some());
+    arena.patch::<ScheduledMeeting>("again", json!({ "spec": { "start": in_ms(500) } })).await;
+    arena.meeting("again", "open again", |m| phase_of(m) == Phase::Active).await;
+    let second = arena.phase("again", Phase::Ended).await;
+    assert!(status_of(&second).ended_at > status_of(&first).ended_at);
+    assert_eq!(arena.sim.dials().len(), 2, "a new meeting dials anew");
+    arena.assert_rules(1..=5);
+    arena.finish().await;
+}
