@@ -16,6 +16,7 @@
 
 pub mod act;
 pub mod api;
+pub mod cli;
 pub mod clock;
 pub mod cms;
 pub mod config;

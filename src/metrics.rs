@@ -209,6 +209,16 @@ mod tests {
             waited: Duration::ZERO,
             took: Duration::from_millis(20),
         });
+        // A family shows nothing before its first sample.
+        let bridge = BridgeLabels { bridge: "ns/b".into() };
+        for family in [&metrics.bridge_up, &metrics.slots_free, &metrics.slots_foreign, &metrics.call_legs] {
+            family.get_or_create(&bridge).set(1);
+        }
+        metrics.uptime.get_or_create(&bridge).set(1);
+        metrics.clock_skew.get_or_create(&bridge).set(1);
+        metrics.reconciles.get_or_create(&ReconcileLabels { kind: "MeetingBridge", outcome: "ok" }).inc();
+        metrics.status_writes.get_or_create(&KindLabels { kind: "MeetingBridge" }).inc();
+        metrics.watch_errors.get_or_create(&KindLabels { kind: "MeetingBridge" }).inc();
         let text = metrics.text();
         let mut served: Vec<String> = text
             .lines()

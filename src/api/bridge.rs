@@ -1,5 +1,8 @@
 //! MeetingBridge: one CMS cluster that meetings can be booked on (design section 2.1).
 
+// Each printcolumn has a type and a priority of its own; the lint takes them for repetitions.
+#![allow(clippy::duplicated_attributes)]
+
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, LabelSelector};
 use kube::{CustomResource, KubeSchema};
 use schemars::JsonSchema;

@@ -1,5 +1,8 @@
 //! ScheduledMeeting: one meeting with a half-open window on a slot of a bridge (design section 2.2).
 
+// Each printcolumn has a type and a priority of its own; the lint takes them for repetitions.
+#![allow(clippy::duplicated_attributes)]
+
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, LabelSelector};
 use kube::{CustomResource, KubeSchema};
 use schemars::JsonSchema;

@@ -136,7 +136,7 @@ impl Controller {
             gate.clone(),
             self.shutdown.clone(),
             bridge::reconcile,
-            |object, error, ctx| bridge::on_error(object, error, ctx),
+            bridge::on_error,
         );
         let meeting_loop = drive(
             Loop::for_stream(triggers(meeting_events, meeting_writer), meetings).reconcile_on(received(meeting_wakes)),
@@ -145,7 +145,7 @@ impl Controller {
             gate.clone(),
             self.shutdown.clone(),
             meeting::reconcile,
-            |object, error, ctx| meeting::on_error(object, error, ctx),
+            meeting::on_error,
         );
         let stop = async {
             self.shutdown.cancelled().await;

@@ -1047,7 +1047,7 @@ fn happen(event: Event, player: &mut Player, server: &mut Server) {
         }
         Event::Taken(number) => {
             if let Some(space) = server.space_of(number).filter(|space| !is_mine(space)) {
-                *space = taken(&space.id.to_string(), number);
+                *space = taken(space.id.as_ref(), number);
                 // Otherwise nobody could tell.
                 player.look_at_all(server);
             }

@@ -804,6 +804,7 @@ fn any_space() -> impl Strategy<Value = Option<Space>> {
 
 /// What others do while nobody of us looks.
 #[derive(Clone, Debug)]
+#[allow(clippy::large_enum_variant)] // Few are made, in tests only.
 enum Event {
     Answer(usize),
     HangUp(usize),
