@@ -1,6 +1,7 @@
 //! What the user says: the two kinds, their conditions, and every name the controller puts on an object. No I/O.
 
 pub mod bridge;
+mod bridge_status;
 pub mod conditions;
 mod crd;
 pub mod meeting;

@@ -1,0 +1,236 @@
+//! The status of a MeetingBridge (design section 2.1).
+
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
+use kube::KubeSchema;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::values::Instant;
+
+/// What is known of the bridge. No field ticks by itself: what does is a metric.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, KubeSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct MeetingBridgeStatus {
+    /// The generation this status judges.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub observed_generation: Option<i64>,
+    /// One entry per aspect; the reasons are listed in the README.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 32))]
+    #[x_kube(merge_strategy = ListMerge::Map(vec!["type".into()]))]
+    pub conditions: Vec<Condition>,
+    /// Summary for people: Pending, Idle, InUse, Degraded, Unreachable, Suspended or Deleting.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub phase: Option<String>,
+    /// The endpoint that gets the requests, `host:port`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub active_endpoint: Option<String>,
+    /// Every endpoint, the primary first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 64))]
+    pub endpoints: Vec<EndpointStatus>,
+    /// The cluster as the bridge describes it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cluster: Option<ClusterStatus>,
+    /// The system as the bridge describes it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub system: Option<SystemInfo>,
+    /// Profiles that every slot uses. Present without ids: they are being made.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub profiles: Option<ProfileIds>,
+    /// The pool of slots.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub slots: Option<SlotsStatus>,
+    /// Meetings booked here.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub bookings: Option<BookingsStatus>,
+    /// With managementPolicy Observe: what would be written to the bridge, in order.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 100))]
+    pub plan: Vec<String>,
+    /// Value of the annotation meeting-controller.dev/reconcile-requested-at that was last acted upon.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_handled_reconcile_at: Option<String>,
+}
+
+/// One endpoint of the bridge.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct EndpointStatus {
+    /// `host:port`.
+    pub address: String,
+    /// Primary, Alternate or Discovered.
+    pub role: EndpointRole,
+    /// Id of the call bridge behind it, once known.
+    #[serde(rename = "callBridgeID", default, skip_serializing_if = "Option::is_none")]
+    pub call_bridge_id: Option<String>,
+    /// Does it answer?
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reachable: Option<bool>,
+}
+
+/// How an endpoint came to be known.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub enum EndpointRole {
+    Primary,
+    Alternate,
+    Discovered,
+}
+
+/// The cluster as the bridge describes it (R25).
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct ClusterStatus {
+    /// Constant for the life of the cluster; CMS 3.0 and later.
+    #[serde(rename = "clusterID", default, skip_serializing_if = "Option::is_none")]
+    pub cluster_id: Option<String>,
+    /// Every call bridge of the cluster, sorted by name; empty for a lone bridge.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 64))]
+    pub members: Vec<MemberStatus>,
+}
+
+/// One call bridge of the cluster.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct MemberStatus {
+    /// Id on the bridge.
+    pub id: String,
+    /// Unique name.
+    pub name: String,
+    /// Address of its Web Admin interface, if it has one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub address: Option<String>,
+    /// Domain for links between call bridges.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sip_domain: Option<String>,
+    /// Is it the call bridge of `spec.address`?
+    pub primary: bool,
+}
+
+/// The system as the bridge describes it (R16). Values that tick are metrics.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct SystemInfo {
+    /// For example `2.0(RC)` or `3.1`.
+    pub software_version: String,
+    /// When the call bridge was started, to the minute.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub boot_time: Option<Instant>,
+    /// Is the licence activated?
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub activated: Option<bool>,
+    /// Is the call bridge part of a cluster?
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cluster_enabled: Option<bool>,
+    /// Call legs at the last look; looks are a minute apart when nothing runs.
+    #[serde(default)]
+    pub call_legs_active: u64,
+    /// Most call legs at one time since the start.
+    #[serde(default)]
+    pub call_legs_max_active: u64,
+    /// Call legs completed since the start.
+    #[serde(default)]
+    pub call_legs_completed: u64,
+}
+
+/// Ids of the profiles.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct ProfileIds {
+    /// Id of the call profile.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub call: Option<String>,
+    /// Id of the call leg profile.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub call_leg: Option<String>,
+}
+
+/// The pool of slots.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct SlotsStatus {
+    /// Slots that exist on the bridge.
+    #[serde(default)]
+    pub total: u32,
+    /// Slots free now.
+    #[serde(default)]
+    pub free: u32,
+    /// Slots that a meeting holds open now.
+    #[serde(default)]
+    pub in_use: u32,
+    /// Slots that somebody else opened or renamed; never touched.
+    #[serde(default)]
+    pub foreign: u32,
+    /// The slots that are not free, by number; at most 100 are listed.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 100))]
+    pub entries: Vec<SlotEntry>,
+    /// The bulk parameter sets this object made. Without id: it is being made.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 64))]
+    pub parameter_sets: Vec<ParameterSet>,
+}
+
+/// One slot that is not free.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct SlotEntry {
+    /// Slot number.
+    pub number: u32,
+    /// Id of the space.
+    #[serde(rename = "spaceID", default, skip_serializing_if = "Option::is_none")]
+    pub space_id: Option<String>,
+    /// What it is.
+    pub state: SlotState,
+    /// The meeting that holds it, `namespace/name`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub meeting: Option<String>,
+}
+
+/// What a slot that is not free is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
+pub enum SlotState {
+    /// A meeting holds it open.
+    InUse,
+    /// Somebody else opened or renamed it.
+    Foreign,
+    /// It does not exist on the bridge yet.
+    Missing,
+    /// It is outside the range and goes when its meeting has ended.
+    Draining,
+}
+
+/// One bulk parameter set this object made.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct ParameterSet {
+    /// First number.
+    pub start_index: u32,
+    /// Last number.
+    pub end_index: u32,
+    /// Id of the set.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub id: Option<String>,
+    /// Id of the sync that makes its spaces, while it runs.
+    #[serde(rename = "syncID", default, skip_serializing_if = "Option::is_none")]
+    pub sync_id: Option<String>,
+    /// Its spaces were made.
+    #[serde(default)]
+    pub synced: bool,
+}
+
+/// Meetings booked on this bridge (R17).
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct BookingsStatus {
+    /// Meetings that start within seven days.
+    #[serde(default)]
+    pub next_seven_days: u32,
+    /// Most meetings at one time, among those booked and not over.
+    #[serde(default)]
+    pub peak_concurrent: u32,
+    /// Start of the next meeting.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub next_start: Option<Instant>,
+}
