@@ -48,6 +48,8 @@ pub struct Bridge<'a> {
     pub held: &'a BTreeMap<u32, Option<SpaceId>>,
     /// The object is being deleted.
     pub deleting: bool,
+    /// The older object that owns this cluster (`plan/cluster.rs`): nothing is written then.
+    pub owner: Option<&'a str>,
     /// In this process the intent was recorded and no creation was tried since: no look for a lost one is needed.
     pub profiles_untried: bool,
     /// The same for bulk parameter sets and their syncs.
@@ -130,6 +132,8 @@ pub enum Intent {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Obstacle {
     VersionTooOld,
+    /// An older object owns this cluster: `namespace/name`.
+    ClusterOwned(String),
     DialNumbers(Vec<&'static str>),
     Sync(SyncFailure),
     /// These slots are out of range but held.
@@ -214,6 +218,9 @@ pub fn next(bridge: &Bridge<'_>, world: &World) -> Next {
     }
     if matches!(world.cluster, Seen::Unknown) {
         return Next::Look(Look::Cluster);
+    }
+    if let Some(owner) = bridge.owner {
+        return Next::Blocked(Obstacle::ClusterOwned(owner.to_owned()));
     }
     if let Some(next) = profiles(bridge, world, version) {
         return next;

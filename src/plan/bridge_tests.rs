@@ -284,6 +284,7 @@ impl Player {
 
     fn ask(&self) -> Next {
         let bridge = Bridge {
+            owner: None,
             spec: &self.spec,
             record: &self.record,
             held: &self.held,

@@ -1,6 +1,7 @@
 //! Decide: spec, observation and time in, the next step out. PURE: no client, no clock, no randomness in here.
 
 pub mod bridge;
+pub mod cluster;
 pub mod meeting;
 pub mod participants;
 pub mod pool;

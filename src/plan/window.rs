@@ -5,7 +5,7 @@ use std::time::Duration;
 use jiff::{SignedDuration, Timestamp};
 
 use crate::api::ScheduledMeetingSpec;
-use crate::api::meeting::WindowStatus;
+use crate::api::meeting::{ScheduledMeetingStatus, WindowStatus};
 use crate::api::values::Instant;
 
 /// How long before the door's instant a meeting prepares: passcode and slot are checked, the intent is recorded, and at
@@ -78,11 +78,29 @@ impl Window {
         }
     }
 
+    /// The window of a meeting as its status knows it. An edit of the end makes an automatic extension void.
+    pub fn of_meeting(spec: &ScheduledMeetingSpec, status: &ScheduledMeetingStatus) -> Self {
+        let asked = Self::of(spec, None);
+        let until = status.extended_until.filter(|_| status.extended_from.is_none_or(|from| from.0 == asked.closes_at));
+        Self::of(spec, until.map(|until| until.0))
+    }
+
     /// The next instant at which something may change, strictly after `now`.
-    pub fn next_instant(&self, now: Timestamp) -> Option<Timestamp> {
+    pub fn next_instant(&self, spec: &ScheduledMeetingSpec, now: Timestamp) -> Option<Timestamp> {
         let prepare = self.opens_at.checked_sub(PREPARE_LEAD).unwrap_or(Timestamp::MIN);
-        let extend = self.closes_at.checked_sub(EXTEND_LEAD).unwrap_or(Timestamp::MIN);
-        [prepare, self.opens_at, self.starts_at, extend, self.closes_at].into_iter().filter(|at| *at > now).min()
+        [prepare, self.opens_at, self.starts_at, self.closes_at]
+            .into_iter()
+            .chain(self.extends_at(spec))
+            .filter(|at| *at > now)
+            .min()
+    }
+
+    /// When the next automatic extension is decided, if there can be one: shortly before the end, but not so long before
+    /// that several short steps would be taken at once.
+    pub fn extends_at(&self, spec: &ScheduledMeetingSpec) -> Option<Timestamp> {
+        self.extended(spec)?;
+        let step = spec.extension.as_ref()?.auto.step.signed();
+        self.closes_at.checked_sub(EXTEND_LEAD.min(step / 2)).ok()
     }
 
     /// The end after one more automatic extension, if the spec wants it and the cap allows it.
@@ -159,11 +177,17 @@ mod tests {
         let window = Window::of(&hour(), None);
         let mut now = at(-10_000);
         let mut seen = Vec::new();
-        while let Some(next) = window.next_instant(now) {
+        let mut spec = hour();
+        while let Some(next) = window.next_instant(&spec, now) {
             seen.push(next);
             now = next;
         }
-        assert_eq!(seen, vec![at(-310), at(-300), at(0), at(3570), at(3600)]);
+        assert_eq!(seen, vec![at(-310), at(-300), at(0), at(3600)]);
+        spec.extension =
+            serde_json::from_value(serde_json::json!({ "auto": { "step": "20m", "max": "30m" } })).unwrap();
+        assert_eq!(window.next_instant(&spec, at(1)), Some(at(3570)), "an extension is decided before the end");
+        spec.extension = serde_json::from_value(serde_json::json!({ "auto": { "step": "20s", "max": "30m" } })).unwrap();
+        assert_eq!(window.next_instant(&spec, at(1)), Some(at(3590)), "a short one later");
     }
 
     #[test]
@@ -177,6 +201,14 @@ mod tests {
         assert_eq!(second, at(3600 + 1800));
         assert_eq!(Window::of(&spec, Some(second)).extended(&spec), None);
         assert_eq!(Window::of(&spec, Some(at(99_999))).closes_at, at(3600 + 1800), "a lowered cap takes effect");
+        let status = ScheduledMeetingStatus {
+            extended_until: Some(Instant(first)),
+            extended_from: Some(Instant(at(3600))),
+            ..ScheduledMeetingStatus::default()
+        };
+        assert_eq!(Window::of_meeting(&spec, &status).closes_at, first);
+        spec.duration = Some(crate::api::values::Span::from_secs(600));
+        assert_eq!(Window::of_meeting(&spec, &status).closes_at, at(600), "who edits the end means it");
     }
 
     #[test]

@@ -147,7 +147,15 @@ fn configuration(outcome: &Outcome<'_>, conditions: &mut Conditions<'_>) {
         .is_empty()
         .then(|| (reason::BLANK_SYSTEM_NAME, "spec.displayName is empty; nothing is blocked".to_owned()));
     conditions.judge(kind::SYSTEM_NAMED, ("Named", "spec.displayName is set"), blank);
-    conditions.set(kind::ACCEPTED, Some(true), "Accepted", "no other MeetingBridge owns this cluster");
+    let owned = match &outcome.obstacle {
+        Some(Obstacle::ClusterOwned(owner)) => Some((reason::ALREADY_CLUSTER_MEMBER, owned_by(owner))),
+        _ => None,
+    };
+    conditions.judge(kind::ACCEPTED, ("Accepted", "no other MeetingBridge owns this cluster"), owned);
+}
+
+fn owned_by(owner: &str) -> String {
+    format!("the older MeetingBridge {owner} owns this cluster already; delete one of the two")
 }
 
 fn sync_trouble(failure: &SyncFailure, offender: Option<&str>) -> (&'static str, String) {
@@ -241,6 +249,9 @@ fn verdict(outcome: &Outcome<'_>, tried: Option<(&'static str, String)>) -> Verd
             reason: reason::VERSION_TOO_OLD,
             message: "the software of the bridge is older than 2.0".to_owned(),
         },
+        Some(Obstacle::ClusterOwned(owner)) => {
+            Verdict::Stalled { reason: reason::ALREADY_CLUSTER_MEMBER, message: owned_by(owner) }
+        }
         Some(Obstacle::DialNumbers(missing)) => Verdict::Stalled {
             reason: reason::DIAL_NUMBER_CONFIGURATION_ERROR,
             message: format!("not set: {}", missing.join(", ")),

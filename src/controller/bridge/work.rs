@@ -14,6 +14,7 @@ use crate::cms::{CmsError, SyncStatus};
 use crate::observe::link::{Link, reading};
 use crate::observe::sweep;
 use crate::plan::bridge::{self as plan, Bridge, Look, Next, Obstacle, Record, Step, World};
+use crate::plan::cluster;
 use crate::plan::meeting::Seen;
 
 /// A pass ends after this many steps; the next one goes on.
@@ -117,8 +118,11 @@ impl Pass<'_> {
         for number in self.ctx.ledger.expected_marks(&self.key, self.now(), world.pool.known()) {
             held.entry(number).or_default();
         }
+        let others = self.ctx.bridges.state();
+        let owner = cluster::owner(&self.bridge, others.iter().map(std::convert::AsRef::as_ref));
         let bridge = Bridge {
             spec: &self.bridge.spec,
+            owner: owner.as_deref(),
             record,
             held: &held,
             deleting: self.is_deleting(),
