@@ -247,8 +247,10 @@ impl<'a> Pass<'a> {
     /// A bridge that answers but is busy may have lost its database; then another call bridge would not do better.
     pub(super) async fn diagnose(&self, error: CmsError) -> CmsError {
         let (CmsError::Busy | CmsError::Timeout, Some(link)) = (&error, &self.link) else { return error };
-        let database = link.client().database(reading(self.now())).await;
-        let lost = database.is_ok_and(|database| database.has_primary() == Some(false));
+        // That is answered at once if anything is: a bridge that hangs altogether is not waited for twice.
+        let patience = Duration::from_secs(2).min(self.ctx.settings.limits.request);
+        let database = tokio::time::timeout(patience, link.client().database(reading(self.now()))).await;
+        let lost = matches!(database, Ok(Ok(database)) if database.has_primary() == Some(false));
         if lost { CmsError::DatabaseNotReady } else { error }
     }
 

@@ -9,6 +9,8 @@ mod kit;
 mod life;
 mod lost_replies;
 mod meetings;
+mod policies;
 mod provisioning;
+mod removal;
 mod stranger;
 mod trouble;

@@ -13,7 +13,9 @@ use crate::meetings::lone;
 
 fn add_slot(arena: &Arena, number: u32) -> String {
     let (name, number) = (format!("TMS_Scheduled_Meeting_{number}"), number.to_string());
-    arena.sim.add_space(&name, &number, &number).expect("a space by hand")
+    let number = number.as_str();
+    let pairs = [("name", name.as_str()), ("uri", number), ("callId", number), ("nonMemberAccess", "false")];
+    arena.sim.add_space_with(&pairs).expect("a space by hand")
 }
 
 /// First and last number of every set made, in order.

@@ -1,0 +1,293 @@
+//! Trouble with credentials, certificates, the network and the bridge: each has its reason, and ends by itself (R6, R12, R39).
+
+use std::time::Duration;
+
+use cms_simulator::{Config, Fault, FaultKind, WriteWithoutPrimary};
+use k8s_openapi::api::core::v1::{ConfigMap, Secret};
+use meeting_controller::api::MeetingBridge;
+use meeting_controller::controller::context::Settings;
+use serde_json::json;
+
+use crate::bridge_kit::*;
+use crate::kit::*;
+use crate::meetings::lone;
+
+/// One request a second at most is patience enough for a simulator in this process.
+fn hasty() -> Settings {
+    let mut settings = brisk();
+    settings.limits.connect = Duration::from_secs(1);
+    settings.limits.request = Duration::from_secs(1);
+    settings
+}
+
+async fn set_password(arena: &Arena, password: &str) {
+    arena.patch::<Secret>("cms", json!({ "stringData": { "password": password } })).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_wrong_password_is_tried_once_and_mended_without_a_restart() {
+    let arena = Arena::with("bad-password", lone(), brisk()).await;
+    arena.connect().await;
+    set_password(&arena, "wrong").await;
+    arena.create_bridge("core", json!({})).await;
+    let bridge = arena.reason("core", "CredentialsValid", "Unauthorized").await;
+    assert_eq!(condition(&bridge, "Ready"), ("False", "Unauthorized"));
+    assert_eq!(condition(&bridge, "Stalled"), ("True", "Unauthorized"), "only the user can mend it");
+    assert_eq!(condition(&bridge, "Reachable").0, "True", "the network is not to blame");
+    assert_eq!(condition(&bridge, "Recognized").0, "Unknown");
+    // Several probes and passes later it still is the only request.
+    let reason = |bridge: &MeetingBridge| condition(bridge, "CredentialsValid").1.to_owned();
+    for token in ["a", "b", "c"] {
+        arena.patch::<MeetingBridge>("core", json!({ "spec": { "displayName": token } })).await;
+        let seen = arena.bridge("core", "judged again", |b| b.observed() == b.metadata.generation).await;
+        assert_eq!(reason(&seen), "Unauthorized");
+    }
+    assert_eq!(arena.journal_lines(), ["GET system/status 401"]);
+    // Another wrong one is tried once, too.
+    set_password(&arena, "wrong again").await;
+    arena.answered(2).await;
+    set_password(&arena, &arena.sim.password()).await;
+    arena.ready("core").await;
+    let refused = arena.requests().iter().filter(|entry| entry.status == Some(401)).count();
+    assert_eq!(refused, 2, "{:?}", arena.journal_lines());
+    arena.assert_rules(1..=5);
+    arena.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_missing_secret_or_key_is_named_and_waited_for() {
+    let arena = Arena::with("no-secret", lone(), patient()).await;
+    arena.connect().await;
+    arena.delete::<Secret>("cms").await;
+    arena.create_bridge("core", json!({})).await;
+    let bridge = arena.reason("core", "CredentialsValid", "SecretNotFound").await;
+    assert!(message(&bridge, "Ready").contains("cms"), "{}", message(&bridge, "Ready"));
+    assert_eq!(condition(&bridge, "Stalled"), ("True", "SecretNotFound"));
+    let secret: Secret = serde_json::from_value(json!({
+        "metadata": { "name": "cms" }, "stringData": { "username": arena.sim.username() }
+    }))
+    .unwrap();
+    arena.api::<Secret>().create(&Default::default(), &secret).await.unwrap();
+    let bridge = arena.reason("core", "CredentialsValid", "KeyMissing").await;
+    assert!(message(&bridge, "Ready").contains("password"), "{}", message(&bridge, "Ready"));
+    assert_eq!(arena.journal_lines(), Vec::<String>::new());
+    // As `kubectl create secret --from-file` leaves it.
+    set_password(&arena, &format!("{}\n", arena.sim.password())).await;
+    arena.ready("core").await;
+    arena.assert_rules(1..=5);
+    arena.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_unknown_ca_is_a_tls_failure_until_the_config_map_is_mended() {
+    let arena = Arena::with("bad-ca", lone(), brisk()).await;
+    let other = cms_simulator::Simulator::start(lone()).await.unwrap();
+    arena.connect().await;
+    arena.patch::<ConfigMap>("cms-ca", json!({ "data": { "ca.crt": other.ca_pem() } })).await;
+    arena.create_bridge("core", json!({})).await;
+    let bridge = arena.reason("core", "Reachable", "TLSFailure").await;
+    assert_eq!(condition(&bridge, "Ready"), ("False", "TLSFailure"));
+    assert_eq!(arena.journal_lines(), Vec::<String>::new(), "no password goes to a stranger");
+    arena.patch::<ConfigMap>("cms-ca", json!({ "data": { "ca.crt": "no certificate" } })).await;
+    let unusable = |b: &MeetingBridge| message(b, "Reachable") != message(&bridge, "Reachable");
+    let bridge = arena.bridge("core", "told otherwise", unusable).await;
+    assert_eq!(condition(&bridge, "Reachable"), ("False", "TLSFailure"));
+    arena.patch::<ConfigMap>("cms-ca", json!({ "data": { "ca.crt": arena.sim.ca_pem() } })).await;
+    arena.ready("core").await;
+    arena.assert_rules(1..=5);
+    arena.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_name_in_the_certificate_can_be_given() {
+    let arena = Arena::with("tls-name", lone(), brisk()).await;
+    arena.connect().await;
+    arena.create_bridge("core", json!({ "tls": { "serverName": "other.cms.test" } })).await;
+    let bridge = arena.reason("core", "Reachable", "TLSFailure").await;
+    assert_eq!(condition(&bridge, "InsecureTLS"), ("", ""));
+    arena.patch::<MeetingBridge>("core", json!({ "spec": { "tls": { "serverName": "bridge-1.cms.test" } } })).await;
+    arena.ready("core").await;
+    arena.assert_rules(1..=5);
+    arena.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn skipping_the_verification_shows() {
+    let arena = Arena::with("tls-insecure", lone(), brisk()).await;
+    arena.connect().await;
+    let other = cms_simulator::Simulator::start(lone()).await.unwrap();
+    arena.patch::<ConfigMap>("cms-ca", json!({ "data": { "ca.crt": other.ca_pem() } })).await;
+    arena.create_bridge("core", json!({ "tls": { "insecureSkipVerify": true } })).await;
+    let bridge = arena.ready("core").await;
+    assert_eq!(condition(&bridge, "InsecureTLS"), ("True", "VerificationOff"));
+    arena.patch::<MeetingBridge>("core", json!({ "spec": { "tls": { "insecureSkipVerify": false } } })).await;
+    let bridge = arena.reason("core", "Reachable", "TLSFailure").await;
+    assert_eq!(condition(&bridge, "InsecureTLS"), ("", ""));
+    arena.assert_rules(1..=5);
+    arena.finish().await;
+}
+
+/// A bridge that is not there, or not this one: the reason, then the mended address.
+async fn wrong_address(address: &str, kind: &str, reason: &str) {
+    let arena = Arena::with(&format!("addr-{}", reason.to_lowercase()), lone(), hasty()).await;
+    arena.connect().await;
+    arena.create_bridge("core", json!({ "address": address, "tls": { "insecureSkipVerify": true } })).await;
+    let bridge = arena.reason("core", kind, reason).await;
+    assert_eq!(condition(&bridge, "Ready"), ("False", reason));
+    assert_eq!(bridge.status.as_ref().unwrap().endpoints[0].reachable, Some(kind != "Reachable"), "{reason}");
+    arena.patch::<MeetingBridge>("core", json!({ "spec": { "address": arena.sim.address(0) } })).await;
+    arena.ready("core").await;
+    arena.assert_rules(1..=5);
+    arena.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_wrong_address_is_told_apart() {
+    let page = crate::stranger::start("text/html", "<!DOCTYPE html><html><body>Hello</body></html>").await;
+    let xml = crate::stranger::start("text/xml", "<?xml version=\"1.0\"?><rss><channel></channel></rss>").await;
+    let silent = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let never_accepts = silent.local_addr().unwrap().to_string();
+    tokio::join!(
+        wrong_address("no-such-host.invalid:445", "Reachable", "DNSFailure"),
+        wrong_address("127.0.0.1:1", "Reachable", "ConnectionRefused"),
+        wrong_address(&never_accepts, "Reachable", "ConnectTimeout"),
+        wrong_address(&page, "Recognized", "NotACMS"),
+        wrong_address(&xml, "Recognized", "MalformedReply"),
+    );
+}
+
+/// Something goes wrong with every request of a settled bridge, and then no more.
+async fn passing(kind: FaultKind, condition_kind: &str, reason: &str) {
+    let what = kind.name();
+    let arena = Arena::with(&format!("fault-{}", what.to_lowercase()), lone(), hasty()).await;
+    let before = arena.ready_bridge(json!({})).await;
+    arena.sim.add_fault(Fault::new(kind.clone()));
+    let bridge = arena.reason("core", condition_kind, reason).await;
+    assert_eq!(condition(&bridge, "Ready"), ("False", reason), "{what}");
+    assert_eq!(condition(&bridge, "Reconciling"), ("True", "Retrying"), "{what}");
+    assert_eq!(condition(&bridge, "SlotsProvisioned").0, "True", "{what}: the slots are still there");
+    assert_eq!(slots_of(&bridge), slots_of(&before), "{what}");
+    arena.sim.clear_faults();
+    arena.ready("core").await;
+    assert_eq!(arena.effects("POST", "callProfiles").len(), 1, "{what}");
+    assert_eq!(arena.effects("POST", "cospaceBulkSyncs").len(), 1, "{what}");
+    arena.assert_rules(1..=5);
+    arena.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn replies_that_are_none_pass() {
+    tokio::join!(
+        passing(FaultKind::Unavailable, "Reachable", "HTTPError"),
+        passing(FaultKind::HtmlError, "Reachable", "HTTPError"),
+        passing(FaultKind::CutBody, "Reachable", "HTTPError"),
+        passing(FaultKind::ResetBefore, "Reachable", "HTTPError"),
+        passing(FaultKind::HangBefore, "Reachable", "HTTPError"),
+        passing(FaultKind::TruncatedXml, "Recognized", "MalformedReply"),
+    );
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn unknown_elements_and_short_pages_are_no_trouble() {
+    let mut arena = Arena::quiet("odd-replies", lone(), brisk()).await;
+    arena.sim.add_fault(Fault::new(FaultKind::UnknownElements));
+    arena.sim.add_fault(Fault::new(FaultKind::ShortPages { items: 2 }));
+    arena.start().await;
+    let bridge = arena.ready_bridge(json!({})).await;
+    assert_eq!(slots_of(&bridge).free, 5);
+    arena.assert_rules(1..=5);
+    arena.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_bridge_that_is_cut_off_comes_back() {
+    let arena = Arena::with("cut-off", lone(), hasty()).await;
+    arena.ready_bridge(json!({})).await;
+    arena.sim.cut_bridge(0);
+    let bridge = arena.reason("core", "Reachable", "ConnectionRefused").await;
+    let status = bridge.status.as_ref().unwrap();
+    assert_eq!(status.phase.as_deref(), Some("Unreachable"));
+    assert_eq!(status.endpoints[0].reachable, Some(false));
+    assert!(arena.sim.start_bridge(0));
+    let bridge = arena.ready("core").await;
+    assert_eq!(bridge.status.unwrap().phase.as_deref(), Some("Idle"));
+    arena.assert_rules(1..=5);
+    arena.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_bridge_that_hangs_delays_no_other_one() {
+    let arena = Arena::with("hang-two", lone(), brisk()).await;
+    arena.sim.add_fault(Fault::new(FaultKind::HangBefore));
+    arena.connect().await;
+    arena.create_bridge("core", json!({})).await;
+    arena.await_requests("the first hangs", |journal| !journal.is_empty()).await;
+    // Its request has ten seconds; the other one is made within them.
+    let other = arena.further_bridge("second", json!({}), json!({})).await;
+    let hangs = arena.requests();
+    assert!(hangs.len() == 1 && hangs[0].finished.is_none(), "{:?}", arena.journal_lines());
+    assert_eq!(other.spaces().len(), 5);
+    arena.sim.clear_faults();
+    arena.sim.restart_bridge(0);
+    arena.ready("core").await;
+    arena.assert_rules(1..=5);
+    arena.finish().await;
+}
+
+async fn without_primary(write: WriteWithoutPrimary) {
+    let prefix = format!("no-primary-{write:?}").to_lowercase();
+    let mut arena = Arena::quiet(&prefix, Config { bridges: 2, ..Config::default() }, hasty()).await;
+    arena.sim.update_switches(|switches| switches.write_without_primary = write);
+    arena.sim.set_database_primary(false);
+    arena.start().await;
+    arena.connect().await;
+    arena.create_bridge("core", json!({})).await;
+    let bridge = arena.reason("core", "DatabaseWritable", "NoDatabasePrimary").await;
+    assert_eq!(condition(&bridge, "Ready"), ("False", "NoDatabasePrimary"), "{write:?}");
+    assert_eq!(condition(&bridge, "Reachable").0, "True", "{write:?}: the call bridge is not to blame");
+    arena.sim.set_database_primary(true);
+    let bridge = arena.ready("core").await;
+    assert_eq!(condition(&bridge, "DatabaseWritable").0, "True");
+    assert_eq!(slot_numbers(&arena), [1, 2, 3, 4, 5]);
+    assert_eq!(arena.total("callProfiles").await, 1, "{write:?}");
+    arena.assert_rules(1..=5);
+    arena.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_database_without_primary_is_told_apart_and_waited_for() {
+    tokio::join!(
+        without_primary(WriteWithoutPrimary::Unavailable),
+        without_primary(WriteWithoutPrimary::DatabaseNotReady),
+        without_primary(WriteWithoutPrimary::Hang),
+    );
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_clock_that_is_off_is_a_warning() {
+    let arena = Arena::with("clock", lone(), brisk()).await;
+    arena.ready_bridge(json!({})).await;
+    arena.sim.set_clock_skew(0, 4);
+    arena.sim.clear_journal();
+    arena.await_requests("a look", |j| j.iter().any(|e| e.route == "system/status" && e.finished.is_some())).await;
+    let bridge = arena.bridge("core", "there", |_| true).await;
+    assert_eq!(condition(&bridge, "ClockInSync").0, "True", "seconds are normal");
+    arena.sim.set_clock_skew(0, -120);
+    let bridge = arena.reason("core", "ClockInSync", "Skew").await;
+    assert_eq!(condition(&bridge, "Ready"), ("True", "Ready"), "nothing is blocked");
+    arena.sim.set_clock_skew(0, 0);
+    arena.bridge("core", "in sync", |b| condition(b, "ClockInSync").0 == "True").await;
+    arena.assert_rules(1..=5);
+    arena.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn software_that_is_too_old_is_refused() {
+    let arena = Arena::with("too-old", Config { software_version: "1.9".to_owned(), ..lone() }, brisk()).await;
+    arena.connect().await;
+    arena.create_bridge("core", json!({})).await;
+    let bridge = arena.reason("core", "Recognized", "VersionTooOld").await;
+    assert_eq!(condition(&bridge, "Stalled"), ("True", "VersionTooOld"));
+    assert_eq!(arena.writes(), Vec::<String>::new());
+    arena.finish().await;
+}
