@@ -10,6 +10,9 @@ use crate::api::MeetingBridgeSpec;
 use crate::api::bridge::{DeletionPolicy, ParameterSet, ProfileIds};
 use crate::cms::{Call, CallId, Fields, SpaceId, SyncFailure, SyncStatus};
 
+/// Further lists after a complete sync; with the pauses between them about 20 seconds.
+const SETTLING: u8 = 5;
+
 /// What the status remembers of our own doing: written before and after each creation, so that nothing is made twice.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Record {
@@ -34,6 +37,9 @@ pub struct World {
     pub calls: Seen<Vec<Call>>,
     /// State of the sync that is under way.
     pub sync: Seen<SyncStatus>,
+    /// How often the spaces may still be listed again before what a complete sync left out counts as missing: a write
+    /// may show late (cms-api.md section 14).
+    pub settling: u8,
     /// How the last sync failed, with the offender's name if it was found.
     pub sync_failure: Option<(SyncFailure, Option<String>)>,
     /// A full look was asked for: profiles and free slots are looked at one by one, whatever a list shows.
@@ -304,6 +310,9 @@ fn provisioning(bridge: &Bridge<'_>, world: &World, pool: &Pool, range: &RangeIn
     }
     let missing: Vec<u32> = range.clone().filter(|number| !bridge.has_space(pool, *number)).collect();
     if !missing.is_empty() {
+        if world.settling > 0 {
+            return Some(Next::AwaitSync);
+        }
         let fresh = pool.is_empty_in(range) && bridge.held.is_empty() && bridge.record.sets.is_empty();
         if !fresh && !pool.complete {
             return Some(Next::Look(Look::AllSpaces));
@@ -434,6 +443,7 @@ pub fn apply_sync(record: &mut Record, world: &mut World, status: SyncStatus, de
                 set.synced = true;
                 set.sync_id = None;
                 world.pool = Seen::Unknown;
+                world.settling = SETTLING;
                 world.sync_failure = None;
             }
             SyncStatus::Failed(failure) => world.sync_failure = Some((failure.clone(), None)),

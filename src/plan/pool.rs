@@ -18,12 +18,14 @@ pub struct Pool {
     pub complete: bool,
 }
 
-/// The slot number of a space: its user part and its call id, which are the same number without padding.
+/// The slot number of a space: its user part and its call id, which are the same number without padding. A list that shows
+/// no call id is believed.
 fn number_of(space: &Space) -> Option<u32> {
     let uri = space.uri.as_deref()?;
     let number: u32 = uri.parse().ok()?;
     let plain = number.to_string();
-    (uri == plain && space.call_id.as_deref() == Some(plain.as_str())).then_some(number)
+    let same_call_id = space.call_id.as_deref().is_none_or(|call_id| call_id == plain);
+    (uri == plain && same_call_id).then_some(number)
 }
 
 impl Pool {

@@ -105,12 +105,8 @@ impl Pass<'_> {
     }
 
     fn is_cluster_known(&self) -> bool {
-        let asked = self.link.as_ref().is_some_and(|link| {
-            let served = link.memory().schedule.served.clone();
-            let handled = self.bridge.status.as_ref().and_then(|status| status.last_handled_reconcile_at.clone());
-            served.is_some() && served != handled
-        });
-        !asked && self.bridge.status.as_ref().is_some_and(|status| status.cluster.is_some())
+        let thorough = self.link.as_ref().is_some_and(|link| link.memory().world.thorough);
+        !thorough && self.bridge.status.as_ref().is_some_and(|status| status.cluster.is_some())
     }
 
     fn next(&self, record: &Record, world: &World) -> Next {
@@ -140,7 +136,10 @@ impl Pass<'_> {
             return;
         }
         let failed = memory.world.sync_failure.is_some() && memory.schedule.sync.is_some();
-        memory.schedule.sync = None;
+        if memory.schedule.sync.take().is_some() && memory.world.settling > 0 {
+            memory.world.settling -= 1;
+            memory.world.pool = Seen::Unknown;
+        }
         memory.world.sync = Seen::Unknown;
         if failed {
             plan::retry_sync(&mut self.record, &mut memory.world);
