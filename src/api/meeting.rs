@@ -286,6 +286,9 @@ pub struct ScheduledMeetingStatus {
     /// End reached by extensions of the controller (extension.auto).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub extended_until: Option<Instant>,
+    /// The end that was asked for when the controller extended it; an edit of the end makes the extension void.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub extended_from: Option<Instant>,
     /// Value of the annotation meeting-controller.dev/reconcile-requested-at that was last acted upon.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last_handled_reconcile_at: Option<String>,

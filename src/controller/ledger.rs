@@ -120,7 +120,7 @@ impl Ledger {
             phase,
             opens_at: status.window.map(|window| window.opens_at.0),
             mark: crate::api::names::mark(&meeting.namespace().unwrap_or_default(), &meeting.name_any()),
-            wanted: Window::of(&meeting.spec, status.extended_until.map(|until| until.0)),
+            wanted: Window::of_meeting(&meeting.spec, &status),
         };
         inner.meetings.insert(uid.clone(), known);
         inner.pending.remove(&order(meeting));
@@ -180,8 +180,8 @@ impl Ledger {
                 pending.refused = Some(epoch);
             }
         }
-        let extended = meeting.status.as_ref().and_then(|status| status.extended_until).map(|until| until.0);
-        let booking = inner.reserve(&mine.1, Window::of(&meeting.spec, extended), &own);
+        let window = Window::of_meeting(&meeting.spec, &meeting.status.clone().unwrap_or_default());
+        let booking = inner.reserve(&mine.1, window, &own);
         if booking.is_some() {
             inner.pending.remove(&mine);
         }

@@ -186,7 +186,8 @@ mod tests {
         spec.extension =
             serde_json::from_value(serde_json::json!({ "auto": { "step": "20m", "max": "30m" } })).unwrap();
         assert_eq!(window.next_instant(&spec, at(1)), Some(at(3570)), "an extension is decided before the end");
-        spec.extension = serde_json::from_value(serde_json::json!({ "auto": { "step": "20s", "max": "30m" } })).unwrap();
+        spec.extension =
+            serde_json::from_value(serde_json::json!({ "auto": { "step": "20s", "max": "30m" } })).unwrap();
         assert_eq!(window.next_instant(&spec, at(1)), Some(at(3590)), "a short one later");
     }
 

@@ -1,5 +1,6 @@
 //! One pass over one ScheduledMeeting: look, decide, act, report.
 
+mod booking;
 mod intake;
 mod join;
 mod pass;

@@ -10,11 +10,11 @@ use kube::{Resource, ResourceExt};
 
 use super::super::context::{Context, JoinSecrets};
 use super::super::kube_calls::KubeError;
-use super::super::ledger::{Booking, is_live};
-use super::{intake, join};
+use super::super::ledger::is_live;
+use super::join;
 use crate::api::bridge::ManagementPolicy;
 use crate::api::conditions::meeting as reason;
-use crate::api::meeting::{BridgeBinding, Phase, SlotBinding};
+use crate::api::meeting::{Phase, SlotBinding};
 use crate::api::names::{self, RECONCILE_ANNOTATION};
 use crate::api::{MeetingBridge, ScheduledMeeting, ScheduledMeetingStatus};
 use crate::observe::link::{BridgeKey, Link};
@@ -54,15 +54,20 @@ impl<'a> Pass<'a> {
     pub fn new(ctx: &'a Arc<Context>, meeting: &ScheduledMeeting) -> Self {
         let mut facts = meeting.status.clone().unwrap_or_default();
         let now = ctx.clock.now();
-        let over = matches!(facts.phase, Some(Phase::Ended | Phase::Missed));
-        if over && Window::of(&meeting.spec, None).stage(now) != Stage::Over {
-            // An edit gave a meeting that was over a new window: it is a new booking.
-            facts = ScheduledMeetingStatus { conditions: facts.conditions, ..ScheduledMeetingStatus::default() };
+        let mut window = Window::of_meeting(&meeting.spec, &facts);
+        if matches!(facts.phase, Some(Phase::Ended | Phase::Missed)) {
+            window = window_of_over(meeting, &facts, window, now);
+            if window.stage(now) != Stage::Over {
+                facts = ScheduledMeetingStatus { conditions: facts.conditions, ..ScheduledMeetingStatus::default() };
+            }
+        }
+        if facts.extended_until.is_some_and(|until| until.0 > window.closes_at) {
+            (facts.extended_until, facts.extended_from) = (None, None);
         }
         facts.last_handled_reconcile_at = meeting.annotations().get(RECONCILE_ANNOTATION).cloned();
         let phase = facts.phase.unwrap_or_default();
         Self {
-            window: Window::of(&meeting.spec, facts.extended_until.map(|until| until.0)),
+            window,
             mark: names::mark(&meeting.namespace().unwrap_or_default(), &meeting.name_any()),
             may_be_open: is_live(phase),
             released: matches!(phase, Phase::Ended | Phase::Missed),
@@ -126,6 +131,7 @@ impl<'a> Pass<'a> {
         self.attach();
         self.renew_uri();
         self.move_end();
+        self.extend();
         self.prepare_secrets().await?;
         if self.window.stage(self.now()) == Stage::Before {
             return Ok(());
@@ -149,143 +155,10 @@ impl<'a> Pass<'a> {
     }
 
     /// Finds bridge and link of the booking.
-    fn attach(&mut self) {
+    pub(super) fn attach(&mut self) {
         let Some(key) = self.bridge_key() else { return };
         self.bridge = self.ctx.bridge(&key);
         self.link = self.ctx.link(&key);
-    }
-
-    /// Books a slot, or keeps the one that is booked. False: there is none, and the refusal says why.
-    fn take_in(&mut self) -> bool {
-        let uid = self.uid();
-        let has = self.ctx.ledger.booking(&uid);
-        if self.may_be_open && has.is_some() && self.bridge.is_some() {
-            return true;
-        }
-        if has.is_some() && self.is_booking_good(has.as_ref()) {
-            return true;
-        }
-        if self.wants_pool_first() {
-            self.retry = Some(Duration::from_millis(500));
-            self.refusal = Some(Refusal {
-                reason: reason::NO_FREE_SLOT,
-                message: "the bridge's slots are not known yet".to_owned(),
-            });
-            return false;
-        }
-        match self.adopt_running().map_or_else(|| intake::book(self.ctx, &self.meeting), Ok) {
-            Ok(booking) => {
-                self.bind(&booking);
-                true
-            }
-            Err(refusal) => {
-                self.ctx.ledger.release(&uid);
-                self.facts.slot = None;
-                self.facts.bridge = None;
-                self.refusal = Some(refusal);
-                false
-            }
-        }
-    }
-
-    /// The booking still is what the spec asks for: same window, same bridge, a slot that is not in quarantine.
-    fn is_booking_good(&self, booking: Option<&Booking>) -> bool {
-        let Some(booking) = booking else { return false };
-        let same_bridge = match &self.meeting.spec.bridge_ref {
-            Some(reference) => {
-                let namespace = reference.namespace.clone().or_else(|| self.meeting.namespace());
-                booking.bridge.1 == reference.name && Some(&booking.bridge.0) == namespace.as_ref()
-            }
-            None => true,
-        };
-        let bound = self.facts.slot.as_ref().is_some_and(|slot| slot.number == booking.slot)
-            && self.bridge_key().as_ref() == Some(&booking.bridge);
-        let known = self.facts.window.map(Window::from) == Some(self.window) && booking.window == self.window;
-        let in_range = self.bridge.as_ref().is_some_and(|bridge| {
-            crate::plan::bridge::numbers(&bridge.spec).is_ok_and(|range| range.contains(&booking.slot))
-        });
-        same_bridge && bound && known && in_range && self.obstacle != Some(Obstacle::Foreign)
-    }
-
-    /// Inside its window, a meeting without status may be one that was restored: the bridge's slots say so.
-    fn wants_pool_first(&self) -> bool {
-        if self.window.stage(self.now()) < Stage::Preparing || self.facts.slot.is_some() {
-            return false;
-        }
-        let Ok(offers) = intake::offers(self.ctx, &self.meeting) else { return false };
-        offers
-            .iter()
-            .any(|offer| self.ctx.link(&offer.key).is_some_and(|link| link.memory().world.pool.known().is_none()))
-    }
-
-    fn adopt_running(&mut self) -> Option<Booking> {
-        if self.window.stage(self.now()) != Stage::Inside || self.facts.slot.is_some() {
-            return None;
-        }
-        let offers = intake::offers(self.ctx, &self.meeting).ok()?;
-        offers.into_iter().find_map(|offer| {
-            let slot = intake::marked_slot(self.ctx, &offer.key, &self.mark)?;
-            self.ctx.ledger.change_window(&self.uid(), &offer.key, slot, self.window).ok()?;
-            Some(Booking { bridge: offer.key, slot, window: self.window })
-        })
-    }
-
-    /// Another slot, because the booked one is somebody else's now. True if there is one.
-    pub(super) fn rebook(&mut self) -> bool {
-        self.ctx.ledger.release(&self.uid());
-        let before = self.facts.slot.as_ref().map(|slot| slot.number);
-        match intake::book(self.ctx, &self.meeting) {
-            Ok(booking) if Some(booking.slot) != before => {
-                self.bind(&booking);
-                self.attach();
-                self.obstacle = None;
-                true
-            }
-            _ => false,
-        }
-    }
-
-    fn bind(&mut self, booking: &Booking) {
-        let (namespace, name) = booking.bridge.clone();
-        let bridge = self.ctx.bridge(&booking.bridge);
-        let space_id = self.ctx.link(&booking.bridge).and_then(|link| link.space_of_slot(booking.slot));
-        let uri = bridge.as_ref().and_then(|bridge| intake::uri(bridge, booking.slot));
-        self.facts.bridge = Some(BridgeBinding { namespace, name });
-        self.facts.slot = Some(SlotBinding { number: booking.slot, space_id: space_id.map(|id| id.to_string()), uri });
-        self.facts.window = Some(booking.window.into());
-        self.window = booking.window;
-    }
-
-    /// The bridge's domain, or its switch for incoming SIP, may have changed since the booking (R33).
-    fn renew_uri(&mut self) {
-        if let (Some(slot), Some(bridge)) = (&mut self.facts.slot, &self.bridge) {
-            slot.uri = intake::uri(bridge, slot.number);
-        }
-    }
-
-    /// While the door may be open, a moved end must not run into somebody else's reservation (R70).
-    fn move_end(&mut self) {
-        let (Some(stored), Some(key), Some(slot)) = (self.facts.window, self.bridge_key(), self.facts.slot.clone())
-        else {
-            return;
-        };
-        let stored = Window::from(stored);
-        // The door was opened at the old instant; only the end can still move.
-        let wanted = Window { opens_at: stored.opens_at, ..self.window };
-        if wanted.closes_at == stored.closes_at && wanted.starts_at == stored.starts_at {
-            self.window = stored;
-            return;
-        }
-        match self.ctx.ledger.change_window(&self.uid(), &key, slot.number, wanted) {
-            Ok(()) => {
-                self.window = wanted;
-                self.facts.window = Some(wanted.into());
-            }
-            Err(holder) => {
-                self.window = stored;
-                self.conflict = Some(holder);
-            }
-        }
     }
 
     /// The join Secret is there from acceptance on, so that invitations can be written.
@@ -380,7 +253,7 @@ impl<'a> Pass<'a> {
         }
         let dial = participants::next_dial(&self.meeting.spec, &self.facts.participants, self.window.starts_at, now)
             .filter(|_| self.facts.call.is_some());
-        let instant = self.window.next_instant(now).into_iter().chain(dial).min();
+        let instant = self.window.next_instant(&self.meeting.spec, now).into_iter().chain(dial).min();
         let sleep = instant.map(|at| window::sleep(now, at));
         sleep.into_iter().chain(self.retry).min()
     }
@@ -459,6 +332,14 @@ impl<'a> Pass<'a> {
         );
         self.problem = Some(Problem { part, reason, message: error.to_string(), permanent });
     }
+}
+
+/// The window of a meeting that is over: a new one if an edit gave it one, or if it ended before its time because its
+/// bridge went; otherwise the one that passed, whatever end an extension that was refused had asked for.
+fn window_of_over(meeting: &ScheduledMeeting, facts: &ScheduledMeetingStatus, asked: Window, now: Timestamp) -> Window {
+    let stored = facts.window.map_or(asked, Window::from);
+    let edited = meeting.metadata.generation != facts.observed_generation;
+    if edited || stored.stage(now) != Stage::Over { asked } else { stored }
 }
 
 fn is_about_passcode(error: &crate::cms::CmsError) -> bool {

@@ -90,7 +90,7 @@ impl Pass<'_> {
         Ok(())
     }
 
-    fn is_suspended(&self) -> bool {
+    pub(super) fn is_suspended(&self) -> bool {
         self.meeting.spec.suspend || self.bridge.as_ref().is_some_and(|bridge| bridge.spec.suspend)
     }
 

@@ -1,0 +1,227 @@
+//! What others do to our meetings while they run, and what the far ends do (R51, R57, R64, R68, R78).
+
+use std::time::Duration;
+
+use cms_simulator::{DialOutcome, EndpointScript, Fault, FaultKind};
+use jiff::SignedDuration;
+use meeting_controller::api::meeting::{ParticipantState, Phase};
+use meeting_controller::api::{MeetingBridge, ScheduledMeeting};
+use serde_json::{Value, json};
+
+use crate::kit::*;
+use crate::meetings::*;
+
+fn desk() -> Value {
+    json!([{ "remoteParty": "desk@rooms.test", "retry": { "limit": 2, "backoff": "1s" } }])
+}
+
+/// An arena whose meeting `m` is open in slot 1 with `desk` connected.
+async fn running(prefix: &str) -> Arena {
+    let arena = Arena::new(prefix).await;
+    arena.ready_bridge(json!({})).await;
+    arena.open_now("m", 120, json!({ "participants": desk(), "passcode": { "generate": {} } })).await;
+    arena.party("m", ParticipantState::Connected).await;
+    arena
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_door_that_was_changed_by_hand_is_put_back() {
+    let arena = running("hand").await;
+    let (open, calls) = (arena.slot(1), arena.sim.calls());
+    for change in [("nonMemberAccess", "false"), ("name", "Hacked"), ("passcode", "0"), ("secret", "guess"), ("cdrTag", "")]
+    {
+        assert!(arena.sim.edit_space("1", &[change]).unwrap());
+        arena.await_sim(&format!("{change:?} put back"), |sim| slot_of(sim, 1) == open).await;
+    }
+    assert_eq!(arena.sim.calls(), calls);
+    assert_eq!(arena.sim.dials().len(), 1, "nobody is dialled again");
+    let repairs = format!("{:?}", arena.controller.as_ref().unwrap().metrics.door_repairs);
+    println!("{repairs}");
+    assert_eq!(arena.controller.as_ref().unwrap().metrics.door_repairs.get(), 5);
+    let active = arena.says("m", "Ready", "True", "Active").await;
+    assert_eq!(phase_of(&active), Phase::Active);
+    arena.assert_rules(1..=5);
+    arena.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_call_that_was_deleted_by_hand_is_made_again_with_its_legs() {
+    let arena = running("call").await;
+    let first = arena.sim.calls()[0].id.clone();
+    let secret = arena.slot(1).secret;
+    assert_eq!(arena.sim.end_calls("1"), 1);
+    let again = arena.says("m", "CallPresent", "True", "Recreated").await;
+    assert_ne!(status_of(&again).call.unwrap().id, first);
+    arena.await_sim("dialled again", |sim| sim.legs().iter().any(|leg| leg.remote_party == "desk@rooms.test")).await;
+    let again = arena.party("m", ParticipantState::Connected).await;
+    assert_eq!(status_of(&again).participants[0].attempts, 1, "a new call, a new count");
+    assert_eq!((arena.sim.calls().len(), arena.sim.dials().len()), (1, 2));
+    assert_eq!(arena.slot(1).secret, secret);
+    arena.assert_rules(1..=5);
+    arena.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_bridge_that_restarts_gets_its_calls_back() {
+    let arena = running("restart").await;
+    arena.sim.restart_bridge(0);
+    arena.says("m", "CallPresent", "True", "Recreated").await;
+    arena.await_sim("dialled again", |sim| sim.legs().len() == 1).await;
+    arena.says("m", "Ready", "True", "Active").await;
+    arena.bridge("core", "Ready", |b| condition(b, "Ready").0 == "True").await;
+    assert_eq!((arena.sim.calls().len(), arena.sim.dials().len()), (1, 2));
+    arena.assert_rules(1..=5);
+    arena.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_was_connected_and_left_is_left_alone() {
+    let arena = running("left").await;
+    assert!(arena.sim.leave("desk@rooms.test"));
+    let left = arena.party("m", ParticipantState::Left).await;
+    assert_eq!(condition(&left, "ParticipantsDialed"), ("True", "AllConnected"));
+    assert_eq!(condition(&left, "Ready"), ("True", "Active"));
+    let empty = arena.meeting("m", "empty", |m| status_of(m).participant_count == Some(0)).await;
+    assert_eq!(phase_of(&empty), Phase::Active, "an empty meeting goes on");
+    // The back-off is a second; three sweeps take longer.
+    arena.sim.clear_journal();
+    arena.await_requests("sweeps", |all| count(all, "GET", "callLegs") >= 4).await;
+    assert_eq!(arena.sim.dials().len(), 1);
+    arena.sim.join("1", "Ada", 0).expect("the door is open");
+    arena.meeting("m", "somebody came", |m| status_of(m).participant_count == Some(1)).await;
+    arena.assert_rules(1..=5);
+    arena.finish().await;
+}
+
+/// Every way not to answer: tried again with the wait between, as often as the limit says, and then Failed.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_does_not_answer_is_dialled_again_up_to_the_limit() {
+    let arena = Arena::new("retry").await;
+    arena.ready_bridge(json!({})).await;
+    let after = Duration::from_millis(300);
+    let scripts = [
+        ("busy@rooms.test", EndpointScript::Busy { after }, DialOutcome::Busy),
+        ("silent@rooms.test", EndpointScript::NoAnswer { after }, DialOutcome::NoAnswer),
+        ("nowhere@rooms.test", EndpointScript::Unknown, DialOutcome::Unknown),
+        ("shy@rooms.test", EndpointScript::Rejects { after }, DialOutcome::Rejected),
+    ];
+    for (address, script, _) in scripts {
+        arena.sim.script_endpoint(address, script);
+    }
+    let retry = json!({ "limit": 1, "backoff": "1s" });
+    let mut parties: Vec<_> = scripts.iter().map(|(who, ..)| json!({ "remoteParty": who, "retry": retry })).collect();
+    parties.push(json!({ "remoteParty": "desk@rooms.test" }));
+    arena.open_now("m", 120, json!({ "participants": parties })).await;
+    let failed = arena
+        .meeting("m", "everybody decided", |m| {
+            let failed = |p: &&meeting_controller::api::meeting::ParticipantStatus| p.state == ParticipantState::Failed;
+            status_of(m).participants.iter().filter(failed).count() == 4
+        })
+        .await;
+    assert_eq!(condition(&failed, "ParticipantsDialed"), ("False", "SomeFailed"));
+    assert!(message(&failed, "ParticipantsDialed").contains("nowhere@rooms.test"), "says who");
+    assert_eq!(condition(&failed, "Ready"), ("True", "Active"), "the meeting takes place");
+    for (address, _, outcome) in scripts {
+        let dials: Vec<_> = arena.sim.dials().into_iter().filter(|dial| dial.remote_party == address).collect();
+        assert_eq!(dials.len(), 2, "{address}: one try and one more");
+        assert!(dials.iter().all(|dial| dial.outcome == outcome));
+        assert!(dials[1].at.duration_since(dials[0].at) >= SignedDuration::from_secs(1), "{address}: the back-off");
+        let party = status_of(&failed).participants.into_iter().find(|p| p.remote_party == address).unwrap();
+        assert_eq!((party.attempts, party.leg_id), (2, None));
+    }
+    let desk = status_of(&failed).participants.pop().unwrap();
+    assert_eq!((desk.state, desk.attempts), (ParticipantState::Connected, 1), "the others are not disturbed");
+    arena.assert_rules(1..=5);
+    arena.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_party_that_the_bridge_rejects_fails_alone() {
+    let arena = Arena::new("reject").await;
+    arena.ready_bridge(json!({})).await;
+    let refusal = FaultKind::Failure { status: 400, element: "parameterError".to_owned() };
+    arena.sim.add_fault(Fault::new(refusal).method("POST").route("calls/{id}/callLegs").once());
+    let parties = json!([{ "remoteParty": "odd@rooms.test" }, { "remoteParty": "desk@rooms.test" }]);
+    arena.open_now("m", 120, json!({ "participants": parties })).await;
+    let both = arena
+        .meeting("m", "both decided", |m| {
+            let states: Vec<_> = status_of(m).participants.iter().map(|p| p.state).collect();
+            states == [ParticipantState::Failed, ParticipantState::Connected]
+        })
+        .await;
+    assert!(status_of(&both).participants[0].reason.is_some());
+    assert_eq!(condition(&both, "Ready"), ("True", "Active"));
+    assert_eq!(arena.sim.dials().len(), 1);
+    arena.assert_rules(1..=5);
+    arena.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_slot_that_somebody_else_opened_is_left_to_them() {
+    let arena = Arena::new("foreign").await;
+    arena.ready_bridge(json!({})).await;
+    let spec = json!({ "start": in_ms(13_000), "duration": "1m", "participants": desk() });
+    arena.create_meeting("m", spec).await;
+    assert_eq!(number_of(&arena.booked("m").await), 1);
+    let taken = [("nonMemberAccess", "true"), ("name", "Their meeting"), ("secret", "theirs")];
+    arena.sim.edit_space("1", &taken).unwrap();
+    let theirs = arena.slot(1);
+    let moved = arena.meeting("m", "another slot", |m| number_of(m) == 2).await;
+    assert_eq!(condition(&moved, "SlotReserved"), ("True", "Reserved"));
+    let active = arena.phase("m", Phase::Active).await;
+    assert_eq!(number_of(&active), 2);
+    assert_eq!(entry(&arena.join_secret("m").await.unwrap(), "number").as_deref(), Some("2"));
+    let bridge =
+        arena.bridge("core", "quarantine", |b| condition(b, "ExclusiveControl") == ("False", "ForeignChanges")).await;
+    assert_eq!(bridge.status.unwrap().slots.unwrap().foreign, 1);
+    assert_eq!(arena.slot(1), theirs, "never touched");
+    arena.create_meeting("n", json!({ "start": in_ms(3_600_000), "duration": "1m" })).await;
+    assert_eq!(number_of(&arena.booked("n").await), 2, "in quarantine for new bookings as well");
+    arena.assert_rules(2..=5);
+    arena.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_slot_with_our_mark_and_no_meeting_is_shut() {
+    let arena = Arena::new("orphan").await;
+    arena.ready_bridge(json!({})).await;
+    let mark = format!("meeting-controller:{}/long-gone", arena.namespace);
+    let left = [("nonMemberAccess", "true"), ("name", "Long gone"), ("cdrTag", mark.as_str()), ("secret", "known")];
+    arena.sim.edit_space("3", &left).unwrap();
+    arena.sim.join("3", "Ada", 0).expect("the door is open");
+    arena.await_sim("shut", |sim| !slot_of(sim, 3).open && sim.calls().is_empty()).await;
+    let shut = arena.slot(3);
+    assert_eq!((shut.name.as_str(), shut.cdr_tag.as_deref()), ("TMS_Scheduled_Meeting_3", None));
+    assert_ne!(shut.secret.as_deref(), Some("known"));
+    arena
+        .bridge("core", "all free", |b| b.status.as_ref().unwrap().slots.as_ref().is_some_and(|slots| slots.free == 5))
+        .await;
+    arena.assert_rules(1..=5);
+    arena.finish().await;
+}
+
+/// A foreign bulk sync replaces all spaces: the meeting goes on in the new space of its slot.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_space_that_vanished_is_made_again_and_the_meeting_reopened() {
+    let arena = running("vanish").await;
+    let before = arena.slot(1);
+    assert!(arena.sim.delete_space("1"));
+    arena
+        .await_sim("open again in a new space", |sim| {
+            let now = sim.spaces().into_iter().find(|space| space.call_id.as_deref() == Some("1"));
+            now.is_some_and(|space| space.open && space.id != before.id) && sim.legs().len() == 1
+        })
+        .await;
+    let now = arena.slot(1);
+    assert_eq!((&now.name, &now.secret, &now.passcode), (&before.name, &before.secret, &before.passcode));
+    let open = arena.meeting("m", "in the new space", |m| {
+        status_of(m).slot.and_then(|slot| slot.space_id).as_deref() == Some(&now.id) && phase_of(m) == Phase::Active
+    });
+    open.await;
+    arena.delete::<ScheduledMeeting>("m").await;
+    arena.gone::<ScheduledMeeting>("m").await;
+    assert!(!arena.slot(1).open && arena.sim.calls().is_empty());
+    arena.bridge("core", "Ready", |b: &MeetingBridge| condition(b, "Ready").0 == "True").await;
+    arena.assert_rules(1..=5);
+    arena.finish().await;
+}
