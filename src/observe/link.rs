@@ -105,6 +105,12 @@ impl Link {
         self.memory().health = None;
     }
 
+    /// Forgets what was seen: the address leads to another bridge, of which nothing is believed without a look.
+    pub fn forget(&self) {
+        *self.memory() =
+            Memory { world: bridge::World { thorough: true, ..bridge::World::default() }, ..Memory::default() };
+    }
+
     /// What the last looks showed. Hold it briefly; never across an await.
     pub fn memory(&self) -> MutexGuard<'_, Memory> {
         self.memory.lock().unwrap_or_else(PoisonError::into_inner)

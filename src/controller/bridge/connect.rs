@@ -74,7 +74,11 @@ pub async fn connect(ctx: &Context, bridge: &MeetingBridge) -> Result<Arc<Link>,
         Some(link) => {
             // The Secret may have been changed to the same words: the user asks for another try all the same.
             client.gate().reset_auth();
+            let moved = link.client().address() != client.address();
             link.replace_client(client, fingerprint);
+            if moved {
+                link.forget();
+            }
             Ok(link)
         }
         None => {
