@@ -45,6 +45,9 @@ pub struct Memory {
     pub schedule: Schedule,
     /// What the last sweep showed of each live meeting, so that only changes wake it.
     pub digests: BTreeMap<SpaceId, u64>,
+    /// When somebody was last dialled there. The first sweep begun after that wakes the meeting even if it shows nothing
+    /// new: the leg may have come and gone between two sweeps.
+    pub dialled: BTreeMap<SpaceId, Timestamp>,
 }
 
 /// When what is due next on a bridge.
@@ -126,9 +129,10 @@ impl Link {
         self.memory().touched.insert(space.clone(), now);
     }
 
-    /// Wants a sweep no later than that.
-    pub fn want_sweep(&self, at: Timestamp) {
+    /// Somebody was dialled: a sweep is wanted no later than `at`.
+    pub fn want_sweep(&self, space: &SpaceId, now: Timestamp, at: Timestamp) {
         let mut memory = self.memory();
+        memory.dialled.insert(space.clone(), now);
         let asked = &mut memory.schedule.asked;
         *asked = Some(asked.map_or(at, |due| due.min(at)));
     }

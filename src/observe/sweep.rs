@@ -97,7 +97,12 @@ pub fn changed(link: &Link, live: &[Live]) -> Vec<SpaceId> {
             (secret(&space.passcode), secret(&space.secret)).hash(&mut hasher);
         }
         let digest = hasher.finish();
-        if memory.digests.get(&meeting.space) != Some(&digest) {
+        let began = memory.legs.as_ref().map(|(at, _)| *at);
+        let awaited = memory.dialled.get(&meeting.space).is_some_and(|at| began > Some(*at));
+        if awaited {
+            memory.dialled.remove(&meeting.space);
+        }
+        if awaited || memory.digests.get(&meeting.space) != Some(&digest) {
             changed.push(meeting.space.clone());
         }
         digests.insert(meeting.space.clone(), digest);

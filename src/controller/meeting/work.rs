@@ -508,11 +508,12 @@ impl Pass<'_> {
         }
     }
 
-    fn schedule_look(&self, _space: &SpaceId) {
+    fn schedule_look(&self, space: &SpaceId) {
         let Some(link) = &self.link else { return };
-        let soon = self.now().checked_add(jiff::SignedDuration::from_millis(FIRST_LOOK_AFTER_DIAL));
+        let now = self.now();
+        let soon = now.checked_add(jiff::SignedDuration::from_millis(FIRST_LOOK_AFTER_DIAL));
         if let Ok(soon) = soon {
-            link.want_sweep(soon);
+            link.want_sweep(space, now, soon);
             self.ctx.wake_bridge(&link.key);
         }
     }
