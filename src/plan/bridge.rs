@@ -310,7 +310,7 @@ fn provisioning(bridge: &Bridge<'_>, world: &World, pool: &Pool, range: &RangeIn
     }
     let missing: Vec<u32> = range.clone().filter(|number| !bridge.has_space(pool, *number)).collect();
     if !missing.is_empty() {
-        if world.settling > 0 {
+        if world.settling > 0 && missing.iter().any(|number| bridge.made_by_us(*number)) {
             return Some(Next::AwaitSync);
         }
         let fresh = pool.is_empty_in(range) && bridge.held.is_empty() && bridge.record.sets.is_empty();
@@ -451,6 +451,12 @@ pub fn apply_sync(record: &mut Record, world: &mut World, status: SyncStatus, de
         }
     }
     world.sync = Seen::Known(status);
+}
+
+/// Everything is as it should be: what is missing later is missing, and what a list shows is believed.
+pub fn settled(world: &mut World) {
+    world.thorough = false;
+    world.settling = 0;
 }
 
 /// A failed sync is tried again: forget its outcome, keep its set.

@@ -33,7 +33,7 @@ impl Pass<'_> {
             let (record, world) = self.facts(&link, &pretended);
             match self.next(&record, &world) {
                 Next::Settled => {
-                    link.memory().world.thorough = false;
+                    plan::settled(&mut link.memory().world);
                     self.settled = !self.is_deleting();
                     self.removed = self.is_deleting();
                     return Ok(());
