@@ -3,6 +3,7 @@
 use proptest::prelude::*;
 
 use super::*;
+use crate::api::bridge::DeletionPolicy;
 use crate::cms::Space;
 
 const PREFIX: &str = "TMS_Scheduled_Meeting_";

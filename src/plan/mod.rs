@@ -5,6 +5,7 @@ pub mod cluster;
 pub mod meeting;
 pub mod participants;
 pub mod pool;
+pub mod removal;
 pub mod slots;
 pub mod version;
 pub mod window;
