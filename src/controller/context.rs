@@ -24,6 +24,9 @@ use crate::observe::link::{BridgeKey, Link};
 /// Calls to the apiserver at one time.
 const KUBE_CALLS: usize = 32;
 
+/// Passes over meetings that are not due, at one time.
+const PASSES: usize = 64;
+
 /// How the controller behaves in time; from flags (config.rs).
 #[derive(Clone, Debug)]
 pub struct Settings {
@@ -96,6 +99,8 @@ pub struct Context {
     written: Mutex<Written>,
     /// Calls to the apiserver at one time: thousands of objects at start must not all call at once.
     pub kube_permits: tokio::sync::Semaphore,
+    /// Places for passes over meetings that are not due.
+    pub passes: tokio::sync::Semaphore,
 }
 
 #[derive(Default)]
@@ -149,6 +154,7 @@ impl Context {
             failures: Mutex::default(),
             written: Mutex::default(),
             kube_permits: tokio::sync::Semaphore::new(KUBE_CALLS),
+            passes: tokio::sync::Semaphore::new(PASSES),
         }
     }
 
@@ -230,6 +236,19 @@ impl Context {
         self.ledger.observe(object);
         if let Some(uid) = object.uid() {
             lock(&self.written).meetings.insert(uid, Arc::new(object.clone()));
+        }
+    }
+
+    /// The watch shows this version: what we wrote up to it need not be kept.
+    pub fn store_has<K: Resource>(&self, object: &K) {
+        let Some(uid) = object.uid() else { return };
+        let seen = version_of(object);
+        let mut written = lock(&self.written);
+        if written.meetings.get(&uid).is_some_and(|ours| version_of(ours.as_ref()) <= seen) {
+            written.meetings.remove(&uid);
+        }
+        if written.bridges.get(&uid).is_some_and(|ours| version_of(ours.as_ref()) <= seen) {
+            written.bridges.remove(&uid);
         }
     }
 

@@ -282,13 +282,14 @@ impl Ledger {
             .collect()
     }
 
-    /// Namespace and name of every meeting on a bridge that is not over.
-    pub fn names_on(&self, bridge: &BridgeKey) -> Vec<(String, String)> {
+    /// Namespace and name of every meeting on a bridge whose window is not over.
+    pub fn names_on(&self, bridge: &BridgeKey, now: Timestamp) -> Vec<(String, String)> {
         let inner = self.lock();
         inner
             .meetings
             .values()
-            .filter(|known| known.bridge.as_ref() == Some(bridge) && !is_over(known.phase))
+            .filter(|known| known.bridge.as_ref() == Some(bridge))
+            .filter(|known| !is_over(known.phase) || known.wanted.stage(now) != Stage::Over)
             .map(|known| (known.namespace.clone(), known.name.clone()))
             .collect()
     }

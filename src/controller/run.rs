@@ -6,7 +6,7 @@ use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures::{FutureExt, Stream, StreamExt};
+use futures::{FutureExt, Stream, StreamExt, TryStreamExt};
 use k8s_openapi::api::core::v1::{ConfigMap, Namespace, Secret};
 use kube::api::Api;
 use kube::core::PartialObjectMeta;
@@ -130,7 +130,8 @@ impl Controller {
         let filled = wait_filled(bridges.clone(), meetings.clone(), secret_meta, config_map_meta, self.ready.clone());
         let gate = filled.boxed().shared();
         let bridge_loop = drive(
-            Loop::for_stream(triggers(bridge_events, bridge_writer), bridges).reconcile_on(received(bridge_wakes)),
+            Loop::for_stream(triggers(bridge_events, bridge_writer, Arc::clone(&ctx)), bridges)
+                .reconcile_on(received(bridge_wakes)),
             Arc::clone(&ctx),
             "MeetingBridge",
             gate.clone(),
@@ -139,7 +140,8 @@ impl Controller {
             bridge::on_error,
         );
         let meeting_loop = drive(
-            Loop::for_stream(triggers(meeting_events, meeting_writer), meetings).reconcile_on(received(meeting_wakes)),
+            Loop::for_stream(triggers(meeting_events, meeting_writer, Arc::clone(&ctx)), meetings)
+                .reconcile_on(received(meeting_wakes)),
             Arc::clone(&ctx),
             "ScheduledMeeting",
             gate.clone(),
@@ -205,12 +207,14 @@ fn relevant<K: Resource>(object: &K) -> Option<u64> {
 fn triggers<K>(
     events: impl Stream<Item = Event<K>> + Send + 'static,
     writer: Writer<K>,
+    ctx: Arc<Context>,
 ) -> impl Stream<Item = Result<K, watcher::Error>> + Send + 'static
 where
     K: Resource<DynamicType = ()> + Clone + Send + Sync + 'static,
 {
     kube::runtime::reflector(writer, events.map(Ok))
         .applied_objects()
+        .inspect_ok(move |object| ctx.store_has(object))
         .predicate_filter(relevant::<K>, PredicateConfig::default())
 }
 
@@ -235,7 +239,7 @@ fn index_bridge(ctx: &Context, judged: &mut BTreeMap<BridgeKey, Option<u64>>, ev
             let (key, now) = (meeting::key_of(bridge), relevant(bridge));
             if judged.insert(key.clone(), now).is_some_and(|before| before != now) {
                 // Its switches hold for the meetings that are booked on it as well.
-                for (namespace, name) in ctx.ledger.names_on(&key) {
+                for (namespace, name) in ctx.ledger.names_on(&key, ctx.clock.now()) {
                     ctx.wake_meeting(&namespace, &name);
                 }
             }
@@ -247,7 +251,7 @@ fn index_bridge(ctx: &Context, judged: &mut BTreeMap<BridgeKey, Option<u64>>, ev
         Event::Delete(bridge) => {
             judged.remove(&meeting::key_of(bridge));
             ctx.forget(&bridge.uid().unwrap_or_default());
-            for (namespace, name) in ctx.ledger.names_on(&meeting::key_of(bridge)) {
+            for (namespace, name) in ctx.ledger.names_on(&meeting::key_of(bridge), ctx.clock.now()) {
                 ctx.wake_meeting(&namespace, &name);
             }
         }

@@ -161,6 +161,11 @@ impl Pool {
         self.iter().find(|(number, space)| !held.contains(number) && space.non_member_access.is_none())
     }
 
+    /// Is it known of every slot of the range whose it is, or that it does not exist?
+    pub fn is_read(&self, range: &RangeInclusive<u32>, held: &BTreeSet<u32>) -> bool {
+        (self.complete || self.missing(range).is_empty()) && self.doubtful(held).is_none()
+    }
+
     /// A slot that carries our mark although no meeting of ours holds it: it was left open and must be shut (R78).
     pub fn left_open(&self, held: &BTreeSet<u32>) -> Option<(u32, &Space)> {
         self.iter().find(|(number, space)| {

@@ -56,7 +56,7 @@ pub async fn reconcile(stored: Arc<MeetingBridge>, ctx: Arc<Context>) -> Result<
         }
         set_finalizer(&ctx, &api, pass.bridge(), BRIDGE_FINALIZER, false).await?;
         ctx.drop_link(&key);
-        for (namespace, name) in ctx.ledger.names_on(&key) {
+        for (namespace, name) in ctx.ledger.names_on(&key, ctx.clock.now()) {
             ctx.wake_meeting(&namespace, &name);
         }
         return Ok(Action::await_change());

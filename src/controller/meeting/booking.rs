@@ -62,7 +62,8 @@ impl Pass<'_> {
             && self.bridge_key().as_ref() == Some(&booking.bridge);
         let known = self.facts.window.map(Window::from) == Some(self.window) && booking.window == self.window;
         let in_range = self.bridge.as_ref().is_some_and(|bridge| {
-            crate::plan::bridge::numbers(&bridge.spec).is_ok_and(|range| range.contains(&booking.slot))
+            bridge.metadata.deletion_timestamp.is_none()
+                && crate::plan::bridge::numbers(&bridge.spec).is_ok_and(|range| range.contains(&booking.slot))
         });
         same_bridge && bound && known && in_range && self.obstacle != Some(Obstacle::Foreign)
     }
@@ -73,9 +74,13 @@ impl Pass<'_> {
             return false;
         }
         let Ok(offers) = intake::offers(self.ctx, &self.meeting) else { return false };
-        offers
-            .iter()
-            .any(|offer| self.ctx.link(&offer.key).is_some_and(|link| link.memory().world.pool.known().is_none()))
+        offers.iter().any(|offer| {
+            let held = self.ctx.ledger.held(&offer.key).into_keys().collect();
+            self.ctx.link(&offer.key).is_none_or(|link| {
+                let memory = link.memory();
+                !memory.world.pool.known().is_some_and(|pool| pool.is_read(&offer.range, &held))
+            })
+        })
     }
 
     fn adopt_running(&mut self) -> Option<Booking> {

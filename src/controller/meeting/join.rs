@@ -36,6 +36,7 @@ async fn wanted_passcode(
     ctx: &Context,
     meeting: &ScheduledMeeting,
     existing: Option<&Secret>,
+    adopted: Option<&Space>,
 ) -> Result<Option<SecretString>, KubeError> {
     let namespace = meeting.namespace().unwrap_or_default();
     if let Some(reference) = &meeting.spec.passcode_secret_ref {
@@ -45,7 +46,8 @@ async fn wanted_passcode(
         return Ok(passcode.map(|passcode| SecretString::from(passcode.trim().to_owned())));
     }
     if let Some(spec) = &meeting.spec.passcode {
-        let known = existing.and_then(|secret| text(secret, "passcode"));
+        let on_door = || Some(adopted?.passcode.as_ref()?.expose_secret().to_owned());
+        let known = existing.and_then(|secret| text(secret, "passcode")).or_else(on_door);
         let digits = usize::from(spec.generate.digits);
         return Ok(Some(SecretString::from(
             known.filter(|p| p.len() == digits).unwrap_or_else(|| random_digits(digits)),
@@ -62,7 +64,8 @@ fn random_digits(count: usize) -> String {
 /// Secret and passcode of the meeting, stored in its join Secret before anything is sent to the bridge (R61).
 ///
 /// An existing join Secret is kept, so the space's secret is the same through retries, restarts, extensions and failover.
-/// Without one, a space that already carries this meeting's mark lends its own secret: the objects were restored.
+/// Without one, a space that already carries this meeting's mark lends its own secret and generated
+/// passcode: the objects were restored.
 ///
 /// # Errors
 /// The apiserver's.
@@ -77,7 +80,7 @@ pub async fn ensure(
     let name = join_secret_name(&meeting.name_any());
     let existing = bounded(ctx, "get join Secret", api.get_opt(&name)).await?;
     let existing = existing.filter(|secret| is_ours(secret, meeting));
-    let passcode = wanted_passcode(ctx, meeting, existing.as_ref()).await?;
+    let passcode = wanted_passcode(ctx, meeting, existing.as_ref(), adopted).await?;
     let known = existing.as_ref().and_then(|secret| text(secret, "secret")).filter(|secret| !secret.is_empty());
     let adopted = adopted.and_then(|space| space.secret.as_ref()).map(|secret| secret.expose_secret().to_owned());
     let uid = meeting.uid().unwrap_or_default();

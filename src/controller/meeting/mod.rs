@@ -11,7 +11,7 @@ pub use intake::key_of;
 use std::sync::Arc;
 use std::time::Duration;
 
-use jiff::SignedDuration;
+use jiff::{SignedDuration, Timestamp};
 use kube::api::Api;
 use kube::runtime::controller::Action;
 use kube::runtime::events::EventType;
@@ -19,17 +19,35 @@ use kube::{Resource, ResourceExt};
 
 use super::context::Context;
 use super::kube_calls::{KubeError, replace_status, set_finalizer};
+use super::ledger::is_live;
 use super::retry;
 use crate::api::meeting::Phase;
 use crate::api::names::{FORCE_DELETE_ANNOTATION, MEETING_FINALIZER};
 use crate::api::{ScheduledMeeting, ScheduledMeetingStatus};
+use crate::plan::window::{Stage, Window};
 use pass::Pass;
 
 /// Reconciles one meeting.
 ///
+/// Thousands of meetings at a start, or booked at once, wait here for a place: a pass holds far more memory than its
+/// wait. A meeting that is due, or whose door may be open, waits for nobody.
+///
 /// # Errors
 /// What the apiserver says; trouble with the bridge is told in the status instead.
 pub async fn reconcile(stored: Arc<ScheduledMeeting>, ctx: Arc<Context>) -> Result<Action, KubeError> {
+    // The semaphore is never closed.
+    let _place = if is_due(&stored, ctx.clock.now()) { None } else { ctx.passes.acquire().await.ok() };
+    Box::pin(look_after(stored, Arc::clone(&ctx))).await
+}
+
+fn is_due(meeting: &ScheduledMeeting, now: Timestamp) -> bool {
+    let status = meeting.status.as_ref();
+    let extended = status.and_then(|status| status.extended_until).map(|until| until.0);
+    let live = is_live(status.and_then(|status| status.phase).unwrap_or_default());
+    live || matches!(Window::of(&meeting.spec, extended).stage(now), Stage::Preparing | Stage::Inside)
+}
+
+async fn look_after(stored: Arc<ScheduledMeeting>, ctx: Arc<Context>) -> Result<Action, KubeError> {
     let mut meeting = ctx.newest_meeting(stored);
     let api: Api<ScheduledMeeting> = Api::namespaced(ctx.client.clone(), &meeting.namespace().unwrap_or_default());
     let uid = meeting.uid().unwrap_or_default();

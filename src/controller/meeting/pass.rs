@@ -99,11 +99,13 @@ impl<'a> Pass<'a> {
         &self.meeting
     }
 
+    /// The meeting is to be shut before its time. One that only has a booking on a bridge that goes is booked anew.
     pub(super) fn is_leaving(&self) -> bool {
-        let bridge_leaves = self.bridge.as_ref().is_some_and(|bridge| {
-            bridge.metadata.deletion_timestamp.is_some()
-                && bridge.spec.deletion_policy == crate::api::bridge::DeletionPolicy::Delete
-        });
+        let bridge_leaves = self.may_be_open
+            && self.bridge.as_ref().is_some_and(|bridge| {
+                bridge.metadata.deletion_timestamp.is_some()
+                    && bridge.spec.deletion_policy == crate::api::bridge::DeletionPolicy::Delete
+            });
         self.meeting.meta().deletion_timestamp.is_some() || bridge_leaves
     }
 
@@ -178,12 +180,25 @@ impl<'a> Pass<'a> {
         if self.facts.join_secret_name.is_some() && !changed && !soon {
             return Ok(());
         }
-        self.make_secrets(None).await
+        self.make_secrets().await?;
+        if !soon {
+            // They are read again when the meeting is near; until then they need not be in memory.
+            self.ctx.drop_secrets(&self.uid());
+        }
+        Ok(())
+    }
+
+    /// The slot's space if it carries our mark already: the meeting runs, and its objects were restored.
+    fn marked_space(&self, slot: u32) -> Option<crate::cms::Space> {
+        let link = self.link.as_ref().filter(|_| self.window.stage(self.now()) == Stage::Inside)?;
+        let memory = link.memory();
+        memory.world.pool.known()?.space(slot).filter(|space| space.cdr_tag.as_deref() == Some(&self.mark)).cloned()
     }
 
     /// Makes or reads the join Secret.
-    pub(super) async fn make_secrets(&mut self, adopted: Option<&crate::cms::Space>) -> Result<(), KubeError> {
+    pub(super) async fn make_secrets(&mut self) -> Result<(), KubeError> {
         let Some(slot) = self.facts.slot.clone() else { return Ok(()) };
+        let adopted = self.marked_space(slot.number);
         let version = self
             .link
             .as_ref()
@@ -194,7 +209,7 @@ impl<'a> Pass<'a> {
             web_bridge_uri: self.bridge.as_ref().and_then(|bridge| bridge.spec.web_bridge_uri.clone()),
             software_version: version,
         };
-        self.secrets = Some(join::ensure(self.ctx, &self.meeting, &details, adopted).await?);
+        self.secrets = Some(join::ensure(self.ctx, &self.meeting, &details, adopted.as_ref()).await?);
         self.facts.join_secret_name = Some(names::join_secret_name(&self.meeting.name_any()));
         Ok(())
     }
@@ -288,7 +303,9 @@ impl<'a> Pass<'a> {
         if matches!(phase, Phase::Ended | Phase::Missed) {
             self.wake_waiting();
         }
-        if is_live(phase) != is_live(old_phase)
+        // Its sweeps begin with the call.
+        let has_call = |status: Option<&ScheduledMeetingStatus>| status.is_some_and(|status| status.call.is_some());
+        if (is_live(phase) != is_live(old_phase) || has_call(before) != has_call(Some(after)))
             && let Some(key) = self.bridge_key()
         {
             self.ctx.wake_bridge(&key);

@@ -47,9 +47,9 @@ impl Pass<'_> {
             return Ok(());
         };
         if !self.may_be_open {
-            let _ = self.drive(&space).await?;
+            self.drive(&space).await;
             if self.obstacle == Some(Obstacle::Foreign) && self.rebook() {
-                self.make_secrets(None).await?;
+                self.make_secrets().await?;
                 self.retry = Some(std::time::Duration::ZERO);
                 return Ok(());
             }
@@ -61,7 +61,7 @@ impl Pass<'_> {
                 return Ok(());
             }
         }
-        let done = self.drive(&space).await?;
+        let done = self.drive(&space).await;
         if done.dialled {
             self.schedule_look(&space);
         }
@@ -81,7 +81,7 @@ impl Pass<'_> {
             return Ok(());
         };
         let ends_at = self.window.closes_at;
-        self.drive(&space).await?;
+        self.drive(&space).await;
         if self.released {
             let late = self.now().duration_since(ends_at).as_secs_f64().max(0.0);
             self.ctx.metrics.close_latency.observe(late);
@@ -134,36 +134,35 @@ impl Pass<'_> {
     }
 
     /// Asks the plan until it is settled, blocked, or something failed.
-    async fn drive(&mut self, space: &SpaceId) -> Result<Done, KubeError> {
+    async fn drive(&mut self, space: &SpaceId) -> Done {
         let mut done = Done::default();
-        let Some(link) = self.link.clone() else { return Ok(done) };
+        let Some(link) = self.link.clone() else { return done };
         let call = self.facts.call.as_ref().map(|call| CallId::from(call.id.as_str()));
         let mut world = link.view(space, call.as_ref());
-        self.adopt_secret(&world).await?;
         for _ in 0..STEP_LIMIT + self.meeting.spec.participants.len() {
             self.digest(&world, &mut done);
             match self.next(&world, &done) {
                 Next::Settled => {
                     self.settle(&world);
-                    return Ok(done);
+                    return done;
                 }
                 Next::Blocked(obstacle) => {
                     self.obstacle = Some(obstacle);
                     if !matches!(obstacle, Obstacle::Suspended) {
                         self.retry = Some(retry::jittered(std::time::Duration::from_secs(5)));
                     }
-                    return Ok(done);
+                    return done;
                 }
                 Next::Look(look) => {
                     if let Err(error) = self.look(look, space, &mut world).await {
                         self.fail(part_of_look(look), &error);
-                        return Ok(done);
+                        return done;
                     }
                 }
-                Next::Do(_) if self.is_observe_only() => return Ok(done),
+                Next::Do(_) if self.is_observe_only() => return done,
                 Next::Do(step) => {
                     if !self.take_step(&step, space, &mut world, &mut done).await {
-                        return Ok(done);
+                        return done;
                     }
                 }
             }
@@ -174,7 +173,7 @@ impl Pass<'_> {
             "too many steps in one pass"
         );
         self.retry = Some(retry::jittered(std::time::Duration::from_secs(10)));
-        Ok(done)
+        done
     }
 
     fn next(&self, world: &World, done: &Done) -> Next {
@@ -223,20 +222,6 @@ impl Pass<'_> {
         *title != self.meeting.spec.title
             || passcode.expose_secret() != now.expose_secret()
             || *end < self.window.closes_at
-    }
-
-    /// A space that carries our mark lends its secret to a meeting that was restored without its join Secret.
-    async fn adopt_secret(&mut self, world: &World) -> Result<(), KubeError> {
-        if self.is_leaving() || self.window.stage(self.now()) != Stage::Inside {
-            return Ok(());
-        }
-        match &world.space {
-            Seen::Known(Some(space)) if self.secrets.is_none() && space.cdr_tag.as_deref() == Some(&self.mark) => {
-                self.make_secrets(Some(&space.clone())).await
-            }
-            _ if self.secrets.is_none() => self.make_secrets(None).await,
-            _ => Ok(()),
-        }
     }
 
     /// Works what was seen into call and participants.
