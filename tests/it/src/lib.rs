@@ -3,8 +3,11 @@
 
 mod bridge_kit;
 mod first_contact;
+mod admission;
 mod booking;
 mod changes;
+mod crash;
+mod deletion;
 mod drift;
 mod kit;
 mod life;
@@ -12,7 +15,9 @@ mod lost_replies;
 mod meetings;
 mod moved;
 mod policies;
+mod passcode;
 mod provisioning;
 mod removal;
+mod secrets;
 mod stranger;
 mod trouble;

@@ -1,0 +1,173 @@
+//! The controller dies at every request, replies are lost, objects are restored without status: the same end, no second
+//! call, no second ring (design section 1, promise 2).
+
+use cms_simulator::{Fault, FaultKind, SecondCall};
+use futures::future::join_all;
+use kube::ResourceExt;
+use kube::api::Api;
+use meeting_controller::api::ScheduledMeeting;
+use meeting_controller::api::meeting::{ParticipantState, Phase};
+use serde_json::{Value, json};
+
+use crate::kit::*;
+use crate::meetings::*;
+
+/// Requests of one meeting with one participant from its start to its end (requirements.md section 6).
+const SCENARIO: u32 = 9;
+
+fn desk() -> Value {
+    json!([{ "remoteParty": "desk@rooms.test" }])
+}
+
+/// The end that every scenario must come to.
+async fn assert_good_end(arena: &Arena, name: &str, what: &str) {
+    let ended = arena.phase(name, Phase::Ended).await;
+    assert_eq!(condition(&ended, "Ready"), ("True", "Ended"), "{what}");
+    let dump = || arena.journal_lines().join("\n");
+    assert!(arena.sim.calls().is_empty(), "{what}: no call is left\n{}", dump());
+    assert!(arena.sim.spaces().iter().all(|space| !space.open && space.cdr_tag.is_none()), "{what}\n{}", dump());
+    let rings: Vec<_> = arena.sim.dials().into_iter().map(|dial| (dial.at, dial.remote_party)).collect();
+    assert_eq!(rings.len(), 1, "{what}: one ring\n{rings:?}\n{}", dump());
+    let made = arena.sim.evidence().calls.len();
+    assert_eq!(made, 1, "{what}: one call\n{}", dump());
+    assert_eq!(arena.join_secret(name).await.map(|secret| secret.name_any()), None, "{what}");
+    arena.assert_rules(1..=5);
+}
+
+/// Kills the controller at request `index`, before or after its effect, and starts another.
+async fn killed_at(index: u32, after: bool) {
+    let what = format!("killed {} request {index}", if after { "after" } else { "before" });
+    let mut arena = Arena::with(&format!("kill-{index}"), lone(), still()).await;
+    arena.ready_bridge(json!({})).await;
+    arena.sim.clear_journal();
+    let fault = if after { FaultKind::HangAfter } else { FaultKind::HangBefore };
+    arena.sim.add_fault(Fault::new(fault).skip(index).once());
+    let spec = json!({ "start": in_ms(500), "duration": "6s", "participants": desk() });
+    arena.create_meeting("m", spec).await;
+    let index = usize::try_from(index).unwrap();
+    arena
+        .await_requests(&what, |all| {
+            all.get(index).is_some_and(|struck| !after || struck.method == "GET" || struck.effect)
+        })
+        .await;
+    arena.controller.take().unwrap().kill().await;
+    arena.sim.clear_faults();
+    println!("{what}: {}", line(&arena.sim.journal()[index]));
+    arena.settings = quick();
+    arena.start().await;
+    assert_good_end(&arena, "m", &what).await;
+    arena.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_kill_before_any_request_changes_nothing() {
+    join_all((0..SCENARIO + 2).map(|index| killed_at(index, false))).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_kill_after_any_request_changes_nothing() {
+    join_all((0..SCENARIO + 2).map(|index| killed_at(index, true))).await;
+}
+
+/// The reply to one kind of write is lost, once.
+async fn reply_lost(method: &str, route: &str, second_call: SecondCall, nth: u32) {
+    let what = format!("lost reply of {method} {route} no. {nth} ({second_call:?})");
+    let arena = Arena::new("lost").await;
+    arena.sim.update_switches(|switches| switches.second_call = second_call);
+    arena.ready_bridge(json!({})).await;
+    let fault = Fault::new(FaultKind::ResetAfter).method(method).route(route).skip(nth).once();
+    arena.sim.add_fault(fault);
+    let spec = json!({ "start": in_ms(500), "duration": "6s", "participants": desk() });
+    arena.create_meeting("m", spec).await;
+    arena.party("m", ParticipantState::Connected).await;
+    assert_good_end(&arena, "m", &what).await;
+    assert_eq!(arena.sim.faults()[0].struck, 1, "{what}");
+    arena.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_lost_reply_is_never_asked_for_twice() {
+    let cases = [
+        ("PUT", "coSpaces/{id}", SecondCall::SameId, 0),
+        ("PUT", "coSpaces/{id}", SecondCall::SameId, 1),
+        ("POST", "calls", SecondCall::SameId, 0),
+        ("POST", "calls", SecondCall::NewId, 0),
+        ("POST", "calls/{id}/callLegs", SecondCall::NewId, 0),
+        ("DELETE", "calls/{id}", SecondCall::NewId, 0),
+    ];
+    join_all(cases.map(|(method, route, second, nth)| reply_lost(method, route, second, nth))).await;
+}
+
+/// As after a restore from git or backup: the objects are new and have no status, the meeting on the bridge runs on.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_restored_object_adopts_the_meeting_that_runs() {
+    let mut arena = Arena::new("restore").await;
+    arena.ready_bridge(json!({})).await;
+    // Another one had slot 1, so that the number cannot be right by chance.
+    arena.open_now("first", 600, json!({})).await;
+    arena.phase("first", Phase::Active).await;
+    let spec = json!({ "participants": desk(), "passcode": { "generate": {} } });
+    let made = arena.open_now("second", 600, spec).await;
+    arena.party("second", ParticipantState::Connected).await;
+    arena.delete::<ScheduledMeeting>("first").await;
+    arena.gone::<ScheduledMeeting>("first").await;
+    let (space, calls, legs) = (arena.slot(2), arena.sim.calls(), arena.sim.legs());
+    arena.controller.take().unwrap().kill().await;
+    let api: Api<ScheduledMeeting> = arena.api();
+    arena.patch::<ScheduledMeeting>("second", json!({ "metadata": { "finalizers": null } })).await;
+    arena.delete::<ScheduledMeeting>("second").await;
+    arena.gone::<ScheduledMeeting>("second").await;
+    arena.gone::<k8s_openapi::api::core::v1::Secret>("second-join").await;
+    arena.sim.clear_journal();
+    let spec = serde_json::to_value(&made.spec).unwrap();
+    arena.create_meeting("second", spec).await;
+    assert!(api.get("second").await.unwrap().status.is_none());
+    arena.start().await;
+    let adopted = arena.party("second", ParticipantState::Connected).await;
+    assert_eq!(number_of(&adopted), 2);
+    assert_eq!(condition(&adopted, "CallPresent"), ("True", "Adopted"));
+    let active = arena.says("second", "Ready", "True", "Active").await;
+    assert_eq!(status_of(&active).participants[0].attempts, 1);
+    assert_eq!((arena.sim.calls(), arena.sim.legs(), arena.sim.dials().len()), (calls, legs, 1));
+    let now = arena.slot(2);
+    assert_eq!((now.secret.clone(), now.open, now.name), (space.secret, true, space.name), "old links still work");
+    let join = arena.join_secret("second").await.expect("made again");
+    assert_eq!(entry(&join, "secret"), now.secret);
+    assert_eq!(entry(&join, "passcode"), now.passcode, "what the Secret says is what the door asks for");
+
+    arena.delete::<ScheduledMeeting>("second").await;
+    arena.gone::<ScheduledMeeting>("second").await;
+    assert!(!arena.slot(2).open);
+    arena.assert_rules(1..=5);
+    arena.finish().await;
+}
+
+/// Bridge and meetings restored together: no slot is made anew, nothing rings.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_restored_namespace_adopts_slots_and_meetings() {
+    let mut arena = Arena::new("rebuilt").await;
+    arena.ready_bridge(json!({})).await;
+    let made = arena.open_now("m", 600, json!({ "participants": desk() })).await;
+    arena.party("m", ParticipantState::Connected).await;
+    let (spaces, calls) = (arena.sim.spaces().len(), arena.sim.calls());
+    arena.controller.take().unwrap().kill().await;
+    let gone = json!({ "metadata": { "finalizers": null } });
+    arena.patch::<ScheduledMeeting>("m", gone.clone()).await;
+    arena.patch::<meeting_controller::api::MeetingBridge>("core", gone).await;
+    arena.delete::<ScheduledMeeting>("m").await;
+    arena.delete::<meeting_controller::api::MeetingBridge>("core").await;
+    arena.gone::<ScheduledMeeting>("m").await;
+    arena.gone::<meeting_controller::api::MeetingBridge>("core").await;
+    arena.sim.clear_journal();
+    arena.create_meeting("m", serde_json::to_value(&made.spec).unwrap()).await;
+    arena.create_bridge("core", json!({})).await;
+    arena.start().await;
+    arena.says("m", "Ready", "True", "Active").await;
+    arena.party("m", ParticipantState::Connected).await;
+    arena.bridge("core", "Ready", |b| condition(b, "Ready").0 == "True").await;
+    let journal = arena.sim.journal();
+    assert_eq!(count(&journal, "POST", "cospaceBulkSyncs"), 0, "{:#?}", arena.journal_lines());
+    assert_eq!((arena.sim.spaces().len(), arena.sim.calls(), arena.sim.dials().len()), (spaces, calls, 1));
+    arena.assert_rules(1..=5);
+    arena.finish().await;
+}

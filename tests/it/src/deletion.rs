@@ -1,0 +1,148 @@
+//! Deletion of meetings, bridges and whole namespaces (R54, R77): it costs what it must, ends in bounded time, and says
+//! what it left behind.
+
+use std::time::Duration;
+
+use jiff::{SignedDuration, Timestamp};
+use k8s_openapi::api::core::v1::{Namespace, Secret};
+use kube::api::{Api, DeleteParams};
+use kube::runtime::wait::await_condition;
+use meeting_controller::api::meeting::{ParticipantState, Phase};
+use meeting_controller::api::{MeetingBridge, ScheduledMeeting};
+use serde_json::{Value, json};
+
+use crate::kit::*;
+use crate::meetings::*;
+
+fn desk() -> Value {
+    json!([{ "remoteParty": "desk@rooms.test" }])
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn deletion_before_the_start_costs_the_bridge_nothing() {
+    let arena = Arena::with("cheap", lone(), still()).await;
+    arena.ready_bridge(json!({})).await;
+    arena.create_meeting("m", json!({ "start": in_ms(3_600_000), "duration": "1h" })).await;
+    arena.booked("m").await;
+    assert!(arena.join_secret("m").await.is_some());
+    arena.sim.clear_journal();
+    arena.delete::<ScheduledMeeting>("m").await;
+    arena.gone::<ScheduledMeeting>("m").await;
+    assert!(arena.join_secret("m").await.is_none());
+    arena.create_meeting("n", json!({ "start": in_ms(3_600_000), "duration": "1h" })).await;
+    assert_eq!(number_of(&arena.booked("n").await), 1, "the slot is free again");
+    assert_eq!(arena.journal_lines(), Vec::<String>::new());
+    arena.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn deletion_of_an_active_meeting_shuts_the_door_first() {
+    let arena = Arena::with("active", lone(), still()).await;
+    arena.ready_bridge(json!({})).await;
+    arena.open_now("m", 600, json!({ "participants": desk() })).await;
+    arena.await_sim("connected", |sim| sim.dials().iter().any(|dial| dial.answered.is_some())).await;
+    arena.phase("m", Phase::Active).await;
+    let secret = arena.slot(1).secret;
+    arena.sim.clear_journal();
+    arena.delete::<ScheduledMeeting>("m").await;
+    arena.gone::<ScheduledMeeting>("m").await;
+    assert!(!arena.slot(1).open && arena.sim.calls().is_empty() && arena.sim.legs().is_empty());
+    assert_ne!(arena.slot(1).secret, secret);
+    let lines: Vec<_> =
+        arena.sim.journal().iter().filter(|e| e.method != "GET").map(|e| format!("{} {}", e.method, e.route)).collect();
+    assert_eq!(lines, ["PUT coSpaces/{id}", "DELETE calls/{id}"]);
+    arena.gone::<Secret>("m-join").await;
+    arena.open_now("n", 600, json!({})).await;
+    assert_eq!(number_of(&arena.phase("n", Phase::Active).await), 1, "the slot is free again");
+    arena.assert_rules(1..=5);
+    arena.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn deletion_with_an_unreachable_bridge_is_bounded_and_the_slot_is_shut_later() {
+    let settings =
+        meeting_controller::controller::context::Settings { deletion_deadline: Duration::from_secs(3), ..quick() };
+    let arena = Arena::with("bounded", lone(), settings).await;
+    arena.ready_bridge(json!({})).await;
+    arena.open_now("m", 600, json!({ "participants": desk() })).await;
+    arena.party("m", ParticipantState::Connected).await;
+    arena.sim.cut_bridge(0);
+    let asked = Timestamp::now();
+    arena.delete::<ScheduledMeeting>("m").await;
+    let closing = arena.says("m", "SlotReleased", "False", "ResetPending").await;
+    assert_eq!((phase_of(&closing), condition(&closing, "Ready").0), (Phase::Closing, "False"));
+    arena.gone::<ScheduledMeeting>("m").await;
+    let took = Timestamp::now().duration_since(asked);
+    assert!(took > SignedDuration::from_secs(2) && took < SignedDuration::from_secs(12), "{took:?}");
+    let events = arena.events_about("m").await;
+    assert!(events.iter().any(|(reason, _)| reason == "LeftBehind"), "{events:?}");
+    assert!(arena.slot(1).open, "nobody could shut it");
+    assert!(arena.sim.start_bridge(0));
+    arena.await_sim("shut", |sim| !slot_of(sim, 1).open && sim.calls().is_empty()).await;
+    assert_eq!(arena.slot(1).cdr_tag, None);
+    arena.assert_rules(1..=5);
+    arena.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_forced_deletion_goes_at_once() {
+    let arena = Arena::new("forced").await;
+    arena.ready_bridge(json!({})).await;
+    arena.open_now("m", 600, json!({})).await;
+    arena.phase("m", Phase::Active).await;
+    arena.sim.cut_bridge(0);
+    arena.delete::<ScheduledMeeting>("m").await;
+    arena.says("m", "SlotReleased", "False", "ResetPending").await;
+    let force = json!({ "metadata": { "annotations": { "meeting-controller.dev/force-delete": "true" } } });
+    let asked = Timestamp::now();
+    arena.patch::<ScheduledMeeting>("m", force).await;
+    arena.gone::<ScheduledMeeting>("m").await;
+    assert!(Timestamp::now().duration_since(asked) < SignedDuration::from_secs(8));
+    arena.gone::<Secret>("m-join").await;
+    assert!(arena.sim.start_bridge(0));
+    arena.await_sim("shut", |sim| !slot_of(sim, 1).open && sim.calls().is_empty()).await;
+    arena.assert_rules(1..=5);
+    arena.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_bridge_that_is_deleted_ends_its_meetings_first() {
+    let arena = Arena::new("bridge-gone").await;
+    arena.ready_bridge(json!({})).await;
+    arena.open_now("running", 600, json!({ "participants": desk() })).await;
+    arena.create_meeting("later", json!({ "start": in_ms(3_600_000), "duration": "1h" })).await;
+    arena.party("running", ParticipantState::Connected).await;
+    arena.booked("later").await;
+    arena.delete::<MeetingBridge>("core").await;
+    arena.gone::<MeetingBridge>("core").await;
+    assert!(arena.sim.calls().is_empty() && arena.sim.spaces().is_empty(), "nothing of ours is left");
+    for name in ["running", "later"] {
+        let lost = arena.says(name, "Accepted", "False", "BridgeNotFound").await;
+        assert_eq!(phase_of(&lost), Phase::Pending, "{name}");
+    }
+    arena.create_bridge("core", json!({})).await;
+    assert_eq!(phase_of(&arena.booked("later").await), Phase::Scheduled, "a bridge of that name is as good");
+    arena.phase("running", Phase::Active).await;
+    arena.assert_rules(1..=5);
+    arena.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_namespace_is_deleted_with_everything_in_it() {
+    let settings =
+        meeting_controller::controller::context::Settings { deletion_deadline: Duration::from_secs(5), ..quick() };
+    let arena = Arena::with("all", lone(), settings).await;
+    arena.ready_bridge(json!({})).await;
+    arena.open_now("running", 600, json!({ "participants": desk() })).await;
+    arena.create_meeting("later", json!({ "start": in_ms(3_600_000), "duration": "1h" })).await;
+    arena.party("running", ParticipantState::Connected).await;
+    arena.booked("later").await;
+    let namespaces: Api<Namespace> = Api::all(arena.client.clone());
+    namespaces.delete(&arena.namespace, &DeleteParams::default()).await.unwrap();
+    let gone = await_condition(namespaces, &arena.namespace, |namespace: Option<&Namespace>| namespace.is_none());
+    tokio::time::timeout(PATIENCE, gone).await.expect("the namespace goes").unwrap();
+    assert!(arena.sim.calls().is_empty(), "{:#?}", arena.journal_lines());
+    assert!(arena.sim.spaces().iter().all(|space| !space.open));
+    arena.assert_rules(1..=5);
+    arena.finish().await;
+}

@@ -1,0 +1,101 @@
+//! Where the passcode comes from, and what happens when it does not (R60).
+
+use cms_simulator::PasscodeRule;
+use k8s_openapi::api::core::v1::Secret;
+use meeting_controller::api::ScheduledMeeting;
+use meeting_controller::api::meeting::Phase;
+use serde_json::json;
+
+use crate::kit::*;
+use crate::meetings::*;
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_passcode_comes_from_a_secret_or_is_made() {
+    let arena = Arena::new("source").await;
+    arena.ready_bridge(json!({})).await;
+    arena.create_secret("codes", json!({ "passcode": "1234", "board": " 777777\n" })).await;
+    arena.open_now("plain", 600, json!({ "passcodeSecretRef": { "name": "codes" } })).await;
+    arena.open_now("keyed", 600, json!({ "passcodeSecretRef": { "name": "codes", "key": "board" } })).await;
+    arena.open_now("made", 600, json!({ "passcode": { "generate": { "digits": 9 } } })).await;
+    arena.open_now("default", 600, json!({ "passcode": { "generate": {} } })).await;
+    arena.open_now("none", 600, json!({})).await;
+    let mut seen = Vec::new();
+    for name in ["plain", "keyed", "made", "default", "none"] {
+        let slot = arena.slot(number_of(&arena.phase(name, Phase::Active).await));
+        let join = arena.join_secret(name).await.unwrap();
+        assert_eq!(entry(&join, "passcode").unwrap_or_default(), slot.passcode.clone().unwrap_or_default(), "{name}");
+        seen.push(slot.passcode.unwrap_or_default());
+    }
+    assert_eq!((seen[0].as_str(), seen[1].as_str(), seen[4].as_str()), ("1234", "777777", ""));
+    assert_eq!((seen[2].len(), seen[3].len()), (9, 6));
+    assert!(seen[2].bytes().chain(seen[3].bytes()).all(|byte| byte.is_ascii_digit()));
+    arena.assert_rules(1..=5);
+    arena.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_door_stays_shut_until_the_passcode_is_there() {
+    let arena = Arena::new("missing").await;
+    arena.ready_bridge(json!({})).await;
+    arena.open_now("m", 600, json!({ "passcodeSecretRef": { "name": "code" } })).await;
+    let waiting = arena.says("m", "SpaceOpen", "False", "PasscodeUnavailable").await;
+    assert_eq!(condition(&waiting, "Ready").0, "False");
+    arena.create_secret("code", json!({ "other": "1" })).await;
+    arena.says("m", "SpaceOpen", "False", "PasscodeUnavailable").await;
+    assert!(!arena.slot(1).open && writes(&arena.sim.journal().split_off(0)) >= 4, "only provisioning wrote");
+    assert!(doors(&arena.sim.journal(), &arena.slot(1).id).is_empty());
+    let asked = jiff::Timestamp::now();
+    arena.patch::<Secret>("code", json!({ "stringData": { "passcode": "4711" } })).await;
+    arena.await_sim("open", |sim| slot_of(sim, 1).open).await;
+    let took = jiff::Timestamp::now().duration_since(asked);
+    println!("open {took:?} after the key came");
+    assert!(took < jiff::SignedDuration::from_secs(2), "at once, not at the next try");
+    assert_eq!(arena.slot(1).passcode.as_deref(), Some("4711"));
+    arena.says("m", "Ready", "True", "Active").await;
+
+    // An open door stays open when the Secret goes.
+    arena.delete::<Secret>("code").await;
+    arena.patch::<ScheduledMeeting>("m", json!({ "spec": { "title": "Still open" } })).await;
+    arena.meeting("m", "judged", |m| status_of(m).observed_generation == m.metadata.generation).await;
+    let slot = arena.slot(1);
+    assert!(slot.open && slot.passcode.as_deref() == Some("4711"), "{slot:?}");
+    arena.assert_rules(1..=5);
+    arena.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_passcode_that_the_bridge_rejects_is_the_users_business() {
+    let arena = Arena::new("short").await;
+    arena.ready_bridge(json!({})).await;
+    arena.sim.update_switches(|switches| switches.passcode_rule = PasscodeRule::DigitsOnly);
+    arena.create_secret("code", json!({ "passcode": "abcd" })).await;
+    arena.open_now("m", 600, json!({ "passcodeSecretRef": { "name": "code" } })).await;
+    let rejected = arena.says("m", "SpaceOpen", "False", "PasscodeRejected").await;
+    assert_eq!(condition(&rejected, "Stalled").0, "True");
+    assert!(!message(&rejected, "SpaceOpen").contains("abcd"));
+    assert!(!arena.slot(1).open);
+    arena.patch::<Secret>("code", json!({ "stringData": { "passcode": "4711" } })).await;
+    arena.await_sim("open", |sim| slot_of(sim, 1).open).await;
+    arena.says("m", "Ready", "True", "Active").await;
+    arena.assert_rules(1..=5);
+    arena.finish().await;
+}
+
+/// The bridge wants longer ones (3.0 and later say so by an error of its own).
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_passcode_that_is_too_short_says_so() {
+    use cms_simulator::{Fault, FaultKind};
+    let arena = Arena::new("too-short").await;
+    arena.ready_bridge(json!({})).await;
+    let kind = FaultKind::Failure { status: 400, element: "passcodeTooShort".to_owned() };
+    let fault = arena.sim.add_fault(Fault::new(kind).method("PUT").route("coSpaces/{id}"));
+    arena.create_secret("code", json!({ "passcode": "1" })).await;
+    arena.open_now("m", 600, json!({ "passcodeSecretRef": { "name": "code" } })).await;
+    arena.says("m", "SpaceOpen", "False", "PasscodeRejected").await;
+    arena.sim.remove_fault(fault);
+    arena.patch::<Secret>("code", json!({ "stringData": { "passcode": "471147" } })).await;
+    arena.await_sim("open", |sim| slot_of(sim, 1).passcode.as_deref() == Some("471147")).await;
+    arena.says("m", "Ready", "True", "Active").await;
+    arena.assert_rules(1..=5);
+    arena.finish().await;
+}
