@@ -28,7 +28,8 @@ async fn running(prefix: &str) -> Arena {
 async fn a_door_that_was_changed_by_hand_is_put_back() {
     let arena = running("hand").await;
     let (open, calls) = (arena.slot(1), arena.sim.calls());
-    for change in [("nonMemberAccess", "false"), ("name", "Hacked"), ("passcode", "0"), ("secret", "guess"), ("cdrTag", "")]
+    for change in
+        [("nonMemberAccess", "false"), ("name", "Hacked"), ("passcode", "0"), ("secret", "guess"), ("cdrTag", "")]
     {
         assert!(arena.sim.edit_space("1", &[change]).unwrap());
         arena.await_sim(&format!("{change:?} put back"), |sim| slot_of(sim, 1) == open).await;

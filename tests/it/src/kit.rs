@@ -59,9 +59,25 @@ impl Running {
     }
 }
 
+/// The control plane that all tests share, or one of its own.
+pub enum Plane {
+    Shared(&'static ControlPlane),
+    Own(Box<ControlPlane>),
+}
+
+impl std::ops::Deref for Plane {
+    type Target = ControlPlane;
+    fn deref(&self) -> &ControlPlane {
+        match self {
+            Self::Shared(plane) => plane,
+            Self::Own(plane) => plane,
+        }
+    }
+}
+
 /// One test's world.
 pub struct Arena {
-    pub plane: &'static ControlPlane,
+    pub plane: Plane,
     pub client: Client,
     pub namespace: String,
     pub sim: Simulator,
@@ -84,12 +100,16 @@ impl Arena {
 
     /// The same without a controller.
     pub async fn quiet(prefix: &str, config: Config, settings: Settings) -> Self {
+        Self::on(Plane::Shared(control_plane::shared().await), prefix, config, settings).await
+    }
+
+    /// The same on this control plane.
+    pub async fn on(plane: Plane, prefix: &str, config: Config, settings: Settings) -> Self {
         let _ = tracing_subscriber::fmt()
             .with_env_filter(tracing_subscriber::EnvFilter::from_default_env())
             .with_test_writer()
             .try_init();
         let _ = rustls::crypto::ring::default_provider().install_default();
-        let plane = control_plane::shared().await;
         let client = plane.client().await.expect("admin client");
         let namespace = plane.namespace(prefix).await.expect("a namespace");
         let sim = Simulator::start(config).await.expect("simulator");
@@ -98,16 +118,16 @@ impl Arena {
 
     /// Starts the controller and waits until its stores are filled.
     pub async fn start(&mut self) {
+        self.start_as(self.plane.client().await.expect("client"), Some(self.namespace.clone())).await;
+    }
+
+    /// The same with this client, for this namespace or all.
+    pub async fn start_as(&mut self, client: Client, namespace: Option<String>) {
         let shutdown = CancellationToken::new();
         let metrics = Arc::new(Metrics::default());
-        let controller = Controller::new(
-            self.plane.client().await.expect("client"),
-            self.settings.clone(),
-            Arc::new(SystemClock),
-            Arc::clone(&metrics),
-            shutdown.clone(),
-        )
-        .within(Some(self.namespace.clone()));
+        let clock = Arc::new(SystemClock);
+        let controller = Controller::new(client, self.settings.clone(), clock, Arc::clone(&metrics), shutdown.clone())
+            .within(namespace);
         let mut ready = controller.ready();
         let task = tokio::spawn(controller.run());
         tokio::time::timeout(PATIENCE, ready.wait_for(|ready| *ready)).await.expect("ready in time").expect("running");

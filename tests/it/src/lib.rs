@@ -17,6 +17,7 @@ mod moved;
 mod policies;
 mod passcode;
 mod provisioning;
+mod rbac;
 mod removal;
 mod secrets;
 mod stranger;

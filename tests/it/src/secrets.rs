@@ -87,7 +87,8 @@ async fn nothing_secret_is_ever_shown() {
     arena.sim.add_fault(Fault::new(refusal).method("PUT").once());
     arena.sim.add_fault(Fault::new(FaultKind::HtmlError).method("POST").route("calls").once());
     arena.sim.add_fault(Fault::new(FaultKind::TruncatedXml).method("GET").route("coSpaces/{id}").once());
-    let spec = json!({ "passcodeSecretRef": { "name": "code" }, "participants": [{ "remoteParty": "desk@rooms.test" }] });
+    let spec =
+        json!({ "passcodeSecretRef": { "name": "code" }, "participants": [{ "remoteParty": "desk@rooms.test" }] });
     arena.open_now("m", 600, spec).await;
     arena.open_now("made", 600, json!({ "passcode": { "generate": { "digits": 12 } } })).await;
     arena.party("m", ParticipantState::Connected).await;
@@ -105,9 +106,8 @@ async fn nothing_secret_is_ever_shown() {
     arena.await_sim("a new passcode", |sim| slot_of(sim, 1).passcode.as_deref() == Some("55443322")).await;
     arena.sim.set_password("hunter3-Pa55word");
     arena.delete::<ScheduledMeeting>("made").await;
-    let locked = arena
-        .bridge("core", "locked out", |b| condition(b, "CredentialsValid") == ("False", "Unauthorized"))
-        .await;
+    let locked =
+        arena.bridge("core", "locked out", |b| condition(b, "CredentialsValid") == ("False", "Unauthorized")).await;
     shown.push(serde_json::to_string(&locked.status).unwrap());
     let right = json!({ "stringData": { "password": "hunter3-Pa55word" } });
     hunted.0.insert(("new password", "hunter3-Pa55word".to_owned()));

@@ -1,0 +1,211 @@
+//! The rights of the controller (deploy/base/rbac.yaml): every verb that is granted is used, and no other is asked for;
+//! and everything under deploy/ is accepted by the apiserver as it stands.
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+
+use control_plane::{AuditEvent, ControlPlane, Options, client_for};
+use k8s_openapi::api::core::v1::{ConfigMap, Namespace, Secret};
+use k8s_openapi::api::rbac::v1::ClusterRole;
+use kube::api::{Api, DynamicObject, Patch, PatchParams, PostParams, ValidationDirective};
+use kube::core::GroupVersionKind;
+use kube::discovery::{Scope, pinned_kind};
+use meeting_controller::api::meeting::{ParticipantState, Phase};
+use meeting_controller::api::{MeetingBridge, ScheduledMeeting};
+use serde::Deserialize;
+use serde_json::json;
+
+use crate::kit::*;
+use crate::meetings::*;
+
+const ACCOUNT: &str = "meeting-controller";
+
+fn deploy() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../../deploy")
+}
+
+/// Group, resource with subresource, verb.
+type Right = (String, String, String);
+
+fn granted(role: &ClusterRole) -> BTreeSet<Right> {
+    let rules = role.rules.clone().unwrap_or_default();
+    let all = rules.into_iter().flat_map(|rule| {
+        let (groups, resources) = (rule.api_groups.unwrap_or_default(), rule.resources.unwrap_or_default());
+        assert!(!rule.verbs.iter().chain(&groups).chain(&resources).any(|text| text == "*"), "no wildcards");
+        let verbs = rule.verbs;
+        groups.into_iter().flat_map(move |group| {
+            let verbs = verbs.clone();
+            resources.clone().into_iter().flat_map(move |resource| {
+                let group = group.clone();
+                verbs.clone().into_iter().map(move |verb| (group.clone(), resource.clone(), verb))
+            })
+        })
+    });
+    all.collect()
+}
+
+fn used(events: &[AuditEvent]) -> BTreeSet<Right> {
+    let name = |e: &AuditEvent| match e.subresource.as_str() {
+        "" => e.resource.clone(),
+        sub => format!("{}/{sub}", e.resource),
+    };
+    events.iter().filter(|e| !e.resource.is_empty()).map(|e| (e.group.clone(), name(e), e.verb.clone())).collect()
+}
+
+/// A scenario that uses everything: a bridge for other namespaces by label, passcodes, changes, failures, deletion.
+async fn use_everything(arena: &Arena) {
+    arena.connect().await;
+    let selector = json!({ "matchLabels": { "meetings": "yes" } });
+    let bridge = json!({ "allowedNamespaces": { "from": "Selector", "selector": selector } });
+    arena.create_bridge("core", bridge).await;
+    arena.bridge("core", "Ready", |b| condition(b, "Ready").0 == "True").await;
+    let team = arena.plane.namespace("team").await.unwrap();
+    let meetings: Api<ScheduledMeeting> = Api::namespaced(arena.client.clone(), &team);
+    let reference = json!({ "name": "core", "namespace": arena.namespace });
+    let guest: ScheduledMeeting = serde_json::from_value(json!({
+        "apiVersion": "meeting-controller.dev/v1alpha1", "kind": "ScheduledMeeting", "metadata": { "name": "guest" },
+        "spec": { "title": "Guest", "bridgeRef": reference, "start": in_ms(3_600_000), "duration": "1h" }
+    }))
+    .unwrap();
+    meetings.create(&PostParams::default(), &guest).await.unwrap();
+    let visiting = Visiting { client: arena.client.clone(), namespace: team.clone() };
+    visiting.says("guest", "Accepted", "BridgeNotAllowed").await;
+    let label = Patch::Merge(json!({ "metadata": { "labels": { "meetings": "yes" } } }));
+    Api::<Namespace>::all(arena.client.clone()).patch(&team, &PatchParams::default(), &label).await.unwrap();
+    visiting.says("guest", "Accepted", "Accepted").await;
+
+    arena.create_secret("code", json!({ "passcode": "1234" })).await;
+    let spec = json!({ "passcodeSecretRef": { "name": "code" }, "participants": [{ "remoteParty": "a@rooms.test" }] });
+    arena.open_now("m", 600, spec).await;
+    arena.party("m", ParticipantState::Connected).await;
+    arena.patch::<Secret>("code", json!({ "stringData": { "passcode": "5678" } })).await;
+    arena
+        .until::<Secret>("m-join", "the new passcode", |secret| entry(secret, "passcode").as_deref() == Some("5678"))
+        .await;
+    let pem = arena.sim.ca_pem().to_owned();
+    arena.patch::<ConfigMap>("cms-ca", json!({ "data": { "ca.crt": format!("{pem}\n") } })).await;
+    // Ended, opened and ended again: the second event of a kind is counted on the first.
+    for _ in 0..2 {
+        arena.patch::<ScheduledMeeting>("m", json!({ "spec": { "start": in_ms(-5_000), "duration": "1s" } })).await;
+        arena.phase("m", Phase::Ended).await;
+        arena.patch::<ScheduledMeeting>("m", json!({ "spec": { "start": in_ms(0), "duration": "10m" } })).await;
+        arena.phase("m", Phase::Active).await;
+    }
+    arena.delete::<ScheduledMeeting>("m").await;
+    arena.gone::<ScheduledMeeting>("m").await;
+    meetings.delete("guest", &Default::default()).await.unwrap();
+    let gone = kube::runtime::wait::await_condition(meetings, "guest", |m: Option<&ScheduledMeeting>| m.is_none());
+    tokio::time::timeout(PATIENCE, gone).await.expect("guest goes").unwrap();
+    arena.delete::<MeetingBridge>("core").await;
+    arena.gone::<MeetingBridge>("core").await;
+}
+
+/// Another namespace than the arena's.
+struct Visiting {
+    client: kube::Client,
+    namespace: String,
+}
+
+impl Visiting {
+    async fn says(&self, name: &str, kind: &str, reason: &str) {
+        let api: Api<ScheduledMeeting> = Api::namespaced(self.client.clone(), &self.namespace);
+        let wanted = |m: Option<&ScheduledMeeting>| m.is_some_and(|m| condition(m, kind).1 == reason);
+        let waiting = kube::runtime::wait::await_condition(api, name, wanted);
+        let meeting = tokio::time::timeout(PATIENCE, waiting).await;
+        assert_status(&meeting.unwrap_or_else(|_| panic!("{name} never said {reason}")).unwrap().unwrap());
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_rights_that_are_granted_are_those_that_are_used() {
+    let plane = ControlPlane::start(Options::with_workspace_crds()).await.expect("control plane");
+    for file in ["namespace.yaml", "rbac.yaml"] {
+        plane.apply(deploy().join("base").join(file), "default").await.expect("deploy/base");
+    }
+    let account = plane.kubeconfig_for_service_account(ACCOUNT, ACCOUNT).await.unwrap();
+    let mut arena = Arena::on(Plane::Own(Box::new(plane)), "rbac", lone(), quick()).await;
+    arena.start_as(client_for(&account).await.unwrap(), None).await;
+    use_everything(&arena).await;
+    arena.assert_rules(1..=5);
+    let role: ClusterRole = Api::all(arena.client.clone()).get(ACCOUNT).await.unwrap();
+    let user = format!("system:serviceaccount:{ACCOUNT}:{ACCOUNT}");
+    arena.controller.take().unwrap().stop().await;
+    let granted = granted(&role);
+    let mut asked = Vec::new();
+    for _ in 0..100 {
+        asked = arena.plane.audit_events().unwrap();
+        asked.retain(|event| event.user == user);
+        if used(&asked) == granted {
+            break;
+        }
+        // A watch is logged when it ends, and nobody tells when the log grows.
+        tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+    }
+    let refused: Vec<_> = asked.iter().filter(|event| event.decision == "forbid").collect();
+    assert!(refused.is_empty(), "{refused:#?}");
+    let used = used(&asked);
+    let missing: Vec<_> = used.difference(&granted).collect();
+    let unused: Vec<_> = granted.difference(&used).collect();
+    assert!(missing.is_empty() && unused.is_empty(), "not granted: {missing:#?}\nnot used: {unused:#?}");
+    arena.finish().await;
+}
+
+fn yaml_files(dir: &Path, found: &mut Vec<PathBuf>) {
+    for entry in std::fs::read_dir(dir).expect("deploy/") {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            yaml_files(&path, found);
+        } else if path.extension().is_some_and(|extension| extension == "yaml") {
+            found.push(path);
+        }
+    }
+}
+
+/// Server-side apply with strict validation, so that a field which does not exist is an error.
+async fn accept(arena: &Arena, file: &Path, mut object: DynamicObject) {
+    let types = object.types.clone().unwrap_or_else(|| panic!("{}: no kind", file.display()));
+    let name = object.metadata.name.clone().unwrap();
+    let kind = GroupVersionKind::try_from(&types).unwrap();
+    let (resource, capabilities) = pinned_kind(&arena.client, &kind).await.expect("a kind the apiserver knows");
+    let api: Api<DynamicObject> = match capabilities.scope {
+        Scope::Cluster => Api::all_with(arena.client.clone(), &resource),
+        Scope::Namespaced => {
+            let namespace = object.metadata.namespace.get_or_insert_with(|| arena.namespace.clone());
+            Api::namespaced_with(arena.client.clone(), namespace, &resource)
+        }
+    };
+    let params = PatchParams {
+        field_validation: Some(ValidationDirective::Strict),
+        ..PatchParams::apply("deploy-test").force()
+    };
+    let applied = api.patch(&name, &params, &Patch::Apply(&object)).await;
+    applied.unwrap_or_else(|error| panic!("{}: {} {name}: {error}", file.display(), types.kind));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn everything_under_deploy_is_accepted() {
+    let arena = Arena::quiet("deploy", lone(), quick()).await;
+    let mut files = Vec::new();
+    yaml_files(&deploy(), &mut files);
+    let mut objects = Vec::new();
+    for file in files {
+        let text = std::fs::read_to_string(&file).unwrap();
+        // What is rendered first (kustomize, Helm), or needs kinds that are not ours, is not an object for this apiserver.
+        if file.file_name().is_some_and(|name| name == "kustomization.yaml") || text.contains("{{") {
+            continue;
+        }
+        for document in serde_yaml::Deserializer::from_str(&text) {
+            let value = serde_yaml::Value::deserialize(document).unwrap();
+            if !value.is_null() {
+                objects.push((file.clone(), serde_yaml::from_value::<DynamicObject>(value).unwrap()));
+            }
+        }
+    }
+    let is_namespace = |object: &DynamicObject| object.types.as_ref().is_some_and(|types| types.kind == "Namespace");
+    objects.sort_by_key(|(_, object)| !is_namespace(object));
+    assert!(objects.len() >= 12, "{}", objects.len());
+    println!("{} objects", objects.len());
+    for (file, object) in objects {
+        accept(&arena, &file, object).await;
+    }
+}
