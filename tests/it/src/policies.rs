@@ -142,7 +142,9 @@ async fn a_changed_profile_is_sent_and_spaces_are_left_alone() {
     let arena = Arena::with("pol-profile", lone(), patient()).await;
     arena.ready_bridge(json!({})).await;
     arena.sim.clear_journal();
-    arena.patch::<MeetingBridge>("core", json!({ "spec": { "profiles": { "call": { "participantLimit": 50 } } } })).await;
+    arena
+        .patch::<MeetingBridge>("core", json!({ "spec": { "profiles": { "call": { "participantLimit": 50 } } } }))
+        .await;
     arena.ready("core").await;
     assert_eq!(arena.writes(), ["PUT callProfiles/{id} 200"]);
     assert_eq!(field(&arena.effects("PUT", "callProfiles/{id}")[0], "participantLimit"), Some("50"));
