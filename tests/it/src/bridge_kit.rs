@@ -131,10 +131,4 @@ impl Arena {
         let number = text.split("total=\"").nth(1).and_then(|rest| rest.split('"').next());
         number.and_then(|number| number.parse().ok()).expect("a list has a total")
     }
-
-    /// Stops the controller in order and starts another one.
-    pub async fn restart(&mut self) {
-        self.controller.take().expect("a controller").stop().await;
-        self.start().await;
-    }
 }

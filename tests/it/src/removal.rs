@@ -3,7 +3,6 @@
 use std::time::Duration;
 
 use cms_simulator::{Fault, FaultKind};
-use meeting_controller::api::meeting::Phase;
 use meeting_controller::api::names::FORCE_DELETE_ANNOTATION;
 use meeting_controller::api::{MeetingBridge, ScheduledMeeting};
 use meeting_controller::controller::context::Settings;
