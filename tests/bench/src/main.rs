@@ -30,6 +30,9 @@ enum Bench {
     /// Memory and status writes with many meetings far in the future.
     #[command(name = "memory")]
     Memory(memory::Options),
+    /// The controller alone, for `memory`.
+    #[command(name = "controller", hide = true)]
+    Controller,
 }
 
 #[tokio::main]
@@ -44,6 +47,7 @@ async fn main() -> ExitCode {
         Bench::TopOfHour(options) => top_of_hour::run(&options).await,
         Bench::Settled(options) => settled::run(&options).await,
         Bench::Memory(options) => memory::run(&options).await,
+        Bench::Controller => memory::controller().await,
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,

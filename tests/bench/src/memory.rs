@@ -1,15 +1,25 @@
-//! Memory and status writes with many meetings far in the future (requirements.md section 6).
+//! Memory of the controller, alone in a process, and its status writes, with many meetings far in the future
+//! (requirements.md section 6).
 
+use std::collections::BTreeMap;
+use std::process::{Child, Command};
+use std::sync::Arc;
 use std::time::Duration;
 
 use clap::Args;
 use jiff::{SignedDuration, Timestamp};
+use kube::{Client, Config, ResourceExt};
+use meeting_controller::api::ScheduledMeeting;
 use meeting_controller::api::meeting::Phase;
+use meeting_controller::clock::SystemClock;
+use meeting_controller::controller::Controller;
 use meeting_controller::controller::context::Settings;
+use meeting_controller::metrics::Metrics;
 use serde_json::json;
+use tokio_util::sync::CancellationToken;
 
 use crate::report::machine;
-use crate::world::World;
+use crate::world::{World, told};
 
 #[derive(Clone, Debug, Args)]
 pub struct Options {
@@ -21,42 +31,87 @@ pub struct Options {
     quiet: u64,
 }
 
-/// Resident memory of this process in MiB, as the kernel tells.
-fn resident() -> f64 {
-    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
-    let line = status.lines().find(|line| line.starts_with("VmRSS:")).unwrap_or_default();
-    line.split_whitespace().nth(1).and_then(|kib| kib.parse::<f64>().ok()).unwrap_or(0.0) / 1024.0
+/// The controller alone, in a process of its own; ends when it is killed.
+pub async fn controller() -> Result<(), String> {
+    let config = Config::infer().await.map_err(told("kubeconfig"))?;
+    let client = Client::try_from(config).map_err(told("client"))?;
+    let metrics = Arc::new(Metrics::default());
+    let shutdown = CancellationToken::new();
+    Controller::new(client, Settings::default(), Arc::new(SystemClock), metrics, shutdown).run().await;
+    Ok(())
+}
+
+/// A controller in a process of its own; killed when dropped.
+struct Process(Child);
+
+impl Process {
+    fn start(world: &World) -> Result<Self, String> {
+        let program = std::env::current_exe().map_err(told("own program"))?;
+        let child = Command::new(program)
+            .arg("controller")
+            .env("KUBECONFIG", world.plane.kubeconfig_path())
+            .spawn()
+            .map_err(told("controller"))?;
+        Ok(Self(child))
+    }
+
+    /// Resident memory and its peak in MiB, as the kernel tells.
+    fn resident(&self) -> (f64, f64) {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.0.id())).unwrap_or_default();
+        let mib = |name: &str| {
+            let line = status.lines().find(|line| line.starts_with(name)).unwrap_or_default();
+            line.split_whitespace().nth(1).and_then(|kib| kib.parse::<f64>().ok()).unwrap_or(0.0) / 1024.0
+        };
+        (mib("VmRSS:"), mib("VmHWM:"))
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        // It may have ended already; then there is nothing to kill.
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+fn versions(meetings: &[ScheduledMeeting]) -> BTreeMap<String, Option<String>> {
+    meetings.iter().map(|meeting| (meeting.name_any(), meeting.resource_version())).collect()
 }
 
 pub async fn run(options: &Options) -> Result<(), String> {
-    println!("{}", machine());
-    println!("the simulator runs in the same process and is part of the figures\n");
-    let world = World::start(Settings::default(), Duration::ZERO).await?;
+    println!("{}; the controller has a process of its own\n", machine());
+    let world = World::without_controller(Duration::ZERO).await?;
+    let first = Process::start(&world)?;
     world.bridge(500).await?;
-    println!("with one bridge and no meeting:    {:>7.1} MiB", resident());
-    let first = Timestamp::now().checked_add(SignedDuration::from_hours(24 * 30)).map_err(|error| error.to_string())?;
+    println!("one bridge with 500 slots, no meeting:   {:>7.1} MiB", first.resident().0);
+    let month = Timestamp::now().checked_add(SignedDuration::from_hours(24 * 30)).map_err(told("time"))?;
     let began = std::time::Instant::now();
     world
         .create_meetings(options.meetings, |index| {
             let offset = SignedDuration::from_mins(i64::try_from(index % 1000).unwrap_or(0) * 15);
-            let start = first.checked_add(offset).unwrap_or(first);
+            let start = month.checked_add(offset).unwrap_or(month);
             json!({
                 "title": format!("Meeting {index}"), "bridgeRef": { "name": "core" }, "start": start.to_string(),
                 "duration": "1h", "participants": [{ "remoteParty": format!("room-{index}@rooms.test") }]
             })
         })
         .await?;
-    println!("created in                         {:>7.1} s", began.elapsed().as_secs_f64());
-    world.until_phase(Phase::Scheduled, options.meetings, Duration::from_secs(1200)).await?;
-    println!("all Scheduled after                {:>7.1} s", began.elapsed().as_secs_f64());
-    println!("with {:>6} meetings:              {:>7.1} MiB", options.meetings, resident());
-    let writes = |text: &str| -> f64 {
-        let lines = text.lines().filter(|line| line.starts_with("meeting_controller_status_writes_total"));
-        lines.filter(|line| line.contains("ScheduledMeeting")).filter_map(|l| l.rsplit(' ').next()?.parse::<f64>().ok()).sum()
-    };
-    let before = writes(&world.metrics.text());
+    let patience = Duration::from_secs(1200);
+    let meetings = world.until_phase(Phase::Scheduled, options.meetings, patience).await?;
+    println!("all {} booked and Scheduled after     {:>7.1} s", options.meetings, began.elapsed().as_secs_f64());
+    let (now, peak) = first.resident();
+    println!("with {} meetings:                     {now:>7.1} MiB (peak {peak:.1})", options.meetings);
+    let before = versions(&meetings);
+    drop(meetings);
     tokio::time::sleep(Duration::from_secs(options.quiet)).await;
-    println!("status writes in {} quiet seconds:  {}", options.quiet, writes(&world.metrics.text()) - before);
-    println!("resident then:                     {:>7.1} MiB", resident());
+    let after = versions(&world.until_phase(Phase::Scheduled, options.meetings, patience).await?);
+    let written = after.iter().filter(|(name, version)| before.get(*name) != Some(*version)).count();
+    println!("written again in {} quiet seconds:       {written} of {} meetings", options.quiet, options.meetings);
+    drop(first);
+    let second = Process::start(&world)?;
+    tokio::time::sleep(Duration::from_secs(options.quiet.min(30))).await;
+    let (now, peak) = second.resident();
+    println!("after a restart:                         {now:>7.1} MiB (peak {peak:.1})");
+    drop(second);
     world.stop().await
 }

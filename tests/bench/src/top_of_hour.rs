@@ -118,7 +118,9 @@ fn print_start(options: &Options, count: usize, start: Timestamp, journal: &[Jou
     };
     let calls_early = early(&is_call, last(&|entry| is_door(entry, true)));
     let legs_early = early(&is_leg, last(&is_call));
-    println!("{count:>8}  order: {calls_early} calls sent before the last door, {legs_early} legs before the last call");
+    println!(
+        "{count:>8}  order: {calls_early} calls sent before the last door, {legs_early} legs before the last call"
+    );
 }
 
 fn print_end(options: &Options, count: usize, start: Timestamp, journal: &[JournalEntry]) {

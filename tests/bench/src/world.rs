@@ -30,8 +30,7 @@ pub struct World {
     pub client: Client,
     pub sim: Simulator,
     pub metrics: Arc<Metrics>,
-    shutdown: CancellationToken,
-    task: JoinHandle<()>,
+    controller: Option<(CancellationToken, JoinHandle<()>)>,
 }
 
 pub fn told<E: std::fmt::Display>(what: &str) -> impl Fn(E) -> String + '_ {
@@ -41,6 +40,17 @@ pub fn told<E: std::fmt::Display>(what: &str) -> impl Fn(E) -> String + '_ {
 impl World {
     /// Starts everything; the simulator answers after `latency`.
     pub async fn start(settings: Settings, latency: Duration) -> Result<Self, String> {
+        let mut world = Self::without_controller(latency).await?;
+        let own = world.plane.client().await.map_err(told("client"))?;
+        let shutdown = CancellationToken::new();
+        let controller =
+            Controller::new(own, settings, Arc::new(SystemClock), Arc::clone(&world.metrics), shutdown.clone());
+        world.controller = Some((shutdown, tokio::spawn(controller.run())));
+        Ok(world)
+    }
+
+    /// Control plane and simulator only.
+    pub async fn without_controller(latency: Duration) -> Result<Self, String> {
         let plane = ControlPlane::start(Options { audit: false, ..Options::with_workspace_crds() })
             .await
             .map_err(told("control plane"))?;
@@ -48,13 +58,7 @@ impl World {
         let config = Config { bridges: 1, clustered: false, ..Config::default() };
         let sim = Simulator::start(config).await.map_err(told("simulator"))?;
         sim.set_latency(latency);
-        let shutdown = CancellationToken::new();
-        let metrics = Arc::new(Metrics::default());
-        let own = plane.client().await.map_err(told("client"))?;
-        let controller =
-            Controller::new(own, settings, Arc::new(SystemClock), Arc::clone(&metrics), shutdown.clone());
-        let task = tokio::spawn(controller.run());
-        Ok(Self { plane, client, sim, metrics, shutdown, task })
+        Ok(Self { plane, client, sim, metrics: Arc::new(Metrics::default()), controller: None })
     }
 
     pub fn meetings(&self) -> Api<ScheduledMeeting> {
@@ -114,14 +118,17 @@ impl World {
     }
 
     /// Waits until so many meetings are in this phase.
-    pub async fn until_phase(&self, phase: Phase, count: usize, patience: Duration) -> Result<Vec<ScheduledMeeting>, String> {
+    pub async fn until_phase(
+        &self,
+        phase: Phase,
+        count: usize,
+        patience: Duration,
+    ) -> Result<Vec<ScheduledMeeting>, String> {
         let deadline = tokio::time::Instant::now() + patience;
         loop {
             let meetings = self.meetings().list(&ListParams::default()).await.map_err(told("list"))?.items;
-            let there = meetings
-                .iter()
-                .filter(|m| m.status.as_ref().and_then(|status| status.phase) == Some(phase))
-                .count();
+            let there =
+                meetings.iter().filter(|m| m.status.as_ref().and_then(|status| status.phase) == Some(phase)).count();
             if there >= count {
                 return Ok(meetings);
             }
@@ -135,8 +142,10 @@ impl World {
 
     /// Stops everything.
     pub async fn stop(self) -> Result<(), String> {
-        self.shutdown.cancel();
-        self.task.await.map_err(told("controller"))?;
+        if let Some((shutdown, task)) = self.controller {
+            shutdown.cancel();
+            task.await.map_err(told("controller"))?;
+        }
         self.plane.shutdown().await.map_err(told("control plane"))
     }
 }
