@@ -3,6 +3,7 @@
 mod booking;
 mod intake;
 mod join;
+mod outcome;
 mod pass;
 mod work;
 
