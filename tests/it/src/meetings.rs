@@ -2,7 +2,7 @@
 
 use std::fmt::Debug;
 
-use cms_simulator::{Config, Handle, JournalEntry, Simulator, SpaceView};
+use cms_simulator::{Config, EntryKind, Handle, JournalEntry, Simulator, SpaceView};
 use k8s_openapi::ByteString;
 use k8s_openapi::api::core::v1::{ConfigMap, Secret};
 use k8s_openapi::api::events::v1::Event;
@@ -159,11 +159,13 @@ pub fn count(entries: &[JournalEntry], method: &str, route: &str) -> usize {
     entries.iter().filter(|entry| entry.method == method && entry.route == route).count()
 }
 
-/// The values of the field `nonMemberAccess` in the PUTs to a space, in order.
+/// The values of the field `nonMemberAccess` in our PUTs to a space, in order; hand edits are not among them.
 pub fn doors(entries: &[JournalEntry], space: &str) -> Vec<bool> {
     entries
         .iter()
-        .filter(|entry| entry.method == "PUT" && entry.space.as_deref() == Some(space))
+        .filter(|entry| {
+            entry.kind == EntryKind::Request && entry.method == "PUT" && entry.space.as_deref() == Some(space)
+        })
         .flat_map(|entry| entry.body.iter().filter(|(name, _)| name == "nonMemberAccess"))
         .map(|(_, value)| value == "true")
         .collect()
