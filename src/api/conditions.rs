@@ -88,7 +88,7 @@ pub mod meeting {
     use super::{ReasonDoc, kind};
 
     reasons! { TABLE:
-        PROGRESSING = "Progressing" (READY, RECONCILING) "Work is under way and nothing has failed." => "Wait.";
+        PROGRESSING = "Progressing" (READY, RECONCILING, ACCEPTED, SLOT_RESERVED) "Work is under way and nothing has failed." => "Wait.";
         SUSPENDED = "Suspended" (READY) "spec.suspend of the meeting or of its bridge is true." => "Set it to false.";
         OBSERVE_ONLY = "ObserveOnly" (READY, SPACE_OPEN) "The bridge has managementPolicy Observe: nothing is written there." => "Set managementPolicy to Enforce.";
         MISSED = "Missed" (READY) "The window passed without the door being opened." => "Book the meeting again; the last message of SpaceOpen says what was in the way.";

@@ -116,8 +116,10 @@ fn acceptance(outcome: &Outcome<'_>, conditions: &mut Conditions<'_>) {
             conditions.set(kind::SLOT_RESERVED, Some(true), "Reserved", format!("slot {} is reserved", slot.number));
         }
         _ => {
+            let under_way = refused.as_ref().is_some_and(|(reason, _)| *reason == reason::PROGRESSING);
+            let why = if under_way { reason::PROGRESSING } else { reason::NO_FREE_SLOT };
             let message = refused.map_or_else(|| "no slot yet".to_owned(), |(_, message)| message);
-            conditions.set(kind::SLOT_RESERVED, Some(false), reason::NO_FREE_SLOT, message);
+            conditions.set(kind::SLOT_RESERVED, Some(false), why, message);
         }
     }
 }
@@ -258,8 +260,8 @@ fn verdict(outcome: &Outcome<'_>, stage: Stage, phase: Phase) -> Verdict {
     {
         let (reason, message) = (refusal.reason, refusal.message.clone());
         // A bridge that is not there yet may come with the next file of the same commit.
-        return if reason == reason::BRIDGE_NOT_FOUND {
-            Verdict::Reconciling { reason, message, retrying: true }
+        return if matches!(reason, reason::BRIDGE_NOT_FOUND | reason::PROGRESSING) {
+            Verdict::Reconciling { reason, message, retrying: reason == reason::BRIDGE_NOT_FOUND }
         } else {
             Verdict::Stalled { reason, message }
         };

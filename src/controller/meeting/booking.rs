@@ -28,7 +28,7 @@ impl Pass<'_> {
         if self.wants_pool_first() {
             self.retry = Some(Duration::from_millis(500));
             self.refusal = Some(Refusal {
-                reason: reason::NO_FREE_SLOT,
+                reason: reason::PROGRESSING,
                 message: "the bridge's slots are not known yet".to_owned(),
             });
             return false;
