@@ -31,6 +31,13 @@ impl JsonSchema for Instant {
     }
 }
 
+impl Instant {
+    /// To the millisecond, for moments that people read and nothing compares.
+    pub fn shown(at: Timestamp) -> Self {
+        Self(Timestamp::from_millisecond(at.as_millisecond()).unwrap_or(at))
+    }
+}
+
 impl From<Timestamp> for Instant {
     fn from(at: Timestamp) -> Self {
         Self(at)

@@ -63,7 +63,7 @@ impl Pass<'_> {
     fn door_opened(&mut self, now: Timestamp) {
         let created = self.meeting.meta().creation_timestamp.as_ref().map_or(self.window.opens_at, |time| time.0);
         let latency = now.duration_since(self.window.opens_at.max(created)).as_secs_f64().max(0.0);
-        self.facts.opened_at = Some(Instant(now));
+        self.facts.opened_at = Some(Instant::shown(now));
         self.facts.open_latency = Some(format!("{latency:.3}s"));
         self.ctx.metrics.open_latency.observe(latency);
         self.ctx.clear_failures(&self.uid());

@@ -16,6 +16,7 @@ use crate::api::bridge::ManagementPolicy;
 use crate::api::conditions::meeting as reason;
 use crate::api::meeting::{Phase, SlotBinding};
 use crate::api::names::{self, RECONCILE_ANNOTATION};
+use crate::api::values::Instant;
 use crate::api::{MeetingBridge, ScheduledMeeting, ScheduledMeetingStatus};
 use crate::observe::link::{BridgeKey, Link};
 use crate::plan::meeting::Obstacle;
@@ -238,7 +239,7 @@ impl<'a> Pass<'a> {
             facts.call = None;
             facts.join_secret_name = None;
             facts.participant_count = None;
-            facts.ended_at = facts.ended_at.or(Some(now.into()));
+            facts.ended_at = facts.ended_at.or(Some(Instant::shown(now)));
         }
         let outcome = Outcome {
             spec: &self.meeting.spec,

@@ -33,7 +33,9 @@ struct Args {
 
 #[tokio::main]
 async fn main() -> ExitCode {
-    let args = Args::parse();
+    // The alias ends with `--` already; who writes `cargo playground -- --keep` means the same.
+    let words = std::env::args().enumerate().filter(|(index, word)| !(*index == 1 && word == "--"));
+    let args = Args::parse_from(words.map(|(_, word)| word));
     match play(&args).await {
         Ok(()) => ExitCode::SUCCESS,
         Err(message) => {

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use jiff::{SignedDuration, Timestamp};
+use jiff::{SignedDuration, Timestamp, Unit};
 use kube::api::{Api, DynamicObject, Patch, PatchParams};
 use kube::core::GroupVersionKind;
 use kube::discovery::pinned_kind;
@@ -20,6 +20,7 @@ pub async fn apply(stage: &Stage, start_in: u32, length: u32) -> Result<Vec<Stri
     let mut bridges = 0;
     let first = Timestamp::now()
         .checked_add(SignedDuration::from_secs(i64::from(start_in)))
+        .and_then(|first| first.round(Unit::Second))
         .map_err(|error| format!("start: {error}"))?;
     for file in files()? {
         let text = std::fs::read_to_string(&file).map_err(|error| format!("{}: {error}", file.display()))?;
