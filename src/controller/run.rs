@@ -19,6 +19,7 @@ use kube::{Client, Resource, ResourceExt};
 use thiserror::Error;
 use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
+use tracing::Instrument;
 
 use super::context::{Context, Parts, Settings};
 use super::kube_calls::KubeError;
@@ -343,7 +344,9 @@ async fn drive<K, Reconcile, Pass, OnError, Filled>(
         let (reconcile, filled) = (reconcile.clone(), filled.clone());
         async move {
             filled.await;
-            match AssertUnwindSafe(reconcile(object, ctx)).catch_unwind().await {
+            // Every line of a pass, down to the requests to the bridge, names its object.
+            let span = tracing::info_span!("reconcile", kind, namespace = object.namespace(), name = object.name_any());
+            match AssertUnwindSafe(reconcile(object, ctx).instrument(span)).catch_unwind().await {
                 Ok(result) => result.map_err(RunError::from),
                 Err(panic) => Err(RunError::Panic(text_of(panic.as_ref()))),
             }
