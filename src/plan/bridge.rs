@@ -354,6 +354,12 @@ pub(super) fn keep_shut(bridge: &Bridge<'_>, world: &World, pool: &Pool) -> Opti
 }
 
 fn shrinking(bridge: &Bridge<'_>, pool: &Pool, range: &RangeInclusive<u32>) -> Option<Next> {
+    // What an earlier range left behind may carry a title, so only a list of everything shows it.
+    let unlisted = |number: u32| !range.contains(&number) && !bridge.has_space(pool, number);
+    let sets = &bridge.record.sets;
+    if !pool.complete && sets.iter().any(|set| (set.start_index..=set.end_index).any(unlisted)) {
+        return Some(Next::Look(Look::AllSpaces));
+    }
     let held = bridge.held_numbers();
     let foreign = pool.foreign(&held);
     let surplus = pool.iter().filter(|(number, _)| !range.contains(number) && bridge.made_by_us(*number));

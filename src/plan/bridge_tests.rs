@@ -340,6 +340,13 @@ impl Player {
                         self.stored = self.record.clone();
                         continue;
                     }
+                    if let Step::ShutSlot { number, space } = &step
+                        && !server.spaces.iter().any(|shown| shown.id == *space)
+                    {
+                        let Seen::Known(pool) = &mut self.world.pool else { panic!("a write without a pool") };
+                        pool.remove(*number);
+                        continue;
+                    }
                     let made = server.act(&step);
                     match fault {
                         Fault::Crash => {
@@ -873,13 +880,29 @@ fn a_smaller_range_drains_what_is_held_and_removes_the_rest() {
     player.resize(1, 3);
     assert_eq!(player.run(&mut server), Next::Blocked(Obstacle::Draining));
     assert_eq!(
-        player.take_log(),
+        player.writes(),
         ["remove the space of slot 4, which is out of range", "remove the space of slot 6, which is out of range"]
     );
     player.close_meeting(&mut server, 5);
     assert_eq!(player.run(&mut server), Next::Settled);
     assert_eq!(server.numbers(), [1, 2, 3, 9], "number 9 has a placeholder name, but we did not make it");
     assert!(server.wrongs.is_empty(), "{:?}", server.wrongs);
+}
+
+#[test]
+fn what_an_earlier_range_left_open_is_found_after_a_restart() {
+    let mut server = Server::new(Vec::new());
+    let mut player = Player::settled(&mut server, 1, 4);
+    player.open_meeting(&mut server, 4);
+    player.resize(1, 3);
+    player.run(&mut server);
+    // The meeting is gone without having shut its slot, and so is our memory.
+    player.held.clear();
+    player.restart();
+    player.take_log();
+    assert_eq!(player.run(&mut server), Next::Settled);
+    assert_eq!(player.writes(), ["shut slot 4", "remove the space of slot 4, which is out of range"]);
+    assert_eq!(server.numbers(), [1, 2, 3]);
 }
 
 #[test]
