@@ -82,6 +82,8 @@ struct Server {
     call_profiles: BTreeMap<String, Fields>,
     leg_profiles: BTreeMap<String, Fields>,
     sets: BTreeMap<String, RangeInclusive<u32>>,
+    /// The ranges of all sets that ever were.
+    ranges: BTreeMap<String, RangeInclusive<u32>>,
     syncs: BTreeMap<String, Sync>,
     calls: Vec<Call>,
     /// A failed sync leaves what it had made until then.
@@ -183,6 +185,7 @@ impl Server {
             Step::CreateSet(range) => {
                 let id = self.id("set");
                 self.sets.insert(id.clone(), range.clone());
+                self.ranges.insert(id.clone(), range.clone());
                 Some(id)
             }
             Step::StartSync { set } => Some(self.sync(set, false)),
@@ -1131,10 +1134,16 @@ proptest! {
             let held = player.held.values().any(|held| held.as_ref() == Some(&space.id));
             prop_assert!(held || pool.number(&space.id).is_none(), "{space:?} was left open");
         }
+        // Without a set of ours and with strangers only, the next contact is a first one: its sync fails harmlessly.
+        let range = numbers(&player.spec).unwrap();
+        if player.record.sets.is_empty() && range.clone().all(|n| server.space_of(n).is_some_and(|space| is_strange(space))) {
+            return Ok(());
+        }
         player.take_log();
         player.restart();
         player.run(&mut server);
-        prop_assert!(player.writes().is_empty(), "a settled bridge is only read");
+        let log = player.log.clone();
+        prop_assert!(player.writes().is_empty(), "a settled bridge is only read: {log:?}");
     }
 
     /// Whatever stands there, and whichever write fails: what we made is gone in the end, and nothing else.
@@ -1166,8 +1175,9 @@ proptest! {
         prop_assert!(server.sets.is_empty(), "{:?}", server.sets);
         // Where a stranger sits among spaces of a sync that was never seen to succeed, nobody can tell which are ours.
         let with_stranger = |set: &String| {
-            let made = server.made_by(set);
-            server.spaces.iter().any(|space| made.contains(&space.id) && is_strange(space))
+            let number = |space: &Space| space.uri.as_deref().and_then(|uri| uri.parse().ok());
+            let within = |space: &Space| number(space).is_some_and(|number| server.ranges[set].contains(&number));
+            server.spaces.iter().any(|space| is_strange(space) && within(space))
         };
         let left: Vec<_> = server
             .spaces
