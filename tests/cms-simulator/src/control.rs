@@ -41,7 +41,7 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for Body<T> {
     async fn from_request(request: Request, state: &S) -> Result<Self, Failure> {
         let bytes = axum::body::Bytes::from_request(request, state).await;
         let bytes = bytes.map_err(|error| failure(StatusCode::BAD_REQUEST, error))?;
-        serde_json::from_slice(&bytes).map(Self).map_err(|error| failure(StatusCode::BAD_REQUEST, error))
+        parsed(&bytes).map(Self)
     }
 }
 
@@ -98,7 +98,7 @@ const ROUTES: &[&str] = &[
     "GET /journal?after=SEQ&limit=N, DELETE /journal",
     "GET /faults, POST /faults, DELETE /faults, DELETE /faults/{id}",
     "POST /latency {ms}",
-    "POST /bridges/{i}/restart | stop | cut | start | clock {seconds}",
+    "POST /bridges/{i}/restart | stop | cut | start | clock {seconds} | database {reachable}",
     "POST /bridges/{i}/alarms {type, failureReason}, DELETE /bridges/{i}/alarms",
     "POST /database {primary}",
     "POST /password {password}",
@@ -184,6 +184,15 @@ struct Clock {
     seconds: i64,
 }
 
+#[derive(Deserialize)]
+struct Reach {
+    reachable: bool,
+}
+
+fn parsed<T: DeserializeOwned>(body: &[u8]) -> Result<T, Failure> {
+    serde_json::from_slice(body).map_err(|error| failure(StatusCode::BAD_REQUEST, error))
+}
+
 async fn bridge(
     State(sim): State<Handle>,
     Path((bridge, command)): Path<(usize, String)>,
@@ -200,11 +209,9 @@ async fn bridge(
             return Err(failure(StatusCode::CONFLICT, "the port is taken"));
         }
         "start" => {}
-        "clock" => {
-            let clock: Clock = serde_json::from_slice(&body).map_err(|e| failure(StatusCode::BAD_REQUEST, e))?;
-            sim.set_clock_skew(bridge, clock.seconds);
-        }
-        _ => return Err(failure(StatusCode::NOT_FOUND, "restart, stop, cut, start or clock")),
+        "clock" => sim.set_clock_skew(bridge, parsed::<Clock>(&body)?.seconds),
+        "database" => sim.set_database_reachable(bridge, parsed::<Reach>(&body)?.reachable),
+        _ => return Err(failure(StatusCode::NOT_FOUND, "restart, stop, cut, start, clock or database")),
     }
     Ok(StatusCode::NO_CONTENT)
 }

@@ -21,6 +21,8 @@ pub enum Action {
     Cut,
     /// The database loses (false) or regains (true) its primary.
     DatabasePrimary { primary: bool },
+    /// The bridge of the request loses (false) or regains (true) its way to the database.
+    DatabaseReachable { reachable: bool },
     /// The clock of the bridge of the request moves.
     ClockSkew { seconds: i64 },
     /// Somebody edits a space by hand.

@@ -31,7 +31,7 @@ pub enum JoinError {
     #[error("the bridge is down")]
     BridgeDown,
     /// The database cannot be read.
-    #[error("the database has no primary")]
+    #[error("the database cannot be read")]
     NoDatabase,
 }
 
@@ -58,7 +58,8 @@ impl Cluster {
         if !self.bridges.get(bridge).is_some_and(|b| b.running) {
             return Err(JoinError::BridgeDown);
         }
-        if !self.db.primary && self.switches.read_without_primary != crate::switches::ReadWithoutPrimary::Replica {
+        let replica = self.switches.read_without_primary == crate::switches::ReadWithoutPrimary::Replica;
+        if self.database_loss(bridge).is_some() && !replica {
             return Err(JoinError::NoDatabase);
         }
         let (space, passcodes) = self.db.find_space(space).ok_or(JoinError::NoSuchSpace)?;

@@ -156,9 +156,6 @@ impl Shared {
             if !running {
                 cluster.bridge_starts(bridge);
             }
-            if let Some(b) = cluster.bridges.get_mut(bridge) {
-                b.reachable = true;
-            }
         });
         self.reopen(bridge)
     }
@@ -181,15 +178,15 @@ impl Shared {
                 }
                 cluster.bridge_stops(own);
             }),
-            Action::Cut => self.change(|cluster| {
+            Action::Cut => self.change(|_| {
                 if let Some(port) = self.port(own) {
                     port.close();
                 }
-                if let Some(b) = cluster.bridges.get_mut(own) {
-                    b.reachable = false;
-                }
             }),
             Action::DatabasePrimary { primary } => self.change(|cluster| cluster.set_database_primary(*primary)),
+            Action::DatabaseReachable { reachable } => {
+                self.change(|cluster| cluster.set_database_reachable(own, *reachable));
+            }
             Action::ClockSkew { seconds } => self.change(|cluster| {
                 if let Some(b) = cluster.bridges.get_mut(own) {
                     b.clock_skew = *seconds;

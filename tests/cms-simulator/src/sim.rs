@@ -253,6 +253,12 @@ impl Handle {
         self.shared.act(None, &Action::DatabasePrimary { primary });
     }
 
+    /// Takes from one bridge its way to the database, or gives it back: on it everything is as without a primary, by
+    /// the same switches; the other bridges see nothing of it.
+    pub fn set_database_reachable(&self, bridge: usize, reachable: bool) {
+        self.shared.act(Some(bridge), &Action::DatabaseReachable { reachable });
+    }
+
     /// Moves `cdrTime` of a bridge by so many seconds against the true time.
     pub fn set_clock_skew(&self, bridge: usize, seconds: i64) {
         self.shared.act(Some(bridge), &Action::ClockSkew { seconds });

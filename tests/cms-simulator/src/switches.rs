@@ -127,7 +127,7 @@ pub enum DeleteReason {
     ApiInitiatedTeardown,
 }
 
-/// Answer to a write while the database has no primary.
+/// Answer to a write while the database has no primary, or the asked bridge no way to it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub enum WriteWithoutPrimary {
@@ -139,7 +139,7 @@ pub enum WriteWithoutPrimary {
     Hang,
 }
 
-/// Answer to a read of stored objects while the database has no primary.
+/// Answer to a read of stored objects while the database has no primary, or the asked bridge no way to it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub enum ReadWithoutPrimary {

@@ -1,5 +1,5 @@
 //! From a parsed path and a verb to a handler, with the rules that hold for all of them: which nodes need the
-//! database, and what they answer while it has no primary (cms-api.md section 9).
+//! database, and what they answer while it has no primary, or the bridge no way to it (cms-api.md section 9).
 
 pub mod calls;
 pub mod legs;
@@ -48,11 +48,11 @@ fn database_use(node: &Node, verb: Verb) -> Use {
     }
 }
 
-fn check_database(cluster: &Cluster, node: &Node, verb: Verb) -> Result<(), Refusal> {
-    if cluster.db.primary {
+fn check_database(ctx: &Ctx<'_>, cluster: &Cluster, node: &Node) -> Result<(), Refusal> {
+    if cluster.database_loss(ctx.bridge).is_none() {
         return Ok(());
     }
-    match database_use(node, verb) {
+    match database_use(node, ctx.verb) {
         Use::None => Ok(()),
         Use::Read => match cluster.switches.read_without_primary {
             ReadWithoutPrimary::Unavailable => Err(Refusal::Unavailable),
@@ -94,7 +94,7 @@ pub fn handle(ctx: &Ctx<'_>, cluster: &mut Cluster, node: &Node) -> Answer {
     {
         return Err(Refusal::Unrecognised);
     }
-    check_database(cluster, node, ctx.verb)?;
+    check_database(ctx, cluster, node)?;
     match ctx.verb {
         Verb::Get => get(ctx, cluster, node),
         Verb::Post => post(ctx, cluster, node),
@@ -123,7 +123,7 @@ fn get(ctx: &Ctx<'_>, cluster: &Cluster, node: &Node) -> Answer {
         Node::Participant(id) => participants::single(ctx, cluster, id),
         Node::Status => system::status(ctx, cluster),
         Node::Alarms => system::alarms(ctx, cluster),
-        Node::Database => system::database(cluster),
+        Node::Database => system::database(ctx, cluster),
         Node::Load => system::load(ctx, cluster),
         Node::Licensing => system::licensing(cluster),
         Node::ClusterLicensing => system::cluster_licensing(cluster),

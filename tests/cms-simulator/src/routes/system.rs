@@ -78,8 +78,10 @@ pub fn alarms(ctx: &Ctx<'_>, cluster: &Cluster) -> Answer {
     })))
 }
 
-/// GET /system/database. The reference gives names and attributes, the nesting of `node` in `cluster` is ours.
-pub fn database(cluster: &Cluster) -> Answer {
+/// GET /system/database as the asked bridge sees it. The reference gives names and attributes, the nesting of `node`
+/// in `cluster` is ours.
+pub fn database(ctx: &Ctx<'_>, cluster: &Cluster) -> Answer {
+    let primary = cluster.database_loss(ctx.bridge).is_none();
     let nodes = &cluster.database_nodes;
     let total = nodes.len().to_string();
     Ok(Reply::xml(document(cluster, |xml| {
@@ -89,13 +91,13 @@ pub fn database(cluster: &Cluster) -> Answer {
             }
             xml.element("cluster", &[], |xml| {
                 xml.leaf("totalNodes", &total);
-                if let Some(master) = nodes.first().filter(|_| cluster.db.primary) {
+                if let Some(master) = nodes.first().filter(|_| primary) {
                     xml.leaf("nodeInUse", master);
                 }
                 for (position, host) in nodes.iter().enumerate() {
-                    let master = position == 0 && cluster.db.primary;
+                    let master = position == 0 && primary;
                     // Without a primary the first node is the one that is lost.
-                    let up = position > 0 || cluster.db.primary;
+                    let up = position > 0 || primary;
                     let behind = if up { "0" } else { "-1" };
                     let flag = |value: bool| if value { "true" } else { "false" };
                     let attributes = [
@@ -106,7 +108,7 @@ pub fn database(cluster: &Cluster) -> Answer {
                     ];
                     xml.element("node", &attributes, |_| {});
                 }
-                if !cluster.db.primary {
+                if !primary {
                     xml.leaf("error", "no primary");
                 }
             });

@@ -133,8 +133,8 @@ pub struct Bridge {
     pub uptime_base: u64,
     /// False after `stop_bridge`: the process is gone and so are its calls.
     pub running: bool,
-    /// False after `cut_bridge`: the process lives, clients do not reach it.
-    pub reachable: bool,
+    /// Whether this bridge reaches the database.
+    pub database: bool,
     /// Seconds by which `cdrTime` is ahead of the true time.
     pub clock_skew: i64,
     pub calls: Table<Call>,
@@ -163,7 +163,7 @@ impl Bridge {
             started: Instant::now(),
             uptime_base,
             running: true,
-            reachable: true,
+            database: true,
             clock_skew: 0,
             calls: Table::default(),
             calls_of_space: HashMap::new(),

@@ -180,13 +180,13 @@ impl Cluster {
     pub fn bridge_starts(&mut self, bridge: usize) {
         if let Some(b) = self.bridges.get_mut(bridge) {
             b.running = true;
-            b.reachable = true;
             b.started = Instant::now();
             b.uptime_base = 0;
             b.legs_max = 0;
             b.legs_completed = 0;
             b.alarms.clear();
         }
+        self.refresh_database_alarm(bridge);
         self.account.unlock();
         self.clear_peer_alarms(bridge);
     }
@@ -215,20 +215,43 @@ impl Cluster {
         }
     }
 
-    /// The database loses or regains its primary; every bridge shows an alarm meanwhile (4.2).
+    /// Why a bridge cannot use the database, as a reason of 4.2; none if it can.
+    pub fn database_loss(&self, bridge: usize) -> Option<&'static str> {
+        if !self.db.primary {
+            return Some("destinationReadOnly");
+        }
+        self.bridges.get(bridge).is_some_and(|b| !b.database).then_some("connectFailure")
+    }
+
+    /// The database loses or regains its primary, for all bridges.
     pub fn set_database_primary(&mut self, primary: bool) {
         self.db.primary = primary;
-        for bridge in &mut self.bridges {
-            bridge.alarms.retain(|a| a.kind != "databaseConnectionError");
-            if !primary {
-                bridge.alarms.push(Alarm {
-                    id: self.ids.guid(),
-                    kind: "databaseConnectionError".to_owned(),
-                    reason: Some("destinationReadOnly".to_owned()),
-                    child: None,
-                    since: Instant::now(),
-                });
-            }
+        for bridge in 0..self.bridges.len() {
+            self.refresh_database_alarm(bridge);
+        }
+    }
+
+    /// One bridge loses or regains its way to the database.
+    pub fn set_database_reachable(&mut self, bridge: usize, reachable: bool) {
+        if let Some(b) = self.bridges.get_mut(bridge) {
+            b.database = reachable;
+        }
+        self.refresh_database_alarm(bridge);
+    }
+
+    /// A bridge shows an alarm while it cannot use the database (4.2).
+    fn refresh_database_alarm(&mut self, bridge: usize) {
+        let loss = self.database_loss(bridge);
+        let Some(b) = self.bridges.get_mut(bridge) else { return };
+        b.alarms.retain(|a| a.kind != "databaseConnectionError");
+        if let Some(reason) = loss {
+            b.alarms.push(Alarm {
+                id: self.ids.guid(),
+                kind: "databaseConnectionError".to_owned(),
+                reason: Some(reason.to_owned()),
+                child: None,
+                since: Instant::now(),
+            });
         }
     }
 }

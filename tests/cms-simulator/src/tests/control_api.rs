@@ -79,6 +79,8 @@ async fn the_world_can_be_broken_by_hand() {
         ("/bridges/1/clock", json!({"seconds": 60})),
         ("/database", json!({"primary": false})),
         ("/database", json!({"primary": true})),
+        ("/bridges/1/database", json!({"reachable": false})),
+        ("/bridges/1/database", json!({"reachable": true})),
         ("/latency", json!({"ms": 1})),
         ("/bridges/1/restart", Value::Null),
         ("/bridges/1/cut", Value::Null),

@@ -6,6 +6,7 @@ mod control_api;
 mod faults;
 mod golden;
 mod legs;
+mod losses;
 mod objects;
 mod spaces;
 mod switches;
