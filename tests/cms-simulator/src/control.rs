@@ -98,7 +98,7 @@ const ROUTES: &[&str] = &[
     "GET /journal?after=SEQ&limit=N, DELETE /journal",
     "GET /faults, POST /faults, DELETE /faults, DELETE /faults/{id}",
     "POST /latency {ms}",
-    "POST /bridges/{i}/restart | stop | cut | start | clock {seconds} | database {reachable}",
+    "POST /bridges/{i}/restart | stop | cut | blackhole | breakTls | start | clock {seconds} | database {reachable}",
     "POST /bridges/{i}/alarms {type, failureReason}, DELETE /bridges/{i}/alarms",
     "POST /database {primary}",
     "POST /password {password}",
@@ -205,13 +205,15 @@ async fn bridge(
         "restart" => sim.restart_bridge(bridge),
         "stop" => sim.stop_bridge(bridge),
         "cut" => sim.cut_bridge(bridge),
+        "blackhole" => sim.blackhole_bridge(bridge),
+        "breakTls" => sim.break_tls(bridge),
         "start" if !sim.start_bridge(bridge) => {
             return Err(failure(StatusCode::CONFLICT, "the port is taken"));
         }
         "start" => {}
         "clock" => sim.set_clock_skew(bridge, parsed::<Clock>(&body)?.seconds),
         "database" => sim.set_database_reachable(bridge, parsed::<Reach>(&body)?.reachable),
-        _ => return Err(failure(StatusCode::NOT_FOUND, "restart, stop, cut, start, clock or database")),
+        _ => return Err(failure(StatusCode::NOT_FOUND, "no such command")),
     }
     Ok(StatusCode::NO_CONTENT)
 }

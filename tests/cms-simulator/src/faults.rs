@@ -19,6 +19,18 @@ pub enum Action {
     Stop,
     /// Clients can no longer reach the bridge of the request; its calls go on.
     Cut,
+    /// The bridge of the request falls silent for clients; its calls go on.
+    Blackhole,
+    /// The bridge of the request cuts its connections and shows a certificate that nobody trusts; its calls go on.
+    BreakTls,
+    /// The bridge of the request starts, or is reached by clients again as it should be. Use it in `On`.
+    Start,
+    /// Something happens to another bridge than that of the request.
+    On {
+        /// Its number, from 0.
+        bridge: usize,
+        action: Box<Action>,
+    },
     /// The database loses (false) or regains (true) its primary.
     DatabasePrimary { primary: bool },
     /// The bridge of the request loses (false) or regains (true) its way to the database.
@@ -315,5 +327,9 @@ mod tests {
         let text = r#"{"kind":"before","action":{"do":"restart"}}"#;
         let fault: Fault = serde_json::from_str(text).unwrap();
         assert_eq!(fault.kind, FaultKind::Before { action: Action::Restart });
+        let text = r#"{"kind":"after","action":{"do":"on","bridge":1,"action":{"do":"breakTls"}}}"#;
+        let fault: Fault = serde_json::from_str(text).unwrap();
+        let action = Action::On { bridge: 1, action: Box::new(Action::BreakTls) };
+        assert_eq!(fault.kind, FaultKind::After { action });
     }
 }

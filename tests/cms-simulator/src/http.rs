@@ -12,7 +12,6 @@ use hyper::body::{Body, Bytes, Frame, Incoming, SizeHint};
 use hyper::header::{AUTHORIZATION, CONNECTION, CONTENT_TYPE, HeaderValue, LOCATION, WWW_AUTHENTICATE};
 use hyper::{Request, Response};
 use jiff::Timestamp;
-use tokio_util::sync::CancellationToken;
 
 use crate::faults::FaultKind;
 use crate::journal::{EntryKind, JournalEntry, Outcome};
@@ -20,6 +19,7 @@ use crate::refusal::Refusal;
 use crate::routes::path::{self, Node, Target};
 use crate::routes::reply::{Ctx, Reply, Verb, declares};
 use crate::routes::{self};
+use crate::server::Life;
 use crate::shared::Shared;
 use crate::state::Cluster;
 use crate::wire::form::Pairs;
@@ -78,9 +78,12 @@ struct Draft {
     keep_alive: bool,
 }
 
+/// How a reply gets lost.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Lost {
+pub enum Lost {
+    /// The connection is reset.
     Reset,
+    /// The connection stays, without a reply.
     Silence,
 }
 
@@ -114,7 +117,7 @@ pub async fn serve(
     shared: Arc<Shared>,
     bridge: usize,
     client: SocketAddr,
-    life: CancellationToken,
+    life: Life,
     reset: Arc<AtomicBool>,
     request: Request<Incoming>,
 ) -> Result<Response<ReplyBody>, Cut> {
@@ -167,13 +170,7 @@ pub async fn serve(
 }
 
 /// Latency, faults before the effect, the effect, faults after it.
-async fn answer(
-    shared: &Arc<Shared>,
-    bridge: usize,
-    life: &CancellationToken,
-    read: &Read,
-    faults: &[FaultKind],
-) -> Draft {
+async fn answer(shared: &Arc<Shared>, bridge: usize, life: &Life, read: &Read, faults: &[FaultKind]) -> Draft {
     let mut wait = shared.latency();
     for fault in faults {
         if let FaultKind::Latency { delay } = fault {
@@ -202,8 +199,8 @@ async fn answer(
     let mut draft = {
         let mut cluster = shared.lock();
         // The bridge may have gone while the request waited; then nothing happens any more.
-        if life.is_cancelled() {
-            return lost(Lost::Reset);
+        if let Some(how) = life.lost() {
+            return lost(how);
         }
         let draft = dispatch(&mut cluster, bridge, read, faults);
         shared.after_change(&mut cluster);
@@ -218,10 +215,8 @@ async fn answer(
             _ => {}
         }
     }
-    // A bridge that stopped after the effect does not answer any more.
-    if life.is_cancelled() {
-        draft.lost = Some(Lost::Reset);
-    }
+    // A bridge that stopped or fell silent after the effect does not answer any more.
+    draft.lost = life.lost().or(draft.lost);
     draft
 }
 

@@ -1,8 +1,9 @@
-//! The listeners of the bridges: they can close, open again on the same port, and cut every connection at once.
+//! The listeners of the bridges: they can close, open again on the same port, cut every connection at once, fall
+//! silent, and show a certificate that nobody trusts.
 
 use std::io;
 use std::net::SocketAddr;
-use std::pin::Pin;
+use std::pin::{Pin, pin};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll};
@@ -10,19 +11,47 @@ use std::task::{Context, Poll};
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
+use rustls::ServerConfig;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpListener, TcpStream};
 use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 
-use crate::http;
+use crate::http::{self, Lost};
 use crate::shared::Shared;
 
 /// The port of one bridge.
 pub struct Port {
     address: SocketAddr,
-    acceptor: TlsAcceptor,
+    /// With the certificate that clients trust.
+    own: TlsAcceptor,
+    /// With one of an authority that nobody knows.
+    stranger: TlsAcceptor,
     open: Mutex<Open>,
+}
+
+/// What connections have in common: they can fall silent, and they end together.
+#[derive(Debug, Clone)]
+pub struct Life {
+    end: CancellationToken,
+    /// Cancelled by `end` as well.
+    silence: CancellationToken,
+}
+
+impl Life {
+    fn new() -> Self {
+        let end = CancellationToken::new();
+        Self { silence: end.child_token(), end }
+    }
+
+    /// What becomes of a request in flight; none while requests are answered. The answer cannot change while the
+    /// state of the cluster is locked.
+    pub fn lost(&self) -> Option<Lost> {
+        if self.end.is_cancelled() {
+            return Some(Lost::Reset);
+        }
+        self.silence.is_cancelled().then_some(Lost::Silence)
+    }
 }
 
 /// What exists while the port is open.
@@ -30,17 +59,27 @@ struct Open {
     listener: Option<TcpListener>,
     /// Counts the openings, so that the accept loop of an earlier one knows that it is over.
     opening: u64,
-    /// Cancelled when the connections must end.
-    life: CancellationToken,
+    /// That of all connections there are.
+    life: Life,
+    /// Whether the certificate is the stranger's.
+    estranged: bool,
+}
+
+impl Open {
+    /// Resets all connections; those that follow are served.
+    fn renew(&mut self) {
+        self.life.end.cancel();
+        self.life = Life::new();
+    }
 }
 
 impl Port {
     /// Binds a port on the loopback address; 0 picks a free one.
-    pub fn bind(port: u16, tls: Arc<rustls::ServerConfig>) -> io::Result<Self> {
+    pub fn bind(port: u16, own: Arc<ServerConfig>, stranger: Arc<ServerConfig>) -> io::Result<Self> {
         let listener = listen(SocketAddr::from(([127, 0, 0, 1], port)))?;
         let address = listener.local_addr()?;
-        let open = Open { listener: Some(listener), opening: 0, life: CancellationToken::new() };
-        Ok(Self { address, acceptor: TlsAcceptor::from(tls), open: Mutex::new(open) })
+        let open = Open { listener: Some(listener), opening: 0, life: Life::new(), estranged: false };
+        Ok(Self { address, own: own.into(), stranger: stranger.into(), open: Mutex::new(open) })
     }
 
     /// Where the bridge listens.
@@ -56,30 +95,54 @@ impl Port {
     pub fn close(&self) {
         let mut open = self.lock();
         open.listener = None;
-        open.life.cancel();
+        open.life.end.cancel();
     }
 
-    /// Resets all connections; the port stays open.
+    /// Resets all connections; the port stays as it is: open or closed, silent or not.
     pub fn cut_connections(&self) {
         let mut open = self.lock();
-        open.life.cancel();
-        open.life = CancellationToken::new();
+        let silent = open.life.silence.is_cancelled();
+        open.renew();
+        if silent {
+            open.life.silence.cancel();
+        }
     }
 
-    /// Opens the port again; false if it is open.
+    /// Falls silent: nothing is read or said any more, neither on the connections there are nor on new ones.
+    pub fn hush(&self) {
+        self.lock().life.silence.cancel();
+    }
+
+    /// Resets all connections; new ones are shown a certificate that nobody trusts.
+    pub fn estrange(&self) {
+        let mut open = self.lock();
+        open.renew();
+        open.estranged = true;
+    }
+
+    /// Opens the port again, or puts an open one right; true if it was closed.
     pub fn reopen(&self) -> io::Result<bool> {
         let mut open = self.lock();
-        if open.listener.is_some() {
-            return Ok(false);
+        let closed = open.listener.is_none();
+        if closed {
+            open.listener = Some(listen(self.address)?);
+            open.opening += 1;
         }
-        open.listener = Some(listen(self.address)?);
-        open.opening += 1;
-        open.life = CancellationToken::new();
-        Ok(true)
+        if open.estranged || open.life.lost().is_some() {
+            open.renew();
+            open.estranged = false;
+        }
+        Ok(closed)
     }
 
-    fn life(&self) -> CancellationToken {
+    fn life(&self) -> Life {
         self.lock().life.clone()
+    }
+
+    /// What a new connection gets.
+    fn welcome(&self) -> (TlsAcceptor, Life) {
+        let open = self.lock();
+        (if open.estranged { &self.stranger } else { &self.own }.clone(), open.life.clone())
     }
 
     /// Waits for the next connection; none once the port is closed. The listener is locked only while it is polled,
@@ -112,7 +175,7 @@ pub async fn serve(shared: Arc<Shared>, bridge: usize) {
                 port.close();
                 return;
             }
-            () = life.cancelled() => {
+            () = life.end.cancelled() => {
                 let open = port.lock();
                 if open.listener.is_none() || open.opening != opening { return }
                 continue;
@@ -127,8 +190,8 @@ pub async fn serve(shared: Arc<Shared>, bridge: usize) {
             }
             Some(Ok((stream, client))) => {
                 let _ = stream.set_nodelay(true);
-                let life = port.life();
-                tokio::spawn(connection(shared.clone(), bridge, stream, client, port.acceptor.clone(), life));
+                let (acceptor, life) = port.welcome();
+                tokio::spawn(connection(shared.clone(), bridge, stream, client, acceptor, life));
             }
         }
     }
@@ -140,25 +203,29 @@ async fn connection(
     stream: TcpStream,
     client: SocketAddr,
     acceptor: TlsAcceptor,
-    life: CancellationToken,
+    life: Life,
 ) {
     let reset = Arc::new(AtomicBool::new(false));
     let wire = Wire { stream, reset: reset.clone() };
     let shutdown = shared.shutdown.clone();
-    let talk = async {
+    let mut talk = pin!(async {
         let Ok(tls) = acceptor.accept(wire).await else { return };
         let service =
             service_fn(|request| http::serve(shared.clone(), bridge, client, life.clone(), reset.clone(), request));
         let _ = http1::Builder::new().title_case_headers(true).serve_connection(TokioIo::new(tls), service).await;
-    };
-    let ended = tokio::select! {
-        () = life.cancelled() => false,
-        () = shutdown.cancelled() => false,
-        () = talk => true,
-    };
-    if !ended {
-        reset.store(true, Ordering::Release);
+    });
+    tokio::select! {
+        biased;
+        () = life.silence.cancelled() => {}
+        () = shutdown.cancelled() => {}
+        () = &mut talk => return,
     }
+    // A talk that nobody polls any more holds its connection open and does nothing else.
+    tokio::select! {
+        () = life.end.cancelled() => {}
+        () = shutdown.cancelled() => {}
+    }
+    reset.store(true, Ordering::Release);
 }
 
 /// A TCP stream that can end with a reset instead of an orderly close.

@@ -87,11 +87,12 @@ impl Simulator {
         if !(1..=16).contains(&config.bridges) {
             return Err(StartError::Bridges(config.bridges));
         }
-        let authority = Authority::new()?;
+        let authority = Authority::new("CMS simulator CA")?;
+        let stranger = Authority::new("Unknown CA")?;
         let mut ports = Vec::new();
         for bridge in 0..config.bridges {
             let port = config.ports.get(bridge).copied().unwrap_or(0);
-            ports.push(Port::bind(port, authority.server(bridge + 1)?)?);
+            ports.push(Port::bind(port, authority.server(bridge + 1)?, stranger.server(bridge + 1)?)?);
         }
         let addresses: Vec<String> = ports.iter().map(|port| port.address().to_string()).collect();
         let mut cluster = Cluster::new(&config);
@@ -228,7 +229,7 @@ impl Handle {
         self.shared.set_latency(latency);
     }
 
-    /// Restarts a bridge: connections cut, calls gone, uptime from zero.
+    /// Restarts a bridge: connections cut, calls gone, uptime from zero. How clients reach it stays as it was.
     pub fn restart_bridge(&self, bridge: usize) {
         self.shared.act(Some(bridge), &Action::Restart);
     }
@@ -243,7 +244,21 @@ impl Handle {
         self.shared.act(Some(bridge), &Action::Cut);
     }
 
-    /// Starts a stopped bridge, or makes a cut one reachable again, on the same port; false if the port is taken.
+    /// Makes a bridge fall silent for clients: connections stay open and new ones are taken, but nothing is read or
+    /// said on them any more. A request that had no effect yet has none. The bridge's calls go on, peers see them.
+    /// Without effect on a bridge that is stopped or cut.
+    pub fn blackhole_bridge(&self, bridge: usize) {
+        self.shared.act(Some(bridge), &Action::Blackhole);
+    }
+
+    /// Cuts the connections of a bridge and makes it show a certificate of an authority that nobody knows, with the
+    /// same names; its calls go on. Without effect on a bridge that is stopped or cut.
+    pub fn break_tls(&self, bridge: usize) {
+        self.shared.act(Some(bridge), &Action::BreakTls);
+    }
+
+    /// Starts a stopped bridge, or ends a cut, a silence (its connections are reset) or a broken TLS, on the same port;
+    /// false if the port is taken.
     pub fn start_bridge(&self, bridge: usize) -> bool {
         self.shared.start_bridge(bridge)
     }

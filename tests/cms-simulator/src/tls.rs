@@ -1,4 +1,4 @@
-//! Generated certificates: one CA, one certificate for each bridge (cms-api.md 1.1: a production client loads a CA).
+//! Generated certificates: a CA and one certificate for each bridge (cms-api.md 1.1: a production client loads a CA).
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::sync::Arc;
@@ -12,20 +12,20 @@ use rustls::pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
 
 use crate::sim::StartError;
 
-/// The authority that signs the certificates of all bridges.
+/// An authority that signs certificates of all bridges.
 pub struct Authority {
     issuer: Issuer<'static, KeyPair>,
     pem: String,
 }
 
 impl Authority {
-    /// Makes a fresh authority.
-    pub fn new() -> Result<Self, StartError> {
+    /// Makes a fresh authority of this name.
+    pub fn new(name: &str) -> Result<Self, StartError> {
         let mut params = CertificateParams::new(Vec::new())?;
         params.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
         params.key_usages =
             vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign, KeyUsagePurpose::DigitalSignature];
-        params.distinguished_name.push(DnType::CommonName, "CMS simulator CA");
+        params.distinguished_name.push(DnType::CommonName, name);
         let key = KeyPair::generate()?;
         let pem = params.self_signed(&key)?.pem();
         Ok(Self { issuer: Issuer::new(params, key), pem })

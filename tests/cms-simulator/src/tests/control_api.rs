@@ -85,6 +85,8 @@ async fn the_world_can_be_broken_by_hand() {
         ("/bridges/1/restart", Value::Null),
         ("/bridges/1/cut", Value::Null),
         ("/bridges/1/start", Value::Null),
+        ("/bridges/1/blackhole", Value::Null),
+        ("/bridges/1/breakTls", Value::Null),
         ("/bridges/1/stop", Value::Null),
     ] {
         assert_eq!(post(&bench, path, body).await, 204, "{path}");

@@ -1,9 +1,17 @@
 //! The ways to lose one bridge of a cluster, and what its peers see of it.
 
-use reqwest::Method;
+use std::time::Duration;
 
-use super::Bench;
-use crate::{Action, Fault, FaultKind, JoinError, WriteWithoutPrimary};
+use reqwest::Method;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
+use tokio::time::timeout;
+
+use super::{Bench, SOON};
+use crate::{Action, EndpointScript, Fault, FaultKind, Handle, JoinError, LegState, WriteWithoutPrimary};
+
+/// Longer than an answer takes, short enough to wait for in vain.
+const PATIENCE: Duration = Duration::from_millis(300);
 
 /// A cluster with an open slot that has an API-made call on every bridge. Returns the slot and the calls.
 async fn started() -> (Bench, String, [String; 2]) {
@@ -59,4 +67,143 @@ async fn a_request_can_take_the_database_from_its_bridge() {
     assert_eq!((bench.get(&path).await.status, bench.get_on(1, &path).await.status), (503, 200));
     bench.sim.add_fault(Fault::new(FaultKind::Before { action: lose }).method("PUT").once());
     assert_eq!(bench.send(1, Method::PUT, &path, Some("name=y")).await.status, 503);
+}
+
+/// Asserts that a request gets no answer and no end of its connection either.
+async fn unanswered(bench: &Bench, bridge: usize, method: Method, path: &str, body: Option<&str>) {
+    let got = timeout(PATIENCE, bench.try_send(bridge, method, path, body)).await;
+    assert!(got.is_err(), "{got:?}");
+}
+
+/// A far end that answers late, so that its leg rings first.
+fn slow(sim: &Handle, address: &str) {
+    sim.script_endpoint(address, EndpointScript::Answers { after: PATIENCE });
+}
+
+#[tokio::test]
+async fn a_silent_bridge_says_nothing_and_lives_on() {
+    let (mut bench, slot, calls) = started().await;
+    slow(&bench.sim, "desk@x");
+    bench.make(&format!("calls/{}/callLegs", calls[0]), "remoteParty=desk@x").await;
+    bench.sim.blackhole_bridge(0);
+    // On the connection that is pooled, and on a new one.
+    let requests = bench.sim.stats().requests(0);
+    unanswered(&bench, 0, Method::GET, "system/status", None).await;
+    bench.reconnect();
+    unanswered(&bench, 0, Method::GET, "system/status", None).await;
+    let mut raw = TcpStream::connect(bench.sim.address(0)).await.unwrap();
+    // No handshake begins with these words: whoever reads them hangs up.
+    raw.write_all(b"anybody there?").await.unwrap();
+    assert!(timeout(PATIENCE, raw.read(&mut [0])).await.is_err());
+    assert_eq!(bench.sim.stats().requests(0), requests);
+    // The far end answers, people come, and the peer sees them all.
+    bench.sim.await_state(|sim| sim.legs().iter().any(|l| l.state == LegState::Connected), SOON).await.unwrap();
+    bench.sim.join(&slot, "anna", 0).unwrap();
+    assert_eq!(bench.get_on(1, "participants").await.total(), 2);
+    assert_eq!(bench.get_on(1, "system/alarms").await.total(), 0);
+    assert!(bench.sim.start_bridge(0));
+    assert!(timeout(SOON, raw.read(&mut [0])).await.unwrap().is_err());
+    assert_eq!(bench.get(&format!("calls/{}", calls[0])).await.status, 200);
+    // A restart is one of the process: what lies before it stays silent.
+    bench.sim.blackhole_bridge(0);
+    bench.sim.restart_bridge(0);
+    bench.reconnect();
+    unanswered(&bench, 0, Method::GET, "system/status", None).await;
+    assert!(bench.sim.start_bridge(0));
+    bench.reconnect();
+    assert_eq!(bench.get("calls").await.total(), 0);
+}
+
+#[tokio::test]
+async fn requests_in_flight_do_nothing_in_silence() {
+    let bench = Bench::quick().await;
+    bench.sim.set_latency(PATIENCE);
+    let post = bench.try_send(0, Method::POST, "coSpaces", Some("name=a"));
+    let lose = async {
+        bench.sim.await_journal(|all| all.len() == 1, SOON).await.unwrap();
+        bench.sim.blackhole_bridge(0);
+        tokio::time::sleep(2 * PATIENCE).await;
+        let entry = bench.sim.journal().remove(0);
+        assert_eq!((entry.finished, bench.sim.stats().in_flight(0)), (None, 1));
+        assert!(bench.sim.start_bridge(0));
+    };
+    assert!(futures::future::join(post, lose).await.0.is_err());
+    bench.sim.await_journal(|all| all[0].finished.is_some(), SOON).await.unwrap();
+    let entry = bench.sim.journal().remove(0);
+    assert_eq!((entry.status, entry.effect, bench.sim.stats().in_flight(0)), (None, false, 0));
+    assert!(bench.sim.spaces().is_empty());
+}
+
+#[tokio::test]
+async fn silence_before_and_after_an_effect() {
+    let kinds = [FaultKind::Before { action: Action::Blackhole }, FaultKind::After { action: Action::Blackhole }];
+    for (kind, effect) in kinds.into_iter().zip([false, true]) {
+        let bench = Bench::quick().await;
+        bench.sim.add_fault(Fault::new(kind).route("coSpaces").method("POST").once());
+        unanswered(&bench, 0, Method::POST, "coSpaces", Some("name=a")).await;
+        assert_eq!(bench.sim.spaces().len(), usize::from(effect));
+        let entry = bench.sim.journal().remove(0);
+        assert_eq!((entry.status, entry.effect), (None, effect));
+        unanswered(&bench, 0, Method::GET, "coSpaces", None).await;
+        assert_eq!(bench.get_on(1, "coSpaces").await.total(), usize::from(effect));
+    }
+}
+
+/// Whether a request failed over the certificate.
+async fn distrusted(bench: &Bench, bridge: usize) -> bool {
+    let error = bench.try_send(bridge, Method::GET, "system/status", None).await.unwrap_err();
+    format!("{error:?}").contains("UnknownIssuer")
+}
+
+#[tokio::test]
+async fn a_bridge_with_a_strange_certificate() {
+    let (mut bench, _, calls) = started().await;
+    slow(&bench.sim, "desk@x");
+    bench.make(&format!("calls/{}/callLegs", calls[0]), "remoteParty=desk@x").await;
+    let requests = bench.sim.stats().requests(0);
+    bench.sim.break_tls(0);
+    bench.reconnect();
+    for _ in 0..2 {
+        assert!(distrusted(&bench, 0).await);
+    }
+    assert_eq!(bench.sim.stats().requests(0), requests);
+    bench.sim.await_state(|sim| sim.legs().iter().any(|l| l.state == LegState::Connected), SOON).await.unwrap();
+    assert_eq!(bench.get_on(1, "participants").await.total(), 1);
+    assert!(bench.sim.start_bridge(0));
+    assert_eq!(bench.get(&format!("calls/{}", calls[0])).await.status, 200);
+    // Each loss replaces the one before.
+    bench.sim.blackhole_bridge(0);
+    bench.sim.break_tls(0);
+    bench.reconnect();
+    assert!(distrusted(&bench, 0).await);
+    bench.sim.cut_bridge(0);
+    assert!(TcpStream::connect(bench.sim.address(0)).await.is_err());
+    bench.sim.break_tls(0);
+    bench.sim.blackhole_bridge(0);
+    assert!(bench.sim.start_bridge(0));
+    assert_eq!(bench.get(&format!("calls/{}", calls[0])).await.status, 200);
+}
+
+#[tokio::test]
+async fn established_connections_are_cut_when_tls_breaks() {
+    let bench = Bench::quick().await;
+    bench.sim.add_fault(Fault::new(FaultKind::Before { action: Action::BreakTls }).method("POST").once());
+    assert!(bench.try_send(0, Method::POST, "coSpaces", Some("name=a")).await.is_err());
+    assert!(bench.sim.spaces().is_empty());
+    assert!(distrusted(&bench, 0).await);
+}
+
+#[tokio::test]
+async fn a_request_can_lose_and_bring_back_another_bridge() {
+    let (mut bench, _, calls) = started().await;
+    let on = |action| Action::On { bridge: 0, action: Box::new(action) };
+    let fault = |kind, method: &str| Fault::new(kind).bridge(1).method(method).once();
+    bench.sim.add_fault(fault(FaultKind::After { action: on(Action::Stop) }, "GET"));
+    bench.sim.add_fault(fault(FaultKind::Before { action: on(Action::Start) }, "DELETE"));
+    assert_eq!(bench.get_on(1, "calls").await.status, 200);
+    assert!(TcpStream::connect(bench.sim.address(0)).await.is_err());
+    assert_eq!(bench.sim.calls().len(), 1);
+    assert_eq!(bench.send(1, Method::DELETE, &format!("calls/{}", calls[1]), None).await.status, 200);
+    bench.reconnect();
+    assert_eq!(bench.get("calls").await.total(), 0);
 }
