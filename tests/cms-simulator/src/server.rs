@@ -44,8 +44,8 @@ impl Life {
         Self { silence: end.child_token(), end }
     }
 
-    /// What becomes of a request in flight; none while requests are answered. The answer cannot change while the
-    /// state of the cluster is locked.
+    /// What becomes of a request in flight; none while requests are answered. Requests get lost only under the lock of
+    /// the cluster's state, so that whoever holds it knows whether they have an effect.
     pub fn lost(&self) -> Option<Lost> {
         if self.end.is_cancelled() {
             return Some(Lost::Reset);

@@ -241,6 +241,8 @@ pub struct Switches {
     pub read_without_primary: ReadWithoutPrimary,
     /// Time until another bridge sees a write to the database. Default 0.
     pub propagation_ms: u64,
+    /// How long peers go on listing the people of a bridge whose process ended, ringing ones included. Default 0.
+    pub peer_loss_delay_ms: u64,
     /// The connection is cut after the effect of every n-th successful write; 0 is off.
     pub lose_reply_every: u32,
     /// Lock the account after so many 401 in a row; 0 is off.
@@ -309,6 +311,7 @@ impl Default for Switches {
             write_without_primary: WriteWithoutPrimary::Unavailable,
             read_without_primary: ReadWithoutPrimary::Unavailable,
             propagation_ms: 0,
+            peer_loss_delay_ms: 0,
             lose_reply_every: 0,
             lockout_after: 0,
             lockout_ms: 900_000,

@@ -107,7 +107,8 @@ pub fn single(ctx: &Ctx<'_>, cluster: &Cluster, id: &Id) -> Answer {
         .bridges
         .get(ctx.bridge)
         .map_or(0, |b| call.legs.iter().filter_map(|l| b.legs.get(l)).filter(|leg| leg.link.is_none()).count());
-    let remote = cluster.people_in(&call.correlator).saturating_sub(local);
+    let gone = cluster.vanished_for(ctx.bridge).filter(|gone| gone.correlator == call.correlator).count();
+    let remote = cluster.people_in(&call.correlator).saturating_sub(local) + gone;
     let instances = cluster.bridges.iter().filter(|b| b.call_with(&call.correlator).is_some()).count();
     let owner = ["meetingScheduler", "ownerJid"]
         .into_iter()

@@ -29,24 +29,26 @@ struct Seen<'a> {
     space: Option<&'a Id>,
 }
 
-/// All participants that a bridge sees, its own first.
+/// All participants that a bridge sees, its own first and last those of whose end it does not know yet.
 fn visible<'a>(ctx: &Ctx<'_>, cluster: &'a Cluster) -> Vec<Seen<'a>> {
     let Some(own) = cluster.bridges.get(ctx.bridge) else { return Vec::new() };
     let everybody = cluster.switches.participant_scope == ParticipantScope::WholeCluster;
     let order = std::iter::once(ctx.bridge).chain((0..cluster.bridges.len()).filter(|b| *b != ctx.bridge));
-    let mut seen = Vec::new();
-    for host in order {
-        let Some(b) = cluster.bridges.get(host) else { continue };
-        for leg in b.legs.iter().filter(|leg| leg.link.is_none()) {
-            let Some(call) = b.calls.get(&leg.call) else { continue };
-            let here = if host == ctx.bridge { Some(call) } else { own.call_with(&call.correlator) };
-            if here.is_some() || everybody {
-                let id = here.map_or(&call.id, |c| &c.id);
-                seen.push(Seen { leg, host, call: id, space: call.space.as_ref() });
-            }
-        }
-    }
-    seen
+    let live = order.filter_map(|host| Some((host, cluster.bridges.get(host)?))).flat_map(|(host, b)| {
+        b.legs.iter().filter(|leg| leg.link.is_none()).filter_map(move |leg| {
+            let call = b.calls.get(&leg.call)?;
+            Some((leg, host, &call.correlator, call.space.as_ref()))
+        })
+    });
+    let gone = cluster.vanished_for(ctx.bridge).map(|v| (&v.leg, v.host, &v.correlator, v.space.as_ref()));
+    live.chain(gone)
+        .filter_map(|(leg, host, correlator, space)| {
+            let instance = || own.call_with(correlator).map(|c| &c.id);
+            let here = if host == ctx.bridge { Some(&leg.call) } else { instance() };
+            let call = here.or_else(|| everybody.then_some(&leg.call))?;
+            Some(Seen { leg, host, call, space })
+        })
+        .collect()
 }
 
 /// GET of the participants of the bridge or of one call.

@@ -106,6 +106,20 @@ pub struct Leg {
     pub sip_call_id: String,
 }
 
+/// Somebody whose bridge is gone, while its peers do not know it (switch `peer_loss_delay_ms`).
+#[derive(Debug)]
+pub struct Vanished {
+    /// As it was at the end.
+    pub leg: Leg,
+    /// The bridge it was on.
+    pub host: usize,
+    /// The correlator and the space of its call.
+    pub correlator: Id,
+    pub space: Option<Id>,
+    /// When the peers notice.
+    pub until: Instant,
+}
+
 /// An entry of system/alarms.
 #[derive(Debug, Clone)]
 pub struct Alarm {

@@ -23,7 +23,7 @@ use crate::ids::{Id, IdSource};
 use crate::schema::{Kind, Version};
 use crate::switches::Switches;
 use crate::timers::Timers;
-use bridge::{Alarm, Bridge};
+use bridge::{Alarm, Bridge, Vanished};
 use database::Database;
 use log::{Actor, Log};
 use record::{Fields, Record, Table};
@@ -51,6 +51,8 @@ pub struct Cluster {
     pub ids: IdSource,
     pub db: Database,
     pub bridges: Vec<Bridge>,
+    /// Whom peers of a lost bridge may still list.
+    pub vanished: Vec<Vanished>,
     pub timers: Timers,
     pub log: Log,
     /// Scripts by normalised address.
@@ -95,6 +97,7 @@ impl Cluster {
             ids,
             db: Database::default(),
             bridges,
+            vanished: Vec::new(),
             timers: Timers::default(),
             log: Log::default(),
             scripts: HashMap::new(),
@@ -165,6 +168,7 @@ impl Cluster {
 
     /// The process of a bridge ends: its calls vanish and never come back (7.1); peers raise an alarm (section 9).
     pub fn bridge_stops(&mut self, bridge: usize) {
+        self.remember_people(bridge);
         let calls: Vec<Id> =
             self.bridges.get(bridge).map(|b| b.calls.iter().map(|c| c.id.clone()).collect()).unwrap_or_default();
         for call in calls {
@@ -174,6 +178,26 @@ impl Cluster {
             b.running = false;
         }
         self.raise_peer_alarms(bridge);
+    }
+
+    /// Keeps a copy of everybody on a bridge for as long as its peers will not notice its end.
+    fn remember_people(&mut self, host: usize) {
+        let now = Instant::now();
+        let until = now + Duration::from_millis(self.switches.peer_loss_delay_ms);
+        self.vanished.retain(|gone| now < gone.until);
+        let Some(b) = self.bridges.get(host).filter(|_| now < until) else { return };
+        let people = b.legs.iter().filter(|leg| leg.link.is_none());
+        self.vanished.extend(people.filter_map(|leg| {
+            let call = b.calls.get(&leg.call)?;
+            let (correlator, space) = (call.correlator.clone(), call.space.clone());
+            Some(Vanished { leg: leg.clone(), host, correlator, space, until })
+        }));
+    }
+
+    /// Those whom a bridge goes on listing though their bridge is gone.
+    pub fn vanished_for(&self, bridge: usize) -> impl Iterator<Item = &Vanished> {
+        let now = Instant::now();
+        self.vanished.iter().filter(move |gone| gone.host != bridge && now < gone.until)
     }
 
     /// The process of a bridge starts anew: counters and uptime back to zero.

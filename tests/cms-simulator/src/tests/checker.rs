@@ -4,9 +4,9 @@ use std::time::Duration;
 
 use reqwest::Method;
 
-use super::{Bench, slot_body};
+use super::{Bench, SOON, slot_body};
 use crate::check::{Expectation, Rule, Severity, Violation, check};
-use crate::{OnClose, SecondCall};
+use crate::{DialOutcome, EndpointScript, Handle, OnClose, SecondCall};
 
 fn errors(bench: &Bench, expected: &Expectation) -> Vec<Rule> {
     let found = check(&bench.sim, expected);
@@ -59,6 +59,36 @@ async fn double_rings() {
     let there = bench.send(1, Method::POST, "calls", Some(&format!("coSpace={slot}"))).await.id();
     bench.send(1, Method::POST, &format!("calls/{there}/callLegs"), Some("remoteParty=sip:DESK@x")).await;
     assert_eq!(broken(&bench), [Rule::DoubleRing]);
+}
+
+/// A far end is free again the moment its bridge is gone, whether it rang or talked; a bridge that only clients lost
+/// still has it.
+#[tokio::test]
+async fn rings_after_the_loss_of_a_bridge() {
+    for (lose, expected) in [
+        (Handle::stop_bridge as fn(&Handle, usize), vec![]),
+        (Handle::restart_bridge, vec![]),
+        (Handle::cut_bridge, vec![Rule::DoubleRing; 2]),
+        (Handle::blackhole_bridge, vec![Rule::DoubleRing; 2]),
+    ] {
+        let (bench, slot, call) = started().await;
+        let away = EndpointScript::NoAnswer { after: Duration::from_secs(3600) };
+        bench.sim.script_endpoint("away@x", away);
+        for party in ["away@x", "desk@x"] {
+            bench.make(&format!("calls/{call}/callLegs"), &format!("remoteParty={party}")).await;
+        }
+        let decided = |sim: &Handle| sim.dials().iter().any(|d| d.outcome == DialOutcome::Answered);
+        bench.sim.await_state(decided, SOON).await.unwrap();
+        lose(&bench.sim, 0);
+        let there = bench.send(1, Method::POST, "calls", Some(&format!("coSpace={slot}"))).await.id();
+        for party in ["away@x", "desk@x"] {
+            bench
+                .send(1, Method::POST, &format!("calls/{there}/callLegs"), Some(&format!("remoteParty={party}")))
+                .await;
+        }
+        assert_eq!(bench.sim.dials().len(), 4);
+        assert_eq!(broken(&bench), expected);
+    }
 }
 
 #[tokio::test]
@@ -132,7 +162,7 @@ async fn doors_and_calls_out_of_step() {
         ..Expectation::default()
     };
     bench.open(&slot, "Meeting", "s").await;
-    assert!(errors(&bench, &Expectation { call_within: Some(super::SOON), ..strict.clone() }).is_empty());
+    assert!(errors(&bench, &Expectation { call_within: Some(SOON), ..strict.clone() }).is_empty());
     tokio::time::sleep(Duration::from_millis(60)).await;
     assert_eq!(errors(&bench, &strict), [Rule::OpenWithoutCall]);
     let call = bench.make("calls", &format!("coSpace={slot}")).await;

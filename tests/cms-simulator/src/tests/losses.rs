@@ -207,3 +207,112 @@ async fn a_request_can_lose_and_bring_back_another_bridge() {
     bench.reconnect();
     assert_eq!(bench.get("calls").await.total(), 0);
 }
+
+/// As [`started`], with somebody in each state on the first bridge, and `anna`, who dialled in there.
+async fn peopled() -> (Bench, String, [String; 2]) {
+    let (bench, slot, calls) = started().await;
+    let path = format!("calls/{}/callLegs", calls[0]);
+    bench.sim.update_switches(|s| s.remote_party_gains = ";x=1".to_owned());
+    bench.sim.script_endpoint("rings@x", EndpointScript::NoAnswer { after: Duration::from_secs(3600) });
+    for (party, state) in [("rings@x", LegState::Ringing), ("answers@x", LegState::Connected)] {
+        bench.make(&path, &format!("remoteParty={party}")).await;
+        let reached = |sim: &Handle| sim.legs().iter().any(|l| l.remote_party.starts_with(party) && l.state == state);
+        bench.sim.await_state(reached, SOON).await.unwrap();
+    }
+    bench.sim.update_switches(|s| s.leg_initial_ms = 3_600_000);
+    bench.make(&path, "remoteParty=begins@x").await;
+    bench.sim.join(&slot, "anna", 0).unwrap();
+    (bench, slot, calls)
+}
+
+/// Those of [`peopled`]: address as shown, as dialled, state.
+const PEOPLE: [[&str; 3]; 4] = [
+    ["rings@x", "rings@x", "ringing"],
+    ["answers@x;x=1", "answers@x", "connected"],
+    ["begins@x", "begins@x", "initial"],
+    ["anna", "anna", "connected"],
+];
+
+/// What the second bridge says of everybody on the first.
+async fn seen_by_peer(bench: &Bench, call: &str) -> Vec<[String; 3]> {
+    let lost = bench.sim.call_bridge_id(0);
+    let list = bench.get_on(1, &format!("calls/{call}/participants")).await;
+    assert_eq!(list.body.matches(&format!("<callBridge>{lost}</callBridge>")).count(), list.total());
+    assert_eq!(bench.get_on(1, "participants").await.body, list.body);
+    let mut seen = Vec::new();
+    for id in list.ids() {
+        let got = bench.get_on(1, &format!("participants/{id}")).await;
+        assert_eq!((got.text("call").as_deref(), got.text("callBridge")), (Some(call), Some(lost.clone())));
+        assert!(got.body.contains("<status><state>"), "{got:?}");
+        seen.push(["uri", "originalUri", "state"].map(|name| got.text(name).unwrap()));
+    }
+    seen
+}
+
+#[tokio::test]
+async fn peers_see_everybody_on_a_bridge_that_clients_lost() {
+    let (bench, _, calls) = peopled().await;
+    for lose in [Handle::cut_bridge, Handle::blackhole_bridge, Handle::break_tls] {
+        lose(&bench.sim, 0);
+        assert_eq!(seen_by_peer(&bench, &calls[1]).await, PEOPLE);
+        let got = bench.get_on(1, &format!("calls/{}", calls[1])).await;
+        assert_eq!(got.text("numParticipantsRemote").as_deref(), Some("4"));
+        assert!(bench.sim.start_bridge(0));
+    }
+    assert_eq!((bench.sim.calls().len(), bench.sim.dials().iter().filter(|d| d.ended.is_some()).count()), (2, 0));
+}
+
+#[tokio::test]
+async fn peers_see_nobody_of_a_lost_process() {
+    for lose in [Handle::stop_bridge, Handle::restart_bridge] {
+        let (bench, slot, calls) = peopled().await;
+        let id = bench.get_on(1, "participants").await.ids().remove(0);
+        lose(&bench.sim, 0);
+        assert!(seen_by_peer(&bench, &calls[1]).await.is_empty());
+        let got = bench.get_on(1, &format!("participants/{id}")).await;
+        assert!(got.body.contains("participantDoesNotExist"), "{got:?}");
+        assert_eq!(bench.get_on(1, "calls").await.ids(), std::slice::from_ref(&calls[1]));
+        assert!(bench.sim.dials().iter().all(|d| d.ended.is_some() && d.reason == Some("bridgeLost")));
+        bench.sim.join(&slot, "anna", 1).unwrap();
+    }
+}
+
+#[tokio::test]
+async fn a_call_beside_a_lost_one_shares_its_correlator() {
+    for lose in [Handle::cut_bridge, Handle::blackhole_bridge, Handle::break_tls] {
+        let (bench, slot, calls) = peopled().await;
+        bench.send(1, Method::DELETE, &format!("calls/{}", calls[1]), None).await;
+        assert_eq!(bench.get_on(1, "participants").await.total(), 0);
+        lose(&bench.sim, 0);
+        let call = bench.send(1, Method::POST, "calls", Some(&format!("coSpace={slot}"))).await.id();
+        let here = bench.sim.calls().into_iter().find(|c| c.bridge == 0).unwrap();
+        let got = bench.get_on(1, &format!("calls/{call}")).await;
+        assert_eq!((got.text("callCorrelator"), here.id), (Some(here.correlator), calls[0].clone()));
+        assert_eq!(seen_by_peer(&bench, &call).await, PEOPLE);
+    }
+}
+
+#[tokio::test]
+async fn peers_notice_a_lost_process_late() {
+    let (mut bench, slot, calls) = peopled().await;
+    bench.sim.update_switches(|s| s.peer_loss_delay_ms = 3_600_000);
+    bench.sim.stop_bridge(0);
+    assert_eq!(seen_by_peer(&bench, &calls[1]).await, PEOPLE);
+    let got = bench.get_on(1, &format!("calls/{}", calls[1])).await;
+    assert_eq!(got.text("numParticipantsRemote").as_deref(), Some("4"));
+    let id = bench.get_on(1, "participants").await.ids().remove(0);
+    let got = bench.send(1, Method::DELETE, &format!("participants/{id}"), None).await;
+    assert!(got.body.contains("participantCannotBeDeleted"), "{got:?}");
+    // The bridge itself knows nothing of its former life.
+    assert!(bench.sim.start_bridge(0));
+    bench.reconnect();
+    bench.make("calls", &format!("coSpace={slot}")).await;
+    assert_eq!(bench.get("participants").await.total(), 0);
+    assert_eq!(seen_by_peer(&bench, &calls[1]).await, PEOPLE);
+
+    let (bench, _, calls) = peopled().await;
+    bench.sim.update_switches(|s| s.peer_loss_delay_ms = 50);
+    bench.sim.stop_bridge(0);
+    tokio::time::sleep(Duration::from_millis(60)).await;
+    assert!(seen_by_peer(&bench, &calls[1]).await.is_empty());
+}
