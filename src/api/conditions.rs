@@ -52,6 +52,7 @@ pub mod bridge {
         PROGRESSING = "Progressing" (READY, RECONCILING) "The bridge is being set up; nothing is wrong so far." => "Wait; the other conditions say how far it is.";
         SUSPENDED = "Suspended" (READY) "spec.suspend is true: only probes go on." => "Set spec.suspend to false.";
         DELETING = "Deleting" (READY, RECONCILING) "What this object made on the bridge is being removed." => "Wait. If the bridge will never answer again, set the annotation meeting-controller.dev/force-delete=true.";
+        REJECTED = "Rejected" (READY) "The bridge rejected a request; the message says which parameter or object it minds." => "Correct what the message names (often a field of spec.profiles); it is tried again every minute at least.";
         DNS_FAILURE = "DNSFailure" (REACHABLE) "The host name cannot be resolved." => "Correct spec.address, or the cluster's DNS.";
         CONNECT_TIMEOUT = "ConnectTimeout" (REACHABLE) "No answer to the connection." => "Check routes and firewalls between the cluster and spec.address.";
         CONNECTION_REFUSED = "ConnectionRefused" (REACHABLE) "Nothing listens on that port." => "Correct the port in spec.address (MMP command webadmin), or start the call bridge.";

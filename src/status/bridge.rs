@@ -33,6 +33,10 @@ impl Problem {
             "NotACMS" => (kind::RECOGNIZED, reason::NOT_A_CMS),
             "MalformedReply" | "AmbiguousCreate" => (kind::RECOGNIZED, reason::MALFORMED_REPLY),
             "DatabaseNotReady" => (kind::DATABASE_WRITABLE, reason::NO_DATABASE_PRIMARY),
+            // The bridge's own words about one request: connection and credentials are good.
+            "NotFound" | "Conflict" | "ParameterError" | "LimitReached" | "PasscodeTooShort" | "Rejected" => {
+                (kind::READY, reason::REJECTED)
+            }
             _ => (kind::REACHABLE, reason::HTTP_ERROR),
         };
         let message = match error {

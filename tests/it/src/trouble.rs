@@ -188,6 +188,29 @@ async fn replies_that_are_none_pass() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_rejected_request_is_no_trouble_of_the_connection() {
+    let mut arena = Arena::quiet("rejected", lone(), brisk()).await;
+    let element = "parameterError".to_owned();
+    arena.sim.add_fault(Fault::new(FaultKind::Failure { status: 400, element }).method("POST").route("callProfiles"));
+    arena.start().await;
+    arena.connect().await;
+    arena.create_bridge("core", json!({})).await;
+    let bridge = arena.reason("core", "Ready", "Rejected").await;
+    assert_eq!(condition(&bridge, "Reconciling"), ("True", "Retrying"));
+    for kind in ["Reachable", "CredentialsValid", "Recognized"] {
+        assert_eq!(condition(&bridge, kind).0, "True", "{kind}: the bridge answered as itself");
+    }
+    let status = bridge.status.as_ref().unwrap();
+    assert_eq!((status.phase.as_deref(), status.endpoints[0].reachable), (Some("Degraded"), Some(true)));
+    assert!(message(&bridge, "Ready").contains("does not accept the value"), "{}", message(&bridge, "Ready"));
+    arena.sim.clear_faults();
+    arena.ready("core").await;
+    assert_eq!(arena.effects("POST", "callProfiles").len(), 1);
+    arena.assert_rules(1..=5);
+    arena.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn unknown_elements_and_short_pages_are_no_trouble() {
     let mut arena = Arena::quiet("odd-replies", lone(), brisk()).await;
     arena.sim.add_fault(Fault::new(FaultKind::UnknownElements));
