@@ -289,6 +289,9 @@ pub struct ScheduledMeetingStatus {
     /// The end that was asked for when the controller extended it; an edit of the end makes the extension void.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub extended_from: Option<Instant>,
+    /// The window that was asked for last and refused because the slot is somebody else's in the added time.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub refused_window: Option<WindowStatus>,
     /// Value of the annotation meeting-controller.dev/reconcile-requested-at that was last acted upon.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last_handled_reconcile_at: Option<String>,

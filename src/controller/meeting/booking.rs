@@ -137,8 +137,9 @@ impl Pass<'_> {
         let stored = Window::from(stored);
         // The door was opened at the old instant; only the end can still move.
         let wanted = Window { opens_at: stored.opens_at, ..self.window };
+        let asked = std::mem::replace(&mut self.window, stored);
+        self.facts.refused_window = None;
         if wanted.closes_at == stored.closes_at && wanted.starts_at == stored.starts_at {
-            self.window = stored;
             return;
         }
         match self.ctx.ledger.change_window(&self.uid(), &key, slot.number, wanted) {
@@ -147,7 +148,7 @@ impl Pass<'_> {
                 self.facts.window = Some(wanted.into());
             }
             Err(holder) => {
-                self.window = stored;
+                self.facts.refused_window = Some(asked.into());
                 self.conflict = Some(holder);
             }
         }

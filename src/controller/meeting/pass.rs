@@ -57,7 +57,7 @@ impl<'a> Pass<'a> {
         let now = ctx.clock.now();
         let mut window = Window::of_meeting(&meeting.spec, &facts);
         if matches!(facts.phase, Some(Phase::Ended | Phase::Missed)) {
-            window = window_of_over(meeting, &facts, window, now);
+            window = window_of_over(&facts, window, now);
             if window.stage(now) != Stage::Over {
                 facts = ScheduledMeetingStatus { conditions: facts.conditions, ..ScheduledMeetingStatus::default() };
             }
@@ -352,12 +352,13 @@ impl<'a> Pass<'a> {
     }
 }
 
-/// The window of a meeting that is over: a new one if an edit gave it one, or if it ended before its time because its
-/// bridge went; otherwise the one that passed, whatever end an extension that was refused had asked for.
-fn window_of_over(meeting: &ScheduledMeeting, facts: &ScheduledMeetingStatus, asked: Window, now: Timestamp) -> Window {
-    let stored = facts.window.map_or(asked, Window::from);
-    let edited = meeting.metadata.generation != facts.observed_generation;
-    if edited || stored.stage(now) != Stage::Over { asked } else { stored }
+/// The window of a meeting that is over: what is asked for, so that an edit of it gives the meeting a new life, unless
+/// that is what was refused while it ran; then the old end stands, whatever else is edited.
+fn window_of_over(facts: &ScheduledMeetingStatus, asked: Window, now: Timestamp) -> Window {
+    let refused = facts.refused_window.map(Window::from) == Some(asked);
+    // It may have ended before its time, because its bridge went.
+    let over = facts.window.map(Window::from).filter(|stored| stored.stage(now) == Stage::Over);
+    over.filter(|_| refused).unwrap_or(asked)
 }
 
 fn is_about_passcode(error: &crate::cms::CmsError) -> bool {

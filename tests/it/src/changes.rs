@@ -85,6 +85,15 @@ async fn an_extension_into_anothers_reservation_keeps_the_old_end() {
     assert_eq!(bridge.status.unwrap().slots.unwrap().in_use, 0);
     assert_eq!(phase_of(&arena.phase("here", Phase::Ended).await), Phase::Ended);
     assert_eq!(writes(&arena.sim.journal()), 0, "{:#?}", arena.journal_lines());
+
+    // Neither does an edit of something else bring it back; one of the window does.
+    arena.delete::<ScheduledMeeting>("next").await;
+    arena.patch::<ScheduledMeeting>("here", json!({ "spec": { "title": "Renamed" } })).await;
+    let renamed = arena.meeting("here", "judged again", |m| status_of(m).observed_generation == m.metadata.generation);
+    assert_eq!(phase_of(&renamed.await), Phase::Ended);
+    arena.patch::<ScheduledMeeting>("here", json!({ "spec": { "duration": "11m" } })).await;
+    let again = arena.phase("here", Phase::Active).await;
+    assert_eq!(status_of(&again).refused_window, None);
     arena.assert_rules([1]);
     arena.finish().await;
 }
