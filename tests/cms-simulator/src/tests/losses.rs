@@ -134,6 +134,29 @@ async fn requests_in_flight_do_nothing_in_silence() {
     assert!(bench.sim.spaces().is_empty());
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn nothing_happens_once_silence_has_begun() {
+    let bench = Bench::quick().await;
+    for round in 1..=5 {
+        let posts = (0..64).map(|_| timeout(PATIENCE, bench.try_send(0, Method::POST, "coSpaces", Some("name=a"))));
+        let lose = async {
+            bench.sim.await_journal(|all| all.len() >= 16, SOON).await.unwrap();
+            bench.sim.blackhole_bridge(0);
+            bench.sim.spaces().len()
+        };
+        let (_, spaces) = futures::future::join(futures::future::join_all(posts), lose).await;
+        assert_eq!(bench.sim.spaces().len(), spaces, "round {round}");
+        assert!(bench.sim.start_bridge(0));
+        bench.sim.await_journal(|all| all.iter().all(|e| e.finished.is_some()), SOON).await.unwrap();
+        assert_eq!(bench.sim.journal().iter().filter(|e| e.effect).count(), spaces);
+        assert_eq!(bench.sim.stats().in_flight(0), 0);
+        for space in bench.sim.spaces() {
+            bench.sim.delete_space(&space.id);
+        }
+        bench.sim.clear_journal();
+    }
+}
+
 #[tokio::test]
 async fn silence_before_and_after_an_effect() {
     let kinds = [FaultKind::Before { action: Action::Blackhole }, FaultKind::After { action: Action::Blackhole }];
