@@ -24,7 +24,7 @@ use crate::observe::link::{BridgeKey, Link};
 /// Calls to the apiserver at one time.
 const KUBE_CALLS: usize = 32;
 
-/// Passes over meetings that are not due, at one time.
+/// Passes over meetings at one time; those that are due do not wait for a place.
 const PASSES: usize = 64;
 
 /// How the controller behaves in time; from flags (config.rs).
@@ -99,7 +99,7 @@ pub struct Context {
     written: Mutex<Written>,
     /// Calls to the apiserver at one time: thousands of objects at start must not all call at once.
     pub kube_permits: tokio::sync::Semaphore,
-    /// Places for passes over meetings that are not due.
+    /// Places for passes over meetings; those that are due need none.
     pub passes: tokio::sync::Semaphore,
 }
 
@@ -231,12 +231,10 @@ impl Context {
         newest(&mut lock(&self.written).meetings, stored)
     }
 
-    /// Keeps what we wrote until the store shows it.
+    /// Keeps what we wrote until the store shows it, if it does not already: the watch is often faster than the reply.
     pub fn note_meeting(&self, object: &ScheduledMeeting) {
         self.ledger.observe(object);
-        if let Some(uid) = object.uid() {
-            lock(&self.written).meetings.insert(uid, Arc::new(object.clone()));
-        }
+        note(&mut lock(&self.written).meetings, &self.meetings, object);
     }
 
     /// The watch shows this version: what we wrote up to it need not be kept.
@@ -259,9 +257,7 @@ impl Context {
 
     /// As [`Context::note_meeting`].
     pub fn note_bridge(&self, object: &MeetingBridge) {
-        if let Some(uid) = object.uid() {
-            lock(&self.written).bridges.insert(uid, Arc::new(object.clone()));
-        }
+        note(&mut lock(&self.written).bridges, &self.bridges, object);
     }
 
     /// Forgets everything about an object that is gone.
@@ -292,6 +288,17 @@ impl Context {
             Ok(Err(error)) => tracing::debug!(%error, reason, "event not published"),
             Err(_) => tracing::debug!(reason, "event not published in time"),
         }
+    }
+}
+
+fn note<K>(written: &mut BTreeMap<String, Arc<K>>, store: &Store<K>, object: &K)
+where
+    K: Resource<DynamicType = ()> + Clone,
+{
+    let is_shown =
+        store.get(&ObjectRef::from_obj(object)).is_some_and(|shown| version_of(shown.as_ref()) >= version_of(object));
+    if let Some(uid) = object.uid().filter(|_| !is_shown) {
+        written.insert(uid, Arc::new(object.clone()));
     }
 }
 

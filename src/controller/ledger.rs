@@ -12,6 +12,7 @@ use kube::{Resource, ResourceExt};
 
 use crate::api::ScheduledMeeting;
 use crate::api::meeting::Phase;
+use crate::api::names;
 use crate::cms::{CallId, SpaceId};
 use crate::observe::link::BridgeKey;
 use crate::observe::sweep::Live;
@@ -47,7 +48,6 @@ struct Known {
     call: Option<CallId>,
     phase: Phase,
     opens_at: Option<Timestamp>,
-    mark: String,
     wanted: Window,
 }
 
@@ -119,7 +119,6 @@ impl Ledger {
             call: status.call.as_ref().map(|call| CallId::from(call.id.as_str())),
             phase,
             opens_at: status.window.map(|window| window.opens_at.0),
-            mark: crate::api::names::mark(&meeting.namespace().unwrap_or_default(), &meeting.name_any()),
             wanted: Window::of_meeting(&meeting.spec, &status),
         };
         inner.meetings.insert(uid.clone(), known);
@@ -227,10 +226,10 @@ impl Ledger {
         let inner = self.lock();
         let expected = |mark: &str| {
             inner.meetings.values().any(|known| {
-                known.mark == mark
+                known.wanted.stage(now) == Stage::Inside
                     && !is_over(known.phase)
                     && known.bridge.as_ref().is_none_or(|key| key == bridge)
-                    && known.wanted.stage(now) == Stage::Inside
+                    && names::mark(&known.namespace, &known.name) == mark
             })
         };
         pool.iter()

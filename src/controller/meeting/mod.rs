@@ -28,16 +28,22 @@ use crate::api::{ScheduledMeeting, ScheduledMeetingStatus};
 use crate::plan::window::{Stage, Window};
 use pass::Pass;
 
+/// How long a meeting without a place waits before it asks again.
+const LONGEST_QUEUE: Duration = Duration::from_secs(2);
+
 /// Reconciles one meeting.
 ///
-/// Thousands of meetings at a start, or booked at once, wait here for a place: a pass holds far more memory than its
-/// wait. A meeting that is due, or whose door may be open, waits for nobody.
+/// Of thousands of meetings at a start, or booked at once, only some are looked after at one time: a pass holds far more
+/// memory than an entry in the queue. A meeting that is due, or whose door may be open, needs no place.
 ///
 /// # Errors
 /// What the apiserver says; trouble with the bridge is told in the status instead.
 pub async fn reconcile(stored: Arc<ScheduledMeeting>, ctx: Arc<Context>) -> Result<Action, KubeError> {
-    // The semaphore is never closed.
-    let _place = if is_due(&stored, ctx.clock.now()) { None } else { ctx.passes.acquire().await.ok() };
+    let place = ctx.passes.try_acquire();
+    if place.is_err() && !is_due(&stored, ctx.clock.now()) {
+        // Back into the queue: one that waited here would hold up those that are due.
+        return Ok(Action::requeue(retry::jittered(LONGEST_QUEUE)));
+    }
     Box::pin(look_after(stored, Arc::clone(&ctx))).await
 }
 
