@@ -12,11 +12,13 @@ use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
+use crate::controller::pulse::Pulse;
 use crate::metrics::Metrics;
 
 #[derive(Clone)]
 struct Shared {
     ready: watch::Receiver<bool>,
+    pulse: Arc<Pulse>,
     metrics: Arc<Metrics>,
 }
 
@@ -34,9 +36,10 @@ impl Admin {
     pub async fn bind(
         address: SocketAddr,
         ready: watch::Receiver<bool>,
+        pulse: Arc<Pulse>,
         metrics: Arc<Metrics>,
     ) -> std::io::Result<Self> {
-        Ok(Self { listener: TcpListener::bind(address).await?, shared: Shared { ready, metrics } })
+        Ok(Self { listener: TcpListener::bind(address).await?, shared: Shared { ready, pulse, metrics } })
     }
 
     /// Where it listens.
@@ -53,11 +56,19 @@ impl Admin {
     /// If accepting connections fails for good.
     pub async fn run(self, shutdown: CancellationToken) -> std::io::Result<()> {
         let router = Router::new()
-            .route("/healthz", get(|| async { "ok\n" }))
+            .route("/healthz", get(healthz))
             .route("/readyz", get(readyz))
             .route("/metrics", get(metrics))
             .with_state(self.shared);
         axum::serve(self.listener, router).with_graceful_shutdown(shutdown.cancelled_owned()).await
+    }
+}
+
+/// A restart is no help against a bridge or an apiserver that does not answer, so neither counts here.
+async fn healthz(State(shared): State<Shared>) -> impl IntoResponse {
+    match shared.pulse.stuck() {
+        None => (StatusCode::OK, "ok\n".to_owned()),
+        Some(what) => (StatusCode::INTERNAL_SERVER_ERROR, format!("{what}\n")),
     }
 }
 
@@ -72,4 +83,23 @@ async fn readyz(State(shared): State<Shared>) -> impl IntoResponse {
 async fn metrics(State(shared): State<Shared>) -> impl IntoResponse {
     let kind = "application/openmetrics-text; version=1.0.0; charset=utf-8";
     ([(header::CONTENT_TYPE, kind)], shared.metrics.text())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::time::Duration;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_stuck_pass_makes_it_unhealthy() {
+        let pulse = Arc::new(Pulse::default());
+        let shared = Shared { ready: watch::channel(true).1, pulse: Arc::clone(&pulse), metrics: Arc::default() };
+        let beat = pulse.begin("MeetingBridge");
+        let status = async || healthz(State(shared.clone())).await.into_response().status();
+        assert_eq!(status().await, StatusCode::OK);
+        tokio::time::advance(Duration::from_secs(3600)).await;
+        assert_eq!(status().await, StatusCode::INTERNAL_SERVER_ERROR);
+        drop(beat);
+        assert_eq!(status().await, StatusCode::OK);
+    }
 }

@@ -14,6 +14,7 @@ use secrecy::SecretString;
 use tokio::sync::mpsc::UnboundedSender;
 
 use super::ledger::{Ledger, version_of};
+use super::pulse::Pulse;
 use crate::act::Fence;
 use crate::api::{MeetingBridge, ScheduledMeeting};
 use crate::clock::Clock;
@@ -90,6 +91,7 @@ pub struct Context {
     pub ledger: Arc<Ledger>,
     pub fence: Fence,
     pub metrics: Arc<Metrics>,
+    pub pulse: Arc<Pulse>,
     pub recorder: Recorder,
     pub wake_meeting: UnboundedSender<ObjectRef<ScheduledMeeting>>,
     pub wake_bridge: UnboundedSender<ObjectRef<MeetingBridge>>,
@@ -125,6 +127,7 @@ pub struct Parts {
     pub config_map_meta: Store<PartialObjectMeta<ConfigMap>>,
     pub ledger: Arc<Ledger>,
     pub metrics: Arc<Metrics>,
+    pub pulse: Arc<Pulse>,
     pub wake_meeting: UnboundedSender<ObjectRef<ScheduledMeeting>>,
     pub wake_bridge: UnboundedSender<ObjectRef<MeetingBridge>>,
     pub fence: Fence,
@@ -146,6 +149,7 @@ impl Context {
             ledger: parts.ledger,
             fence: parts.fence,
             metrics: parts.metrics,
+            pulse: parts.pulse,
             recorder,
             wake_meeting: parts.wake_meeting,
             wake_bridge: parts.wake_bridge,

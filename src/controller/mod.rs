@@ -6,6 +6,7 @@ pub mod kube_calls;
 pub mod ledger;
 pub mod meeting;
 mod offline;
+pub mod pulse;
 mod retry;
 mod run;
 mod streams;

@@ -41,6 +41,7 @@ pub async fn plan_bridge(client: Client, bridge: &MeetingBridge) -> Result<Vec<S
         config_map_meta: reflector::store().0,
         ledger,
         metrics: Arc::new(Metrics::default()),
+        pulse: Arc::default(),
         wake_meeting: mpsc::unbounded_channel().0,
         wake_bridge: mpsc::unbounded_channel().0,
         fence,

@@ -24,6 +24,7 @@ use tracing::Instrument;
 use super::context::{Context, Parts, Settings};
 use super::kube_calls::KubeError;
 use super::ledger::Ledger;
+use super::pulse::Pulse;
 use super::{bridge, meeting, streams};
 use crate::act::Fence;
 use crate::api::names::{FORCE_DELETE_ANNOTATION, JOIN_LABEL, RECONCILE_ANNOTATION};
@@ -56,6 +57,7 @@ pub struct Controller {
     settings: Settings,
     clock: Arc<dyn Clock>,
     metrics: Arc<Metrics>,
+    pulse: Arc<Pulse>,
     shutdown: CancellationToken,
     ready: watch::Sender<bool>,
     scope: Option<String>,
@@ -70,7 +72,8 @@ impl Controller {
         metrics: Arc<Metrics>,
         shutdown: CancellationToken,
     ) -> Self {
-        Self { client, settings, clock, metrics, shutdown, ready: watch::Sender::new(false), scope: None }
+        let (pulse, ready) = (Arc::default(), watch::Sender::new(false));
+        Self { client, settings, clock, metrics, pulse, shutdown, ready, scope: None }
     }
 
     /// Looks after the objects of one namespace only; a Role there is enough then.
@@ -92,6 +95,11 @@ impl Controller {
     /// Becomes true once both stores are filled.
     pub fn ready(&self) -> watch::Receiver<bool> {
         self.ready.subscribe()
+    }
+
+    /// Tells what is stuck.
+    pub fn pulse(&self) -> Arc<Pulse> {
+        Arc::clone(&self.pulse)
     }
 
     /// Runs until the shutdown is asked for and the current requests are done.
@@ -116,6 +124,7 @@ impl Controller {
             config_map_meta: config_map_meta.clone(),
             ledger,
             metrics: Arc::clone(&self.metrics),
+            pulse: Arc::clone(&self.pulse),
             wake_meeting,
             wake_bridge,
             fence: fence.clone(),
@@ -349,6 +358,7 @@ async fn drive<K, Reconcile, Pass, OnError, Filled>(
         let (reconcile, filled) = (reconcile.clone(), filled.clone());
         async move {
             filled.await;
+            let _beat = ctx.pulse.begin(kind);
             // Every line of a pass, down to the requests to the bridge, names its object.
             let span = tracing::info_span!("reconcile", kind, namespace = object.namespace(), name = object.name_any());
             match AssertUnwindSafe(reconcile(object, ctx).instrument(span)).catch_unwind().await {

@@ -69,8 +69,9 @@ impl Stage {
             Arc::clone(&metrics),
             shutdown.clone(),
         );
-        let admin =
-            Admin::bind(([127, 0, 0, 1], 0).into(), controller.ready(), metrics).await.map_err(told("admin server"))?;
+        let admin = Admin::bind(([127, 0, 0, 1], 0).into(), controller.ready(), controller.pulse(), metrics)
+            .await
+            .map_err(told("admin server"))?;
         let admin_address = admin.address().map_err(told("admin server"))?.to_string();
         let mut ready = controller.ready();
         let stop = shutdown.clone();
