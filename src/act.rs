@@ -48,7 +48,7 @@ pub enum Effect {
     Created(String),
 }
 
-/// Carries out one step of a meeting.
+/// Carries out one step of a meeting on the call bridge that it concerns.
 ///
 /// # Errors
 /// What the bridge or the gate says; [`CmsError::Cancelled`] after the shutdown.
@@ -82,8 +82,8 @@ pub async fn meeting_step(
             let id = client.create_call(at(Class::Call), target.space).await?;
             Ok(Effect::Created(id.to_string()))
         }
-        Step::DeleteCall(id) => {
-            client.delete_call(at(Class::Call), id).await?;
+        Step::DeleteCall(call) => {
+            client.delete_call(at(Class::Call), &call.id).await?;
             Ok(Effect::Done)
         }
         Step::Dial(party) => {
@@ -94,7 +94,7 @@ pub async fn meeting_step(
     }
 }
 
-/// Carries out one step of a bridge; the id if something was created.
+/// Carries out one step of a bridge on the call bridge that it concerns; the id if something was created.
 ///
 /// # Errors
 /// What the bridge or the gate says; [`CmsError::Cancelled`] after the shutdown.
@@ -141,7 +141,7 @@ pub async fn bridge_step(
             client.close_space(Priority::new(Class::Door, now), space, &placeholder, true).await?;
             Ok(None)
         }
-        Step::DeleteCall(id) => client.delete_call(Priority::new(Class::Close, now), id).await.map(|_| None),
+        Step::DeleteCall(call) => client.delete_call(Priority::new(Class::Close, now), &call.id).await.map(|_| None),
         Step::DeleteSpace { space, .. } => client.delete_space(at, space).await.map(|_| None),
         Step::DeleteSet(id) => client.delete_bulk_set(at, &BulkSetId::from(id.as_str())).await.map(|_| None),
         Step::DeleteCallProfile(id) => {

@@ -26,6 +26,13 @@ pub struct BridgeLabels {
     pub bridge: String,
 }
 
+/// One call bridge of a bridge.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct EndpointLabels {
+    pub bridge: String,
+    pub endpoint: String,
+}
+
 /// One kind of object.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 pub struct KindLabels {
@@ -59,6 +66,9 @@ pub struct Metrics {
     pub dials: Counter,
     pub door_repairs: Counter,
     pub bridge_up: Family<BridgeLabels, Gauge>,
+    pub endpoint_up: Family<EndpointLabels, Gauge>,
+    pub failovers: Family<BridgeLabels, Counter>,
+    pub recovery: Histogram,
     pub slots_free: Family<BridgeLabels, Gauge>,
     pub slots_foreign: Family<BridgeLabels, Gauge>,
     pub call_legs: Family<BridgeLabels, Gauge>,
@@ -94,6 +104,18 @@ pub const TABLE: &[MetricDoc] = &[
     MetricDoc { name: "meeting_controller_dials_total", help: "Participants dialled" },
     MetricDoc { name: "meeting_controller_door_repairs_total", help: "Open doors put back after a change by hand" },
     MetricDoc { name: "meeting_controller_bridge_up", help: "1 if the bridge answered the last probe" },
+    MetricDoc {
+        name: "meeting_controller_endpoint_up",
+        help: "1 if the call bridge answered when it was last asked, by address",
+    },
+    MetricDoc {
+        name: "meeting_controller_failovers_total",
+        help: "Moves to another call bridge because the one before was lost",
+    },
+    MetricDoc {
+        name: "meeting_controller_call_recovery_seconds",
+        help: "From the first failure of a call bridge until a meeting had its call on another one",
+    },
     MetricDoc { name: "meeting_controller_slots_free", help: "Slots that are free now" },
     MetricDoc { name: "meeting_controller_slots_foreign", help: "Slots that somebody else opened or renamed" },
     MetricDoc { name: "meeting_controller_bridge_call_legs", help: "Active call legs at the last look" },
@@ -126,6 +148,9 @@ impl Default for Metrics {
             dials: Counter::default(),
             door_repairs: Counter::default(),
             bridge_up: Family::default(),
+            endpoint_up: Family::default(),
+            failovers: Family::default(),
+            recovery: histogram(),
             slots_free: Family::default(),
             slots_foreign: Family::default(),
             call_legs: Family::default(),
@@ -151,6 +176,9 @@ impl Default for Metrics {
         r.register("dials", help("dials"), metrics.dials.clone());
         r.register("door_repairs", help("door_repairs"), metrics.door_repairs.clone());
         r.register("bridge_up", help("bridge_up"), metrics.bridge_up.clone());
+        r.register("endpoint_up", help("endpoint_up"), metrics.endpoint_up.clone());
+        r.register("failovers", help("failovers"), metrics.failovers.clone());
+        r.register_with_unit("call_recovery", help("call_recovery"), seconds(), metrics.recovery.clone());
         r.register("slots_free", help("slots_free"), metrics.slots_free.clone());
         r.register("slots_foreign", help("slots_foreign"), metrics.slots_foreign.clone());
         r.register("bridge_call_legs", help("bridge_call_legs"), metrics.call_legs.clone());
@@ -215,6 +243,9 @@ mod tests {
             family.get_or_create(&bridge).set(1);
         }
         metrics.uptime.get_or_create(&bridge).set(1);
+        metrics.failovers.get_or_create(&bridge).inc();
+        let endpoint = EndpointLabels { bridge: "ns/b".into(), endpoint: "cms:445".into() };
+        metrics.endpoint_up.get_or_create(&endpoint).set(1);
         metrics.clock_skew.get_or_create(&bridge).set(1);
         metrics.reconciles.get_or_create(&ReconcileLabels { kind: "MeetingBridge", outcome: "ok" }).inc();
         metrics.status_writes.get_or_create(&KindLabels { kind: "MeetingBridge" }).inc();

@@ -115,6 +115,14 @@ pub struct MeetingBridgeSpec {
     pub deletion_policy: DeletionPolicy,
 }
 
+impl MeetingBridgeSpec {
+    /// Every Secret with credentials of a call bridge.
+    pub fn credentials(&self) -> impl Iterator<Item = &SecretName> {
+        let own = self.failover.alternates.iter().filter_map(|alternate| alternate.credentials_secret_ref.as_ref());
+        std::iter::once(&self.credentials_secret_ref).chain(own)
+    }
+}
+
 /// The name of a Secret in the same namespace.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct SecretName {

@@ -6,6 +6,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::values::Instant;
+use crate::cms::Address;
 
 /// What is known of the bridge. No field ticks by itself: what does is a metric.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, KubeSchema)]
@@ -51,6 +52,9 @@ pub struct MeetingBridgeStatus {
     /// Value of the annotation meeting-controller.dev/reconcile-requested-at that was last acted upon.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last_handled_reconcile_at: Option<String>,
+    /// Value of the annotation meeting-controller.dev/failback-requested-at that was last acted upon.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_handled_failback_at: Option<String>,
 }
 
 /// One endpoint of the bridge.
@@ -67,6 +71,9 @@ pub struct EndpointStatus {
     /// Does it answer?
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reachable: Option<bool>,
+    /// What is wrong with it, if anything: a reason of Reachable, CredentialsValid, Recognized or FailoverConfigured.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
 }
 
 /// How an endpoint came to be known.
@@ -106,6 +113,14 @@ pub struct MemberStatus {
     pub sip_domain: Option<String>,
     /// Is it the call bridge of `spec.address`?
     pub primary: bool,
+}
+
+impl MemberStatus {
+    /// Does the cluster name this address for it?
+    pub fn is_at(&self, address: &Address) -> bool {
+        let named = self.address.as_deref().and_then(|text| Address::from_bridge_table(text).ok());
+        named.is_some_and(|named| named == *address)
+    }
 }
 
 /// The system as the bridge describes it (R16). Values that tick are metrics.

@@ -14,6 +14,7 @@ pub mod kind {
     pub const SLOTS_PROVISIONED: &str = "SlotsProvisioned";
     pub const ACCEPTED: &str = "Accepted";
     pub const FAILOVER_CONFIGURED: &str = "FailoverConfigured";
+    pub const FAILED_OVER: &str = "FailedOver";
     pub const DATABASE_WRITABLE: &str = "DatabaseWritable";
     pub const CLOCK_IN_SYNC: &str = "ClockInSync";
     pub const EXCLUSIVE_CONTROL: &str = "ExclusiveControl";
@@ -76,6 +77,10 @@ pub mod bridge {
         RESIZE_DEFERRED = "ResizeDeferred" (SLOTS_PROVISIONED) "Slots outside the new range are still held by meetings; they go when these have ended." => "Wait, or end the meetings.";
         SYNC_FAILED = "SyncFailed" (SLOTS_PROVISIONED) "The bridge could not make the spaces." => "Look at the bridge's event log; it is tried again.";
         ALREADY_CLUSTER_MEMBER = "AlreadyClusterMember" (ACCEPTED) "Another MeetingBridge already owns this cluster; the message names it." => "Delete one of the two.";
+        ALTERNATE_NOT_IN_CLUSTER = "AlternateNotInCluster" (FAILOVER_CONFIGURED) "An alternate is no call bridge of this cluster; the message names it. It is not used." => "Correct failover.alternates: an address or a name that status.cluster.members shows.";
+        ALTERNATE_CREDENTIALS_INVALID = "AlternateCredentialsInvalid" (FAILOVER_CONFIGURED) "The Secret of an alternate is missing or incomplete, or the alternate rejects it; the message names it. It is not used." => "Correct the Secret; every call bridge has users of its own.";
+        ALTERNATE_IS_PRIMARY = "AlternateIsPrimary" (FAILOVER_CONFIGURED) "An alternate is the call bridge of spec.address itself." => "Remove it from failover.alternates.";
+        PRIMARY_LOST = "PrimaryLost" (FAILED_OVER) "Another call bridge of the cluster gets the requests; the message says which, and what is wrong with the primary. Nothing is blocked." => "Mend the primary. With failback Manual, ask for the return with the annotation meeting-controller.dev/failback-requested-at.";
         NO_DATABASE_PRIMARY = "NoDatabasePrimary" (DATABASE_WRITABLE) "The cluster's database takes no writes." => "Restore the database cluster; what is due is done the moment writes return.";
         SKEW = "Skew" (CLOCK_IN_SYNC) "The bridge's clock is off by more than 30 seconds. A warning: meetings follow the controller's clock." => "Set NTP on both sides.";
         FOREIGN_CHANGES = "ForeignChanges" (EXCLUSIVE_CONTROL) "Somebody else opened or renamed a slot. It is left alone and not used." => "Close it by hand and give it its placeholder name; then it is used again. Stop the other scheduler.";
@@ -108,7 +113,7 @@ pub mod meeting {
         BUSY = "Busy" (SPACE_OPEN) "The bridge answered busy or failed; it is tried again." => "Look at the load of the bridge.";
         REJECTED = "Rejected" (SPACE_OPEN) "The bridge rejected the request; the message says why." => "Correct what the message names.";
         ENDED = "Ended" (CALL_PRESENT) "The meeting is over and the call is gone." => "Nothing.";
-        BRIDGE_LOST = "BridgeLost" (CALL_PRESENT) "The call bridge that held the call is gone." => "Wait for its return, or use runningMeetings Recreate.";
+        BRIDGE_LOST = "BridgeLost" (READY, CALL_PRESENT) "The call bridge that held the call is lost." => "With runningMeetings Recreate the call is made again on another call bridge; with Leave, wait for the return of the call bridge.";
         CALL_FAILED = "CallFailed" (CALL_PRESENT) "The call could not be made; it is tried again." => "The message says why.";
         DIALING = "Dialing" (PARTICIPANTS_DIALED) "Somebody is being dialled, or will be again." => "Wait.";
         OUTGOING_DIALING_DISABLED = "OutgoingDialingDisabled" (PARTICIPANTS_DIALED) "scheduling.allowOutgoingSIP of the bridge is false: nobody is dialled." => "Let them dial in, or allow outgoing SIP.";

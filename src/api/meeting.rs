@@ -9,6 +9,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::values::{Instant, Span};
+use crate::cms::CallAt;
 
 /// A meeting with a start, an end, and participants.
 #[derive(CustomResource, KubeSchema, Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -365,6 +366,13 @@ pub struct CallBinding {
     pub correlator: Option<String>,
 }
 
+impl CallBinding {
+    /// Where the call is, if the endpoint can be read.
+    pub fn at(&self) -> Option<CallAt> {
+        Some(CallAt { endpoint: self.endpoint.parse().ok()?, id: self.id.as_str().into() })
+    }
+}
+
 /// One participant of the spec.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
@@ -385,6 +393,9 @@ pub struct ParticipantStatus {
     /// When they were last dialled.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last_attempt_at: Option<Instant>,
+    /// Endpoint that carried their leg when it was lost, as long as they may still be in through it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub endpoint: Option<String>,
 }
 
 /// Where a participant is.

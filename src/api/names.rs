@@ -14,6 +14,10 @@ pub const BRIDGE_FINALIZER: &str = "meeting-controller.dev/bridge-cleanup";
 /// Any new value asks for one full look now (R31); the handled value is echoed in `status.lastHandledReconcileAt`.
 pub const RECONCILE_ANNOTATION: &str = "meeting-controller.dev/reconcile-requested-at";
 
+/// Any new value asks for the return to the first good endpoint now, whatever the failback policy (R28); the handled
+/// value is echoed in `status.lastHandledFailbackAt`.
+pub const FAILBACK_ANNOTATION: &str = "meeting-controller.dev/failback-requested-at";
+
 /// `"true"` lets a deletion go at once, whatever is left behind on the bridge.
 pub const FORCE_DELETE_ANNOTATION: &str = "meeting-controller.dev/force-delete";
 

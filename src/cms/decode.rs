@@ -273,6 +273,7 @@ impl Record for Participant {
             call: reference(node, "call"),
             call_bridge: reference(node, "callBridge"),
             uri: text(node, "uri"),
+            original_uri: text(node, "originalUri"),
             state: grouped(node, "status", "state").map(|word| leg_state(&word)),
         })
     }

@@ -100,6 +100,9 @@ pub enum CmsError {
     /// Not sent: a 401 was seen with these credentials (R39).
     #[error("not sent: the bridge rejected these credentials before; correct the credentials Secret")]
     AuthBlocked { until: Instant },
+    /// Given up, or not sent: this call bridge was left for another one of its cluster.
+    #[error("given up: this call bridge was left for another one of the cluster")]
+    Abandoned,
     /// Not sent, or given up: the controller is stopping.
     #[error("cancelled")]
     Cancelled,
@@ -124,7 +127,7 @@ impl CmsError {
             Self::Conflict { .. } => Class::Conflict,
             Self::ParameterError { .. } | Self::PasscodeTooShort | Self::Rejected { .. } => Class::Invalid,
             Self::NotACms | Self::MalformedReply { .. } | Self::AmbiguousCreate => Class::Malformed,
-            Self::CircuitOpen { .. } | Self::Cancelled => Class::Blocked,
+            Self::CircuitOpen { .. } | Self::Abandoned | Self::Cancelled => Class::Blocked,
         }
     }
 
@@ -153,6 +156,7 @@ impl CmsError {
             Self::Rejected { .. } => "Rejected",
             Self::AmbiguousCreate => "AmbiguousCreate",
             Self::CircuitOpen { cause, .. } => cause,
+            Self::Abandoned => "Abandoned",
             Self::Cancelled => "Cancelled",
         }
     }
@@ -182,6 +186,7 @@ impl CmsError {
             Self::AmbiguousCreate => "ambiguous_create",
             Self::CircuitOpen { .. } => "circuit_open",
             Self::AuthBlocked { .. } => "auth_blocked",
+            Self::Abandoned => "abandoned",
             Self::Cancelled => "cancelled",
         }
     }
@@ -195,8 +200,8 @@ impl CmsError {
             Self::HttpError { status } => *status >= 500,
             // A proxy's own page instead of the bridge's reply says nothing about what the bridge did.
             Self::NotACms => true,
-            // Cancelling drops a request that may be on the wire.
-            Self::Cancelled => true,
+            // Both drop a request that may be on the wire.
+            Self::Abandoned | Self::Cancelled => true,
             Self::DnsFailure
             | Self::ConnectionRefused
             | Self::ConnectTimeout
@@ -242,6 +247,7 @@ impl CmsError {
             | Self::AmbiguousCreate
             | Self::CircuitOpen { .. }
             | Self::AuthBlocked { .. }
+            | Self::Abandoned
             | Self::Cancelled => false,
         }
     }

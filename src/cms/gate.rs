@@ -5,6 +5,8 @@
 //!   sweeps), then deadline, then arrival. So a slow bridge delays the sweeps of itself, never a door (craft.md 4.3).
 //! - **Circuit breaker**: after some connection failures in a row nothing is sent for a random while that grows. Then
 //!   *one* request tries; an urgent one may try at once. So a meeting instant is never slept past.
+//! - **Abandoned**: when the call bridge is left for another one, whoever waits or has a request on the wire is told at
+//!   once instead of at the end of a time limit.
 //! - **401**: after the first one nothing is sent for 15 minutes, or until the credentials change, because the bridge
 //!   may lock the account (R39, `cms-api.md` 1.1). Credentials that have not worked yet are tried by one request alone.
 
@@ -19,6 +21,7 @@ use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 use tokio::sync::oneshot;
 use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
 
 use super::error::CmsError;
 
@@ -133,6 +136,8 @@ struct State {
     /// Counts changes of credentials: a late 401 to old ones must not block new ones.
     auth_epoch: u64,
     credentials: Option<u64>,
+    /// Cancelled when the requests of this time are abandoned; those that come later have a new one.
+    present: CancellationToken,
     rng: StdRng,
 }
 
@@ -178,6 +183,7 @@ impl Gate {
             auth: Auth::Unproven,
             auth_epoch: 0,
             credentials: None,
+            present: CancellationToken::new(),
             rng: StdRng::seed_from_u64(seed),
         };
         Self { config, state: Mutex::new(state) }
@@ -225,6 +231,19 @@ impl Gate {
         };
         if changed {
             self.reset_auth();
+        }
+    }
+
+    /// Tells everybody who waits or has a request on the wire to give it up: the call bridge was left for another one.
+    pub fn abandon(&self) {
+        let mut answers = Answers::new();
+        {
+            let mut state = self.lock();
+            std::mem::take(&mut state.present).cancel();
+            state.refuse(&mut answers, |_| true, || CmsError::Abandoned);
+        }
+        for (to, answer) in answers {
+            drop(to.send(answer));
         }
     }
 
@@ -303,6 +322,7 @@ impl Gate {
             gate: Arc::clone(self),
             circuit_epoch: state.circuit_epoch,
             auth_epoch: state.auth_epoch,
+            present: state.present.clone(),
             trial: is_trial,
             verdict: None,
         };
@@ -416,11 +436,17 @@ pub struct Permit {
     gate: Arc<Gate>,
     circuit_epoch: u64,
     auth_epoch: u64,
+    present: CancellationToken,
     trial: bool,
     verdict: Option<Verdict>,
 }
 
 impl Permit {
+    /// Waits until the request is to be given up ([`Gate::abandon`]).
+    pub async fn abandoned(&self) {
+        self.present.cancelled().await;
+    }
+
     /// Hands the permit back with what was learnt.
     pub fn finish(mut self, verdict: Verdict) {
         self.verdict = Some(verdict);

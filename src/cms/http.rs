@@ -220,15 +220,27 @@ impl Client {
             }
         };
         let waited = queued.elapsed();
-        let mut result = self.attempt(&request, waited).await;
-        if request.method == Method::GET && matches!(result, Err(CmsError::ConnectionLost)) {
-            result = self.attempt(&request, Duration::ZERO).await;
-        }
+        let result = tokio::select! {
+            result = self.attempts(&request, waited) => result,
+            () = permit.abandoned() => {
+                let error = CmsError::Abandoned;
+                self.report(&request, None, waited, queued.elapsed().saturating_sub(waited), Some(&error));
+                return Err(error);
+            }
+        };
         permit.finish(match &result {
             Err(CmsError::Unauthorized) => Verdict::Unauthorized,
             Err(error) if error.is_connection_failure() => Verdict::Unreachable(error.reason()),
             _ => Verdict::Answered,
         });
+        result
+    }
+
+    async fn attempts(&self, request: &Request, waited: Duration) -> Result<Reply, CmsError> {
+        let result = self.attempt(request, waited).await;
+        if request.method == Method::GET && matches!(result, Err(CmsError::ConnectionLost)) {
+            return self.attempt(request, Duration::ZERO).await;
+        }
         result
     }
 

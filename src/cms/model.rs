@@ -11,6 +11,8 @@ use jiff::Timestamp;
 use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Serialize};
 
+use super::address::Address;
+
 macro_rules! ids {
     ($($(#[$doc:meta])* $name:ident),+ $(,)?) => {$(
         $(#[$doc])*
@@ -165,6 +167,13 @@ pub struct Call {
     pub correlator: Option<String>,
 }
 
+/// A call and the call bridge it is on: an id is valid only with its bridge (`cms-api.md` section 9).
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct CallAt {
+    pub endpoint: Address,
+    pub id: CallId,
+}
+
 /// How far a leg has come (`cms-api.md` 7.3). A leg that failed or left is simply no longer there.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum LegState {
@@ -216,6 +225,8 @@ pub struct Participant {
     pub call_bridge: Option<CallBridgeId>,
     /// Only in the single GET.
     pub uri: Option<String>,
+    /// As it was dialled; only in the single GET, from 2.3 on.
+    pub original_uri: Option<String>,
     /// Only in the single GET.
     pub state: Option<LegState>,
 }

@@ -35,6 +35,8 @@ pub struct Settings {
     pub probe_busy: Duration,
     /// Between connection-level probes of an idle bridge.
     pub probe_idle: Duration,
+    /// Between probes of a call bridge that failed, until it is clear whether it is lost.
+    pub probe_doubtful: Duration,
     /// Between sweeps of a bridge with live meetings.
     pub sweep: Duration,
     /// Between reads of a bridge without.
@@ -51,11 +53,19 @@ pub struct Settings {
     pub deletion_deadline: Duration,
 }
 
+impl Settings {
+    /// How long is waited for the bridge's word on its database, when something else failed.
+    pub fn patience(&self) -> Duration {
+        Duration::from_secs(2).min(self.limits.request)
+    }
+}
+
 impl Default for Settings {
     fn default() -> Self {
         Self {
             probe_busy: Duration::from_secs(5),
             probe_idle: Duration::from_secs(25),
+            probe_doubtful: Duration::from_secs(1),
             sweep: Duration::from_secs(15),
             idle_read: Duration::from_secs(60),
             sync_retry: Duration::from_secs(30),

@@ -11,11 +11,12 @@ use jiff::Timestamp;
 use kube::{Resource, ResourceExt};
 
 use crate::api::ScheduledMeeting;
-use crate::api::meeting::Phase;
+use crate::api::meeting::{CallBinding, Phase};
 use crate::api::names;
-use crate::cms::{CallId, SpaceId};
+use crate::cms::{CallAt, SpaceId};
 use crate::observe::link::BridgeKey;
 use crate::observe::sweep::Live;
+use crate::plan::participants::is_anybody_elsewhere;
 use crate::plan::pool::Pool as SlotPool;
 use crate::plan::slots::{Calendar, MeetingId, Pool};
 use crate::plan::window::{Stage, Window};
@@ -45,7 +46,8 @@ struct Known {
     bridge: Option<BridgeKey>,
     slot: Option<u32>,
     space: Option<SpaceId>,
-    call: Option<CallId>,
+    call: Option<CallAt>,
+    elsewhere: bool,
     phase: Phase,
     opens_at: Option<Timestamp>,
     wanted: Window,
@@ -116,7 +118,8 @@ impl Ledger {
             bridge: bridge.clone(),
             slot: slot.map(|slot| slot.number),
             space: slot.and_then(|slot| slot.space_id.as_deref()).map(SpaceId::from),
-            call: status.call.as_ref().map(|call| CallId::from(call.id.as_str())),
+            call: status.call.as_ref().and_then(CallBinding::at),
+            elsewhere: is_anybody_elsewhere(&status.participants),
             phase,
             opens_at: status.window.map(|window| window.opens_at.0),
             wanted: Window::of_meeting(&meeting.spec, &status),
@@ -261,7 +264,9 @@ impl Ledger {
             .live_of(bridge)
             .into_iter()
             .filter(|known| known.call.is_some())
-            .filter_map(|known| Some((known.slot?, Live { space: known.space?, call: known.call })))
+            .filter_map(|known| {
+                Some((known.slot?, Live { space: known.space?, call: known.call, elsewhere: known.elsewhere }))
+            })
             .collect();
         live.sort_by_key(|(slot, _)| *slot);
         live.into_iter().map(|(_, live)| live).collect()
@@ -270,6 +275,23 @@ impl Ledger {
     /// Namespace and name of the live meetings on a bridge.
     pub fn live_names(&self, bridge: &BridgeKey) -> Vec<(String, String)> {
         self.live_of(bridge).into_iter().map(|known| (known.namespace, known.name)).collect()
+    }
+
+    /// Namespace and name of the meetings on a bridge of which something is to be done now: live ones, and those whose
+    /// window begins.
+    pub fn due(&self, bridge: &BridgeKey, now: Timestamp) -> Vec<(String, String)> {
+        self.names_if(|known| {
+            let begins = matches!(known.wanted.stage(now), Stage::Preparing | Stage::Inside) && !is_over(known.phase);
+            known.bridge.as_ref() == Some(bridge) && (is_live(known.phase) || begins)
+        })
+    }
+
+    /// Namespace and name of the meetings on a bridge whose time is over but whose slot is not proven shut.
+    pub fn overdue(&self, bridge: &BridgeKey, now: Timestamp) -> Vec<(String, String)> {
+        self.names_if(|known| {
+            let over = known.phase == Phase::Closing || known.wanted.stage(now) == Stage::Over;
+            known.bridge.as_ref() == Some(bridge) && is_live(known.phase) && over
+        })
     }
 
     /// Namespace and name of the meetings that wait for a slot which another one still holds.
@@ -283,14 +305,16 @@ impl Ledger {
 
     /// Namespace and name of every meeting on a bridge whose window is not over.
     pub fn names_on(&self, bridge: &BridgeKey, now: Timestamp) -> Vec<(String, String)> {
+        self.names_if(|known| {
+            let ahead = !is_over(known.phase) || known.wanted.stage(now) != Stage::Over;
+            known.bridge.as_ref() == Some(bridge) && ahead
+        })
+    }
+
+    fn names_if(&self, wanted: impl Fn(&Known) -> bool) -> Vec<(String, String)> {
         let inner = self.lock();
-        inner
-            .meetings
-            .values()
-            .filter(|known| known.bridge.as_ref() == Some(bridge))
-            .filter(|known| !is_over(known.phase) || known.wanted.stage(now) != Stage::Over)
-            .map(|known| (known.namespace.clone(), known.name.clone()))
-            .collect()
+        let found = inner.meetings.values().filter(|known| wanted(known));
+        found.map(|known| (known.namespace.clone(), known.name.clone())).collect()
     }
 
     /// Does a live meeting that opened earlier still hold this slot?

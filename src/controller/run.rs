@@ -27,7 +27,7 @@ use super::ledger::Ledger;
 use super::pulse::Pulse;
 use super::{bridge, meeting, streams};
 use crate::act::Fence;
-use crate::api::names::{FORCE_DELETE_ANNOTATION, JOIN_LABEL, RECONCILE_ANNOTATION};
+use crate::api::names::{FAILBACK_ANNOTATION, FORCE_DELETE_ANNOTATION, JOIN_LABEL, RECONCILE_ANNOTATION};
 use crate::api::{MeetingBridge, ScheduledMeeting};
 use crate::clock::Clock;
 use crate::metrics::{Metrics, ReconcileLabels};
@@ -213,7 +213,7 @@ fn relevant<K: Resource>(object: &K) -> Option<u64> {
     let mut hasher = DefaultHasher::new();
     let meta = object.meta();
     (meta.generation, &meta.finalizers, meta.deletion_timestamp.is_some(), &meta.labels).hash(&mut hasher);
-    for annotation in [RECONCILE_ANNOTATION, FORCE_DELETE_ANNOTATION] {
+    for annotation in [RECONCILE_ANNOTATION, FAILBACK_ANNOTATION, FORCE_DELETE_ANNOTATION] {
         object.annotations().get(annotation).hash(&mut hasher);
     }
     Some(hasher.finish())
@@ -285,7 +285,7 @@ async fn watch_sides(
         let (namespace, name) = (secret.namespace().unwrap_or_default(), secret.name_any());
         for bridge in ctx.bridges.state() {
             let tls = bridge.spec.tls.ca_bundle_ref.as_ref().map(|reference| &reference.name);
-            let uses = bridge.spec.credentials_secret_ref.name == name || tls == Some(&name);
+            let uses = bridge.spec.credentials().any(|secret| secret.name == name) || tls == Some(&name);
             if uses && bridge.namespace().as_deref() == Some(&namespace) {
                 ctx.wake_bridge(&meeting::key_of(&bridge));
             }

@@ -1,46 +1,44 @@
-//! The link to one bridge: its client and gate, and what the last looks showed. One per MeetingBridge, shared by the
-//! bridge's own reconcile and those of all its meetings.
+//! The link to one bridge: its call bridges, which of them gets the requests, and what the last looks showed. One per
+//! MeetingBridge, shared by the bridge's own reconcile and those of all its meetings.
+//!
+//! What the cluster's database holds (spaces, profiles) is the same on every call bridge and is kept here; what is local
+//! to one of them (calls, legs) is kept with it (`endpoint.rs`).
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use futures::FutureExt;
 use jiff::Timestamp;
 
-use super::looks::{Look, SharedLook};
-use crate::cms::{Call, CallId, Class, Client, CmsError, Listing, Priority, Space, SpaceId, SystemStatus};
+use super::endpoint::Endpoint;
+use crate::api::bridge::EndpointRole;
+use crate::cms::{Address, CallAt, CallId, Class, Client, CmsError, Priority, SpaceId, SystemStatus};
 use crate::plan::bridge;
-use crate::plan::meeting::{Seen, World, is_doubtful};
-use crate::plan::participants::{SeenLeg, SeenLegs};
+use crate::plan::failover::{self, Health, Move, Policy, Roster, Sign};
+use crate::plan::meeting::{PlacedCall, Seen, World};
+use crate::plan::participants::{Elsewhere, SeenLegs};
 
 /// Namespace and name of a MeetingBridge.
 pub type BridgeKey = (String, String);
 
-/// How many single looks are cheaper than a list, at least.
-const FEW: usize = 2;
-
 /// What the last looks showed. All of it can be looked up again.
 #[derive(Default)]
 pub struct Memory {
-    /// The bridge as the bridge plan sees it.
+    /// The bridge as the bridge plan sees it; its calls are kept with the endpoints.
     pub world: bridge::World,
-    /// The last status reply, and when it was asked for.
-    pub system: Option<(Timestamp, SystemStatus)>,
-    /// Calls by space: when the look began, and the calls.
-    pub calls: Option<(Timestamp, BTreeMap<SpaceId, Vec<Call>>)>,
-    /// Legs by call: when the look began, and the legs.
-    pub legs: Option<(Timestamp, BTreeMap<CallId, Vec<SeenLeg>>)>,
     /// When a space was last looked at by itself.
     pub looked: BTreeMap<SpaceId, Timestamp>,
     /// When we last wrote to a space or to its call: older facts do not count.
     pub touched: BTreeMap<SpaceId, Timestamp>,
-    /// Pages that the last lists needed, for choosing between lists and single looks.
+    /// People of a meeting on call bridges that were lost, as the others still list them: when the look began, and they.
+    pub elsewhere: BTreeMap<SpaceId, (Timestamp, Elsewhere)>,
+    /// Pages that the last list of spaces needed, for choosing between lists and single looks.
     pub space_pages: u32,
-    pub call_pages: u32,
-    /// Whether the bridge answered last time, and if not, why.
+    /// Whether the active endpoint did what it was asked last time, and if not, why.
     pub health: Option<Result<(), CmsError>>,
-    /// Whether the last write that needed the database got through.
-    pub database: Option<Result<(), CmsError>>,
+    /// The database takes no writes; asked again until it does.
+    pub database_lost: bool,
+    /// When writes were last possible again. What is overdue is shut before anything is opened.
+    pub writable_since: Option<Timestamp>,
     /// When what is due next.
     pub schedule: Schedule,
     /// What the last sweep showed of each live meeting, so that only changes wake it.
@@ -53,7 +51,6 @@ pub struct Memory {
 /// When what is due next on a bridge.
 #[derive(Clone, Debug, Default)]
 pub struct Schedule {
-    pub probe: Option<Timestamp>,
     pub sweep: Option<Timestamp>,
     /// A sweep out of turn that a meeting asked for: somebody was dialled.
     pub asked: Option<Timestamp>,
@@ -67,56 +64,216 @@ pub struct Schedule {
     pub served: Option<String>,
 }
 
+/// Something about the endpoints that people want to know.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum News {
+    /// An endpoint was given up.
+    Lost(Address, CmsError),
+    /// An endpoint is good again.
+    Recovered(Address),
+    /// The active endpoint changed.
+    Moved(Move),
+}
+
+struct Lineup {
+    endpoints: Vec<Arc<Endpoint>>,
+    active: Arc<Endpoint>,
+    roster: Roster,
+    policy: Policy,
+    news: Vec<News>,
+}
+
+impl Lineup {
+    fn find(&self, address: &Address) -> Option<&Arc<Endpoint>> {
+        self.endpoints.iter().find(|endpoint| endpoint.address() == address)
+    }
+
+    fn down(&self) -> Vec<Address> {
+        self.roster.iter().filter(|known| known.health.is_down()).map(|known| known.address.clone()).collect()
+    }
+}
+
 /// The link to one bridge.
 pub struct Link {
     pub key: BridgeKey,
-    client: RwLock<Client>,
+    lineup: Mutex<Lineup>,
     memory: Mutex<Memory>,
-    spaces: Arc<SharedLook<Space>>,
-    calls: Arc<SharedLook<Vec<Call>>>,
-    /// Changes whenever address, TLS settings or credentials change.
-    fingerprint: Mutex<String>,
 }
 
 impl Link {
-    /// A new link; nothing is sent.
-    pub fn new(key: BridgeKey, client: Client, fingerprint: String) -> Self {
-        Self {
-            key,
-            client: RwLock::new(client),
-            memory: Mutex::new(Memory::default()),
-            spaces: Arc::default(),
-            calls: Arc::default(),
-            fingerprint: Mutex::new(fingerprint),
+    /// A new link to the primary alone; nothing is sent.
+    pub fn new(key: BridgeKey, primary: Arc<Endpoint>) -> Self {
+        let roster = Roster::new(primary.address().clone());
+        let policy = Policy { threshold: 1, failback: None };
+        let lineup =
+            Lineup { endpoints: vec![Arc::clone(&primary)], active: primary, roster, policy, news: Vec::new() };
+        Self { key, lineup: Mutex::new(lineup), memory: Mutex::default() }
+    }
+
+    fn lineup(&self) -> MutexGuard<'_, Lineup> {
+        self.lineup.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Uses these endpoints from now on, in this order, the primary first. What is known of those that stay is kept.
+    pub fn arrange(&self, endpoints: Vec<(Arc<Endpoint>, EndpointRole)>, policy: Policy, recorded: Option<&Address>) {
+        let mut lineup = self.lineup();
+        lineup.policy = policy;
+        let same = lineup.endpoints.len() == endpoints.len()
+            && lineup.endpoints.iter().zip(&endpoints).all(|(old, (new, _))| Arc::ptr_eq(old, new));
+        if same {
+            return;
         }
+        let wanted = endpoints.iter().map(|(endpoint, role)| (endpoint.address().clone(), *role, true)).collect();
+        lineup.roster.arrange(wanted, recorded);
+        for (endpoint, _) in endpoints.iter().filter(|_| endpoints.len() > 1) {
+            if lineup.find(endpoint.address()).is_none() {
+                endpoint.local().inspect = true;
+            }
+        }
+        lineup.endpoints = endpoints.into_iter().map(|(endpoint, _)| endpoint).collect();
+        if let Some(active) = lineup.find(lineup.roster.active()).cloned() {
+            lineup.active = active;
+        }
+    }
+
+    /// The endpoint that gets the requests.
+    pub fn active(&self) -> Arc<Endpoint> {
+        Arc::clone(&self.lineup().active)
     }
 
     /// The client of the active endpoint.
     pub fn client(&self) -> Client {
-        self.client.read().unwrap_or_else(PoisonError::into_inner).clone()
+        self.active().client()
     }
 
-    /// Is this link made with these settings?
-    pub fn is_made_with(&self, fingerprint: &str) -> bool {
-        *self.fingerprint.lock().unwrap_or_else(PoisonError::into_inner) == fingerprint
+    /// One endpoint, if it still is one.
+    pub fn endpoint(&self, address: &Address) -> Option<Arc<Endpoint>> {
+        self.lineup().find(address).cloned()
     }
 
-    /// Uses a new client from now on (rotated credentials, changed address). What was seen stays.
-    pub fn replace_client(&self, client: Client, fingerprint: String) {
-        *self.client.write().unwrap_or_else(PoisonError::into_inner) = client;
-        *self.fingerprint.lock().unwrap_or_else(PoisonError::into_inner) = fingerprint;
+    /// Every endpoint, the primary first.
+    pub fn endpoints(&self) -> Vec<Arc<Endpoint>> {
+        self.lineup().endpoints.clone()
+    }
+
+    /// The endpoints that may be asked: the active one, and other members that are not given up.
+    pub fn usable(&self) -> Vec<Arc<Endpoint>> {
+        let lineup = self.lineup();
+        let is_active = |known: &failover::Endpoint| known.address == *lineup.roster.active();
+        let usable =
+            lineup.roster.iter().filter(|known| is_active(known) || (known.eligible && !known.health.is_down()));
+        usable.filter_map(|known| lineup.find(&known.address).cloned()).collect()
+    }
+
+    /// Is this endpoint lost: given up, while another one does its work?
+    pub fn is_lost(&self, address: &Address) -> bool {
+        let lineup = self.lineup();
+        let down = lineup.roster.get(address).is_some_and(|known| known.health.is_down() || !known.eligible);
+        down && lineup.roster.active() != address
+    }
+
+    /// What is known of the endpoints.
+    pub fn roster(&self) -> Roster {
+        self.lineup().roster.clone()
+    }
+
+    /// What is known of one endpoint's health.
+    pub fn health(&self, address: &Address) -> Health {
+        self.lineup().roster.get(address).map(|known| known.health.clone()).unwrap_or_default()
+    }
+
+    /// When an earlier endpoint will have been good for long enough.
+    pub fn failback_at(&self) -> Option<Timestamp> {
+        let lineup = self.lineup();
+        lineup.roster.failback_at(&lineup.policy)
+    }
+
+    /// Takes in a sign of life. `urgent`: something due could not be sent there. True if anybody should know.
+    pub fn learn(&self, address: &Address, sign: Sign, urgent: bool, now: Timestamp) -> bool {
+        self.change(now, false, |roster, policy| {
+            roster.learn(address, sign, policy, now);
+            if urgent {
+                roster.condemn(address);
+            }
+        })
+    }
+
+    /// The credentials or certificates of an endpoint changed: what is known of its health does not count any more.
+    pub fn forget_health(&self, address: &Address) {
+        self.lineup().roster.forget(address);
         self.memory().health = None;
+    }
+
+    /// Whether an endpoint may be used. True if anybody should know.
+    pub fn set_eligible(&self, address: &Address, eligible: bool, now: Timestamp) -> bool {
+        self.change(now, false, |roster, _| roster.set_eligible(address, eligible))
+    }
+
+    /// Time has passed, or somebody asked for the failback. True if the active endpoint changed.
+    pub fn reconsider(&self, asked: bool, now: Timestamp) -> bool {
+        self.change(now, asked, |_, _| {})
+    }
+
+    fn change(&self, now: Timestamp, asked: bool, change: impl FnOnce(&mut Roster, &Policy)) -> bool {
+        let mut lineup = self.lineup();
+        let before = lineup.down();
+        let policy = lineup.policy;
+        change(&mut lineup.roster, &policy);
+        let moved = lineup.roster.settle(&policy, asked, now);
+        let after = lineup.down();
+        for address in after.iter().filter(|address| !before.contains(address)) {
+            let error = lineup.roster.get(address).and_then(|known| known.health.error().cloned());
+            lineup.news.push(News::Lost(address.clone(), error.unwrap_or(CmsError::Cancelled)));
+            // Whoever waits there goes elsewhere now instead of at the end of a time limit.
+            if let Some(endpoint) = lineup.find(address).filter(|_| lineup.roster.active() != address) {
+                endpoint.client().gate().abandon();
+            }
+        }
+        for address in before.iter().filter(|address| !after.contains(address)) {
+            lineup.news.push(News::Recovered(address.clone()));
+            if let Some(endpoint) = lineup.find(address) {
+                endpoint.forget_calls();
+                endpoint.local().inspect = lineup.endpoints.len() > 1;
+            }
+        }
+        if let Some(moved) = &moved {
+            if let Some(active) = lineup.find(&moved.to).cloned() {
+                lineup.active = active;
+            }
+            lineup.news.push(News::Moved(moved.clone()));
+        }
+        let changed = moved.is_some() || before != after;
+        drop(lineup);
+        if moved.is_some() {
+            let mut memory = self.memory();
+            (memory.health, memory.schedule.retry) = (None, None);
+        }
+        changed
+    }
+
+    /// What happened to the endpoints since the last call, in order.
+    pub fn take_news(&self) -> Vec<News> {
+        std::mem::take(&mut self.lineup().news)
     }
 
     /// Forgets what was seen: the address leads to another bridge, of which nothing is believed without a look.
     pub fn forget(&self) {
         *self.memory() =
             Memory { world: bridge::World { thorough: true, ..bridge::World::default() }, ..Memory::default() };
+        for endpoint in self.endpoints() {
+            endpoint.forget_calls();
+            endpoint.local().system = None;
+        }
     }
 
     /// What the last looks showed. Hold it briefly; never across an await.
     pub fn memory(&self) -> MutexGuard<'_, Memory> {
         self.memory.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The last status reply of the active endpoint, and when it was asked for.
+    pub fn system(&self) -> Option<(Timestamp, SystemStatus)> {
+        self.active().local().system.clone()
     }
 
     /// The space of a slot, if the pool is known.
@@ -137,144 +294,70 @@ impl Link {
         *asked = Some(asked.map_or(at, |due| due.min(at)));
     }
 
-    /// What the sweeps show of one meeting, without asking the bridge; only facts newer than our last write to it.
-    pub fn view(&self, space: &SpaceId, call: Option<&CallId>) -> World {
-        let memory = self.memory();
-        let since = memory.touched.get(space).copied().unwrap_or(Timestamp::MIN);
-        let mut world = World::default();
-        if memory.looked.get(space).is_some_and(|at| *at > since)
-            && let Seen::Known(pool) = &memory.world.pool
-        {
-            world.space = Seen::Known(pool.number(space).and_then(|number| pool.space(number)).cloned());
+    /// The bridge as the bridge plan sees it, with the calls of every endpoint of which they are known.
+    pub fn world(&self) -> bridge::World {
+        let mut world = self.memory().world.clone();
+        let mut calls: Option<Vec<PlacedCall>> = None;
+        for endpoint in self.usable() {
+            if let Some((_, known)) = &endpoint.local().calls {
+                let placed = known.values().flatten().cloned();
+                let place = |call| PlacedCall { endpoint: endpoint.address().clone(), call };
+                calls.get_or_insert_default().extend(placed.map(place));
+            }
         }
-        if let Some((at, calls)) = &memory.calls
-            && *at > since
-        {
-            world.calls = Seen::Known(calls.get(space).cloned().unwrap_or_default());
-        }
-        if let (Some((at, legs)), Some(call)) = (&memory.legs, call) {
-            world.legs = Seen::Known(SeenLegs { at: *at, legs: legs.get(call).cloned().unwrap_or_default() });
-        }
+        world.calls = calls.map_or(Seen::Unknown, Seen::Known);
         world
     }
 
-    /// Looks at one space; shares a list with others who ask at the same time. None: it does not exist.
-    ///
-    /// # Errors
-    /// What the bridge or the gate says.
-    pub async fn look_space(
-        self: &Arc<Self>,
-        space: &SpaceId,
-        at: Priority,
-        now: Timestamp,
-    ) -> Result<Option<Space>, CmsError> {
-        let link = Arc::clone(self);
-        let look: Look<Space> = Arc::new(move |spaces, at| Arc::clone(&link).read_spaces(spaces, at).boxed());
-        let found = self.spaces.ask(&self.client(), space.clone(), at, look).await?;
-        let mut memory = self.memory();
-        memory.looked.insert(space.clone(), now);
-        if let Seen::Known(pool) = &mut memory.world.pool {
-            pool.take_space(space, found.clone());
-        }
-        Ok(found)
-    }
-
-    /// Looks for the calls on one space; shares a list with others who ask at the same time.
-    ///
-    /// # Errors
-    /// What the bridge or the gate says.
-    pub async fn look_calls(self: &Arc<Self>, space: &SpaceId, at: Priority) -> Result<Vec<Call>, CmsError> {
-        let link = Arc::clone(self);
-        let look: Look<Vec<Call>> = Arc::new(move |spaces, at| Arc::clone(&link).read_calls(spaces, at).boxed());
-        Ok(self.calls.ask(&self.client(), space.clone(), at, look).await?.unwrap_or_default())
-    }
-
-    /// A few spaces one by one; many by the list of placeholder names, and only those it leaves open one by one.
-    async fn read_spaces(
-        self: Arc<Self>,
-        wanted: Vec<SpaceId>,
-        at: Priority,
-    ) -> Result<BTreeMap<SpaceId, Space>, CmsError> {
-        let client = self.client();
-        let (prefix, pages) = {
+    /// What the sweeps show of one meeting, without asking a bridge; only facts newer than our last write to it. `home`
+    /// is the call bridge of its call.
+    pub fn view(&self, home: &Endpoint, space: &SpaceId, call: Option<&CallId>) -> World {
+        let mut world = World::default();
+        let since = {
             let memory = self.memory();
-            let prefix = memory.world.pool.known().map(|pool| pool.prefix().to_owned());
-            (prefix, usize::try_from(memory.space_pages).unwrap_or(0))
+            let since = memory.touched.get(space).copied().unwrap_or(Timestamp::MIN);
+            if memory.looked.get(space).is_some_and(|at| *at > since)
+                && let Seen::Known(pool) = &memory.world.pool
+            {
+                world.space = Seen::Known(pool.number(space).and_then(|number| pool.space(number)).cloned());
+            }
+            if let Some((at, people)) = memory.elsewhere.get(space)
+                && *at > since
+            {
+                world.elsewhere = Seen::Known(people.clone());
+            }
+            since
         };
-        let mut found = BTreeMap::new();
-        let mut single = wanted;
-        if let Some(prefix) = prefix
-            && single.len() > FEW.max(pages)
+        let local = home.local();
+        if let Some((at, calls)) = &local.calls
+            && *at > since
         {
-            let listing = client.spaces(at, Some(&prefix)).await?;
-            self.memory().space_pages = listing.pages;
-            for space in listing.items {
-                let placeholder = space.uri.as_deref().map(|uri| format!("{prefix}{uri}")).unwrap_or_default();
-                if !is_doubtful(&space, &placeholder) {
-                    found.insert(space.id.clone(), space);
-                }
+            let calls = calls.get(space).into_iter().flatten().cloned();
+            let place = |call| PlacedCall { endpoint: home.address().clone(), call };
+            world.calls = Seen::Known(calls.map(place).collect());
+        }
+        if let (Some((at, legs)), Some(call)) = (&local.legs, call) {
+            world.legs = Seen::Known(SeenLegs { at: *at, legs: legs.get(call).cloned().unwrap_or_default() });
+        }
+        drop(local);
+        world.strays = self.strays(home, space).into_iter().filter(|(_, empty)| *empty).map(|(at, _)| at).collect();
+        world
+    }
+
+    /// Calls on this space on other call bridges than `home`, and whether nobody is in them: left there when that bridge
+    /// was lost.
+    pub fn strays(&self, home: &Endpoint, space: &SpaceId) -> Vec<(CallAt, bool)> {
+        let mut strays = Vec::new();
+        for endpoint in self.usable().iter().filter(|endpoint| endpoint.address() != home.address()) {
+            let local = endpoint.local();
+            let (Some((_, calls)), Some((_, legs))) = (&local.calls, &local.legs) else { continue };
+            for call in calls.get(space).into_iter().flatten() {
+                let empty = legs.get(&call.id).is_none_or(Vec::is_empty);
+                strays.push((endpoint.place(&call.id), empty));
             }
-            single.retain(|id| !found.contains_key(id));
         }
-        for (id, space) in join_limited(single, |id| read_space(client.clone(), id, at)).await? {
-            if let Some(space) = space {
-                found.insert(id, space);
-            }
-        }
-        Ok(found)
+        strays
     }
-
-    async fn read_calls(
-        self: Arc<Self>,
-        wanted: Vec<SpaceId>,
-        at: Priority,
-    ) -> Result<BTreeMap<SpaceId, Vec<Call>>, CmsError> {
-        let client = self.client();
-        let pages = usize::try_from(self.memory().call_pages).unwrap_or(0);
-        if wanted.len() > FEW.max(pages) {
-            let listing = client.calls(at, None).await?;
-            self.memory().call_pages = listing.pages;
-            return Ok(by_space(listing));
-        }
-        let found = join_limited(wanted, |id| {
-            let client = client.clone();
-            async move {
-                let listing = client.calls(at, Some(&id)).await?;
-                // A server that does not know the filter lists everything.
-                let calls = by_space(listing).remove(&id).unwrap_or_default();
-                Ok((id, calls))
-            }
-        })
-        .await?;
-        Ok(found.into_iter().collect())
-    }
-}
-
-async fn read_space(client: Client, id: SpaceId, at: Priority) -> Result<(SpaceId, Option<Space>), CmsError> {
-    match client.space(at, &id).await {
-        Ok(space) => Ok((id, Some(space))),
-        Err(error) if error.is_not_found() => Ok((id, None)),
-        Err(error) => Err(error),
-    }
-}
-
-/// All at once: the gate limits what is on the wire.
-async fn join_limited<K, T, F>(keys: Vec<K>, look: impl Fn(K) -> F) -> Result<Vec<T>, CmsError>
-where
-    F: Future<Output = Result<T, CmsError>>,
-{
-    futures::future::try_join_all(keys.into_iter().map(look)).await
-}
-
-/// Calls by the space they are on.
-pub fn by_space(listing: Listing<Call>) -> BTreeMap<SpaceId, Vec<Call>> {
-    let mut calls: BTreeMap<SpaceId, Vec<Call>> = BTreeMap::new();
-    for call in listing.items {
-        if let Some(space) = call.space.clone() {
-            calls.entry(space).or_default().push(call);
-        }
-    }
-    calls
 }
 
 /// The priority of a sweep.

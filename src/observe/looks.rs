@@ -1,4 +1,4 @@
-//! One look for many: questions about spaces that wait at the same time are answered by one list.
+//! One look for many: questions about spaces or calls that wait at the same time are answered by one list.
 //!
 //! A look *begins* when the gate gives it its turn, and serves everybody who asked before that moment. So a caller that
 //! asks after its own write always gets a fact that is newer than the write, and in a burst (500 meetings at the full
@@ -10,54 +10,58 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use futures::future::BoxFuture;
 use tokio::sync::oneshot;
 
-use crate::cms::{Client, CmsError, Priority, SpaceId};
+use crate::cms::{Client, CmsError, Priority};
 
-/// Looks up all the given spaces; leaves out those of which nothing is known.
-pub type Look<T> =
-    Arc<dyn Fn(Vec<SpaceId>, Priority) -> BoxFuture<'static, Result<BTreeMap<SpaceId, T>, CmsError>> + Send + Sync>;
+/// Looks up all the given keys; leaves out those of which nothing is known.
+pub type Look<K, T> =
+    Arc<dyn Fn(Vec<K>, Priority) -> BoxFuture<'static, Result<BTreeMap<K, T>, CmsError>> + Send + Sync>;
 
-struct Waiting<T> {
-    space: SpaceId,
+struct Waiting<K, T> {
+    key: K,
     at: Priority,
     answer: oneshot::Sender<Result<Option<T>, CmsError>>,
 }
 
-struct Queue<T> {
-    waiting: Vec<Waiting<T>>,
+struct Queue<K, T> {
+    waiting: Vec<Waiting<K, T>>,
     running: bool,
 }
 
-/// Collects questions about spaces and answers them in batches.
-pub struct SharedLook<T> {
-    queue: Mutex<Queue<T>>,
+/// Collects questions about spaces or calls (`K`) and answers them in batches.
+pub struct SharedLook<K, T> {
+    queue: Mutex<Queue<K, T>>,
 }
 
-impl<T> Default for SharedLook<T> {
+impl<K, T> Default for SharedLook<K, T> {
     fn default() -> Self {
         Self { queue: Mutex::new(Queue { waiting: Vec::new(), running: false }) }
     }
 }
 
-impl<T: Clone + Send + Sync + 'static> SharedLook<T> {
-    fn lock(&self) -> MutexGuard<'_, Queue<T>> {
+impl<K, T> SharedLook<K, T>
+where
+    K: Clone + Ord + Send + 'static,
+    T: Clone + Send + Sync + 'static,
+{
+    fn lock(&self) -> MutexGuard<'_, Queue<K, T>> {
         self.queue.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Asks about one space.
+    /// Asks about one of them.
     ///
     /// # Errors
     /// What the gate or the look failed with.
     pub async fn ask(
         self: &Arc<Self>,
         client: &Client,
-        space: SpaceId,
+        key: K,
         at: Priority,
-        look: Look<T>,
+        look: Look<K, T>,
     ) -> Result<Option<T>, CmsError> {
         let (answer, asked) = oneshot::channel();
         let start = {
             let mut queue = self.lock();
-            queue.waiting.push(Waiting { space, at, answer });
+            queue.waiting.push(Waiting { key, at, answer });
             !std::mem::replace(&mut queue.running, true)
         };
         if start {
@@ -67,7 +71,7 @@ impl<T: Clone + Send + Sync + 'static> SharedLook<T> {
     }
 
     /// Answers batch after batch until nobody waits.
-    async fn run(self: Arc<Self>, client: Client, look: Look<T>) {
+    async fn run(self: Arc<Self>, client: Client, look: Look<K, T>) {
         loop {
             let Some(at) = self.next_turn() else { return };
             // Waiting for the turn lets more questions gather; the look itself queues again for each of its pages.
@@ -76,13 +80,13 @@ impl<T: Clone + Send + Sync + 'static> SharedLook<T> {
             let answers = match turn {
                 Ok(permit) => {
                     drop(permit);
-                    look(batch.iter().map(|waiting| waiting.space.clone()).collect(), at).await
+                    look(batch.iter().map(|waiting| waiting.key.clone()).collect(), at).await
                 }
                 Err(error) => Err(error),
             };
             for waiting in batch {
                 let answer = match &answers {
-                    Ok(facts) => Ok(facts.get(&waiting.space).cloned()),
+                    Ok(facts) => Ok(facts.get(&waiting.key).cloned()),
                     Err(error) => Err(error.clone()),
                 };
                 // Nobody is left to hear it: the caller was cancelled.

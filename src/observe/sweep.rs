@@ -1,5 +1,6 @@
 //! The sweep of a bridge with live meetings: one list of legs, and by turns the list of calls or a few single looks. So
 //! one sweep serves all meetings, and while the lists fit one page it costs two requests (requirements.md section 6).
+//! Only call bridges that have a call of ours are swept, which is one of them unless a call bridge was lost.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::hash::{Hash, Hasher};
@@ -8,50 +9,62 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use secrecy::ExposeSecret;
 
-use super::link::{Link, by_space, reading};
-use crate::cms::{CallId, CallLeg, CmsError, LegId, SpaceId};
-use crate::plan::meeting::Seen;
+use super::ask::by_space;
+use super::endpoint::Endpoint;
+use super::link::{Link, reading};
+use crate::cms::{CallAt, CallId, CallLeg, CmsError, LegId, SpaceId};
 use crate::plan::participants::SeenLeg;
 
 /// A meeting that is to be looked after.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Live {
     pub space: SpaceId,
-    pub call: Option<CallId>,
+    pub call: Option<CallAt>,
+    /// Somebody may still be in through a call bridge that was lost.
+    pub elsewhere: bool,
 }
 
-/// One sweep. `turn` counts the sweeps, so that single looks go round.
+/// One sweep of one call bridge with the meetings whose calls it has. `turn` counts the sweeps, so that single looks go
+/// round.
 ///
 /// # Errors
 /// What the bridge or the gate says; what was read before the error is kept.
-pub async fn sweep(link: &Arc<Link>, live: &[Live], turn: u64, now: Timestamp) -> Result<(), CmsError> {
-    let client = link.client();
+pub async fn sweep(
+    link: &Arc<Link>,
+    endpoint: &Arc<Endpoint>,
+    live: &[Live],
+    turn: u64,
+    now: Timestamp,
+) -> Result<(), CmsError> {
     let at = reading(now);
-    let listing = client.call_legs(at).await?;
+    let listing = endpoint.client().call_legs(at).await?;
     let pages = usize::try_from(listing.pages).unwrap_or(usize::MAX).max(1);
-    let calls: BTreeSet<&CallId> = live.iter().filter_map(|live| live.call.as_ref()).collect();
-    let witnessed = |link: &Link| -> BTreeSet<CallId> {
-        let memory = link.memory();
-        let legs = memory.legs.as_ref().map(|(_, legs)| legs);
+    let calls: BTreeSet<&CallId> = live.iter().filter_map(|live| live.call.as_ref()).map(|call| &call.id).collect();
+    let witnessed = || -> BTreeSet<CallId> {
+        let local = endpoint.local();
+        let legs = local.legs.as_ref().map(|(_, legs)| legs);
         calls
             .iter()
             .filter(|call| legs.is_some_and(|legs| legs.contains_key(**call)))
             .map(|call| (*call).clone())
             .collect()
     };
-    let before = witnessed(link);
-    take_legs(link, listing.items, now);
-    let after = witnessed(link);
+    let before = witnessed();
+    take_legs(endpoint, listing.items, now);
+    let after = witnessed();
+    for meeting in live.iter().filter(|meeting| meeting.elsewhere) {
+        sweep_elsewhere(link, endpoint, meeting, now).await?;
+    }
     // A call without legs shows only in the list of calls: every other sweep, or at once when its last leg went (the
     // bridge may have been restarted). Otherwise a sweep looks at single objects.
     let lost = before.iter().any(|call| !after.contains(call));
     if lost || (turn.is_multiple_of(2) && after.len() < calls.len()) {
-        return sweep_calls(link, now).await;
+        return sweep_calls(endpoint, now).await;
     }
-    let unsure = unsure_legs(link, &calls);
+    let unsure = unsure_legs(endpoint, &calls);
     let (looked_at, budget) = if unsure.is_empty() { (0, pages) } else { (unsure.len().min(pages), pages) };
     for id in unsure.into_iter().take(budget) {
-        look_leg(link, &id, now).await?;
+        look_leg(endpoint, &id, now).await?;
     }
     let rest = budget.saturating_sub(looked_at);
     let start = usize::try_from(turn / 2).unwrap_or(0).wrapping_mul(rest.max(1));
@@ -62,42 +75,77 @@ pub async fn sweep(link: &Arc<Link>, live: &[Live], turn: u64, now: Timestamp) -
     Ok(())
 }
 
-/// Reads the list of calls.
+/// Reads the list of calls of one call bridge.
 ///
 /// # Errors
 /// What the bridge or the gate says.
-pub async fn sweep_calls(link: &Arc<Link>, now: Timestamp) -> Result<(), CmsError> {
-    let listing = link.client().calls(reading(now), None).await?;
-    let mut memory = link.memory();
-    memory.call_pages = listing.pages;
-    memory.world.calls = Seen::Known(listing.items.clone());
-    memory.calls = Some((now, by_space(listing)));
+pub async fn sweep_calls(endpoint: &Endpoint, now: Timestamp) -> Result<(), CmsError> {
+    let listing = endpoint.client().calls(reading(now), None).await?;
+    let mut local = endpoint.local();
+    local.call_pages = listing.pages;
+    local.calls = Some((now, by_space(listing)));
+    Ok(())
+}
+
+/// Looks for calls that were left on a call bridge while it could not be reached, or while we were away, and who is in
+/// them. `spaces` are those of our slots.
+///
+/// # Errors
+/// What the bridge or the gate says.
+pub async fn inspect(endpoint: &Endpoint, is_ours: impl Fn(&SpaceId) -> bool, now: Timestamp) -> Result<(), CmsError> {
+    sweep_calls(endpoint, now).await?;
+    let known = endpoint.local().calls.as_ref().is_some_and(|(_, calls)| calls.keys().any(is_ours));
+    if known {
+        let listing = endpoint.client().call_legs(reading(now)).await?;
+        take_legs(endpoint, listing.items, now);
+    } else {
+        endpoint.local().legs = Some((now, BTreeMap::new()));
+    }
+    endpoint.local().inspect = false;
+    Ok(())
+}
+
+async fn sweep_elsewhere(
+    link: &Arc<Link>,
+    endpoint: &Arc<Endpoint>,
+    meeting: &Live,
+    now: Timestamp,
+) -> Result<(), CmsError> {
+    let Some(call) = &meeting.call else { return Ok(()) };
+    let mut found = match endpoint.look_elsewhere(&call.id, reading(now)).await {
+        Ok(found) => found,
+        Err(error) if error.is_not_found() => return Ok(()), // The call is gone; the list of calls tells.
+        Err(error) => return Err(error),
+    };
+    found.standing = link.strays(endpoint, &meeting.space).into_iter().map(|(at, _)| at.endpoint).collect();
+    link.memory().elsewhere.insert(meeting.space.clone(), (now, found));
     Ok(())
 }
 
 /// The live meetings of which the looks show something else than last time.
 pub fn changed(link: &Link, live: &[Live]) -> Vec<SpaceId> {
-    let mut memory = link.memory();
     let mut changed = Vec::new();
     let mut digests = BTreeMap::new();
     for meeting in live {
-        let calls = memory.calls.as_ref().and_then(|(_, calls)| calls.get(&meeting.space)).cloned().unwrap_or_default();
-        let legs = meeting.call.as_ref().and_then(|call| memory.legs.as_ref().and_then(|(_, legs)| legs.get(call)));
-        let space = memory.world.pool.known().and_then(|pool| pool.number(&meeting.space).and_then(|n| pool.space(n)));
+        let endpoint = meeting.call.as_ref().and_then(|call| link.endpoint(&call.endpoint));
+        let Some(endpoint) = endpoint else { continue };
+        let strays = link.strays(&endpoint, &meeting.space);
         let mut hasher = std::hash::DefaultHasher::new();
-        for call in &calls {
-            call.id.hash(&mut hasher);
+        for (call, empty) in strays {
+            (call.id, empty).hash(&mut hasher);
         }
-        for leg in legs.into_iter().flatten() {
-            (&leg.id, leg.answered, format!("{:?}", leg.state)).hash(&mut hasher);
+        let began = digest_calls(&endpoint, meeting, &mut hasher);
+        let mut memory = link.memory();
+        if let Some((_, people)) = memory.elsewhere.get(&meeting.space).filter(|_| meeting.elsewhere) {
+            format!("{people:?}").hash(&mut hasher);
         }
+        let space = memory.world.pool.known().and_then(|pool| pool.number(&meeting.space).and_then(|n| pool.space(n)));
         if let Some(space) = space {
             (&space.name, space.non_member_access, &space.cdr_tag).hash(&mut hasher);
             let secret = |value: &Option<secrecy::SecretString>| value.as_ref().map(|v| v.expose_secret().to_owned());
             (secret(&space.passcode), secret(&space.secret)).hash(&mut hasher);
         }
         let digest = hasher.finish();
-        let began = memory.legs.as_ref().map(|(at, _)| *at);
         let awaited = memory.dialled.get(&meeting.space).is_some_and(|at| began > Some(*at));
         if awaited {
             memory.dialled.remove(&meeting.space);
@@ -107,14 +155,28 @@ pub fn changed(link: &Link, live: &[Live]) -> Vec<SpaceId> {
         }
         digests.insert(meeting.space.clone(), digest);
     }
-    memory.digests = digests;
+    link.memory().digests = digests;
     changed
 }
 
+/// What the sweeps show of calls and legs of one meeting. Returns when the list of legs was asked for.
+fn digest_calls(endpoint: &Endpoint, meeting: &Live, hasher: &mut impl Hasher) -> Option<Timestamp> {
+    let local = endpoint.local();
+    for call in local.calls.iter().filter_map(|(_, calls)| calls.get(&meeting.space)).flatten() {
+        call.id.hash(hasher);
+    }
+    let (at, legs) = local.legs.as_ref()?;
+    let legs = meeting.call.as_ref().and_then(|call| legs.get(&call.id));
+    for leg in legs.into_iter().flatten() {
+        (&leg.id, leg.answered, format!("{:?}", leg.state)).hash(hasher);
+    }
+    Some(*at)
+}
+
 /// Works a list of legs into memory, keeping what single looks told about legs that are still there.
-fn take_legs(link: &Link, items: Vec<CallLeg>, now: Timestamp) {
-    let mut memory = link.memory();
-    let before: BTreeMap<LegId, SeenLeg> = memory
+fn take_legs(endpoint: &Endpoint, items: Vec<CallLeg>, now: Timestamp) {
+    let mut local = endpoint.local();
+    let before: BTreeMap<LegId, SeenLeg> = local
         .legs
         .take()
         .into_iter()
@@ -131,7 +193,7 @@ fn take_legs(link: &Link, items: Vec<CallLeg>, now: Timestamp) {
         let old = before.get(&item.id);
         legs.entry(call).or_default().push(seen(item, old));
     }
-    memory.legs = Some((now, legs));
+    local.legs = Some((now, legs));
 }
 
 fn seen(item: CallLeg, old: Option<&SeenLeg>) -> SeenLeg {
@@ -148,10 +210,10 @@ fn seen(item: CallLeg, old: Option<&SeenLeg>) -> SeenLeg {
 }
 
 /// Legs of our calls of which nobody knows yet whether they were answered.
-fn unsure_legs(link: &Link, calls: &BTreeSet<&CallId>) -> Vec<LegId> {
+fn unsure_legs(endpoint: &Endpoint, calls: &BTreeSet<&CallId>) -> Vec<LegId> {
     use crate::cms::LegState::{Connected, OnHold};
-    let memory = link.memory();
-    let Some((_, legs)) = &memory.legs else { return Vec::new() };
+    let local = endpoint.local();
+    let Some((_, legs)) = &local.legs else { return Vec::new() };
     legs.iter()
         .filter(|(call, _)| calls.contains(call))
         .flat_map(|(_, legs)| legs)
@@ -160,14 +222,14 @@ fn unsure_legs(link: &Link, calls: &BTreeSet<&CallId>) -> Vec<LegId> {
         .collect()
 }
 
-async fn look_leg(link: &Link, id: &LegId, now: Timestamp) -> Result<(), CmsError> {
-    let leg = match link.client().call_leg(reading(now), id).await {
+async fn look_leg(endpoint: &Endpoint, id: &LegId, now: Timestamp) -> Result<(), CmsError> {
+    let leg = match endpoint.client().call_leg(reading(now), id).await {
         Ok(leg) => leg,
         Err(error) if error.is_not_found() => return Ok(()), // Gone since the list; the next sweep shows it.
         Err(error) => return Err(error),
     };
-    let mut memory = link.memory();
-    if let Some((_, legs)) = &mut memory.legs
+    let mut local = endpoint.local();
+    if let Some((_, legs)) = &mut local.legs
         && let Some(known) = legs.values_mut().flatten().find(|known| known.id == *id)
     {
         known.state = leg.state;

@@ -3,12 +3,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::RangeInclusive;
 
-use super::meeting::Seen;
+use super::meeting::{PlacedCall, Seen};
 use super::pool::{self, Pool};
 use super::version;
 use crate::api::MeetingBridgeSpec;
 use crate::api::bridge::{ParameterSet, ProfileIds};
-use crate::cms::{Call, CallId, Fields, SpaceId, SyncFailure, SyncStatus};
+use crate::cms::{CallAt, Fields, SpaceId, SyncFailure, SyncStatus};
 
 /// Further lists after a complete sync; with the pauses between them about 20 seconds.
 const SETTLING: u8 = 5;
@@ -33,8 +33,8 @@ pub struct World {
     pub call_leg_profile: Seen<Option<Fields>>,
     /// The slots.
     pub pool: Seen<Pool>,
-    /// Calls, if they were looked at.
-    pub calls: Seen<Vec<Call>>,
+    /// Calls on any call bridge, as far as they were looked at.
+    pub calls: Seen<Vec<PlacedCall>>,
     /// State of the sync that is under way.
     pub sync: Seen<SyncStatus>,
     /// How often the spaces may still be listed again before what a complete sync left out counts as missing: a write
@@ -99,7 +99,7 @@ pub enum Step {
     CreateSet(RangeInclusive<u32>),
     StartSync { set: String },
     ShutSlot { number: u32, space: SpaceId },
-    DeleteCall(CallId),
+    DeleteCall(CallAt),
     DeleteSpace { number: u32, space: SpaceId },
     StartRemoval { set: String },
     DeleteSet(String),
@@ -344,13 +344,13 @@ pub(super) fn keep_shut(bridge: &Bridge<'_>, world: &World, pool: &Pool) -> Opti
     let calls = world.calls.known()?;
     calls
         .iter()
-        .find(|call| {
-            call.space
-                .as_ref()
+        .find(|placed| {
+            let space = placed.call.space.as_ref();
+            space
                 .and_then(|space| pool.number(space))
                 .is_some_and(|number| !held.contains(&number) && !foreign.contains(&number))
         })
-        .map(|call| Next::Do(Step::DeleteCall(call.id.clone())))
+        .map(|placed| Next::Do(Step::DeleteCall(placed.at())))
 }
 
 fn shrinking(bridge: &Bridge<'_>, pool: &Pool, range: &RangeInclusive<u32>) -> Option<Next> {
@@ -445,9 +445,9 @@ pub fn apply(record: &mut Record, world: &mut World, step: &Step, created: Optio
                 pool.set_shut(*number);
             }
         }
-        Step::DeleteCall(id) => {
+        Step::DeleteCall(gone) => {
             if let Seen::Known(calls) = &mut world.calls {
-                calls.retain(|call| call.id != *id);
+                calls.retain(|placed| placed.at() != *gone);
             }
         }
         Step::DeleteSpace { number, .. } => {

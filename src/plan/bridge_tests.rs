@@ -4,6 +4,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::api::bridge::DeletionPolicy;
+use crate::cms::Call;
 use crate::cms::Space;
 
 const PREFIX: &str = "TMS_Scheduled_Meeting_";
@@ -199,7 +200,7 @@ impl Server {
                 None
             }
             Step::DeleteCall(id) => {
-                let on = self.calls.iter().find(|call| call.id == *id).and_then(|call| call.space.clone());
+                let on = self.calls.iter().find(|call| call.id == id.id).and_then(|call| call.space.clone());
                 if self
                     .spaces
                     .iter()
@@ -207,7 +208,7 @@ impl Server {
                 {
                     self.wrongs.push("a call in use was deleted".to_owned());
                 }
-                self.calls.retain(|call| call.id != *id);
+                self.calls.retain(|call| call.id != id.id);
                 None
             }
             Step::DeleteSpace { space, .. } => {
@@ -497,7 +498,8 @@ impl Player {
         for id in ids {
             pool.take_space(&id, server.spaces.iter().find(|space| space.id == id).cloned());
         }
-        self.world.calls = Seen::Known(server.calls.clone());
+        let place = |call: &Call| PlacedCall { endpoint: "cms.test:445".parse().unwrap(), call: call.clone() };
+        self.world.calls = Seen::Known(server.calls.iter().map(place).collect());
     }
 
     /// A meeting opens in a slot that is known, and that is noted.

@@ -6,11 +6,11 @@
 use jiff::Timestamp;
 use secrecy::SecretString;
 
-use super::participants::{self, SeenLegs};
+use super::participants::{self, Elsewhere, SeenLegs};
 use super::window::{Stage, Window};
 use crate::api::ScheduledMeetingSpec;
 use crate::api::meeting::ParticipantStatus;
-use crate::cms::{Call, CallId, Space};
+use crate::cms::{Address, Call, CallAt, Space};
 
 /// A fact about the bridge that may not have been looked up yet.
 #[derive(Clone, Debug, Default)]
@@ -32,15 +32,33 @@ impl<T> Seen<T> {
     }
 }
 
+/// A call, and the call bridge that shows it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PlacedCall {
+    pub endpoint: Address,
+    pub call: Call,
+}
+
+impl PlacedCall {
+    /// Where it is.
+    pub fn at(&self) -> CallAt {
+        CallAt { endpoint: self.endpoint.clone(), id: self.call.id.clone() }
+    }
+}
+
 /// What the bridge shows about one meeting's slot.
 #[derive(Clone, Debug, Default)]
 pub struct World {
     /// The slot's space; `Known(None)`: the bridge says that it does not exist.
     pub space: Seen<Option<Space>>,
-    /// Calls on that space, on the active endpoint.
-    pub calls: Seen<Vec<Call>>,
+    /// Calls on that space: on the call bridge of the meeting's call while it runs, on all of them when it is over.
+    pub calls: Seen<Vec<PlacedCall>>,
     /// Legs of the meeting's call.
     pub legs: Seen<SeenLegs>,
+    /// Who is in through a call bridge that was lost.
+    pub elsewhere: Seen<Elsewhere>,
+    /// Calls without anybody in them that were left on a call bridge while it was lost.
+    pub strays: Vec<CallAt>,
 }
 
 /// What the meeting is, where its status says it stands, and what its bridge allows.
@@ -73,8 +91,10 @@ pub struct Meeting<'a> {
     pub outgoing: bool,
     /// Participants as the last look shows them ([`participants::update`]).
     pub participants: &'a [ParticipantStatus],
-    /// The call that the status records.
-    pub call: Option<&'a CallId>,
+    /// The call that the status records, unless its call bridge was lost.
+    pub call: Option<&'a CallAt>,
+    /// The call's bridge was lost, and running meetings are to be left as they are (R29).
+    pub left_alone: bool,
     /// The door was shut in this pass.
     pub shut_now: bool,
     /// The call of this meeting was made by us in this pass, so it has no legs but those we made.
@@ -90,7 +110,9 @@ pub enum Look {
     Calls,
     /// The legs of the call, before somebody is dialled.
     Legs,
-    /// Space and calls, newer than our last write: proof that the slot is shut.
+    /// Who is still in through the call bridge that was lost, before somebody is dialled again.
+    Elsewhere,
+    /// Space and calls on every call bridge, newer than our last write: proof that the slot is shut.
     Release,
 }
 
@@ -108,7 +130,7 @@ pub enum Step {
     /// Shut the door.
     CloseDoor,
     /// End a call on the space.
-    DeleteCall(CallId),
+    DeleteCall(CallAt),
 }
 
 impl std::fmt::Display for Step {
@@ -135,6 +157,8 @@ pub enum Obstacle {
     PasscodeUnavailable,
     /// The meeting before has not released the slot yet.
     SlotBusy,
+    /// The call's bridge was lost and the meeting is left as it is.
+    CallBridgeLost,
     /// Suspended.
     Suspended,
 }
@@ -190,10 +214,18 @@ fn opening(meeting: &Meeting<'_>, world: &World, now: Timestamp) -> Next {
     if let Some(next) = door(meeting, world) {
         return next;
     }
+    if meeting.left_alone {
+        return Next::Blocked(Obstacle::CallBridgeLost);
+    }
     if let Some(next) = call(meeting, world) {
         return next;
     }
-    dialling(meeting, world, now).unwrap_or(Next::Settled)
+    if let Some(next) = dialling(meeting, world, now) {
+        return next;
+    }
+    // With a call of its own the meeting needs none of those that were left behind.
+    let stray = world.strays.first().filter(|_| meeting.call.is_some());
+    stray.map_or(Next::Settled, |call| Next::Do(Step::DeleteCall(call.clone())))
 }
 
 /// Seconds before the instant: everything that can go wrong is found out now.
@@ -274,13 +306,18 @@ fn call(meeting: &Meeting<'_>, world: &World) -> Option<Next> {
 }
 
 /// The call that is this meeting's: the recorded one if it is still there, else the first by id.
-pub fn pick_call<'a>(calls: &'a [Call], recorded: Option<&CallId>) -> Option<&'a Call> {
-    calls.iter().find(|call| Some(&call.id) == recorded).or_else(|| calls.iter().min_by(|a, b| a.id.cmp(&b.id)))
+/// Ids are unique wherever they are, so a call bridge that got another address still has the recorded one.
+pub fn pick_call<'a>(calls: &'a [PlacedCall], recorded: Option<&CallAt>) -> Option<&'a PlacedCall> {
+    let known = calls.iter().find(|placed| recorded.is_some_and(|call| call.id == placed.call.id));
+    known.or_else(|| calls.iter().min_by(|a, b| a.call.id.cmp(&b.call.id)))
 }
 
 fn dialling(meeting: &Meeting<'_>, world: &World, now: Timestamp) -> Option<Next> {
     if !meeting.outgoing {
         return None;
+    }
+    if participants::is_anybody_elsewhere(meeting.participants) && matches!(world.elsewhere, Seen::Unknown) {
+        return Some(Next::Look(Look::Elsewhere));
     }
     let party = participants::to_dial(meeting.spec, meeting.participants, meeting.window.starts_at, now)?;
     // Every try needs a look, unless the call is brand new: the one before may ring and its record be lost.
@@ -316,11 +353,8 @@ fn closing(meeting: &Meeting<'_>, world: &World) -> Next {
     }
 }
 
-fn delete_first(calls: &[Call]) -> Next {
-    calls
-        .iter()
-        .min_by(|a, b| a.id.cmp(&b.id))
-        .map_or(Next::Settled, |call| Next::Do(Step::DeleteCall(call.id.clone())))
+fn delete_first(calls: &[PlacedCall]) -> Next {
+    calls.iter().map(PlacedCall::at).min().map_or(Next::Settled, |call| Next::Do(Step::DeleteCall(call)))
 }
 
 #[cfg(test)]

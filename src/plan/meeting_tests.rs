@@ -8,6 +8,7 @@ use proptest::prelude::*;
 use super::*;
 use crate::api::meeting::ParticipantState;
 use crate::api::values::Instant;
+use crate::cms::CallId;
 use crate::cms::LegState;
 use crate::plan::participants::SeenLeg;
 
@@ -69,7 +70,7 @@ struct Facts {
     may_be_open: bool,
     opened: bool,
     released: bool,
-    call: Option<CallId>,
+    call: Option<CallAt>,
     participants: Vec<ParticipantStatus>,
     /// The end that the bridge was last told.
     told: Timestamp,
@@ -88,8 +89,13 @@ impl Facts {
     }
 
     fn running(call: Option<&str>) -> Self {
-        Self { may_be_open: true, opened: true, call: call.map(CallId::from), ..Self::new() }
+        Self { may_be_open: true, opened: true, call: call.map(here), ..Self::new() }
     }
+}
+
+/// A call on the one call bridge of these tests.
+fn here(id: &str) -> CallAt {
+    CallAt { endpoint: "cms.test:445".parse().unwrap(), id: id.into() }
 }
 
 /// A bridge with one slot: it does what it is told, and notes what must never happen.
@@ -120,14 +126,15 @@ impl Model {
         self
     }
 
-    fn seen_calls(&self) -> Vec<Call> {
+    fn seen_calls(&self) -> Vec<PlacedCall> {
         let call =
             |id: &CallId| Call { id: id.clone(), name: String::new(), space: Some("space-1".into()), correlator: None };
-        self.calls.keys().map(call).collect()
+        let place = |id: &CallId| PlacedCall { endpoint: here("").endpoint, call: call(id) };
+        self.calls.keys().map(place).collect()
     }
 
-    fn seen_legs(&self, call: Option<&CallId>) -> SeenLegs {
-        let legs = call.and_then(|call| self.calls.get(call)).cloned().unwrap_or_default();
+    fn seen_legs(&self, call: Option<&CallAt>) -> SeenLegs {
+        let legs = call.and_then(|call| self.calls.get(&call.id)).cloned().unwrap_or_default();
         let seen = |(id, party, answered): (String, String, bool)| SeenLeg {
             id: id.as_str().into(),
             remote_party: party,
@@ -140,8 +147,8 @@ impl Model {
         SeenLegs { at: self.clock, legs: legs.into_iter().map(seen).collect() }
     }
 
-    fn has(&self, call: Option<&CallId>) -> bool {
-        call.is_some_and(|call| self.calls.contains_key(call))
+    fn has(&self, call: Option<&CallAt>) -> bool {
+        call.is_some_and(|call| self.calls.contains_key(&call.id))
     }
 
     fn tick(&mut self) {
@@ -149,7 +156,7 @@ impl Model {
     }
 
     /// Carries out a step. None: the object is not there.
-    fn act(&mut self, step: &Step, title: &str, call: Option<&CallId>) -> Option<Option<String>> {
+    fn act(&mut self, step: &Step, title: &str, call: Option<&CallAt>) -> Option<Option<String>> {
         self.tick();
         match step {
             Step::OpenDoor | Step::MarkExtension => {
@@ -175,11 +182,11 @@ impl Model {
                     self.wrongs.push(format!("a second ring of {party}"));
                 }
                 let id = self.id("leg");
-                self.calls.get_mut(call?)?.push((id.clone(), party.clone(), false));
+                self.calls.get_mut(&call?.id)?.push((id.clone(), party.clone(), false));
                 return Some(Some(id));
             }
-            Step::DeleteCall(id) => {
-                self.calls.remove(id);
+            Step::DeleteCall(call) => {
+                self.calls.remove(&call.id);
             }
         }
         Some(None)
@@ -210,6 +217,9 @@ struct Player {
     suspended: bool,
     slot_busy: bool,
     outgoing: bool,
+    left_alone: bool,
+    /// Who is in through another call bridge.
+    elsewhere: Elsewhere,
     log: Vec<String>,
 }
 
@@ -225,6 +235,8 @@ impl Player {
             suspended: false,
             slot_busy: false,
             outgoing: true,
+            left_alone: false,
+            elsewhere: Elsewhere::default(),
             log: Vec::new(),
         }
     }
@@ -248,6 +260,7 @@ impl Player {
             outgoing: self.outgoing,
             participants: &self.facts.participants,
             call: self.facts.call.as_ref(),
+            left_alone: self.left_alone,
             shut_now,
             call_is_new,
         };
@@ -279,6 +292,7 @@ impl Player {
                         Look::Legs if model.has(self.facts.call.as_ref()) => {
                             world.legs = Seen::Known(model.seen_legs(self.facts.call.as_ref()));
                         }
+                        Look::Elsewhere => world.elsewhere = Seen::Known(self.elsewhere.clone()),
                         // "There is no such call": that says nothing about others on the space.
                         Look::Legs => self.lose_call(&mut world),
                         Look::Release => {
@@ -332,7 +346,7 @@ impl Player {
                         }
                         Step::CreateCall => {
                             call_is_new = true;
-                            self.facts.call = made.map(CallId::from);
+                            self.facts.call = made.as_deref().map(here);
                             world.calls = Seen::Unknown;
                             world.legs = Seen::Unknown;
                         }
@@ -364,11 +378,11 @@ impl Player {
     fn digest(&mut self, world: &mut World, call_is_new: bool, now: Timestamp) {
         if let Seen::Known(calls) = world.calls.clone() {
             match pick_call(&calls, self.facts.call.as_ref()) {
-                Some(call) if self.facts.call.as_ref() != Some(&call.id) => {
+                Some(call) if self.facts.call.as_ref() != Some(&call.at()) => {
                     if self.facts.call.is_some() && !call_is_new {
-                        participants::after_call_lost(&mut self.facts.participants);
+                        participants::after_call_lost(&mut self.facts.participants, None);
                     }
-                    self.facts.call = Some(call.id.clone());
+                    self.facts.call = Some(call.at());
                     // What was seen are the legs of another call.
                     world.legs = Seen::Unknown;
                 }
@@ -380,11 +394,13 @@ impl Player {
             }
         }
         let seen = world.legs.known().filter(|_| self.facts.call.is_some() && !self.is_over(now));
-        self.facts.participants = participants::update(&self.spec, &self.facts.participants, seen, self.outgoing);
+        let elsewhere = world.elsewhere.known();
+        self.facts.participants =
+            participants::update(&self.spec, &self.facts.participants, seen, elsewhere, self.outgoing);
     }
 
     fn lose_call(&mut self, world: &mut World) {
-        participants::after_call_lost(&mut self.facts.participants);
+        participants::after_call_lost(&mut self.facts.participants, None);
         self.facts.call = None;
         world.calls = Seen::Unknown;
         world.legs = Seen::Unknown;
@@ -546,7 +562,7 @@ fn a_call_that_is_there_is_adopted_with_the_legs_it_has() {
     let mut player = Player::new(&["a@x", "b@x"], Facts::new());
     assert_eq!(player.run(&mut model), Next::Settled);
     assert_eq!(player.take_log(), ["look Space", "open the space", "look Calls", "look Legs", "dial b@x"]);
-    assert_eq!(player.facts.call, Some("joined".into()));
+    assert_eq!(player.facts.call, Some(here("joined")));
     assert!(model.wrongs.is_empty());
 }
 
@@ -554,15 +570,15 @@ fn a_call_that_is_there_is_adopted_with_the_legs_it_has() {
 fn the_recorded_call_wins_and_else_the_first() {
     let calls = Model::new(None, at(0)).with_call("b", &[]).with_call("a", &[]).seen_calls();
     let calls: Vec<_> = calls.into_iter().rev().collect();
-    assert_eq!(pick_call(&calls, Some(&"b".into())).unwrap().id, "b".into());
-    assert_eq!(pick_call(&calls, Some(&"gone".into())).unwrap().id, "a".into());
-    assert!(pick_call(&[], Some(&"b".into())).is_none());
+    assert_eq!(pick_call(&calls, Some(&here("b"))).unwrap().call.id, "b".into());
+    assert_eq!(pick_call(&calls, Some(&here("gone"))).unwrap().call.id, "a".into());
+    assert!(pick_call(&[], Some(&here("b"))).is_none());
 }
 
 #[test]
 fn a_further_try_is_preceded_by_a_look_as_well() {
     let mut player = Player::new(&["a@x"], Facts::running(Some("call")));
-    player.facts.participants = participants::update(&player.spec, &[], None, true);
+    player.facts.participants = participants::update(&player.spec, &[], None, None, true);
     player.note_dialled("a@x", None, at(0));
     player.facts.participants[0].state = ParticipantState::Waiting;
     // The second try was made, but the process died before it was noted.
@@ -733,10 +749,10 @@ fn a_door_that_reads_back_open_is_shut_again() {
         ("gone", None, Next::Settled),
     ];
     for (case, shown, wanted) in table {
-        let world = World { space: Seen::Known(shown), calls: calls.clone(), legs: Seen::Unknown };
+        let world = World { space: Seen::Known(shown), calls: calls.clone(), ..World::default() };
         assert_eq!(player.ask(&world, true, false, at(3600)), wanted, "{case}");
     }
-    let seen_open = World { space: Seen::Known(Some(free())), calls, legs: Seen::Unknown };
+    let seen_open = World { space: Seen::Known(Some(free())), calls, ..World::default() };
     assert_eq!(
         player.ask(&seen_open, false, false, at(3600)),
         Next::Do(Step::CloseDoor),
@@ -862,6 +878,101 @@ fn is_shut(model: &Model) -> bool {
     model.calls.is_empty() && model.space.as_ref().is_none_or(shut)
 }
 
+// ------------------------------------------------------------------------------------------------ a lost call bridge
+
+fn in_at(party: &str, state: LegState) -> SeenLeg {
+    SeenLeg {
+        id: "participant-1".into(),
+        remote_party: party.to_owned(),
+        original_remote_party: None,
+        state: Some(state),
+        direction: None,
+        named: true,
+        answered: false,
+    }
+}
+
+/// A running meeting whose call bridge was just lost: its call is given up, `parties` were connected through it.
+fn bereft(parties: &[&str]) -> Player {
+    let mut player = Player::new(parties, Facts::running(None));
+    player.facts.participants = participants::update(&player.spec, &[], None, None, true);
+    for status in &mut player.facts.participants {
+        (status.state, status.attempts, status.leg_id) = (ParticipantState::Connected, 1, Some("old".to_owned()));
+    }
+    participants::after_call_lost(&mut player.facts.participants, Some("lost.test:445"));
+    player.stored = player.facts.clone();
+    player
+}
+
+#[test]
+fn who_is_still_in_through_a_lost_bridge_is_not_dialled_again() {
+    let mut model = Model::new(Some(opened()), at(10));
+    let mut player = bereft(&["a@x", "b@x"]);
+    player.elsewhere.legs = vec![in_at("sip:A@x", LegState::Connected)];
+    assert_eq!(player.run(&mut model), Next::Settled);
+    assert_eq!(player.take_log(), ["look Calls", "create the call", "look Elsewhere", "dial b@x"]);
+    let states: Vec<_> = player.facts.participants.iter().map(|p| (p.state, p.endpoint.is_some())).collect();
+    assert_eq!(states, [(ParticipantState::Connected, true), (ParticipantState::Ringing, false)]);
+    // As long as they are, each pass that could dial asks again; then they are dialled.
+    player.elsewhere.legs.clear();
+    assert_eq!(player.run(&mut model), Next::Settled);
+    assert_eq!(player.take_log(), ["look Elsewhere", "look Legs", "dial a@x"]);
+}
+
+#[test]
+fn who_still_rings_there_is_not_rung_here() {
+    let mut model = Model::new(Some(opened()), at(10));
+    let mut player = bereft(&["a@x"]);
+    player.elsewhere.legs = vec![in_at("a@x", LegState::Ringing)];
+    assert_eq!(player.run(&mut model), Next::Settled);
+    assert_eq!(player.take_log(), ["look Calls", "create the call", "look Elsewhere"]);
+    assert_eq!(player.facts.participants[0].state, ParticipantState::Ringing);
+}
+
+#[test]
+fn who_leaves_a_call_bridge_that_is_back_is_left_alone() {
+    let mut model = Model::new(Some(opened()), at(10)).with_call("call-2", &[]);
+    let mut player = bereft(&["a@x"]);
+    player.facts.call = Some(here("call-2"));
+    player.elsewhere.standing = vec!["lost.test:445".parse().unwrap()];
+    assert_eq!(player.run(&mut model), Next::Settled);
+    assert_eq!(player.take_log(), ["look Elsewhere"]);
+    assert_eq!(player.facts.participants[0].state, ParticipantState::Left);
+}
+
+#[test]
+fn a_crash_before_the_question_does_not_lose_it() {
+    let mut model = Model::new(Some(opened()), at(10));
+    let mut player = bereft(&["a@x"]);
+    player.elsewhere.legs = vec![in_at("a@x", LegState::Connected)];
+    assert!(player.pass(&mut model, false, &mut [Fault::Crash].into_iter()).is_none());
+    player.take_log();
+    assert_eq!(player.run(&mut model), Next::Settled);
+    assert_eq!(player.take_log(), ["look Calls", "look Elsewhere"], "the call is adopted, nobody is dialled");
+}
+
+#[test]
+fn a_meeting_that_is_to_be_left_alone_is_blocked() {
+    let mut model = Model::new(Some(opened()), at(10));
+    let mut player = Player::new(&["a@x"], Facts::running(Some("call-1")));
+    player.left_alone = true;
+    assert_eq!(player.run(&mut model), Next::Blocked(Obstacle::CallBridgeLost));
+    assert!(player.take_log().is_empty());
+    player.leaving = true;
+    player.facts.call = None;
+    assert_eq!(player.run(&mut model), Next::Settled, "the end is the end all the same");
+}
+
+#[test]
+fn an_empty_call_that_was_left_behind_is_removed_once_the_meeting_has_its_own() {
+    let mut player = Player::new(&[], Facts::running(Some("call-1")));
+    let stray = CallAt { endpoint: "lost.test:445".parse().unwrap(), id: "call-0".into() };
+    let world = World { strays: vec![stray.clone()], ..World::default() };
+    assert_eq!(player.ask(&world, false, false, at(10)), Next::Do(Step::DeleteCall(stray)));
+    player.facts.call = None;
+    assert_eq!(player.ask(&world, false, false, at(10)), Next::Look(Look::Calls));
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: 512, ..ProptestConfig::default() })]
 
@@ -888,7 +999,7 @@ proptest! {
         prop_assert!(model.wrongs.is_empty(), "{:?}", model.wrongs);
         prop_assert!(is_as_wanted(&model), "{:?}", model.space);
         prop_assert_eq!(model.calls.len(), 1);
-        prop_assert!(player.facts.opened && player.facts.call.as_ref().is_some_and(|call| model.calls.contains_key(call)));
+        prop_assert!(player.facts.opened && player.facts.call.as_ref().is_some_and(|call| model.calls.contains_key(&call.id)));
         for status in &player.facts.participants {
             let there = model.calls.values().flatten().any(|leg| leg.1 == status.remote_party);
             let wanted = match status.state {

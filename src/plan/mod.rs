@@ -2,6 +2,7 @@
 
 pub mod bridge;
 pub mod cluster;
+pub mod failover;
 pub mod meeting;
 pub mod participants;
 pub mod pool;

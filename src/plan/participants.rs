@@ -5,7 +5,7 @@ use jiff::{SignedDuration, Timestamp};
 use crate::api::ScheduledMeetingSpec;
 use crate::api::meeting::{Dial, ParticipantSpec, ParticipantState, ParticipantStatus};
 use crate::api::values::Instant;
-use crate::cms::{Direction, LegId, LegState};
+use crate::cms::{Address, Direction, LegId, LegState};
 
 /// A leg that is still listed after this long has been answered: SIP gives up ringing well before. Used only where no
 /// look at the single leg has told its state, so that a burst of meetings does not cost a request per leg.
@@ -32,6 +32,14 @@ pub struct SeenLegs {
     /// When the look began; what was done later is not in it.
     pub at: Timestamp,
     pub legs: Vec<SeenLeg>,
+}
+
+/// Who is in a meeting through a call bridge that was lost, as another one of the cluster knows it.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Elsewhere {
+    pub legs: Vec<SeenLeg>,
+    /// Call bridges that are back and still have a call of this meeting: who is missing there has left.
+    pub standing: Vec<Address>,
 }
 
 /// The address without scheme and parameters, in lower case: `sip:Desk@x;transport=tls` is `desk@x`.
@@ -71,16 +79,18 @@ fn fresh(participant: &ParticipantSpec) -> ParticipantStatus {
         leg_id: None,
         reason: None,
         last_attempt_at: None,
+        endpoint: None,
     }
 }
 
-/// The participants of the spec, in its order, as the last status and the last look show them.
+/// The participants of the spec, in its order, as the last status and the last looks show them.
 ///
 /// Someone who never connected is failed or waiting for the next try; someone who was connected and left is left alone.
 pub fn update(
     spec: &ScheduledMeetingSpec,
     old: &[ParticipantStatus],
     seen: Option<&SeenLegs>,
+    elsewhere: Option<&Elsewhere>,
     outgoing: bool,
 ) -> Vec<ParticipantStatus> {
     spec.participants
@@ -90,6 +100,9 @@ pub fn update(
             let mut now = before.cloned().unwrap_or_else(|| fresh(participant));
             if let Some(seen) = seen {
                 apply_look(participant, &mut now, seen);
+            }
+            if let Some(elsewhere) = elsewhere {
+                apply_elsewhere(participant, &mut now, elsewhere);
             }
             if participant.dial == Dial::Out && !outgoing && now.leg_id.is_none() && !was_in(now.state) {
                 now.state = ParticipantState::NotDialed;
@@ -107,17 +120,20 @@ fn was_in(state: ParticipantState) -> bool {
     matches!(state, ParticipantState::Connected | ParticipantState::Left)
 }
 
+/// Is this the leg of the participant?
+fn is_leg_of(participant: &ParticipantSpec, leg: &SeenLeg) -> bool {
+    match participant.dial {
+        Dial::Out => leg.is_to(&participant.remote_party),
+        // Who dials in shows up with the address they call from.
+        Dial::In => plain(&leg.remote_party) == plain(&participant.remote_party),
+    }
+}
+
 fn apply_look(participant: &ParticipantSpec, now: &mut ParticipantStatus, seen: &SeenLegs) {
-    let of_us = |leg: &&SeenLeg| {
-        now.leg_id.as_deref() == Some(leg.id.as_str())
-            || match participant.dial {
-                Dial::Out => leg.is_to(&participant.remote_party),
-                // Who dials in shows up with the address they call from.
-                Dial::In => plain(&leg.remote_party) == plain(&participant.remote_party),
-            }
-    };
+    let of_us = |leg: &&SeenLeg| now.leg_id.as_deref() == Some(leg.id.as_str()) || is_leg_of(participant, leg);
     if let Some(leg) = seen.legs.iter().find(of_us) {
         now.leg_id = Some(leg.id.to_string());
+        now.endpoint = None;
         if participant.dial == Dial::Out && now.attempts == 0 {
             // Dialled by us, but the record of it was lost: adopt.
             now.attempts = 1;
@@ -130,6 +146,9 @@ fn apply_look(participant: &ParticipantSpec, now: &mut ParticipantStatus, seen: 
         }
         now.reason = None;
         return;
+    }
+    if now.endpoint.is_some() {
+        return; // Their leg was on another call bridge, of which this look tells nothing.
     }
     if now.last_attempt_at.is_some_and(|at| at.0 >= seen.at) {
         return; // The look began before the leg was made and says nothing about it.
@@ -150,6 +169,31 @@ fn apply_look(participant: &ParticipantSpec, now: &mut ParticipantStatus, seen: 
         }
         _ => {}
     }
+}
+
+/// Somebody whose call bridge was lost is still in, or was cut off and is dialled again; if that call bridge is back and
+/// still has the call, who is missing has left.
+fn apply_elsewhere(participant: &ParticipantSpec, now: &mut ParticipantStatus, elsewhere: &Elsewhere) {
+    let Some(host) = now.endpoint.clone() else { return };
+    if let Some(leg) = elsewhere.legs.iter().find(|leg| is_leg_of(participant, leg)) {
+        match &leg.state {
+            Some(LegState::Connected | LegState::OnHold) => now.state = ParticipantState::Connected,
+            Some(_) => now.state = ParticipantState::Ringing,
+            None => {} // As it was before.
+        }
+        return;
+    }
+    now.endpoint = None;
+    if now.state == ParticipantState::Connected && elsewhere.standing.iter().any(|at| at.to_string() == host) {
+        now.state = ParticipantState::Left;
+    } else {
+        start_over(now);
+    }
+}
+
+/// Is it still open whether somebody is in through a call bridge that was lost?
+pub fn is_anybody_elsewhere(statuses: &[ParticipantStatus]) -> bool {
+    statuses.iter().any(|status| status.endpoint.is_some())
 }
 
 /// When this participant is to be dialled next, or None if they are not.
@@ -198,14 +242,28 @@ pub fn next_dial(
         .min()
 }
 
-/// After the call itself was lost: whoever was cut off is dialled again, whoever had left or failed is not (R68).
-pub fn after_call_lost(statuses: &mut [ParticipantStatus]) {
+fn start_over(status: &mut ParticipantStatus) {
+    status.state = ParticipantState::Waiting;
+    status.attempts = 0;
+    status.leg_id = None;
+    status.last_attempt_at = None;
+}
+
+/// After the call itself was lost: whoever was cut off is dialled again, whoever had left or failed is not (R68). If
+/// its call bridge was `lost`, nobody knows yet who was cut off: the bridge may be well and only out of our reach.
+pub fn after_call_lost(statuses: &mut [ParticipantStatus], lost: Option<&str>) {
     for status in statuses {
-        if matches!(status.state, ParticipantState::Connected | ParticipantState::Ringing) {
-            status.state = ParticipantState::Waiting;
-            status.attempts = 0;
-            status.leg_id = None;
-            status.last_attempt_at = None;
+        if !matches!(status.state, ParticipantState::Connected | ParticipantState::Ringing) {
+            continue;
+        }
+        match lost {
+            Some(host) => {
+                status.leg_id = None;
+                status.endpoint.get_or_insert_with(|| host.to_owned());
+            }
+            // Those who were elsewhere before are there still.
+            None if status.endpoint.is_none() => start_over(status),
+            None => {}
         }
     }
 }
@@ -247,6 +305,7 @@ mod tests {
             leg_id: Some("leg-1".into()),
             reason: None,
             last_attempt_at: Some(Instant(at(at_secs))),
+            endpoint: None,
         }]
     }
 
@@ -255,7 +314,7 @@ mod tests {
     }
 
     fn state_after(old: &[ParticipantStatus], look: &SeenLegs) -> ParticipantState {
-        update(&spec(), old, Some(look), true)[0].state
+        update(&spec(), old, Some(look), None, true)[0].state
     }
 
     #[test]
@@ -270,9 +329,9 @@ mod tests {
     fn who_was_connected_and_left_is_left_alone() {
         use ParticipantState::*;
         let connected =
-            update(&spec(), &dialled(0, 1, Ringing), Some(&seen(1, vec![leg(Some(LegState::Connected))])), true);
+            update(&spec(), &dialled(0, 1, Ringing), Some(&seen(1, vec![leg(Some(LegState::Connected))])), None, true);
         assert_eq!(connected[0].state, Connected);
-        let gone = update(&spec(), &connected, Some(&seen(2, vec![])), true);
+        let gone = update(&spec(), &connected, Some(&seen(2, vec![])), None, true);
         assert_eq!(gone[0].state, Left);
         assert_eq!(to_dial(&spec(), &gone, at(0), at(9999)), None);
     }
@@ -293,36 +352,36 @@ mod tests {
 
     #[test]
     fn a_leg_of_a_lost_reply_is_adopted() {
-        let adopted = update(&spec(), &[], Some(&seen(3, vec![leg(Some(LegState::Ringing))])), true);
+        let adopted = update(&spec(), &[], Some(&seen(3, vec![leg(Some(LegState::Ringing))])), None, true);
         assert_eq!((adopted[0].attempts, adopted[0].state), (1, ParticipantState::Ringing));
         assert_eq!(to_dial(&spec(), &adopted, at(0), at(9999)), None, "no second ring");
     }
 
     #[test]
     fn dialling_waits_for_the_start_and_for_the_backoff() {
-        let fresh = update(&spec(), &[], None, true);
+        let fresh = update(&spec(), &[], None, None, true);
         assert_eq!(to_dial(&spec(), &fresh, at(0), at(-1)), None);
         assert_eq!(next_dial(&spec(), &fresh, at(0), at(-1)), Some(at(0)));
         assert!(to_dial(&spec(), &fresh, at(0), at(0)).is_some());
-        let waiting = update(&spec(), &dialled(0, 1, ParticipantState::Ringing), Some(&seen(2, vec![])), true);
+        let waiting = update(&spec(), &dialled(0, 1, ParticipantState::Ringing), Some(&seen(2, vec![])), None, true);
         assert_eq!(to_dial(&spec(), &waiting, at(0), at(19)), None);
         assert!(to_dial(&spec(), &waiting, at(0), at(20)).is_some());
     }
 
     #[test]
     fn the_switch_of_the_bridge_is_obeyed_both_ways() {
-        let off = update(&spec(), &[], None, false);
+        let off = update(&spec(), &[], None, None, false);
         assert_eq!(off[0].state, ParticipantState::NotDialed);
-        assert_eq!(update(&spec(), &off, None, true)[0].state, ParticipantState::Waiting);
+        assert_eq!(update(&spec(), &off, None, None, true)[0].state, ParticipantState::Waiting);
     }
 
     #[test]
     fn a_lost_call_brings_back_those_who_were_cut_off() {
         let mut statuses = dialled(0, 2, ParticipantState::Connected);
-        after_call_lost(&mut statuses);
+        after_call_lost(&mut statuses, None);
         assert!(to_dial(&spec(), &statuses, at(0), at(1)).is_some());
         let mut left = dialled(0, 1, ParticipantState::Left);
-        after_call_lost(&mut left);
+        after_call_lost(&mut left, None);
         assert_eq!(left[0].state, ParticipantState::Left);
     }
 }

@@ -49,6 +49,15 @@ impl Problem {
     }
 }
 
+/// An alternate that cannot be used, and why.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Unfit {
+    /// As the spec names it.
+    pub name: String,
+    pub reason: &'static str,
+    pub message: String,
+}
+
 /// What one pass over a bridge found and did.
 pub struct Outcome<'a> {
     pub spec: &'a MeetingBridgeSpec,
@@ -65,6 +74,10 @@ pub struct Outcome<'a> {
     pub deleting: bool,
     /// Bridge clock minus ours.
     pub skew: Option<SignedDuration>,
+    /// Which endpoint does the primary's work, and why.
+    pub failed_over: Option<String>,
+    /// Alternates that cannot be used.
+    pub unfit: Vec<Unfit>,
 }
 
 /// The new status: facts, phase, conditions.
@@ -77,6 +90,7 @@ pub fn build(
     let mut conditions = Conditions::new(&old.conditions, generation, now);
     connection(outcome, &mut conditions);
     configuration(outcome, &mut conditions);
+    failover(outcome, &mut conditions);
     let tried = failed_before(outcome, old, generation);
     slots(outcome, tried.as_ref(), &mut conditions);
     control(outcome, &mut conditions);
@@ -156,6 +170,24 @@ fn configuration(outcome: &Outcome<'_>, conditions: &mut Conditions<'_>) {
         _ => None,
     };
     conditions.judge(kind::ACCEPTED, ("Accepted", "no other MeetingBridge owns this cluster"), owned);
+}
+
+fn failover(outcome: &Outcome<'_>, conditions: &mut Conditions<'_>) {
+    let spec = &outcome.spec.failover;
+    let told = |unfit: &Unfit| format!("{}: {}", unfit.name, unfit.message);
+    let bad = outcome.unfit.first().map(|first| {
+        let all: Vec<String> = outcome.unfit.iter().map(told).collect();
+        (first.reason, all.join("; "))
+    });
+    let good = if spec.alternates.is_empty() && !spec.discover {
+        ("NoAlternates", "spec.failover names no other call bridge: while this one is lost, nothing can be done")
+    } else {
+        ("Configured", "status.endpoints lists the call bridges that are used")
+    };
+    conditions.judge(kind::FAILOVER_CONFIGURED, good, bad);
+    if let Some(message) = &outcome.failed_over {
+        conditions.set(kind::FAILED_OVER, Some(true), reason::PRIMARY_LOST, message.as_str());
+    }
 }
 
 fn owned_by(owner: &str) -> String {

@@ -7,7 +7,7 @@ use super::{find, is_true};
 use crate::api::conditions::{bridge, kind, meeting};
 
 /// Conditions that are present only while True.
-const ABNORMAL: &[&str] = &[kind::RECONCILING, kind::STALLED, kind::INSECURE_TLS];
+const ABNORMAL: &[&str] = &[kind::RECONCILING, kind::STALLED, kind::INSECURE_TLS, kind::FAILED_OVER];
 
 /// What is wrong with these conditions; empty if nothing is. `observed` is status.observedGeneration.
 pub fn violations(conditions: &[Condition], generation: Option<i64>, observed: Option<i64>) -> Vec<String> {

@@ -47,6 +47,8 @@ pub struct Outcome<'a> {
     pub extension_conflict: Option<String>,
     pub obstacle: Option<Obstacle>,
     pub problem: Option<Problem>,
+    /// The call bridge that was lost with the call.
+    pub lost_bridge: Option<String>,
     /// Created, Adopted or Recreated, when the call was found or made in this pass.
     pub call_origin: Option<&'static str>,
     /// The door may be open: the intent to open is recorded or the door was opened.
@@ -65,7 +67,7 @@ pub fn build(
     now: Timestamp,
 ) -> ScheduledMeetingStatus {
     let stage = outcome.window.stage(now);
-    let phase = phase(outcome, stage);
+    let phase = phase(outcome, stage, old.phase);
     let mut conditions = Conditions::new(&old.conditions, generation, now);
     acceptance(outcome, &mut conditions);
     door(outcome, stage, phase, &mut conditions);
@@ -80,7 +82,7 @@ pub fn build(
     status
 }
 
-fn phase(outcome: &Outcome<'_>, stage: Stage) -> Phase {
+fn phase(outcome: &Outcome<'_>, stage: Stage, old: Option<Phase>) -> Phase {
     let facts = &outcome.facts;
     if outcome.leaving || stage == Stage::Over {
         return match (facts.opened_at.is_some() || outcome.may_be_open, outcome.released) {
@@ -95,7 +97,8 @@ fn phase(outcome: &Outcome<'_>, stage: Stage) -> Phase {
     }
     match stage {
         Stage::Before => Phase::Scheduled,
-        _ if facts.opened_at.is_some() && facts.call.is_some() => Phase::Active,
+        // A meeting that lost its call goes on all the same: its door is open.
+        _ if facts.opened_at.is_some() && (facts.call.is_some() || old == Some(Phase::Active)) => Phase::Active,
         _ if outcome.may_be_open => Phase::Opening,
         _ => Phase::Scheduled,
     }
@@ -146,6 +149,7 @@ fn door_trouble(outcome: &Outcome<'_>) -> Option<(&'static str, String)> {
                 "the Secret of passcodeSecretRef, or its key, is missing; create it and the door opens".into(),
             ),
             Obstacle::SlotBusy => (reason::NOT_YET, "the meeting before is still being closed".into()),
+            Obstacle::CallBridgeLost => return None, // The door is as it should be.
             Obstacle::Suspended => (reason::NOT_YET, "suspended".into()),
         });
     }
@@ -187,16 +191,33 @@ fn call(
     let trouble = outcome.problem.as_ref().filter(|problem| problem.part == Part::Call);
     if matches!(phase, Phase::Ended | Phase::Missed) {
         conditions.set(kind::CALL_PRESENT, Some(false), reason::ENDED, "the meeting is over");
-    } else if outcome.facts.call.is_some() {
+    } else if let Some(message) = call_trouble(outcome, old) {
+        conditions.set(kind::CALL_PRESENT, Some(false), reason::BRIDGE_LOST, message);
+    } else if let Some(call) = &outcome.facts.call {
         let kept = super::find(&old.conditions, kind::CALL_PRESENT).filter(|c| c.status == "True");
         let how = outcome.call_origin.map(str::to_owned).or_else(|| kept.map(|c| c.reason.clone()));
-        conditions.set(kind::CALL_PRESENT, Some(true), how.as_deref().unwrap_or(reason::ADOPTED), "the call is there");
+        let message = format!("the call is on {}", call.endpoint);
+        conditions.set(kind::CALL_PRESENT, Some(true), how.as_deref().unwrap_or(reason::ADOPTED), message);
     } else if let Some(problem) = trouble {
         conditions.set(kind::CALL_PRESENT, Some(false), reason::CALL_FAILED, problem.message.as_str());
     } else {
         let message = if stage == Stage::Inside { "the call is being made" } else { "the window has not begun" };
         conditions.set(kind::CALL_PRESENT, Some(false), reason::NOT_YET, message);
     }
+}
+
+/// The call's bridge was lost: left as it is, or no other one could make the call yet.
+fn call_trouble(outcome: &Outcome<'_>, old: &ScheduledMeetingStatus) -> Option<String> {
+    if outcome.obstacle == Some(Obstacle::CallBridgeLost) {
+        let lost = outcome.lost_bridge.as_deref().unwrap_or("of the call");
+        return Some(format!("the call bridge {lost} is lost; running meetings are left as they are"));
+    }
+    let before = super::find(&old.conditions, kind::CALL_PRESENT).filter(|c| c.reason == reason::BRIDGE_LOST);
+    let lost = outcome.lost_bridge.is_some() || before.is_some();
+    (lost && outcome.facts.call.is_none()).then(|| match (&outcome.lost_bridge, before) {
+        (Some(lost), _) => format!("the call bridge {lost} was lost with the call, which is to be made again"),
+        (None, before) => before.map(|condition| condition.message.clone()).unwrap_or_default(),
+    })
 }
 
 fn dialling(outcome: &Outcome<'_>, stage: Stage, phase: Phase, conditions: &mut Conditions<'_>) {
@@ -294,6 +315,15 @@ fn running_verdict(outcome: &Outcome<'_>, stage: Stage, phase: Phase) -> Verdict
         return Verdict::Stalled { reason: reason::EXTENSION_CONFLICT, message };
     }
     if phase == Phase::Active && stage == Stage::Inside {
+        if outcome.obstacle == Some(Obstacle::CallBridgeLost) {
+            let message = "the call bridge of the call is lost; running meetings are left as they are".to_owned();
+            return Verdict::Stalled { reason: reason::BRIDGE_LOST, message };
+        }
+        if outcome.facts.call.is_none() {
+            let message = outcome.problem.as_ref().map_or("the call is being made again".into(), |p| p.message.clone());
+            let retrying = outcome.problem.is_some();
+            return Verdict::Reconciling { reason: reason::BRIDGE_LOST, message, retrying };
+        }
         return match &outcome.problem {
             // A failed dialling is told by ParticipantsDialed; door and call are as they should be.
             Some(problem) if problem.part != Part::Legs => {

@@ -1,6 +1,9 @@
-//! The connection of a bridge: credentials, CA bundle, client. Made anew whenever one of them changes.
+//! The connections of a bridge: which call bridges it has, their credentials, CA bundle, clients. Each is made anew
+//! whenever something it is made from changes.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
+use std::time::Duration;
 
 use k8s_openapi::api::core::v1::{ConfigMap, Secret};
 use kube::ResourceExt;
@@ -9,15 +12,17 @@ use kube::runtime::reflector::ObjectRef;
 use secrecy::SecretString;
 
 use crate::api::MeetingBridge;
-use crate::api::bridge::CaBundleKind;
+use crate::api::bridge::{Alternate, CaBundleKind, EndpointRole, FailbackPolicy, MemberStatus};
 use crate::api::conditions::{bridge as reason, kind};
-use crate::cms::{Address, Client, Credentials, Gate, GateConfig, TlsOptions};
+use crate::cms::{Address, Client, Credentials, Gate, GateConfig, Limits, TlsOptions};
 use crate::controller::context::Context;
 use crate::controller::kube_calls::{KubeError, bounded};
 use crate::controller::meeting::key_of;
 use crate::metrics::BridgeObserver;
+use crate::observe::endpoint::Endpoint;
 use crate::observe::link::Link;
-use crate::status::bridge::Problem;
+use crate::plan::failover::Policy;
+use crate::status::bridge::{Problem, Unfit};
 
 /// Why there is no connection: trouble that a user can mend, or the apiserver's.
 pub enum NotConnected {
@@ -35,90 +40,209 @@ fn problem(condition: &'static str, reason: &'static str, message: String) -> No
     NotConnected::Problem(Problem { condition, reason, message })
 }
 
-/// The link to a bridge, with a client made from what the spec, the Secret and the CA bundle say now.
+/// Where there are other call bridges to go to, a silent one is not waited for as long as the only one.
+const CLUSTER_CONNECT: Duration = Duration::from_secs(2);
+const CLUSTER_REQUEST: Duration = Duration::from_secs(3);
+
+/// A call bridge besides the primary that the spec asks for.
+struct Wanted {
+    name: String,
+    address: Address,
+    role: EndpointRole,
+    secret: String,
+}
+
+/// The link to a bridge, with clients made from what the spec, the Secrets and the CA bundle say now, and the
+/// alternates that cannot be used.
 ///
 /// # Errors
 /// [`NotConnected`].
-pub async fn connect(ctx: &Context, bridge: &MeetingBridge) -> Result<Arc<Link>, NotConnected> {
+pub async fn connect(ctx: &Context, bridge: &MeetingBridge) -> Result<(Arc<Link>, Vec<Unfit>), NotConnected> {
     let key = key_of(bridge);
-    let fingerprint = fingerprint(ctx, bridge);
-    if let Some(link) = ctx.link(&key)
-        && link.is_made_with(&fingerprint)
-    {
-        return Ok(link);
-    }
     let address: Address = bridge
         .spec
         .address
         .parse()
         .map_err(|error| problem(kind::REACHABLE, reason::DNS_FAILURE, format!("spec.address: {error}")))?;
-    let credentials = credentials(ctx, bridge).await?;
-    let tls = TlsOptions {
-        ca_bundle_pem: ca_bundle(ctx, bridge).await?,
-        server_name: bridge.spec.tls.server_name.clone(),
-        insecure_skip_verify: bridge.spec.tls.insecure_skip_verify,
-    };
     let known = ctx.link(&key);
-    let gate = known.as_ref().map(|link| link.client()).filter(|client| *client.address() == address).map_or_else(
-        || {
-            let config = GateConfig { in_flight: ctx.settings.in_flight, ..GateConfig::default() };
-            Arc::new(Gate::new(config, rand::random()))
-        },
-        |client| Arc::clone(client.gate()),
-    );
-    let observer =
-        Arc::new(BridgeObserver { metrics: Arc::clone(&ctx.metrics), bridge: format!("{}/{}", key.0, key.1) });
-    let client = Client::new(address, credentials, tls, ctx.settings.limits, gate, observer)
-        .map_err(|error| problem(kind::REACHABLE, reason::TLS_FAILURE, error.to_string()))?;
-    match known {
+    let maker = Maker { ctx, bridge, known: known.as_deref() };
+    let primary = maker.endpoint(&address, &bridge.spec.credentials_secret_ref.name).await?;
+    let (wanted, mut unfit) = others(bridge, &address);
+    let mut endpoints = vec![(Arc::clone(&primary), EndpointRole::Primary)];
+    for other in wanted {
+        match maker.endpoint(&other.address, &other.secret).await {
+            Ok(endpoint) => endpoints.push((endpoint, other.role)),
+            Err(NotConnected::Problem(problem)) => {
+                let reason = reason::ALTERNATE_CREDENTIALS_INVALID;
+                unfit.push(Unfit { name: other.name, reason, message: problem.message });
+            }
+            Err(error @ NotConnected::Kube(_)) => return Err(error),
+        }
+    }
+    let mut recorded = None;
+    let link = match known {
         Some(link) => {
-            // The Secret may have been changed to the same words: the user asks for another try all the same.
-            client.gate().reset_auth();
-            let moved = link.client().address() != client.address();
-            link.replace_client(client, fingerprint);
-            if moved {
+            if link.endpoints().first().is_some_and(|before| before.address() != &address) {
                 link.forget();
             }
-            Ok(link)
+            link
         }
         None => {
-            let link = Arc::new(Link::new(key, client, fingerprint));
+            // A restart of the controller is no reason to move.
+            recorded = bridge.status.as_ref().and_then(|status| status.active_endpoint.as_ref()?.parse().ok());
+            let link = Arc::new(Link::new(key, primary));
             ctx.keep_link(Arc::clone(&link));
-            Ok(link)
+            link
         }
+    };
+    link.arrange(endpoints, policy(bridge), recorded.as_ref());
+    Ok((link, unfit))
+}
+
+fn policy(bridge: &MeetingBridge) -> Policy {
+    let failover = &bridge.spec.failover;
+    let automatic = failover.failback.policy == FailbackPolicy::Automatic;
+    let failback = automatic.then(|| failover.failback.after.signed());
+    Policy { threshold: failover.failure_threshold, failback }
+}
+
+/// The call bridges besides the primary, in their order, and the alternates that are none.
+fn others(bridge: &MeetingBridge, primary: &Address) -> (Vec<Wanted>, Vec<Unfit>) {
+    let failover = &bridge.spec.failover;
+    let own = &bridge.spec.credentials_secret_ref.name;
+    let cluster = bridge.status.as_ref().and_then(|status| status.cluster.as_ref());
+    let members = cluster.map(|cluster| cluster.members.as_slice());
+    let (mut wanted, mut unfit) = (Vec::new(), Vec::new());
+    let mut seen = BTreeSet::from([primary.clone()]);
+    for alternate in &failover.alternates {
+        let name = alternate.address.clone().or_else(|| alternate.call_bridge.clone()).unwrap_or_default();
+        match resolve(alternate, members, primary) {
+            Ok(Some(address)) if seen.insert(address.clone()) => {
+                let secret = alternate.credentials_secret_ref.as_ref().map_or(own, |secret| &secret.name).clone();
+                wanted.push(Wanted { name, address, role: EndpointRole::Alternate, secret });
+            }
+            Ok(_) => {}
+            Err((reason, message)) => unfit.push(Unfit { name, reason, message }),
+        }
+    }
+    for member in members.unwrap_or_default().iter().filter(|member| failover.discover && !member.primary) {
+        let address = member.address.as_deref().and_then(|text| Address::from_bridge_table(text).ok());
+        if let Some(address) = address.filter(|address| seen.insert(address.clone())) {
+            let (name, role) = (member.name.clone(), EndpointRole::Discovered);
+            wanted.push(Wanted { name, address, role, secret: own.clone() });
+        }
+    }
+    (wanted, unfit)
+}
+
+/// The address of an alternate; None: it is found in the table of call bridges, which was not read yet.
+fn resolve(
+    alternate: &Alternate,
+    members: Option<&[MemberStatus]>,
+    primary: &Address,
+) -> Result<Option<Address>, (&'static str, String)> {
+    let foreign = |message: &str| Err((reason::ALTERNATE_NOT_IN_CLUSTER, message.to_owned()));
+    let is_primary = || Err((reason::ALTERNATE_IS_PRIMARY, "it is the call bridge of spec.address itself".to_owned()));
+    if let Some(text) = &alternate.address {
+        return match text.parse::<Address>() {
+            Ok(address) if address == *primary => is_primary(),
+            Ok(address) => Ok(Some(address)),
+            Err(error) => foreign(&error.to_string()),
+        };
+    }
+    let (Some(name), Some(members)) = (&alternate.call_bridge, members) else { return Ok(None) };
+    let Some(member) = members.iter().find(|member| member.name == *name) else {
+        return foreign("the cluster has no call bridge of this name; status.cluster.members shows them");
+    };
+    if member.primary {
+        return is_primary();
+    }
+    match member.address.as_deref().map(Address::from_bridge_table) {
+        Some(Ok(address)) if address == *primary => is_primary(),
+        Some(Ok(address)) => Ok(Some(address)),
+        Some(Err(error)) => foreign(&format!("the cluster names an address that cannot be used: {error}")),
+        None => foreign("the cluster names no address for this call bridge; give its address instead"),
     }
 }
 
-/// Changes with everything the connection is made from; Secrets and ConfigMaps count by their version.
-fn fingerprint(ctx: &Context, bridge: &MeetingBridge) -> String {
-    let namespace = bridge.namespace().unwrap_or_default();
-    let tls = &bridge.spec.tls;
-    let secret_version = |name: &str| {
-        ctx.secret_meta.get(&ObjectRef::new(name).within(&namespace)).and_then(|meta| meta.resource_version())
-    };
-    let ca = tls.ca_bundle_ref.as_ref().map(|reference| match reference.kind {
-        CaBundleKind::Secret => (reference.clone(), secret_version(&reference.name)),
-        CaBundleKind::ConfigMap => {
-            let meta = ctx.config_map_meta.get(&ObjectRef::new(&reference.name).within(&namespace));
-            (reference.clone(), meta.and_then(|meta| meta.resource_version()))
-        }
-    });
-    let credentials = &bridge.spec.credentials_secret_ref.name;
-    format!(
-        "{:?}",
-        (
-            &bridge.spec.address,
-            credentials,
-            secret_version(credentials),
-            ca,
-            &tls.server_name,
-            tls.insecure_skip_verify
-        )
-    )
+/// Makes the endpoints of one bridge.
+struct Maker<'a> {
+    ctx: &'a Context,
+    bridge: &'a MeetingBridge,
+    known: Option<&'a Link>,
 }
 
-async fn credentials(ctx: &Context, bridge: &MeetingBridge) -> Result<Credentials, NotConnected> {
-    let name = &bridge.spec.credentials_secret_ref.name;
+impl Maker<'_> {
+    /// The endpoint at an address: the known one if nothing changed, else one with a new client.
+    async fn endpoint(&self, address: &Address, secret: &str) -> Result<Arc<Endpoint>, NotConnected> {
+        let fingerprint = self.fingerprint(address, secret);
+        let known = self.known.and_then(|link| link.endpoint(address));
+        if let Some(endpoint) = known.as_ref().filter(|endpoint| endpoint.is_made_with(&fingerprint)) {
+            return Ok(Arc::clone(endpoint));
+        }
+        let (ctx, bridge) = (self.ctx, self.bridge);
+        let credentials = credentials(ctx, bridge, secret).await?;
+        let tls = TlsOptions {
+            ca_bundle_pem: ca_bundle(ctx, bridge).await?,
+            server_name: bridge.spec.tls.server_name.clone(),
+            insecure_skip_verify: bridge.spec.tls.insecure_skip_verify,
+        };
+        let gate = known.as_ref().map_or_else(
+            || {
+                let config = GateConfig { in_flight: ctx.settings.in_flight, ..GateConfig::default() };
+                Arc::new(Gate::new(config, rand::random()))
+            },
+            |endpoint| Arc::clone(endpoint.client().gate()),
+        );
+        let key = key_of(bridge);
+        let observer =
+            Arc::new(BridgeObserver { metrics: Arc::clone(&ctx.metrics), bridge: format!("{}/{}", key.0, key.1) });
+        let client = Client::new(address.clone(), credentials, tls, self.limits(), gate, observer)
+            .map_err(|error| problem(kind::REACHABLE, reason::TLS_FAILURE, error.to_string()))?;
+        let Some(endpoint) = known else { return Ok(Arc::new(Endpoint::new(client, fingerprint))) };
+        // The Secret may have been changed to the same words: the user asks for another try all the same.
+        client.gate().reset_auth();
+        endpoint.replace_client(client, fingerprint);
+        if let Some(link) = self.known {
+            link.forget_health(address);
+        }
+        Ok(endpoint)
+    }
+
+    fn has_others(&self) -> bool {
+        let failover = &self.bridge.spec.failover;
+        failover.discover || !failover.alternates.is_empty()
+    }
+
+    fn limits(&self) -> Limits {
+        let limits = self.ctx.settings.limits;
+        if !self.has_others() {
+            return limits;
+        }
+        Limits { connect: limits.connect.min(CLUSTER_CONNECT), request: limits.request.min(CLUSTER_REQUEST), ..limits }
+    }
+
+    /// Changes with everything the connection is made from; Secrets and ConfigMaps count by their version.
+    fn fingerprint(&self, address: &Address, secret: &str) -> String {
+        let ctx = self.ctx;
+        let namespace = self.bridge.namespace().unwrap_or_default();
+        let tls = &self.bridge.spec.tls;
+        let secret_version = |name: &str| {
+            ctx.secret_meta.get(&ObjectRef::new(name).within(&namespace)).and_then(|meta| meta.resource_version())
+        };
+        let ca = tls.ca_bundle_ref.as_ref().map(|reference| match reference.kind {
+            CaBundleKind::Secret => (reference.clone(), secret_version(&reference.name)),
+            CaBundleKind::ConfigMap => {
+                let meta = ctx.config_map_meta.get(&ObjectRef::new(&reference.name).within(&namespace));
+                (reference.clone(), meta.and_then(|meta| meta.resource_version()))
+            }
+        });
+        let (name, insecure) = (&tls.server_name, tls.insecure_skip_verify);
+        format!("{:?}", (address, secret, secret_version(secret), ca, name, insecure, self.has_others()))
+    }
+}
+
+async fn credentials(ctx: &Context, bridge: &MeetingBridge, name: &str) -> Result<Credentials, NotConnected> {
     let api: Api<Secret> = Api::namespaced(ctx.client.clone(), &bridge.namespace().unwrap_or_default());
     let Some(secret) = bounded(ctx, "get Secret", api.get_opt(name)).await? else {
         let message = format!("the Secret {name} of credentialsSecretRef does not exist");

@@ -6,6 +6,7 @@ use super::pass::Pass;
 use crate::api::bridge::{ClusterStatus, MemberStatus};
 use crate::cms::{Address, BulkSyncId, CallLegProfileId, CallProfileId, Class, CmsError, Fields, Priority, SyncStatus};
 use crate::metrics::BridgeLabels;
+use crate::observe::endpoint::Endpoint;
 use crate::observe::link::{Link, reading};
 use crate::plan::bridge::{self as plan, Look, profile_matches};
 use crate::plan::meeting::Seen;
@@ -18,11 +19,12 @@ impl Pass<'_> {
         let client = link.client();
         let at = Priority::new(Class::Provision, now);
         match look {
-            Look::System => self.look_system(link).await?,
+            Look::System => self.look_system(&link.active()).await?,
             Look::Cluster => {
-                let cluster = self.read_cluster(link).await?;
-                self.bridge.status.get_or_insert_default().cluster = Some(cluster);
+                self.cluster = Some(self.read_cluster(link).await?);
                 link.memory().world.cluster = Seen::Known(());
+                // Now it is known where the others are.
+                self.retry = Some(std::time::Duration::ZERO);
             }
             Look::LostCallProfile => self.look_lost_call_profile(link).await?,
             Look::LostCallLegProfile => self.look_lost_call_leg_profile(link).await?,
@@ -70,11 +72,12 @@ impl Pass<'_> {
         Ok(())
     }
 
-    /// The status of the system; after a restart of the bridge its calls are gone.
-    pub(super) async fn look_system(&mut self, link: &Link) -> Result<(), CmsError> {
+    /// The status of the system of one call bridge; after its restart its calls are gone.
+    pub(super) async fn look_system(&mut self, endpoint: &Endpoint) -> Result<(), CmsError> {
+        let Some(link) = self.link.clone() else { return Ok(()) };
         let now = self.now();
-        let system = link.client().system_status(reading(now)).await?;
-        let labels = BridgeLabels { bridge: format!("{}/{}", self.key.0, self.key.1) };
+        let system = endpoint.client().system_status(reading(now)).await?;
+        let labels = BridgeLabels { bridge: self.label() };
         let metrics = &self.ctx.metrics;
         let number = |value: u64| i64::try_from(value).unwrap_or(i64::MAX);
         metrics.call_legs.get_or_create(&labels).set(number(system.call_legs_active));
@@ -82,20 +85,19 @@ impl Pass<'_> {
         if let Some(time) = system.cdr_time {
             metrics.clock_skew.get_or_create(&labels).set(time.duration_since(now).as_secs());
         }
-        let mut memory = link.memory();
-        memory.world.version = Seen::Known(system.software_version.clone());
-        let restarted = memory.system.as_ref().is_some_and(|(_, old)| old.uptime_seconds > system.uptime_seconds);
-        memory.system = Some((now, system));
-        if restarted {
+        if link.active().address() == endpoint.address() {
+            link.memory().world.version = Seen::Known(system.software_version.clone());
+        }
+        let before = endpoint.local().system.replace((now, system.clone()));
+        if before.is_some_and(|(_, old)| old.uptime_seconds > system.uptime_seconds) {
             tracing::warn!(
                 namespace = self.key.0,
                 name = self.key.1,
+                endpoint = %endpoint.address(),
                 "the call bridge was restarted: its calls are gone"
             );
-            memory.world.calls = Seen::Unknown;
-            memory.calls = None;
-            memory.legs = None;
-            memory.schedule.sweep = Some(now);
+            endpoint.forget_calls();
+            link.memory().schedule.sweep = Some(now);
         }
         Ok(())
     }
@@ -137,7 +139,7 @@ impl Pass<'_> {
     async fn read_cluster(&self, link: &Link) -> Result<ClusterStatus, CmsError> {
         let client = link.client();
         let at = reading(self.now());
-        let primary: &Address = client.address();
+        let primary: Option<Address> = self.bridge.spec.address.parse().ok();
         let mut members = Vec::new();
         for listed in client.call_bridges(at).await? {
             let member = match client.call_bridge(at, &listed.id).await {
@@ -146,20 +148,28 @@ impl Pass<'_> {
                 Err(error) => return Err(error),
             };
             let address = member.address.clone().filter(|address| !address.is_empty());
-            let is_primary = address
-                .as_deref()
-                .and_then(|text| Address::from_bridge_table(text).ok())
-                .is_some_and(|a| a == *primary);
-            members.push(MemberStatus {
+            let mut member = MemberStatus {
                 id: member.id.to_string(),
                 name: member.name,
                 address,
                 sip_domain: member.sip_domain.filter(|domain| !domain.is_empty()),
-                primary: is_primary,
-            });
+                primary: false,
+            };
+            member.primary = primary.as_ref().is_some_and(|primary| member.is_at(primary));
+            members.push(member);
+        }
+        // The table may name it otherwise than the spec (an IP address instead of a name): then it knows itself best.
+        if !members.is_empty()
+            && !members.iter().any(|member| member.primary)
+            && primary.as_ref() == Some(client.address())
+        {
+            let name = client.cluster_unique_name(at).await?;
+            for member in &mut members {
+                member.primary = Some(&member.name) == name.as_ref();
+            }
         }
         members.sort_by(|a, b| a.name.cmp(&b.name).then_with(|| a.id.cmp(&b.id)));
-        let cluster_id = link.memory().system.as_ref().and_then(|(_, system)| system.cluster_id.clone());
+        let cluster_id = link.system().and_then(|(_, system)| system.cluster_id);
         Ok(ClusterStatus { cluster_id, members })
     }
 

@@ -2,8 +2,10 @@
 //! comes round at every probe, and one sweep serves all meetings of the bridge.
 
 mod connect;
+mod health;
 mod looks;
 mod pass;
+mod report;
 mod work;
 
 use std::sync::Arc;
@@ -47,6 +49,7 @@ pub async fn reconcile(stored: Arc<MeetingBridge>, ctx: Arc<Context>) -> Result<
     // Forced means at once: a bridge that hangs is not waited for.
     if !(deleting && is_forced(&bridge)) {
         pass.run(&api).await?;
+        pass.tell_news().await;
     }
     if deleting && (pass.removed || may_go(&ctx, &bridge)) {
         if !pass.removed {

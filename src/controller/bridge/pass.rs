@@ -12,22 +12,17 @@ use super::super::context::Context;
 use super::super::kube_calls::KubeError;
 use super::connect::{NotConnected, connect};
 use crate::api::MeetingBridge;
-use crate::api::bridge::{
-    BookingsStatus, DeletionPolicy, EndpointRole, EndpointStatus, ManagementPolicy, MeetingBridgeStatus, SlotEntry,
-    SlotState, SlotsStatus,
-};
+use crate::api::bridge::{ClusterStatus, DeletionPolicy, ManagementPolicy};
 use crate::api::names::RECONCILE_ANNOTATION;
-use crate::cms::{CmsError, SpaceId};
+use crate::cms::{Address, CmsError, SpaceId};
 use crate::controller::meeting::key_of;
-use crate::metrics::BridgeLabels;
-use crate::observe::link::{BridgeKey, Link, reading};
+use crate::observe::endpoint::Endpoint;
+use crate::observe::link::{BridgeKey, Link};
 use crate::observe::sweep;
-use crate::plan::bridge::{Obstacle, Record, World, numbers};
+use crate::plan::bridge::{Obstacle, Record, World};
+use crate::plan::failover::{Sign, blames_endpoint};
 use crate::plan::meeting::Seen;
-use crate::status::bridge::{Outcome, Problem, build, system_info};
-
-/// Most entries of slots that are not free in a status.
-const ENTRY_LIMIT: usize = 100;
+use crate::status::bridge::{Problem, Unfit};
 
 /// A meeting that opens within this time makes the probes frequent.
 const IMMINENT: SignedDuration = SignedDuration::from_secs(120);
@@ -39,6 +34,10 @@ pub struct Pass<'a> {
     pub(super) key: BridgeKey,
     pub(super) record: Record,
     pub(super) link: Option<Arc<Link>>,
+    /// The cluster as last read.
+    pub(super) cluster: Option<ClusterStatus>,
+    /// Alternates that cannot be used, as far as the spec tells.
+    pub(super) unfit: Vec<Unfit>,
     pub(super) problem: Option<Problem>,
     pub(super) obstacle: Option<Obstacle>,
     pub(super) plan: Vec<String>,
@@ -62,6 +61,8 @@ impl<'a> Pass<'a> {
             bridge: bridge.clone(),
             ctx,
             link: None,
+            cluster: status.cluster,
+            unfit: Vec::new(),
             problem: None,
             obstacle: None,
             plan: Vec::new(),
@@ -101,7 +102,7 @@ impl<'a> Pass<'a> {
             return Ok(());
         }
         match connect(self.ctx, &self.bridge).await {
-            Ok(link) => self.link = Some(link),
+            Ok((link, unfit)) => (self.link, self.unfit) = (Some(link), unfit),
             Err(NotConnected::Kube(error)) => return Err(error),
             Err(NotConnected::Problem(problem)) => {
                 self.problem = Some(problem);
@@ -112,12 +113,13 @@ impl<'a> Pass<'a> {
             }
         }
         self.serve_annotation();
-        self.probe().await;
+        self.check_endpoints().await;
+        self.check_database().await;
         if self.problem.is_some() || (self.bridge.spec.suspend && !self.is_deleting()) {
             return Ok(());
         }
-        if let Err(error) = self.read_due().await {
-            self.failed(&self.diagnose(error).await);
+        if let Err((endpoint, error)) = self.read_due().await {
+            self.failed(&endpoint, error).await;
             return Ok(());
         }
         self.converge(api).await?;
@@ -126,7 +128,9 @@ impl<'a> Pass<'a> {
         {
             let recovered = matches!(link.memory().health.replace(Ok(())), Some(Err(_)));
             self.ctx.clear_failures(&self.bridge.uid().unwrap_or_default());
-            self.wake_meetings(recovered);
+            if recovered {
+                self.wake_meetings();
+            }
         }
         Ok(())
     }
@@ -142,51 +146,14 @@ impl<'a> Pass<'a> {
             memory.world = World { thorough: true, ..World::default() };
             memory.schedule.read = None;
             drop(memory);
-            link.client().gate().reset_auth();
-        }
-    }
-
-    /// The connection-level probe, when it is due. It is not a request to the API.
-    async fn probe(&mut self) {
-        let Some(link) = self.link.clone() else { return };
-        let now = self.now();
-        let (due, failed_before) = {
-            let memory = link.memory();
-            let failed = match &memory.health {
-                Some(Err(error)) => Some(error.clone()),
-                _ => None,
-            };
-            (memory.schedule.probe.is_none_or(|at| at <= now), failed)
-        };
-        if due {
-            let result = link.client().probe().await;
-            let up = i64::from(result.is_ok());
-            let next = now.checked_add(signed(self.probe_interval()));
-            link.memory().schedule.probe = next.ok();
-            let labels = BridgeLabels { bridge: format!("{}/{}", self.key.0, self.key.1) };
-            self.ctx.metrics.bridge_up.get_or_create(&labels).set(up);
-            if let Err(error) = result {
-                self.failed(&error);
-                return;
-            }
-            if failed_before.as_ref().is_some_and(CmsError::is_connection_failure) {
-                // The network is back: ask the bridge itself at once.
-                link.memory().schedule.retry = None;
+            for endpoint in link.endpoints() {
+                endpoint.client().gate().reset_auth();
+                endpoint.local().membership = Seen::Unknown;
             }
         }
-        let wait = link.memory().schedule.retry.filter(|at| *at > now);
-        if let (Some(error), Some(at)) = (failed_before, wait) {
-            // Still within the pause after a failure: say so again, ask nothing.
-            self.problem = Some(Problem::of(&error));
-            self.retry = Duration::try_from(at.duration_since(now)).ok();
-        }
     }
 
-    fn probe_interval(&self) -> Duration {
-        if self.is_busy() { self.ctx.settings.probe_busy } else { self.ctx.settings.probe_idle }
-    }
-
-    fn is_busy(&self) -> bool {
+    pub(super) fn is_busy(&self) -> bool {
         let now = self.now();
         let (_, _, next) = self.ctx.ledger.summary(&self.key, now);
         let imminent = next.is_some_and(|at| at.duration_since(now) <= IMMINENT);
@@ -194,9 +161,10 @@ impl<'a> Pass<'a> {
     }
 
     /// Sweep or idle read, whichever is due.
-    async fn read_due(&mut self) -> Result<(), CmsError> {
+    async fn read_due(&mut self) -> Result<(), (Arc<Endpoint>, CmsError)> {
         let Some(link) = self.link.clone() else { return Ok(()) };
         let now = self.now();
+        self.inspect_due(&link, now).await;
         let live = self.ctx.ledger.live(&self.key);
         let schedule = link.memory().schedule.clone();
         if !live.is_empty() {
@@ -207,7 +175,7 @@ impl<'a> Pass<'a> {
             if asked || schedule.sweep.is_none_or(|at| at <= now) {
                 link.memory().schedule.sweep = now.checked_add(signed(self.ctx.settings.sweep)).ok();
                 link.memory().schedule.turn = schedule.turn.wrapping_add(1);
-                sweep::sweep(&link, &live, schedule.turn, now).await?;
+                self.sweep(&link, &live, schedule.turn, now).await?;
                 self.wake_changed(&link, &live);
             }
             return Ok(());
@@ -225,6 +193,64 @@ impl<'a> Pass<'a> {
         Ok(())
     }
 
+    /// One sweep of every call bridge that has calls of ours.
+    async fn sweep(
+        &self,
+        link: &Arc<Link>,
+        live: &[sweep::Live],
+        turn: u64,
+        now: Timestamp,
+    ) -> Result<(), (Arc<Endpoint>, CmsError)> {
+        let mut by_home: BTreeMap<Address, Vec<sweep::Live>> = BTreeMap::new();
+        for meeting in live {
+            if let Some(call) = &meeting.call {
+                by_home.entry(call.endpoint.clone()).or_default().push(meeting.clone());
+            }
+        }
+        let active = link.active();
+        for endpoint in link.usable() {
+            let Some(meetings) = by_home.get(endpoint.address()) else { continue };
+            match sweep::sweep(link, &endpoint, meetings, turn, now).await {
+                Ok(()) => self.learn(link, &endpoint, Sign::Answers),
+                Err(error) if endpoint.address() == active.address() => return Err((endpoint, error)),
+                Err(error) => self.learn(link, &endpoint, Sign::Fails(error)),
+            }
+        }
+        Ok(())
+    }
+
+    /// Looks at call bridges that were away, and at those with calls that were left there, as often as is swept.
+    async fn inspect_due(&self, link: &Arc<Link>, now: Timestamp) {
+        if link.memory().world.pool.known().is_none() {
+            return; // Nobody knows yet which spaces are ours.
+        }
+        let live = self.ctx.ledger.live(&self.key);
+        let swept = link.memory().schedule.sweep.is_none_or(|at| at <= now);
+        let mut inspected = false;
+        for endpoint in link.usable() {
+            let others =
+                live.iter().filter(|live| live.call.as_ref().is_some_and(|call| call.endpoint != *endpoint.address()));
+            let wanted = {
+                let local = endpoint.local();
+                let calls = local.calls.as_ref().map(|(_, calls)| calls);
+                let left_there = || others.into_iter().any(|live| calls.is_some_and(|on| on.contains_key(&live.space)));
+                local.inspect || (swept && left_there())
+            };
+            if !wanted {
+                continue;
+            }
+            let ours =
+                |space: &SpaceId| link.memory().world.pool.known().is_some_and(|pool| pool.number(space).is_some());
+            inspected = true;
+            if let Err(error) = sweep::inspect(&endpoint, ours, now).await {
+                self.learn(link, &endpoint, Sign::Fails(error));
+            }
+        }
+        if inspected {
+            self.wake_changed(link, &live);
+        }
+    }
+
     fn wake_changed(&self, link: &Link, live: &[sweep::Live]) {
         let changed: Vec<SpaceId> = sweep::changed(link, live);
         if changed.is_empty() {
@@ -235,42 +261,45 @@ impl<'a> Pass<'a> {
         }
     }
 
-    /// After trouble, and when the pool changed, those who wait for this bridge are told.
-    fn wake_meetings(&self, recovered: bool) {
-        if recovered {
-            for (namespace, name) in self.ctx.ledger.live_names(&self.key) {
-                self.ctx.wake_meeting(&namespace, &name);
-            }
-        }
-    }
-
-    /// A bridge that answers but is busy may have lost its database; then another call bridge would not do better.
-    pub(super) async fn diagnose(&self, error: CmsError) -> CmsError {
-        let (CmsError::Busy | CmsError::Timeout, Some(link)) = (&error, &self.link) else { return error };
-        // That is answered at once if anything is: a bridge that hangs altogether is not waited for twice.
-        let patience = Duration::from_secs(2).min(self.ctx.settings.limits.request);
-        let database = tokio::time::timeout(patience, link.client().database(reading(self.now()))).await;
-        let lost = matches!(database, Ok(Ok(database)) if database.has_primary() == Some(false));
-        if lost { CmsError::DatabaseNotReady } else { error }
-    }
-
-    /// Notes a failure: condition, pause, health.
-    pub(super) fn failed(&mut self, error: &CmsError) {
-        let failures = self.ctx.count_failure(&self.bridge.uid().unwrap_or_default());
-        let wait = super::retry::after(error, failures, self.is_busy());
-        self.problem = Some(Problem::of(error));
-        self.retry = Some(wait);
-        tracing::warn!(namespace = self.key.0, name = self.key.1, %error, "the bridge failed");
+    /// After trouble, those who wait for this bridge are told; those whose time is over first.
+    pub(super) fn wake_meetings(&self) {
         let now = self.now();
         if let Some(link) = &self.link {
-            let mut memory = link.memory();
-            memory.schedule.retry = now.checked_add(signed(wait)).ok();
-            if error.is_connection_failure() {
-                // It may come back as another one: its calls may be gone.
-                memory.world.calls = Seen::Unknown;
-            }
-            memory.health = Some(Err(error.clone()));
+            link.memory().writable_since = Some(now);
         }
+        let overdue = self.ctx.ledger.overdue(&self.key, now);
+        let due = self.ctx.ledger.due(&self.key, now);
+        for (namespace, name) in overdue.into_iter().chain(due) {
+            self.ctx.wake_meeting(&namespace, &name);
+        }
+    }
+
+    /// Notes a failure of an endpoint: condition, pause, health. If that makes the bridge move to another endpoint, all
+    /// is well again.
+    pub(super) async fn failed(&mut self, endpoint: &Arc<Endpoint>, error: CmsError) {
+        let Some(link) = self.link.clone() else { return };
+        let now = self.now();
+        let error = link.diagnose(endpoint, error, self.ctx.settings.patience(), now).await;
+        if blames_endpoint(&error) {
+            self.learn(&link, endpoint, Sign::Fails(error.clone()));
+        }
+        if error == CmsError::Abandoned || link.active().address() != endpoint.address() {
+            self.retry = Some(Duration::ZERO);
+            return;
+        }
+        let failures = self.ctx.count_failure(&self.bridge.uid().unwrap_or_default());
+        let wait = super::retry::after(&error, failures, self.is_busy());
+        self.problem = Some(Problem::of(&error));
+        self.retry = Some(wait);
+        tracing::warn!(namespace = self.key.0, name = self.key.1, %error, "the bridge failed");
+        if error.is_connection_failure() {
+            // It may come back as another one: its calls may be gone.
+            endpoint.forget_calls();
+        }
+        let mut memory = link.memory();
+        memory.database_lost |= error == CmsError::DatabaseNotReady;
+        memory.schedule.retry = now.checked_add(signed(wait)).ok();
+        memory.health = Some(Err(error));
     }
 
     /// When to come round again.
@@ -279,8 +308,8 @@ impl<'a> Pass<'a> {
         let left = |at: Timestamp| Duration::try_from(at.duration_since(now)).unwrap_or(Duration::ZERO);
         let mut soonest = self.retry.into_iter().collect::<Vec<_>>();
         if let Some(link) = &self.link {
+            soonest.extend(self.next_check(link).map(left));
             let schedule = link.memory().schedule.clone();
-            soonest.extend(schedule.probe.map(left));
             if self.problem.is_none() && !self.bridge.spec.suspend {
                 let live = !self.ctx.ledger.live(&self.key).is_empty();
                 let next = if live { [schedule.sweep, schedule.asked] } else { [schedule.read, None] };
@@ -291,126 +320,6 @@ impl<'a> Pass<'a> {
             }
         }
         soonest.into_iter().min().unwrap_or(self.ctx.settings.idle_read).max(Duration::from_millis(50))
-    }
-
-    /// Builds the status and writes it if it differs.
-    ///
-    /// # Errors
-    /// The apiserver's.
-    pub async fn write_status(&mut self, api: &Api<MeetingBridge>) -> Result<MeetingBridge, KubeError> {
-        let status = self.status();
-        if self.bridge.status.as_ref() != Some(&status) {
-            let mut object = self.bridge.clone();
-            object.status = Some(status);
-            self.bridge = super::write_status(self.ctx, api, object).await?;
-        }
-        Ok(self.bridge.clone())
-    }
-
-    fn status(&self) -> MeetingBridgeStatus {
-        let now = self.now();
-        let old = self.bridge.status.clone().unwrap_or_default();
-        let mut facts = old.clone();
-        facts.profiles = self.record.profiles.clone();
-        facts.plan = self.plan.clone();
-        facts.last_handled_reconcile_at = self.bridge.annotations().get(RECONCILE_ANNOTATION).cloned();
-        facts.bookings = self.bookings(now);
-        let (mut answered, mut skew, mut offender) = (false, None, None);
-        let mut reachable = None;
-        if let Some(link) = &self.link {
-            let memory = link.memory();
-            let client = link.client();
-            facts.active_endpoint = Some(client.address().to_string());
-            reachable = memory
-                .health
-                .as_ref()
-                .map(|health| !health.as_ref().err().is_some_and(CmsError::is_connection_failure));
-            if let Some((at, system)) = &memory.system {
-                answered = true;
-                facts.system = Some(system_info(*at, system, old.system.as_ref()));
-                skew = system.cdr_time.map(|time| time.duration_since(*at));
-            }
-            offender = memory.world.sync_failure.as_ref().and_then(|(_, offender)| offender.clone());
-            facts.slots = Some(self.slots(&memory.world, old.slots.as_ref()));
-        } else if let Some(slots) = &mut facts.slots {
-            slots.parameter_sets = self.record.sets.clone();
-        }
-        let address = facts.active_endpoint.clone().unwrap_or_else(|| self.bridge.spec.address.clone());
-        facts.endpoints = vec![EndpointStatus {
-            call_bridge_id: facts.cluster.as_ref().and_then(|cluster| {
-                cluster.members.iter().find(|member| member.primary).map(|member| member.id.clone())
-            }),
-            role: EndpointRole::Primary,
-            reachable,
-            address,
-        }];
-        let outcome = Outcome {
-            spec: &self.bridge.spec,
-            facts,
-            problem: self.problem.clone(),
-            answered,
-            obstacle: self.obstacle.clone(),
-            offender,
-            provisioned: self.settled || (self.problem.is_some() && self.was_provisioned()),
-            deleting: self.is_deleting(),
-            skew,
-        };
-        build(&outcome, &old, self.bridge.metadata.generation, now)
-    }
-
-    fn was_provisioned(&self) -> bool {
-        let conditions = self.bridge.status.as_ref().map(|status| status.conditions.clone()).unwrap_or_default();
-        crate::status::is_true(&conditions, crate::api::conditions::kind::SLOTS_PROVISIONED)
-    }
-
-    fn bookings(&self, now: Timestamp) -> Option<BookingsStatus> {
-        let (next_seven_days, peak_concurrent, next_start) = self.ctx.ledger.summary(&self.key, now);
-        Some(BookingsStatus { next_seven_days, peak_concurrent, next_start: next_start.map(Into::into) })
-    }
-
-    fn slots(&self, world: &World, old: Option<&SlotsStatus>) -> SlotsStatus {
-        let mut slots = SlotsStatus { parameter_sets: self.record.sets.clone(), ..SlotsStatus::default() };
-        let Seen::Known(pool) = &world.pool else {
-            // Not read yet in this process: what was known stands.
-            return SlotsStatus { parameter_sets: self.record.sets.clone(), ..old.cloned().unwrap_or_default() };
-        };
-        let holders = self.ctx.ledger.holders(&self.key);
-        let held = holders.keys().copied().collect();
-        let foreign = pool.foreign(&held);
-        let range = numbers(&self.bridge.spec).ok();
-        let wanted = |number: u32| range.as_ref().is_some_and(|range| range.contains(&number));
-        let mut entries: BTreeMap<u32, SlotEntry> = BTreeMap::new();
-        let mut note = |number: u32, space: Option<&SpaceId>, state: SlotState| {
-            let meeting = holders.get(&number).cloned();
-            let space_id = space.map(ToString::to_string);
-            entries.insert(number, SlotEntry { number, space_id, state, meeting });
-        };
-        for (number, space) in pool.iter() {
-            slots.total += u32::from(wanted(number));
-            if !wanted(number) {
-                note(number, Some(&space.id), SlotState::Draining);
-            } else if holders.contains_key(&number) {
-                slots.in_use += 1;
-                note(number, Some(&space.id), SlotState::InUse);
-            } else if foreign.contains(&number) {
-                slots.foreign += 1;
-                note(number, Some(&space.id), SlotState::Foreign);
-            } else {
-                slots.free += 1;
-            }
-        }
-        if self.settled
-            && let Some(range) = &range
-        {
-            for number in pool.missing(range) {
-                note(number, None, SlotState::Missing);
-            }
-        }
-        let labels = BridgeLabels { bridge: format!("{}/{}", self.key.0, self.key.1) };
-        self.ctx.metrics.slots_free.get_or_create(&labels).set(i64::from(slots.free));
-        self.ctx.metrics.slots_foreign.get_or_create(&labels).set(i64::from(slots.foreign));
-        slots.entries = entries.into_values().take(ENTRY_LIMIT).collect();
-        slots
     }
 }
 

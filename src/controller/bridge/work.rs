@@ -11,6 +11,7 @@ use super::pass::{Pass, signed};
 use crate::act;
 use crate::api::MeetingBridge;
 use crate::cms::{CmsError, SyncStatus};
+use crate::observe::endpoint::Endpoint;
 use crate::observe::link::{Link, reading};
 use crate::observe::sweep;
 use crate::plan::bridge::{self as plan, Bridge, Look, Next, Obstacle, Record, Step, World};
@@ -52,8 +53,9 @@ impl Pass<'_> {
                 }
                 Next::Look(look) if self.is_observing() && is_about_own_doing(&look) => return Ok(()),
                 Next::Look(look) => {
+                    let endpoint = link.active();
                     if let Err(error) = self.look(&link, look).await {
-                        self.failed(&self.diagnose(error).await);
+                        self.failed(&endpoint, error).await;
                         return Ok(());
                     }
                 }
@@ -75,8 +77,10 @@ impl Pass<'_> {
                     pretended.push(Pretended::Step(step));
                 }
                 Next::Do(step) => {
-                    if let Err(error) = self.step(&link, &step).await {
-                        self.step_failed(&link, &step, &self.diagnose(error).await);
+                    let endpoint = endpoint_of(&link, &step);
+                    if let Err(error) = self.step(&link, &endpoint, &step).await {
+                        self.step_failed(&link, &step, &error);
+                        self.failed(&endpoint, error).await;
                         return Ok(());
                     }
                     if changes_record(&step) {
@@ -91,7 +95,7 @@ impl Pass<'_> {
 
     /// Record and world as they are, with what is only pretended worked in.
     fn facts(&self, link: &Link, pretended: &[Pretended]) -> (Record, World) {
-        let (mut record, mut world) = (self.record.clone(), link.memory().world.clone());
+        let (mut record, mut world) = (self.record.clone(), link.world());
         for what in pretended {
             match what {
                 Pretended::Intent(intent) => plan::record_intent(&mut record, intent),
@@ -106,7 +110,7 @@ impl Pass<'_> {
 
     fn is_cluster_known(&self) -> bool {
         let thorough = self.link.as_ref().is_some_and(|link| link.memory().world.thorough);
-        !thorough && self.bridge.status.as_ref().is_some_and(|status| status.cluster.is_some())
+        !thorough && self.cluster.is_some()
     }
 
     fn next(&self, record: &Record, world: &World) -> Next {
@@ -164,11 +168,16 @@ impl Pass<'_> {
     }
 
     /// One read of an idle bridge: the status, and slot after slot (requirements.md section 6: at most one a minute).
-    pub(super) async fn idle_read(&mut self, link: &Arc<Link>, turn: u64) -> Result<(), CmsError> {
+    /// Status and calls go round the call bridges.
+    pub(super) async fn idle_read(&mut self, link: &Arc<Link>, turn: u64) -> Result<(), (Arc<Endpoint>, CmsError)> {
         let now = self.now();
+        let usable = link.usable();
+        let round = usize::try_from(turn / 4).unwrap_or(0) % usable.len().max(1);
+        let one = usable.get(round).cloned().unwrap_or_else(|| link.active());
+        let blame = |error| (Arc::clone(&one), error);
         match turn % 4 {
-            0 => self.look_system(link).await?,
-            1 => sweep::sweep_calls(link, now).await?,
+            0 => self.look_system(&one).await.map_err(blame)?,
+            1 => sweep::sweep_calls(&one, now).await.map_err(blame)?,
             _ => {
                 let space = {
                     let memory = link.memory();
@@ -178,20 +187,24 @@ impl Pass<'_> {
                     pool.iter().nth(index).map(|(_, space)| space.id.clone())
                 };
                 if let Some(space) = space {
-                    link.look_space(&space, reading(now), now).await?;
+                    let active = link.active();
+                    link.look_space(&space, reading(now), now).await.map_err(|error| (active, error))?;
                 }
             }
         }
         Ok(())
     }
 
-    async fn step(&mut self, link: &Link, step: &Step) -> Result<(), CmsError> {
+    async fn step(&mut self, link: &Link, endpoint: &Endpoint, step: &Step) -> Result<(), CmsError> {
         let now = self.now();
-        let client = link.client();
+        let client = endpoint.client();
         let created = act::bridge_step(&client, &self.ctx.fence, step, &self.bridge.spec, &self.record, now).await?;
         tracing::info!(namespace = self.key.0, name = self.key.1, step = %step, "done");
         if let Step::ShutSlot { space, .. } = step {
             link.touch(space, self.now());
+        }
+        if let Step::DeleteCall(call) = step {
+            endpoint.forget_call(&call.id);
         }
         let mut memory = link.memory();
         plan::apply(&mut self.record, &mut memory.world, step, created);
@@ -202,6 +215,7 @@ impl Pass<'_> {
         Ok(())
     }
 
+    /// What a failed write tells about the world.
     fn step_failed(&mut self, link: &Link, step: &Step, error: &CmsError) {
         let mut memory = link.memory();
         let world = &mut memory.world;
@@ -238,8 +252,16 @@ impl Pass<'_> {
             self.profiles_untried = false;
             self.sets_untried = false;
         }
-        self.failed(error);
     }
+}
+
+/// The call bridge that a step concerns: what the database holds can be changed on any, a call only where it is.
+fn endpoint_of(link: &Link, step: &Step) -> Arc<Endpoint> {
+    let of_call = match step {
+        Step::DeleteCall(call) => link.endpoint(&call.endpoint),
+        _ => None,
+    };
+    of_call.unwrap_or_else(|| link.active())
 }
 
 fn is_about_own_doing(look: &Look) -> bool {

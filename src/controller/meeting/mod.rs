@@ -1,6 +1,7 @@
 //! One pass over one ScheduledMeeting: look, decide, act, report.
 
 mod booking;
+mod failover;
 mod intake;
 mod join;
 mod outcome;

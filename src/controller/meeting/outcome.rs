@@ -10,11 +10,20 @@ use crate::api::conditions::meeting as reason;
 use crate::api::meeting::ParticipantState;
 use crate::api::values::Instant;
 use crate::cms::{CallId, CmsError, ErrorClass, SpaceId};
+use crate::observe::endpoint::Endpoint;
 use crate::plan::meeting::{Seen, Step, World};
 use crate::status::meeting::Part;
 
 impl Pass<'_> {
-    pub(super) fn apply(&mut self, step: &Step, effect: &Effect, world: &mut World, done: &mut Done, now: Timestamp) {
+    pub(super) fn apply(
+        &mut self,
+        step: &Step,
+        effect: &Effect,
+        endpoint: &Endpoint,
+        world: &mut World,
+        done: &mut Done,
+        now: Timestamp,
+    ) {
         match step {
             Step::OpenDoor | Step::MarkExtension => {
                 world.space = Seen::Unknown;
@@ -36,16 +45,19 @@ impl Pass<'_> {
                     let recreated = done.lost;
                     done.call_is_new = true;
                     self.call_origin = Some(if recreated { reason::RECREATED } else { reason::CREATED });
-                    self.bind_call(&CallId::from(id.as_str()), None);
+                    self.bind_call(&endpoint.place(&CallId::from(id.as_str())), None);
+                    self.note_recovery(now);
                     world.calls = Seen::Unknown;
                     world.legs = Seen::Unknown;
                 }
             }
-            Step::DeleteCall(id) => {
+            Step::DeleteCall(call) => {
                 done.deleted = true;
-                if self.facts.call.as_ref().is_some_and(|call| call.id == id.as_str()) {
+                if self.facts.call.as_ref().is_some_and(|known| known.id == call.id.as_str()) {
                     self.facts.call = None;
                 }
+                endpoint.forget_call(&call.id);
+                world.strays.retain(|stray| stray != call);
                 world.calls = Seen::Unknown;
             }
             Step::Dial(party) => {
@@ -79,7 +91,15 @@ impl Pass<'_> {
         }
     }
 
-    fn note_dialled(&mut self, party: &str, leg: Option<String>, now: Timestamp) {
+    /// How long a meeting was without call, from the first failure of its call bridge.
+    fn note_recovery(&self, now: Timestamp) {
+        let (Some(link), Some(lost)) = (&self.link, &self.lost) else { return };
+        if let Some(since) = link.health(lost).failing_since() {
+            self.ctx.metrics.recovery.observe(now.duration_since(since).as_secs_f64().max(0.0));
+        }
+    }
+
+    pub(super) fn note_dialled(&mut self, party: &str, leg: Option<String>, now: Timestamp) {
         if let Some(status) = self.facts.participants.iter_mut().find(|status| status.remote_party == party) {
             status.attempts = status.attempts.saturating_add(1);
             status.state = ParticipantState::Ringing;

@@ -13,15 +13,18 @@ use super::super::kube_calls::KubeError;
 use super::super::ledger::is_live;
 use super::join;
 use crate::api::bridge::ManagementPolicy;
-use crate::api::conditions::meeting as reason;
-use crate::api::meeting::{Phase, SlotBinding};
+use crate::api::conditions::{kind, meeting as reason};
+use crate::api::meeting::{ParticipantState, Phase, SlotBinding};
 use crate::api::names::{self, RECONCILE_ANNOTATION};
 use crate::api::values::Instant;
 use crate::api::{MeetingBridge, ScheduledMeeting, ScheduledMeetingStatus};
+use crate::cms::Address;
+use crate::observe::endpoint::Endpoint;
 use crate::observe::link::{BridgeKey, Link};
 use crate::plan::meeting::Obstacle;
 use crate::plan::participants;
 use crate::plan::window::{self, Stage, Window};
+use crate::status::find;
 use crate::status::meeting::{Outcome, Part, Problem, Refusal, build};
 
 /// What a pass reports.
@@ -39,6 +42,10 @@ pub struct Pass<'a> {
     pub(super) mark: String,
     pub(super) bridge: Option<Arc<MeetingBridge>>,
     pub(super) link: Option<Arc<Link>>,
+    /// The call bridge that the meeting's call is on, or will be.
+    pub(super) home: Option<Arc<Endpoint>>,
+    /// The call bridge that was lost with the meeting's call.
+    pub(super) lost: Option<Address>,
     pub(super) secrets: Option<JoinSecrets>,
     pub(super) refusal: Option<Refusal>,
     pub(super) conflict: Option<String>,
@@ -77,6 +84,8 @@ impl<'a> Pass<'a> {
             ctx,
             bridge: None,
             link: None,
+            home: None,
+            lost: None,
             secrets: None,
             refusal: None,
             conflict: None,
@@ -162,6 +171,7 @@ impl<'a> Pass<'a> {
         let Some(key) = self.bridge_key() else { return };
         self.bridge = self.ctx.bridge(&key);
         self.link = self.ctx.link(&key);
+        self.settle_home();
     }
 
     /// The join Secret is there from acceptance on, so that invitations can be written.
@@ -200,10 +210,7 @@ impl<'a> Pass<'a> {
     pub(super) async fn make_secrets(&mut self) -> Result<(), KubeError> {
         let Some(slot) = self.facts.slot.clone() else { return Ok(()) };
         let adopted = self.marked_space(slot.number);
-        let version = self
-            .link
-            .as_ref()
-            .and_then(|link| link.memory().system.as_ref().map(|(_, system)| system.software_version.clone()));
+        let version = self.link.as_ref().and_then(|link| link.system().map(|(_, system)| system.software_version));
         let details = join::Details {
             number: slot.number,
             uri: slot.uri,
@@ -233,7 +240,7 @@ impl<'a> Pass<'a> {
         let now = self.now();
         let mut facts = self.facts.clone();
         let outgoing = self.bridge.as_ref().is_none_or(|bridge| bridge.spec.scheduling.allow_outgoing_sip);
-        facts.participants = participants::update(&self.meeting.spec, &facts.participants, None, outgoing);
+        facts.participants = participants::update(&self.meeting.spec, &facts.participants, None, None, outgoing);
         let closing = self.is_leaving() || self.window.stage(now) == Stage::Over;
         if closing && self.released {
             facts.call = None;
@@ -251,6 +258,7 @@ impl<'a> Pass<'a> {
             obstacle: self.obstacle,
             problem: self.problem.clone(),
             call_origin: self.call_origin,
+            lost_bridge: self.lost.as_ref().map(ToString::to_string),
             may_be_open: self.may_be_open,
             released: self.released,
             observe_only: self.is_observe_only(),
@@ -286,6 +294,19 @@ impl<'a> Pass<'a> {
         if opened {
             let note = format!("slot {number} is open");
             self.ctx.event(object, EventType::Normal, "Opened", "Open", note).await;
+        }
+        let conditions = before.map(|status| status.conditions.as_slice()).unwrap_or_default();
+        let was_told = find(conditions, kind::CALL_PRESENT).is_some_and(|known| known.reason == reason::BRIDGE_LOST);
+        if let Some(lost) = self.lost.as_ref().filter(|_| !was_told) {
+            let note = format!("the call bridge {lost} was lost with the call");
+            self.ctx.event(object, EventType::Warning, "CallBridgeLost", "Failover", note).await;
+        }
+        if self.call_origin == Some(reason::RECREATED) {
+            let endpoint = after.call.as_ref().map_or("", |call| call.endpoint.as_str());
+            let dialled = after.participants.iter().filter(|p| p.state == ParticipantState::Ringing).count();
+            let still_in = after.participants.iter().filter(|p| p.endpoint.is_some()).count();
+            let note = format!("the call was made again on {endpoint}: {dialled} dialled again, {still_in} still in");
+            self.ctx.event(object, EventType::Normal, "CallRecreated", "Failover", note).await;
         }
         if phase == old_phase {
             return;

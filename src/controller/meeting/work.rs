@@ -1,18 +1,23 @@
 //! The work of a pass on the bridge: ask the plan, look or write, work the outcome into the facts, ask again.
 
+use std::sync::Arc;
+
 use jiff::Timestamp;
 use kube::ResourceExt;
 use kube::api::Api;
 
 use super::super::kube_calls::{KubeError, replace_status};
 use super::super::retry;
+use super::failover::{Fled, OVERDUE_PAUSE, needs_database};
 use super::pass::Pass;
 use crate::act::{self, MeetingTarget};
 use crate::api::ScheduledMeeting;
 use crate::api::conditions::meeting as reason;
-use crate::api::meeting::{CallBinding, ParticipantState};
-use crate::cms::{CallId, Class, CmsError, Priority, SpaceId};
-use crate::plan::meeting::{self as plan, Look, Meeting, Next, Obstacle, Seen, Step, World, pick_call};
+use crate::api::meeting::{CallBinding, ParticipantState, ParticipantStatus};
+use crate::cms::{CallAt, Class, CmsError, Priority, SpaceId};
+use crate::observe::endpoint::Endpoint;
+use crate::observe::link::Link;
+use crate::plan::meeting::{self as plan, Look, Meeting, Next, Obstacle, PlacedCall, Seen, Step, World, pick_call};
 use crate::plan::participants::{self, SeenLeg, SeenLegs};
 use crate::plan::window::Stage;
 use crate::status::meeting::{Part, Problem};
@@ -23,6 +28,16 @@ const STEP_LIMIT: usize = 24;
 
 /// How soon after dialling the legs are looked at, in milliseconds.
 pub(super) const FIRST_LOOK_AFTER_DIAL: i64 = 2_000;
+
+/// How a step ended.
+enum Turn {
+    /// The plan is asked again.
+    GoOn,
+    /// The call bridge was lost; the work goes on with another one.
+    Moved,
+    /// The pass ends here.
+    Stop,
+}
 
 /// What this pass has done so far.
 #[derive(Default)]
@@ -45,6 +60,10 @@ impl Pass<'_> {
             self.retry = Some(retry::jittered(std::time::Duration::from_secs(2)));
             return Ok(());
         };
+        if self.yields_to_overdue(&link) {
+            self.retry = Some(OVERDUE_PAUSE);
+            return Ok(());
+        }
         if !self.may_be_open {
             self.drive(&space).await;
             if self.obstacle == Some(Obstacle::Foreign) && self.rebook() {
@@ -93,7 +112,7 @@ impl Pass<'_> {
         self.meeting.spec.suspend || self.bridge.as_ref().is_some_and(|bridge| bridge.spec.suspend)
     }
 
-    fn connected(&mut self) -> Option<std::sync::Arc<crate::observe::link::Link>> {
+    fn connected(&mut self) -> Option<Arc<Link>> {
         if self.link.is_none() {
             self.problem = Some(Problem {
                 part: Part::Door,
@@ -107,7 +126,7 @@ impl Pass<'_> {
     }
 
     /// The space of the slot: as the pool shows it now, else as recorded (the pool may not be read yet).
-    fn find_space(&mut self, link: &crate::observe::link::Link) -> Option<SpaceId> {
+    fn find_space(&mut self, link: &Link) -> Option<SpaceId> {
         let slot = self.facts.slot.as_mut()?;
         if let Some(space) = link.space_of_slot(slot.number) {
             slot.space_id = Some(space.to_string());
@@ -136,10 +155,9 @@ impl Pass<'_> {
     async fn drive(&mut self, space: &SpaceId) -> Done {
         let mut done = Done::default();
         let Some(link) = self.link.clone() else { return done };
-        let call = self.facts.call.as_ref().map(|call| CallId::from(call.id.as_str()));
-        let mut world = link.view(space, call.as_ref());
+        let mut world = self.begin(&link, space, &mut done);
         for _ in 0..STEP_LIMIT + self.meeting.spec.participants.len() {
-            self.digest(&world, &mut done);
+            self.digest(&mut world, &mut done);
             match self.next(&world, &done) {
                 Next::Settled => {
                     self.settle(&world);
@@ -153,17 +171,25 @@ impl Pass<'_> {
                     return done;
                 }
                 Next::Look(look) => {
-                    if let Err(error) = self.look(look, space, &mut world).await {
-                        self.fail(part_of_look(look), &error);
-                        return done;
+                    let Err((endpoint, error)) = self.look(look, space, &mut world).await else { continue };
+                    match self.blame(&link, &endpoint, error).await {
+                        Fled::Moved => world = self.begin(&link, space, &mut done),
+                        Fled::Not(error) => {
+                            self.fail(part_of_look(look), &error);
+                            return done;
+                        }
                     }
                 }
                 Next::Do(_) if self.is_observe_only() => return done,
-                Next::Do(step) => {
-                    if !self.take_step(&step, space, &mut world, &mut done).await {
-                        return done;
-                    }
+                Next::Do(step) if link.memory().database_lost && needs_database(&step) => {
+                    self.fail(part_of(&step), &CmsError::DatabaseNotReady);
+                    return done;
                 }
+                Next::Do(step) => match self.take_step(&step, space, &mut world, &mut done).await {
+                    Turn::GoOn => {}
+                    Turn::Moved => world = self.begin(&link, space, &mut done),
+                    Turn::Stop => return done,
+                },
             }
         }
         tracing::warn!(
@@ -179,7 +205,7 @@ impl Pass<'_> {
         let placeholder = self.placeholder();
         let booking = self.ctx.ledger.booking(&self.uid());
         let busy = booking.is_some_and(|booking| self.ctx.ledger.is_slot_busy(&booking, &self.uid()));
-        let call = self.facts.call.as_ref().map(|call| CallId::from(call.id.as_str()));
+        let call = self.facts.call.as_ref().and_then(CallBinding::at);
         let secrets = self.secrets.as_ref();
         let meeting = Meeting {
             spec: &self.meeting.spec,
@@ -198,6 +224,7 @@ impl Pass<'_> {
             outgoing: self.bridge.as_ref().is_none_or(|bridge| bridge.spec.scheduling.allow_outgoing_sip),
             participants: &self.facts.participants,
             call: call.as_ref(),
+            left_alone: self.lost.is_some() && call.as_ref().map(|call| &call.endpoint) == self.lost.as_ref(),
             shut_now: done.shut_now,
             call_is_new: done.call_is_new,
         };
@@ -224,46 +251,64 @@ impl Pass<'_> {
     }
 
     /// Works what was seen into call and participants.
-    fn digest(&mut self, world: &World, done: &mut Done) {
-        if let Seen::Known(calls) = &world.calls {
-            let recorded = self.facts.call.as_ref().map(|call| CallId::from(call.id.as_str()));
-            match pick_call(calls, recorded.as_ref()) {
-                Some(call) if recorded.as_ref() != Some(&call.id) => {
-                    if recorded.is_some() && !done.call_is_new {
-                        participants::after_call_lost(&mut self.facts.participants);
-                        done.lost = true;
-                    }
-                    self.call_origin = Some(if done.call_is_new {
-                        if done.lost { reason::RECREATED } else { reason::CREATED }
-                    } else {
-                        reason::ADOPTED
-                    });
-                    self.bind_call(&call.id, call.correlator.clone());
-                }
-                Some(call) => {
-                    if let Some(binding) = &mut self.facts.call
-                        && binding.correlator.is_none()
-                    {
-                        binding.correlator.clone_from(&call.correlator);
-                    }
-                }
-                None if recorded.is_some() && !self.is_closing() => {
-                    done.lost = true;
-                    participants::after_call_lost(&mut self.facts.participants);
-                    self.facts.call = None;
-                }
-                None => {}
-            }
+    fn digest(&mut self, world: &mut World, done: &mut Done) {
+        if let Seen::Known(calls) = &world.calls
+            && !self.is_closing()
+            && self.digest_calls(calls, done)
+        {
+            world.legs = Seen::Unknown;
         }
         let outgoing = self.bridge.as_ref().is_none_or(|bridge| bridge.spec.scheduling.allow_outgoing_sip);
         let seen = world.legs.known().filter(|_| self.facts.call.is_some() && !self.is_closing());
         let old = std::mem::take(&mut self.facts.participants);
-        self.facts.participants = participants::update(&self.meeting.spec, &old, seen, outgoing);
+        let elsewhere = world.elsewhere.known().filter(|_| !self.is_closing());
+        self.facts.participants = participants::update(&self.meeting.spec, &old, seen, elsewhere, outgoing);
         if let Some(seen) = seen {
             let ringing = self.facts.participants.iter().filter(|p| p.state == ParticipantState::Ringing);
             let ringing = ringing.filter(|p| seen.legs.iter().any(|leg| p.leg_id.as_deref() == Some(leg.id.as_str())));
             let count = seen.legs.len().saturating_sub(ringing.count());
-            self.facts.participant_count = u32::try_from(count).ok();
+            let still_in = |p: &&ParticipantStatus| p.endpoint.is_some() && p.state == ParticipantState::Connected;
+            let others = self.facts.participants.iter().filter(still_in).count();
+            self.facts.participant_count = u32::try_from(count + others).ok();
+        }
+    }
+
+    /// Works the calls on the space, at the call bridge of the meeting, into the record of its call. True: it has another
+    /// call now, and the legs that were seen are not those of this one.
+    fn digest_calls(&mut self, calls: &[PlacedCall], done: &mut Done) -> bool {
+        let recorded = self.facts.call.as_ref().and_then(CallBinding::at);
+        match pick_call(calls, recorded.as_ref()) {
+            Some(placed) if recorded.as_ref() != Some(&placed.at()) => {
+                let same = recorded.as_ref().is_some_and(|call| call.id == placed.call.id);
+                if recorded.is_some() && !same && !done.call_is_new {
+                    participants::after_call_lost(&mut self.facts.participants, None);
+                    done.lost = true;
+                }
+                if !same {
+                    self.call_origin = Some(match (done.call_is_new, done.lost) {
+                        (true, true) => reason::RECREATED,
+                        (true, false) => reason::CREATED,
+                        (false, _) => reason::ADOPTED,
+                    });
+                }
+                self.bind_call(&placed.at(), placed.call.correlator.clone());
+                !same && recorded.is_some()
+            }
+            Some(placed) => {
+                if let Some(binding) = &mut self.facts.call
+                    && binding.correlator.is_none()
+                {
+                    binding.correlator.clone_from(&placed.call.correlator);
+                }
+                false
+            }
+            None if recorded.is_some() => {
+                done.lost = true;
+                participants::after_call_lost(&mut self.facts.participants, None);
+                self.facts.call = None;
+                true
+            }
+            None => false,
         }
     }
 
@@ -271,53 +316,64 @@ impl Pass<'_> {
         self.is_leaving() || self.window.stage(self.now()) == Stage::Over
     }
 
-    pub(super) fn bind_call(&mut self, id: &CallId, correlator: Option<String>) {
-        let endpoint = self.link.as_ref().map(|link| link.client().address().to_string()).unwrap_or_default();
-        self.facts.call = Some(CallBinding { id: id.to_string(), endpoint, correlator });
+    pub(super) fn bind_call(&mut self, call: &CallAt, correlator: Option<String>) {
+        self.facts.call =
+            Some(CallBinding { id: call.id.to_string(), endpoint: call.endpoint.to_string(), correlator });
     }
 
-    async fn look(&mut self, look: Look, space: &SpaceId, world: &mut World) -> Result<(), CmsError> {
-        let Some(link) = self.link.clone() else { return Ok(()) };
+    async fn look(&mut self, look: Look, space: &SpaceId, world: &mut World) -> Result<(), (Arc<Endpoint>, CmsError)> {
+        let (Some(link), Some(home)) = (self.link.clone(), self.home.clone()) else { return Ok(()) };
         let now = self.now();
+        let active = link.active();
         let at = |class, deadline| Priority::new(class, deadline).urgent();
+        let call = self.facts.call.as_ref().and_then(CallBinding::at);
+        let of_active = |error| (Arc::clone(&active), error);
+        let of_home = |error| (Arc::clone(&home), error);
         match look {
             Look::Space => {
-                world.space = Seen::Known(link.look_space(space, at(Class::Door, self.window.opens_at), now).await?);
+                let shown = link.look_space(space, at(Class::Door, self.window.opens_at), now).await;
+                world.space = Seen::Known(shown.map_err(of_active)?);
             }
             Look::Calls => {
-                let calls = link.look_calls(space, at(Class::Call, self.window.opens_at)).await?;
-                world.calls = Seen::Known(calls);
+                let calls = home.look_calls(space, at(Class::Call, self.window.opens_at)).await;
+                world.calls = Seen::Known(calls.map_err(of_home)?);
             }
             Look::Legs => {
-                let Some(call) = self.facts.call.as_ref().map(|call| CallId::from(call.id.as_str())) else {
-                    return Ok(());
-                };
-                let listing = link.client().call_legs_of(at(Class::Leg, self.window.starts_at), &call).await?;
+                let Some(call) = call else { return Ok(()) };
+                let at = at(Class::Leg, self.window.starts_at);
+                let listing = home.client().call_legs_of(at, &call.id).await.map_err(of_home)?;
                 let legs = listing.items.into_iter().map(plain_leg).collect();
                 world.legs = Seen::Known(SeenLegs { at: now, legs });
             }
+            Look::Elsewhere => {
+                let Some(call) = call else { return Ok(()) };
+                let people = home.look_elsewhere(&call.id, at(Class::Leg, self.window.starts_at)).await;
+                let mut people = people.map_err(of_home)?;
+                people.standing = link.strays(&home, space).into_iter().map(|(at, _)| at.endpoint).collect();
+                world.elsewhere = Seen::Known(people);
+            }
             Look::Release => {
                 let priority = at(Class::Call, self.window.closes_at);
-                let (shown, calls) =
-                    tokio::join!(link.look_space(space, priority, now), link.look_calls(space, priority));
-                world.space = Seen::Known(shown?);
-                world.calls = Seen::Known(calls?);
+                let everywhere = self.calls_everywhere(&link, &active, space, priority);
+                let (shown, calls) = tokio::join!(link.look_space(space, priority, now), everywhere);
+                world.space = Seen::Known(shown.map_err(of_active)?);
+                world.calls = Seen::Known(calls.map_err(of_active)?);
             }
         }
         Ok(())
     }
 
-    /// Carries out one step. False: the pass ends here.
-    async fn take_step(&mut self, step: &Step, space: &SpaceId, world: &mut World, done: &mut Done) -> bool {
-        let Some(link) = self.link.clone() else { return false };
+    /// Carries out one step.
+    async fn take_step(&mut self, step: &Step, space: &SpaceId, world: &mut World, done: &mut Done) -> Turn {
+        let (Some(link), Some(endpoint)) = (self.link.clone(), self.endpoint_of(step)) else { return Turn::Stop };
         let started = self.now();
         let placeholder = self.placeholder();
-        let call = self.facts.call.as_ref().map(|call| CallId::from(call.id.as_str()));
+        let call = self.facts.call.as_ref().and_then(CallBinding::at);
         let result = {
             let secrets = self.secrets.as_ref();
             let target = MeetingTarget {
                 space,
-                call: call.as_ref(),
+                call: call.as_ref().map(|call| &call.id),
                 title: &self.meeting.spec.title,
                 placeholder: &placeholder,
                 mark: &self.mark,
@@ -325,7 +381,7 @@ impl Pass<'_> {
                 secret: secrets.map(|secrets| &secrets.secret),
                 deadline: self.deadline(step),
             };
-            act::meeting_step(&link.client(), &self.ctx.fence, step, &target).await
+            act::meeting_step(&endpoint.client(), &self.ctx.fence, step, &target).await
         };
         let now = self.now();
         if !matches!(step, Step::Dial(_)) {
@@ -337,18 +393,28 @@ impl Pass<'_> {
                     namespace = self.meeting.namespace(),
                     name = self.meeting.name_any(),
                     slot = self.facts.slot.as_ref().map(|slot| slot.number),
+                    endpoint = %endpoint.address(),
                     step = %step,
                     "done"
                 );
-                self.apply(step, &effect, world, done, now);
-                true
+                self.apply(step, &effect, &endpoint, world, done, now);
+                Turn::GoOn
             }
-            Err(error) => self.step_failed(step, &error, space, world, started),
+            Err(error) => match self.blame(&link, &endpoint, error).await {
+                Fled::Moved => {
+                    self.note_fled(step, started);
+                    Turn::Moved
+                }
+                Fled::Not(error) if self.step_failed(step, &error, space, world, started) => Turn::GoOn,
+                Fled::Not(_) => Turn::Stop,
+            },
         }
     }
 
     fn deadline(&self, step: &Step) -> Timestamp {
         match step {
+            // What is overdue goes before whatever is to be opened.
+            Step::CloseDoor if self.is_overdue() => Timestamp::MIN,
             Step::CloseDoor | Step::DeleteCall(_) => self.window.closes_at.min(self.now()),
             Step::Dial(_) => self.window.starts_at,
             Step::OpenDoor | Step::MarkExtension | Step::CreateCall => self.window.opens_at,
@@ -381,7 +447,7 @@ fn part_of_look(look: Look) -> Part {
     match look {
         Look::Space => Part::Door,
         Look::Calls => Part::Call,
-        Look::Legs => Part::Legs,
+        Look::Legs | Look::Elsewhere => Part::Legs,
         Look::Release => Part::Release,
     }
 }

@@ -1,0 +1,159 @@
+//! What a pass over a meeting does when a call bridge fails: who is to blame, and how the work goes on elsewhere (R29).
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use jiff::{SignedDuration, Timestamp};
+
+use super::pass::Pass;
+use super::work::Done;
+use crate::api::bridge::RunningMeetings;
+use crate::api::meeting::CallBinding;
+use crate::cms::{CmsError, Priority, SpaceId};
+use crate::observe::endpoint::Endpoint;
+use crate::observe::link::Link;
+use crate::plan::failover::{Sign, blames_endpoint, is_decisive};
+use crate::plan::meeting::{PlacedCall, Step, World};
+use crate::plan::participants;
+use crate::plan::window::Stage;
+
+/// How long an opening steps aside, at a time, for those whose end is overdue.
+pub(super) const OVERDUE_PAUSE: Duration = Duration::from_millis(100);
+
+/// For how long after trouble openings step aside at all.
+const OVERDUE_FIRST: SignedDuration = SignedDuration::from_secs(5);
+
+/// An end that comes later than this is overdue: something was in the way.
+const OVERDUE: SignedDuration = SignedDuration::from_secs(1);
+
+/// Whether the work goes on with another call bridge.
+pub(super) enum Fled {
+    Moved,
+    /// It does not; this is what is wrong.
+    Not(CmsError),
+}
+
+/// Does this write go to the database that the cluster shares?
+pub(super) fn needs_database(step: &Step) -> bool {
+    match step {
+        Step::OpenDoor | Step::MarkExtension | Step::CloseDoor | Step::CreateCall => true,
+        Step::Dial(_) | Step::DeleteCall(_) => false,
+    }
+}
+
+impl Pass<'_> {
+    /// The call bridge of the meeting's call: the one that has it, or the active one.
+    pub(super) fn settle_home(&mut self) {
+        let Some(link) = self.link.clone() else { return };
+        let recorded = self.facts.call.as_ref().and_then(CallBinding::at).map(|call| call.endpoint);
+        let lost = recorded.as_ref().filter(|address| link.is_lost(address));
+        let kept = recorded.as_ref().filter(|_| lost.is_none()).and_then(|address| link.endpoint(address));
+        self.home = Some(kept.unwrap_or_else(|| link.active()));
+        if let Some(lost) = lost {
+            self.lost = Some(lost.clone());
+        }
+    }
+
+    /// What is known of the world at the beginning of a pass, or after a call bridge was lost in it. The call of a call
+    /// bridge that is lost is given up, unless running meetings are to be left alone.
+    pub(super) fn begin(&mut self, link: &Arc<Link>, space: &SpaceId, done: &mut Done) -> World {
+        self.settle_home();
+        let leave =
+            self.bridge.as_ref().is_some_and(|bridge| bridge.spec.failover.running_meetings == RunningMeetings::Leave);
+        let recorded = self.facts.call.as_ref().and_then(CallBinding::at).map(|call| call.endpoint);
+        if recorded.is_some()
+            && recorded == self.lost
+            && !self.is_observe_only()
+            && (self.is_closing() || !(leave || self.is_suspended()))
+        {
+            if let Some(lost) = recorded.as_ref().filter(|_| !self.is_closing()) {
+                participants::after_call_lost(&mut self.facts.participants, Some(&lost.to_string()));
+            }
+            self.facts.call = None;
+            (done.lost, done.call_is_new) = (true, false);
+        }
+        let Some(home) = &self.home else { return World::default() };
+        let call = self.facts.call.as_ref().and_then(CallBinding::at);
+        link.view(home, space, call.as_ref().map(|call| &call.id))
+    }
+
+    /// Takes in the failure of a call bridge. Something that is due does not wait for the threshold.
+    pub(super) async fn blame(&mut self, link: &Arc<Link>, endpoint: &Arc<Endpoint>, error: CmsError) -> Fled {
+        let now = self.now();
+        let error = link.diagnose(endpoint, error, self.ctx.settings.patience(), now).await;
+        if error == CmsError::DatabaseNotReady {
+            link.memory().database_lost = true;
+            self.ctx.wake_bridge(&link.key);
+        }
+        if blames_endpoint(&error) {
+            let due = self.window.stage(now) >= Stage::Inside || self.is_closing();
+            let urgent = due && is_decisive(&error);
+            let changed = link.learn(endpoint.address(), Sign::Fails(error.clone()), urgent, self.now());
+            if changed || link.endpoints().len() > 1 {
+                // If it is not clear yet that it is lost, the next probe is to tell soon.
+                endpoint.local().probed = None;
+                self.ctx.wake_bridge(&link.key);
+            }
+        }
+        let moved = link.is_lost(endpoint.address());
+        if moved { Fled::Moved } else { Fled::Not(error) }
+    }
+
+    /// A step was sent to a call bridge that is lost now. Whether it was carried out nobody knows.
+    pub(super) fn note_fled(&mut self, step: &Step, now: Timestamp) {
+        if let Step::Dial(party) = step {
+            // It may ring there: the others of the cluster tell.
+            self.note_dialled(party, None, now);
+        }
+    }
+
+    /// The call bridge that a step concerns: what the database holds can be changed on any, a call only where it is.
+    pub(super) fn endpoint_of(&self, step: &Step) -> Option<Arc<Endpoint>> {
+        let link = self.link.as_ref()?;
+        match step {
+            Step::OpenDoor | Step::MarkExtension | Step::CloseDoor => Some(link.active()),
+            Step::CreateCall | Step::Dial(_) => self.home.clone(),
+            Step::DeleteCall(call) => link.endpoint(&call.endpoint).or_else(|| self.home.clone()),
+        }
+    }
+
+    /// The calls on the space on every call bridge that can be asked. One that fails is looked at when it is back.
+    pub(super) async fn calls_everywhere(
+        &self,
+        link: &Arc<Link>,
+        active: &Arc<Endpoint>,
+        space: &SpaceId,
+        at: Priority,
+    ) -> Result<Vec<PlacedCall>, CmsError> {
+        let endpoints = link.usable();
+        let looks = endpoints.iter().map(|endpoint| endpoint.look_calls(space, at));
+        let mut found = Vec::new();
+        for (endpoint, calls) in endpoints.iter().zip(futures::future::join_all(looks).await) {
+            match calls {
+                Ok(calls) => found.extend(calls),
+                Err(error) if endpoint.address() == active.address() => return Err(error),
+                Err(error) => {
+                    endpoint.local().inspect = true;
+                    if blames_endpoint(&error) && link.learn(endpoint.address(), Sign::Fails(error), false, self.now())
+                    {
+                        self.ctx.wake_bridge(&link.key);
+                    }
+                }
+            }
+        }
+        Ok(found)
+    }
+
+    /// After trouble, what is overdue is shut before anything is opened.
+    pub(super) fn yields_to_overdue(&self, link: &Link) -> bool {
+        let now = self.now();
+        let since = link.memory().writable_since;
+        self.facts.opened_at.is_none()
+            && since.is_some_and(|since| now.duration_since(since) < OVERDUE_FIRST)
+            && !self.ctx.ledger.overdue(&link.key, now).is_empty()
+    }
+
+    pub(super) fn is_overdue(&self) -> bool {
+        self.now().duration_since(self.window.closes_at) > OVERDUE
+    }
+}

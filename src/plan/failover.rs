@@ -1,0 +1,322 @@
+//! Which call bridge of a cluster gets the requests (R25-R29). PURE: signs of life in, the active endpoint out.
+//!
+//! - An endpoint that was good is given up after `threshold` failures in a row; one of which nothing is known yet, after
+//!   the first. It counts as good again after some successes in a row: one lucky reply proves nothing.
+//! - The active endpoint is left only when it is given up and a better one is there: nothing is won by moving from one
+//!   bad endpoint to another. The order of the spec decides between equals.
+//! - A write that is due does not wait for the threshold ([`is_decisive`]).
+//! - Failback goes to an endpoint that comes earlier in the order, when it has been good without a break for long
+//!   enough, or when somebody asks for it.
+
+use jiff::{SignedDuration, Timestamp};
+
+use crate::api::bridge::EndpointRole;
+use crate::cms::{Address, CmsError, ErrorClass};
+
+/// Successes in a row that make an endpoint good again.
+const RECOVERY: u32 = 2;
+
+/// What was learnt of an endpoint.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Sign {
+    /// Name, connection and handshake work. Says nothing about an API that refused us.
+    Connects,
+    /// The API answered.
+    Answers,
+    /// It failed.
+    Fails(CmsError),
+}
+
+/// When to move.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Policy {
+    /// Failures in a row after which an endpoint is given up.
+    pub threshold: u32,
+    /// How long an earlier endpoint must have been good before it gets the requests again; None: only when asked.
+    pub failback: Option<SignedDuration>,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Level {
+    /// Nothing is known yet.
+    #[default]
+    Unknown,
+    Up,
+    /// Given up.
+    Down,
+}
+
+/// What is known of one endpoint.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Health {
+    level: Level,
+    failures: u32,
+    successes: u32,
+    good_since: Option<Timestamp>,
+    failing_since: Option<Timestamp>,
+    error: Option<CmsError>,
+}
+
+impl Health {
+    /// Given up: nothing is sent there but looks whether it is back.
+    pub fn is_down(&self) -> bool {
+        self.level == Level::Down
+    }
+
+    /// Good, as far as the last sign tells.
+    pub fn is_good(&self) -> bool {
+        self.level == Level::Up && self.failures == 0
+    }
+
+    /// Between good and given up, or on the way back: a further sign is wanted soon.
+    pub fn is_doubtful(&self) -> bool {
+        match self.level {
+            Level::Unknown => true,
+            Level::Up => self.failures > 0,
+            Level::Down => self.successes > 0,
+        }
+    }
+
+    /// The last failure, until the endpoint is good again.
+    pub fn error(&self) -> Option<&CmsError> {
+        self.error.as_ref()
+    }
+
+    /// The first failure of the present row.
+    pub fn failing_since(&self) -> Option<Timestamp> {
+        self.failing_since
+    }
+
+    /// Whether anything was learnt yet.
+    pub fn is_known(&self) -> bool {
+        self.level != Level::Unknown
+    }
+
+    /// A connection proves nothing while the API behind it refused us or was silent.
+    pub fn wants_answer(&self) -> bool {
+        use CmsError::{ConnectTimeout, ConnectionLost, ConnectionRefused, DnsFailure, TlsFailure};
+        self.error.as_ref().is_some_and(|error| {
+            !matches!(error, DnsFailure | ConnectionRefused | ConnectTimeout | TlsFailure { .. } | ConnectionLost)
+        })
+    }
+
+    fn take(&mut self, sign: Sign, threshold: u32, now: Timestamp) {
+        match sign {
+            Sign::Connects if self.wants_answer() => {}
+            Sign::Connects | Sign::Answers => self.succeeded(now),
+            Sign::Fails(error) => self.failed(error, threshold, now),
+        }
+    }
+
+    fn succeeded(&mut self, now: Timestamp) {
+        self.failures = 0;
+        self.successes = self.successes.saturating_add(1);
+        self.good_since.get_or_insert(now);
+        if self.level != Level::Down || self.successes >= RECOVERY {
+            self.level = Level::Up;
+            (self.error, self.failing_since) = (None, None);
+        }
+    }
+
+    fn failed(&mut self, error: CmsError, threshold: u32, now: Timestamp) {
+        self.failures = self.failures.saturating_add(1);
+        (self.successes, self.good_since) = (0, None);
+        self.failing_since.get_or_insert(now);
+        // Credentials do not get better by trying them again.
+        let refused = error.class() == ErrorClass::Auth;
+        self.error = Some(error);
+        if self.level == Level::Unknown || refused || self.failures >= threshold.max(1) {
+            self.level = Level::Down;
+        }
+    }
+
+    /// How much it is to be preferred; 0: known to be bad.
+    fn rank(&self) -> u8 {
+        match self.level {
+            Level::Up if self.failures == 0 => 3,
+            Level::Up => 2,
+            Level::Down if self.successes == 0 => 0,
+            Level::Unknown | Level::Down => 1,
+        }
+    }
+
+    fn good_for(&self, now: Timestamp) -> Option<SignedDuration> {
+        self.good_since.filter(|_| self.is_good()).map(|since| now.duration_since(since))
+    }
+}
+
+/// Does this failure of a write that is due mean that the bridge cannot do it now? A connection that broke once, or one
+/// odd reply, does not: the next try is the proof.
+pub fn is_decisive(error: &CmsError) -> bool {
+    blames_endpoint(error) && !matches!(error, CmsError::ConnectionLost | CmsError::MalformedReply { .. })
+}
+
+/// Is this failure the call bridge's own, so that another one may do better?
+pub fn blames_endpoint(error: &CmsError) -> bool {
+    use ErrorClass::{Auth, Blocked, Busy, Conflict, Invalid, Malformed, NotFound, Unreachable};
+    match error {
+        CmsError::Cancelled | CmsError::Abandoned | CmsError::AmbiguousCreate => false,
+        // Another call bridge has the same database, and the limits of a licence are shared.
+        CmsError::DatabaseNotReady | CmsError::LimitReached { .. } => false,
+        _ => match error.class() {
+            Unreachable | Busy | Auth | Malformed | Blocked => true,
+            NotFound | Conflict | Invalid => false,
+        },
+    }
+}
+
+/// One call bridge that may get the requests.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Endpoint {
+    pub address: Address,
+    pub role: EndpointRole,
+    /// Whether it may be used: it is a member of this cluster and there are credentials for it.
+    pub eligible: bool,
+    pub health: Health,
+}
+
+/// Why the active endpoint changed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Cause {
+    /// The one before was given up.
+    Lost,
+    /// An earlier one is good again.
+    Failback,
+}
+
+/// The active endpoint changed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Move {
+    pub from: Address,
+    pub to: Address,
+    pub cause: Cause,
+}
+
+/// Every endpoint of a bridge, the primary first, and which of them is active.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Roster {
+    endpoints: Vec<Endpoint>,
+    active: Address,
+}
+
+impl Roster {
+    /// A bridge with its primary alone.
+    pub fn new(primary: Address) -> Self {
+        let mut roster = Self { endpoints: Vec::new(), active: primary.clone() };
+        roster.arrange(vec![(primary, EndpointRole::Primary, true)], None);
+        roster
+    }
+
+    /// Takes over the endpoints of the spec, in their order; what is known of each is kept. `recorded` is the endpoint
+    /// that was active when the controller last ran: a restart is no reason to move.
+    pub fn arrange(&mut self, wanted: Vec<(Address, EndpointRole, bool)>, recorded: Option<&Address>) {
+        let mut known = std::mem::take(&mut self.endpoints);
+        for (address, role, eligible) in wanted {
+            let before = known.iter_mut().find(|endpoint| endpoint.address == address);
+            let health = before.map(|endpoint| std::mem::take(&mut endpoint.health)).unwrap_or_default();
+            self.endpoints.push(Endpoint { address, role, eligible, health });
+        }
+        let candidates = [recorded, Some(&self.active)];
+        let kept = candidates.into_iter().flatten().find(|address| self.usable(address)).cloned();
+        let primary = self.endpoints.first().map(|endpoint| endpoint.address.clone());
+        if let Some(active) = kept.or(primary) {
+            self.active = active;
+        }
+    }
+
+    fn usable(&self, address: &Address) -> bool {
+        self.get(address).is_some_and(|endpoint| endpoint.eligible)
+    }
+
+    /// Every endpoint, the primary first.
+    pub fn iter(&self) -> impl Iterator<Item = &Endpoint> {
+        self.endpoints.iter()
+    }
+
+    /// One endpoint.
+    pub fn get(&self, address: &Address) -> Option<&Endpoint> {
+        self.endpoints.iter().find(|endpoint| endpoint.address == *address)
+    }
+
+    /// The endpoint that gets the requests.
+    pub fn active(&self) -> &Address {
+        &self.active
+    }
+
+    /// Is the active endpoint another one than the primary?
+    pub fn has_failed_over(&self) -> bool {
+        self.endpoints.first().is_some_and(|primary| primary.address != self.active)
+    }
+
+    /// Whether the endpoint may be used from now on (membership and credentials are known better).
+    pub fn set_eligible(&mut self, address: &Address, eligible: bool) {
+        if let Some(endpoint) = self.find(address) {
+            endpoint.eligible = eligible;
+        }
+    }
+
+    /// Forgets what is known of an endpoint: its credentials or its certificate settings changed.
+    pub fn forget(&mut self, address: &Address) {
+        if let Some(endpoint) = self.find(address) {
+            endpoint.health = Health::default();
+        }
+    }
+
+    /// Takes in a sign of life.
+    pub fn learn(&mut self, address: &Address, sign: Sign, policy: &Policy, now: Timestamp) {
+        if let Some(endpoint) = self.find(address) {
+            endpoint.health.take(sign, policy.threshold, now);
+        }
+    }
+
+    /// Gives an endpoint up without waiting for the threshold: something due could not be sent there. Only if there is
+    /// a better one: the last one left is not given up in haste.
+    pub fn condemn(&mut self, address: &Address) {
+        let better =
+            self.endpoints.iter().any(|other| other.address != *address && other.eligible && other.health.rank() > 0);
+        if better && let Some(endpoint) = self.find(address) {
+            endpoint.health.level = Level::Down;
+            endpoint.health.successes = 0;
+        }
+    }
+
+    fn find(&mut self, address: &Address) -> Option<&mut Endpoint> {
+        self.endpoints.iter_mut().find(|endpoint| endpoint.address == *address)
+    }
+
+    /// Moves to another endpoint if that is right now. `asked`: somebody asked for the failback.
+    pub fn settle(&mut self, policy: &Policy, asked: bool, now: Timestamp) -> Option<Move> {
+        let rank = self.get(&self.active).filter(|active| active.eligible).map_or(0, |active| active.health.rank());
+        let given_up = rank == 0 || self.get(&self.active).is_none_or(|active| active.health.is_down());
+        let (to, cause) = if given_up {
+            let better = self.endpoints.iter().filter(|other| other.eligible && other.health.rank() > rank);
+            // The first of the best: max_by_key would give the last.
+            let best = better.rev().max_by_key(|other| other.health.rank())?;
+            (best.address.clone(), Cause::Lost)
+        } else {
+            let earlier = self.endpoints.iter().take_while(|other| other.address != self.active);
+            let stable = |other: &&Endpoint| {
+                let good_for = other.health.good_for(now).filter(|_| other.eligible);
+                good_for.is_some_and(|long| asked || policy.failback.is_some_and(|after| long >= after))
+            };
+            (earlier.filter(|other| stable(other)).map(|other| other.address.clone()).next()?, Cause::Failback)
+        };
+        let from = std::mem::replace(&mut self.active, to.clone());
+        Some(Move { from, to, cause })
+    }
+
+    /// When an earlier endpoint will have been good for long enough, if nothing happens to it.
+    pub fn failback_at(&self, policy: &Policy) -> Option<Timestamp> {
+        let after = policy.failback?;
+        self.endpoints
+            .iter()
+            .take_while(|other| other.address != self.active)
+            .filter(|other| other.eligible && other.health.is_good())
+            .filter_map(|other| other.health.good_since?.checked_add(after).ok())
+            .min()
+    }
+}
+
+#[cfg(test)]
+#[path = "failover_tests.rs"]
+mod tests;
