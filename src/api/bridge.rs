@@ -275,6 +275,13 @@ pub struct FailoverSpec {
     pub running_meetings: RunningMeetings,
 }
 
+impl FailoverSpec {
+    /// Are there other call bridges to go to, as far as the spec tells?
+    pub fn is_used(&self) -> bool {
+        self.discover || !self.alternates.is_empty()
+    }
+}
+
 fn failure_threshold() -> u32 {
     3
 }

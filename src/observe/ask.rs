@@ -18,7 +18,7 @@ use crate::plan::participants::{Elsewhere, SeenLeg};
 const FEW: usize = 2;
 
 /// How long a look at the database is believed.
-const DATABASE_BELIEVED: SignedDuration = SignedDuration::from_secs(2);
+const DATABASE_BELIEVED: SignedDuration = SignedDuration::from_millis(900);
 
 impl Link {
     /// Looks at one space; shares a list with others who ask at the same time. None: it does not exist.

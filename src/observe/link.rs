@@ -200,7 +200,14 @@ impl Link {
 
     /// The credentials or certificates of an endpoint changed: what is known of its health does not count any more.
     pub fn forget_health(&self, address: &Address) {
-        self.lineup().roster.forget(address);
+        let mut lineup = self.lineup();
+        lineup.roster.forget(address);
+        let alone = lineup.endpoints.len() <= 1;
+        if let Some(endpoint) = lineup.find(address) {
+            endpoint.forget_calls();
+            endpoint.local().inspect = !alone;
+        }
+        drop(lineup);
         self.memory().health = None;
     }
 

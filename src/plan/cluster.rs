@@ -10,8 +10,12 @@ fn age(bridge: &MeetingBridge) -> (Option<jiff::Timestamp>, String) {
 }
 
 fn is_same_cluster(a: &MeetingBridge, b: &MeetingBridge) -> bool {
-    let address = |bridge: &MeetingBridge| bridge.spec.address.parse::<Address>().ok();
-    if address(a).is_some() && address(a) == address(b) {
+    let addresses = |bridge: &MeetingBridge| -> Vec<Address> {
+        let alternates = bridge.spec.failover.alternates.iter().filter_map(|alternate| alternate.address.as_ref());
+        std::iter::once(&bridge.spec.address).chain(alternates).filter_map(|text| text.parse().ok()).collect()
+    };
+    let (ours, theirs) = (addresses(a), addresses(b));
+    if ours.iter().any(|address| theirs.contains(address)) {
         return true;
     }
     let cluster = |bridge: &MeetingBridge| bridge.status.as_ref().and_then(|status| status.cluster.clone());
@@ -51,9 +55,13 @@ mod tests {
         let same_member = bridge("new", 2, "b:445", "m1", None);
         let same_address = bridge("new", 2, "a:445", "m2", None);
         let other = bridge("new", 2, "b:445", "m2", Some("c2"));
+        let mut with_alternate = bridge("new", 2, "b:445", "m2", None);
+        with_alternate.spec.failover.alternates =
+            serde_json::from_value(serde_json::json!([{ "address": "A:445" }])).unwrap();
         let owner_of = |bridge: &MeetingBridge| owner(bridge, [&old, bridge].into_iter());
         assert_eq!(owner_of(&same_member).as_deref(), Some("ns/old"));
         assert_eq!(owner_of(&same_address).as_deref(), Some("ns/old"));
+        assert_eq!(owner_of(&with_alternate).as_deref(), Some("ns/old"));
         assert_eq!(owner_of(&other), None);
         assert_eq!(owner(&old, [&old, &same_member].into_iter()), None);
         let by_id = (bridge("x", 1, "a", "m1", Some("c")), bridge("y", 2, "b", "m2", Some("c")));

@@ -179,10 +179,10 @@ fn failover(outcome: &Outcome<'_>, conditions: &mut Conditions<'_>) {
         let all: Vec<String> = outcome.unfit.iter().map(told).collect();
         (first.reason, all.join("; "))
     });
-    let good = if spec.alternates.is_empty() && !spec.discover {
-        ("NoAlternates", "spec.failover names no other call bridge: while this one is lost, nothing can be done")
-    } else {
+    let good = if spec.is_used() {
         ("Configured", "status.endpoints lists the call bridges that are used")
+    } else {
+        ("NoAlternates", "spec.failover names no other call bridge: while this one is lost, nothing can be done")
     };
     conditions.judge(kind::FAILOVER_CONFIGURED, good, bad);
     if let Some(message) = &outcome.failed_over {

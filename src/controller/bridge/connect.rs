@@ -209,14 +209,9 @@ impl Maker<'_> {
         Ok(endpoint)
     }
 
-    fn has_others(&self) -> bool {
-        let failover = &self.bridge.spec.failover;
-        failover.discover || !failover.alternates.is_empty()
-    }
-
     fn limits(&self) -> Limits {
         let limits = self.ctx.settings.limits;
-        if !self.has_others() {
+        if !self.bridge.spec.failover.is_used() {
             return limits;
         }
         Limits { connect: limits.connect.min(CLUSTER_CONNECT), request: limits.request.min(CLUSTER_REQUEST), ..limits }
@@ -238,7 +233,10 @@ impl Maker<'_> {
             }
         });
         let (name, insecure) = (&tls.server_name, tls.insecure_skip_verify);
-        format!("{:?}", (address, secret, secret_version(secret), ca, name, insecure, self.has_others()))
+        format!(
+            "{:?}",
+            (address, secret, secret_version(secret), ca, name, insecure, self.bridge.spec.failover.is_used())
+        )
     }
 }
 

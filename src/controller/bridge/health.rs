@@ -120,7 +120,9 @@ impl Pass<'_> {
     /// When something is to be done about the endpoints next.
     pub(super) fn next_check(&self, link: &Link) -> Option<Timestamp> {
         let now = self.now();
-        let probes = link.endpoints().into_iter().map(|endpoint| self.check_at(link, &endpoint).unwrap_or(now));
+        // A check that runs wakes us when it has something to tell.
+        let idle = link.endpoints().into_iter().filter(|endpoint| !endpoint.local().checking);
+        let probes = idle.map(|endpoint| self.check_at(link, &endpoint).unwrap_or(now));
         probes.chain(link.failback_at()).min()
     }
 
@@ -177,7 +179,8 @@ async fn check(ctx: Arc<Context>, link: Arc<Link>, endpoint: Arc<Endpoint>, memb
     let eligible = !matches!(endpoint.local().membership, Seen::Known(Membership::Stranger | Membership::Primary))
         && !after.error().is_some_and(|error| error.class() == ErrorClass::Auth);
     let barred = link.set_eligible(endpoint.address(), eligible, now);
-    if told || barred || before.is_good() != after.is_good() || before.is_known() != after.is_known() {
+    let changed = before.is_good() != after.is_good() || before.is_known() != after.is_known();
+    if told || barred || changed || after.is_doubtful() {
         ctx.wake_bridge(&link.key);
     }
 }

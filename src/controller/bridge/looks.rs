@@ -23,8 +23,10 @@ impl Pass<'_> {
             Look::Cluster => {
                 self.cluster = Some(self.read_cluster(link).await?);
                 link.memory().world.cluster = Seen::Known(());
-                // Now it is known where the others are.
-                self.retry = Some(std::time::Duration::ZERO);
+                if self.bridge.spec.failover.is_used() {
+                    // Now it is known where the others are.
+                    self.retry = Some(std::time::Duration::ZERO);
+                }
             }
             Look::LostCallProfile => self.look_lost_call_profile(link).await?,
             Look::LostCallLegProfile => self.look_lost_call_leg_profile(link).await?,
@@ -133,6 +135,18 @@ impl Pass<'_> {
         }
         self.record.profiles.get_or_insert_default().call_leg = found.as_ref().map(|(id, _)| id.to_string());
         link.memory().world.call_leg_profile = Seen::Known(found.map(|(_, fields)| fields));
+        Ok(())
+    }
+
+    /// Are the call bridges of the cluster still the same? If not, they are read again.
+    pub(super) async fn look_members(&mut self, link: &Link) -> Result<(), CmsError> {
+        let listed = link.client().call_bridges(reading(self.now())).await?;
+        let members = self.cluster.as_ref().map(|cluster| cluster.members.as_slice()).unwrap_or_default();
+        let known = |id: &str| members.iter().any(|member| member.id == id);
+        if listed.items.len() != members.len() || !listed.items.iter().all(|listed| known(listed.id.as_str())) {
+            self.cluster = None;
+            link.memory().world.cluster = Seen::Unknown;
+        }
         Ok(())
     }
 

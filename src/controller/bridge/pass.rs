@@ -39,6 +39,8 @@ pub struct Pass<'a> {
     /// Alternates that cannot be used, as far as the spec tells.
     pub(super) unfit: Vec<Unfit>,
     pub(super) problem: Option<Problem>,
+    /// The active endpoint was lost in this pass; the next one goes on with another.
+    pub(super) moved: bool,
     pub(super) obstacle: Option<Obstacle>,
     pub(super) plan: Vec<String>,
     pub(super) settled: bool,
@@ -64,6 +66,7 @@ impl<'a> Pass<'a> {
             cluster: status.cluster,
             unfit: Vec::new(),
             problem: None,
+            moved: false,
             obstacle: None,
             plan: Vec::new(),
             settled: false,
@@ -284,7 +287,7 @@ impl<'a> Pass<'a> {
             self.learn(&link, endpoint, Sign::Fails(error.clone()));
         }
         if error == CmsError::Abandoned || link.active().address() != endpoint.address() {
-            self.retry = Some(Duration::ZERO);
+            (self.moved, self.retry) = (true, Some(Duration::ZERO));
             return;
         }
         let failures = self.ctx.count_failure(&self.bridge.uid().unwrap_or_default());

@@ -58,8 +58,8 @@ impl Pass<'_> {
             let active = link.active();
             facts.active_endpoint = Some(active.address().to_string());
             facts.endpoints = self.endpoints(link);
+            answered = link.endpoints().iter().any(|endpoint| endpoint.local().system.is_some());
             if let Some((at, system)) = &active.local().system {
-                answered = true;
                 facts.system = Some(system_info(*at, system, old.system.as_ref()));
                 skew = system.cdr_time.map(|time| time.duration_since(*at));
             }
@@ -75,7 +75,7 @@ impl Pass<'_> {
             answered,
             obstacle: self.obstacle.clone(),
             offender,
-            provisioned: self.settled || (self.problem.is_some() && self.was_provisioned()),
+            provisioned: self.settled || ((self.problem.is_some() || self.moved) && self.was_provisioned()),
             deleting: self.is_deleting(),
             skew,
             failed_over: self.failed_over(),

@@ -176,6 +176,7 @@ impl Pass<'_> {
         let one = usable.get(round).cloned().unwrap_or_else(|| link.active());
         let blame = |error| (Arc::clone(&one), error);
         match turn % 4 {
+            0 if turn % 16 == 12 => self.look_members(link).await.map_err(|error| (link.active(), error))?,
             0 => self.look_system(&one).await.map_err(blame)?,
             1 => sweep::sweep_calls(&one, now).await.map_err(blame)?,
             _ => {

@@ -72,9 +72,16 @@ impl Pass<'_> {
             self.facts.call = None;
             (done.lost, done.call_is_new) = (true, false);
         }
-        let Some(home) = &self.home else { return World::default() };
+        // Of a call that is left alone nothing is known, least of all from another call bridge.
+        let Some(home) = self.home.as_ref().filter(|_| !self.is_left_alone()) else { return World::default() };
         let call = self.facts.call.as_ref().and_then(CallBinding::at);
         link.view(home, space, call.as_ref().map(|call| &call.id))
+    }
+
+    /// The recorded call was lost with its call bridge, and nothing is to be done about it.
+    pub(super) fn is_left_alone(&self) -> bool {
+        let endpoint = self.facts.call.as_ref().and_then(CallBinding::at).map(|call| call.endpoint);
+        self.lost.is_some() && self.lost == endpoint
     }
 
     /// Takes in the failure of a call bridge. Something that is due does not wait for the threshold.

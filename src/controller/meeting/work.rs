@@ -223,8 +223,9 @@ impl Pass<'_> {
             secret: secrets.map(|secrets| &secrets.secret),
             outgoing: self.bridge.as_ref().is_none_or(|bridge| bridge.spec.scheduling.allow_outgoing_sip),
             participants: &self.facts.participants,
-            call: call.as_ref(),
-            left_alone: self.lost.is_some() && call.as_ref().map(|call| &call.endpoint) == self.lost.as_ref(),
+            // A call on an address that is no endpoint any more counts only if it is found again.
+            call: call.as_ref().filter(|call| self.home.as_ref().is_some_and(|home| home.address() == &call.endpoint)),
+            left_alone: self.is_left_alone(),
             shut_now: done.shut_now,
             call_is_new: done.call_is_new,
         };
@@ -277,11 +278,13 @@ impl Pass<'_> {
     /// call now, and the legs that were seen are not those of this one.
     fn digest_calls(&mut self, calls: &[PlacedCall], done: &mut Done) -> bool {
         let recorded = self.facts.call.as_ref().and_then(CallBinding::at);
+        let is_home = |call: &&CallAt| self.home.as_ref().is_some_and(|home| home.address() == &call.endpoint);
+        let elsewhere = recorded.as_ref().filter(|call| !is_home(call)).map(|call| call.endpoint.to_string());
         match pick_call(calls, recorded.as_ref()) {
             Some(placed) if recorded.as_ref() != Some(&placed.at()) => {
                 let same = recorded.as_ref().is_some_and(|call| call.id == placed.call.id);
                 if recorded.is_some() && !same && !done.call_is_new {
-                    participants::after_call_lost(&mut self.facts.participants, None);
+                    participants::after_call_lost(&mut self.facts.participants, elsewhere.as_deref());
                     done.lost = true;
                 }
                 if !same {
@@ -304,7 +307,7 @@ impl Pass<'_> {
             }
             None if recorded.is_some() => {
                 done.lost = true;
-                participants::after_call_lost(&mut self.facts.participants, None);
+                participants::after_call_lost(&mut self.facts.participants, elsewhere.as_deref());
                 self.facts.call = None;
                 true
             }
