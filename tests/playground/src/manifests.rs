@@ -68,7 +68,6 @@ fn fill_in(stage: &Stage, mut value: Value, bridge: usize, first: Timestamp, len
             if let Some(tls) = spec.get_mut("tls").and_then(Value::as_object_mut) {
                 tls.remove("serverName");
             }
-            spec.remove("failover");
         }
         ("ScheduledMeeting", Some(spec)) => {
             spec.insert("start".to_owned(), json!(first.to_string()));

@@ -96,6 +96,9 @@ impl Stage {
         for control in self.sims.iter().filter_map(|sim| sim.control_address()) {
             println!("  curl http://{control}/journal    # every request the bridges saw");
         }
+        if let Some(control) = self.sims.first().and_then(|sim| sim.control_address()) {
+            println!("  curl -X POST http://{control}/bridges/0/stop     # lose a call bridge; /start gives it back");
+        }
         println!();
     }
 
