@@ -16,6 +16,9 @@ use crate::cms::{Address, CmsError, ErrorClass};
 /// Successes in a row that make an endpoint good again.
 const RECOVERY: u32 = 2;
 
+/// Failures closer together than this count once: a hundred requests that break at one moment are one event.
+const SPACING: SignedDuration = SignedDuration::from_millis(400);
+
 /// What was learnt of an endpoint.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Sign {
@@ -54,6 +57,8 @@ pub struct Health {
     successes: u32,
     good_since: Option<Timestamp>,
     failing_since: Option<Timestamp>,
+    /// The last failure that counted.
+    counted: Option<Timestamp>,
     error: Option<CmsError>,
 }
 
@@ -114,12 +119,15 @@ impl Health {
         self.good_since.get_or_insert(now);
         if self.level != Level::Down || self.successes >= RECOVERY {
             self.level = Level::Up;
-            (self.error, self.failing_since) = (None, None);
+            (self.error, self.failing_since, self.counted) = (None, None, None);
         }
     }
 
     fn failed(&mut self, error: CmsError, threshold: u32, now: Timestamp) {
-        self.failures = self.failures.saturating_add(1);
+        if self.counted.is_none_or(|last| now.duration_since(last) >= SPACING) {
+            self.failures = self.failures.saturating_add(1);
+            self.counted = Some(now);
+        }
         (self.successes, self.good_since) = (0, None);
         self.failing_since.get_or_insert(now);
         // Credentials do not get better by trying them again.
@@ -236,6 +244,11 @@ impl Roster {
     /// One endpoint.
     pub fn get(&self, address: &Address) -> Option<&Endpoint> {
         self.endpoints.iter().find(|endpoint| endpoint.address == *address)
+    }
+
+    /// Is there a good endpoint besides this one?
+    pub fn has_other_than(&self, address: &Address) -> bool {
+        self.endpoints.iter().any(|other| other.address != *address && other.eligible && other.health.is_good())
     }
 
     /// The endpoint that gets the requests.

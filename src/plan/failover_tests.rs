@@ -49,6 +49,16 @@ fn the_active_endpoint_is_left_after_the_threshold_and_not_before() {
 }
 
 #[test]
+fn what_breaks_at_one_moment_counts_once() {
+    let mut roster = good(2);
+    for _ in 0..100 {
+        assert_eq!(refused(&mut roster, 0, 1), None);
+    }
+    assert_eq!(refused(&mut roster, 0, 2), None);
+    assert!(refused(&mut roster, 0, 3).is_some());
+}
+
+#[test]
 fn a_success_in_between_starts_the_count_again() {
     let mut roster = good(2);
     for secs in 0..20 {

@@ -39,8 +39,9 @@ pub struct Pass<'a> {
     /// Alternates that cannot be used, as far as the spec tells.
     pub(super) unfit: Vec<Unfit>,
     pub(super) problem: Option<Problem>,
-    /// The active endpoint was lost in this pass; the next one goes on with another.
-    pub(super) moved: bool,
+    /// The active endpoint failed, but there are others: it is not for people to know before it is clear whether it is
+    /// lost. The next pass goes on.
+    pub(super) in_doubt: bool,
     pub(super) obstacle: Option<Obstacle>,
     pub(super) plan: Vec<String>,
     pub(super) settled: bool,
@@ -66,7 +67,7 @@ impl<'a> Pass<'a> {
             cluster: status.cluster,
             unfit: Vec::new(),
             problem: None,
-            moved: false,
+            in_doubt: false,
             obstacle: None,
             plan: Vec::new(),
             settled: false,
@@ -118,7 +119,7 @@ impl<'a> Pass<'a> {
         self.serve_annotation();
         self.check_endpoints().await;
         self.check_database().await;
-        if self.problem.is_some() || (self.bridge.spec.suspend && !self.is_deleting()) {
+        if self.problem.is_some() || self.in_doubt || (self.bridge.spec.suspend && !self.is_deleting()) {
             return Ok(());
         }
         if let Err((endpoint, error)) = self.read_due().await {
@@ -127,6 +128,7 @@ impl<'a> Pass<'a> {
         }
         self.converge(api).await?;
         if self.problem.is_none()
+            && !self.in_doubt
             && let Some(link) = &self.link
         {
             let recovered = matches!(link.memory().health.replace(Ok(())), Some(Err(_)));
@@ -283,11 +285,18 @@ impl<'a> Pass<'a> {
         let Some(link) = self.link.clone() else { return };
         let now = self.now();
         let error = link.diagnose(endpoint, error, self.ctx.settings.patience(), now).await;
-        if blames_endpoint(&error) {
+        let blamed = blames_endpoint(&error);
+        if blamed {
             self.learn(&link, endpoint, Sign::Fails(error.clone()));
         }
         if error == CmsError::Abandoned || link.active().address() != endpoint.address() {
-            (self.moved, self.retry) = (true, Some(Duration::ZERO));
+            (self.in_doubt, self.retry) = (true, Some(Duration::ZERO));
+            return;
+        }
+        if blamed && link.roster().has_other_than(endpoint.address()) {
+            // The next probe tells more; it is due soon.
+            self.in_doubt = true;
+            link.memory().health = Some(Err(error));
             return;
         }
         let failures = self.ctx.count_failure(&self.bridge.uid().unwrap_or_default());

@@ -47,6 +47,13 @@ impl Pass<'_> {
         let old = self.bridge.status.clone().unwrap_or_default();
         let mut facts = old.clone();
         facts.profiles = self.record.profiles.clone();
+        if let (Some(link), Some(slots)) = (&self.link, facts.slots.as_mut().filter(|_| self.in_doubt)) {
+            // What was true is not known to be wrong; the next pass judges it.
+            slots.parameter_sets.clone_from(&self.record.sets);
+            facts.active_endpoint = Some(link.active().address().to_string());
+            facts.endpoints = self.endpoints(link);
+            return facts;
+        }
         facts.plan = self.plan.clone();
         facts.last_handled_reconcile_at = self.bridge.annotations().get(RECONCILE_ANNOTATION).cloned();
         facts.last_handled_failback_at = self.bridge.annotations().get(FAILBACK_ANNOTATION).cloned();
@@ -75,7 +82,7 @@ impl Pass<'_> {
             answered,
             obstacle: self.obstacle.clone(),
             offender,
-            provisioned: self.settled || ((self.problem.is_some() || self.moved) && self.was_provisioned()),
+            provisioned: self.settled || ((self.problem.is_some() || self.in_doubt) && self.was_provisioned()),
             deleting: self.is_deleting(),
             skew,
             failed_over: self.failed_over(),
