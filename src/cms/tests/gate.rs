@@ -345,3 +345,24 @@ proptest! {
         prop_assert_eq!(served, sorted);
     }
 }
+
+#[tokio::test(start_paused = true)]
+async fn leaving_a_bridge_tells_everybody_at_once_and_nobody_who_comes_later() {
+    let gate = proven(1).await;
+    let on_the_wire = gate.acquire(at(Class::Door, 0)).await.unwrap();
+    let waits = tokio::spawn({
+        let gate = Arc::clone(&gate);
+        async move { gate.acquire(at(Class::Door, 0)).await.map(drop) }
+    });
+    settle().await;
+    gate.abandon();
+    assert_eq!(waits.await.unwrap(), Err(CmsError::Abandoned));
+    // It ends at once; the clock does not move while it is waited for.
+    let before = Instant::now();
+    on_the_wire.abandoned().await;
+    assert_eq!(Instant::now(), before);
+    drop(on_the_wire);
+    let later = gate.acquire(at(Class::Read, 0)).await.unwrap();
+    let told = tokio::time::timeout(Duration::from_secs(60), later.abandoned()).await;
+    assert!(told.is_err(), "a look whether it is back is not given up");
+}
