@@ -10,7 +10,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use jiff::Timestamp;
 
 use super::endpoint::Endpoint;
-use crate::api::bridge::EndpointRole;
+use crate::api::bridge::{ClusterStatus, EndpointRole};
 use crate::cms::{Address, CallAt, CallId, Class, Client, CmsError, Priority, SpaceId, SystemStatus};
 use crate::plan::bridge;
 use crate::plan::failover::{self, Health, Move, Policy, Roster, Sign};
@@ -25,6 +25,8 @@ pub type BridgeKey = (String, String);
 pub struct Memory {
     /// The bridge as the bridge plan sees it; its calls are kept with the endpoints.
     pub world: bridge::World,
+    /// The cluster as last read by this process. The status may not have it yet: its write may have met a conflict.
+    pub cluster: Option<ClusterStatus>,
     /// When a space was last looked at by itself.
     pub looked: BTreeMap<SpaceId, Timestamp>,
     /// When we last wrote to a space or to its call: older facts do not count.

@@ -22,7 +22,10 @@ impl Pass<'_> {
             Look::System => self.look_system(&link.active()).await?,
             Look::Cluster => {
                 self.cluster = Some(self.read_cluster(link).await?);
-                link.memory().world.cluster = Seen::Known(());
+                let mut memory = link.memory();
+                memory.cluster.clone_from(&self.cluster);
+                memory.world.cluster = Seen::Known(());
+                drop(memory);
                 if self.bridge.spec.failover.is_used() {
                     // Now it is known where the others are.
                     self.retry = Some(std::time::Duration::ZERO);
@@ -145,7 +148,8 @@ impl Pass<'_> {
         let known = |id: &str| members.iter().any(|member| member.id == id);
         if listed.items.len() != members.len() || !listed.items.iter().all(|listed| known(listed.id.as_str())) {
             self.cluster = None;
-            link.memory().world.cluster = Seen::Unknown;
+            let mut memory = link.memory();
+            (memory.cluster, memory.world.cluster) = (None, Seen::Unknown);
         }
         Ok(())
     }

@@ -106,7 +106,11 @@ impl<'a> Pass<'a> {
             return Ok(());
         }
         match connect(self.ctx, &self.bridge).await {
-            Ok((link, unfit)) => (self.link, self.unfit) = (Some(link), unfit),
+            Ok((link, unfit)) => {
+                let read = link.memory().cluster.clone();
+                self.cluster = read.or(self.cluster.take());
+                (self.link, self.unfit) = (Some(link), unfit);
+            }
             Err(NotConnected::Kube(error)) => return Err(error),
             Err(NotConnected::Problem(problem)) => {
                 self.problem = Some(problem);
