@@ -136,6 +136,12 @@ pub async fn bridge_step(
             let sync = client.start_bulk_sync(at, &BulkSetId::from(set.as_str()), remove_all).await?;
             Ok(Some(sync.to_string()))
         }
+        Step::AttachProfiles { space, .. } => {
+            let ids = record.profiles.clone().unwrap_or_default();
+            let (call, leg) = (ids.call.map(CallProfileId::from), ids.call_leg.map(CallLegProfileId::from));
+            client.attach_profiles(at, space, call.as_ref(), leg.as_ref()).await?;
+            Ok(None)
+        }
         Step::ShutSlot { number, space } => {
             let placeholder = format!("{}{number}", spec.slots.name_prefix);
             client.close_space(Priority::new(Class::Door, now), space, &placeholder, true).await?;

@@ -5,6 +5,8 @@ use std::ops::RangeInclusive;
 
 use super::meeting::{PlacedCall, Seen};
 use super::pool::{self, Pool};
+use super::profiles;
+pub use super::profiles::profile_matches;
 use super::version;
 use crate::api::MeetingBridgeSpec;
 use crate::api::bridge::{ParameterSet, ProfileIds};
@@ -42,6 +44,8 @@ pub struct World {
     pub settling: u8,
     /// How the last sync failed, with the offender's name if it was found.
     pub sync_failure: Option<(SyncFailure, Option<String>)>,
+    /// Slots that were told their profiles in this process, so that a bridge that does not show them is told once only.
+    pub attached: BTreeSet<SpaceId>,
     /// A full look was asked for: profiles and free slots are looked at one by one, whatever a list shows.
     pub thorough: bool,
 }
@@ -97,11 +101,26 @@ pub enum Step {
     UpdateCallProfile(String, Vec<(String, String)>),
     UpdateCallLegProfile(String, Vec<(String, String)>),
     CreateSet(RangeInclusive<u32>),
-    StartSync { set: String },
-    ShutSlot { number: u32, space: SpaceId },
+    StartSync {
+        set: String,
+    },
+    /// Tell the space of a slot which profiles it has.
+    AttachProfiles {
+        number: u32,
+        space: SpaceId,
+    },
+    ShutSlot {
+        number: u32,
+        space: SpaceId,
+    },
     DeleteCall(CallAt),
-    DeleteSpace { number: u32, space: SpaceId },
-    StartRemoval { set: String },
+    DeleteSpace {
+        number: u32,
+        space: SpaceId,
+    },
+    StartRemoval {
+        set: String,
+    },
     DeleteSet(String),
     DeleteCallProfile(String),
     DeleteCallLegProfile(String),
@@ -116,6 +135,7 @@ impl std::fmt::Display for Step {
             Self::UpdateCallLegProfile(..) => f.write_str("repair the call leg profile"),
             Self::CreateSet(range) => write!(f, "create a bulk parameter set for {}..{}", range.start(), range.end()),
             Self::StartSync { .. } => f.write_str("start the bulk sync that makes its spaces"),
+            Self::AttachProfiles { number, .. } => write!(f, "attach the profiles to slot {number}"),
             Self::ShutSlot { number, .. } => write!(f, "shut slot {number}"),
             Self::DeleteCall(_) => f.write_str("delete a call on a free slot"),
             Self::DeleteSpace { number, .. } => write!(f, "remove the space of slot {number}, which is out of range"),
@@ -185,22 +205,12 @@ pub fn is_slot(spec: &MeetingBridgeSpec, record: &Record, number: u32) -> bool {
         || record.sets.iter().any(|set| (set.start_index..=set.end_index).contains(&number))
 }
 
-/// Does `have` carry every field of `want`? Names and booleans are compared without regard to case; fields that the
-/// bridge does not show at all are believed (descriptions and servers differ there).
-pub fn profile_matches(want: &[(String, String)], have: &Fields) -> bool {
-    want.iter().all(|(name, value)| {
-        have.iter()
-            .find(|(key, _)| key.eq_ignore_ascii_case(name))
-            .is_none_or(|(_, shown)| shown.trim().eq_ignore_ascii_case(value))
-    })
-}
-
 impl Bridge<'_> {
-    fn held_numbers(&self) -> BTreeSet<u32> {
+    pub(super) fn held_numbers(&self) -> BTreeSet<u32> {
         self.held.keys().copied().collect()
     }
 
-    fn made_by_us(&self, number: u32) -> bool {
+    pub(super) fn made_by_us(&self, number: u32) -> bool {
         // A sync that was never seen to succeed may have run into spaces that were there before.
         self.record.sets.iter().any(|set| set.synced && (set.start_index..=set.end_index).contains(&number))
     }
@@ -228,7 +238,7 @@ pub fn next(bridge: &Bridge<'_>, world: &World) -> Next {
     if let Some(owner) = bridge.owner {
         return Next::Blocked(Obstacle::ClusterOwned(owner.to_owned()));
     }
-    if let Some(next) = profiles(bridge, world, version) {
+    if let Some(next) = profiles::next(bridge, world, version) {
         return next;
     }
     let range = match numbers(bridge.spec) {
@@ -242,38 +252,10 @@ pub fn next(bridge: &Bridge<'_>, world: &World) -> Next {
     if let Some(next) = keep_shut(bridge, world, pool) {
         return next;
     }
+    if let Some(next) = profiles::attach(bridge, world, pool) {
+        return next;
+    }
     shrinking(bridge, pool, &range).unwrap_or(Next::Settled)
-}
-
-fn profiles(bridge: &Bridge<'_>, world: &World, version: &str) -> Option<Next> {
-    let Some(ids) = &bridge.record.profiles else { return Some(Next::Record(Intent::Profiles)) };
-    let call = bridge.spec.profiles.call.pairs_for(version);
-    let leg = bridge.spec.profiles.call_leg.pairs();
-    // A profile that was seen but is not in the record: made, and the write of the status was refused.
-    match (&ids.call, &world.call_profile) {
-        (None, Seen::Unknown | Seen::Known(Some(_))) if !bridge.profiles_untried => {
-            return Some(Next::Look(Look::LostCallProfile));
-        }
-        (None, _) => return Some(Next::Do(Step::CreateCallProfile(call))),
-        (Some(id), Seen::Unknown) if world.thorough => return Some(Next::Look(Look::CallProfile(id.clone()))),
-        (Some(_), Seen::Known(None)) => return Some(Next::Do(Step::CreateCallProfile(call))),
-        (Some(id), Seen::Known(Some(have))) if !profile_matches(&call, have) => {
-            return Some(Next::Do(Step::UpdateCallProfile(id.clone(), call)));
-        }
-        _ => {}
-    }
-    match (&ids.call_leg, &world.call_leg_profile) {
-        (None, Seen::Unknown | Seen::Known(Some(_))) if !bridge.profiles_untried => {
-            Some(Next::Look(Look::LostCallLegProfile))
-        }
-        (None, _) => Some(Next::Do(Step::CreateCallLegProfile(leg))),
-        (Some(id), Seen::Unknown) if world.thorough => Some(Next::Look(Look::CallLegProfile(id.clone()))),
-        (Some(_), Seen::Known(None)) => Some(Next::Do(Step::CreateCallLegProfile(leg))),
-        (Some(id), Seen::Known(Some(have))) if !profile_matches(&leg, have) => {
-            Some(Next::Do(Step::UpdateCallLegProfile(id.clone(), leg)))
-        }
-        _ => None,
-    }
 }
 
 /// Makes what is missing, by a further set: a set is never synced twice, because a sync deletes and makes anew every
@@ -416,10 +398,12 @@ pub fn apply(record: &mut Record, world: &mut World, step: &Step, created: Optio
     match step {
         Step::CreateCallProfile(pairs) => {
             record.profiles.get_or_insert_default().call = created;
+            look_at_slots(record, world);
             world.call_profile = Seen::Known(Some(pairs.iter().cloned().collect()));
         }
         Step::CreateCallLegProfile(pairs) => {
             record.profiles.get_or_insert_default().call_leg = created;
+            look_at_slots(record, world);
             world.call_leg_profile = Seen::Known(Some(pairs.iter().cloned().collect()));
         }
         Step::UpdateCallProfile(_, pairs) => world.call_profile = Seen::Known(Some(pairs.iter().cloned().collect())),
@@ -439,6 +423,9 @@ pub fn apply(record: &mut Record, world: &mut World, step: &Step, created: Optio
                 known.synced = removal;
             }
             world.sync = Seen::Unknown;
+        }
+        Step::AttachProfiles { space, .. } => {
+            world.attached.insert(space.clone());
         }
         Step::ShutSlot { number, .. } => {
             if let Seen::Known(pool) = &mut world.pool {
@@ -463,6 +450,12 @@ pub fn apply(record: &mut Record, world: &mut World, step: &Step, created: Optio
         Step::DeleteCallProfile(_) => record.profiles.get_or_insert_default().call = None,
         Step::DeleteCallLegProfile(_) => record.profiles.get_or_insert_default().call_leg = None,
     }
+}
+
+/// A profile was made anew: slots that are there may refer to the one before, and only single looks tell.
+fn look_at_slots(record: &Record, world: &mut World) {
+    world.attached.clear();
+    world.thorough |= record.sets.iter().any(|set| set.synced);
 }
 
 /// Writes down an intent, before the creation it is for.

@@ -153,7 +153,7 @@ impl Server {
             let id = self.id("space");
             half.push(id.as_str().into());
             self.made.insert(id.as_str().into(), set.to_owned());
-            self.spaces.push(slot(&id, number));
+            self.spaces.push(self.with_profiles(slot(&id, number)));
         }
         if outcome != SyncStatus::Complete && !self.leaves_half {
             self.drop_spaces(&half, "a sync");
@@ -163,8 +163,28 @@ impl Server {
         id
     }
 
+    /// The space with the newest profiles: those that a sync gives it, and that it is told.
+    fn with_profiles(&self, space: Space) -> Space {
+        let newest = |ids: Vec<&String>| {
+            ids.into_iter().max_by_key(|id| id.rsplit('-').next().and_then(|n| n.parse::<u32>().ok())).cloned()
+        };
+        Space {
+            call_profile: newest(self.call_profiles.keys().collect()).map(Into::into),
+            call_leg_profile: newest(self.leg_profiles.keys().collect()).map(Into::into),
+            ..space
+        }
+    }
+
     fn act(&mut self, step: &Step) -> Option<String> {
         match step {
+            Step::AttachProfiles { space, .. } => {
+                let position = self.spaces.iter().position(|shown| shown.id == *space).unwrap();
+                if is_strange(&self.spaces[position]) || is_mine(&self.spaces[position]) {
+                    self.wrongs.push(format!("{} got profiles", self.spaces[position].name));
+                }
+                self.spaces[position] = self.with_profiles(self.spaces[position].clone());
+                None
+            }
             Step::CreateCallProfile(pairs) => {
                 let id = self.id("call-profile");
                 self.call_profiles.insert(id.clone(), pairs.iter().cloned().collect());
@@ -196,7 +216,8 @@ impl Server {
                 if is_strange(shown) {
                     self.wrongs.push(format!("{} was shut", shown.name));
                 }
-                *shown = slot(space.as_str(), *number);
+                let (call_profile, call_leg_profile) = (shown.call_profile.clone(), shown.call_leg_profile.clone());
+                *shown = Space { call_profile, call_leg_profile, ..slot(space.as_str(), *number) };
                 None
             }
             Step::DeleteCall(id) => {
@@ -623,10 +644,39 @@ fn a_profile_that_drifted_is_repaired_and_one_that_vanished_is_made_again() {
     player.world.call_profile = Seen::Known(None);
     player.world.call_leg_profile = Seen::Known(None);
     assert_eq!(player.run(&mut server), Next::Settled);
-    assert_eq!(player.take_log(), ["create the call profile", "create the call leg profile"]);
+    let slot = server.space_of(1).unwrap().id.clone();
+    assert_eq!(
+        player.take_log(),
+        [
+            "create the call profile".to_owned(),
+            "create the call leg profile".to_owned(),
+            format!("look Space({slot:?})"),
+            "attach the profiles to slot 1".to_owned()
+        ]
+    );
     player.spec.profiles.call.participant_limit = Some(20);
     player.run(&mut server);
     assert_eq!(player.take_log(), ["repair the call profile"], "a change of the spec is one, too");
+}
+
+#[test]
+fn a_slot_of_ours_is_told_its_profiles_once_and_only_while_nobody_uses_it() {
+    let mut server = Server::new(vec![slot("adopted", 1)]);
+    let mut player = Player::settled(&mut server, 1, 4);
+    player.open_meeting(&mut server, 2);
+    for number in 1..=4 {
+        server.space_of(number).unwrap().call_profile = (number != 4).then(|| "theirs".into());
+    }
+    let seen: Vec<Space> = (1..=4).map(|number| server.space_of(number).unwrap().clone()).collect();
+    let Seen::Known(pool) = &mut player.world.pool else { panic!() };
+    for space in seen {
+        pool.take_space(&space.id.clone(), Some(space));
+    }
+    assert_eq!(player.run(&mut server), Next::Settled);
+    assert_eq!(player.take_log(), ["attach the profiles to slot 3"], "one that shows none is believed");
+    assert_eq!(player.run(&mut server), Next::Settled);
+    assert!(player.take_log().is_empty(), "what it shows has not changed, but it was told");
+    assert!(server.wrongs.is_empty(), "{:?}", server.wrongs);
 }
 
 #[test]

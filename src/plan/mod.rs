@@ -6,6 +6,7 @@ pub mod failover;
 pub mod meeting;
 pub mod participants;
 pub mod pool;
+pub mod profiles;
 pub mod removal;
 pub mod slots;
 pub mod version;

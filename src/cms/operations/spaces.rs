@@ -6,7 +6,10 @@ use super::super::error::CmsError;
 use super::super::form::{Form, escape_template};
 use super::super::gate::Priority;
 use super::super::http::Client;
-use super::super::model::{BulkSet, BulkSetId, BulkSync, BulkSyncId, Listing, NewBulkSet, Opening, Space, SpaceId};
+use super::super::model::{
+    BulkSet, BulkSetId, BulkSync, BulkSyncId, CallLegProfileId, CallProfileId, Listing, NewBulkSet, Opening, Space,
+    SpaceId,
+};
 use super::super::paging::ListRequest;
 use super::object;
 
@@ -90,6 +93,23 @@ impl Client {
     ) -> Result<(), CmsError> {
         let body = closing_body(placeholder_name, clear_mark);
         self.put(at, "close_space", object("coSpaces", id.as_str())?, body).await
+    }
+
+    /// `PUT coSpaces/{id}` with the profiles of the space and nothing else.
+    ///
+    /// # Errors
+    /// See [`CmsError`].
+    pub async fn attach_profiles(
+        &self,
+        at: Priority,
+        id: &SpaceId,
+        call: Option<&CallProfileId>,
+        call_leg: Option<&CallLegProfileId>,
+    ) -> Result<(), CmsError> {
+        let body = Form::new()
+            .with_some("callProfile", call.map(CallProfileId::as_str))
+            .with_some("callLegProfile", call_leg.map(CallLegProfileId::as_str));
+        self.put(at, "attach_profiles", object("coSpaces", id.as_str())?, body).await
     }
 
     /// `DELETE coSpaces/{id}`; `Ok(false)` if it was not there.

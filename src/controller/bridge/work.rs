@@ -175,8 +175,16 @@ impl Pass<'_> {
         let round = usize::try_from(turn / 4).unwrap_or(0) % usable.len().max(1);
         let one = usable.get(round).cloned().unwrap_or_else(|| link.active());
         let blame = |error| (Arc::clone(&one), error);
+        let of_active = |error| (link.active(), error);
+        let ids = self.record.profiles.clone().unwrap_or_default();
+        match (turn % 16, ids.call, ids.call_leg) {
+            // Now and then what seldom changes is looked at instead of the status.
+            (4, Some(id), _) => return self.look(link, Look::CallProfile(id)).await.map_err(of_active),
+            (8, _, Some(id)) => return self.look(link, Look::CallLegProfile(id)).await.map_err(of_active),
+            (12, ..) => return self.look_members(link).await.map_err(of_active),
+            _ => {}
+        }
         match turn % 4 {
-            0 if turn % 16 == 12 => self.look_members(link).await.map_err(|error| (link.active(), error))?,
             0 => self.look_system(&one).await.map_err(blame)?,
             1 => sweep::sweep_calls(&one, now).await.map_err(blame)?,
             _ => {
@@ -188,8 +196,7 @@ impl Pass<'_> {
                     pool.iter().nth(index).map(|(_, space)| space.id.clone())
                 };
                 if let Some(space) = space {
-                    let active = link.active();
-                    link.look_space(&space, reading(now), now).await.map_err(|error| (active, error))?;
+                    link.look_space(&space, reading(now), now).await.map_err(of_active)?;
                 }
             }
         }
@@ -241,7 +248,7 @@ impl Pass<'_> {
             Step::StartSync { set } | Step::StartRemoval { set } if error.is_not_found() => {
                 self.record.sets.retain(|known| known.id.as_ref() != Some(set));
             }
-            Step::ShutSlot { number, .. } if error.is_not_found() => {
+            Step::ShutSlot { number, .. } | Step::AttachProfiles { number, .. } if error.is_not_found() => {
                 if let Seen::Known(pool) = &mut world.pool {
                     pool.remove(*number);
                 }
@@ -284,6 +291,7 @@ fn changes_record(step: &Step) -> bool {
         | Step::DeleteCallLegProfile(_) => true,
         Step::UpdateCallProfile(..)
         | Step::UpdateCallLegProfile(..)
+        | Step::AttachProfiles { .. }
         | Step::ShutSlot { .. }
         | Step::DeleteCall(_)
         | Step::DeleteSpace { .. } => false,

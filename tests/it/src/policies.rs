@@ -1,7 +1,10 @@
 //! What the user may say about how much is done: Observe, suspend, a full look on demand; and what others do by hand.
 
+use std::time::Duration;
+
 use meeting_controller::api::MeetingBridge;
 use meeting_controller::api::bridge::SlotState;
+use meeting_controller::controller::context::Settings;
 use reqwest::Method;
 use serde_json::json;
 
@@ -133,6 +136,29 @@ async fn profiles_that_drifted_or_vanished_are_mended() {
     assert_eq!(profiles.call.as_deref(), Some(call.as_str()));
     assert_ne!(profiles.call_leg.as_deref(), Some(leg.as_str()));
     assert_eq!((arena.total("callProfiles").await, arena.total("callLegProfiles").await), (1, 1));
+    for space in arena.sim.spaces() {
+        assert_eq!(space.fields.get("callLegProfile"), profiles.call_leg.as_ref(), "attached to {}", space.name);
+        assert_eq!(space.fields.get("callProfile"), Some(&call));
+    }
+    let attached = arena.effects("PUT", "coSpaces/{id}");
+    assert_eq!(attached.len(), 5, "{:?}", arena.journal_lines());
+    arena.assert_rules(1..=5);
+    arena.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_profile_that_drifts_is_noticed_by_and_by() {
+    let settings = Settings { idle_read: Duration::from_millis(100), ..quick() };
+    let arena = Arena::with("pol-notice", lone(), settings).await;
+    let bridge = arena.ready_bridge(json!({})).await;
+    let call = bridge.status.unwrap().profiles.unwrap().call.unwrap();
+    arena.sim.clear_journal();
+    arena.ask(Method::PUT, &format!("callProfiles/{call}"), "participantLimit=3").await;
+    arena
+        .await_requests("put back", |all| {
+            all.iter().any(|entry| field(entry, "participantLimit") == Some("1000") && entry.effect)
+        })
+        .await;
     arena.assert_rules(1..=5);
     arena.finish().await;
 }
