@@ -1,10 +1,11 @@
 //! The status of a MeetingBridge (design section 2.1).
 
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1;
 use kube::KubeSchema;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::condition::Condition;
 use super::values::Instant;
 use crate::cms::Address;
 
@@ -17,7 +18,7 @@ pub struct MeetingBridgeStatus {
     pub observed_generation: Option<i64>,
     /// One entry per aspect; the reasons are listed in the README.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    #[schemars(length(max = 32))]
+    #[schemars(length(max = 32), with = "Vec<v1::Condition>")]
     #[x_kube(merge_strategy = ListMerge::Map(vec!["type".into()]))]
     pub conditions: Vec<Condition>,
     /// Summary for people: Pending, Idle, InUse, Degraded, Unreachable, Suspended or Deleting.

@@ -3,11 +3,12 @@
 // Each printcolumn has a type and a priority of its own; the lint takes them for repetitions.
 #![allow(clippy::duplicated_attributes)]
 
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, LabelSelector};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{self, LabelSelector};
 use kube::{CustomResource, KubeSchema};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::condition::Condition;
 use super::values::{Instant, Span};
 use crate::cms::CallAt;
 
@@ -246,7 +247,7 @@ pub struct ScheduledMeetingStatus {
     pub observed_generation: Option<i64>,
     /// One entry per aspect; the reasons are listed in the README.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    #[schemars(length(max = 32))]
+    #[schemars(length(max = 32), with = "Vec<v1::Condition>")]
     #[x_kube(merge_strategy = ListMerge::Map(vec!["type".into()]))]
     pub conditions: Vec<Condition>,
     /// Summary for people.

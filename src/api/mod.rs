@@ -2,6 +2,7 @@
 
 pub mod bridge;
 mod bridge_status;
+pub mod condition;
 pub mod conditions;
 mod crd;
 pub mod meeting;
@@ -10,6 +11,7 @@ pub mod profiles;
 pub mod values;
 
 pub use bridge::{MeetingBridge, MeetingBridgeSpec, MeetingBridgeStatus};
+pub use condition::Condition;
 pub use crd::crds;
 pub use meeting::{ScheduledMeeting, ScheduledMeetingSpec, ScheduledMeetingStatus};
 

@@ -229,7 +229,7 @@ fn failed_before(
         reason::RANGE_TOO_GREAT,
         reason::SYNC_FAILED,
     ];
-    failures.into_iter().find(|reason| *reason == known.reason).map(|reason| (reason, known.message.clone()))
+    failures.into_iter().find(|reason| known.reason == *reason).map(|reason| (reason, known.message.to_string()))
 }
 
 fn slots(outcome: &Outcome<'_>, tried: Option<&(&'static str, String)>, conditions: &mut Conditions<'_>) {

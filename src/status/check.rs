@@ -1,9 +1,8 @@
 //! The rules that a status keeps at every moment, as a function that tests run on every object they touch. The idea is
 //! that of flux's condition checker; the rules are kstatus's and our own (craft.md 1.5).
 
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
-
 use super::{find, is_true};
+use crate::api::Condition;
 use crate::api::conditions::{bridge, kind, meeting};
 
 /// Conditions that are present only while True.
@@ -91,7 +90,7 @@ mod tests {
         both.extend(conditions(&Verdict::Reconciling { reason: "Busy", message: String::new(), retrying: true }));
         assert!(violations(&both, Some(1), Some(1)).len() >= 2);
         let mut undocumented = conditions(&Verdict::Stalled { reason: "NoFreeSlot", message: String::new() });
-        undocumented[0].reason = "Mood".to_owned();
+        undocumented[0].reason = "Mood".into();
         assert_eq!(violations(&undocumented, Some(1), Some(1)).len(), 1);
         let old = conditions(&Verdict::Ready { reason: "Active", message: String::new() });
         assert!(!violations(&old, Some(3), Some(2)).is_empty(), "conditions judge generation 1, the status 2");

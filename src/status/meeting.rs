@@ -195,9 +195,9 @@ fn call(
         conditions.set(kind::CALL_PRESENT, Some(false), reason::BRIDGE_LOST, message);
     } else if let Some(call) = &outcome.facts.call {
         let kept = super::find(&old.conditions, kind::CALL_PRESENT).filter(|c| c.status == "True");
-        let how = outcome.call_origin.map(str::to_owned).or_else(|| kept.map(|c| c.reason.clone()));
+        let how = outcome.call_origin.or_else(|| kept.map(|c| c.reason.as_str()));
         let message = format!("the call is on {}", call.endpoint);
-        conditions.set(kind::CALL_PRESENT, Some(true), how.as_deref().unwrap_or(reason::ADOPTED), message);
+        conditions.set(kind::CALL_PRESENT, Some(true), how.unwrap_or(reason::ADOPTED), message);
     } else if let Some(problem) = trouble {
         conditions.set(kind::CALL_PRESENT, Some(false), reason::CALL_FAILED, problem.message.as_str());
     } else {
@@ -216,7 +216,7 @@ fn call_trouble(outcome: &Outcome<'_>, old: &ScheduledMeetingStatus) -> Option<S
     let lost = outcome.lost_bridge.is_some() || before.is_some();
     (lost && outcome.facts.call.is_none()).then(|| match (&outcome.lost_bridge, before) {
         (Some(lost), _) => format!("the call bridge {lost} was lost with the call, which is to be made again"),
-        (None, before) => before.map(|condition| condition.message.clone()).unwrap_or_default(),
+        (None, before) => before.map(|condition| condition.message.to_string()).unwrap_or_default(),
     })
 }
 

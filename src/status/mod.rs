@@ -5,8 +5,9 @@ pub mod check;
 pub mod meeting;
 
 use jiff::Timestamp;
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
+use crate::api::Condition;
 use crate::api::conditions::kind;
 
 /// Longest message; longer ones are cut, so that no reply of a bridge can bloat a status.
@@ -53,10 +54,10 @@ impl<'a> Conditions<'a> {
         }
         self.new.retain(|condition| condition.type_ != kind);
         self.new.push(Condition {
-            type_: kind.to_owned(),
-            status: status.to_owned(),
-            reason: reason.to_owned(),
-            message,
+            type_: kind.into(),
+            status: status.into(),
+            reason: reason.into(),
+            message: message.into(),
             observed_generation: self.generation,
             last_transition_time: kept.map_or(Time(self.now), |old| old.last_transition_time.clone()),
         });

@@ -22,6 +22,7 @@ use super::kube_calls::{KubeError, replace_status, set_finalizer};
 use super::meeting::key_of;
 use super::retry;
 use crate::api::MeetingBridge;
+use crate::api::condition::Text;
 use crate::api::conditions::kind;
 use crate::api::names::{BRIDGE_FINALIZER, FORCE_DELETE_ANNOTATION};
 use crate::status::find;
@@ -88,11 +89,11 @@ async fn announce(ctx: &Context, before: &MeetingBridge, after: &MeetingBridge) 
         find(&conditions, kind::READY).map(|c| (c.status.clone(), c.reason.clone(), c.message.clone()))
     };
     let (old, new) = (ready(before), ready(after));
-    let changed = |pick: fn(&(String, String, String)) -> &String| old.as_ref().map(pick) != new.as_ref().map(pick);
+    let changed = |pick: fn(&(Text, Text, Text)) -> &Text| old.as_ref().map(pick) != new.as_ref().map(pick);
     let Some((status, reason, message)) = &new else { return };
     if changed(|c| &c.0) || changed(|c| &c.1) {
         let kind = if status == "True" || reason == "Progressing" { EventType::Normal } else { EventType::Warning };
-        ctx.event(after, kind, reason, "Reconcile", message.clone()).await;
+        ctx.event(after, kind, reason, "Reconcile", message.to_string()).await;
     }
     if changed(|c| &c.0) || before.metadata.generation != after.metadata.generation {
         ctx.ledger.bridges_changed();

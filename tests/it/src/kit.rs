@@ -335,12 +335,12 @@ fn merge(base: &mut Value, changes: Value) {
 
 /// What both kinds show.
 pub trait Shown: ResourceExt {
-    fn conditions(&self) -> &[k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition];
+    fn conditions(&self) -> &[meeting_controller::api::Condition];
     fn observed(&self) -> Option<i64>;
 }
 
 impl Shown for MeetingBridge {
-    fn conditions(&self) -> &[k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition] {
+    fn conditions(&self) -> &[meeting_controller::api::Condition] {
         self.status.as_ref().map(|status| status.conditions.as_slice()).unwrap_or_default()
     }
     fn observed(&self) -> Option<i64> {
@@ -349,7 +349,7 @@ impl Shown for MeetingBridge {
 }
 
 impl Shown for ScheduledMeeting {
-    fn conditions(&self) -> &[k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition] {
+    fn conditions(&self) -> &[meeting_controller::api::Condition] {
         self.status.as_ref().map(|status| status.conditions.as_slice()).unwrap_or_default()
     }
     fn observed(&self) -> Option<i64> {
