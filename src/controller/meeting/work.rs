@@ -181,6 +181,8 @@ impl Pass<'_> {
                     }
                 }
                 Next::Do(_) if self.is_observe_only() => return done,
+                // Booked when its time had begun: nothing is written before the intent is recorded.
+                Next::Do(_) if !self.may_be_open => return done,
                 Next::Do(step) if link.memory().database_lost && needs_database(&step) => {
                     self.fail(part_of(&step), &CmsError::DatabaseNotReady);
                     return done;
