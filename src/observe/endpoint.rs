@@ -108,10 +108,11 @@ impl Endpoint {
         CallAt { endpoint: self.address.clone(), id: id.clone() }
     }
 
-    /// Its calls may be gone, or others may be there: the next look tells.
+    /// It may come back as another one: its calls may be gone, others may be there. They are looked at as soon as it
+    /// can be asked.
     pub fn forget_calls(&self) {
         let mut local = self.local();
-        (local.calls, local.legs) = (None, None);
+        (local.calls, local.legs, local.inspect) = (None, None, true);
     }
 
     /// A call is gone: deleted by us.

@@ -204,10 +204,8 @@ impl Link {
     pub fn forget_health(&self, address: &Address) {
         let mut lineup = self.lineup();
         lineup.roster.forget(address);
-        let alone = lineup.endpoints.len() <= 1;
-        if let Some(endpoint) = lineup.find(address) {
+        if let Some(endpoint) = lineup.find(address).filter(|_| lineup.endpoints.len() > 1) {
             endpoint.forget_calls();
-            endpoint.local().inspect = !alone;
         }
         drop(lineup);
         self.memory().health = None;
@@ -242,7 +240,6 @@ impl Link {
             lineup.news.push(News::Recovered(address.clone()));
             if let Some(endpoint) = lineup.find(address) {
                 endpoint.forget_calls();
-                endpoint.local().inspect = lineup.endpoints.len() > 1;
             }
         }
         if let Some(moved) = &moved {
@@ -252,7 +249,11 @@ impl Link {
             lineup.news.push(News::Moved(moved.clone()));
         }
         let changed = moved.is_some() || before != after;
+        let was_down = before.contains(lineup.roster.active()) && !after.contains(lineup.roster.active());
         drop(lineup);
+        if moved.is_some() || was_down {
+            self.memory().writable_since = Some(now);
+        }
         if moved.is_some() {
             let mut memory = self.memory();
             (memory.health, memory.schedule.retry) = (None, None);

@@ -173,6 +173,9 @@ async fn check(ctx: Arc<Context>, link: Arc<Link>, endpoint: Arc<Endpoint>, memb
         let mut local = endpoint.local();
         (local.probed, local.checking) = (Some(now), false);
     }
+    if matches!(&sign, Sign::Fails(error) if error.is_connection_failure()) {
+        endpoint.forget_calls();
+    }
     let before = link.health(endpoint.address());
     let told = link.learn(endpoint.address(), sign, false, now);
     let after = link.health(endpoint.address());

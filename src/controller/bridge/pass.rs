@@ -293,6 +293,9 @@ impl<'a> Pass<'a> {
         if blamed {
             self.learn(&link, endpoint, Sign::Fails(error.clone()));
         }
+        if error.is_connection_failure() {
+            endpoint.forget_calls();
+        }
         if error == CmsError::Abandoned || link.active().address() != endpoint.address() {
             (self.in_doubt, self.retry) = (true, Some(Duration::ZERO));
             return;
@@ -308,10 +311,6 @@ impl<'a> Pass<'a> {
         self.problem = Some(Problem::of(&error));
         self.retry = Some(wait);
         tracing::warn!(namespace = self.key.0, name = self.key.1, %error, "the bridge failed");
-        if error.is_connection_failure() {
-            // It may come back as another one: its calls may be gone.
-            endpoint.forget_calls();
-        }
         let mut memory = link.memory();
         memory.database_lost |= error == CmsError::DatabaseNotReady;
         memory.schedule.retry = now.checked_add(signed(wait)).ok();
