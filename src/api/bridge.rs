@@ -8,6 +8,7 @@ use kube::{CustomResource, KubeSchema};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::Compact;
 pub use super::bridge_status::*;
 use super::profiles::{CallLegProfile, CallProfile};
 use super::values::Span;
@@ -113,6 +114,12 @@ pub struct MeetingBridgeSpec {
     /// Delete: end our meetings on the bridge and remove what this object made. Orphan: leave everything as it is.
     #[serde(default)]
     pub deletion_policy: DeletionPolicy,
+}
+
+impl Compact for MeetingBridge {
+    fn compact(&mut self) {
+        // There are few of them.
+    }
 }
 
 impl MeetingBridgeSpec {

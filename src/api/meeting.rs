@@ -8,6 +8,7 @@ use kube::{CustomResource, KubeSchema};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::Compact;
 use super::condition::Condition;
 use super::values::{Instant, Span};
 use crate::cms::CallAt;
@@ -365,6 +366,19 @@ pub struct CallBinding {
     /// Ties the instances of one call on several call bridges together.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub correlator: Option<String>,
+}
+
+impl Compact for ScheduledMeeting {
+    fn compact(&mut self) {
+        if let Some(finalizers) = &mut self.metadata.finalizers {
+            finalizers.shrink_to_fit();
+        }
+        self.spec.participants.shrink_to_fit();
+        if let Some(status) = &mut self.status {
+            status.conditions.shrink_to_fit();
+            status.participants.shrink_to_fit();
+        }
+    }
 }
 
 impl CallBinding {

@@ -11,6 +11,7 @@ use jiff::Timestamp;
 use kube::{Resource, ResourceExt};
 
 use crate::api::ScheduledMeeting;
+use crate::api::condition::Text;
 use crate::api::meeting::{CallBinding, Phase};
 use crate::api::names;
 use crate::cms::{CallAt, SpaceId};
@@ -42,8 +43,9 @@ pub struct Booking {
 struct Known {
     version: u64,
     name: String,
-    namespace: String,
-    bridge: Option<BridgeKey>,
+    // Few namespaces and bridges, many meetings: each of these names is kept once.
+    namespace: Text,
+    bridge: Option<(Text, Text)>,
     slot: Option<u32>,
     space: Option<SpaceId>,
     call: Option<CallAt>,
@@ -51,6 +53,17 @@ struct Known {
     phase: Phase,
     opens_at: Option<Timestamp>,
     wanted: Window,
+}
+
+impl Known {
+    fn is_on(&self, bridge: &BridgeKey) -> bool {
+        self.bridge.as_ref().is_some_and(|(namespace, name)| *namespace == *bridge.0 && *name == *bridge.1)
+    }
+
+    /// Namespace and name.
+    fn names(&self) -> (String, String) {
+        (self.namespace.to_string(), self.name.clone())
+    }
 }
 
 #[derive(Default)]
@@ -91,7 +104,7 @@ pub fn version_of<K: Resource>(object: &K) -> u64 {
 
 fn order(meeting: &ScheduledMeeting) -> (Timestamp, MeetingId) {
     let created = meeting.meta().creation_timestamp.as_ref().map_or(Timestamp::MAX, |time| time.0);
-    (created, meeting.uid().unwrap_or_default())
+    (created, meeting.uid().unwrap_or_default().into())
 }
 
 impl Ledger {
@@ -104,7 +117,7 @@ impl Ledger {
         let Some(uid) = meeting.uid() else { return };
         let mut inner = self.lock();
         let version = version_of(meeting);
-        if inner.meetings.get(&uid).is_some_and(|known| known.version > version) {
+        if inner.meetings.get(uid.as_str()).is_some_and(|known| known.version > version) {
             return;
         }
         let status = meeting.status.clone().unwrap_or_default();
@@ -114,8 +127,8 @@ impl Ledger {
         let known = Known {
             version,
             name: meeting.name_any(),
-            namespace: meeting.namespace().unwrap_or_default(),
-            bridge: bridge.clone(),
+            namespace: meeting.namespace().unwrap_or_default().into(),
+            bridge: bridge.as_ref().map(|(namespace, name)| (namespace.as_str().into(), name.as_str().into())),
             slot: slot.map(|slot| slot.number),
             space: slot.and_then(|slot| slot.space_id.as_deref()).map(SpaceId::from),
             call: status.call.as_ref().and_then(CallBinding::at),
@@ -124,7 +137,7 @@ impl Ledger {
             opens_at: status.window.map(|window| window.opens_at.0),
             wanted: Window::of_meeting(&meeting.spec, &status),
         };
-        inner.meetings.insert(uid.clone(), known);
+        inner.meetings.insert(uid.as_str().into(), known);
         inner.pending.remove(&order(meeting));
         match (bridge, slot, status.window) {
             (Some(bridge), Some(slot), Some(window)) if !is_over(phase) => {
@@ -146,7 +159,7 @@ impl Ledger {
     pub fn forget(&self, meeting: &ScheduledMeeting) {
         let uid = meeting.uid().unwrap_or_default();
         let mut inner = self.lock();
-        inner.meetings.remove(&uid);
+        inner.meetings.remove(uid.as_str());
         inner.pending.remove(&order(meeting));
         inner.release(&uid);
     }
@@ -195,7 +208,8 @@ impl Ledger {
         let mut inner = self.lock();
         let result = inner.calendars.entry(bridge.clone()).or_default().adopt(uid, slot, window);
         result.map_err(|holder| {
-            inner.meetings.get(&holder).map_or(holder, |known| format!("{}/{}", known.namespace, known.name))
+            let known = inner.meetings.get(&holder);
+            known.map_or_else(|| holder.to_string(), |known| format!("{}/{}", known.namespace, known.name))
         })
     }
 
@@ -231,7 +245,7 @@ impl Ledger {
             inner.meetings.values().any(|known| {
                 known.wanted.stage(now) == Stage::Inside
                     && !is_over(known.phase)
-                    && known.bridge.as_ref().is_none_or(|key| key == bridge)
+                    && (known.bridge.is_none() || known.is_on(bridge))
                     && names::mark(&known.namespace, &known.name) == mark
             })
         };
@@ -246,7 +260,7 @@ impl Ledger {
         self.live_of(bridge)
             .into_iter()
             .filter(|known| known.space.as_ref().is_some_and(|space| spaces.contains(space)))
-            .map(|known| (known.namespace, known.name))
+            .map(|known| known.names())
             .collect()
     }
 
@@ -274,7 +288,7 @@ impl Ledger {
 
     /// Namespace and name of the live meetings on a bridge.
     pub fn live_names(&self, bridge: &BridgeKey) -> Vec<(String, String)> {
-        self.live_of(bridge).into_iter().map(|known| (known.namespace, known.name)).collect()
+        self.live_of(bridge).into_iter().map(|known| known.names()).collect()
     }
 
     /// Namespace and name of the meetings on a bridge of which something is to be done now: live ones, and those whose
@@ -282,7 +296,7 @@ impl Ledger {
     pub fn due(&self, bridge: &BridgeKey, now: Timestamp) -> Vec<(String, String)> {
         self.names_if(|known| {
             let begins = matches!(known.wanted.stage(now), Stage::Preparing | Stage::Inside) && !is_over(known.phase);
-            known.bridge.as_ref() == Some(bridge) && (is_live(known.phase) || begins)
+            known.is_on(bridge) && (is_live(known.phase) || begins)
         })
     }
 
@@ -290,7 +304,7 @@ impl Ledger {
     pub fn overdue(&self, bridge: &BridgeKey, now: Timestamp) -> Vec<(String, String)> {
         self.names_if(|known| {
             let over = known.phase == Phase::Closing || known.wanted.stage(now) == Stage::Over;
-            known.bridge.as_ref() == Some(bridge) && is_live(known.phase) && over
+            known.is_on(bridge) && is_live(known.phase) && over
         })
     }
 
@@ -299,7 +313,7 @@ impl Ledger {
         self.live_of(bridge)
             .into_iter()
             .filter(|known| known.phase == Phase::Opening && known.slot == Some(slot))
-            .map(|known| (known.namespace, known.name))
+            .map(|known| known.names())
             .collect()
     }
 
@@ -307,24 +321,24 @@ impl Ledger {
     pub fn names_on(&self, bridge: &BridgeKey, now: Timestamp) -> Vec<(String, String)> {
         self.names_if(|known| {
             let ahead = !is_over(known.phase) || known.wanted.stage(now) != Stage::Over;
-            known.bridge.as_ref() == Some(bridge) && ahead
+            known.is_on(bridge) && ahead
         })
     }
 
     fn names_if(&self, wanted: impl Fn(&Known) -> bool) -> Vec<(String, String)> {
         let inner = self.lock();
         let found = inner.meetings.values().filter(|known| wanted(known));
-        found.map(|known| (known.namespace.clone(), known.name.clone())).collect()
+        found.map(|known| known.names()).collect()
     }
 
     /// Does a live meeting that opened earlier still hold this slot?
     pub fn is_slot_busy(&self, booking: &Booking, except: &str) -> bool {
         let inner = self.lock();
         inner.meetings.iter().any(|(uid, known)| {
-            uid != except
+            **uid != *except
                 && is_live(known.phase)
                 && known.slot == Some(booking.slot)
-                && known.bridge.as_ref() == Some(&booking.bridge)
+                && known.is_on(&booking.bridge)
                 && known.opens_at < Some(booking.window.opens_at)
         })
     }
@@ -347,12 +361,7 @@ impl Ledger {
 
     fn live_of(&self, bridge: &BridgeKey) -> Vec<Known> {
         let inner = self.lock();
-        inner
-            .meetings
-            .values()
-            .filter(|known| is_live(known.phase) && known.bridge.as_ref() == Some(bridge))
-            .cloned()
-            .collect()
+        inner.meetings.values().filter(|known| is_live(known.phase) && known.is_on(bridge)).cloned().collect()
     }
 }
 

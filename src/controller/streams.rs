@@ -13,6 +13,7 @@ use kube::runtime::watcher::{self, Event, watcher};
 use kube::{Resource, ResourceExt, core::PartialObjectMeta};
 use serde::de::DeserializeOwned;
 
+use crate::api::Compact;
 use crate::metrics::{KindLabels, Metrics};
 
 fn count(metrics: &Metrics, kind: &'static str, error: &watcher::Error) {
@@ -27,7 +28,7 @@ pub fn objects<K>(
     metrics: Arc<Metrics>,
 ) -> impl Stream<Item = Event<K>>
 where
-    K: Resource<DynamicType = ()> + Clone + DeserializeOwned + Debug + Send + 'static,
+    K: Resource<DynamicType = ()> + Compact + Clone + DeserializeOwned + Debug + Send + 'static,
 {
     let config = watcher::Config::default().page_size(100);
     watcher(api, config).default_backoff().filter_map(move |event| {
@@ -48,11 +49,12 @@ where
     })
 }
 
-fn decoded<K: Resource<DynamicType = ()>>(guard: DeserializeGuard<K>, kind: &'static str) -> Option<K> {
+fn decoded<K: Resource<DynamicType = ()> + Compact>(guard: DeserializeGuard<K>, kind: &'static str) -> Option<K> {
     match guard.0 {
         Ok(mut object) => {
             object.meta_mut().managed_fields = None;
             object.annotations_mut().remove("kubectl.kubernetes.io/last-applied-configuration");
+            object.compact();
             Some(object)
         }
         Err(invalid) => {

@@ -3,13 +3,14 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::RangeInclusive;
+use std::sync::Arc;
 
 use jiff::{SignedDuration, Timestamp};
 
 use super::window::Window;
 
-/// Identity of a meeting: its UID.
-pub type MeetingId = String;
+/// Identity of a meeting: its UID. Kept in several tables, so shared.
+pub type MeetingId = Arc<str>;
 
 #[derive(Clone, Debug)]
 struct Entry {
@@ -54,7 +55,7 @@ impl Calendar {
         );
         candidates
             .map(|(_, entry)| entry)
-            .find(|entry| entry.meeting != except && entry.window.overlaps(window))
+            .find(|entry| *entry.meeting != *except && entry.window.overlaps(window))
             .map(|entry| &entry.meeting)
     }
 
@@ -64,8 +65,9 @@ impl Calendar {
             return Err(holder.clone());
         }
         self.release(meeting);
-        self.by_meeting.insert(meeting.to_owned(), (slot, window.opens_at));
-        self.by_slot.entry(slot).or_default().insert(window.opens_at, Entry { meeting: meeting.to_owned(), window });
+        let meeting: MeetingId = meeting.into();
+        self.by_meeting.insert(Arc::clone(&meeting), (slot, window.opens_at));
+        self.by_slot.entry(slot).or_default().insert(window.opens_at, Entry { meeting, window });
         Ok(())
     }
 
@@ -182,7 +184,7 @@ mod tests {
         assert_eq!(calendar.reserve("b", window(0, 120), &pool(1..=3)), Some(2));
         calendar.reserve("c", window(60, 120), &pool(1..=3));
         assert_eq!(calendar.of("c").unwrap().0, 1);
-        assert_eq!(calendar.adopt("a", 1, window(0, 61)), Err("c".to_owned()), "the added minute belongs to c");
+        assert_eq!(calendar.adopt("a", 1, window(0, 61)), Err("c".into()), "the added minute belongs to c");
         assert_eq!(calendar.of("a").unwrap().1, window(0, 60), "the old end stands");
     }
 
@@ -220,7 +222,7 @@ mod tests {
                 let got = calendar.reserve(&meeting, wanted, &pool(1..=4));
                 if got.is_none() {
                     let blocked = (1..=4).all(|slot| calendar.entries()
-                        .any(|(m, s, w)| s == slot && *m != meeting && w.overlaps(&wanted)));
+                        .any(|(m, s, w)| s == slot && **m != *meeting && w.overlaps(&wanted)));
                     prop_assert!(blocked);
                 } else {
                     prop_assert_eq!(calendar.of(&meeting), got.map(|slot| (slot, wanted)));
