@@ -31,6 +31,8 @@ pub struct Local {
     pub calls: Option<(Timestamp, BTreeMap<SpaceId, Vec<Call>>)>,
     /// Legs by call: when the look began, and the legs.
     pub legs: Option<(Timestamp, BTreeMap<CallId, Vec<SeenLeg>>)>,
+    /// How many are in each call through other call bridges, as this one knows it.
+    pub remote: BTreeMap<CallId, u32>,
     /// Pages that the last list of calls needed, for choosing between lists and single looks.
     pub call_pages: u32,
     /// When it was last probed; None: a probe is wanted now.
@@ -113,6 +115,7 @@ impl Endpoint {
     pub fn forget_calls(&self) {
         let mut local = self.local();
         (local.calls, local.legs, local.inspect) = (None, None, true);
+        local.remote.clear();
     }
 
     /// A call is gone: deleted by us.

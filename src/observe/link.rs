@@ -184,6 +184,11 @@ impl Link {
         self.lineup().roster.get(address).map(|known| known.health.clone()).unwrap_or_default()
     }
 
+    /// Does the bridge say that it is one of a cluster?
+    pub fn is_clustered(&self) -> bool {
+        self.active().local().system.as_ref().is_some_and(|(_, system)| system.cluster_enabled == Some(true))
+    }
+
     /// When an earlier endpoint will have been good for long enough.
     pub fn failback_at(&self) -> Option<Timestamp> {
         let lineup = self.lineup();
@@ -349,6 +354,7 @@ impl Link {
         if let (Some((at, legs)), Some(call)) = (&local.legs, call) {
             world.legs = Seen::Known(SeenLegs { at: *at, legs: legs.get(call).cloned().unwrap_or_default() });
         }
+        world.remote = call.and_then(|call| local.remote.get(call)).copied().unwrap_or(0);
         drop(local);
         world.strays = self.strays(home, space).into_iter().filter(|(_, empty)| *empty).map(|(at, _)| at).collect();
         world

@@ -62,6 +62,9 @@ pub async fn sweep(
         return sweep_calls(endpoint, now).await;
     }
     let unsure = unsure_legs(endpoint, &calls);
+    if unsure.is_empty() && turn % 4 == 1 && link.is_clustered() {
+        return sweep_remote(endpoint, now).await;
+    }
     let (looked_at, budget) = if unsure.is_empty() { (0, pages) } else { (unsure.len().min(pages), pages) };
     for id in unsure.into_iter().take(budget) {
         look_leg(endpoint, &id, now).await?;
@@ -72,6 +75,21 @@ pub async fn sweep(
         let Some(live) = live.get(start.wrapping_add(index) % live.len().max(1)) else { break };
         link.look_space(&live.space, at, now).await?;
     }
+    Ok(())
+}
+
+/// Counts those who are in the calls through other call bridges: an involved call bridge knows all participants
+/// (cms-api.md section 9).
+async fn sweep_remote(endpoint: &Endpoint, now: Timestamp) -> Result<(), CmsError> {
+    let listing = endpoint.client().participants(reading(now)).await?;
+    let mut remote: BTreeMap<CallId, u32> = BTreeMap::new();
+    for person in listing.items.into_iter().filter(|person| person.call_bridge.is_some()) {
+        if let Some(call) = person.call {
+            let count = remote.entry(call).or_default();
+            *count = count.saturating_add(1);
+        }
+    }
+    endpoint.local().remote = remote;
     Ok(())
 }
 
@@ -165,6 +183,8 @@ fn digest_calls(endpoint: &Endpoint, meeting: &Live, hasher: &mut impl Hasher) -
     for call in local.calls.iter().filter_map(|(_, calls)| calls.get(&meeting.space)).flatten() {
         call.id.hash(hasher);
     }
+    let call = meeting.call.as_ref().map(|call| &call.id);
+    call.and_then(|call| local.remote.get(call)).hash(hasher);
     let (at, legs) = local.legs.as_ref()?;
     let legs = meeting.call.as_ref().and_then(|call| legs.get(&call.id));
     for leg in legs.into_iter().flatten() {

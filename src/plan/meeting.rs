@@ -57,6 +57,8 @@ pub struct World {
     pub legs: Seen<SeenLegs>,
     /// Who is in through a call bridge that was lost.
     pub elsewhere: Seen<Elsewhere>,
+    /// How many are in through other call bridges, as far as is known.
+    pub remote: u32,
     /// Calls without anybody in them that were left on a call bridge while it was lost.
     pub strays: Vec<CallAt>,
 }

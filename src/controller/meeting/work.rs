@@ -60,10 +60,6 @@ impl Pass<'_> {
             self.retry = Some(retry::jittered(std::time::Duration::from_secs(2)));
             return Ok(());
         };
-        if self.yields_to_overdue(&link) {
-            self.retry = Some(OVERDUE_PAUSE);
-            return Ok(());
-        }
         if !self.may_be_open {
             self.drive(&space).await;
             if self.obstacle == Some(Obstacle::Foreign) && self.rebook() {
@@ -183,6 +179,11 @@ impl Pass<'_> {
                 Next::Do(_) if self.is_observe_only() => return done,
                 // Booked when its time had begun: nothing is written before the intent is recorded.
                 Next::Do(_) if !self.may_be_open => return done,
+                // Asked right before the door: a call bridge may have come back in the midst of this pass.
+                Next::Do(Step::OpenDoor) if self.yields_to_overdue(&link) => {
+                    self.retry = Some(OVERDUE_PAUSE);
+                    return done;
+                }
                 Next::Do(step) if link.memory().database_lost && needs_database(&step) => {
                     self.fail(part_of(&step), &CmsError::DatabaseNotReady);
                     return done;
@@ -271,8 +272,10 @@ impl Pass<'_> {
             let ringing = ringing.filter(|p| seen.legs.iter().any(|leg| p.leg_id.as_deref() == Some(leg.id.as_str())));
             let count = seen.legs.len().saturating_sub(ringing.count());
             let still_in = |p: &&ParticipantStatus| p.endpoint.is_some() && p.state == ParticipantState::Connected;
+            // Those who are still in elsewhere are among the remote ones, if the bridge tells of any.
             let others = self.facts.participants.iter().filter(still_in).count();
-            self.facts.participant_count = u32::try_from(count + others).ok();
+            let remote = usize::try_from(world.remote).unwrap_or(0);
+            self.facts.participant_count = u32::try_from(count + others.max(remote)).ok();
         }
     }
 

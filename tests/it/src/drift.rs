@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use cms_simulator::{DialOutcome, EndpointScript, Fault, FaultKind};
+use cms_simulator::{Config, DialOutcome, EndpointScript, Fault, FaultKind};
 use jiff::SignedDuration;
 use meeting_controller::api::meeting::{ParticipantState, Phase};
 use meeting_controller::api::{MeetingBridge, ScheduledMeeting};
@@ -90,6 +90,20 @@ async fn who_was_connected_and_left_is_left_alone() {
     assert_eq!(arena.sim.dials().len(), 1);
     arena.sim.join("1", "Ada", 0).expect("the door is open");
     arena.meeting("m", "somebody came", |m| status_of(m).participant_count == Some(1)).await;
+    arena.assert_rules(1..=5);
+    arena.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_joins_through_another_call_bridge_counts() {
+    let arena = Arena::with("remote", Config { bridges: 2, ..Config::default() }, quick()).await;
+    arena.ready_bridge(json!({})).await;
+    arena.open_now("m", 120, json!({ "participants": desk() })).await;
+    arena.party("m", ParticipantState::Connected).await;
+    arena.sim.join("1", "Ada", 1).expect("the door is open");
+    arena.meeting("m", "two are in", |m| status_of(m).participant_count == Some(2)).await;
+    assert!(arena.sim.leave("Ada"));
+    arena.meeting("m", "one is in", |m| status_of(m).participant_count == Some(1)).await;
     arena.assert_rules(1..=5);
     arena.finish().await;
 }
