@@ -90,6 +90,10 @@ impl Lineup {
         self.endpoints.iter().find(|endpoint| endpoint.address() == address)
     }
 
+    fn is_active_well(&self) -> bool {
+        self.roster.get(self.roster.active()).is_some_and(|known| known.health.error().is_none())
+    }
+
     fn down(&self) -> Vec<Address> {
         self.roster.iter().filter(|known| known.health.is_down()).map(|known| known.address.clone()).collect()
     }
@@ -229,6 +233,7 @@ impl Link {
     fn change(&self, now: Timestamp, asked: bool, change: impl FnOnce(&mut Roster, &Policy)) -> bool {
         let mut lineup = self.lineup();
         let before = lineup.down();
+        let was_well = lineup.is_active_well();
         let policy = lineup.policy;
         change(&mut lineup.roster, &policy);
         let moved = lineup.roster.settle(&policy, asked, now);
@@ -254,9 +259,9 @@ impl Link {
             lineup.news.push(News::Moved(moved.clone()));
         }
         let changed = moved.is_some() || before != after;
-        let was_down = before.contains(lineup.roster.active()) && !after.contains(lineup.roster.active());
+        let is_well = lineup.is_active_well();
         drop(lineup);
-        if moved.is_some() || was_down {
+        if is_well && (moved.is_some() || !was_well) {
             self.memory().writable_since = Some(now);
         }
         if moved.is_some() {

@@ -151,12 +151,14 @@ impl Pass<'_> {
         Ok(found)
     }
 
-    /// After trouble, what is overdue is shut before anything is opened.
+    /// After trouble, what is overdue is shut before anything is opened. While the trouble lasts as far as the probes
+    /// know, an opening that tries again by itself might come first.
     pub(super) fn yields_to_overdue(&self, link: &Link) -> bool {
         let now = self.now();
         let since = link.memory().writable_since;
+        let just_back = since.is_some_and(|since| now.duration_since(since) < OVERDUE_FIRST);
         self.facts.opened_at.is_none()
-            && since.is_some_and(|since| now.duration_since(since) < OVERDUE_FIRST)
+            && (just_back || link.health(link.active().address()).error().is_some())
             && !self.ctx.ledger.overdue(&link.key, now).is_empty()
     }
 

@@ -181,7 +181,10 @@ impl Pass<'_> {
                 Next::Do(_) if !self.may_be_open => return done,
                 // Asked right before the door: a call bridge may have come back in the midst of this pass.
                 Next::Do(Step::OpenDoor) if self.yields_to_overdue(&link) => {
-                    self.retry = Some(OVERDUE_PAUSE);
+                    match link.health(link.active().address()).error() {
+                        Some(error) => self.fail(Part::Door, error),
+                        None => self.retry = Some(OVERDUE_PAUSE),
+                    }
                     return done;
                 }
                 Next::Do(step) if link.memory().database_lost && needs_database(&step) => {
