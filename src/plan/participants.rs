@@ -268,6 +268,20 @@ pub fn after_call_lost(statuses: &mut [ParticipantStatus], lost: Option<&str>) {
     }
 }
 
+/// The empty call on a call bridge that had been lost was deleted: who was in through it has left, who only rang there is
+/// dialled again.
+pub fn after_stray_gone(statuses: &mut [ParticipantStatus], host: &Address) {
+    let host = host.to_string();
+    for status in statuses.iter_mut().filter(|status| status.endpoint.as_ref() == Some(&host)) {
+        status.endpoint = None;
+        if status.state == ParticipantState::Connected {
+            (status.state, status.leg_id) = (ParticipantState::Left, None);
+        } else {
+            start_over(status);
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -373,6 +387,21 @@ mod tests {
         let off = update(&spec(), &[], None, None, false);
         assert_eq!(off[0].state, ParticipantState::NotDialed);
         assert_eq!(update(&spec(), &off, None, None, true)[0].state, ParticipantState::Waiting);
+    }
+
+    #[test]
+    fn who_was_in_an_old_call_that_is_empty_has_left() {
+        let mut statuses = dialled(0, 2, ParticipantState::Connected);
+        after_call_lost(&mut statuses, Some("b:445"));
+        after_stray_gone(&mut statuses, &"c:445".parse().unwrap());
+        assert_eq!(statuses[0].endpoint.as_deref(), Some("b:445"), "another call bridge");
+        after_stray_gone(&mut statuses, &"b:445".parse().unwrap());
+        assert_eq!((statuses[0].state, &statuses[0].endpoint), (ParticipantState::Left, &None));
+        assert!(to_dial(&spec(), &statuses, at(0), at(9999)).is_none(), "not rung again");
+        let mut rang = dialled(0, 1, ParticipantState::Ringing);
+        after_call_lost(&mut rang, Some("b:445"));
+        after_stray_gone(&mut rang, &"b:445".parse().unwrap());
+        assert!(to_dial(&spec(), &rang, at(0), at(9999)).is_some());
     }
 
     #[test]

@@ -12,6 +12,7 @@ use crate::api::values::Instant;
 use crate::cms::{CallId, CmsError, ErrorClass, SpaceId};
 use crate::observe::endpoint::Endpoint;
 use crate::plan::meeting::{Seen, Step, World};
+use crate::plan::participants;
 use crate::status::meeting::Part;
 
 impl Pass<'_> {
@@ -53,6 +54,10 @@ impl Pass<'_> {
             }
             Step::DeleteCall(call) => {
                 done.deleted = true;
+                if !self.is_closing() {
+                    // It was left behind and nobody is in it any more.
+                    participants::after_stray_gone(&mut self.facts.participants, &call.endpoint);
+                }
                 if self.facts.call.as_ref().is_some_and(|known| known.id == call.id.as_str()) {
                     self.facts.call = None;
                 }
