@@ -180,6 +180,8 @@ pub fn changed(link: &Link, live: &[Live]) -> Vec<SpaceId> {
 /// What the sweeps show of calls and legs of one meeting. Returns when the list of legs was asked for.
 fn digest_calls(endpoint: &Endpoint, meeting: &Live, hasher: &mut impl Hasher) -> Option<Timestamp> {
     let local = endpoint.local();
+    // That there is no call is something else than not to know.
+    local.calls.is_some().hash(hasher);
     for call in local.calls.iter().filter_map(|(_, calls)| calls.get(&meeting.space)).flatten() {
         call.id.hash(hasher);
     }
