@@ -1,12 +1,16 @@
 //! What the tests about clusters share: three call bridges, ways to lose one, and looks at who holds what.
 
-use cms_simulator::{Config, Fault, FaultKind, Handle};
+use cms_simulator::{Config, Fault, FaultKind, Handle, JournalEntry};
 use futures::StreamExt;
 use k8s_openapi::api::core::v1::Secret;
 use k8s_openapi::api::events::v1::Event;
-use kube::api::Api;
+use kube::api::{Api, ListParams};
 use kube::runtime::{WatchStreamExt, watcher};
-use meeting_controller::api::MeetingBridge;
+use meeting_controller::api::bridge::EndpointStatus;
+use meeting_controller::api::meeting::ParticipantState;
+use meeting_controller::api::names::FAILBACK_ANNOTATION;
+use meeting_controller::api::{MeetingBridge, ScheduledMeeting};
+use meeting_controller::controller::context::Settings;
 use serde_json::{Value, json};
 
 use crate::kit::*;
@@ -68,11 +72,68 @@ impl Arena {
 
     /// The same with this `failover`, merged over two alternates.
     pub async fn cluster_with(prefix: &str, failover: Value) -> Self {
-        let arena = Self::with(prefix, three(), quick()).await;
+        Self::cluster_at(prefix, failover, quick()).await
+    }
+
+    /// The same with these intervals.
+    pub async fn cluster_at(prefix: &str, failover: Value, settings: Settings) -> Self {
+        let arena = Self::with(prefix, three(), settings).await;
         arena.ready_bridge(json!({ "failover": arena.alternates() })).await;
         arena.patch::<MeetingBridge>("core", json!({ "spec": { "failover": failover } })).await;
         arena.all_reachable().await;
         arena
+    }
+
+    /// A cluster whose meeting `m` runs in slot 1 on the primary with `desk` connected.
+    pub async fn running(prefix: &str, failover: Value) -> Self {
+        let arena = Self::cluster_with(prefix, failover).await;
+        arena.open_now("m", 120, json!({ "participants": desk() })).await;
+        arena.party("m", ParticipantState::Connected).await;
+        assert_eq!(arena.hosts(1), [0]);
+        arena
+    }
+
+    /// Ends a meeting now.
+    pub async fn end_now(&self, name: &str) {
+        let patch = json!({ "spec": { "duration": null, "end": in_ms(-100) } });
+        self.patch::<ScheduledMeeting>(name, patch).await;
+    }
+
+    /// Asks for the return to the primary.
+    pub async fn ask_failback(&self, token: &str) {
+        let annotation = json!({ "metadata": { "annotations": { FAILBACK_ANNOTATION: token } } });
+        self.patch::<MeetingBridge>("core", annotation).await;
+    }
+
+    /// Waits until the meeting's call is on this call bridge.
+    pub async fn call_on(&self, name: &str, bridge: usize) -> ScheduledMeeting {
+        let address = self.sim.address(bridge);
+        let is_there = |m: &ScheduledMeeting| status_of(m).call.is_some_and(|call| call.endpoint == address);
+        self.meeting(name, &format!("on {bridge}"), is_there).await
+    }
+
+    /// Waits until so many further requests to this call bridge were answered with 200.
+    pub async fn served(&self, bridge: usize, count: usize) {
+        let last = self.sim.with_journal(|all| all.last().map_or(0, |entry| entry.seq));
+        let is_one = |e: &&JournalEntry| e.bridge == bridge && e.seq > last && e.status == Some(200);
+        let what = format!("{count} requests served by {bridge}");
+        self.await_requests(&what, |all| all.iter().filter(is_one).count() >= count).await;
+    }
+
+    /// How often the bridge `core` was moved because an endpoint was lost, as the metrics tell.
+    pub fn failovers(&self) -> u64 {
+        let text = self.controller.as_ref().expect("it runs").metrics.text();
+        let name = format!("meeting_controller_failovers_total{{bridge=\"{}/core\"}} ", self.namespace);
+        text.lines().find_map(|line| line.strip_prefix(&name)?.parse().ok()).unwrap_or(0)
+    }
+
+    /// Reasons of the events about an object, in the order in which they happened.
+    pub async fn story(&self, name: &str) -> Vec<String> {
+        let events: Api<Event> = self.api();
+        let mut all = events.list(&ListParams::default()).await.expect("events").items;
+        all.retain(|event| event.regarding.as_ref().and_then(|about| about.name.as_deref()) == Some(name));
+        all.sort_by_key(|event| event.event_time.as_ref().map(|time| time.0));
+        all.into_iter().filter_map(|event| event.reason).collect()
     }
 
     /// Gives a call bridge back. After a 401 nothing is tried before the Secret changes, even to the same words.
@@ -97,13 +158,12 @@ impl Arena {
         .await
     }
 
-    /// Waits until requests go to this call bridge.
+    /// Waits until requests go to this call bridge and the conditions tell of it.
     pub async fn active_is(&self, bridge: usize) -> MeetingBridge {
         let address = self.sim.address(bridge);
-        self.bridge("core", &format!("active on {bridge}"), |found| {
-            found.status.as_ref().and_then(|status| status.active_endpoint.as_ref()) == Some(&address)
-        })
-        .await
+        let wanted = if bridge == 0 { ("", "") } else { ("True", "PrimaryLost") };
+        let is_there = |b: &MeetingBridge| active(b) == Some(&address) && condition(b, "FailedOver") == wanted;
+        self.bridge("core", &format!("active on {bridge}"), is_there).await
     }
 
     /// Waits until there is an event about an object with this reason; its note. Events come after the status.
@@ -130,6 +190,28 @@ impl Arena {
     pub fn hosts(&self, number: u32) -> Vec<usize> {
         hosts_of(&self.sim, number)
     }
+}
+
+/// One participant that is dialled.
+pub fn desk() -> Value {
+    json!([{ "remoteParty": DESK }])
+}
+
+pub const DESK: &str = "desk@rooms.test";
+
+/// How often an address was dialled.
+pub fn rings(sim: &Handle, party: &str) -> usize {
+    sim.dials().iter().filter(|dial| dial.remote_party == party).count()
+}
+
+/// What the status tells of one endpoint.
+pub fn endpoint<'a>(bridge: &'a MeetingBridge, address: &str) -> Option<&'a EndpointStatus> {
+    bridge.status.as_ref()?.endpoints.iter().find(|endpoint| endpoint.address == address)
+}
+
+/// The endpoint that gets the requests.
+pub fn active(bridge: &MeetingBridge) -> Option<&str> {
+    bridge.status.as_ref()?.active_endpoint.as_deref()
 }
 
 /// The call bridges with a call on a slot, in order.

@@ -4,24 +4,11 @@ use std::time::Duration;
 
 use futures::future::join_all;
 use meeting_controller::api::meeting::{ParticipantState, Phase};
-use serde_json::{Value, json};
+use serde_json::json;
 
 use crate::cluster::*;
 use crate::kit::*;
 use crate::meetings::*;
-
-fn desk() -> Value {
-    json!([{ "remoteParty": "desk@rooms.test" }])
-}
-
-/// A cluster whose meeting `m` runs in slot 1 on the primary with `desk` connected.
-async fn running(prefix: &str) -> Arena {
-    let arena = Arena::cluster(prefix).await;
-    arena.open_now("m", 120, json!({ "participants": desk() })).await;
-    arena.party("m", ParticipantState::Connected).await;
-    assert_eq!(arena.hosts(1), [0]);
-    arena
-}
 
 async fn lost_before_a_start(loss: Loss) {
     let arena = Arena::cluster(&format!("before-{loss:?}").to_lowercase()).await;
@@ -43,7 +30,7 @@ async fn a_start_goes_to_the_next_call_bridge_whatever_is_wrong_with_the_first()
 }
 
 async fn lost_during_a_meeting(loss: Loss) {
-    let arena = running(&format!("during-{loss:?}").to_lowercase()).await;
+    let arena = Arena::running(&format!("during-{loss:?}").to_lowercase(), json!({})).await;
     let secret = arena.slot(1).secret;
     loss.strike(&arena.sim, 0);
     let again = arena
@@ -57,7 +44,7 @@ async fn lost_during_a_meeting(loss: Loss) {
         assert_eq!(arena.sim.dials().len(), 1, "{loss:?}: still in");
         assert_eq!(arena.hosts(1), [0, 1]);
     } else {
-        arena.await_sim("dialled again", |sim| legs_to(sim, "desk@rooms.test") == [1]).await;
+        arena.await_sim("dialled again", |sim| legs_to(sim, DESK) == [1]).await;
         arena.party("m", ParticipantState::Connected).await;
         assert_eq!((arena.hosts(1), arena.sim.dials().len()), (vec![1], 2));
     }
