@@ -1,7 +1,9 @@
 //! Benchmarks on the real apiserver and the simulator. They print tables with ratios and are not timed tests.
 //!
-//! `cargo run --release -p bench -- top_of_hour`
+//! `cargo run --release -p bench -- top_of_hour` (also `failover`, `settled`, `memory`)
 
+mod failover;
+mod lateness;
 mod memory;
 mod report;
 mod settled;
@@ -24,6 +26,9 @@ enum Bench {
     /// n meetings start at one instant on one bridge: doors, calls, legs against the arithmetic limit.
     #[command(name = "top_of_hour")]
     TopOfHour(top_of_hour::Options),
+    /// A call bridge of a cluster is lost: detection, and the next one takes over what starts and what runs.
+    #[command(name = "failover")]
+    Failover(failover::Options),
     /// What a bridge and its meetings cost while nothing happens.
     #[command(name = "settled")]
     Settled(settled::Options),
@@ -45,6 +50,7 @@ async fn main() -> ExitCode {
         .init();
     let result = match Args::parse().bench {
         Bench::TopOfHour(options) => top_of_hour::run(&options).await,
+        Bench::Failover(options) => failover::run(&options).await,
         Bench::Settled(options) => settled::run(&options).await,
         Bench::Memory(options) => memory::run(&options).await,
         Bench::Controller => memory::controller().await,

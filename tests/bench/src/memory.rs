@@ -80,14 +80,14 @@ fn versions(meetings: &[ScheduledMeeting]) -> BTreeMap<String, Option<String>> {
 
 pub async fn run(options: &Options) -> Result<(), String> {
     println!("{}; the controller has a process of its own\n", machine());
-    let world = World::without_controller(Duration::ZERO).await?;
+    let world = World::without_controller().await?;
     let first = Process::start(&world)?;
-    world.bridge(500).await?;
+    let _core = world.bridge(500).await?;
     println!("one bridge with 500 slots, no meeting:   {:>7.1} MiB", first.resident().0);
     let month = Timestamp::now().checked_add(SignedDuration::from_hours(24 * 30)).map_err(told("time"))?;
     let began = std::time::Instant::now();
     world
-        .create_meetings(options.meetings, |index| {
+        .create_meetings("m", options.meetings, |index| {
             let offset = SignedDuration::from_mins(i64::try_from(index % 1000).unwrap_or(0) * 15);
             let start = month.checked_add(offset).unwrap_or(month);
             json!({

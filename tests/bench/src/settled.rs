@@ -23,19 +23,20 @@ pub struct Options {
 
 pub async fn run(options: &Options) -> Result<(), String> {
     println!("{}\n", machine());
-    let world = World::start(Settings::default(), Duration::from_millis(20)).await?;
-    world.bridge(20).await?;
+    let world = World::start(Settings::default()).await?;
+    let core = world.bridge(20).await?;
+    core.sim.set_latency(Duration::from_millis(20));
     let window = Duration::from_secs(60 * options.minutes);
     let minutes = options.minutes as f64;
-    world.sim.clear_journal();
+    core.sim.clear_journal();
     tokio::time::sleep(window).await;
-    let idle = world.sim.journal();
+    let idle = core.sim.journal();
     let writes = idle.iter().filter(|entry| entry.method != "GET").count();
     println!("idle bridge:           {:>6.2} reads/min (bar 1), {writes} writes", idle.len() as f64 / minutes);
 
     let start = Timestamp::now().checked_add(SignedDuration::from_secs(12)).map_err(|error| error.to_string())?;
     world
-        .create_meetings(options.live, |index| {
+        .create_meetings("m", options.live, |index| {
             json!({
                 "title": format!("Meeting {index}"), "bridgeRef": { "name": "core" }, "start": start.to_string(),
                 "duration": "4h", "participants": [{ "remoteParty": format!("room-{index}@rooms.test") }]
@@ -45,10 +46,10 @@ pub async fn run(options: &Options) -> Result<(), String> {
     world.until_phase(Phase::Active, options.live, Duration::from_secs(60)).await?;
     // The first looks after dialling belong to the start.
     tokio::time::sleep(Duration::from_secs(30)).await;
-    world.sim.clear_journal();
+    core.sim.clear_journal();
     let before = world.metrics.text();
     tokio::time::sleep(window).await;
-    let live = world.sim.journal();
+    let live = core.sim.journal();
     let writes = live.iter().filter(|entry| entry.method != "GET").count();
     println!(
         "{:>3} live meetings:      {:>6.2} requests/min (bar 8 per bridge), {writes} writes",

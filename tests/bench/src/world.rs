@@ -11,7 +11,7 @@ use kube::Client;
 use kube::api::{Api, ListParams, PostParams};
 use kube::runtime::wait::await_condition;
 use meeting_controller::api::meeting::Phase;
-use meeting_controller::api::{MeetingBridge, ScheduledMeeting};
+use meeting_controller::api::{MeetingBridge, MeetingBridgeStatus, ScheduledMeeting};
 use meeting_controller::clock::SystemClock;
 use meeting_controller::controller::Controller;
 use meeting_controller::controller::context::Settings;
@@ -28,9 +28,14 @@ pub const NAMESPACE: &str = "default";
 pub struct World {
     pub plane: ControlPlane,
     pub client: Client,
-    pub sim: Simulator,
     pub metrics: Arc<Metrics>,
     controller: Option<(CancellationToken, JoinHandle<()>)>,
+}
+
+/// A MeetingBridge and the simulator that it stands for.
+pub struct Site {
+    pub name: String,
+    pub sim: Simulator,
 }
 
 pub fn told<E: std::fmt::Display>(what: &str) -> impl Fn(E) -> String + '_ {
@@ -38,9 +43,9 @@ pub fn told<E: std::fmt::Display>(what: &str) -> impl Fn(E) -> String + '_ {
 }
 
 impl World {
-    /// Starts everything; the simulator answers after `latency`.
-    pub async fn start(settings: Settings, latency: Duration) -> Result<Self, String> {
-        let mut world = Self::without_controller(latency).await?;
+    /// Starts control plane and controller.
+    pub async fn start(settings: Settings) -> Result<Self, String> {
+        let mut world = Self::without_controller().await?;
         let own = world.plane.client().await.map_err(told("client"))?;
         let shutdown = CancellationToken::new();
         let controller =
@@ -49,62 +54,99 @@ impl World {
         Ok(world)
     }
 
-    /// Control plane and simulator only.
-    pub async fn without_controller(latency: Duration) -> Result<Self, String> {
+    /// Control plane only.
+    pub async fn without_controller() -> Result<Self, String> {
         let plane = ControlPlane::start(Options { audit: false, ..Options::with_workspace_crds() })
             .await
             .map_err(told("control plane"))?;
         let client = plane.client().await.map_err(told("client"))?;
-        let config = Config { bridges: 1, clustered: false, ..Config::default() };
-        let sim = Simulator::start(config).await.map_err(told("simulator"))?;
-        sim.set_latency(latency);
-        Ok(Self { plane, client, sim, metrics: Arc::new(Metrics::default()), controller: None })
+        Ok(Self { plane, client, metrics: Arc::new(Metrics::default()), controller: None })
     }
 
     pub fn meetings(&self) -> Api<ScheduledMeeting> {
         Api::namespaced(self.client.clone(), NAMESPACE)
     }
 
-    /// A bridge `core` with slots 1..quantity, Ready.
-    pub async fn bridge(&self, quantity: u32) -> Result<(), String> {
+    fn bridges(&self) -> Api<MeetingBridge> {
+        Api::namespaced(self.client.clone(), NAMESPACE)
+    }
+
+    /// A bridge `core` with slots 1..quantity, alone and Ready.
+    pub async fn bridge(&self, quantity: u32) -> Result<Site, String> {
+        let config = Config { bridges: 1, clustered: false, ..Config::default() };
+        self.site("core", config, quantity).await
+    }
+
+    /// A bridge that is a cluster of three call bridges, all of them known to be good; slots 1..quantity.
+    pub async fn cluster(&self, name: &str, quantity: u32) -> Result<Site, String> {
+        let site = self.site(name, Config { bridges: 3, ..Config::default() }, quantity).await?;
+        self.until_bridge(name, "has three good endpoints", |status| {
+            status.endpoints.len() == 3 && status.endpoints.iter().all(|end| end.reachable == Some(true))
+        })
+        .await?;
+        Ok(site)
+    }
+
+    async fn site(&self, name: &str, config: Config, quantity: u32) -> Result<Site, String> {
+        // Ids of its own: two bridges with the same call bridges would be one cluster.
+        let seed = name.bytes().fold(config.seed, |seed, byte| seed.wrapping_mul(31).wrapping_add(u64::from(byte)));
+        let sim = Simulator::start(Config { seed, ..config }).await.map_err(told("simulator"))?;
         let secrets: Api<Secret> = Api::namespaced(self.client.clone(), NAMESPACE);
         let maps: Api<ConfigMap> = Api::namespaced(self.client.clone(), NAMESPACE);
-        let bridges: Api<MeetingBridge> = Api::namespaced(self.client.clone(), NAMESPACE);
-        let secret = object(json!({ "metadata": { "name": "cms" },
-            "stringData": { "username": self.sim.username(), "password": self.sim.password() } }))?;
-        let map = object(json!({ "metadata": { "name": "cms-ca" }, "data": { "ca.crt": self.sim.ca_pem() } }))?;
+        let secret = object(json!({ "metadata": { "name": name },
+            "stringData": { "username": sim.username(), "password": sim.password() } }))?;
+        let map = object(json!({ "metadata": { "name": name }, "data": { "ca.crt": sim.ca_pem() } }))?;
+        let alternates: Vec<Value> =
+            (1..sim.bridges()).map(|bridge| json!({ "address": sim.address(bridge) })).collect();
         let bridge: MeetingBridge = object(json!({
             "apiVersion": "meeting-controller.dev/v1alpha1", "kind": "MeetingBridge",
-            "metadata": { "name": "core" },
+            "metadata": { "name": name },
             "spec": {
-                "displayName": "Core", "address": self.sim.address(0),
-                "credentialsSecretRef": { "name": "cms" },
-                "tls": { "caBundleRef": { "name": "cms-ca" } },
-                "slots": { "domain": "meet.test", "base": 1, "quantity": quantity }
+                "displayName": name, "address": sim.address(0),
+                "credentialsSecretRef": { "name": name },
+                "tls": { "caBundleRef": { "name": name } },
+                "slots": { "domain": "meet.test", "base": 1, "quantity": quantity },
+                "failover": { "alternates": alternates }
             }
         }))?;
         let params = PostParams::default();
         secrets.create(&params, &secret).await.map_err(told("Secret"))?;
         maps.create(&params, &map).await.map_err(told("ConfigMap"))?;
-        bridges.create(&params, &bridge).await.map_err(told("MeetingBridge"))?;
-        let ready = await_condition(bridges, "core", |bridge: Option<&MeetingBridge>| {
-            bridge.and_then(|b| b.status.as_ref()).is_some_and(|status| is_true(&status.conditions, "Ready"))
+        self.bridges().create(&params, &bridge).await.map_err(told("MeetingBridge"))?;
+        self.until_bridge(name, "is Ready", |status| is_true(&status.conditions, "Ready")).await?;
+        Ok(Site { name: name.to_owned(), sim })
+    }
+
+    /// Waits, by a watch, until a bridge's status is as wanted.
+    pub async fn until_bridge(
+        &self,
+        name: &str,
+        what: &str,
+        wanted: impl Fn(&MeetingBridgeStatus) -> bool,
+    ) -> Result<(), String> {
+        let there = await_condition(self.bridges(), name, |bridge: Option<&MeetingBridge>| {
+            bridge.and_then(|bridge| bridge.status.as_ref()).is_some_and(&wanted)
         });
-        tokio::time::timeout(Duration::from_secs(120), ready)
+        tokio::time::timeout(Duration::from_secs(150), there)
             .await
-            .map_err(|_| "the bridge never became Ready".to_owned())?
+            .map_err(|_| format!("never: the bridge {name} {what}"))?
             .map_err(told("watch"))?;
         Ok(())
     }
 
-    /// Creates meetings `m-00000` .. one after another, so that their booking order is their number.
-    pub async fn create_meetings(&self, count: usize, spec: impl Fn(usize) -> Value) -> Result<(), String> {
+    /// Creates meetings `PREFIX-00000` .. one after another, so that their booking order is their number.
+    pub async fn create_meetings(
+        &self,
+        prefix: &str,
+        count: usize,
+        spec: impl Fn(usize) -> Value,
+    ) -> Result<(), String> {
         let api = self.meetings();
         stream::iter(0..count)
             .map(|index| {
                 let meeting = object::<ScheduledMeeting>(json!({
                     "apiVersion": "meeting-controller.dev/v1alpha1", "kind": "ScheduledMeeting",
-                    "metadata": { "name": format!("m-{index:05}") }, "spec": spec(index)
+                    "metadata": { "name": format!("{prefix}-{index:05}") }, "spec": spec(index)
                 }));
                 let api = api.clone();
                 async move {
@@ -115,6 +157,12 @@ impl World {
             .buffered(16)
             .try_collect::<()>()
             .await
+    }
+
+    /// How many meetings have a slot.
+    pub async fn booked(&self) -> Result<usize, String> {
+        let meetings = self.meetings().list(&ListParams::default()).await.map_err(told("list"))?.items;
+        Ok(meetings.iter().filter(|m| m.status.as_ref().is_some_and(|status| status.slot.is_some())).count())
     }
 
     /// Waits until so many meetings are in this phase.
