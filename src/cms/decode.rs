@@ -231,6 +231,7 @@ impl Record for Call {
             name: free_text(node, "name"),
             space: reference(node, "coSpace"),
             correlator: text(node, "callCorrelator"),
+            duration: parsed(node, "durationSeconds"),
         })
     }
 

@@ -165,6 +165,8 @@ pub struct Call {
     pub space: Option<SpaceId>,
     /// The same on every call bridge that hosts a part of the call.
     pub correlator: Option<String>,
+    /// How long it has been there, in seconds; only in the single GET.
+    pub duration: Option<u64>,
 }
 
 /// A call and the call bridge it is on: an id is valid only with its bridge (`cms-api.md` section 9).

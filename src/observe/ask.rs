@@ -129,8 +129,31 @@ impl Endpoint {
         let look: Look<SpaceId, Vec<Call>> =
             Arc::new(move |spaces, at| Arc::clone(&endpoint).read_calls(spaces, at).boxed());
         let found = self.calls.ask(&self.client(), space.clone(), at, look).await?.unwrap_or_default();
-        let place = |call| PlacedCall { endpoint: self.address().clone(), call };
-        Ok(found.into_iter().map(place).collect())
+        let local = self.local();
+        Ok(found.iter().map(|call| self.placed(&local, call)).collect())
+    }
+
+    /// Finds out when a call began, once for each call. Nothing, if it is gone or the bridge does not tell.
+    ///
+    /// # Errors
+    /// What the bridge or the gate says.
+    pub async fn look_age(&self, id: &CallId, at: Priority, now: Timestamp) -> Result<(), CmsError> {
+        if self.local().began.contains_key(id) {
+            return Ok(());
+        }
+        let asked = tokio::time::Instant::now();
+        let call = match self.client().call(at, id).await {
+            Ok(call) => call,
+            Err(error) if error.is_not_found() => return Ok(()),
+            Err(error) => return Err(error),
+        };
+        // Told when the reply was made, which may be long after the question: there is a queue at the gate.
+        let told = now.checked_add(asked.elapsed()).unwrap_or(now);
+        let age = call.duration.and_then(|seconds| i64::try_from(seconds).ok()).map(SignedDuration::from_secs);
+        if let Some(began) = age.and_then(|age| told.checked_sub(age).ok()) {
+            self.local().began.insert(id.clone(), began);
+        }
+        Ok(())
     }
 
     async fn read_calls(

@@ -1,14 +1,14 @@
 //! One call bridge of a cluster: its client, and what only it can tell. Calls, legs and the system's status are local to
 //! a call bridge (cms-api.md section 9).
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 
 use jiff::Timestamp;
 
 use super::looks::SharedLook;
-use crate::cms::{Address, Call, CallAt, CallId, Client, Participant, Space, SpaceId, SystemStatus};
-use crate::plan::meeting::Seen;
+use crate::cms::{Address, Call, CallAt, CallId, Client, LegId, Participant, Space, SpaceId, SystemStatus};
+use crate::plan::meeting::{PlacedCall, Seen};
 use crate::plan::participants::SeenLeg;
 
 /// Whether an endpoint belongs to the cluster of its primary.
@@ -31,6 +31,10 @@ pub struct Local {
     pub calls: Option<(Timestamp, BTreeMap<SpaceId, Vec<Call>>)>,
     /// Legs by call: when the look began, and the legs.
     pub legs: Option<(Timestamp, BTreeMap<CallId, Vec<SeenLeg>>)>,
+    /// When calls began that were asked for it.
+    pub began: BTreeMap<CallId, Timestamp>,
+    /// Legs that are links between two call bridges and no people; lists do not tell.
+    pub links: BTreeSet<LegId>,
     /// How many are in each call through other call bridges, as this one knows it.
     pub remote: BTreeMap<CallId, u32>,
     /// Pages that the last list of calls needed, for choosing between lists and single looks.
@@ -110,12 +114,17 @@ impl Endpoint {
         CallAt { endpoint: self.address.clone(), id: id.clone() }
     }
 
+    /// A call of this bridge with what is known of it.
+    pub fn placed(&self, local: &Local, call: &Call) -> PlacedCall {
+        PlacedCall { endpoint: self.address.clone(), call: call.clone(), began: local.began.get(&call.id).copied() }
+    }
+
     /// It may come back as another one: its calls may be gone, others may be there. They are looked at as soon as it
     /// can be asked.
     pub fn forget_calls(&self) {
         let mut local = self.local();
         (local.calls, local.legs, local.inspect) = (None, None, true);
-        local.remote.clear();
+        (local.remote, local.began, local.links) = Default::default();
     }
 
     /// A call is gone: deleted by us.

@@ -11,10 +11,10 @@ use jiff::Timestamp;
 
 use super::endpoint::Endpoint;
 use crate::api::bridge::{ClusterStatus, EndpointRole};
-use crate::cms::{Address, CallAt, CallId, Class, Client, CmsError, Priority, SpaceId, SystemStatus};
+use crate::cms::{Address, CallId, Class, Client, CmsError, Priority, SpaceId, SystemStatus};
 use crate::plan::bridge;
 use crate::plan::failover::{self, Health, Move, Policy, Roster, Sign};
-use crate::plan::meeting::{PlacedCall, Seen, World};
+use crate::plan::meeting::{PlacedCall, Seen, Stray, World};
 use crate::plan::participants::{Elsewhere, SeenLegs};
 
 /// Namespace and name of a MeetingBridge.
@@ -319,10 +319,10 @@ impl Link {
         let mut world = self.memory().world.clone();
         let mut calls: Option<Vec<PlacedCall>> = None;
         for endpoint in self.usable() {
-            if let Some((_, known)) = &endpoint.local().calls {
-                let placed = known.values().flatten().cloned();
-                let place = |call| PlacedCall { endpoint: endpoint.address().clone(), call };
-                calls.get_or_insert_default().extend(placed.map(place));
+            let local = endpoint.local();
+            if let Some((_, known)) = &local.calls {
+                let placed = known.values().flatten().map(|call| endpoint.placed(&local, call));
+                calls.get_or_insert_default().extend(placed);
             }
         }
         world.calls = calls.map_or(Seen::Unknown, Seen::Known);
@@ -352,29 +352,27 @@ impl Link {
         if let Some((at, calls)) = &local.calls
             && *at > since
         {
-            let calls = calls.get(space).into_iter().flatten().cloned();
-            let place = |call| PlacedCall { endpoint: home.address().clone(), call };
-            world.calls = Seen::Known(calls.map(place).collect());
+            let calls = calls.get(space).into_iter().flatten();
+            world.calls = Seen::Known(calls.map(|call| home.placed(&local, call)).collect());
         }
         if let (Some((at, legs)), Some(call)) = (&local.legs, call) {
             world.legs = Seen::Known(SeenLegs { at: *at, legs: legs.get(call).cloned().unwrap_or_default() });
         }
         world.remote = call.and_then(|call| local.remote.get(call)).copied().unwrap_or(0);
         drop(local);
-        world.strays = self.strays(home, space).into_iter().filter(|(_, empty)| *empty).map(|(at, _)| at).collect();
+        world.strays = self.strays(home, space);
         world
     }
 
-    /// Calls on this space on other call bridges than `home`, and whether nobody is in them: left there when that bridge
-    /// was lost.
-    pub fn strays(&self, home: &Endpoint, space: &SpaceId) -> Vec<(CallAt, bool)> {
+    /// Calls on this space on other call bridges than `home`: left there when that bridge was lost.
+    pub fn strays(&self, home: &Endpoint, space: &SpaceId) -> Vec<Stray> {
         let mut strays = Vec::new();
         for endpoint in self.usable().iter().filter(|endpoint| endpoint.address() != home.address()) {
             let local = endpoint.local();
             let (Some((_, calls)), Some((_, legs))) = (&local.calls, &local.legs) else { continue };
             for call in calls.get(space).into_iter().flatten() {
                 let empty = legs.get(&call.id).is_none_or(Vec::is_empty);
-                strays.push((endpoint.place(&call.id), empty));
+                strays.push(Stray { call: endpoint.placed(&local, call), empty });
             }
         }
         strays

@@ -15,6 +15,9 @@ use super::link::{Link, reading};
 use crate::cms::{CallAt, CallId, CallLeg, CmsError, LegId, SpaceId};
 use crate::plan::participants::SeenLeg;
 
+/// Most calls, and most legs, that one inspection looks at one by one; the next one goes on.
+const MOST_UNKNOWN: usize = 50;
+
 /// A meeting that is to be looked after.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Live {
@@ -106,18 +109,36 @@ pub async fn sweep_calls(endpoint: &Endpoint, now: Timestamp) -> Result<(), CmsE
 }
 
 /// Looks for calls that were left on a call bridge while it could not be reached, or while we were away, and who is in
-/// them. `spaces` are those of our slots.
+/// them. `live` are the meetings whose calls are known.
 ///
 /// # Errors
 /// What the bridge or the gate says.
-pub async fn inspect(endpoint: &Endpoint, is_ours: impl Fn(&SpaceId) -> bool, now: Timestamp) -> Result<(), CmsError> {
+pub async fn inspect(
+    endpoint: &Endpoint,
+    live: &[Live],
+    is_ours: impl Fn(&SpaceId) -> bool,
+    now: Timestamp,
+) -> Result<(), CmsError> {
     sweep_calls(endpoint, now).await?;
-    let known = endpoint.local().calls.as_ref().is_some_and(|(_, calls)| calls.keys().any(is_ours));
-    if known {
+    let calls: Vec<CallId> = {
+        let local = endpoint.local();
+        let listed = local.calls.iter().flat_map(|(_, calls)| calls);
+        listed.filter(|(space, _)| is_ours(space)).flat_map(|(_, calls)| calls).map(|call| call.id.clone()).collect()
+    };
+    if calls.is_empty() {
+        endpoint.local().legs = Some((now, BTreeMap::new()));
+    } else {
         let listing = endpoint.client().call_legs(reading(now)).await?;
         take_legs(endpoint, listing.items, now);
-    } else {
-        endpoint.local().legs = Some((now, BTreeMap::new()));
+        // Of those that nobody knows: how old each is, and which of its legs are people.
+        let is_known = |id: &&CallId| live.iter().any(|live| live.call.as_ref().is_some_and(|call| call.id == **id));
+        let unknown: BTreeSet<&CallId> = calls.iter().filter(|id| !is_known(id)).take(MOST_UNKNOWN).collect();
+        for call in &unknown {
+            endpoint.look_age(call, reading(now), now).await?;
+        }
+        for leg in unsure_legs(endpoint, &unknown).into_iter().take(MOST_UNKNOWN) {
+            look_leg(endpoint, &leg, now).await?;
+        }
     }
     endpoint.local().inspect = false;
     Ok(())
@@ -135,7 +156,7 @@ async fn sweep_elsewhere(
         Err(error) if error.is_not_found() => return Ok(()), // The call is gone; the list of calls tells.
         Err(error) => return Err(error),
     };
-    found.standing = link.strays(endpoint, &meeting.space).into_iter().map(|(at, _)| at.endpoint).collect();
+    found.standing = link.strays(endpoint, &meeting.space).into_iter().map(|stray| stray.call.endpoint).collect();
     link.memory().elsewhere.insert(meeting.space.clone(), (now, found));
     Ok(())
 }
@@ -154,8 +175,8 @@ pub fn changed(link: &Link, live: &[Live]) -> Vec<SpaceId> {
         };
         let strays = link.strays(&endpoint, &meeting.space);
         let mut hasher = std::hash::DefaultHasher::new();
-        for (call, empty) in strays {
-            (call.id, empty).hash(&mut hasher);
+        for stray in strays {
+            (stray.call.call.id, stray.call.began, stray.empty).hash(&mut hasher);
         }
         let began = digest_calls(&endpoint, meeting, &mut hasher);
         let mut memory = link.memory();
@@ -212,8 +233,7 @@ fn take_legs(endpoint: &Endpoint, items: Vec<CallLeg>, now: Timestamp) {
         .collect();
     let mut legs: BTreeMap<CallId, Vec<SeenLeg>> = BTreeMap::new();
     for item in items {
-        // A link between two call bridges is not a person.
-        if item.sub_type.as_deref().is_some_and(|kind| kind.eq_ignore_ascii_case("distributionLink")) {
+        if local.links.contains(&item.id) {
             continue;
         }
         let Some(call) = item.call.clone() else { continue };
@@ -256,6 +276,14 @@ async fn look_leg(endpoint: &Endpoint, id: &LegId, now: Timestamp) -> Result<(),
         Err(error) => return Err(error),
     };
     let mut local = endpoint.local();
+    // A link between two call bridges is not a person.
+    if leg.sub_type.as_deref().is_some_and(|kind| kind.eq_ignore_ascii_case("distributionLink")) {
+        if let Some((_, legs)) = &mut local.legs {
+            legs.values_mut().for_each(|legs| legs.retain(|known| known.id != *id));
+        }
+        local.links.insert(id.clone());
+        return Ok(());
+    }
     if let Some((_, legs)) = &mut local.legs
         && let Some(known) = legs.values_mut().flatten().find(|known| known.id == *id)
     {

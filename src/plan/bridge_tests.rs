@@ -121,6 +121,7 @@ impl Server {
             name: String::new(),
             space: Some(space.into()),
             correlator: None,
+            duration: None,
         });
     }
 
@@ -519,7 +520,8 @@ impl Player {
         for id in ids {
             pool.take_space(&id, server.spaces.iter().find(|space| space.id == id).cloned());
         }
-        let place = |call: &Call| PlacedCall { endpoint: "cms.test:445".parse().unwrap(), call: call.clone() };
+        let place =
+            |call: &Call| PlacedCall { endpoint: "cms.test:445".parse().unwrap(), call: call.clone(), began: None };
         self.world.calls = Seen::Known(server.calls.iter().map(place).collect());
     }
 

@@ -3,7 +3,7 @@
 //! The plan is asked again after every look and every write, with the outcome worked into the facts. So there is no list
 //! of steps that a crash could cut in two: whatever was done before, the next step follows from what is there.
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use secrecy::SecretString;
 
 use super::participants::{self, Elsewhere, SeenLegs};
@@ -32,11 +32,16 @@ impl<T> Seen<T> {
     }
 }
 
+/// Ages of calls are told in whole seconds.
+const LEFTOVER_SLACK: SignedDuration = SignedDuration::from_secs(2);
+
 /// A call, and the call bridge that shows it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PlacedCall {
     pub endpoint: Address,
     pub call: Call,
+    /// When it began, if it was asked.
+    pub began: Option<Timestamp>,
 }
 
 impl PlacedCall {
@@ -44,6 +49,20 @@ impl PlacedCall {
     pub fn at(&self) -> CallAt {
         CallAt { endpoint: self.endpoint.clone(), id: self.call.id.clone() }
     }
+
+    /// Did it begin before this instant, at which the door of a meeting was to open? Then it is not that meeting's: the
+    /// door was shut, so the meeting before left it on a call bridge that was lost.
+    pub fn is_older_than(&self, opens_at: Timestamp) -> bool {
+        self.began.is_some_and(|began| opens_at.duration_since(began) > LEFTOVER_SLACK)
+    }
+}
+
+/// A call on another call bridge than the meeting's: left there when that bridge was lost.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Stray {
+    pub call: PlacedCall,
+    /// Nobody is in it.
+    pub empty: bool,
 }
 
 /// What the bridge shows about one meeting's slot.
@@ -59,8 +78,8 @@ pub struct World {
     pub elsewhere: Seen<Elsewhere>,
     /// How many are in through other call bridges, as far as is known.
     pub remote: u32,
-    /// Calls without anybody in them that were left on a call bridge while it was lost.
-    pub strays: Vec<CallAt>,
+    /// Calls that were left on other call bridges.
+    pub strays: Vec<Stray>,
 }
 
 /// What the meeting is, where its status says it stands, and what its bridge allows.
@@ -225,9 +244,11 @@ fn opening(meeting: &Meeting<'_>, world: &World, now: Timestamp) -> Next {
     if let Some(next) = dialling(meeting, world, now) {
         return next;
     }
-    // With a call of its own the meeting needs none of those that were left behind.
-    let stray = world.strays.first().filter(|_| meeting.call.is_some());
-    stray.map_or(Next::Settled, |call| Next::Do(Step::DeleteCall(call.clone())))
+    // With a call of its own the meeting needs no empty one that was left behind; people of an earlier meeting must not
+    // hear this one.
+    let unwanted = |stray: &&Stray| stray.empty || stray.call.is_older_than(meeting.window.opens_at);
+    let stray = world.strays.iter().find(unwanted).filter(|_| meeting.call.is_some());
+    stray.map_or(Next::Settled, |stray| Next::Do(Step::DeleteCall(stray.call.at())))
 }
 
 /// Seconds before the instant: everything that can go wrong is found out now.
@@ -302,16 +323,28 @@ fn call(meeting: &Meeting<'_>, world: &World) -> Option<Next> {
     match &world.calls {
         Seen::Unknown if meeting.call.is_some() => None,
         Seen::Unknown => Some(Next::Look(Look::Calls)),
-        Seen::Known(calls) if calls.is_empty() => Some(Next::Do(Step::CreateCall)),
-        Seen::Known(_) => None,
+        Seen::Known(calls) => {
+            let recorded = |placed: &PlacedCall| meeting.call.is_some_and(|call| call.id == placed.call.id);
+            let of_earlier = |placed: &&PlacedCall| placed.is_older_than(meeting.window.opens_at) && !recorded(placed);
+            match calls.iter().find(of_earlier) {
+                Some(placed) => Some(Next::Do(Step::DeleteCall(placed.at()))),
+                None => calls.is_empty().then_some(Next::Do(Step::CreateCall)),
+            }
+        }
     }
 }
 
 /// The call that is this meeting's: the recorded one if it is still there, else the first by id.
-/// Ids are unique wherever they are, so a call bridge that got another address still has the recorded one.
-pub fn pick_call<'a>(calls: &'a [PlacedCall], recorded: Option<&CallAt>) -> Option<&'a PlacedCall> {
+/// Ids are unique wherever they are, so a call bridge that got another address still has the recorded one. What an
+/// earlier meeting left is nobody's.
+pub fn pick_call<'a>(
+    calls: &'a [PlacedCall],
+    recorded: Option<&CallAt>,
+    opens_at: Timestamp,
+) -> Option<&'a PlacedCall> {
     let known = calls.iter().find(|placed| recorded.is_some_and(|call| call.id == placed.call.id));
-    known.or_else(|| calls.iter().min_by(|a, b| a.call.id.cmp(&b.call.id)))
+    let new = calls.iter().filter(|placed| !placed.is_older_than(opens_at));
+    known.or_else(|| new.min_by(|a, b| a.call.id.cmp(&b.call.id)))
 }
 
 fn dialling(meeting: &Meeting<'_>, world: &World, now: Timestamp) -> Option<Next> {

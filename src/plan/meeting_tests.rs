@@ -104,6 +104,8 @@ struct Model {
     space: Option<Space>,
     /// Call -> legs: id, party, answered.
     calls: BTreeMap<CallId, Vec<(String, String, bool)>>,
+    /// When those calls began, if anybody asks.
+    began: Option<Timestamp>,
     next_id: u32,
     clock: Timestamp,
     calls_made: u32,
@@ -112,7 +114,7 @@ struct Model {
 
 impl Model {
     fn new(space: Option<Space>, now: Timestamp) -> Self {
-        Self { space, calls: BTreeMap::new(), next_id: 0, clock: now, calls_made: 0, wrongs: Vec::new() }
+        Self { space, calls: BTreeMap::new(), began: None, next_id: 0, clock: now, calls_made: 0, wrongs: Vec::new() }
     }
 
     fn id(&mut self, kind: &str) -> String {
@@ -127,9 +129,14 @@ impl Model {
     }
 
     fn seen_calls(&self) -> Vec<PlacedCall> {
-        let call =
-            |id: &CallId| Call { id: id.clone(), name: String::new(), space: Some("space-1".into()), correlator: None };
-        let place = |id: &CallId| PlacedCall { endpoint: here("").endpoint, call: call(id) };
+        let call = |id: &CallId| Call {
+            id: id.clone(),
+            name: String::new(),
+            space: Some("space-1".into()),
+            correlator: None,
+            duration: None,
+        };
+        let place = |id: &CallId| PlacedCall { endpoint: here("").endpoint, call: call(id), began: self.began };
         self.calls.keys().map(place).collect()
     }
 
@@ -377,7 +384,7 @@ impl Player {
 
     fn digest(&mut self, world: &mut World, call_is_new: bool, now: Timestamp) {
         if let Seen::Known(calls) = world.calls.clone() {
-            match pick_call(&calls, self.facts.call.as_ref()) {
+            match pick_call(&calls, self.facts.call.as_ref(), at(0)) {
                 Some(call) if self.facts.call.as_ref() != Some(&call.at()) => {
                     if self.facts.call.is_some() && !call_is_new {
                         participants::after_call_lost(&mut self.facts.participants, None);
@@ -570,9 +577,9 @@ fn a_call_that_is_there_is_adopted_with_the_legs_it_has() {
 fn the_recorded_call_wins_and_else_the_first() {
     let calls = Model::new(None, at(0)).with_call("b", &[]).with_call("a", &[]).seen_calls();
     let calls: Vec<_> = calls.into_iter().rev().collect();
-    assert_eq!(pick_call(&calls, Some(&here("b"))).unwrap().call.id, "b".into());
-    assert_eq!(pick_call(&calls, Some(&here("gone"))).unwrap().call.id, "a".into());
-    assert!(pick_call(&[], Some(&here("b"))).is_none());
+    assert_eq!(pick_call(&calls, Some(&here("b")), at(0)).unwrap().call.id, "b".into());
+    assert_eq!(pick_call(&calls, Some(&here("gone")), at(0)).unwrap().call.id, "a".into());
+    assert!(pick_call(&[], Some(&here("b")), at(0)).is_none());
 }
 
 #[test]
@@ -966,11 +973,36 @@ fn a_meeting_that_is_to_be_left_alone_is_blocked() {
 #[test]
 fn an_empty_call_that_was_left_behind_is_removed_once_the_meeting_has_its_own() {
     let mut player = Player::new(&[], Facts::running(Some("call-1")));
-    let stray = CallAt { endpoint: "lost.test:445".parse().unwrap(), id: "call-0".into() };
-    let world = World { strays: vec![stray.clone()], ..World::default() };
-    assert_eq!(player.ask(&world, false, false, at(10)), Next::Do(Step::DeleteCall(stray)));
+    let call = Call { id: "call-0".into(), name: String::new(), space: None, correlator: None, duration: None };
+    let placed = PlacedCall { endpoint: "lost.test:445".parse().unwrap(), call, began: Some(at(1)) };
+    let left = |empty, began| {
+        let stray = Stray { call: PlacedCall { began, ..placed.clone() }, empty };
+        World { strays: vec![stray], ..World::default() }
+    };
+    let gone = Next::Do(Step::DeleteCall(placed.at()));
+    assert_eq!(player.ask(&left(true, Some(at(1))), false, false, at(10)), gone);
+    assert_eq!(player.ask(&left(false, Some(at(1))), false, false, at(10)), Next::Settled, "its people stay");
+    assert_eq!(player.ask(&left(false, None), false, false, at(10)), Next::Settled);
+    assert_eq!(player.ask(&left(false, Some(at(-6000))), false, false, at(10)), gone, "people of an earlier meeting");
     player.facts.call = None;
-    assert_eq!(player.ask(&world, false, false, at(10)), Next::Look(Look::Calls));
+    assert_eq!(player.ask(&left(true, None), false, false, at(10)), Next::Look(Look::Calls));
+}
+
+#[test]
+fn a_call_that_an_earlier_meeting_left_is_not_adopted() {
+    let mut model = Model::new(Some(free()), at(0)).with_call("old", &["stranger@x"]);
+    model.began = Some(at(-600));
+    let mut player = Player::new(&[], Facts::new());
+    assert!(player.pass(&mut model, false, &mut std::iter::empty()).is_some());
+    let log = player.take_log();
+    assert_eq!(log[..4], ["look Space", "open the space", "look Calls", "delete the call"]);
+    assert!(!model.calls.contains_key(&CallId::from("old")));
+    // One that began with this meeting is: its reply was lost, or somebody was quick.
+    let mut model = Model::new(Some(free()), at(0)).with_call("quick", &[]);
+    model.began = Some(at(0));
+    let mut player = Player::new(&[], Facts::new());
+    assert_eq!(player.run(&mut model), Next::Settled);
+    assert_eq!(player.facts.call, Some(here("quick")));
 }
 
 proptest! {

@@ -251,7 +251,7 @@ impl<'a> Pass<'a> {
             let ours =
                 |space: &SpaceId| link.memory().world.pool.known().is_some_and(|pool| pool.number(space).is_some());
             inspected = true;
-            if let Err(error) = sweep::inspect(&endpoint, ours, now).await {
+            if let Err(error) = sweep::inspect(&endpoint, &live, ours, now).await {
                 self.learn(link, &endpoint, Sign::Fails(error));
             }
         }

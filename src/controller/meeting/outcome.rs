@@ -62,7 +62,7 @@ impl Pass<'_> {
                     self.facts.call = None;
                 }
                 endpoint.forget_call(&call.id);
-                world.strays.retain(|stray| stray != call);
+                world.strays.retain(|stray| stray.call.at() != *call);
                 world.calls = Seen::Unknown;
             }
             Step::Dial(party) => {

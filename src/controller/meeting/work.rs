@@ -288,7 +288,7 @@ impl Pass<'_> {
         let recorded = self.facts.call.as_ref().and_then(CallBinding::at);
         let is_home = |call: &&CallAt| self.home.as_ref().is_some_and(|home| home.address() == &call.endpoint);
         let elsewhere = recorded.as_ref().filter(|call| !is_home(call)).map(|call| call.endpoint.to_string());
-        match pick_call(calls, recorded.as_ref()) {
+        match pick_call(calls, recorded.as_ref(), self.window.opens_at) {
             Some(placed) if recorded.as_ref() != Some(&placed.at()) => {
                 let same = recorded.as_ref().is_some_and(|call| call.id == placed.call.id);
                 if recorded.is_some() && !same && !done.call_is_new {
@@ -346,21 +346,32 @@ impl Pass<'_> {
                 world.space = Seen::Known(shown.map_err(of_active)?);
             }
             Look::Calls => {
-                let calls = home.look_calls(space, at(Class::Call, self.window.opens_at)).await;
-                world.calls = Seen::Known(calls.map_err(of_home)?);
+                let at = at(Class::Call, self.window.opens_at);
+                let mut calls = home.look_calls(space, at).await.map_err(of_home)?;
+                if call.is_none() && !calls.is_empty() {
+                    // Before a call is taken for this meeting's: is it older than that?
+                    for placed in &calls {
+                        home.look_age(&placed.call.id, at, now).await.map_err(of_home)?;
+                    }
+                    let local = home.local();
+                    calls = calls.iter().map(|placed| home.placed(&local, &placed.call)).collect();
+                }
+                world.calls = Seen::Known(calls);
             }
             Look::Legs => {
                 let Some(call) = call else { return Ok(()) };
                 let at = at(Class::Leg, self.window.starts_at);
                 let listing = home.client().call_legs_of(at, &call.id).await.map_err(of_home)?;
-                let legs = listing.items.into_iter().map(plain_leg).collect();
+                let links = home.local().links.clone();
+                let people = listing.items.into_iter().filter(|leg| !links.contains(&leg.id));
+                let legs = people.map(plain_leg).collect();
                 world.legs = Seen::Known(SeenLegs { at: now, legs });
             }
             Look::Elsewhere => {
                 let Some(call) = call else { return Ok(()) };
                 let people = home.look_elsewhere(&call.id, at(Class::Leg, self.window.starts_at)).await;
                 let mut people = people.map_err(of_home)?;
-                people.standing = link.strays(&home, space).into_iter().map(|(at, _)| at.endpoint).collect();
+                people.standing = link.strays(&home, space).into_iter().map(|stray| stray.call.endpoint).collect();
                 world.elsewhere = Seen::Known(people);
             }
             Look::Release => {
