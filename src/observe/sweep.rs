@@ -120,11 +120,9 @@ pub async fn inspect(
     now: Timestamp,
 ) -> Result<(), CmsError> {
     sweep_calls(endpoint, now).await?;
-    let calls: Vec<CallId> = {
-        let local = endpoint.local();
-        let listed = local.calls.iter().flat_map(|(_, calls)| calls);
-        listed.filter(|(space, _)| is_ours(space)).flat_map(|(_, calls)| calls).map(|call| call.id.clone()).collect()
-    };
+    let listed = endpoint.local().calls.as_ref().map(|(_, calls)| calls.clone()).unwrap_or_default();
+    let ours = listed.into_iter().filter(|(space, _)| is_ours(space));
+    let calls: Vec<CallId> = ours.flat_map(|(_, calls)| calls).map(|call| call.id).collect();
     if calls.is_empty() {
         endpoint.local().legs = Some((now, BTreeMap::new()));
     } else {

@@ -13,12 +13,15 @@ use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
 use rustls::ServerConfig;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 
 use crate::http::{self, Lost};
 use crate::shared::Shared;
+
+/// Connections that wait to be accepted.
+const BACKLOG: u32 = 1024;
 
 /// The port of one bridge.
 pub struct Port {
@@ -57,6 +60,9 @@ impl Life {
 /// What exists while the port is open.
 struct Open {
     listener: Option<TcpListener>,
+    /// Keeps the port while it is closed: bound, but nobody listens, so connections are refused. Otherwise the kernel
+    /// might give it to somebody's outgoing connection, and the bridge could not come back.
+    reserved: Option<TcpSocket>,
     /// Counts the openings, so that the accept loop of an earlier one knows that it is over.
     opening: u64,
     /// That of all connections there are.
@@ -78,7 +84,7 @@ impl Port {
     pub fn bind(port: u16, own: Arc<ServerConfig>, stranger: Arc<ServerConfig>) -> io::Result<Self> {
         let listener = listen(SocketAddr::from(([127, 0, 0, 1], port)))?;
         let address = listener.local_addr()?;
-        let open = Open { listener: Some(listener), opening: 0, life: Life::new(), estranged: false };
+        let open = Open { listener: Some(listener), reserved: None, opening: 0, life: Life::new(), estranged: false };
         Ok(Self { address, own: own.into(), stranger: stranger.into(), open: Mutex::new(open) })
     }
 
@@ -95,6 +101,7 @@ impl Port {
     pub fn close(&self) {
         let mut open = self.lock();
         open.listener = None;
+        open.reserved = reserve(self.address).ok();
         open.life.end.cancel();
     }
 
@@ -125,7 +132,10 @@ impl Port {
         let mut open = self.lock();
         let closed = open.listener.is_none();
         if closed {
-            open.listener = Some(listen(self.address)?);
+            open.listener = Some(match open.reserved.take() {
+                Some(socket) => socket.listen(BACKLOG)?,
+                None => listen(self.address)?,
+            });
             open.opening += 1;
         }
         if open.estranged || open.life.lost().is_some() {
@@ -154,6 +164,15 @@ impl Port {
         })
         .await
     }
+}
+
+/// Takes a port without listening on it.
+fn reserve(address: SocketAddr) -> io::Result<TcpSocket> {
+    let socket = TcpSocket::new_v4()?;
+    // Connections of its former life may linger.
+    socket.set_reuseaddr(true)?;
+    socket.bind(address)?;
+    Ok(socket)
 }
 
 fn listen(address: SocketAddr) -> io::Result<TcpListener> {
