@@ -56,7 +56,7 @@ impl Pass<'_> {
         }
         facts.plan = self.plan.clone();
         facts.last_handled_reconcile_at = self.bridge.annotations().get(RECONCILE_ANNOTATION).cloned();
-        facts.last_handled_failback_at = self.bridge.annotations().get(FAILBACK_ANNOTATION).cloned();
+        facts.last_handled_failback_at = self.handled_failback(&old);
         facts.cluster.clone_from(&self.cluster);
         facts.bookings = self.bookings(now);
         let (mut answered, mut skew, mut offender) = (false, None, None);
@@ -89,6 +89,13 @@ impl Pass<'_> {
             unfit: self.misfits(),
         };
         build(&outcome, &old, self.bridge.metadata.generation, now)
+    }
+
+    /// A request for the failback is kept until the primary could take over.
+    fn handled_failback(&self, old: &MeetingBridgeStatus) -> Option<String> {
+        let waits = self.link.as_ref().is_some_and(|link| link.roster().has_failed_over());
+        let asked = self.bridge.annotations().get(FAILBACK_ANNOTATION).cloned();
+        if waits { old.last_handled_failback_at.clone() } else { asked }
     }
 
     /// Every endpoint with what is known of it, the primary first.

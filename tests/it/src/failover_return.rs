@@ -173,19 +173,13 @@ async fn manual_failback_waits_for_the_annotation() {
     .await;
     arena.sim.stop_bridge(0);
     arena.active_is(1).await;
-    // Nobody is sent to a call bridge that is lost.
-    arena.ask_failback("too-early").await;
     let handled = |b: &MeetingBridge| b.status.as_ref().and_then(|status| status.last_handled_failback_at.clone());
-    arena.served(1, 2).await;
-    let bridge: MeetingBridge = arena.api().get("core").await.unwrap();
-    assert_eq!(active(&bridge), Some(arena.sim.address(1).as_str()));
     arena.sim.start_bridge(0);
     arena.all_reachable().await;
     arena.event_about("core", "EndpointRecovered").await;
     // Several times the span of an automatic return.
     arena.served(1, 4).await;
     let bridge: MeetingBridge = arena.api().get("core").await.unwrap();
-    println!("asked too early: {:?}, {:?}", handled(&bridge), active(&bridge));
     assert_eq!(active(&bridge), Some(arena.sim.address(1).as_str()), "never by itself");
     assert_eq!(condition(&bridge, "FailedOver"), ("True", "PrimaryLost"));
 
@@ -202,6 +196,17 @@ async fn manual_failback_waits_for_the_annotation() {
     let bridge: MeetingBridge = arena.api().get("core").await.unwrap();
     assert_eq!(active(&bridge), Some(arena.sim.address(1).as_str()));
     assert_eq!((arena.failovers(), handled(&bridge).as_deref()), (2, Some("now")));
+    // Nobody is sent to a call bridge that is lost, but the request is kept.
+    arena.sim.stop_bridge(0);
+    let lost = |b: &MeetingBridge| b.status.as_ref().is_some_and(|s| s.endpoints[0].reachable == Some(false));
+    arena.bridge("core", "the primary lost", lost).await;
+    arena.ask_failback("early").await;
+    arena.served(1, 2).await;
+    let bridge: MeetingBridge = arena.api().get("core").await.unwrap();
+    assert_eq!((active(&bridge), handled(&bridge).as_deref()), (Some(arena.sim.address(1).as_str()), Some("now")));
+    arena.sim.start_bridge(0);
+    let bridge = arena.active_is(0).await;
+    assert_eq!(handled(&bridge).as_deref(), Some("early"));
     arena.assert_rules(1..=5);
     arena.finish().await;
 }
