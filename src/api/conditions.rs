@@ -73,7 +73,6 @@ pub mod bridge {
         CALL_ID_CONFLICT = "CallIdConflict" (SLOTS_PROVISIONED) "A number is already the call id of something else on the bridge; the message names it." => "Free the number there, or choose another slots.base.";
         RANGE_INVALID = "RangeInvalid" (SLOTS_PROVISIONED) "The bridge rejects the range." => "Correct slots.base and slots.quantity.";
         RANGE_TOO_GREAT = "RangeTooGreat" (SLOTS_PROVISIONED) "The bridge makes fewer spaces at once." => "Lower slots.quantity.";
-        RANGE_OVERLAP = "RangeOverlap" (SLOTS_PROVISIONED) "Another MeetingBridge on the same cluster has some of these numbers; the message names it." => "Choose ranges that do not overlap.";
         RESIZE_DEFERRED = "ResizeDeferred" (SLOTS_PROVISIONED) "Slots outside the new range are still held by meetings; they go when these have ended." => "Wait, or end the meetings.";
         SYNC_FAILED = "SyncFailed" (SLOTS_PROVISIONED) "The bridge could not make the spaces." => "Look at the bridge's event log; it is tried again.";
         ALREADY_CLUSTER_MEMBER = "AlreadyClusterMember" (ACCEPTED) "Another MeetingBridge already owns this cluster; the message names it." => "Delete one of the two.";
