@@ -172,16 +172,18 @@ impl Pass<'_> {
     pub(super) async fn idle_read(&mut self, link: &Arc<Link>, turn: u64) -> Result<(), (Arc<Endpoint>, CmsError)> {
         let now = self.now();
         let usable = link.usable();
-        let round = usize::try_from(turn / 4).unwrap_or(0) % usable.len().max(1);
+        // The status comes every eighth time, the calls every fourth.
+        let step = if turn.is_multiple_of(4) { 8 } else { 4 };
+        let round = usize::try_from(turn / step).unwrap_or(0) % usable.len().max(1);
         let one = usable.get(round).cloned().unwrap_or_else(|| link.active());
         let blame = |error| (Arc::clone(&one), error);
         let of_active = |error| (link.active(), error);
         let ids = self.record.profiles.clone().unwrap_or_default();
-        match (turn % 16, ids.call, ids.call_leg) {
+        match (turn % 32, ids.call, ids.call_leg) {
             // Now and then what seldom changes is looked at instead of the status.
             (4, Some(id), _) => return self.look(link, Look::CallProfile(id)).await.map_err(of_active),
-            (8, _, Some(id)) => return self.look(link, Look::CallLegProfile(id)).await.map_err(of_active),
-            (12, ..) => return self.look_members(link).await.map_err(of_active),
+            (12, _, Some(id)) => return self.look(link, Look::CallLegProfile(id)).await.map_err(of_active),
+            (20, ..) => return self.look_members(link).await.map_err(of_active),
             _ => {}
         }
         match turn % 4 {
