@@ -80,7 +80,7 @@ pub struct TimingArgs {
     /// Between reads of a bridge without live meetings.
     #[arg(long, env = "MEETING_CONTROLLER_IDLE_READ", default_value = "60s", value_parser = seconds)]
     pub idle_read: Duration,
-    /// Requests in flight per endpoint.
+    /// Requests in flight per call bridge.
     #[arg(long, env = "MEETING_CONTROLLER_IN_FLIGHT", default_value = "8", value_parser = clap::value_parser!(u16).range(1..=256))]
     pub in_flight: u16,
     /// Limit of one request to a bridge.
@@ -140,19 +140,4 @@ pub struct PlanArgs {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use clap::CommandFactory;
-
-    #[test]
-    fn the_flags_are_consistent() {
-        Cli::command().debug_assert();
-    }
-
-    #[test]
-    fn spans_need_a_unit_and_a_sensible_length() {
-        assert_eq!(seconds("1m30s"), Ok(Duration::from_secs(90)));
-        assert!(seconds("15").unwrap_err().contains("15s"));
-        assert!(seconds("-3s").is_err() && seconds("1ms").is_err());
-    }
-}
+mod tests;

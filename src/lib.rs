@@ -3,7 +3,7 @@
 //! ```text
 //! api/      what the user says                 (MeetingBridge, ScheduledMeeting)
 //!   |
-//! observe/  look: what the bridge shows        (I/O, read only; through cms/)
+//! cluster/  look: what the bridge shows        (I/O, read only; through cms/)
 //!   |
 //! plan/     decide: the next step              (pure)
 //!   |
@@ -15,14 +15,15 @@
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing))]
 
 pub mod act;
+pub mod admin;
 pub mod api;
 pub mod cli;
 pub mod clock;
+pub mod cluster;
 pub mod cms;
 pub mod config;
 pub mod controller;
+pub mod facts;
 pub mod metrics;
-pub mod observe;
 pub mod plan;
-pub mod serve;
 pub mod status;

@@ -5,13 +5,13 @@ use std::sync::Arc;
 
 use clap::Parser;
 use kube::{Api, Client, Config};
+use meeting_controller::admin::Admin;
 use meeting_controller::api::MeetingBridge;
 use meeting_controller::cli;
 use meeting_controller::clock::SystemClock;
 use meeting_controller::config::{Cli, Command, LogFormat, PlanArgs, RunArgs};
 use meeting_controller::controller::{Controller, plan_bridge};
 use meeting_controller::metrics::Metrics;
-use meeting_controller::serve::Admin;
 use tokio_util::sync::CancellationToken;
 use tracing_subscriber::EnvFilter;
 

@@ -28,9 +28,9 @@ pub struct BridgeLabels {
 
 /// One call bridge of a bridge.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-pub struct EndpointLabels {
+pub struct CallBridgeLabels {
     pub bridge: String,
-    pub endpoint: String,
+    pub call_bridge: String,
 }
 
 /// One kind of object.
@@ -66,7 +66,7 @@ pub struct Metrics {
     pub dials: Counter,
     pub door_repairs: Counter,
     pub bridge_up: Family<BridgeLabels, Gauge>,
-    pub endpoint_up: Family<EndpointLabels, Gauge>,
+    pub call_bridge_up: Family<CallBridgeLabels, Gauge>,
     pub failovers: Family<BridgeLabels, Counter>,
     pub recovery: Histogram,
     pub slots_free: Family<BridgeLabels, Gauge>,
@@ -88,7 +88,7 @@ pub const TABLE: &[MetricDoc] = &[
     },
     MetricDoc {
         name: "meeting_controller_bridge_gate_wait_seconds",
-        help: "Wait for a turn at the gate of an endpoint",
+        help: "Wait for a turn at the gate of a call bridge",
     },
     MetricDoc { name: "meeting_controller_reconcile_total", help: "Passes over an object, by kind and outcome" },
     MetricDoc { name: "meeting_controller_status_writes_total", help: "Status writes, by kind" },
@@ -105,7 +105,7 @@ pub const TABLE: &[MetricDoc] = &[
     MetricDoc { name: "meeting_controller_door_repairs_total", help: "Open doors put back after a change by hand" },
     MetricDoc { name: "meeting_controller_bridge_up", help: "1 if the bridge answered the last probe" },
     MetricDoc {
-        name: "meeting_controller_endpoint_up",
+        name: "meeting_controller_call_bridge_up",
         help: "1 if the call bridge answered when it was last asked, by address",
     },
     MetricDoc {
@@ -148,7 +148,7 @@ impl Default for Metrics {
             dials: Counter::default(),
             door_repairs: Counter::default(),
             bridge_up: Family::default(),
-            endpoint_up: Family::default(),
+            call_bridge_up: Family::default(),
             failovers: Family::default(),
             recovery: histogram(),
             slots_free: Family::default(),
@@ -176,7 +176,7 @@ impl Default for Metrics {
         r.register("dials", help("dials"), metrics.dials.clone());
         r.register("door_repairs", help("door_repairs"), metrics.door_repairs.clone());
         r.register("bridge_up", help("bridge_up"), metrics.bridge_up.clone());
-        r.register("endpoint_up", help("endpoint_up"), metrics.endpoint_up.clone());
+        r.register("call_bridge_up", help("call_bridge_up"), metrics.call_bridge_up.clone());
         r.register("failovers", help("failovers"), metrics.failovers.clone());
         r.register_with_unit("call_recovery", help("call_recovery"), seconds(), metrics.recovery.clone());
         r.register("slots_free", help("slots_free"), metrics.slots_free.clone());
@@ -221,46 +221,4 @@ impl Observer for BridgeObserver {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use std::sync::Arc;
-
-    #[test]
-    fn the_table_names_exactly_what_is_served() {
-        let metrics = Arc::new(Metrics::default());
-        let observer = BridgeObserver { metrics: Arc::clone(&metrics), bridge: "ns/b".into() };
-        observer.request(&Sample {
-            operation: "calls",
-            method: "GET",
-            outcome: "ok",
-            status: Some(200),
-            waited: Duration::ZERO,
-            took: Duration::from_millis(20),
-        });
-        // A family shows nothing before its first sample.
-        let bridge = BridgeLabels { bridge: "ns/b".into() };
-        for family in [&metrics.bridge_up, &metrics.slots_free, &metrics.slots_foreign, &metrics.call_legs] {
-            family.get_or_create(&bridge).set(1);
-        }
-        metrics.uptime.get_or_create(&bridge).set(1);
-        metrics.failovers.get_or_create(&bridge).inc();
-        let endpoint = EndpointLabels { bridge: "ns/b".into(), endpoint: "cms:445".into() };
-        metrics.endpoint_up.get_or_create(&endpoint).set(1);
-        metrics.clock_skew.get_or_create(&bridge).set(1);
-        metrics.reconciles.get_or_create(&ReconcileLabels { kind: "MeetingBridge", outcome: "ok" }).inc();
-        metrics.status_writes.get_or_create(&KindLabels { kind: "MeetingBridge" }).inc();
-        metrics.watch_errors.get_or_create(&KindLabels { kind: "MeetingBridge" }).inc();
-        let text = metrics.text();
-        let mut served: Vec<String> = text
-            .lines()
-            .filter_map(|line| line.strip_prefix("# TYPE "))
-            .filter_map(|line| line.split_once(' '))
-            .map(|(name, kind)| if kind == "counter" { format!("{name}_total") } else { name.to_owned() })
-            .collect();
-        served.sort();
-        let mut documented: Vec<String> = TABLE.iter().map(|doc| doc.name.to_owned()).collect();
-        documented.sort();
-        assert_eq!(served, documented);
-        assert!(TABLE.iter().all(|doc| text.contains(doc.help)), "every help text is served");
-    }
-}
+mod tests;

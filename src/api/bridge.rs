@@ -41,7 +41,7 @@ const ADDRESS_MESSAGE: &str =
     printcolumn(name = "Ready", type_ = "string", json_path = ".status.conditions[?(@.type=='Ready')].status"),
     printcolumn(name = "Free", type_ = "integer", json_path = ".status.slots.free"),
     printcolumn(name = "Slots", type_ = "integer", json_path = ".status.slots.total"),
-    printcolumn(name = "Endpoint", type_ = "string", json_path = ".status.activeEndpoint", priority = 1),
+    printcolumn(name = "Call bridge", type_ = "string", json_path = ".status.activeCallBridge", priority = 1),
     printcolumn(name = "Version", type_ = "string", json_path = ".status.system.softwareVersion", priority = 1),
     printcolumn(
         name = "Reason",
@@ -270,14 +270,14 @@ pub struct FailoverSpec {
     /// Use the members that the cluster names, too; they share the primary's credentials.
     #[serde(default)]
     pub discover: bool,
-    /// Consecutive failures after which the active endpoint is left.
+    /// Consecutive failures after which the active call bridge is left.
     #[serde(default = "failure_threshold")]
     #[schemars(range(min = 1, max = 100))]
     pub failure_threshold: u32,
     /// When to return to the primary.
     #[serde(default)]
     pub failback: FailbackSpec,
-    /// Recreate: new call and dial-out legs on the active endpoint. Leave: running meetings are left as they are.
+    /// Recreate: new call and dial-out legs on the active call bridge. Leave: running meetings are left as they are.
     #[serde(default)]
     pub running_meetings: RunningMeetings,
 }

@@ -24,13 +24,13 @@ pub struct MeetingBridgeStatus {
     /// Summary for people: Pending, Idle, InUse, Degraded, Unreachable, Suspended or Deleting.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub phase: Option<String>,
-    /// The endpoint that gets the requests, `host:port`.
+    /// The call bridge that gets the requests, `host:port`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub active_endpoint: Option<String>,
-    /// Every endpoint, the primary first.
+    pub active_call_bridge: Option<String>,
+    /// Every call bridge, the primary first.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 64))]
-    pub endpoints: Vec<EndpointStatus>,
+    pub call_bridges: Vec<CallBridgeStatus>,
     /// The cluster as the bridge describes it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cluster: Option<ClusterStatus>,
@@ -58,14 +58,14 @@ pub struct MeetingBridgeStatus {
     pub last_handled_failback_at: Option<String>,
 }
 
-/// One endpoint of the bridge.
+/// One call bridge of the bridge.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
-pub struct EndpointStatus {
+pub struct CallBridgeStatus {
     /// `host:port`.
     pub address: String,
     /// Primary, Alternate or Discovered.
-    pub role: EndpointRole,
+    pub role: CallBridgeRole,
     /// Id of the call bridge behind it, once known.
     #[serde(rename = "callBridgeID", default, skip_serializing_if = "Option::is_none")]
     pub call_bridge_id: Option<String>,
@@ -77,9 +77,9 @@ pub struct EndpointStatus {
     pub reason: Option<String>,
 }
 
-/// How an endpoint came to be known.
+/// How a call bridge came to be known.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-pub enum EndpointRole {
+pub enum CallBridgeRole {
     Primary,
     Alternate,
     Discovered,

@@ -359,10 +359,10 @@ pub struct SlotBinding {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct CallBinding {
-    /// Id of the call; valid only together with the endpoint.
+    /// Id of the call; valid only together with the call bridge.
     pub id: String,
-    /// Endpoint that holds it, `host:port`.
-    pub endpoint: String,
+    /// Call bridge that holds it, `host:port`.
+    pub call_bridge: String,
     /// Ties the instances of one call on several call bridges together.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub correlator: Option<String>,
@@ -382,9 +382,9 @@ impl Compact for ScheduledMeeting {
 }
 
 impl CallBinding {
-    /// Where the call is, if the endpoint can be read.
+    /// Where the call is, if the call bridge can be read.
     pub fn at(&self) -> Option<CallAt> {
-        Some(CallAt { endpoint: self.endpoint.parse().ok()?, id: self.id.as_str().into() })
+        Some(CallAt { call_bridge: self.call_bridge.parse().ok()?, id: self.id.as_str().into() })
     }
 }
 
@@ -408,9 +408,9 @@ pub struct ParticipantStatus {
     /// When they were last dialled.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last_attempt_at: Option<Instant>,
-    /// Endpoint that carried their leg when it was lost, as long as they may still be in through it.
+    /// Call bridge that carried their leg when it was lost, as long as they may still be in through it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub endpoint: Option<String>,
+    pub call_bridge: Option<String>,
 }
 
 /// Where a participant is.

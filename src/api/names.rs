@@ -14,7 +14,7 @@ pub const BRIDGE_FINALIZER: &str = "meeting-controller.dev/bridge-cleanup";
 /// Any new value asks for one full look now (R31); the handled value is echoed in `status.lastHandledReconcileAt`.
 pub const RECONCILE_ANNOTATION: &str = "meeting-controller.dev/reconcile-requested-at";
 
-/// Any new value asks for the return to the first good endpoint now, whatever the failback policy (R28); the handled
+/// Any new value asks for the return to the first good call bridge now, whatever the failback policy (R28); the handled
 /// value is echoed in `status.lastHandledFailbackAt`.
 pub const FAILBACK_ANNOTATION: &str = "meeting-controller.dev/failback-requested-at";
 
@@ -65,23 +65,4 @@ pub fn is_mark(tag: &str) -> bool {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn mark_names_the_meeting_and_never_outgrows_the_field() {
-        assert_eq!(mark("team-a", "standup"), "meeting-controller:team-a/standup");
-        let long = mark(&"n".repeat(63), &"m".repeat(253));
-        assert!(long.chars().count() <= MARK_LIMIT);
-        assert!(is_mark(&long));
-        assert_ne!(long, mark(&"n".repeat(63), &"m".repeat(252)), "different meetings, different marks");
-    }
-
-    #[test]
-    fn join_secret_name_is_a_valid_unique_object_name() {
-        assert_eq!(join_secret_name("standup"), "standup-join");
-        let long = join_secret_name(&"m".repeat(253));
-        assert_eq!(long.len(), 253);
-        assert_ne!(long, join_secret_name(&format!("{}x", "m".repeat(252))));
-    }
-}
+mod tests;

@@ -177,7 +177,7 @@ fn sync_status(word: &str) -> SyncStatus {
     SyncStatus::Failed(failure)
 }
 
-impl Record for CallBridge {
+impl Record for ClusterMember {
     const LIST: &'static str = "callBridges";
     const ITEM: &'static str = "callBridge";
 
@@ -401,7 +401,7 @@ impl Record for CallLegProfileItem {
 /// See [`super::fuzzing`].
 pub fn read_everything(bytes: &[u8]) -> usize {
     fn visit(node: &Node) -> usize {
-        let _ = (CallBridge::decode(node), Space::decode(node), Call::decode(node), CallLeg::decode(node));
+        let _ = (ClusterMember::decode(node), Space::decode(node), Call::decode(node), CallLeg::decode(node));
         let _ = (Participant::decode(node), BulkSet::decode(node), BulkSync::decode(node), fields(node));
         let _ = (OutboundDialRule::decode(node), InboundDialRule::decode(node), total(node));
         let _ = (system_status(node), database(node).has_primary());

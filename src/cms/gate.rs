@@ -119,7 +119,7 @@ pub struct GateSnapshot {
     pub auth_blocked: bool,
 }
 
-/// One per endpoint, shared by every client of that endpoint.
+/// One per call bridge, shared by every client of that call bridge.
 pub struct Gate {
     config: GateConfig,
     state: Mutex<State>,

@@ -111,7 +111,7 @@ pub struct SystemStatus {
 
 /// A member of the call bridge cluster (R47, `cms-api.md` 4.3).
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct CallBridge {
+pub struct ClusterMember {
     pub id: CallBridgeId,
     /// Equals `uniqueName` of that bridge's own cluster configuration.
     pub name: String,
@@ -172,7 +172,7 @@ pub struct Call {
 /// A call and the call bridge it is on: an id is valid only with its bridge (`cms-api.md` section 9).
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct CallAt {
-    pub endpoint: Address,
+    pub call_bridge: Address,
     pub id: CallId,
 }
 

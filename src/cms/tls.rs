@@ -1,4 +1,4 @@
-//! One TLS configuration per endpoint, used for requests and probes alike. Reads the system's certificates, nothing else.
+//! One TLS configuration per call bridge, used for requests and probes alike. Reads the system's certificates, nothing else.
 //!
 //! The provider is named (ring), never taken from the process default: two providers in one binary panic at first use
 //! (craft.md 5.3, no. 13).
@@ -119,7 +119,7 @@ fn roots_of(certificates: &[CertificateDer<'static>]) -> Result<RootCertStore, C
     Ok(roots)
 }
 
-/// The system's certificates, read once per process: it takes milliseconds, and they would be kept per endpoint.
+/// The system's certificates, read once per process: it takes milliseconds, and they would be kept per call bridge.
 fn system_roots() -> Result<Arc<RootCertStore>, CmsError> {
     static ROOTS: OnceLock<Arc<RootCertStore>> = OnceLock::new();
     let roots = ROOTS.get_or_init(|| {

@@ -1,4 +1,4 @@
-//! What both reconcile functions share: stores, links, ledger, clock, settings, triggers, metrics.
+//! What both reconcile functions share: stores, clusters, ledger, clock, settings, triggers, metrics.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -13,14 +13,14 @@ use kube::{Client, Resource, ResourceExt};
 use secrecy::SecretString;
 use tokio::sync::mpsc::UnboundedSender;
 
-use super::ledger::{Ledger, version_of};
-use super::pulse::Pulse;
+use super::bookings::{Ledger, version_of};
+use super::watchdog::Pulse;
 use crate::act::Fence;
 use crate::api::{MeetingBridge, ScheduledMeeting};
 use crate::clock::Clock;
+use crate::cluster::{BridgeKey, Cluster};
 use crate::cms::Limits;
 use crate::metrics::Metrics;
-use crate::observe::link::{BridgeKey, Link};
 
 /// Calls to the apiserver at one time.
 const KUBE_CALLS: usize = 32;
@@ -43,7 +43,7 @@ pub struct Settings {
     pub idle_read: Duration,
     /// Until a bulk sync that failed is tried again.
     pub sync_retry: Duration,
-    /// Requests in flight per endpoint.
+    /// Requests in flight per call bridge.
     pub in_flight: usize,
     /// Time limits and sizes of requests to a bridge.
     pub limits: Limits,
@@ -105,7 +105,7 @@ pub struct Context {
     pub recorder: Recorder,
     pub wake_meeting: UnboundedSender<ObjectRef<ScheduledMeeting>>,
     pub wake_bridge: UnboundedSender<ObjectRef<MeetingBridge>>,
-    links: Mutex<BTreeMap<BridgeKey, Arc<Link>>>,
+    clusters: Mutex<BTreeMap<BridgeKey, Arc<Cluster>>>,
     secrets: Mutex<BTreeMap<String, JoinSecrets>>,
     failures: Mutex<BTreeMap<String, u32>>,
     written: Mutex<Written>,
@@ -163,7 +163,7 @@ impl Context {
             recorder,
             wake_meeting: parts.wake_meeting,
             wake_bridge: parts.wake_bridge,
-            links: Mutex::default(),
+            clusters: Mutex::default(),
             secrets: Mutex::default(),
             failures: Mutex::default(),
             written: Mutex::default(),
@@ -172,19 +172,19 @@ impl Context {
         }
     }
 
-    /// The link to a bridge, once its own reconcile has made it.
-    pub fn link(&self, key: &BridgeKey) -> Option<Arc<Link>> {
-        lock(&self.links).get(key).cloned()
+    /// The cluster to a bridge, once its own reconcile has made it.
+    pub fn cluster(&self, key: &BridgeKey) -> Option<Arc<Cluster>> {
+        lock(&self.clusters).get(key).cloned()
     }
 
-    /// Keeps a new link.
-    pub fn keep_link(&self, link: Arc<Link>) {
-        lock(&self.links).insert(link.key.clone(), link);
+    /// Keeps a new cluster.
+    pub fn keep_cluster(&self, cluster: Arc<Cluster>) {
+        lock(&self.clusters).insert(cluster.key.clone(), cluster);
     }
 
-    /// Drops the link to a bridge that is gone.
-    pub fn drop_link(&self, key: &BridgeKey) {
-        lock(&self.links).remove(key);
+    /// Drops the cluster to a bridge that is gone.
+    pub fn drop_cluster(&self, key: &BridgeKey) {
+        lock(&self.clusters).remove(key);
     }
 
     /// The bridge object.

@@ -1,15 +1,16 @@
 //! Wiring: the watches, the two reconcile functions, what they share.
 
+mod backoff;
+pub mod bookings;
 pub mod bridge;
 pub mod context;
+mod join_secret;
 pub mod kube_calls;
-pub mod ledger;
 pub mod meeting;
-mod offline;
-pub mod pulse;
-mod retry;
+mod plan_command;
 mod run;
 mod streams;
+pub mod watchdog;
 
-pub use offline::plan_bridge;
+pub use plan_command::plan_bridge;
 pub use run::{Controller, RunError};

@@ -21,17 +21,17 @@ use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 use tracing::Instrument;
 
+use super::bookings::Ledger;
 use super::context::{Context, Parts, Settings};
 use super::kube_calls::KubeError;
-use super::ledger::Ledger;
-use super::pulse::Pulse;
+use super::watchdog::Pulse;
 use super::{bridge, meeting, streams};
 use crate::act::Fence;
 use crate::api::names::{FAILBACK_ANNOTATION, FORCE_DELETE_ANNOTATION, JOIN_LABEL, RECONCILE_ANNOTATION};
 use crate::api::{MeetingBridge, ScheduledMeeting};
 use crate::clock::Clock;
+use crate::cluster::BridgeKey;
 use crate::metrics::{Metrics, ReconcileLabels};
-use crate::observe::link::BridgeKey;
 
 /// Pause of an object whose reconcile panicked; the others go on.
 const PANIC_PAUSE: Duration = Duration::from_secs(60);

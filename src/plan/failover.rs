@@ -1,25 +1,25 @@
-//! Which call bridge of a cluster gets the requests (R25-R29). PURE: signs of life in, the active endpoint out.
+//! Which call bridge of a cluster gets the requests (R25-R29). PURE: signs of life in, the active call bridge out.
 //!
-//! - An endpoint that was good is given up after `threshold` failures in a row; one of which nothing is known yet, after
+//! - A call bridge that was good is given up after `threshold` failures in a row; one of which nothing is known yet, after
 //!   the first. It counts as good again after some successes in a row: one lucky reply proves nothing.
-//! - The active endpoint is left only when it is given up and a better one is there: nothing is won by moving from one
-//!   bad endpoint to another. The order of the spec decides between equals.
+//! - The active call bridge is left only when it is given up and a better one is there: nothing is won by moving from one
+//!   bad call bridge to another. The order of the spec decides between equals.
 //! - A write that is due does not wait for the threshold ([`is_decisive`]).
-//! - Failback goes to an endpoint that comes earlier in the order, when it has been good without a break for long
+//! - Failback goes to a call bridge that comes earlier in the order, when it has been good without a break for long
 //!   enough, or when somebody asks for it.
 
 use jiff::{SignedDuration, Timestamp};
 
-use crate::api::bridge::EndpointRole;
+use crate::api::bridge::CallBridgeRole;
 use crate::cms::{Address, CmsError, ErrorClass};
 
-/// Successes in a row that make an endpoint good again.
+/// Successes in a row that make a call bridge good again.
 const RECOVERY: u32 = 2;
 
 /// Failures closer together than this count once: a hundred requests that break at one moment are one event.
 const SPACING: SignedDuration = SignedDuration::from_millis(400);
 
-/// What was learnt of an endpoint.
+/// What was learnt of a call bridge.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Sign {
     /// Name, connection and handshake work. Says nothing about an API that refused us.
@@ -33,9 +33,9 @@ pub enum Sign {
 /// When to move.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Policy {
-    /// Failures in a row after which an endpoint is given up.
+    /// Failures in a row after which a call bridge is given up.
     pub threshold: u32,
-    /// How long an earlier endpoint must have been good before it gets the requests again; None: only when asked.
+    /// How long an earlier call bridge must have been good before it gets the requests again; None: only when asked.
     pub failback: Option<SignedDuration>,
 }
 
@@ -49,7 +49,7 @@ enum Level {
     Down,
 }
 
-/// What is known of one endpoint.
+/// What is known of one call bridge.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Health {
     level: Level,
@@ -82,7 +82,7 @@ impl Health {
         }
     }
 
-    /// The last failure, until the endpoint is good again.
+    /// The last failure, until the call bridge is good again.
     pub fn error(&self) -> Option<&CmsError> {
         self.error.as_ref()
     }
@@ -156,11 +156,11 @@ impl Health {
 /// Does this failure of a write that is due mean that the bridge cannot do it now? A connection that broke once, or one
 /// odd reply, does not: the next try is the proof.
 pub fn is_decisive(error: &CmsError) -> bool {
-    blames_endpoint(error) && !matches!(error, CmsError::ConnectionLost | CmsError::MalformedReply { .. })
+    blames_call_bridge(error) && !matches!(error, CmsError::ConnectionLost | CmsError::MalformedReply { .. })
 }
 
 /// Is this failure the call bridge's own, so that another one may do better?
-pub fn blames_endpoint(error: &CmsError) -> bool {
+pub fn blames_call_bridge(error: &CmsError) -> bool {
     use ErrorClass::{Auth, Blocked, Busy, Conflict, Invalid, Malformed, NotFound, Unreachable};
     match error {
         CmsError::Cancelled | CmsError::Abandoned | CmsError::AmbiguousCreate => false,
@@ -175,15 +175,15 @@ pub fn blames_endpoint(error: &CmsError) -> bool {
 
 /// One call bridge that may get the requests.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Endpoint {
+pub struct Candidate {
     pub address: Address,
-    pub role: EndpointRole,
+    pub role: CallBridgeRole,
     /// Whether it may be used: it is a member of this cluster and there are credentials for it.
     pub eligible: bool,
     pub health: Health,
 }
 
-/// Why the active endpoint changed.
+/// Why the active call bridge changed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Cause {
     /// The one before was given up.
@@ -192,7 +192,7 @@ pub enum Cause {
     Failback,
 }
 
-/// The active endpoint changed.
+/// The active call bridge changed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Move {
     pub from: Address,
@@ -200,115 +200,117 @@ pub struct Move {
     pub cause: Cause,
 }
 
-/// Every endpoint of a bridge, the primary first, and which of them is active.
+/// Every call bridge of a bridge, the primary first, and which of them is active.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Roster {
-    endpoints: Vec<Endpoint>,
+    call_bridges: Vec<Candidate>,
     active: Address,
 }
 
 impl Roster {
     /// A bridge with its primary alone.
     pub fn new(primary: Address) -> Self {
-        let mut roster = Self { endpoints: Vec::new(), active: primary.clone() };
-        roster.arrange(vec![(primary, EndpointRole::Primary, true)], None);
+        let mut roster = Self { call_bridges: Vec::new(), active: primary.clone() };
+        roster.arrange(vec![(primary, CallBridgeRole::Primary, true)], None);
         roster
     }
 
-    /// Takes over the endpoints of the spec, in their order; what is known of each is kept. `recorded` is the endpoint
+    /// Takes over the call bridges of the spec, in their order; what is known of each is kept. `recorded` is the call bridge
     /// that was active when the controller last ran: a restart is no reason to move.
-    pub fn arrange(&mut self, wanted: Vec<(Address, EndpointRole, bool)>, recorded: Option<&Address>) {
-        let mut known = std::mem::take(&mut self.endpoints);
+    pub fn arrange(&mut self, wanted: Vec<(Address, CallBridgeRole, bool)>, recorded: Option<&Address>) {
+        let mut known = std::mem::take(&mut self.call_bridges);
         for (address, role, eligible) in wanted {
-            let before = known.iter_mut().find(|endpoint| endpoint.address == address);
-            let health = before.map(|endpoint| std::mem::take(&mut endpoint.health)).unwrap_or_default();
-            self.endpoints.push(Endpoint { address, role, eligible, health });
+            let before = known.iter_mut().find(|call_bridge| call_bridge.address == address);
+            let health = before.map(|call_bridge| std::mem::take(&mut call_bridge.health)).unwrap_or_default();
+            self.call_bridges.push(Candidate { address, role, eligible, health });
         }
         let candidates = [recorded, Some(&self.active)];
         let kept = candidates.into_iter().flatten().find(|address| self.usable(address)).cloned();
-        let primary = self.endpoints.first().map(|endpoint| endpoint.address.clone());
+        let primary = self.call_bridges.first().map(|call_bridge| call_bridge.address.clone());
         if let Some(active) = kept.or(primary) {
             self.active = active;
         }
     }
 
     fn usable(&self, address: &Address) -> bool {
-        self.get(address).is_some_and(|endpoint| endpoint.eligible)
+        self.get(address).is_some_and(|call_bridge| call_bridge.eligible)
     }
 
-    /// Every endpoint, the primary first.
-    pub fn iter(&self) -> impl Iterator<Item = &Endpoint> {
-        self.endpoints.iter()
+    /// Every call bridge, the primary first.
+    pub fn iter(&self) -> impl Iterator<Item = &Candidate> {
+        self.call_bridges.iter()
     }
 
-    /// One endpoint.
-    pub fn get(&self, address: &Address) -> Option<&Endpoint> {
-        self.endpoints.iter().find(|endpoint| endpoint.address == *address)
+    /// One call bridge.
+    pub fn get(&self, address: &Address) -> Option<&Candidate> {
+        self.call_bridges.iter().find(|call_bridge| call_bridge.address == *address)
     }
 
-    /// Is there a good endpoint besides this one?
+    /// Is there a good call bridge besides this one?
     pub fn has_other_than(&self, address: &Address) -> bool {
-        self.endpoints.iter().any(|other| other.address != *address && other.eligible && other.health.is_good())
+        self.call_bridges.iter().any(|other| other.address != *address && other.eligible && other.health.is_good())
     }
 
-    /// The endpoint that gets the requests.
+    /// The call bridge that gets the requests.
     pub fn active(&self) -> &Address {
         &self.active
     }
 
-    /// Is the active endpoint another one than the primary?
+    /// Is the active call bridge another one than the primary?
     pub fn has_failed_over(&self) -> bool {
-        self.endpoints.first().is_some_and(|primary| primary.address != self.active)
+        self.call_bridges.first().is_some_and(|primary| primary.address != self.active)
     }
 
-    /// Whether the endpoint may be used from now on (membership and credentials are known better).
+    /// Whether the call bridge may be used from now on (membership and credentials are known better).
     pub fn set_eligible(&mut self, address: &Address, eligible: bool) {
-        if let Some(endpoint) = self.find(address) {
-            endpoint.eligible = eligible;
+        if let Some(call_bridge) = self.find(address) {
+            call_bridge.eligible = eligible;
         }
     }
 
-    /// Forgets what is known of an endpoint: its credentials or its certificate settings changed.
+    /// Forgets what is known of a call bridge: its credentials or its certificate settings changed.
     pub fn forget(&mut self, address: &Address) {
-        if let Some(endpoint) = self.find(address) {
-            endpoint.health = Health::default();
+        if let Some(call_bridge) = self.find(address) {
+            call_bridge.health = Health::default();
         }
     }
 
     /// Takes in a sign of life.
     pub fn learn(&mut self, address: &Address, sign: Sign, policy: &Policy, now: Timestamp) {
-        if let Some(endpoint) = self.find(address) {
-            endpoint.health.take(sign, policy.threshold, now);
+        if let Some(call_bridge) = self.find(address) {
+            call_bridge.health.take(sign, policy.threshold, now);
         }
     }
 
-    /// Gives an endpoint up without waiting for the threshold: something due could not be sent there. Only if there is
+    /// Gives a call bridge up without waiting for the threshold: something due could not be sent there. Only if there is
     /// a better one: the last one left is not given up in haste.
     pub fn condemn(&mut self, address: &Address) {
-        let better =
-            self.endpoints.iter().any(|other| other.address != *address && other.eligible && other.health.rank() > 0);
-        if better && let Some(endpoint) = self.find(address) {
-            endpoint.health.level = Level::Down;
-            endpoint.health.successes = 0;
+        let better = self
+            .call_bridges
+            .iter()
+            .any(|other| other.address != *address && other.eligible && other.health.rank() > 0);
+        if better && let Some(call_bridge) = self.find(address) {
+            call_bridge.health.level = Level::Down;
+            call_bridge.health.successes = 0;
         }
     }
 
-    fn find(&mut self, address: &Address) -> Option<&mut Endpoint> {
-        self.endpoints.iter_mut().find(|endpoint| endpoint.address == *address)
+    fn find(&mut self, address: &Address) -> Option<&mut Candidate> {
+        self.call_bridges.iter_mut().find(|call_bridge| call_bridge.address == *address)
     }
 
-    /// Moves to another endpoint if that is right now. `asked`: somebody asked for the failback.
+    /// Moves to another call bridge if that is right now. `asked`: somebody asked for the failback.
     pub fn settle(&mut self, policy: &Policy, asked: bool, now: Timestamp) -> Option<Move> {
         let rank = self.get(&self.active).filter(|active| active.eligible).map_or(0, |active| active.health.rank());
         let given_up = rank == 0 || self.get(&self.active).is_none_or(|active| active.health.is_down());
         let (to, cause) = if given_up {
-            let better = self.endpoints.iter().filter(|other| other.eligible && other.health.rank() > rank);
+            let better = self.call_bridges.iter().filter(|other| other.eligible && other.health.rank() > rank);
             // The first of the best: max_by_key would give the last.
             let best = better.rev().max_by_key(|other| other.health.rank())?;
             (best.address.clone(), Cause::Lost)
         } else {
-            let earlier = self.endpoints.iter().take_while(|other| other.address != self.active);
-            let stable = |other: &&Endpoint| {
+            let earlier = self.call_bridges.iter().take_while(|other| other.address != self.active);
+            let stable = |other: &&Candidate| {
                 let good_for = other.health.good_for(now).filter(|_| other.eligible);
                 good_for.is_some_and(|long| asked || policy.failback.is_some_and(|after| long >= after))
             };
@@ -318,10 +320,10 @@ impl Roster {
         Some(Move { from, to, cause })
     }
 
-    /// When an earlier endpoint will have been good for long enough, if nothing happens to it.
+    /// When an earlier call bridge will have been good for long enough, if nothing happens to it.
     pub fn failback_at(&self, policy: &Policy) -> Option<Timestamp> {
         let after = policy.failback?;
-        self.endpoints
+        self.call_bridges
             .iter()
             .take_while(|other| other.address != self.active)
             .filter(|other| other.eligible && other.health.is_good())
@@ -331,5 +333,4 @@ impl Roster {
 }
 
 #[cfg(test)]
-#[path = "failover_tests.rs"]
 mod tests;

@@ -74,7 +74,7 @@ pub struct Outcome<'a> {
     pub deleting: bool,
     /// Bridge clock minus ours.
     pub skew: Option<SignedDuration>,
-    /// Which endpoint does the primary's work, and why.
+    /// Which call bridge does the primary's work, and why.
     pub failed_over: Option<String>,
     /// Alternates that cannot be used.
     pub unfit: Vec<Unfit>,
@@ -180,7 +180,7 @@ fn failover(outcome: &Outcome<'_>, conditions: &mut Conditions<'_>) {
         (first.reason, all.join("; "))
     });
     let good = if spec.is_used() {
-        ("Configured", "status.endpoints lists the call bridges that are used")
+        ("Configured", "status.callBridges lists the call bridges that are used")
     } else {
         ("NoAlternates", "spec.failover names no other call bridge: while this one is lost, nothing can be done")
     };

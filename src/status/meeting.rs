@@ -196,7 +196,7 @@ fn call(
     } else if let Some(call) = &outcome.facts.call {
         let kept = super::find(&old.conditions, kind::CALL_PRESENT).filter(|c| c.status == "True");
         let how = outcome.call_origin.or_else(|| kept.map(|c| c.reason.as_str()));
-        let message = format!("the call is on {}", call.endpoint);
+        let message = format!("the call is on {}", call.call_bridge);
         conditions.set(kind::CALL_PRESENT, Some(true), how.unwrap_or(reason::ADOPTED), message);
     } else if let Some(problem) = trouble {
         conditions.set(kind::CALL_PRESENT, Some(false), reason::CALL_FAILED, problem.message.as_str());

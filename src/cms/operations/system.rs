@@ -4,7 +4,7 @@ use super::super::decode;
 use super::super::error::CmsError;
 use super::super::gate::Priority;
 use super::super::http::Client;
-use super::super::model::{CallBridge, CallBridgeId, Database, Listing, SystemStatus};
+use super::super::model::{CallBridgeId, ClusterMember, Database, Listing, SystemStatus};
 use super::super::paging::ListRequest;
 use super::unusable;
 
@@ -27,7 +27,7 @@ impl Client {
     ///
     /// # Errors
     /// See [`CmsError`].
-    pub async fn call_bridges(&self, at: Priority) -> Result<Listing<CallBridge>, CmsError> {
+    pub async fn call_bridges(&self, at: Priority) -> Result<Listing<ClusterMember>, CmsError> {
         let asked = ListRequest { operation: "call_bridges", path: "/callBridges".to_owned(), filters: &[] };
         self.list(at, asked).await
     }
@@ -36,7 +36,7 @@ impl Client {
     ///
     /// # Errors
     /// See [`CmsError`].
-    pub async fn call_bridge(&self, at: Priority, id: &CallBridgeId) -> Result<CallBridge, CmsError> {
+    pub async fn call_bridge(&self, at: Priority, id: &CallBridgeId) -> Result<ClusterMember, CmsError> {
         self.get_one(at, "call_bridge", "callBridges", id.as_str()).await
     }
 

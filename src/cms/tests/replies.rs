@@ -35,11 +35,11 @@ fn system_status() {
 fn call_bridges() {
     let list = r#"<?xml version="1.0"?><callBridges total="2"><callBridge id="e4ab61ea-b5b4-4fac-ad4a-9979badea4e4"><name>CallBridge-Core1</name></callBridge><callBridge id="4d9ae0ee-1a6a-4b4e-9d5b-b1a1d0a3d9f4"><name>CallBridge-Core2</name></callBridge></callBridges>"#;
     assert_eq!(list.len(), 250);
-    let names: Vec<_> = all::<CallBridge>(list).into_iter().map(|bridge| bridge.name).collect();
+    let names: Vec<_> = all::<ClusterMember>(list).into_iter().map(|bridge| bridge.name).collect();
     assert_eq!(names, ["CallBridge-Core1", "CallBridge-Core2"]);
     assert_eq!(decode::total(&read(list)), Some(2));
     let single = r#"<?xml version="1.0"?><callBridge id="e4ab61ea-b5b4-4fac-ad4a-9979badea4e4"><name>CallBridge-Core1</name><address>https://14.80.99.226:445</address><sipDomain></sipDomain></callBridge>"#;
-    let bridge: CallBridge = one(single);
+    let bridge: ClusterMember = one(single);
     assert_eq!(bridge.address.as_deref(), Some("https://14.80.99.226:445"));
     assert_eq!(bridge.sip_domain, None);
 }

@@ -12,15 +12,15 @@ use kube::runtime::reflector::ObjectRef;
 use secrecy::SecretString;
 
 use crate::api::MeetingBridge;
-use crate::api::bridge::{Alternate, CaBundleKind, EndpointRole, FailbackPolicy, MemberStatus};
+use crate::api::bridge::{Alternate, CaBundleKind, CallBridgeRole, FailbackPolicy, MemberStatus};
 use crate::api::conditions::{bridge as reason, kind};
+use crate::cluster::Cluster;
+use crate::cluster::call_bridge::CallBridge;
 use crate::cms::{Address, Client, Credentials, Gate, GateConfig, Limits, TlsOptions};
 use crate::controller::context::Context;
 use crate::controller::kube_calls::{KubeError, bounded};
 use crate::controller::meeting::key_of;
 use crate::metrics::BridgeObserver;
-use crate::observe::endpoint::Endpoint;
-use crate::observe::link::Link;
 use crate::plan::failover::Policy;
 use crate::status::bridge::{Problem, Unfit};
 
@@ -48,30 +48,30 @@ const CLUSTER_REQUEST: Duration = Duration::from_secs(3);
 struct Wanted {
     name: String,
     address: Address,
-    role: EndpointRole,
+    role: CallBridgeRole,
     secret: String,
 }
 
-/// The link to a bridge, with clients made from what the spec, the Secrets and the CA bundle say now, and the
+/// The cluster to a bridge, with clients made from what the spec, the Secrets and the CA bundle say now, and the
 /// alternates that cannot be used.
 ///
 /// # Errors
 /// [`NotConnected`].
-pub async fn connect(ctx: &Context, bridge: &MeetingBridge) -> Result<(Arc<Link>, Vec<Unfit>), NotConnected> {
+pub async fn connect(ctx: &Context, bridge: &MeetingBridge) -> Result<(Arc<Cluster>, Vec<Unfit>), NotConnected> {
     let key = key_of(bridge);
     let address: Address = bridge
         .spec
         .address
         .parse()
         .map_err(|error| problem(kind::REACHABLE, reason::DNS_FAILURE, format!("spec.address: {error}")))?;
-    let known = ctx.link(&key);
+    let known = ctx.cluster(&key);
     let maker = Maker { ctx, bridge, known: known.as_deref() };
-    let primary = maker.endpoint(&address, &bridge.spec.credentials_secret_ref.name).await?;
+    let primary = maker.call_bridge(&address, &bridge.spec.credentials_secret_ref.name).await?;
     let (wanted, mut unfit) = others(bridge, &address);
-    let mut endpoints = vec![(Arc::clone(&primary), EndpointRole::Primary)];
+    let mut call_bridges = vec![(Arc::clone(&primary), CallBridgeRole::Primary)];
     for other in wanted {
-        match maker.endpoint(&other.address, &other.secret).await {
-            Ok(endpoint) => endpoints.push((endpoint, other.role)),
+        match maker.call_bridge(&other.address, &other.secret).await {
+            Ok(call_bridge) => call_bridges.push((call_bridge, other.role)),
             Err(NotConnected::Problem(problem)) => {
                 let reason = reason::ALTERNATE_CREDENTIALS_INVALID;
                 unfit.push(Unfit { name: other.name, reason, message: problem.message });
@@ -80,23 +80,23 @@ pub async fn connect(ctx: &Context, bridge: &MeetingBridge) -> Result<(Arc<Link>
         }
     }
     let mut recorded = None;
-    let link = match known {
-        Some(link) => {
-            if link.endpoints().first().is_some_and(|before| before.address() != &address) {
-                link.forget();
+    let cluster = match known {
+        Some(cluster) => {
+            if cluster.call_bridges().first().is_some_and(|before| before.address() != &address) {
+                cluster.forget();
             }
-            link
+            cluster
         }
         None => {
             // A restart of the controller is no reason to move.
-            recorded = bridge.status.as_ref().and_then(|status| status.active_endpoint.as_ref()?.parse().ok());
-            let link = Arc::new(Link::new(key, primary));
-            ctx.keep_link(Arc::clone(&link));
-            link
+            recorded = bridge.status.as_ref().and_then(|status| status.active_call_bridge.as_ref()?.parse().ok());
+            let cluster = Arc::new(Cluster::new(key, primary));
+            ctx.keep_cluster(Arc::clone(&cluster));
+            cluster
         }
     };
-    link.arrange(endpoints, policy(bridge), recorded.as_ref());
-    Ok((link, unfit))
+    cluster.arrange(call_bridges, policy(bridge), recorded.as_ref());
+    Ok((cluster, unfit))
 }
 
 fn policy(bridge: &MeetingBridge) -> Policy {
@@ -119,7 +119,7 @@ fn others(bridge: &MeetingBridge, primary: &Address) -> (Vec<Wanted>, Vec<Unfit>
         match resolve(alternate, members, primary) {
             Ok(Some(address)) if seen.insert(address.clone()) => {
                 let secret = alternate.credentials_secret_ref.as_ref().map_or(own, |secret| &secret.name).clone();
-                wanted.push(Wanted { name, address, role: EndpointRole::Alternate, secret });
+                wanted.push(Wanted { name, address, role: CallBridgeRole::Alternate, secret });
             }
             Ok(_) => {}
             Err((reason, message)) => unfit.push(Unfit { name, reason, message }),
@@ -128,7 +128,7 @@ fn others(bridge: &MeetingBridge, primary: &Address) -> (Vec<Wanted>, Vec<Unfit>
     for member in members.unwrap_or_default().iter().filter(|member| failover.discover && !member.primary) {
         let address = member.address.as_deref().and_then(|text| Address::from_bridge_table(text).ok());
         if let Some(address) = address.filter(|address| seen.insert(address.clone())) {
-            let (name, role) = (member.name.clone(), EndpointRole::Discovered);
+            let (name, role) = (member.name.clone(), CallBridgeRole::Discovered);
             wanted.push(Wanted { name, address, role, secret: own.clone() });
         }
     }
@@ -165,20 +165,20 @@ fn resolve(
     }
 }
 
-/// Makes the endpoints of one bridge.
+/// Makes the call bridges of one bridge.
 struct Maker<'a> {
     ctx: &'a Context,
     bridge: &'a MeetingBridge,
-    known: Option<&'a Link>,
+    known: Option<&'a Cluster>,
 }
 
 impl Maker<'_> {
-    /// The endpoint at an address: the known one if nothing changed, else one with a new client.
-    async fn endpoint(&self, address: &Address, secret: &str) -> Result<Arc<Endpoint>, NotConnected> {
+    /// The call bridge at an address: the known one if nothing changed, else one with a new client.
+    async fn call_bridge(&self, address: &Address, secret: &str) -> Result<Arc<CallBridge>, NotConnected> {
         let fingerprint = self.fingerprint(address, secret);
-        let known = self.known.and_then(|link| link.endpoint(address));
-        if let Some(endpoint) = known.as_ref().filter(|endpoint| endpoint.is_made_with(&fingerprint)) {
-            return Ok(Arc::clone(endpoint));
+        let known = self.known.and_then(|cluster| cluster.call_bridge(address));
+        if let Some(call_bridge) = known.as_ref().filter(|call_bridge| call_bridge.is_made_with(&fingerprint)) {
+            return Ok(Arc::clone(call_bridge));
         }
         let (ctx, bridge) = (self.ctx, self.bridge);
         let credentials = credentials(ctx, bridge, secret).await?;
@@ -192,21 +192,21 @@ impl Maker<'_> {
                 let config = GateConfig { in_flight: ctx.settings.in_flight, ..GateConfig::default() };
                 Arc::new(Gate::new(config, rand::random()))
             },
-            |endpoint| Arc::clone(endpoint.client().gate()),
+            |call_bridge| Arc::clone(call_bridge.client().gate()),
         );
         let key = key_of(bridge);
         let observer =
             Arc::new(BridgeObserver { metrics: Arc::clone(&ctx.metrics), bridge: format!("{}/{}", key.0, key.1) });
         let client = Client::new(address.clone(), credentials, tls, self.limits(), gate, observer)
             .map_err(|error| problem(kind::REACHABLE, reason::TLS_FAILURE, error.to_string()))?;
-        let Some(endpoint) = known else { return Ok(Arc::new(Endpoint::new(client, fingerprint))) };
+        let Some(call_bridge) = known else { return Ok(Arc::new(CallBridge::new(client, fingerprint))) };
         // The Secret may have been changed to the same words: the user asks for another try all the same.
         client.gate().reset_auth();
-        endpoint.replace_client(client, fingerprint);
-        if let Some(link) = self.known {
-            link.forget_health(address);
+        call_bridge.replace_client(client, fingerprint);
+        if let Some(cluster) = self.known {
+            cluster.forget_health(address);
         }
-        Ok(endpoint)
+        Ok(call_bridge)
     }
 
     fn limits(&self) -> Limits {

@@ -4,26 +4,26 @@ use std::sync::Arc;
 
 use super::pass::Pass;
 use crate::api::bridge::{ClusterStatus, MemberStatus};
+use crate::cluster::call_bridge::CallBridge;
+use crate::cluster::{Cluster, reading};
 use crate::cms::{Address, BulkSyncId, CallLegProfileId, CallProfileId, Class, CmsError, Fields, Priority, SyncStatus};
+use crate::facts::slots::Pool;
 use crate::metrics::BridgeLabels;
-use crate::observe::endpoint::Endpoint;
-use crate::observe::link::{Link, reading};
 use crate::plan::bridge::{self as plan, Look, profile_matches};
 use crate::plan::meeting::Seen;
-use crate::plan::pool::Pool;
 
 impl Pass<'_> {
     /// Looks something up and works it into record and memory.
-    pub(super) async fn look(&mut self, link: &Arc<Link>, look: Look) -> Result<(), CmsError> {
+    pub(super) async fn look(&mut self, cluster: &Arc<Cluster>, look: Look) -> Result<(), CmsError> {
         let now = self.now();
-        let client = link.client();
+        let client = cluster.client();
         let at = Priority::new(Class::Provision, now);
         match look {
-            Look::System => self.look_system(&link.active()).await?,
+            Look::System => self.look_system(&cluster.active()).await?,
             Look::Cluster => {
-                self.cluster = Some(self.read_cluster(link).await?);
-                let mut memory = link.memory();
-                memory.cluster.clone_from(&self.cluster);
+                self.known_cluster = Some(self.read_cluster(cluster).await?);
+                let mut memory = cluster.memory();
+                memory.cluster.clone_from(&self.known_cluster);
                 memory.world.cluster = Seen::Known(());
                 drop(memory);
                 if self.bridge.spec.failover.is_used() {
@@ -31,24 +31,24 @@ impl Pass<'_> {
                     self.retry = Some(std::time::Duration::ZERO);
                 }
             }
-            Look::LostCallProfile => self.look_lost_call_profile(link).await?,
-            Look::LostCallLegProfile => self.look_lost_call_leg_profile(link).await?,
+            Look::LostCallProfile => self.look_lost_call_profile(cluster).await?,
+            Look::LostCallLegProfile => self.look_lost_call_leg_profile(cluster).await?,
             Look::CallProfile(id) => {
                 let found = client.call_profile(at, &CallProfileId::from(id.as_str())).await;
-                link.memory().world.call_profile = Seen::Known(if_there(found)?);
+                cluster.memory().world.call_profile = Seen::Known(if_there(found)?);
             }
             Look::CallLegProfile(id) => {
                 let found = client.call_leg_profile(at, &CallLegProfileId::from(id.as_str())).await;
-                link.memory().world.call_leg_profile = Seen::Known(if_there(found)?);
+                cluster.memory().world.call_leg_profile = Seen::Known(if_there(found)?);
             }
-            Look::LostSet(range) => self.look_lost_set(link, &range).await?,
-            Look::LostSync(set) => self.look_lost_sync(link, &set).await?,
+            Look::LostSet(range) => self.look_lost_set(cluster, &range).await?,
+            Look::LostSync(set) => self.look_lost_sync(cluster, &set).await?,
             Look::Slots | Look::AllSpaces => {
                 let complete = look == Look::AllSpaces;
                 let prefix = &self.bridge.spec.slots.name_prefix;
                 let listing = client.spaces(at, (!complete).then_some(prefix.as_str())).await?;
                 let range = plan::numbers(&self.bridge.spec).ok();
-                let mut memory = link.memory();
+                let mut memory = cluster.memory();
                 memory.space_pages = listing.pages;
                 // A list of everything adds to what the list of placeholder names showed.
                 let known = memory.world.pool.known().cloned().filter(|_| complete);
@@ -57,7 +57,7 @@ impl Pass<'_> {
                 memory.world.pool = Seen::Known(pool);
             }
             Look::Space(id) => {
-                link.look_space(&id, at, now).await?;
+                cluster.look_space(&id, at, now).await?;
             }
             Look::Sync(id) => {
                 let status = match client.bulk_sync(at, &BulkSyncId::from(id.as_str())).await {
@@ -67,21 +67,21 @@ impl Pass<'_> {
                     Err(error) => return Err(error),
                 };
                 let deleting = self.is_deleting();
-                plan::apply_sync(&mut self.record, &mut link.memory().world, status, deleting);
+                plan::apply_sync(&mut self.record, &mut cluster.memory().world, status, deleting);
                 if self.record.sets.iter().all(|set| set.sync_id.is_none()) {
-                    self.ctx.clear_failures(&format!("sync/{}/{}", link.key.0, link.key.1));
+                    self.ctx.clear_failures(&format!("sync/{}/{}", cluster.key.0, cluster.key.1));
                 }
             }
-            Look::Offender => self.look_offender(link).await?,
+            Look::Offender => self.look_offender(cluster).await?,
         }
         Ok(())
     }
 
     /// The status of the system of one call bridge; after its restart its calls are gone.
-    pub(super) async fn look_system(&mut self, endpoint: &Endpoint) -> Result<(), CmsError> {
-        let Some(link) = self.link.clone() else { return Ok(()) };
+    pub(super) async fn look_system(&mut self, call_bridge: &CallBridge) -> Result<(), CmsError> {
+        let Some(cluster) = self.cluster.clone() else { return Ok(()) };
         let now = self.now();
-        let system = endpoint.client().system_status(reading(now)).await?;
+        let system = call_bridge.client().system_status(reading(now)).await?;
         let labels = BridgeLabels { bridge: self.label() };
         let metrics = &self.ctx.metrics;
         let number = |value: u64| i64::try_from(value).unwrap_or(i64::MAX);
@@ -90,27 +90,27 @@ impl Pass<'_> {
         if let Some(time) = system.cdr_time {
             metrics.clock_skew.get_or_create(&labels).set(time.duration_since(now).as_secs());
         }
-        if link.active().address() == endpoint.address() {
-            link.memory().world.version = Seen::Known(system.software_version.clone());
+        if cluster.active().address() == call_bridge.address() {
+            cluster.memory().world.version = Seen::Known(system.software_version.clone());
         }
-        let before = endpoint.local().system.replace((now, system.clone()));
+        let before = call_bridge.local().system.replace((now, system.clone()));
         if before.is_some_and(|(_, old)| old.uptime_seconds > system.uptime_seconds) {
             tracing::warn!(
                 namespace = self.key.0,
                 name = self.key.1,
-                endpoint = %endpoint.address(),
+                call_bridge = %call_bridge.address(),
                 "the call bridge was restarted: its calls are gone"
             );
-            endpoint.forget_calls();
-            link.memory().schedule.sweep = Some(now);
+            call_bridge.forget_calls();
+            cluster.memory().schedule.sweep = Some(now);
         }
         Ok(())
     }
 
     /// A call profile with exactly our content that nothing refers to: made by us, the reply was lost.
-    async fn look_lost_call_profile(&mut self, link: &Link) -> Result<(), CmsError> {
-        let (client, at) = (link.client(), Priority::new(Class::Provision, self.now()));
-        let version = link.memory().world.version.known().cloned().unwrap_or_default();
+    async fn look_lost_call_profile(&mut self, cluster: &Cluster) -> Result<(), CmsError> {
+        let (client, at) = (cluster.client(), Priority::new(Class::Provision, self.now()));
+        let version = cluster.memory().world.version.known().cloned().unwrap_or_default();
         let want = self.bridge.spec.profiles.call.pairs_for(&version);
         let mut found = None;
         for id in client.unreferenced_call_profiles(at).await? {
@@ -121,12 +121,12 @@ impl Pass<'_> {
             }
         }
         self.record.profiles.get_or_insert_default().call = found.as_ref().map(|(id, _)| id.to_string());
-        link.memory().world.call_profile = Seen::Known(found.map(|(_, fields)| fields));
+        cluster.memory().world.call_profile = Seen::Known(found.map(|(_, fields)| fields));
         Ok(())
     }
 
-    async fn look_lost_call_leg_profile(&mut self, link: &Link) -> Result<(), CmsError> {
-        let (client, at) = (link.client(), Priority::new(Class::Provision, self.now()));
+    async fn look_lost_call_leg_profile(&mut self, cluster: &Cluster) -> Result<(), CmsError> {
+        let (client, at) = (cluster.client(), Priority::new(Class::Provision, self.now()));
         let want = self.bridge.spec.profiles.call_leg.pairs();
         let mut found = None;
         for id in client.unreferenced_call_leg_profiles(at).await? {
@@ -137,25 +137,25 @@ impl Pass<'_> {
             }
         }
         self.record.profiles.get_or_insert_default().call_leg = found.as_ref().map(|(id, _)| id.to_string());
-        link.memory().world.call_leg_profile = Seen::Known(found.map(|(_, fields)| fields));
+        cluster.memory().world.call_leg_profile = Seen::Known(found.map(|(_, fields)| fields));
         Ok(())
     }
 
     /// Are the call bridges of the cluster still the same? If not, they are read again.
-    pub(super) async fn look_members(&mut self, link: &Link) -> Result<(), CmsError> {
-        let listed = link.client().call_bridges(reading(self.now())).await?;
-        let members = self.cluster.as_ref().map(|cluster| cluster.members.as_slice()).unwrap_or_default();
+    pub(super) async fn look_members(&mut self, cluster: &Cluster) -> Result<(), CmsError> {
+        let listed = cluster.client().call_bridges(reading(self.now())).await?;
+        let members = self.known_cluster.as_ref().map(|cluster| cluster.members.as_slice()).unwrap_or_default();
         let known = |id: &str| members.iter().any(|member| member.id == id);
         if listed.items.len() != members.len() || !listed.items.iter().all(|listed| known(listed.id.as_str())) {
-            self.cluster = None;
-            let mut memory = link.memory();
+            self.known_cluster = None;
+            let mut memory = cluster.memory();
             (memory.cluster, memory.world.cluster) = (None, Seen::Unknown);
         }
         Ok(())
     }
 
-    async fn read_cluster(&self, link: &Link) -> Result<ClusterStatus, CmsError> {
-        let client = link.client();
+    async fn read_cluster(&self, cluster: &Cluster) -> Result<ClusterStatus, CmsError> {
+        let client = cluster.client();
         let at = reading(self.now());
         let primary: Option<Address> = self.bridge.spec.address.parse().ok();
         let mut members = Vec::new();
@@ -187,13 +187,17 @@ impl Pass<'_> {
             }
         }
         members.sort_by(|a, b| a.name.cmp(&b.name).then_with(|| a.id.cmp(&b.id)));
-        let cluster_id = link.system().and_then(|(_, system)| system.cluster_id);
+        let cluster_id = cluster.system().and_then(|(_, system)| system.cluster_id);
         Ok(ClusterStatus { cluster_id, members })
     }
 
     /// A bulk parameter set with exactly our content: made by us, the reply was lost.
-    async fn look_lost_set(&mut self, link: &Link, range: &std::ops::RangeInclusive<u32>) -> Result<(), CmsError> {
-        let client = link.client();
+    async fn look_lost_set(
+        &mut self,
+        cluster: &Cluster,
+        range: &std::ops::RangeInclusive<u32>,
+    ) -> Result<(), CmsError> {
+        let client = cluster.client();
         let at = Priority::new(Class::Provision, self.now());
         let names = format!("{}$index$", self.bridge.spec.slots.name_prefix);
         let mut found = None;
@@ -224,8 +228,8 @@ impl Pass<'_> {
     }
 
     /// A sync of this set that did not fail: begun by us, the reply was lost. A second one would make every space anew.
-    async fn look_lost_sync(&mut self, link: &Link, set: &str) -> Result<(), CmsError> {
-        let client = link.client();
+    async fn look_lost_sync(&mut self, cluster: &Cluster, set: &str) -> Result<(), CmsError> {
+        let client = cluster.client();
         let at = Priority::new(Class::Provision, self.now());
         for listed in client.bulk_syncs(at).await? {
             if listed.set.as_ref().is_some_and(|of| of.as_str() != set) {
@@ -246,9 +250,9 @@ impl Pass<'_> {
     }
 
     /// Which space has one of the numbers that the failed sync wanted?
-    async fn look_offender(&mut self, link: &Link) -> Result<(), CmsError> {
+    async fn look_offender(&mut self, cluster: &Cluster) -> Result<(), CmsError> {
         let wanted = self.record.sets.iter().find(|set| !set.synced).map(|set| set.start_index..=set.end_index);
-        let spaces = link.client().spaces(Priority::new(Class::Provision, self.now()), None).await?;
+        let spaces = cluster.client().spaces(Priority::new(Class::Provision, self.now()), None).await?;
         let takes = |value: &Option<String>| {
             let number = value.as_deref().and_then(|text| text.parse::<u32>().ok());
             number.filter(|number| wanted.as_ref().is_some_and(|range| range.contains(number)))
@@ -257,7 +261,7 @@ impl Pass<'_> {
             let number = takes(&space.uri).or_else(|| takes(&space.secondary_uri)).or_else(|| takes(&space.call_id))?;
             Some(format!("number {number} belongs to the space \"{}\"", space.name))
         });
-        if let Some((_, who)) = &mut link.memory().world.sync_failure {
+        if let Some((_, who)) = &mut cluster.memory().world.sync_failure {
             *who =
                 Some(offender.unwrap_or_else(|| "no space has it; look at IVRs, users and access methods".to_owned()));
         }

@@ -17,10 +17,10 @@ use kube::runtime::controller::Action;
 use kube::runtime::events::EventType;
 use kube::{Resource, ResourceExt};
 
+use super::backoff;
 use super::context::Context;
 use super::kube_calls::{KubeError, replace_status, set_finalizer};
 use super::meeting::key_of;
-use super::retry;
 use crate::api::MeetingBridge;
 use crate::api::condition::Text;
 use crate::api::conditions::kind;
@@ -39,7 +39,7 @@ pub async fn reconcile(stored: Arc<MeetingBridge>, ctx: Arc<Context>) -> Result<
     let key = key_of(&bridge);
     let deleting = bridge.meta().deletion_timestamp.is_some();
     if deleting && !bridge.finalizers().iter().any(|name| name == BRIDGE_FINALIZER) {
-        ctx.drop_link(&key);
+        ctx.drop_cluster(&key);
         return Ok(Action::await_change());
     }
     if let Some(patched) = set_finalizer(&ctx, &api, bridge.as_ref(), BRIDGE_FINALIZER, true).await? {
@@ -59,7 +59,7 @@ pub async fn reconcile(stored: Arc<MeetingBridge>, ctx: Arc<Context>) -> Result<
             ctx.event(bridge.as_ref(), EventType::Warning, "LeftBehind", "Delete", note).await;
         }
         set_finalizer(&ctx, &api, pass.bridge(), BRIDGE_FINALIZER, false).await?;
-        ctx.drop_link(&key);
+        ctx.drop_cluster(&key);
         for (namespace, name) in ctx.ledger.names_on(&key, ctx.clock.now()) {
             ctx.wake_meeting(&namespace, &name);
         }
@@ -123,5 +123,5 @@ pub fn on_error(bridge: Arc<MeetingBridge>, error: &KubeError, ctx: &Context) ->
     }
     let failures = ctx.count_failure(&bridge.uid().unwrap_or_default());
     tracing::warn!(namespace = bridge.namespace(), name = bridge.name_any(), %error, "reconcile failed");
-    Action::requeue(retry::jittered(Duration::from_secs(1 << failures.min(5))))
+    Action::requeue(backoff::jittered(Duration::from_secs(1 << failures.min(5))))
 }

@@ -14,13 +14,13 @@ use super::connect::{NotConnected, connect};
 use crate::api::MeetingBridge;
 use crate::api::bridge::{ClusterStatus, DeletionPolicy, ManagementPolicy};
 use crate::api::names::RECONCILE_ANNOTATION;
+use crate::cluster::call_bridge::CallBridge;
+use crate::cluster::sweep;
+use crate::cluster::{BridgeKey, Cluster};
 use crate::cms::{Address, CmsError, SpaceId};
 use crate::controller::meeting::key_of;
-use crate::observe::endpoint::Endpoint;
-use crate::observe::link::{BridgeKey, Link};
-use crate::observe::sweep;
 use crate::plan::bridge::{Obstacle, Record, World};
-use crate::plan::failover::{Sign, blames_endpoint};
+use crate::plan::failover::{Sign, blames_call_bridge};
 use crate::plan::meeting::Seen;
 use crate::status::bridge::{Problem, Unfit};
 
@@ -33,13 +33,13 @@ pub struct Pass<'a> {
     pub(super) bridge: MeetingBridge,
     pub(super) key: BridgeKey,
     pub(super) record: Record,
-    pub(super) link: Option<Arc<Link>>,
+    pub(super) cluster: Option<Arc<Cluster>>,
     /// The cluster as last read.
-    pub(super) cluster: Option<ClusterStatus>,
+    pub(super) known_cluster: Option<ClusterStatus>,
     /// Alternates that cannot be used, as far as the spec tells.
     pub(super) unfit: Vec<Unfit>,
     pub(super) problem: Option<Problem>,
-    /// The active endpoint failed, but there are others: it is not for people to know before it is clear whether it is
+    /// The active call bridge failed, but there are others: it is not for people to know before it is clear whether it is
     /// lost. The next pass goes on.
     pub(super) in_doubt: bool,
     pub(super) obstacle: Option<Obstacle>,
@@ -63,8 +63,8 @@ impl<'a> Pass<'a> {
             record: Record { profiles: status.profiles, sets },
             bridge: bridge.clone(),
             ctx,
-            link: None,
-            cluster: status.cluster,
+            cluster: None,
+            known_cluster: status.cluster,
             unfit: Vec::new(),
             problem: None,
             in_doubt: false,
@@ -106,10 +106,10 @@ impl<'a> Pass<'a> {
             return Ok(());
         }
         match connect(self.ctx, &self.bridge).await {
-            Ok((link, unfit)) => {
-                let read = link.memory().cluster.clone();
-                self.cluster = read.or(self.cluster.take());
-                (self.link, self.unfit) = (Some(link), unfit);
+            Ok((cluster, unfit)) => {
+                let read = cluster.memory().cluster.clone();
+                self.known_cluster = read.or(self.known_cluster.take());
+                (self.cluster, self.unfit) = (Some(cluster), unfit);
             }
             Err(NotConnected::Kube(error)) => return Err(error),
             Err(NotConnected::Problem(problem)) => {
@@ -121,21 +121,21 @@ impl<'a> Pass<'a> {
             }
         }
         self.serve_annotation();
-        self.check_endpoints().await;
+        self.check_call_bridges().await;
         self.check_database().await;
         if self.problem.is_some() || self.in_doubt || (self.bridge.spec.suspend && !self.is_deleting()) {
             return Ok(());
         }
-        if let Err((endpoint, error)) = self.read_due().await {
-            self.failed(&endpoint, error).await;
+        if let Err((call_bridge, error)) = self.read_due().await {
+            self.failed(&call_bridge, error).await;
             return Ok(());
         }
         self.converge(api).await?;
         if self.problem.is_none()
             && !self.in_doubt
-            && let Some(link) = &self.link
+            && let Some(cluster) = &self.cluster
         {
-            let recovered = matches!(link.memory().health.replace(Ok(())), Some(Err(_)));
+            let recovered = matches!(cluster.memory().health.replace(Ok(())), Some(Err(_)));
             self.ctx.clear_failures(&self.bridge.uid().unwrap_or_default());
             if recovered {
                 self.wake_meetings();
@@ -148,16 +148,16 @@ impl<'a> Pass<'a> {
     fn serve_annotation(&mut self) {
         let asked = self.bridge.annotations().get(RECONCILE_ANNOTATION).cloned();
         let handled = self.bridge.status.as_ref().and_then(|status| status.last_handled_reconcile_at.clone());
-        let Some(link) = &self.link else { return };
-        let mut memory = link.memory();
+        let Some(cluster) = &self.cluster else { return };
+        let mut memory = cluster.memory();
         if asked.is_some() && asked != handled && memory.schedule.served != asked {
             memory.schedule.served = asked;
             memory.world = World { thorough: true, ..World::default() };
             memory.schedule.read = None;
             drop(memory);
-            for endpoint in link.endpoints() {
-                endpoint.client().gate().reset_auth();
-                endpoint.local().membership = Seen::Unknown;
+            for call_bridge in cluster.call_bridges() {
+                call_bridge.client().gate().reset_auth();
+                call_bridge.local().membership = Seen::Unknown;
             }
         }
     }
@@ -170,34 +170,34 @@ impl<'a> Pass<'a> {
     }
 
     /// Sweep or idle read, whichever is due.
-    async fn read_due(&mut self) -> Result<(), (Arc<Endpoint>, CmsError)> {
-        let Some(link) = self.link.clone() else { return Ok(()) };
+    async fn read_due(&mut self) -> Result<(), (Arc<CallBridge>, CmsError)> {
+        let Some(cluster) = self.cluster.clone() else { return Ok(()) };
         let now = self.now();
-        self.inspect_due(&link, now).await;
+        self.inspect_due(&cluster, now).await;
         let live = self.ctx.ledger.live(&self.key);
-        let schedule = link.memory().schedule.clone();
+        let schedule = cluster.memory().schedule.clone();
         if !live.is_empty() {
             let asked = schedule.asked.is_some_and(|at| at <= now);
             if asked {
-                link.memory().schedule.asked = None;
+                cluster.memory().schedule.asked = None;
             }
             if asked || schedule.sweep.is_none_or(|at| at <= now) {
-                link.memory().schedule.sweep = now.checked_add(signed(self.ctx.settings.sweep)).ok();
-                link.memory().schedule.turn = schedule.turn.wrapping_add(1);
-                self.sweep(&link, &live, schedule.turn, now).await?;
-                self.wake_changed(&link, &live);
+                cluster.memory().schedule.sweep = now.checked_add(signed(self.ctx.settings.sweep)).ok();
+                cluster.memory().schedule.turn = schedule.turn.wrapping_add(1);
+                self.sweep(&cluster, &live, schedule.turn, now).await?;
+                self.wake_changed(&cluster, &live);
             }
             return Ok(());
         }
-        link.memory().schedule.sweep = None;
-        let first = matches!(link.memory().world.version, Seen::Unknown);
+        cluster.memory().schedule.sweep = None;
+        let first = matches!(cluster.memory().world.version, Seen::Unknown);
         if !first && schedule.read.is_some_and(|at| at <= now) {
-            link.memory().schedule.turn = schedule.turn.wrapping_add(1);
-            link.memory().schedule.read = now.checked_add(signed(self.ctx.settings.idle_read)).ok();
-            self.idle_read(&link, schedule.turn).await?;
+            cluster.memory().schedule.turn = schedule.turn.wrapping_add(1);
+            cluster.memory().schedule.read = now.checked_add(signed(self.ctx.settings.idle_read)).ok();
+            self.idle_read(&cluster, schedule.turn).await?;
         }
         if schedule.read.is_none() {
-            link.memory().schedule.read = now.checked_add(signed(self.ctx.settings.idle_read)).ok();
+            cluster.memory().schedule.read = now.checked_add(signed(self.ctx.settings.idle_read)).ok();
         }
         Ok(())
     }
@@ -205,42 +205,43 @@ impl<'a> Pass<'a> {
     /// One sweep of every call bridge that has calls of ours.
     async fn sweep(
         &self,
-        link: &Arc<Link>,
+        cluster: &Arc<Cluster>,
         live: &[sweep::Live],
         turn: u64,
         now: Timestamp,
-    ) -> Result<(), (Arc<Endpoint>, CmsError)> {
+    ) -> Result<(), (Arc<CallBridge>, CmsError)> {
         let mut by_home: BTreeMap<Address, Vec<sweep::Live>> = BTreeMap::new();
         for meeting in live {
             if let Some(call) = &meeting.call {
-                by_home.entry(call.endpoint.clone()).or_default().push(meeting.clone());
+                by_home.entry(call.call_bridge.clone()).or_default().push(meeting.clone());
             }
         }
-        let active = link.active();
-        for endpoint in link.usable() {
-            let Some(meetings) = by_home.get(endpoint.address()) else { continue };
-            match sweep::sweep(link, &endpoint, meetings, turn, now).await {
-                Ok(()) => self.learn(link, &endpoint, Sign::Answers),
-                Err(error) if endpoint.address() == active.address() => return Err((endpoint, error)),
-                Err(error) => self.learn(link, &endpoint, Sign::Fails(error)),
+        let active = cluster.active();
+        for call_bridge in cluster.usable() {
+            let Some(meetings) = by_home.get(call_bridge.address()) else { continue };
+            match sweep::sweep(cluster, &call_bridge, meetings, turn, now).await {
+                Ok(()) => self.learn(cluster, &call_bridge, Sign::Answers),
+                Err(error) if call_bridge.address() == active.address() => return Err((call_bridge, error)),
+                Err(error) => self.learn(cluster, &call_bridge, Sign::Fails(error)),
             }
         }
         Ok(())
     }
 
     /// Looks at call bridges that were away, and at those with calls that were left there, as often as is swept.
-    async fn inspect_due(&self, link: &Arc<Link>, now: Timestamp) {
-        if link.memory().world.pool.known().is_none() {
+    async fn inspect_due(&self, cluster: &Arc<Cluster>, now: Timestamp) {
+        if cluster.memory().world.pool.known().is_none() {
             return; // Nobody knows yet which spaces are ours.
         }
         let live = self.ctx.ledger.live(&self.key);
-        let swept = link.memory().schedule.sweep.is_none_or(|at| at <= now);
+        let swept = cluster.memory().schedule.sweep.is_none_or(|at| at <= now);
         let mut inspected = false;
-        for endpoint in link.usable() {
-            let others =
-                live.iter().filter(|live| live.call.as_ref().is_some_and(|call| call.endpoint != *endpoint.address()));
+        for call_bridge in cluster.usable() {
+            let others = live
+                .iter()
+                .filter(|live| live.call.as_ref().is_some_and(|call| call.call_bridge != *call_bridge.address()));
             let wanted = {
-                let local = endpoint.local();
+                let local = call_bridge.local();
                 let calls = local.calls.as_ref().map(|(_, calls)| calls);
                 let left_there = || others.into_iter().any(|live| calls.is_some_and(|on| on.contains_key(&live.space)));
                 local.inspect || (swept && left_there())
@@ -249,19 +250,19 @@ impl<'a> Pass<'a> {
                 continue;
             }
             let ours =
-                |space: &SpaceId| link.memory().world.pool.known().is_some_and(|pool| pool.number(space).is_some());
+                |space: &SpaceId| cluster.memory().world.pool.known().is_some_and(|pool| pool.number(space).is_some());
             inspected = true;
-            if let Err(error) = sweep::inspect(&endpoint, &live, ours, now).await {
-                self.learn(link, &endpoint, Sign::Fails(error));
+            if let Err(error) = sweep::inspect(&call_bridge, &live, ours, now).await {
+                self.learn(cluster, &call_bridge, Sign::Fails(error));
             }
         }
         if inspected {
-            self.wake_changed(link, &live);
+            self.wake_changed(cluster, &live);
         }
     }
 
-    fn wake_changed(&self, link: &Link, live: &[sweep::Live]) {
-        let changed: Vec<SpaceId> = sweep::changed(link, live);
+    fn wake_changed(&self, cluster: &Cluster, live: &[sweep::Live]) {
+        let changed: Vec<SpaceId> = sweep::changed(cluster, live);
         if changed.is_empty() {
             return;
         }
@@ -273,8 +274,8 @@ impl<'a> Pass<'a> {
     /// After trouble, those who wait for this bridge are told; those whose time is over first.
     pub(super) fn wake_meetings(&self) {
         let now = self.now();
-        if let Some(link) = &self.link {
-            link.memory().writable_since = Some(now);
+        if let Some(cluster) = &self.cluster {
+            cluster.memory().writable_since = Some(now);
         }
         let overdue = self.ctx.ledger.overdue(&self.key, now);
         let due = self.ctx.ledger.due(&self.key, now);
@@ -283,35 +284,35 @@ impl<'a> Pass<'a> {
         }
     }
 
-    /// Notes a failure of an endpoint: condition, pause, health. If that makes the bridge move to another endpoint, all
+    /// Notes a failure of a call bridge: condition, pause, health. If that makes the bridge move to another call bridge, all
     /// is well again.
-    pub(super) async fn failed(&mut self, endpoint: &Arc<Endpoint>, error: CmsError) {
-        let Some(link) = self.link.clone() else { return };
+    pub(super) async fn failed(&mut self, call_bridge: &Arc<CallBridge>, error: CmsError) {
+        let Some(cluster) = self.cluster.clone() else { return };
         let now = self.now();
-        let error = link.diagnose(endpoint, error, self.ctx.settings.patience(), now).await;
-        let blamed = blames_endpoint(&error);
+        let error = cluster.diagnose(call_bridge, error, self.ctx.settings.patience(), now).await;
+        let blamed = blames_call_bridge(&error);
         if blamed {
-            self.learn(&link, endpoint, Sign::Fails(error.clone()));
+            self.learn(&cluster, call_bridge, Sign::Fails(error.clone()));
         }
         if error.is_connection_failure() {
-            endpoint.forget_calls();
+            call_bridge.forget_calls();
         }
-        if error == CmsError::Abandoned || link.active().address() != endpoint.address() {
+        if error == CmsError::Abandoned || cluster.active().address() != call_bridge.address() {
             (self.in_doubt, self.retry) = (true, Some(Duration::ZERO));
             return;
         }
-        if blamed && link.roster().has_other_than(endpoint.address()) {
+        if blamed && cluster.roster().has_other_than(call_bridge.address()) {
             // The next probe tells more; it is due soon.
             self.in_doubt = true;
-            link.memory().health = Some(Err(error));
+            cluster.memory().health = Some(Err(error));
             return;
         }
         let failures = self.ctx.count_failure(&self.bridge.uid().unwrap_or_default());
-        let wait = super::retry::after(&error, failures, self.is_busy());
+        let wait = super::backoff::after(&error, failures, self.is_busy());
         self.problem = Some(Problem::of(&error));
         self.retry = Some(wait);
         tracing::warn!(namespace = self.key.0, name = self.key.1, %error, "the bridge failed");
-        let mut memory = link.memory();
+        let mut memory = cluster.memory();
         memory.database_lost |= error == CmsError::DatabaseNotReady;
         memory.schedule.retry = now.checked_add(signed(wait)).ok();
         memory.health = Some(Err(error));
@@ -322,9 +323,9 @@ impl<'a> Pass<'a> {
         let now = self.now();
         let left = |at: Timestamp| Duration::try_from(at.duration_since(now)).unwrap_or(Duration::ZERO);
         let mut soonest = self.retry.into_iter().collect::<Vec<_>>();
-        if let Some(link) = &self.link {
-            soonest.extend(self.next_check(link).map(left));
-            let schedule = link.memory().schedule.clone();
+        if let Some(cluster) = &self.cluster {
+            soonest.extend(self.next_check(cluster).map(left));
+            let schedule = cluster.memory().schedule.clone();
             if self.problem.is_none() && !self.bridge.spec.suspend {
                 let live = !self.ctx.ledger.live(&self.key).is_empty();
                 let next = if live { [schedule.sweep, schedule.asked] } else { [schedule.read, None] };

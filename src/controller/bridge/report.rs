@@ -11,14 +11,14 @@ use super::health::call_bridge_id;
 use super::pass::Pass;
 use crate::api::MeetingBridge;
 use crate::api::bridge::{
-    BookingsStatus, EndpointRole, EndpointStatus, MeetingBridgeStatus, SlotEntry, SlotState, SlotsStatus,
+    BookingsStatus, CallBridgeRole, CallBridgeStatus, MeetingBridgeStatus, SlotEntry, SlotState, SlotsStatus,
 };
 use crate::api::conditions::bridge as reason;
 use crate::api::names::{FAILBACK_ANNOTATION, RECONCILE_ANNOTATION};
+use crate::cluster::Cluster;
+use crate::cluster::call_bridge::Membership;
 use crate::cms::{CmsError, ErrorClass, SpaceId};
 use crate::metrics::BridgeLabels;
-use crate::observe::endpoint::Membership;
-use crate::observe::link::Link;
 use crate::plan::bridge::{World, numbers};
 use crate::plan::failover;
 use crate::plan::meeting::Seen;
@@ -47,25 +47,25 @@ impl Pass<'_> {
         let old = self.bridge.status.clone().unwrap_or_default();
         let mut facts = old.clone();
         facts.profiles = self.record.profiles.clone();
-        if let (Some(link), Some(slots)) = (&self.link, facts.slots.as_mut().filter(|_| self.in_doubt)) {
+        if let (Some(cluster), Some(slots)) = (&self.cluster, facts.slots.as_mut().filter(|_| self.in_doubt)) {
             // What was true is not known to be wrong; the next pass judges it.
             slots.parameter_sets.clone_from(&self.record.sets);
-            facts.active_endpoint = Some(link.active().address().to_string());
-            facts.endpoints = self.endpoints(link);
+            facts.active_call_bridge = Some(cluster.active().address().to_string());
+            facts.call_bridges = self.call_bridges(cluster);
             return facts;
         }
         facts.plan = self.plan.clone();
         facts.last_handled_reconcile_at = self.bridge.annotations().get(RECONCILE_ANNOTATION).cloned();
         facts.last_handled_failback_at = self.handled_failback(&old);
-        facts.cluster.clone_from(&self.cluster);
+        facts.cluster.clone_from(&self.known_cluster);
         facts.bookings = self.bookings(now);
         let (mut answered, mut skew, mut offender) = (false, None, None);
-        if let Some(link) = &self.link {
-            let memory = link.memory();
-            let active = link.active();
-            facts.active_endpoint = Some(active.address().to_string());
-            facts.endpoints = self.endpoints(link);
-            answered = link.endpoints().iter().any(|endpoint| endpoint.local().system.is_some());
+        if let Some(cluster) = &self.cluster {
+            let memory = cluster.memory();
+            let active = cluster.active();
+            facts.active_call_bridge = Some(active.address().to_string());
+            facts.call_bridges = self.call_bridges(cluster);
+            answered = cluster.call_bridges().iter().any(|call_bridge| call_bridge.local().system.is_some());
             if let Some((at, system)) = &active.local().system {
                 facts.system = Some(system_info(*at, system, old.system.as_ref()));
                 skew = system.cdr_time.map(|time| time.duration_since(*at));
@@ -93,23 +93,23 @@ impl Pass<'_> {
 
     /// A request for the failback is kept until the primary could take over.
     fn handled_failback(&self, old: &MeetingBridgeStatus) -> Option<String> {
-        let waits = self.link.as_ref().is_some_and(|link| link.roster().has_failed_over());
+        let waits = self.cluster.as_ref().is_some_and(|cluster| cluster.roster().has_failed_over());
         let asked = self.bridge.annotations().get(FAILBACK_ANNOTATION).cloned();
         if waits { old.last_handled_failback_at.clone() } else { asked }
     }
 
-    /// Every endpoint with what is known of it, the primary first.
-    fn endpoints(&self, link: &Link) -> Vec<EndpointStatus> {
-        let members = self.cluster.as_ref().map(|cluster| cluster.members.as_slice()).unwrap_or_default();
-        let roster = link.roster();
-        let status = |known: &failover::Endpoint| {
-            let endpoint = link.endpoint(&known.address)?;
+    /// Every call bridge with what is known of it, the primary first.
+    fn call_bridges(&self, cluster: &Cluster) -> Vec<CallBridgeStatus> {
+        let members = self.known_cluster.as_ref().map(|cluster| cluster.members.as_slice()).unwrap_or_default();
+        let roster = cluster.roster();
+        let status = |known: &failover::Candidate| {
+            let call_bridge = cluster.call_bridge(&known.address)?;
             let error = known.health.error();
             let reachable = known.health.is_known() || error.is_some();
-            Some(EndpointStatus {
+            Some(CallBridgeStatus {
                 address: known.address.to_string(),
                 role: known.role,
-                call_bridge_id: call_bridge_id(&endpoint, known.role, members),
+                call_bridge_id: call_bridge_id(&call_bridge, known.role, members),
                 reachable: reachable.then(|| !error.is_some_and(CmsError::is_connection_failure)),
                 reason: error.map(|error| error.reason().to_owned()),
             })
@@ -117,9 +117,9 @@ impl Pass<'_> {
         roster.iter().filter_map(status).collect()
     }
 
-    /// Which endpoint does the primary's work, and what is wrong with the primary.
+    /// Which call bridge does the primary's work, and what is wrong with the primary.
     fn failed_over(&self) -> Option<String> {
-        let roster = self.link.as_ref()?.roster();
+        let roster = self.cluster.as_ref()?.roster();
         if !roster.has_failed_over() {
             return None;
         }
@@ -131,11 +131,11 @@ impl Pass<'_> {
     /// The alternates that cannot be used: what the spec tells, and what they said themselves.
     fn misfits(&self) -> Vec<Unfit> {
         let mut unfit = self.unfit.clone();
-        let Some(link) = &self.link else { return unfit };
-        for known in link.roster().iter().filter(|known| known.role == EndpointRole::Alternate) {
-            let Some(endpoint) = link.endpoint(&known.address) else { continue };
+        let Some(cluster) = &self.cluster else { return unfit };
+        for known in cluster.roster().iter().filter(|known| known.role == CallBridgeRole::Alternate) {
+            let Some(call_bridge) = cluster.call_bridge(&known.address) else { continue };
             let name = known.address.to_string();
-            let membership = endpoint.local().membership.known().cloned();
+            let membership = call_bridge.local().membership.known().cloned();
             let (reason, message) = match (membership, known.health.error()) {
                 (Some(Membership::Stranger), _) => {
                     let message = "its table of call bridges names none of this cluster";

@@ -4,19 +4,19 @@ use std::sync::Arc;
 
 use kube::api::Api;
 
+use super::super::backoff;
 use super::super::context::Context;
 use super::super::kube_calls::KubeError;
-use super::super::retry;
 use super::pass::{Pass, signed};
 use crate::act;
 use crate::api::MeetingBridge;
+use crate::cluster::call_bridge::CallBridge;
+use crate::cluster::sweep;
+use crate::cluster::{Cluster, reading};
 use crate::cms::{CmsError, SyncStatus};
-use crate::observe::endpoint::Endpoint;
-use crate::observe::link::{Link, reading};
-use crate::observe::sweep;
 use crate::plan::bridge::{self as plan, Bridge, Look, Next, Obstacle, Record, Step, World};
-use crate::plan::cluster;
 use crate::plan::meeting::Seen;
+use crate::plan::ownership;
 
 /// A pass ends after this many steps; the next one goes on.
 const STEP_LIMIT: usize = 400;
@@ -24,17 +24,17 @@ const STEP_LIMIT: usize = 400;
 impl Pass<'_> {
     /// Asks the plan until it is settled, blocked, or something failed.
     pub(super) async fn converge(&mut self, api: &Api<MeetingBridge>) -> Result<(), KubeError> {
-        let Some(link) = self.link.clone() else { return Ok(()) };
-        self.revisit_sync(&link);
+        let Some(cluster) = self.cluster.clone() else { return Ok(()) };
+        self.revisit_sync(&cluster);
         if self.is_cluster_known() {
-            link.memory().world.cluster = Seen::Known(());
+            cluster.memory().world.cluster = Seen::Known(());
         }
         let mut pretended = Vec::new();
         for _ in 0..STEP_LIMIT {
-            let (record, world) = self.facts(&link, &pretended);
+            let (record, world) = self.facts(&cluster, &pretended);
             match self.next(&record, &world) {
                 Next::Settled => {
-                    plan::settled(&mut link.memory().world);
+                    plan::settled(&mut cluster.memory().world);
                     self.settled = !self.is_deleting();
                     self.removed = self.is_deleting();
                     return Ok(());
@@ -42,20 +42,20 @@ impl Pass<'_> {
                 Next::Blocked(obstacle) => {
                     self.settled = obstacle == Obstacle::Draining;
                     if matches!(obstacle, Obstacle::Sync(_)) {
-                        self.pause_sync(&link, || self.ctx.settings.sync_retry);
+                        self.pause_sync(&cluster, || self.ctx.settings.sync_retry);
                     }
                     self.obstacle = Some(obstacle);
                     return Ok(());
                 }
                 Next::AwaitSync => {
-                    self.await_sync(&link);
+                    self.await_sync(&cluster);
                     return Ok(());
                 }
                 Next::Look(look) if self.is_observing() && is_about_own_doing(&look) => return Ok(()),
                 Next::Look(look) => {
-                    let endpoint = link.active();
-                    if let Err(error) = self.look(&link, look).await {
-                        self.failed(&endpoint, error).await;
+                    let call_bridge = cluster.active();
+                    if let Err(error) = self.look(&cluster, look).await {
+                        self.failed(&call_bridge, error).await;
                         return Ok(());
                     }
                 }
@@ -77,10 +77,10 @@ impl Pass<'_> {
                     pretended.push(Pretended::Step(step));
                 }
                 Next::Do(step) => {
-                    let endpoint = endpoint_of(&link, &step);
-                    if let Err(error) = self.step(&link, &endpoint, &step).await {
-                        self.step_failed(&link, &step, &error);
-                        self.failed(&endpoint, error).await;
+                    let call_bridge = call_bridge_of(&cluster, &step);
+                    if let Err(error) = self.step(&cluster, &call_bridge, &step).await {
+                        self.step_failed(&cluster, &step, &error);
+                        self.failed(&call_bridge, error).await;
                         return Ok(());
                     }
                     if changes_record(&step) {
@@ -89,13 +89,13 @@ impl Pass<'_> {
                 }
             }
         }
-        self.retry = Some(retry::jittered(std::time::Duration::from_secs(5)));
+        self.retry = Some(backoff::jittered(std::time::Duration::from_secs(5)));
         Ok(())
     }
 
     /// Record and world as they are, with what is only pretended worked in.
-    fn facts(&self, link: &Link, pretended: &[Pretended]) -> (Record, World) {
-        let (mut record, mut world) = (self.record.clone(), link.world());
+    fn facts(&self, cluster: &Cluster, pretended: &[Pretended]) -> (Record, World) {
+        let (mut record, mut world) = (self.record.clone(), cluster.world());
         for what in pretended {
             match what {
                 Pretended::Intent(intent) => plan::record_intent(&mut record, intent),
@@ -109,8 +109,8 @@ impl Pass<'_> {
     }
 
     fn is_cluster_known(&self) -> bool {
-        let thorough = self.link.as_ref().is_some_and(|link| link.memory().world.thorough);
-        !thorough && self.cluster.is_some()
+        let thorough = self.cluster.as_ref().is_some_and(|cluster| cluster.memory().world.thorough);
+        !thorough && self.known_cluster.is_some()
     }
 
     fn next(&self, record: &Record, world: &World) -> Next {
@@ -119,7 +119,7 @@ impl Pass<'_> {
             held.entry(number).or_default();
         }
         let others = self.ctx.bridges.state();
-        let owner = cluster::owner(&self.bridge, others.iter().map(std::convert::AsRef::as_ref));
+        let owner = ownership::owner(&self.bridge, others.iter().map(std::convert::AsRef::as_ref));
         let bridge = Bridge {
             spec: &self.bridge.spec,
             owner: owner.as_deref(),
@@ -133,9 +133,9 @@ impl Pass<'_> {
     }
 
     /// When its pause is over, a running sync is asked about and a failed one tried again; not before, whatever wakes us.
-    fn revisit_sync(&mut self, link: &Link) {
+    fn revisit_sync(&mut self, cluster: &Cluster) {
         let now = self.now();
-        let mut memory = link.memory();
+        let mut memory = cluster.memory();
         if memory.schedule.sync.is_some_and(|at| at > now) {
             return;
         }
@@ -152,38 +152,42 @@ impl Pass<'_> {
 
     /// 1.5 s, then growing to 5 s (R49): a sync of a few spaces is done by the first look. Meetings being closed before a
     /// removal are waited for the same way.
-    fn await_sync(&mut self, link: &Link) {
-        self.pause_sync(link, || {
-            let polls = self.ctx.count_failure(&format!("sync/{}/{}", link.key.0, link.key.1));
+    fn await_sync(&mut self, cluster: &Cluster) {
+        self.pause_sync(cluster, || {
+            let polls = self.ctx.count_failure(&format!("sync/{}/{}", cluster.key.0, cluster.key.1));
             std::time::Duration::from_millis(1500).saturating_mul(polls).min(std::time::Duration::from_secs(5))
         });
     }
 
-    fn pause_sync(&mut self, link: &Link, pause: impl FnOnce() -> std::time::Duration) {
+    fn pause_sync(&mut self, cluster: &Cluster, pause: impl FnOnce() -> std::time::Duration) {
         let now = self.now();
-        let running = link.memory().schedule.sync.filter(|at| *at > now);
+        let running = cluster.memory().schedule.sync.filter(|at| *at > now);
         let until = running.or_else(|| now.checked_add(signed(pause())).ok());
-        link.memory().schedule.sync = until;
+        cluster.memory().schedule.sync = until;
         self.retry = until.and_then(|at| std::time::Duration::try_from(at.duration_since(now)).ok());
     }
 
     /// One read of an idle bridge: the status, and slot after slot (requirements.md section 6: at most one a minute).
     /// Status and calls go round the call bridges.
-    pub(super) async fn idle_read(&mut self, link: &Arc<Link>, turn: u64) -> Result<(), (Arc<Endpoint>, CmsError)> {
+    pub(super) async fn idle_read(
+        &mut self,
+        cluster: &Arc<Cluster>,
+        turn: u64,
+    ) -> Result<(), (Arc<CallBridge>, CmsError)> {
         let now = self.now();
-        let usable = link.usable();
+        let usable = cluster.usable();
         // The status comes every eighth time, the calls every fourth.
         let step = if turn.is_multiple_of(4) { 8 } else { 4 };
         let round = usize::try_from(turn / step).unwrap_or(0) % usable.len().max(1);
-        let one = usable.get(round).cloned().unwrap_or_else(|| link.active());
+        let one = usable.get(round).cloned().unwrap_or_else(|| cluster.active());
         let blame = |error| (Arc::clone(&one), error);
-        let of_active = |error| (link.active(), error);
+        let of_active = |error| (cluster.active(), error);
         let ids = self.record.profiles.clone().unwrap_or_default();
         match (turn % 32, ids.call, ids.call_leg) {
             // Now and then what seldom changes is looked at instead of the status.
-            (4, Some(id), _) => return self.look(link, Look::CallProfile(id)).await.map_err(of_active),
-            (12, _, Some(id)) => return self.look(link, Look::CallLegProfile(id)).await.map_err(of_active),
-            (20, ..) => return self.look_members(link).await.map_err(of_active),
+            (4, Some(id), _) => return self.look(cluster, Look::CallProfile(id)).await.map_err(of_active),
+            (12, _, Some(id)) => return self.look(cluster, Look::CallLegProfile(id)).await.map_err(of_active),
+            (20, ..) => return self.look_members(cluster).await.map_err(of_active),
             _ => {}
         }
         match turn % 4 {
@@ -191,32 +195,32 @@ impl Pass<'_> {
             1 => sweep::sweep_calls(&one, now).await.map_err(blame)?,
             _ => {
                 let space = {
-                    let memory = link.memory();
+                    let memory = cluster.memory();
                     let Seen::Known(pool) = &memory.world.pool else { return Ok(()) };
                     let count = pool.iter().count().max(1);
                     let index = usize::try_from(turn / 4 * 2 + turn % 4).unwrap_or(0) % count;
                     pool.iter().nth(index).map(|(_, space)| space.id.clone())
                 };
                 if let Some(space) = space {
-                    link.look_space(&space, reading(now), now).await.map_err(of_active)?;
+                    cluster.look_space(&space, reading(now), now).await.map_err(of_active)?;
                 }
             }
         }
         Ok(())
     }
 
-    async fn step(&mut self, link: &Link, endpoint: &Endpoint, step: &Step) -> Result<(), CmsError> {
+    async fn step(&mut self, cluster: &Cluster, call_bridge: &CallBridge, step: &Step) -> Result<(), CmsError> {
         let now = self.now();
-        let client = endpoint.client();
+        let client = call_bridge.client();
         let created = act::bridge_step(&client, &self.ctx.fence, step, &self.bridge.spec, &self.record, now).await?;
         tracing::info!(namespace = self.key.0, name = self.key.1, step = %step, "done");
         if let Step::ShutSlot { space, .. } = step {
-            link.touch(space, self.now());
+            cluster.touch(space, self.now());
         }
         if let Step::DeleteCall(call) = step {
-            endpoint.forget_call(&call.id);
+            call_bridge.forget_call(&call.id);
         }
-        let mut memory = link.memory();
+        let mut memory = cluster.memory();
         plan::apply(&mut self.record, &mut memory.world, step, created);
         if matches!(step, Step::StartSync { .. } | Step::StartRemoval { .. }) {
             // The first look at the sync comes after a pause: it never is complete at once.
@@ -226,8 +230,8 @@ impl Pass<'_> {
     }
 
     /// What a failed write tells about the world.
-    fn step_failed(&mut self, link: &Link, step: &Step, error: &CmsError) {
-        let mut memory = link.memory();
+    fn step_failed(&mut self, cluster: &Cluster, step: &Step, error: &CmsError) {
+        let mut memory = cluster.memory();
         let world = &mut memory.world;
         match step {
             // The one that the record names is gone, and another may have been made.
@@ -266,12 +270,12 @@ impl Pass<'_> {
 }
 
 /// The call bridge that a step concerns: what the database holds can be changed on any, a call only where it is.
-fn endpoint_of(link: &Link, step: &Step) -> Arc<Endpoint> {
+fn call_bridge_of(cluster: &Cluster, step: &Step) -> Arc<CallBridge> {
     let of_call = match step {
-        Step::DeleteCall(call) => link.endpoint(&call.endpoint),
+        Step::DeleteCall(call) => cluster.call_bridge(&call.call_bridge),
         _ => None,
     };
-    of_call.unwrap_or_else(|| link.active())
+    of_call.unwrap_or_else(|| cluster.active())
 }
 
 fn is_about_own_doing(look: &Look) -> bool {

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use kube::ResourceExt;
 
-use super::super::ledger::Booking;
+use super::super::bookings::Booking;
 use super::intake;
 use super::pass::Pass;
 use crate::api::conditions::meeting as reason;
@@ -76,8 +76,8 @@ impl Pass<'_> {
         let Ok(offers) = intake::offers(self.ctx, &self.meeting) else { return false };
         offers.iter().any(|offer| {
             let held = self.ctx.ledger.held(&offer.key).into_keys().collect();
-            self.ctx.link(&offer.key).is_none_or(|link| {
-                let memory = link.memory();
+            self.ctx.cluster(&offer.key).is_none_or(|cluster| {
+                let memory = cluster.memory();
                 !memory.world.pool.known().is_some_and(|pool| pool.is_read(&offer.range, &held))
             })
         })
@@ -113,7 +113,7 @@ impl Pass<'_> {
     fn bind(&mut self, booking: &Booking) {
         let (namespace, name) = booking.bridge.clone();
         let bridge = self.ctx.bridge(&booking.bridge);
-        let space_id = self.ctx.link(&booking.bridge).and_then(|link| link.space_of_slot(booking.slot));
+        let space_id = self.ctx.cluster(&booking.bridge).and_then(|cluster| cluster.space_of_slot(booking.slot));
         let uri = bridge.as_ref().and_then(|bridge| intake::uri(bridge, booking.slot));
         self.facts.bridge = Some(BridgeBinding { namespace, name });
         self.facts.slot = Some(SlotBinding { number: booking.slot, space_id: space_id.map(|id| id.to_string()), uri });

@@ -11,9 +11,9 @@ use crate::api::bridge::NamespacesFrom;
 use crate::api::conditions::{kind, meeting as reason};
 use crate::api::meeting::{BridgeBinding, Dial};
 use crate::api::{MeetingBridge, ScheduledMeeting};
+use crate::cluster::BridgeKey;
+use crate::controller::bookings::{Booking, Offer};
 use crate::controller::context::Context;
-use crate::controller::ledger::{Booking, Offer};
-use crate::observe::link::BridgeKey;
 use crate::plan::bridge::numbers;
 use crate::plan::meeting::Seen;
 use crate::status::is_true;
@@ -99,9 +99,9 @@ fn offer(ctx: &Context, bridge: &MeetingBridge, meeting: &ScheduledMeeting) -> R
 
 /// Slots of the bridge that are somebody else's.
 fn quarantined(ctx: &Context, key: &BridgeKey) -> BTreeSet<u32> {
-    let Some(link) = ctx.link(key) else { return BTreeSet::new() };
+    let Some(cluster) = ctx.cluster(key) else { return BTreeSet::new() };
     let foreign =
-        |held: &BTreeSet<u32>| link.memory().world.pool.known().map(|pool| pool.foreign(held)).unwrap_or_default();
+        |held: &BTreeSet<u32>| cluster.memory().world.pool.known().map(|pool| pool.foreign(held)).unwrap_or_default();
     // Who holds what is asked only when something looks foreign, which is seldom.
     if foreign(&BTreeSet::new()).is_empty() {
         return BTreeSet::new();
@@ -172,8 +172,8 @@ pub fn book(ctx: &Context, meeting: &ScheduledMeeting) -> Result<Booking, Refusa
 
 /// The slot that already carries this meeting's mark: its objects were restored without status while it ran.
 pub fn marked_slot(ctx: &Context, key: &BridgeKey, mark: &str) -> Option<u32> {
-    let link = ctx.link(key)?;
-    let memory = link.memory();
+    let cluster = ctx.cluster(key)?;
+    let memory = cluster.memory();
     let Seen::Known(pool) = &memory.world.pool else { return None };
     pool.iter().find(|(_, space)| space.cdr_tag.as_deref() == Some(mark)).map(|(number, _)| number)
 }

@@ -3,7 +3,6 @@
 mod booking;
 mod failover;
 mod intake;
-mod join;
 mod outcome;
 mod pass;
 mod work;
@@ -19,10 +18,10 @@ use kube::runtime::controller::Action;
 use kube::runtime::events::EventType;
 use kube::{Resource, ResourceExt};
 
+use super::backoff;
+use super::bookings::is_live;
 use super::context::Context;
 use super::kube_calls::{KubeError, replace_status, set_finalizer};
-use super::ledger::is_live;
-use super::retry;
 use crate::api::meeting::Phase;
 use crate::api::names::{FORCE_DELETE_ANNOTATION, MEETING_FINALIZER};
 use crate::api::{ScheduledMeeting, ScheduledMeetingStatus};
@@ -43,7 +42,7 @@ pub async fn reconcile(stored: Arc<ScheduledMeeting>, ctx: Arc<Context>) -> Resu
     let place = ctx.passes.try_acquire();
     if place.is_err() && !is_due(&stored, ctx.clock.now()) {
         // Back into the queue: one that waited here would hold up those that are due.
-        return Ok(Action::requeue(retry::jittered(LONGEST_QUEUE)));
+        return Ok(Action::requeue(backoff::jittered(LONGEST_QUEUE)));
     }
     Box::pin(look_after(stored, Arc::clone(&ctx))).await
 }
@@ -126,7 +125,7 @@ pub fn on_error(meeting: Arc<ScheduledMeeting>, error: &KubeError, ctx: &Context
         return Action::requeue(Duration::from_millis(500));
     }
     let failures = ctx.count_failure(&uid);
-    let wait = retry::jittered(Duration::from_secs(1 << failures.min(5)));
+    let wait = backoff::jittered(Duration::from_secs(1 << failures.min(5)));
     tracing::warn!(namespace = meeting.namespace(), name = meeting.name_any(), %error, "reconcile failed");
     Action::requeue(wait)
 }

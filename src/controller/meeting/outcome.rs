@@ -9,8 +9,8 @@ use crate::act::Effect;
 use crate::api::conditions::meeting as reason;
 use crate::api::meeting::ParticipantState;
 use crate::api::values::Instant;
+use crate::cluster::call_bridge::CallBridge;
 use crate::cms::{CallId, CmsError, ErrorClass, SpaceId};
-use crate::observe::endpoint::Endpoint;
 use crate::plan::meeting::{Seen, Step, World};
 use crate::plan::participants;
 use crate::status::meeting::Part;
@@ -20,7 +20,7 @@ impl Pass<'_> {
         &mut self,
         step: &Step,
         effect: &Effect,
-        endpoint: &Endpoint,
+        call_bridge: &CallBridge,
         world: &mut World,
         done: &mut Done,
         now: Timestamp,
@@ -46,7 +46,7 @@ impl Pass<'_> {
                     let recreated = done.lost;
                     done.call_is_new = true;
                     self.call_origin = Some(if recreated { reason::RECREATED } else { reason::CREATED });
-                    self.bind_call(&endpoint.place(&CallId::from(id.as_str())), None);
+                    self.bind_call(&call_bridge.place(&CallId::from(id.as_str())), None);
                     self.note_recovery(now);
                     world.calls = Seen::Unknown;
                     world.legs = Seen::Unknown;
@@ -56,12 +56,12 @@ impl Pass<'_> {
                 done.deleted = true;
                 if !self.is_closing() {
                     // It was left behind and nobody is in it any more.
-                    participants::after_stray_gone(&mut self.facts.participants, &call.endpoint);
+                    participants::after_stray_gone(&mut self.facts.participants, &call.call_bridge);
                 }
                 if self.facts.call.as_ref().is_some_and(|known| known.id == call.id.as_str()) {
                     self.facts.call = None;
                 }
-                endpoint.forget_call(&call.id);
+                call_bridge.forget_call(&call.id);
                 world.strays.retain(|stray| stray.call.at() != *call);
                 world.calls = Seen::Unknown;
             }
@@ -98,8 +98,8 @@ impl Pass<'_> {
 
     /// How long a meeting was without call, from the first failure of its call bridge.
     fn note_recovery(&self, now: Timestamp) {
-        let (Some(link), Some(lost)) = (&self.link, &self.lost) else { return };
-        if let Some(since) = link.health(lost).failing_since() {
+        let (Some(cluster), Some(lost)) = (&self.cluster, &self.lost) else { return };
+        if let Some(since) = cluster.health(lost).failing_since() {
             self.ctx.metrics.recovery.observe(now.duration_since(since).as_secs_f64().max(0.0));
         }
     }
@@ -160,11 +160,11 @@ impl Pass<'_> {
     }
 
     fn space_gone(&self, space: &SpaceId) {
-        let Some(link) = &self.link else { return };
-        if let Seen::Known(pool) = &mut link.memory().world.pool {
+        let Some(cluster) = &self.cluster else { return };
+        if let Seen::Known(pool) = &mut cluster.memory().world.pool {
             pool.take_space(space, None);
         }
-        self.ctx.wake_bridge(&link.key);
+        self.ctx.wake_bridge(&cluster.key);
     }
 
     fn reject_party(&mut self, party: &str, error: &CmsError, now: Timestamp) {
@@ -177,20 +177,20 @@ impl Pass<'_> {
     }
 
     pub(super) fn schedule_look(&self, space: &SpaceId) {
-        let Some(link) = &self.link else { return };
+        let Some(cluster) = &self.cluster else { return };
         let now = self.now();
         let soon = now.checked_add(jiff::SignedDuration::from_millis(FIRST_LOOK_AFTER_DIAL));
         if let Ok(soon) = soon {
-            link.want_sweep(space, now, soon);
-            self.ctx.wake_bridge(&link.key);
+            cluster.want_sweep(space, now, soon);
+            self.ctx.wake_bridge(&cluster.key);
         }
     }
 
     pub(super) fn settle(&mut self, world: &World) {
         if self.is_closing() {
             self.released = true;
-            if let (Some(link), Seen::Known(Some(space))) = (&self.link, &world.space)
-                && let Seen::Known(pool) = &mut link.memory().world.pool
+            if let (Some(cluster), Seen::Known(Some(space))) = (&self.cluster, &world.space)
+                && let Seen::Known(pool) = &mut cluster.memory().world.pool
                 && let Some(number) = pool.number(&space.id)
             {
                 pool.set_shut(number);

@@ -8,19 +8,19 @@ use kube::api::Api;
 use kube::runtime::events::EventType;
 use kube::{Resource, ResourceExt};
 
+use super::super::bookings::is_live;
 use super::super::context::{Context, JoinSecrets};
+use super::super::join_secret as join;
 use super::super::kube_calls::KubeError;
-use super::super::ledger::is_live;
-use super::join;
 use crate::api::bridge::ManagementPolicy;
 use crate::api::conditions::{kind, meeting as reason};
 use crate::api::meeting::{ParticipantState, Phase, SlotBinding};
 use crate::api::names::{self, RECONCILE_ANNOTATION};
 use crate::api::values::Instant;
 use crate::api::{MeetingBridge, ScheduledMeeting, ScheduledMeetingStatus};
+use crate::cluster::call_bridge::CallBridge;
+use crate::cluster::{BridgeKey, Cluster};
 use crate::cms::Address;
-use crate::observe::endpoint::Endpoint;
-use crate::observe::link::{BridgeKey, Link};
 use crate::plan::meeting::Obstacle;
 use crate::plan::participants;
 use crate::plan::window::{self, Stage, Window};
@@ -41,9 +41,9 @@ pub struct Pass<'a> {
     pub(super) window: Window,
     pub(super) mark: String,
     pub(super) bridge: Option<Arc<MeetingBridge>>,
-    pub(super) link: Option<Arc<Link>>,
+    pub(super) cluster: Option<Arc<Cluster>>,
     /// The call bridge that the meeting's call is on, or will be.
-    pub(super) home: Option<Arc<Endpoint>>,
+    pub(super) home: Option<Arc<CallBridge>>,
     /// The call bridge that was lost with the meeting's call.
     pub(super) lost: Option<Address>,
     pub(super) secrets: Option<JoinSecrets>,
@@ -83,7 +83,7 @@ impl<'a> Pass<'a> {
             facts,
             ctx,
             bridge: None,
-            link: None,
+            cluster: None,
             home: None,
             lost: None,
             secrets: None,
@@ -166,11 +166,11 @@ impl<'a> Pass<'a> {
         self.close().await
     }
 
-    /// Finds bridge and link of the booking.
+    /// Finds bridge and cluster of the booking.
     pub(super) fn attach(&mut self) {
         let Some(key) = self.bridge_key() else { return };
         self.bridge = self.ctx.bridge(&key);
-        self.link = self.ctx.link(&key);
+        self.cluster = self.ctx.cluster(&key);
         self.settle_home();
     }
 
@@ -201,8 +201,8 @@ impl<'a> Pass<'a> {
 
     /// The slot's space if it carries our mark already: the meeting runs, and its objects were restored.
     fn marked_space(&self, slot: u32) -> Option<crate::cms::Space> {
-        let link = self.link.as_ref().filter(|_| self.window.stage(self.now()) == Stage::Inside)?;
-        let memory = link.memory();
+        let cluster = self.cluster.as_ref().filter(|_| self.window.stage(self.now()) == Stage::Inside)?;
+        let memory = cluster.memory();
         memory.world.pool.known()?.space(slot).filter(|space| space.cdr_tag.as_deref() == Some(&self.mark)).cloned()
     }
 
@@ -210,7 +210,8 @@ impl<'a> Pass<'a> {
     pub(super) async fn make_secrets(&mut self) -> Result<(), KubeError> {
         let Some(slot) = self.facts.slot.clone() else { return Ok(()) };
         let adopted = self.marked_space(slot.number);
-        let version = self.link.as_ref().and_then(|link| link.system().map(|(_, system)| system.software_version));
+        let version =
+            self.cluster.as_ref().and_then(|cluster| cluster.system().map(|(_, system)| system.software_version));
         let details = join::Details {
             number: slot.number,
             uri: slot.uri,
@@ -302,10 +303,11 @@ impl<'a> Pass<'a> {
             self.ctx.event(object, EventType::Warning, "CallBridgeLost", "Failover", note).await;
         }
         if self.call_origin == Some(reason::RECREATED) {
-            let endpoint = after.call.as_ref().map_or("", |call| call.endpoint.as_str());
+            let call_bridge = after.call.as_ref().map_or("", |call| call.call_bridge.as_str());
             let dialled = after.participants.iter().filter(|p| p.state == ParticipantState::Ringing).count();
-            let still_in = after.participants.iter().filter(|p| p.endpoint.is_some()).count();
-            let note = format!("the call was made again on {endpoint}: {dialled} dialled again, {still_in} still in");
+            let still_in = after.participants.iter().filter(|p| p.call_bridge.is_some()).count();
+            let note =
+                format!("the call was made again on {call_bridge}: {dialled} dialled again, {still_in} still in");
             self.ctx.event(object, EventType::Normal, "CallRecreated", "Failover", note).await;
         }
         if phase == old_phase {
@@ -350,7 +352,7 @@ impl<'a> Pass<'a> {
     pub(super) fn fail(&mut self, part: Part, error: &crate::cms::CmsError) {
         use crate::cms::{CmsError, ErrorClass};
         let failures = self.ctx.count_failure(&self.uid());
-        self.retry = Some(super::retry::after(error, failures, self.window.stage(self.now()) >= Stage::Inside));
+        self.retry = Some(super::backoff::after(error, failures, self.window.stage(self.now()) >= Stage::Inside));
         let (reason, permanent) = match error.class() {
             _ if matches!(error, CmsError::PasscodeTooShort) => (reason::PASSCODE_REJECTED, true),
             ErrorClass::Invalid if is_about_passcode(error) => (reason::PASSCODE_REJECTED, true),

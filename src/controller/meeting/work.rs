@@ -6,17 +6,17 @@ use jiff::Timestamp;
 use kube::ResourceExt;
 use kube::api::Api;
 
+use super::super::backoff;
 use super::super::kube_calls::{KubeError, replace_status};
-use super::super::retry;
 use super::failover::{Fled, OVERDUE_PAUSE, needs_database};
 use super::pass::Pass;
 use crate::act::{self, MeetingTarget};
 use crate::api::ScheduledMeeting;
 use crate::api::conditions::meeting as reason;
 use crate::api::meeting::{CallBinding, ParticipantState, ParticipantStatus};
+use crate::cluster::Cluster;
+use crate::cluster::call_bridge::CallBridge;
 use crate::cms::{CallAt, Class, CmsError, Priority, SpaceId};
-use crate::observe::endpoint::Endpoint;
-use crate::observe::link::Link;
 use crate::plan::meeting::{self as plan, Look, Meeting, Next, Obstacle, PlacedCall, Seen, Step, World, pick_call};
 use crate::plan::participants::{self, SeenLeg, SeenLegs};
 use crate::plan::window::Stage;
@@ -54,10 +54,10 @@ pub(super) struct Done {
 impl Pass<'_> {
     /// From the moment of preparing on: records the intent, then opens the door, makes the call, dials.
     pub(super) async fn work(&mut self, api: &Api<ScheduledMeeting>) -> Result<(), KubeError> {
-        let Some(link) = self.connected() else { return Ok(()) };
-        let Some(space) = self.find_space(&link) else {
+        let Some(cluster) = self.connected() else { return Ok(()) };
+        let Some(space) = self.find_space(&cluster) else {
             self.obstacle = Some(Obstacle::SpaceMissing);
-            self.retry = Some(retry::jittered(std::time::Duration::from_secs(2)));
+            self.retry = Some(backoff::jittered(std::time::Duration::from_secs(2)));
             return Ok(());
         };
         if !self.may_be_open {
@@ -84,13 +84,13 @@ impl Pass<'_> {
 
     /// Shuts the door, ends the call, and proves it.
     pub(super) async fn close(&mut self) -> Result<(), KubeError> {
-        let Some(link) = self.connected() else { return Ok(()) };
-        let Some(space) = self.find_space(&link) else {
+        let Some(cluster) = self.connected() else { return Ok(()) };
+        let Some(space) = self.find_space(&cluster) else {
             // The pool is known and the slot is not in it: there is nothing left to shut.
-            if link.memory().world.pool.known().is_some() {
+            if cluster.memory().world.pool.known().is_some() {
                 self.released = true;
             } else {
-                self.retry = Some(retry::jittered(std::time::Duration::from_secs(2)));
+                self.retry = Some(backoff::jittered(std::time::Duration::from_secs(2)));
             }
             return Ok(());
         };
@@ -108,8 +108,8 @@ impl Pass<'_> {
         self.meeting.spec.suspend || self.bridge.as_ref().is_some_and(|bridge| bridge.spec.suspend)
     }
 
-    fn connected(&mut self) -> Option<Arc<Link>> {
-        if self.link.is_none() {
+    fn connected(&mut self) -> Option<Arc<Cluster>> {
+        if self.cluster.is_none() {
             self.problem = Some(Problem {
                 part: Part::Door,
                 reason: reason::BRIDGE_UNREACHABLE,
@@ -118,13 +118,13 @@ impl Pass<'_> {
             });
             self.retry = Some(std::time::Duration::from_secs(2));
         }
-        self.link.clone()
+        self.cluster.clone()
     }
 
     /// The space of the slot: as the pool shows it now, else as recorded (the pool may not be read yet).
-    fn find_space(&mut self, link: &Link) -> Option<SpaceId> {
+    fn find_space(&mut self, cluster: &Cluster) -> Option<SpaceId> {
         let slot = self.facts.slot.as_mut()?;
-        if let Some(space) = link.space_of_slot(slot.number) {
+        if let Some(space) = cluster.space_of_slot(slot.number) {
             slot.space_id = Some(space.to_string());
         }
         slot.space_id.as_deref().map(SpaceId::from)
@@ -150,8 +150,8 @@ impl Pass<'_> {
     /// Asks the plan until it is settled, blocked, or something failed.
     async fn drive(&mut self, space: &SpaceId) -> Done {
         let mut done = Done::default();
-        let Some(link) = self.link.clone() else { return done };
-        let mut world = self.begin(&link, space, &mut done);
+        let Some(cluster) = self.cluster.clone() else { return done };
+        let mut world = self.begin(&cluster, space, &mut done);
         for _ in 0..STEP_LIMIT + self.meeting.spec.participants.len() {
             self.digest(&mut world, &mut done);
             match self.next(&world, &done) {
@@ -162,14 +162,14 @@ impl Pass<'_> {
                 Next::Blocked(obstacle) => {
                     self.obstacle = Some(obstacle);
                     if !matches!(obstacle, Obstacle::Suspended) {
-                        self.retry = Some(retry::jittered(std::time::Duration::from_secs(5)));
+                        self.retry = Some(backoff::jittered(std::time::Duration::from_secs(5)));
                     }
                     return done;
                 }
                 Next::Look(look) => {
-                    let Err((endpoint, error)) = self.look(look, space, &mut world).await else { continue };
-                    match self.blame(&link, &endpoint, error).await {
-                        Fled::Moved => world = self.begin(&link, space, &mut done),
+                    let Err((call_bridge, error)) = self.look(look, space, &mut world).await else { continue };
+                    match self.blame(&cluster, &call_bridge, error).await {
+                        Fled::Moved => world = self.begin(&cluster, space, &mut done),
                         Fled::Not(error) => {
                             self.fail(part_of_look(look), &error);
                             return done;
@@ -180,20 +180,20 @@ impl Pass<'_> {
                 // Booked when its time had begun: nothing is written before the intent is recorded.
                 Next::Do(_) if !self.may_be_open => return done,
                 // Asked right before the door: a call bridge may have come back in the midst of this pass.
-                Next::Do(Step::OpenDoor) if self.yields_to_overdue(&link) => {
-                    match link.health(link.active().address()).error() {
+                Next::Do(Step::OpenDoor) if self.yields_to_overdue(&cluster) => {
+                    match cluster.health(cluster.active().address()).error() {
                         Some(error) => self.fail(Part::Door, error),
                         None => self.retry = Some(OVERDUE_PAUSE),
                     }
                     return done;
                 }
-                Next::Do(step) if link.memory().database_lost && needs_database(&step) => {
+                Next::Do(step) if cluster.memory().database_lost && needs_database(&step) => {
                     self.fail(part_of(&step), &CmsError::DatabaseNotReady);
                     return done;
                 }
                 Next::Do(step) => match self.take_step(&step, space, &mut world, &mut done).await {
                     Turn::GoOn => {}
-                    Turn::Moved => world = self.begin(&link, space, &mut done),
+                    Turn::Moved => world = self.begin(&cluster, space, &mut done),
                     Turn::Stop => return done,
                 },
             }
@@ -203,7 +203,7 @@ impl Pass<'_> {
             name = self.meeting.name_any(),
             "too many steps in one pass"
         );
-        self.retry = Some(retry::jittered(std::time::Duration::from_secs(10)));
+        self.retry = Some(backoff::jittered(std::time::Duration::from_secs(10)));
         done
     }
 
@@ -229,8 +229,10 @@ impl Pass<'_> {
             secret: secrets.map(|secrets| &secrets.secret),
             outgoing: self.bridge.as_ref().is_none_or(|bridge| bridge.spec.scheduling.allow_outgoing_sip),
             participants: &self.facts.participants,
-            // A call on an address that is no endpoint any more counts only if it is found again.
-            call: call.as_ref().filter(|call| self.home.as_ref().is_some_and(|home| home.address() == &call.endpoint)),
+            // A call on an address that is no call bridge any more counts only if it is found again.
+            call: call
+                .as_ref()
+                .filter(|call| self.home.as_ref().is_some_and(|home| home.address() == &call.call_bridge)),
             left_alone: self.is_left_alone(),
             shut_now: done.shut_now,
             call_is_new: done.call_is_new,
@@ -274,7 +276,7 @@ impl Pass<'_> {
             let ringing = self.facts.participants.iter().filter(|p| p.state == ParticipantState::Ringing);
             let ringing = ringing.filter(|p| seen.legs.iter().any(|leg| p.leg_id.as_deref() == Some(leg.id.as_str())));
             let count = seen.legs.len().saturating_sub(ringing.count());
-            let still_in = |p: &&ParticipantStatus| p.endpoint.is_some() && p.state == ParticipantState::Connected;
+            let still_in = |p: &&ParticipantStatus| p.call_bridge.is_some() && p.state == ParticipantState::Connected;
             // Those who are still in elsewhere are among the remote ones, if the bridge tells of any.
             let others = self.facts.participants.iter().filter(still_in).count();
             let remote = usize::try_from(world.remote).unwrap_or(0);
@@ -286,8 +288,8 @@ impl Pass<'_> {
     /// call now, and the legs that were seen are not those of this one.
     fn digest_calls(&mut self, calls: &[PlacedCall], done: &mut Done) -> bool {
         let recorded = self.facts.call.as_ref().and_then(CallBinding::at);
-        let is_home = |call: &&CallAt| self.home.as_ref().is_some_and(|home| home.address() == &call.endpoint);
-        let elsewhere = recorded.as_ref().filter(|call| !is_home(call)).map(|call| call.endpoint.to_string());
+        let is_home = |call: &&CallAt| self.home.as_ref().is_some_and(|home| home.address() == &call.call_bridge);
+        let elsewhere = recorded.as_ref().filter(|call| !is_home(call)).map(|call| call.call_bridge.to_string());
         match pick_call(calls, recorded.as_ref(), self.window.opens_at) {
             Some(placed) if recorded.as_ref() != Some(&placed.at()) => {
                 let same = recorded.as_ref().is_some_and(|call| call.id == placed.call.id);
@@ -329,20 +331,25 @@ impl Pass<'_> {
 
     pub(super) fn bind_call(&mut self, call: &CallAt, correlator: Option<String>) {
         self.facts.call =
-            Some(CallBinding { id: call.id.to_string(), endpoint: call.endpoint.to_string(), correlator });
+            Some(CallBinding { id: call.id.to_string(), call_bridge: call.call_bridge.to_string(), correlator });
     }
 
-    async fn look(&mut self, look: Look, space: &SpaceId, world: &mut World) -> Result<(), (Arc<Endpoint>, CmsError)> {
-        let (Some(link), Some(home)) = (self.link.clone(), self.home.clone()) else { return Ok(()) };
+    async fn look(
+        &mut self,
+        look: Look,
+        space: &SpaceId,
+        world: &mut World,
+    ) -> Result<(), (Arc<CallBridge>, CmsError)> {
+        let (Some(cluster), Some(home)) = (self.cluster.clone(), self.home.clone()) else { return Ok(()) };
         let now = self.now();
-        let active = link.active();
+        let active = cluster.active();
         let at = |class, deadline| Priority::new(class, deadline).urgent();
         let call = self.facts.call.as_ref().and_then(CallBinding::at);
         let of_active = |error| (Arc::clone(&active), error);
         let of_home = |error| (Arc::clone(&home), error);
         match look {
             Look::Space => {
-                let shown = link.look_space(space, at(Class::Door, self.window.opens_at), now).await;
+                let shown = cluster.look_space(space, at(Class::Door, self.window.opens_at), now).await;
                 world.space = Seen::Known(shown.map_err(of_active)?);
             }
             Look::Calls => {
@@ -371,13 +378,14 @@ impl Pass<'_> {
                 let Some(call) = call else { return Ok(()) };
                 let people = home.look_elsewhere(&call.id, at(Class::Leg, self.window.starts_at)).await;
                 let mut people = people.map_err(of_home)?;
-                people.standing = link.strays(&home, space).into_iter().map(|stray| stray.call.endpoint).collect();
+                people.standing =
+                    cluster.strays(&home, space).into_iter().map(|stray| stray.call.call_bridge).collect();
                 world.elsewhere = Seen::Known(people);
             }
             Look::Release => {
                 let priority = at(Class::Call, self.window.closes_at);
-                let everywhere = self.calls_everywhere(&link, &active, space, priority);
-                let (shown, calls) = tokio::join!(link.look_space(space, priority, now), everywhere);
+                let everywhere = self.calls_everywhere(&cluster, &active, space, priority);
+                let (shown, calls) = tokio::join!(cluster.look_space(space, priority, now), everywhere);
                 world.space = Seen::Known(shown.map_err(of_active)?);
                 world.calls = Seen::Known(calls.map_err(of_active)?);
             }
@@ -387,7 +395,9 @@ impl Pass<'_> {
 
     /// Carries out one step.
     async fn take_step(&mut self, step: &Step, space: &SpaceId, world: &mut World, done: &mut Done) -> Turn {
-        let (Some(link), Some(endpoint)) = (self.link.clone(), self.endpoint_of(step)) else { return Turn::Stop };
+        let (Some(cluster), Some(call_bridge)) = (self.cluster.clone(), self.call_bridge_of(step)) else {
+            return Turn::Stop;
+        };
         let started = self.now();
         let placeholder = self.placeholder();
         let call = self.facts.call.as_ref().and_then(CallBinding::at);
@@ -403,11 +413,11 @@ impl Pass<'_> {
                 secret: secrets.map(|secrets| &secrets.secret),
                 deadline: self.deadline(step),
             };
-            act::meeting_step(&endpoint.client(), &self.ctx.fence, step, &target).await
+            act::meeting_step(&call_bridge.client(), &self.ctx.fence, step, &target).await
         };
         let now = self.now();
         if !matches!(step, Step::Dial(_)) {
-            link.touch(space, now);
+            cluster.touch(space, now);
         }
         match result {
             Ok(effect) => {
@@ -415,14 +425,14 @@ impl Pass<'_> {
                     namespace = self.meeting.namespace(),
                     name = self.meeting.name_any(),
                     slot = self.facts.slot.as_ref().map(|slot| slot.number),
-                    endpoint = %endpoint.address(),
+                    call_bridge = %call_bridge.address(),
                     step = %step,
                     "done"
                 );
-                self.apply(step, &effect, &endpoint, world, done, now);
+                self.apply(step, &effect, &call_bridge, world, done, now);
                 Turn::GoOn
             }
-            Err(error) => match self.blame(&link, &endpoint, error).await {
+            Err(error) => match self.blame(&cluster, &call_bridge, error).await {
                 Fled::Moved => {
                     self.note_fled(step, started);
                     Turn::Moved

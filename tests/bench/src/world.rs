@@ -80,8 +80,8 @@ impl World {
     /// A bridge that is a cluster of three call bridges, all of them known to be good; slots 1..quantity.
     pub async fn cluster(&self, name: &str, quantity: u32) -> Result<Site, String> {
         let site = self.site(name, Config { bridges: 3, ..Config::default() }, quantity).await?;
-        self.until_bridge(name, "has three good endpoints", |status| {
-            status.endpoints.len() == 3 && status.endpoints.iter().all(|end| end.reachable == Some(true))
+        self.until_bridge(name, "has three good call bridges", |status| {
+            status.call_bridges.len() == 3 && status.call_bridges.iter().all(|end| end.reachable == Some(true))
         })
         .await?;
         Ok(site)

@@ -6,7 +6,7 @@ use k8s_openapi::api::core::v1::Secret;
 use k8s_openapi::api::events::v1::Event;
 use kube::api::{Api, ListParams};
 use kube::runtime::{WatchStreamExt, watcher};
-use meeting_controller::api::bridge::EndpointStatus;
+use meeting_controller::api::bridge::CallBridgeStatus;
 use meeting_controller::api::meeting::ParticipantState;
 use meeting_controller::api::names::FAILBACK_ANNOTATION;
 use meeting_controller::api::{MeetingBridge, ScheduledMeeting};
@@ -108,7 +108,7 @@ impl Arena {
     /// Waits until the meeting's call is on this call bridge.
     pub async fn call_on(&self, name: &str, bridge: usize) -> ScheduledMeeting {
         let address = self.sim.address(bridge);
-        let is_there = |m: &ScheduledMeeting| status_of(m).call.is_some_and(|call| call.endpoint == address);
+        let is_there = |m: &ScheduledMeeting| status_of(m).call.is_some_and(|call| call.call_bridge == address);
         self.meeting(name, &format!("on {bridge}"), is_there).await
     }
 
@@ -120,7 +120,7 @@ impl Arena {
         self.await_requests(&what, |all| all.iter().filter(is_one).count() >= count).await;
     }
 
-    /// How often the bridge `core` was moved because an endpoint was lost, as the metrics tell.
+    /// How often the bridge `core` was moved because a call bridge was lost, as the metrics tell.
     pub fn failovers(&self) -> u64 {
         let text = self.controller.as_ref().expect("it runs").metrics.text();
         let name = format!("meeting_controller_failovers_total{{bridge=\"{}/core\"}} ", self.namespace);
@@ -149,11 +149,11 @@ impl Arena {
         json!({ "alternates": [{ "address": self.sim.address(1) }, { "address": self.sim.address(2) }] })
     }
 
-    /// Waits until every endpoint of `core` is known to be good.
+    /// Waits until every call bridge of `core` is known to be good.
     pub async fn all_reachable(&self) -> MeetingBridge {
-        self.bridge("core", "all endpoints reachable", |bridge| {
-            let endpoints = bridge.status.as_ref().map(|status| status.endpoints.clone()).unwrap_or_default();
-            endpoints.len() == 3 && endpoints.iter().all(|e| e.reachable == Some(true) && e.reason.is_none())
+        self.bridge("core", "all call bridges reachable", |bridge| {
+            let call_bridges = bridge.status.as_ref().map(|status| status.call_bridges.clone()).unwrap_or_default();
+            call_bridges.len() == 3 && call_bridges.iter().all(|e| e.reachable == Some(true) && e.reason.is_none())
         })
         .await
     }
@@ -204,14 +204,14 @@ pub fn rings(sim: &Handle, party: &str) -> usize {
     sim.dials().iter().filter(|dial| dial.remote_party == party).count()
 }
 
-/// What the status tells of one endpoint.
-pub fn endpoint<'a>(bridge: &'a MeetingBridge, address: &str) -> Option<&'a EndpointStatus> {
-    bridge.status.as_ref()?.endpoints.iter().find(|endpoint| endpoint.address == address)
+/// What the status tells of one call bridge.
+pub fn call_bridge<'a>(bridge: &'a MeetingBridge, address: &str) -> Option<&'a CallBridgeStatus> {
+    bridge.status.as_ref()?.call_bridges.iter().find(|call_bridge| call_bridge.address == address)
 }
 
-/// The endpoint that gets the requests.
+/// The call bridge that gets the requests.
 pub fn active(bridge: &MeetingBridge) -> Option<&str> {
-    bridge.status.as_ref()?.active_endpoint.as_deref()
+    bridge.status.as_ref()?.active_call_bridge.as_deref()
 }
 
 /// The call bridges with a call on a slot, in order.

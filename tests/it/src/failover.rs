@@ -16,7 +16,7 @@ async fn lost_before_a_start(loss: Loss) {
     arena.open_now("m", 120, json!({ "participants": desk() })).await;
     let open = arena.phase("m", Phase::Active).await;
     arena.party("m", ParticipantState::Connected).await;
-    assert_eq!(status_of(&open).call.unwrap().endpoint, arena.sim.address(1), "{loss:?}");
+    assert_eq!(status_of(&open).call.unwrap().call_bridge, arena.sim.address(1), "{loss:?}");
     let bridge = arena.active_is(1).await;
     assert_eq!(condition(&bridge, "FailedOver"), ("True", "PrimaryLost"), "{loss:?}");
     assert_eq!((arena.hosts(1), arena.sim.dials().len()), (vec![1], 1), "{loss:?}");
@@ -34,13 +34,13 @@ async fn lost_during_a_meeting(loss: Loss) {
     let secret = arena.slot(1).secret;
     loss.strike(&arena.sim, 0);
     let again = arena
-        .meeting("m", "on the next", |m| status_of(m).call.is_some_and(|call| call.endpoint == arena.sim.address(1)))
+        .meeting("m", "on the next", |m| status_of(m).call.is_some_and(|call| call.call_bridge == arena.sim.address(1)))
         .await;
     assert_eq!(condition(&again, "CallPresent"), ("True", "Recreated"), "{loss:?}");
     assert_eq!(arena.slot(1).secret, secret, "{loss:?}: the door is as it was");
     if loss.leaves_calls() {
         let party = status_of(&again).participants.remove(0);
-        assert_eq!((party.state, party.endpoint), (ParticipantState::Connected, Some(arena.sim.address(0))));
+        assert_eq!((party.state, party.call_bridge), (ParticipantState::Connected, Some(arena.sim.address(0))));
         assert_eq!(arena.sim.dials().len(), 1, "{loss:?}: still in");
         assert_eq!(arena.hosts(1), [0, 1]);
     } else {

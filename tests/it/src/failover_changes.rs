@@ -32,7 +32,7 @@ async fn alternate_removed(primary_is_back: bool) {
     set_spec(&arena, json!({ "failover": { "alternates": at(&arena, &[2]) } })).await;
     let next = if primary_is_back { 0 } else { 2 };
     let bridge = arena.active_is(next).await;
-    assert!(endpoint(&bridge, &arena.sim.address(1)).is_none(), "it is none any more");
+    assert!(call_bridge(&bridge, &arena.sim.address(1)).is_none(), "it is none any more");
     // The meeting goes on, and whoever is in is not rung.
     arena.call_on("m", next).await;
     let meeting = arena.party("m", ParticipantState::Connected).await;
@@ -44,7 +44,7 @@ async fn alternate_removed(primary_is_back: bool) {
     // It is put back: the end finds every call.
     set_spec(&arena, json!({ "failover": { "alternates": at(&arena, &[1, 2]) } })).await;
     let address = arena.sim.address(1);
-    arena.bridge("core", "back", |b| endpoint(b, &address).is_some_and(|e| e.reachable == Some(true))).await;
+    arena.bridge("core", "back", |b| call_bridge(b, &address).is_some_and(|e| e.reachable == Some(true))).await;
     arena.end_now("m").await;
     arena.phase("m", Phase::Ended).await;
     arena.await_sim("no call is left", |sim| hosts_of(sim, 1).is_empty()).await;
@@ -66,8 +66,9 @@ async fn another_call_bridge_becomes_the_primary() {
         .await;
     let address = arena.sim.address(1);
     let first = |b: &MeetingBridge| {
-        let endpoints = b.status.as_ref().map(|status| status.endpoints.clone()).unwrap_or_default();
-        endpoints.first().is_some_and(|e| e.address == address) && endpoints.iter().all(|e| e.reachable == Some(true))
+        let call_bridges = b.status.as_ref().map(|status| status.call_bridges.clone()).unwrap_or_default();
+        call_bridges.first().is_some_and(|e| e.address == address)
+            && call_bridges.iter().all(|e| e.reachable == Some(true))
     };
     arena.bridge("core", "the new primary", first).await;
     let bridge = arena.ready("core").await;

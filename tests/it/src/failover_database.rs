@@ -85,7 +85,7 @@ async fn no_primary(writes: WriteWithoutPrimary, reads: ReadWithoutPrimary) {
         .await;
     assert_eq!((arena.failovers(), rings(&arena.sim, DESK)), (0, 1), "{what}");
     let story = arena.story("core").await;
-    assert!(!story.iter().any(|told| told == "EndpointLost" || told == "FailedOver"), "{what}: {story:?}");
+    assert!(!story.iter().any(|told| told == "CallBridgeLost" || told == "FailedOver"), "{what}: {story:?}");
     assert_eq!((arena.hosts(1), arena.hosts(2)), (vec![0], vec![0]), "{what}");
     arena.assert_rules(1..=5);
     arena.finish().await;

@@ -29,7 +29,7 @@ async fn two_of_three(loss: Loss) {
     loss.strike(&arena.sim, 1);
     arena.call_on("m", 2).await;
     let bridge = arena.active_is(2).await;
-    assert!(endpoint(&bridge, &arena.sim.address(2)).is_some_and(|e| e.reason.is_none()));
+    assert!(call_bridge(&bridge, &arena.sim.address(2)).is_some_and(|e| e.reason.is_none()));
     arena.party("m", ParticipantState::Connected).await;
     let wanted = if loss.leaves_calls() { (vec![0], 1) } else { (vec![2], 2) };
     arena.await_sim("in once", |sim| (legs_to(sim, DESK), rings(sim, DESK)) == wanted).await;
@@ -131,7 +131,7 @@ async fn partition(leave_before_the_end: bool) {
             && state_of(m, DESK) == Some(ParticipantState::Connected)
     };
     let meeting = arena.meeting("m", "both in", in_both).await;
-    assert_eq!(status_of(&meeting).participants[0].endpoint, Some(arena.sim.address(0)));
+    assert_eq!(status_of(&meeting).participants[0].call_bridge, Some(arena.sim.address(0)));
     assert_eq!((legs_to(&arena.sim, DESK), rings(&arena.sim, DESK)), (vec![0], 1), "still in, not rung");
     // It is back, with people in its call: that stays.
     arena.sim.clear_journal();
@@ -140,7 +140,7 @@ async fn partition(leave_before_the_end: bool) {
     arena.served(0, 6).await;
     assert_eq!((arena.hosts(1), deletions(&arena, 0)), (vec![0, 1], 0));
     let meeting = arena.meeting("m", "both in", in_both).await;
-    assert_eq!(status_of(&meeting).call.unwrap().endpoint, arena.sim.address(1));
+    assert_eq!(status_of(&meeting).call.unwrap().call_bridge, arena.sim.address(1));
     if leave_before_the_end {
         assert!(arena.sim.leave(DESK));
         arena.await_sim("the old call goes with its last one", |sim| hosts_of(sim, 1) == [1]).await;
@@ -198,7 +198,7 @@ async fn left_alone(loss: Loss) {
     assert_eq!(arena.hosts(1), if loss.leaves_calls() { vec![0] } else { vec![] });
     arena.sim.start_bridge(0);
     let back = arena.meeting("m", "back", |m| condition(m, "CallPresent").0 == "True").await;
-    assert_eq!(status_of(&back).call.unwrap().endpoint, arena.sim.address(0));
+    assert_eq!(status_of(&back).call.unwrap().call_bridge, arena.sim.address(0));
     arena.says("m", "Ready", "True", "Active").await;
     let wanted = if loss.leaves_calls() { 1 } else { 2 };
     arena.await_sim("in", |sim| (hosts_of(sim, 1), legs_to(sim, DESK)) == (vec![0], vec![0])).await;
@@ -230,7 +230,7 @@ async fn a_restarted_call_bridge_gets_its_calls_back() {
     arena.await_sim("in again", |sim| legs_to(sim, DESK).len() == 1 && rings(sim, DESK) == 2).await;
     arena.party("m", ParticipantState::Connected).await;
     let meeting = arena.says("m", "Ready", "True", "Active").await;
-    let host = if status_of(&meeting).call.unwrap().endpoint == arena.sim.address(0) { 0 } else { 1 };
+    let host = if status_of(&meeting).call.unwrap().call_bridge == arena.sim.address(0) { 0 } else { 1 };
     assert_eq!((arena.hosts(1), legs_to(&arena.sim, DESK)), (vec![host], vec![host]));
     assert_eq!(host, 0, "a restart of a moment is no reason to move");
     arena.assert_rules(1..=5);

@@ -1,4 +1,4 @@
-//! Health and return (R27, R28): when the active endpoint is left, when it is gone back to, and what events, status and
+//! Health and return (R27, R28): when the active call bridge is left, when it is gone back to, and what events, status and
 //! metrics tell of it.
 
 use cms_simulator::{Fault, FaultKind};
@@ -31,7 +31,7 @@ async fn lost_while_idle(threshold: u32) -> SignedDuration {
     assert_eq!(condition(&bridge, "FailedOver"), ("True", "PrimaryLost"));
     assert!(message(&bridge, "FailedOver").contains(&arena.sim.address(0)), "it says what is wrong with which one");
     let bridge = arena.ready("core").await;
-    let lost = endpoint(&bridge, &arena.sim.address(0)).unwrap();
+    let lost = call_bridge(&bridge, &arena.sim.address(0)).unwrap();
     assert_eq!((lost.reachable, lost.reason.as_deref()), (Some(false), Some("ConnectionRefused")));
     if threshold == 1 {
         let since = |b: &MeetingBridge| {
@@ -42,7 +42,7 @@ async fn lost_while_idle(threshold: u32) -> SignedDuration {
     assert_eq!(arena.failovers(), 1);
     let note = arena.event_about("core", "FailedOver").await;
     assert!(note.contains(&arena.sim.address(0)) && note.contains(&arena.sim.address(1)), "{note}");
-    assert_story(&arena.story("core").await, &["EndpointLost", "FailedOver"]);
+    assert_story(&arena.story("core").await, &["CallBridgeLost", "FailedOver"]);
     // Booking goes on, for later and for now.
     arena.create_meeting("later", json!({ "start": in_ms(3_600_000), "duration": "60s" })).await;
     arena.booked("later").await;
@@ -73,7 +73,7 @@ async fn a_blip(what: &str, fault: Option<FaultKind>) {
         None => {
             let address = arena.sim.address(0);
             arena.sim.cut_bridge(0);
-            let failing = |b: &MeetingBridge| endpoint(b, &address).is_some_and(|e| e.reachable == Some(false));
+            let failing = |b: &MeetingBridge| call_bridge(b, &address).is_some_and(|e| e.reachable == Some(false));
             arena.bridge("core", "failing", failing).await;
             arena.sim.start_bridge(0);
         }
@@ -81,14 +81,14 @@ async fn a_blip(what: &str, fault: Option<FaultKind>) {
     arena.ready("core").await;
     arena.served(0, 6).await;
     let bridge = arena.bridge("core", "all is well", |b| {
-        condition(b, "Ready").0 == "True" && b.status.as_ref().unwrap().endpoints.iter().all(|e| e.reason.is_none())
+        condition(b, "Ready").0 == "True" && b.status.as_ref().unwrap().call_bridges.iter().all(|e| e.reason.is_none())
     });
     let bridge = bridge.await;
     assert_eq!(active(&bridge), Some(arena.sim.address(0).as_str()), "{what}");
     assert_eq!((arena.failovers(), condition(&bridge, "FailedOver").0), (0, ""), "{what}");
     assert_eq!((arena.sim.calls(), arena.sim.legs(), rings(&arena.sim, DESK)), (calls, legs, 1), "{what}");
     let story = arena.story("core").await;
-    assert!(!story.iter().any(|reason| reason == "EndpointLost"), "{what}: {story:?}");
+    assert!(!story.iter().any(|reason| reason == "CallBridgeLost"), "{what}: {story:?}");
     arena.assert_rules(1..=5);
     arena.finish().await;
 }
@@ -141,7 +141,7 @@ async fn automatic_failback_waits_until_it_is_stable_and_touches_no_meeting() {
     assert_eq!((rings(&arena.sim, DESK), arena.failovers()), (2, 1));
     let meeting: ScheduledMeeting = arena.api().get("m").await.unwrap();
     assert_eq!(condition(&meeting, "Ready"), ("True", "Active"));
-    assert_eq!(status_of(&meeting).call.unwrap().endpoint, arena.sim.address(1));
+    assert_eq!(status_of(&meeting).call.unwrap().call_bridge, arena.sim.address(1));
     // A new one starts on the primary.
     arena.open_now("next", 120, json!({})).await;
     arena.call_on("next", 0).await;
@@ -152,7 +152,7 @@ async fn automatic_failback_waits_until_it_is_stable_and_touches_no_meeting() {
     assert_eq!((deleted, arena.hosts(1)), (vec![1], vec![]));
 
     arena.event_about("m", "Ended").await;
-    let wanted = ["EndpointLost", "FailedOver", "EndpointRecovered", "FailedBack"];
+    let wanted = ["CallBridgeLost", "FailedOver", "CallBridgeRecovered", "FailedBack"];
     assert_story(&arena.story("core").await, &wanted);
     assert_story(&arena.story("m").await, &["Opened", "CallBridgeLost", "CallRecreated", "Ended"]);
     for reason in wanted {
@@ -176,7 +176,7 @@ async fn manual_failback_waits_for_the_annotation() {
     let handled = |b: &MeetingBridge| b.status.as_ref().and_then(|status| status.last_handled_failback_at.clone());
     arena.sim.start_bridge(0);
     arena.all_reachable().await;
-    arena.event_about("core", "EndpointRecovered").await;
+    arena.event_about("core", "CallBridgeRecovered").await;
     // Several times the span of an automatic return.
     arena.served(1, 4).await;
     let bridge: MeetingBridge = arena.api().get("core").await.unwrap();
@@ -198,7 +198,7 @@ async fn manual_failback_waits_for_the_annotation() {
     assert_eq!((arena.failovers(), handled(&bridge).as_deref()), (2, Some("now")));
     // Nobody is sent to a call bridge that is lost, but the request is kept.
     arena.sim.stop_bridge(0);
-    let lost = |b: &MeetingBridge| b.status.as_ref().is_some_and(|s| s.endpoints[0].reachable == Some(false));
+    let lost = |b: &MeetingBridge| b.status.as_ref().is_some_and(|s| s.call_bridges[0].reachable == Some(false));
     arena.bridge("core", "the primary lost", lost).await;
     arena.ask_failback("early").await;
     arena.served(1, 2).await;

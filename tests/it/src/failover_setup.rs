@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use cms_simulator::{Config, JournalEntry, Simulator};
 use k8s_openapi::api::core::v1::{ConfigMap, Secret};
 use meeting_controller::api::MeetingBridge;
-use meeting_controller::api::bridge::{EndpointRole, EndpointStatus, MemberStatus};
+use meeting_controller::api::bridge::{CallBridgeRole, CallBridgeStatus, MemberStatus};
 use meeting_controller::api::meeting::{ParticipantState, Phase};
 use reqwest::Method;
 use serde_json::{Value, json};
@@ -43,13 +43,13 @@ async fn configured(arena: &Arena, status: &str, reason: &str) -> MeetingBridge 
         .await
 }
 
-fn shown(bridge: &MeetingBridge) -> Vec<EndpointStatus> {
-    bridge.status.as_ref().map(|status| status.endpoints.clone()).unwrap_or_default()
+fn shown(bridge: &MeetingBridge) -> Vec<CallBridgeStatus> {
+    bridge.status.as_ref().map(|status| status.call_bridges.clone()).unwrap_or_default()
 }
 
-/// What the status is to say of endpoints that are good.
-fn good(arena: &Arena, wanted: &[(usize, EndpointRole)]) -> Vec<EndpointStatus> {
-    let one = |(n, role): &(usize, EndpointRole)| EndpointStatus {
+/// What the status is to say of call bridges that are good.
+fn good(arena: &Arena, wanted: &[(usize, CallBridgeRole)]) -> Vec<CallBridgeStatus> {
+    let one = |(n, role): &(usize, CallBridgeRole)| CallBridgeStatus {
         address: arena.sim.address(*n),
         role: *role,
         call_bridge_id: Some(arena.sim.call_bridge_id(*n)),
@@ -59,14 +59,14 @@ fn good(arena: &Arena, wanted: &[(usize, EndpointRole)]) -> Vec<EndpointStatus> 
     wanted.iter().map(one).collect()
 }
 
-async fn shows(arena: &Arena, wanted: &[(usize, EndpointRole)]) -> MeetingBridge {
+async fn shows(arena: &Arena, wanted: &[(usize, CallBridgeRole)]) -> MeetingBridge {
     let wanted = good(arena, wanted);
     arena.bridge("core", &format!("{wanted:?}"), |bridge| shown(bridge) == wanted).await
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_others_are_named_by_address_by_name_or_found() {
-    use EndpointRole::{Alternate, Discovered, Primary};
+    use CallBridgeRole::{Alternate, Discovered, Primary};
     let arena = Arena::with("setup-names", three(), quick()).await;
     let bridge = arena.ready_bridge(json!({})).await;
     assert_eq!(condition(&bridge, "FailoverConfigured"), ("True", "NoAlternates"));
@@ -140,7 +140,9 @@ async fn a_stranger(clustered: bool) {
     if clustered {
         let address = arena.sim.address(1);
         arena
-            .bridge("core", "the other is good", |b| endpoint(b, &address).is_some_and(|e| e.reachable == Some(true)))
+            .bridge("core", "the other is good", |b| {
+                call_bridge(b, &address).is_some_and(|e| e.reachable == Some(true))
+            })
             .await;
     }
     arena.sim.stop_bridge(0);
@@ -192,12 +194,12 @@ async fn an_alternate_that_is_none_is_named() {
     let local = arena.sim.address(1).replace("127.0.0.1", "localhost");
     set_failover(&arena, json!({ "alternates": [{ "address": local }] })).await;
     let id = arena.sim.call_bridge_id(1);
-    let named = |b: &MeetingBridge| endpoint(b, &local).is_some_and(|e| e.call_bridge_id.as_ref() == Some(&id));
+    let named = |b: &MeetingBridge| call_bridge(b, &local).is_some_and(|e| e.call_bridge_id.as_ref() == Some(&id));
     let bridge = arena.bridge("core", "known by its own words", named).await;
     assert_eq!(condition(&bridge, "FailoverConfigured"), ("True", "Configured"));
     arena.sim.stop_bridge(0);
     arena.open_now("m", 120, json!({})).await;
-    arena.meeting("m", "on the alternate", |m| status_of(m).call.is_some_and(|call| call.endpoint == local)).await;
+    arena.meeting("m", "on the alternate", |m| status_of(m).call.is_some_and(|call| call.call_bridge == local)).await;
     assert_eq!(arena.hosts(1), [1]);
     arena.assert_rules(1..=5);
     arena.finish().await;
@@ -220,7 +222,8 @@ async fn an_alternate_may_have_credentials_of_its_own() {
     arena.create_secret("second", json!({ "username": arena.sim.username(), "password": "wrong" })).await;
     let address = arena.sim.address(1);
     let unauthorized = |b: &MeetingBridge| {
-        endpoint(b, &address).is_some_and(|e| e.reason.as_deref() == Some("Unauthorized") && e.reachable == Some(true))
+        call_bridge(b, &address)
+            .is_some_and(|e| e.reason.as_deref() == Some("Unauthorized") && e.reachable == Some(true))
     };
     arena.bridge("core", "refused", unauthorized).await;
     let bridge = configured(&arena, "False", "AlternateCredentialsInvalid").await;
@@ -239,7 +242,7 @@ async fn an_alternate_may_have_credentials_of_its_own() {
 
     arena.patch::<Secret>("second", json!({ "stringData": { "password": arena.sim.password() } })).await;
     configured(&arena, "True", "Configured").await;
-    arena.bridge("core", "good", |b| endpoint(b, &address).is_some_and(|e| e.reason.is_none())).await;
+    arena.bridge("core", "good", |b| call_bridge(b, &address).is_some_and(|e| e.reason.is_none())).await;
     assert_eq!(refused(&arena), 2);
     arena.sim.stop_bridge(0);
     arena.open_now("m", 120, json!({})).await;
@@ -251,7 +254,7 @@ async fn an_alternate_may_have_credentials_of_its_own() {
 /// A member without address cannot be used, and that harms nothing.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn members_that_cannot_be_used_are_tolerated() {
-    use EndpointRole::{Discovered, Primary};
+    use CallBridgeRole::{Discovered, Primary};
     let arena = Arena::with("setup-odd", three(), quick()).await;
     arena.ask(Method::PUT, &format!("callBridges/{}", arena.sim.call_bridge_id(2)), "address=").await;
     arena.ready_bridge(json!({ "failover": { "discover": true } })).await;
@@ -274,7 +277,7 @@ async fn members_that_cannot_be_used_are_tolerated() {
     let bridge = arena
         .bridge("core", "not covered", |b| {
             b.status.as_ref().is_some_and(|s| {
-                s.endpoints
+                s.call_bridges
                     .iter()
                     .any(|e| e.address.ends_with(&format!(":{port}")) && e.reason.as_deref() == Some("TLSFailure"))
             })

@@ -119,10 +119,10 @@ async fn status_shows_the_cluster_the_system_and_every_condition() {
     assert!((up - SignedDuration::from_hours(24)).abs() < SignedDuration::from_mins(3), "up for {up}");
 
     assert_eq!(status.phase.as_deref(), Some("Idle"));
-    assert_eq!(status.active_endpoint, Some(arena.sim.address(0)));
-    assert_eq!(status.endpoints.len(), 1);
-    assert_eq!(status.endpoints[0].call_bridge_id, Some(arena.sim.call_bridge_id(0)));
-    assert_eq!(status.endpoints[0].reachable, Some(true));
+    assert_eq!(status.active_call_bridge, Some(arena.sim.address(0)));
+    assert_eq!(status.call_bridges.len(), 1);
+    assert_eq!(status.call_bridges[0].call_bridge_id, Some(arena.sim.call_bridge_id(0)));
+    assert_eq!(status.call_bridges[0].reachable, Some(true));
     let slots = status.slots.unwrap();
     assert_eq!((slots.total, slots.free, slots.in_use, slots.foreign), (5, 5, 0, 0));
     assert!(slots.entries.is_empty());

@@ -24,7 +24,7 @@ async fn a_new_address_is_looked_at_afresh() {
     assert_ne!(old.profiles, new.profiles);
     let profile = new.profiles.unwrap().call;
     assert!(other.spaces().iter().all(|space| space.fields.get("callProfile").cloned() == profile));
-    assert_eq!(new.active_endpoint, Some(other.address(0)));
+    assert_eq!(new.active_call_bridge, Some(other.address(0)));
     assert_eq!(arena.sim.spaces().len(), 5, "what was left behind is as it was");
     arena.assert_rules(1..=5);
     arena.finish().await;

@@ -134,7 +134,7 @@ async fn wrong_address(address: &str, kind: &str, reason: &str) {
     arena.create_bridge("core", json!({ "address": address, "tls": { "insecureSkipVerify": true } })).await;
     let bridge = arena.reason("core", kind, reason).await;
     assert_eq!(condition(&bridge, "Ready"), ("False", reason));
-    assert_eq!(bridge.status.as_ref().unwrap().endpoints[0].reachable, Some(kind != "Reachable"), "{reason}");
+    assert_eq!(bridge.status.as_ref().unwrap().call_bridges[0].reachable, Some(kind != "Reachable"), "{reason}");
     arena.patch::<MeetingBridge>("core", json!({ "spec": { "address": arena.sim.address(0) } })).await;
     arena.ready("core").await;
     arena.assert_rules(1..=5);
@@ -201,7 +201,7 @@ async fn a_rejected_request_is_no_trouble_of_the_connection() {
         assert_eq!(condition(&bridge, kind).0, "True", "{kind}: the bridge answered as itself");
     }
     let status = bridge.status.as_ref().unwrap();
-    assert_eq!((status.phase.as_deref(), status.endpoints[0].reachable), (Some("Degraded"), Some(true)));
+    assert_eq!((status.phase.as_deref(), status.call_bridges[0].reachable), (Some("Degraded"), Some(true)));
     assert!(message(&bridge, "Ready").contains("does not accept the value"), "{}", message(&bridge, "Ready"));
     arena.sim.clear_faults();
     arena.ready("core").await;
@@ -230,7 +230,7 @@ async fn a_bridge_that_is_cut_off_comes_back() {
     let bridge = arena.reason("core", "Reachable", "ConnectionRefused").await;
     let status = bridge.status.as_ref().unwrap();
     assert_eq!(status.phase.as_deref(), Some("Unreachable"));
-    assert_eq!(status.endpoints[0].reachable, Some(false));
+    assert_eq!(status.call_bridges[0].reachable, Some(false));
     assert!(arena.sim.start_bridge(0));
     let bridge = arena.ready("core").await;
     assert_eq!(bridge.status.unwrap().phase.as_deref(), Some("Idle"));

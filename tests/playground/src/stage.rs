@@ -6,11 +6,11 @@ use std::sync::Arc;
 use cms_simulator::{Config, Simulator};
 use control_plane::{ControlPlane, Options};
 use kube::Client;
+use meeting_controller::admin::Admin;
 use meeting_controller::clock::SystemClock;
 use meeting_controller::controller::Controller;
 use meeting_controller::controller::context::Settings;
 use meeting_controller::metrics::Metrics;
-use meeting_controller::serve::Admin;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 

@@ -114,8 +114,8 @@ async fn sleep_until(at: Timestamp) {
 async fn moved(world: &World, site: &Site) -> Result<Timestamp, String> {
     let primary = site.sim.address(0);
     world
-        .until_bridge(&site.name, "uses another endpoint", |status| {
-            status.active_endpoint.as_ref().is_some_and(|active| *active != primary)
+        .until_bridge(&site.name, "uses another call bridge", |status| {
+            status.active_call_bridge.as_ref().is_some_and(|active| *active != primary)
         })
         .await?;
     Ok(Timestamp::now())

@@ -39,7 +39,7 @@ pub async fn run(options: &Options) -> Result<(), String> {
     let running = trials.iter().map(|(loss, sample)| running(options, &world, *loss, *sample, share(*sample)));
     let (found, idle) = tokio::try_join!(try_join_all(running), try_join_all(idle))?;
     println!(
-        "\nOne running meeting; seconds from the loss. Detected: status.activeEndpoint changed, or the call was made"
+        "\nOne running meeting; seconds from the loss. Detected: status.activeCallBridge changed, or the call was made"
     );
     println!("on the next one, whichever came first. {} clusters each, struck at different moments", options.samples);
     println!(
@@ -49,7 +49,7 @@ pub async fn run(options: &Options) -> Result<(), String> {
     for loss in &options.losses {
         print_running(*loss, &found);
     }
-    println!("\nNo meeting; seconds from the loss until status.activeEndpoint changed");
+    println!("\nNo meeting; seconds from the loss until status.activeCallBridge changed");
     println!("{:>10}  {:>6} {:>6} {:>5} {:>6}", "loss", "p50", "max", "bar", "ratio");
     for loss in &options.losses {
         let of_it = idle.iter().filter(|(of, _)| of == loss).map(|(_, detected)| *detected).collect();

@@ -1,0 +1,89 @@
+//! The admin server: /healthz, /readyz, /metrics.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use axum::Router;
+use axum::extract::State;
+use axum::http::{StatusCode, header};
+use axum::response::IntoResponse;
+use axum::routing::get;
+use tokio::net::TcpListener;
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+
+use crate::controller::watchdog::Pulse;
+use crate::metrics::Metrics;
+
+#[derive(Clone)]
+struct Shared {
+    ready: watch::Receiver<bool>,
+    pulse: Arc<Pulse>,
+    metrics: Arc<Metrics>,
+}
+
+/// An admin server that listens already.
+pub struct Admin {
+    listener: TcpListener,
+    shared: Shared,
+}
+
+impl Admin {
+    /// Binds the address.
+    ///
+    /// # Errors
+    /// If the address cannot be bound.
+    pub async fn bind(
+        address: SocketAddr,
+        ready: watch::Receiver<bool>,
+        pulse: Arc<Pulse>,
+        metrics: Arc<Metrics>,
+    ) -> std::io::Result<Self> {
+        Ok(Self { listener: TcpListener::bind(address).await?, shared: Shared { ready, pulse, metrics } })
+    }
+
+    /// Where it listens.
+    ///
+    /// # Errors
+    /// If the socket is gone.
+    pub fn address(&self) -> std::io::Result<SocketAddr> {
+        self.listener.local_addr()
+    }
+
+    /// Serves until the shutdown.
+    ///
+    /// # Errors
+    /// If accepting connections fails for good.
+    pub async fn run(self, shutdown: CancellationToken) -> std::io::Result<()> {
+        let router = Router::new()
+            .route("/healthz", get(healthz))
+            .route("/readyz", get(readyz))
+            .route("/metrics", get(metrics))
+            .with_state(self.shared);
+        axum::serve(self.listener, router).with_graceful_shutdown(shutdown.cancelled_owned()).await
+    }
+}
+
+/// A restart is no help against a bridge or an apiserver that does not answer, so neither counts here.
+async fn healthz(State(shared): State<Shared>) -> impl IntoResponse {
+    match shared.pulse.stuck() {
+        None => (StatusCode::OK, "ok\n".to_owned()),
+        Some(what) => (StatusCode::INTERNAL_SERVER_ERROR, format!("{what}\n")),
+    }
+}
+
+async fn readyz(State(shared): State<Shared>) -> impl IntoResponse {
+    if *shared.ready.borrow() {
+        (StatusCode::OK, "ok\n")
+    } else {
+        (StatusCode::SERVICE_UNAVAILABLE, "the lists of objects are not read yet\n")
+    }
+}
+
+async fn metrics(State(shared): State<Shared>) -> impl IntoResponse {
+    let kind = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+    ([(header::CONTENT_TYPE, kind)], shared.metrics.text())
+}
+
+#[cfg(test)]
+mod tests;

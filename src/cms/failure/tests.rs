@@ -1,0 +1,131 @@
+use super::*;
+use proptest::prelude::*;
+
+fn details(element: &str) -> String {
+    format!("<?xml version=\"1.0\"?><failureDetails><{element} /></failureDetails>")
+}
+
+fn label(status: u16, body: &str) -> &'static str {
+    judge(status, None, body.as_bytes()).err().map_or("ok", |error| error.label())
+}
+
+#[test]
+fn the_element_decides_before_the_status() {
+    for (element, wanted) in [
+        ("coSpaceDoesNotExist", "not_found"),
+        ("callDoesNotExist", "not_found"),
+        ("CALLLEGDOESNOTEXIST", "not_found"),
+        ("someFutureThingDoesNotExist", "not_found"),
+        ("unrecognisedObject", "not_found"),
+        ("unrecognizedObject", "not_found"),
+        ("duplicateCoSpaceUri", "conflict"),
+        ("duplicateCoSpaceId", "conflict"),
+        ("inboundDialPlanRuleUriConflict", "conflict"),
+        ("tenantGroupCoSpaceIdConflict", "conflict"),
+        ("participantLimitReached", "limit_reached"),
+        ("tenantParticipantLimitReached", "limit_reached"),
+        ("tooManyCdrReceivers", "limit_reached"),
+        ("databaseNotReady", "database_not_ready"),
+        ("passcodeTooShort", "passcode_too_short"),
+    ] {
+        for status in [200, 400, 403, 404, 500, 503] {
+            assert_eq!(label(status, &details(element)), wanted, "{element} with {status}");
+        }
+        assert_eq!(label(401, &details(element)), "unauthorized", "{element} with 401");
+    }
+}
+
+#[test]
+fn elements_without_a_meaning_of_their_own_leave_it_to_the_status() {
+    for (status, wanted) in [(400, "rejected"), (403, "forbidden"), (404, "rejected"), (503, "busy"), (429, "busy")] {
+        assert_eq!(label(status, &details("callBridgeUnavailable")), wanted, "{status}");
+    }
+    assert_eq!(label(400, "<failureDetails/>"), "rejected");
+    assert_eq!(label(404, "<failureDetails/>"), "not_found");
+}
+
+#[test]
+fn the_first_known_of_several_elements_decides() {
+    let body = "<failureDetails><odd /><duplicateCoSpaceUri /><callDoesNotExist /></failureDetails>";
+    assert_eq!(judge(400, None, body.as_bytes()), Err(CmsError::Conflict { element: "duplicateCoSpaceUri".into() }));
+}
+
+#[test]
+fn parameter_errors_name_the_parameter_but_echo_no_value() {
+    let body =
+        |parameter: &str, error: &str| details(&format!("parameterError parameter=\"{parameter}\" error=\"{error}\""));
+    assert_eq!(
+        judge(400, None, body("passcode", "invalidValue").as_bytes()),
+        Err(CmsError::ParameterError { parameter: "passcode".into(), error: "invalidValue".into() })
+    );
+    let error = judge(400, None, body("passcode", "271828").as_bytes()).unwrap_err();
+    assert!(!format!("{error} {error:?}").contains("271828"));
+}
+
+#[test]
+fn without_details_the_status_decides() {
+    let html = "<!DOCTYPE html><html><body>Oops</body></html>";
+    let sloppy = "<html><br></html>";
+    for (status, body, wanted) in [
+        (200, "", "ok"),
+        (200, "<calls/>", "ok"),
+        (200, html, "ok"),
+        (201, "", "ok"),
+        (204, "", "ok"),
+        (301, "", "http_error"),
+        (307, html, "http_error"),
+        (400, "", "http_error"),
+        (400, html, "not_a_cms"),
+        (401, html, "unauthorized"),
+        (403, html, "forbidden"),
+        (404, "", "not_found"),
+        (404, "<other/>", "not_found"),
+        (404, html, "not_a_cms"),
+        (404, sloppy, "not_a_cms"),
+        (404, "404 page not found", "not_a_cms"),
+        (405, "", "http_error"),
+        (429, "", "busy"),
+        (500, html, "http_error"),
+        (502, html, "http_error"),
+        (503, html, "busy"),
+        (503, "", "busy"),
+        (504, "", "http_error"),
+    ] {
+        assert_eq!(label(status, body), wanted, "{status} {body:?}");
+    }
+    assert_eq!(judge(404, Some("text/html; charset=utf-8"), b"<p/>"), Err(CmsError::NotACms));
+}
+
+#[test]
+fn classes_follow_who_can_help() {
+    use super::super::error::Class;
+    let class = |status, body: &str| judge(status, None, body.as_bytes()).unwrap_err().class();
+    assert_eq!(class(502, ""), Class::Unreachable);
+    assert_eq!(class(307, ""), Class::Unreachable);
+    assert_eq!(class(400, ""), Class::Invalid);
+    assert_eq!(class(503, ""), Class::Busy);
+    assert_eq!(class(400, &details("databaseNotReady")), Class::Busy);
+    assert_eq!(class(401, ""), Class::Auth);
+}
+
+#[test]
+fn other_documents_than_the_one_asked_for() {
+    let root = |text: &str| xml::parse(text.as_bytes(), Bounds::default()).unwrap();
+    assert_eq!(wrong_root(&root("<html/>"), "status"), CmsError::NotACms);
+    let error = wrong_root(&root("<rss/>"), "status");
+    assert_eq!(error.to_string(), "the bridge's reply cannot be understood: it holds rss instead of status");
+    assert_eq!(unreadable(XmlError::NotXml), CmsError::NotACms);
+    assert_eq!(unreadable(XmlError::Broken).label(), "malformed_reply");
+}
+
+proptest! {
+    #[test]
+    fn texts_stay_bounded_and_plain(status in 100u16..600, element in "[a-zA-Z]{1,200}", value in ".{0,200}") {
+        let value = quick_xml::escape::escape(value.as_str());
+        let body = details(&format!("{element} parameter=\"{value}\" error=\"{value}\""));
+        if let Err(error) = judge(status, None, body.as_bytes()) {
+            let text = error.to_string();
+            prop_assert!(text.len() < 300 && text.is_ascii(), "{}", text);
+        }
+    }
+}

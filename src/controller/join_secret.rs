@@ -1,0 +1,173 @@
+//! The join Secret of a meeting and its passcode: read, made, kept, removed. What is in it never leaves here but as a
+//! `SecretString`.
+
+use std::collections::BTreeMap;
+
+use k8s_openapi::ByteString;
+use k8s_openapi::api::core::v1::Secret;
+use kube::api::{Api, DeleteParams, ObjectMeta, PostParams};
+use kube::{Resource, ResourceExt};
+use rand::RngExt;
+use secrecy::{ExposeSecret, SecretString};
+use uuid::Uuid;
+
+use crate::api::ScheduledMeeting;
+use crate::api::names::{JOIN_LABEL, join_secret_name};
+use crate::cms::Space;
+use crate::controller::context::{Context, JoinSecrets};
+use crate::controller::kube_calls::{KubeError, bounded};
+use crate::plan::version;
+
+/// What the join Secret says besides secret and passcode.
+pub struct Details {
+    pub number: u32,
+    pub uri: Option<String>,
+    pub web_bridge_uri: Option<String>,
+    pub software_version: Option<String>,
+}
+
+fn text(secret: &Secret, key: &str) -> Option<String> {
+    let bytes = secret.data.as_ref()?.get(key)?;
+    String::from_utf8(bytes.0.clone()).ok()
+}
+
+/// The passcode that the spec asks for; None: its Secret or key is missing.
+async fn wanted_passcode(
+    ctx: &Context,
+    meeting: &ScheduledMeeting,
+    existing: Option<&Secret>,
+    adopted: Option<&Space>,
+) -> Result<Option<SecretString>, KubeError> {
+    let namespace = meeting.namespace().unwrap_or_default();
+    if let Some(reference) = &meeting.spec.passcode_secret_ref {
+        let secrets: Api<Secret> = Api::namespaced(ctx.client.clone(), &namespace);
+        let secret = bounded(ctx, "get Secret", secrets.get_opt(&reference.name)).await?;
+        let passcode = secret.and_then(|secret| text(&secret, &reference.key));
+        return Ok(passcode.map(|passcode| SecretString::from(passcode.trim().to_owned())));
+    }
+    if let Some(spec) = &meeting.spec.passcode {
+        let on_door = || Some(adopted?.passcode.as_ref()?.expose_secret().to_owned());
+        let known = existing.and_then(|secret| text(secret, "passcode")).or_else(on_door);
+        let digits = usize::from(spec.generate.digits);
+        return Ok(Some(SecretString::from(
+            known.filter(|p| p.len() == digits).unwrap_or_else(|| random_digits(digits)),
+        )));
+    }
+    Ok(Some(SecretString::from(String::new())))
+}
+
+fn random_digits(count: usize) -> String {
+    let mut rng = rand::rng();
+    (0..count).map(|_| char::from(b'0' + rng.random_range(0..10_u8))).collect()
+}
+
+/// Secret and passcode of the meeting, stored in its join Secret before anything is sent to the bridge (R61).
+///
+/// An existing join Secret is kept, so the space's secret is the same through retries, restarts, extensions and failover.
+/// Without one, a space that already carries this meeting's mark lends its own secret and generated
+/// passcode: the objects were restored.
+///
+/// # Errors
+/// The apiserver's.
+pub async fn ensure(
+    ctx: &Context,
+    meeting: &ScheduledMeeting,
+    details: &Details,
+    adopted: Option<&Space>,
+) -> Result<JoinSecrets, KubeError> {
+    let namespace = meeting.namespace().unwrap_or_default();
+    let api: Api<Secret> = Api::namespaced(ctx.client.clone(), &namespace);
+    let name = join_secret_name(&meeting.name_any());
+    let existing = bounded(ctx, "get join Secret", api.get_opt(&name)).await?;
+    let existing = existing.filter(|secret| is_ours(secret, meeting));
+    let passcode = wanted_passcode(ctx, meeting, existing.as_ref(), adopted).await?;
+    let known = existing.as_ref().and_then(|secret| text(secret, "secret")).filter(|secret| !secret.is_empty());
+    let adopted = adopted.and_then(|space| space.secret.as_ref()).map(|secret| secret.expose_secret().to_owned());
+    let uid = meeting.uid().unwrap_or_default();
+    let at_hand = ctx.secrets(&uid).map(|secrets| secrets.secret.expose_secret().to_owned());
+    let secret =
+        known.or(adopted.filter(|secret| !secret.is_empty())).or(at_hand).unwrap_or_else(|| Uuid::new_v4().to_string());
+    let secrets = JoinSecrets {
+        secret: SecretString::from(secret),
+        passcode,
+        written: ctx.secrets(&uid).and_then(|secrets| secrets.written),
+    };
+    let desired = build(meeting, &name, details, &secrets);
+    match existing {
+        Some(existing) if existing.data == desired.data => {}
+        Some(existing) => {
+            let mut replaced = desired;
+            replaced.metadata.resource_version = existing.metadata.resource_version;
+            bounded(ctx, "replace join Secret", api.replace(&name, &PostParams::default(), &replaced)).await?;
+        }
+        None => {
+            bounded(ctx, "create join Secret", api.create(&PostParams::default(), &desired)).await?;
+        }
+    }
+    ctx.keep_secrets(&uid, secrets.clone());
+    Ok(secrets)
+}
+
+/// Secrets that somebody else made under this name are never read or changed; creating ours then fails with a clear
+/// conflict from the apiserver.
+fn is_ours(secret: &Secret, meeting: &ScheduledMeeting) -> bool {
+    let uid = meeting.uid();
+    secret.owner_references().iter().any(|owner| Some(&owner.uid) == uid.as_ref())
+}
+
+fn build(meeting: &ScheduledMeeting, name: &str, details: &Details, secrets: &JoinSecrets) -> Secret {
+    let mut data = BTreeMap::new();
+    let mut put = |key: &str, value: String| data.insert(key.to_owned(), ByteString(value.into_bytes()));
+    put("number", details.number.to_string());
+    put("secret", secrets.secret.expose_secret().to_owned());
+    if let Some(uri) = &details.uri {
+        put("uri", uri.clone());
+    }
+    if let Some(passcode) = &secrets.passcode {
+        put("passcode", passcode.expose_secret().to_owned());
+    }
+    if let Some(base) = &details.web_bridge_uri {
+        put("link", link(base, details, secrets.secret.expose_secret()));
+    }
+    Secret {
+        metadata: ObjectMeta {
+            name: Some(name.to_owned()),
+            namespace: meeting.namespace(),
+            labels: Some(BTreeMap::from([(JOIN_LABEL.to_owned(), "true".to_owned())])),
+            owner_references: meeting.controller_owner_ref(&()).map(|owner| vec![owner]),
+            ..ObjectMeta::default()
+        },
+        type_: Some("Opaque".to_owned()),
+        data: Some(data),
+        ..Secret::default()
+    }
+}
+
+/// The web join link in the form of the bridge's version (cms-api.md section 8).
+fn link(base: &str, details: &Details, secret: &str) -> String {
+    let base = base.trim_end_matches('/');
+    let number = details.number;
+    let major = details.software_version.as_deref().and_then(version::major);
+    if major.is_some_and(|major| major < 3) {
+        format!("{base}/invited.sf?id={number}&secret={secret}")
+    } else {
+        format!("{base}/meeting/{number}?secret={secret}")
+    }
+}
+
+/// Removes the join Secret: the link is dead (R75).
+///
+/// # Errors
+/// The apiserver's; a Secret that is gone already is fine.
+pub async fn remove(ctx: &Context, meeting: &ScheduledMeeting, name: &str) -> Result<(), KubeError> {
+    let namespace = meeting.namespace().unwrap_or_default();
+    let api: Api<Secret> = Api::namespaced(ctx.client.clone(), &namespace);
+    match bounded(ctx, "delete join Secret", api.delete(name, &DeleteParams::default())).await {
+        Ok(_) => Ok(()),
+        Err(error) if error.is_not_found() => Ok(()),
+        Err(error) => Err(error),
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,3 @@
+//! What was seen on a bridge. PURE.
+
+pub mod slots;

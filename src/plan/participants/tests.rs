@@ -1,0 +1,129 @@
+use super::*;
+use crate::cms::LegState;
+
+fn at(secs: i64) -> Timestamp {
+    Timestamp::from_second(1_800_000_000 + secs).unwrap()
+}
+
+fn spec() -> ScheduledMeetingSpec {
+    serde_json::from_value(serde_json::json!({
+        "title": "t", "start": at(0).to_string(), "duration": "1h",
+        "participants": [{ "remoteParty": "desk@x", "retry": { "limit": 1, "backoff": "20s" } }]
+    }))
+    .unwrap()
+}
+
+fn leg(state: Option<LegState>) -> SeenLeg {
+    SeenLeg {
+        id: "leg-1".into(),
+        remote_party: "sip:Desk@x;transport=tls".into(),
+        original_remote_party: None,
+        state,
+        direction: None,
+        named: false,
+        answered: false,
+    }
+}
+
+fn dialled(at_secs: i64, attempts: u32, state: ParticipantState) -> Vec<ParticipantStatus> {
+    vec![ParticipantStatus {
+        remote_party: "desk@x".into(),
+        state,
+        attempts,
+        leg_id: Some("leg-1".into()),
+        reason: None,
+        last_attempt_at: Some(Instant(at(at_secs))),
+        call_bridge: None,
+    }]
+}
+
+fn seen(at_secs: i64, legs: Vec<SeenLeg>) -> SeenLegs {
+    SeenLegs { at: at(at_secs), legs }
+}
+
+fn state_after(old: &[ParticipantStatus], look: &SeenLegs) -> ParticipantState {
+    update(&spec(), old, Some(look), None, true)[0].state
+}
+
+#[test]
+fn a_leg_that_never_connected_is_tried_again_and_then_failed() {
+    use ParticipantState::*;
+    assert_eq!(state_after(&dialled(0, 1, Ringing), &seen(1, vec![leg(Some(LegState::Ringing))])), Ringing);
+    assert_eq!(state_after(&dialled(0, 1, Ringing), &seen(1, vec![])), Waiting);
+    assert_eq!(state_after(&dialled(0, 2, Ringing), &seen(1, vec![])), Failed);
+}
+
+#[test]
+fn who_was_connected_and_left_is_left_alone() {
+    use ParticipantState::*;
+    let connected =
+        update(&spec(), &dialled(0, 1, Ringing), Some(&seen(1, vec![leg(Some(LegState::Connected))])), None, true);
+    assert_eq!(connected[0].state, Connected);
+    let gone = update(&spec(), &connected, Some(&seen(2, vec![])), None, true);
+    assert_eq!(gone[0].state, Left);
+    assert_eq!(to_dial(&spec(), &gone, at(0), at(9999)), None);
+}
+
+#[test]
+fn a_look_from_before_the_dialling_proves_nothing() {
+    assert_eq!(state_after(&dialled(5, 1, ParticipantState::Ringing), &seen(4, vec![])), ParticipantState::Ringing);
+}
+
+#[test]
+fn a_list_without_states_is_believed_after_the_longest_ring() {
+    use ParticipantState::*;
+    assert_eq!(state_after(&dialled(0, 1, Ringing), &seen(60, vec![leg(None)])), Ringing);
+    assert_eq!(state_after(&dialled(0, 1, Ringing), &seen(80, vec![leg(None)])), Connected);
+    let answered = SeenLeg { answered: true, ..leg(None) };
+    assert_eq!(state_after(&dialled(0, 1, Ringing), &seen(3, vec![answered])), Connected);
+}
+
+#[test]
+fn a_leg_of_a_lost_reply_is_adopted() {
+    let adopted = update(&spec(), &[], Some(&seen(3, vec![leg(Some(LegState::Ringing))])), None, true);
+    assert_eq!((adopted[0].attempts, adopted[0].state), (1, ParticipantState::Ringing));
+    assert_eq!(to_dial(&spec(), &adopted, at(0), at(9999)), None, "no second ring");
+}
+
+#[test]
+fn dialling_waits_for_the_start_and_for_the_backoff() {
+    let fresh = update(&spec(), &[], None, None, true);
+    assert_eq!(to_dial(&spec(), &fresh, at(0), at(-1)), None);
+    assert_eq!(next_dial(&spec(), &fresh, at(0), at(-1)), Some(at(0)));
+    assert!(to_dial(&spec(), &fresh, at(0), at(0)).is_some());
+    let waiting = update(&spec(), &dialled(0, 1, ParticipantState::Ringing), Some(&seen(2, vec![])), None, true);
+    assert_eq!(to_dial(&spec(), &waiting, at(0), at(19)), None);
+    assert!(to_dial(&spec(), &waiting, at(0), at(20)).is_some());
+}
+
+#[test]
+fn the_switch_of_the_bridge_is_obeyed_both_ways() {
+    let off = update(&spec(), &[], None, None, false);
+    assert_eq!(off[0].state, ParticipantState::NotDialed);
+    assert_eq!(update(&spec(), &off, None, None, true)[0].state, ParticipantState::Waiting);
+}
+
+#[test]
+fn who_was_in_an_old_call_that_is_empty_has_left() {
+    let mut statuses = dialled(0, 2, ParticipantState::Connected);
+    after_call_lost(&mut statuses, Some("b:445"));
+    after_stray_gone(&mut statuses, &"c:445".parse().unwrap());
+    assert_eq!(statuses[0].call_bridge.as_deref(), Some("b:445"), "another call bridge");
+    after_stray_gone(&mut statuses, &"b:445".parse().unwrap());
+    assert_eq!((statuses[0].state, &statuses[0].call_bridge), (ParticipantState::Left, &None));
+    assert!(to_dial(&spec(), &statuses, at(0), at(9999)).is_none(), "not rung again");
+    let mut rang = dialled(0, 1, ParticipantState::Ringing);
+    after_call_lost(&mut rang, Some("b:445"));
+    after_stray_gone(&mut rang, &"b:445".parse().unwrap());
+    assert!(to_dial(&spec(), &rang, at(0), at(9999)).is_some());
+}
+
+#[test]
+fn a_lost_call_brings_back_those_who_were_cut_off() {
+    let mut statuses = dialled(0, 2, ParticipantState::Connected);
+    after_call_lost(&mut statuses, None);
+    assert!(to_dial(&spec(), &statuses, at(0), at(1)).is_some());
+    let mut left = dialled(0, 1, ParticipantState::Left);
+    after_call_lost(&mut left, None);
+    assert_eq!(left[0].state, ParticipantState::Left);
+}
