@@ -4,10 +4,13 @@ use jiff::Timestamp;
 use secrecy::SecretString;
 use tokio_util::sync::CancellationToken;
 
+use crate::api::MeetingBridgeSpec;
+use crate::cluster::CallBridge;
 use crate::cms::{
-    BulkSetId, CallId, CallLegProfileId, CallProfileId, Class, Client, CmsError, NewBulkSet, Opening, Priority, SpaceId,
+    BulkSetId, CallId, CallLegProfileId, CallProfileId, CmsError, NewBulkSet, Opening, Priority, SpaceId,
 };
-use crate::plan::{bridge, meeting};
+use crate::plan::bridge::{Record, Step as BridgeStep};
+use crate::plan::meeting::{Effect, Step};
 
 /// Whether writes may still be begun. Closed once, for good.
 #[derive(Clone, Debug, Default)]
@@ -41,26 +44,19 @@ pub struct MeetingTarget<'a> {
     pub deadline: Timestamp,
 }
 
-/// What a step brought about.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Effect {
-    Done,
-    Created(String),
-}
-
-/// Carries out one step of a meeting on the call bridge that it concerns.
+/// Carries out one step of a meeting on this call bridge.
 ///
 /// # Errors
 /// What the bridge or the gate says; [`CmsError::Cancelled`] after the shutdown.
 pub async fn meeting_step(
-    client: &Client,
+    call_bridge: &CallBridge,
     fence: &Fence,
-    step: &meeting::Step,
+    step: &Step,
     target: &MeetingTarget<'_>,
 ) -> Result<Effect, CmsError> {
-    use meeting::Step;
     fence.check()?;
-    let at = |class| Priority::new(class, target.deadline).urgent();
+    let client = call_bridge.client();
+    let at = Priority::new(step.class(), target.deadline).urgent();
     match step {
         Step::OpenDoor | Step::MarkExtension => {
             let missing = || CmsError::MalformedReply { detail: "passcode or secret is not at hand".to_owned() };
@@ -70,45 +66,45 @@ pub async fn meeting_step(
                 secret: target.secret.cloned().ok_or_else(missing)?,
                 mark: Some(target.mark.to_owned()),
             };
-            client.open_space(at(Class::Door), target.space, &opening).await?;
+            client.open_space(at, target.space, &opening).await?;
             Ok(Effect::Done)
         }
-        // A closing may be what an opening in the same slot waits for, so it stands in the same line (craft.md 4.3 no. 4).
         Step::CloseDoor => {
-            client.close_space(at(Class::Door), target.space, target.placeholder, true).await?;
+            client.close_space(at, target.space, target.placeholder, true).await?;
             Ok(Effect::Done)
         }
         Step::CreateCall => {
-            let id = client.create_call(at(Class::Call), target.space).await?;
-            Ok(Effect::Created(id.to_string()))
+            let id = client.create_call(at, target.space).await?;
+            Ok(Effect::CallCreated(call_bridge.place(&id)))
         }
         Step::DeleteCall(call) => {
-            client.delete_call(at(Class::Call), &call.id).await?;
+            client.delete_call(at, &call.id).await?;
             Ok(Effect::Done)
         }
         Step::Dial(party) => {
             let call = target.call.ok_or_else(|| CmsError::NotFound { element: "call".to_owned() })?;
-            let id = client.create_call_leg(at(Class::Leg), call, party, None).await?;
-            Ok(Effect::Created(id.to_string()))
+            let id = client.create_call_leg(at, call, party, None).await?;
+            Ok(Effect::LegCreated(id.to_string()))
         }
     }
 }
 
-/// Carries out one step of a bridge on the call bridge that it concerns; the id if something was created.
+/// Carries out one step of a bridge on this call bridge; the id if something was created.
 ///
 /// # Errors
 /// What the bridge or the gate says; [`CmsError::Cancelled`] after the shutdown.
 pub async fn bridge_step(
-    client: &Client,
+    call_bridge: &CallBridge,
     fence: &Fence,
-    step: &bridge::Step,
-    spec: &crate::api::MeetingBridgeSpec,
-    record: &bridge::Record,
+    step: &BridgeStep,
+    spec: &MeetingBridgeSpec,
+    record: &Record,
     now: Timestamp,
 ) -> Result<Option<String>, CmsError> {
-    use bridge::Step;
+    use BridgeStep as Step;
     fence.check()?;
-    let at = Priority::new(Class::Provision, now);
+    let client = call_bridge.client();
+    let at = Priority::new(step.class(), now);
     match step {
         Step::CreateCallProfile(pairs) => Ok(Some(client.create_call_profile(at, pairs).await?.to_string())),
         Step::CreateCallLegProfile(pairs) => Ok(Some(client.create_call_leg_profile(at, pairs).await?.to_string())),
@@ -144,10 +140,10 @@ pub async fn bridge_step(
         }
         Step::ShutSlot { number, space } => {
             let placeholder = format!("{}{number}", spec.slots.name_prefix);
-            client.close_space(Priority::new(Class::Door, now), space, &placeholder, true).await?;
+            client.close_space(at, space, &placeholder, true).await?;
             Ok(None)
         }
-        Step::DeleteCall(call) => client.delete_call(Priority::new(Class::Close, now), &call.id).await.map(|_| None),
+        Step::DeleteCall(call) => client.delete_call(at, &call.id).await.map(|_| None),
         Step::DeleteSpace { space, .. } => client.delete_space(at, space).await.map(|_| None),
         Step::DeleteSet(id) => client.delete_bulk_set(at, &BulkSetId::from(id.as_str())).await.map(|_| None),
         Step::DeleteCallProfile(id) => {

@@ -12,13 +12,13 @@ use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
-use crate::controller::watchdog::Pulse;
+use crate::controller::Watchdog;
 use crate::metrics::Metrics;
 
 #[derive(Clone)]
 struct Shared {
     ready: watch::Receiver<bool>,
-    pulse: Arc<Pulse>,
+    watchdog: Arc<Watchdog>,
     metrics: Arc<Metrics>,
 }
 
@@ -36,10 +36,10 @@ impl Admin {
     pub async fn bind(
         address: SocketAddr,
         ready: watch::Receiver<bool>,
-        pulse: Arc<Pulse>,
+        watchdog: Arc<Watchdog>,
         metrics: Arc<Metrics>,
     ) -> std::io::Result<Self> {
-        Ok(Self { listener: TcpListener::bind(address).await?, shared: Shared { ready, pulse, metrics } })
+        Ok(Self { listener: TcpListener::bind(address).await?, shared: Shared { ready, watchdog, metrics } })
     }
 
     /// Where it listens.
@@ -66,7 +66,7 @@ impl Admin {
 
 /// A restart is no help against a bridge or an apiserver that does not answer, so neither counts here.
 async fn healthz(State(shared): State<Shared>) -> impl IntoResponse {
-    match shared.pulse.stuck() {
+    match shared.watchdog.stuck() {
         None => (StatusCode::OK, "ok\n".to_owned()),
         Some(what) => (StatusCode::INTERNAL_SERVER_ERROR, format!("{what}\n")),
     }

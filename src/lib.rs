@@ -1,29 +1,30 @@
 //! A Kubernetes controller that schedules meetings on Cisco Meeting Server.
 //!
 //! ```text
-//! api/      what the user says                 (MeetingBridge, ScheduledMeeting)
+//! api/      what the user says                    (MeetingBridge, ScheduledMeeting)
 //!   |
-//! cluster/  look: what the bridge shows        (I/O, read only; through cms/)
+//! facts/    what was seen                         (pure)
 //!   |
-//! plan/     decide: the next step              (pure)
+//! plan/     decide: the next thing to do          (pure; a pass in progress is a value)
 //!   |
-//! act.rs    act: one write                     (through cms/)
-//!   |
-//! status/   report: conditions and facts       (pure; written by controller/ only if different)
+//! drive.rs  the loop: next -> look, record, act -> absorb
+//!   |         looks and steps through cluster/ and act.rs, which talk to call bridges through cms/
+//! status/   report: progress -> new status        (pure; written by controller/ only if different)
 //! ```
-//! `controller/` wires these together for each object; `cms/` is how to talk to a call bridge.
+//! `controller/` wires these together for each object. docs/architecture.md tells the whole story.
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing))]
 
-pub mod act;
+mod act;
 pub mod admin;
 pub mod api;
 pub mod cli;
 pub mod clock;
-pub mod cluster;
+mod cluster;
 pub mod cms;
 pub mod config;
 pub mod controller;
-pub mod facts;
+mod drive;
+mod facts;
 pub mod metrics;
-pub mod plan;
+mod plan;
 pub mod status;

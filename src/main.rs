@@ -73,7 +73,7 @@ async fn run(args: RunArgs) -> Result<(), String> {
         shutdown.clone(),
     )
     .within(args.namespace);
-    let admin = Admin::bind(args.listen, controller.ready(), controller.pulse(), metrics)
+    let admin = Admin::bind(args.listen, controller.ready(), controller.watchdog(), metrics)
         .await
         .map_err(|error| format!("cannot listen on {}: {error}", args.listen))?;
     tracing::info!(version = env!("CARGO_PKG_VERSION"), listen = %args.listen, "started");

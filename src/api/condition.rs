@@ -126,5 +126,15 @@ impl<'de> Deserialize<'de> for Text {
     }
 }
 
+/// The condition of this type.
+pub fn find<'a>(conditions: &'a [Condition], kind: &str) -> Option<&'a Condition> {
+    conditions.iter().find(|condition| condition.type_ == kind)
+}
+
+/// Is the condition of this type True?
+pub fn is_true(conditions: &[Condition], kind: &str) -> bool {
+    find(conditions, kind).is_some_and(|condition| condition.status == "True")
+}
+
 #[cfg(test)]
 mod tests;

@@ -320,6 +320,18 @@ pub enum Phase {
     Missed,
 }
 
+impl Phase {
+    /// May the door of a meeting in this phase be open?
+    pub fn is_live(self) -> bool {
+        matches!(self, Self::Opening | Self::Active | Self::Closing)
+    }
+
+    /// Is the meeting over, whether it took place or not?
+    pub fn is_over(self) -> bool {
+        matches!(self, Self::Ended | Self::Missed)
+    }
+}
+
 /// The bridge a meeting is booked on.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 pub struct BridgeBinding {

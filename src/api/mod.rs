@@ -11,7 +11,7 @@ pub mod profiles;
 pub mod values;
 
 pub use bridge::{MeetingBridge, MeetingBridgeSpec, MeetingBridgeStatus};
-pub use condition::Condition;
+pub use condition::{Condition, find, is_true};
 pub use crd::crds;
 pub use meeting::{ScheduledMeeting, ScheduledMeetingSpec, ScheduledMeetingStatus};
 

@@ -2,19 +2,19 @@
 //! a call bridge (cms-api.md section 9).
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use jiff::Timestamp;
 
-use super::shared_read::SharedLook;
+use super::shared_read::SharedRead;
 use crate::cms::{Address, Call, CallAt, CallId, Client, LegId, Participant, Space, SpaceId, SystemStatus};
-use crate::plan::meeting::{PlacedCall, Seen};
-use crate::plan::participants::SeenLeg;
+use crate::facts::Seen;
+use crate::facts::calls::{OrphanCall, PlacedCall, SeenLeg};
 
-/// Whether a call bridge belongs to the cluster of its primary.
+/// What a call bridge, or the cluster, says about its belonging.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Membership {
-    /// It does, with this call bridge id, as far as the bridge told it.
+pub(super) enum Belongs {
+    /// It is one of the cluster, with this call bridge id, as far as the bridge told it.
     Member(Option<String>),
     /// It is the primary under another address.
     Primary,
@@ -24,54 +24,57 @@ pub enum Membership {
 
 /// What the last looks at one call bridge showed.
 #[derive(Debug, Default)]
-pub struct Local {
+pub(super) struct Local {
     /// The last status reply, and when it was asked for.
-    pub system: Option<(Timestamp, SystemStatus)>,
+    pub(super) system: Option<(Timestamp, SystemStatus)>,
     /// Calls by space: when the look began, and the calls.
-    pub calls: Option<(Timestamp, BTreeMap<SpaceId, Vec<Call>>)>,
+    pub(super) calls: Option<(Timestamp, BTreeMap<SpaceId, Vec<Call>>)>,
     /// Legs by call: when the look began, and the legs.
-    pub legs: Option<(Timestamp, BTreeMap<CallId, Vec<SeenLeg>>)>,
+    pub(super) legs: Option<(Timestamp, BTreeMap<CallId, Vec<SeenLeg>>)>,
     /// When calls began that were asked for it.
-    pub began: BTreeMap<CallId, Timestamp>,
+    pub(super) began: BTreeMap<CallId, Timestamp>,
     /// Legs that are links between two call bridges and no people; lists do not tell.
-    pub links: BTreeSet<LegId>,
+    pub(super) links: BTreeSet<LegId>,
     /// How many are in each call through other call bridges, as this one knows it.
-    pub remote: BTreeMap<CallId, u32>,
+    pub(super) remote: BTreeMap<CallId, u32>,
     /// Pages that the last list of calls needed, for choosing between lists and single looks.
-    pub call_pages: u32,
+    pub(super) call_pages: u32,
     /// When it was last probed; None: a probe is wanted now.
-    pub probed: Option<Timestamp>,
-    /// A check runs in the background.
-    pub checking: bool,
+    pub(super) probed_at: Option<Timestamp>,
+    /// A check runs in the background; [`super::probe::Checking`] sets and clears it.
+    pub(super) is_checked: bool,
     /// Whether it belongs to the cluster; looked at once.
-    pub membership: Seen<Membership>,
+    pub(super) belongs: Seen<Belongs>,
     /// It was away, or we were: its calls are looked at before anything is believed of them.
-    pub inspect: bool,
+    pub(super) wants_inspection: bool,
     /// When the database was last asked about on this bridge, and whether it had a primary.
-    pub database: Option<(Timestamp, Option<bool>)>,
+    pub(super) database: Option<(Timestamp, Option<bool>)>,
+}
+
+struct Connection {
+    client: Client,
+    /// Changes whenever TLS settings or credentials change.
+    fingerprint: String,
 }
 
 /// One call bridge of a cluster.
 pub struct CallBridge {
     address: Address,
-    client: RwLock<Client>,
-    /// Changes whenever TLS settings or credentials change.
-    fingerprint: Mutex<String>,
+    connection: Mutex<Connection>,
     local: Mutex<Local>,
-    pub(super) spaces: Arc<SharedLook<SpaceId, Space>>,
-    pub(super) calls: Arc<SharedLook<SpaceId, Vec<Call>>>,
-    pub(super) people: Arc<SharedLook<CallId, Vec<Participant>>>,
+    pub(super) spaces: Arc<SharedRead<SpaceId, Space>>,
+    pub(super) calls: Arc<SharedRead<SpaceId, Vec<Call>>>,
+    pub(super) people: Arc<SharedRead<CallId, Vec<Participant>>>,
     /// One diagnosis at a time; who waits shares its outcome.
     pub(super) diagnosis: tokio::sync::Mutex<()>,
 }
 
 impl CallBridge {
-    /// A new call bridge; nothing is sent.
+    /// A new one; nothing is sent.
     pub fn new(client: Client, fingerprint: String) -> Self {
         Self {
             address: client.address().clone(),
-            client: RwLock::new(client),
-            fingerprint: Mutex::new(fingerprint),
+            connection: Mutex::new(Connection { client, fingerprint }),
             local: Mutex::default(),
             spaces: Arc::default(),
             calls: Arc::default(),
@@ -85,28 +88,29 @@ impl CallBridge {
         &self.address
     }
 
+    fn connection(&self) -> MutexGuard<'_, Connection> {
+        self.connection.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn local(&self) -> MutexGuard<'_, Local> {
+        self.local.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// The client of this call bridge.
     pub fn client(&self) -> Client {
-        self.client.read().unwrap_or_else(PoisonError::into_inner).clone()
+        self.connection().client.clone()
     }
 
     /// Is the client made with these settings?
     pub fn is_made_with(&self, fingerprint: &str) -> bool {
-        *self.fingerprint.lock().unwrap_or_else(PoisonError::into_inner) == fingerprint
+        self.connection().fingerprint == fingerprint
     }
 
     /// Uses a new client from now on (rotated credentials). What was seen stays.
     pub fn replace_client(&self, client: Client, fingerprint: String) {
-        *self.client.write().unwrap_or_else(PoisonError::into_inner) = client;
-        *self.fingerprint.lock().unwrap_or_else(PoisonError::into_inner) = fingerprint;
+        *self.connection() = Connection { client, fingerprint };
         let mut local = self.local();
-        local.probed = None;
-        local.membership = Seen::Unknown;
-    }
-
-    /// What the last looks showed. Hold it briefly; never across an await, and never while the cluster's memory is wanted.
-    pub fn local(&self) -> MutexGuard<'_, Local> {
-        self.local.lock().unwrap_or_else(PoisonError::into_inner)
+        (local.probed_at, local.belongs) = (None, Seen::Unknown);
     }
 
     /// Where a call of this bridge is.
@@ -115,16 +119,88 @@ impl CallBridge {
     }
 
     /// A call of this bridge with what is known of it.
-    pub fn placed(&self, local: &Local, call: &Call) -> PlacedCall {
+    fn placed(&self, local: &Local, call: &Call) -> PlacedCall {
         PlacedCall { call_bridge: self.address.clone(), call: call.clone(), began: local.began.get(&call.id).copied() }
+    }
+
+    /// The same for many.
+    pub(super) fn place_all<'a>(&self, calls: impl IntoIterator<Item = &'a Call>) -> Vec<PlacedCall> {
+        let local = self.local();
+        calls.into_iter().map(|call| self.placed(&local, call)).collect()
+    }
+
+    /// The last status reply, and when it was asked for.
+    pub fn system(&self) -> Option<(Timestamp, SystemStatus)> {
+        self.local().system.clone()
+    }
+
+    /// Every known call, if they were ever looked at.
+    pub(super) fn known_calls(&self) -> Option<Vec<PlacedCall>> {
+        let local = self.local();
+        let (_, calls) = local.calls.as_ref()?;
+        Some(calls.values().flatten().map(|call| self.placed(&local, call)).collect())
+    }
+
+    /// The calls on a space, if they were looked at after this moment.
+    pub(super) fn calls_on_since(&self, space: &SpaceId, since: Timestamp) -> Option<Vec<PlacedCall>> {
+        let local = self.local();
+        let (_, calls) = local.calls.as_ref().filter(|(at, _)| *at > since)?;
+        Some(calls.get(space).into_iter().flatten().map(|call| self.placed(&local, call)).collect())
+    }
+
+    /// Is any call known on this space?
+    pub(super) fn has_call_on(&self, space: &SpaceId) -> bool {
+        self.local().calls.as_ref().is_some_and(|(_, calls)| calls.contains_key(space))
+    }
+
+    /// The legs of a call, and when they were looked at.
+    pub(super) fn legs_of(&self, call: &CallId) -> Option<(Timestamp, Vec<SeenLeg>)> {
+        let local = self.local();
+        let (at, legs) = local.legs.as_ref()?;
+        Some((*at, legs.get(call).cloned().unwrap_or_default()))
+    }
+
+    /// How many are in a call through other call bridges.
+    pub(super) fn remote_count(&self, call: &CallId) -> Option<u32> {
+        self.local().remote.get(call).copied()
+    }
+
+    /// The calls on a space, with whether anybody is in them.
+    pub(super) fn orphan_calls(&self, space: &SpaceId) -> Vec<OrphanCall> {
+        let local = self.local();
+        let (Some((_, calls)), Some((_, legs))) = (&local.calls, &local.legs) else { return Vec::new() };
+        let is_empty = |call: &Call| legs.get(&call.id).is_none_or(Vec::is_empty);
+        let calls = calls.get(space).into_iter().flatten();
+        calls.map(|call| OrphanCall { call: self.placed(&local, call), is_empty: is_empty(call) }).collect()
+    }
+
+    /// Its calls are looked at before anything is believed of them.
+    pub(super) fn want_inspection(&self) {
+        self.local().wants_inspection = true;
+    }
+
+    /// It is probed as soon as possible.
+    pub(super) fn want_probe(&self) {
+        self.local().probed_at = None;
+    }
+
+    /// Whether it belongs to the cluster is asked again.
+    pub(super) fn forget_membership(&self) {
+        self.local().belongs = Seen::Unknown;
     }
 
     /// It may come back as another one: its calls may be gone, others may be there. They are looked at as soon as it
     /// can be asked.
-    pub fn forget_calls(&self) {
+    pub(super) fn forget_calls(&self) {
         let mut local = self.local();
-        (local.calls, local.legs, local.inspect) = (None, None, true);
+        (local.calls, local.legs, local.wants_inspection) = (None, None, true);
         (local.remote, local.began, local.links) = Default::default();
+    }
+
+    /// The address leads to another bridge.
+    pub(super) fn forget_everything(&self) {
+        self.forget_calls();
+        self.local().system = None;
     }
 
     /// A call is gone: deleted by us.

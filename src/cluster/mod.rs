@@ -1,79 +1,59 @@
 //! The live CMS cluster behind one MeetingBridge: its call bridges, which of them gets the requests, and what the last
 //! looks showed. One per MeetingBridge, shared by the bridge's own reconcile and those of all its meetings.
 //!
-//! What the cluster's database holds (spaces, profiles) is the same on every call bridge and is kept here; what is local
-//! to one of them (calls, legs) is kept with it (`call_bridge.rs`).
+//! What the cluster's database holds (spaces, profiles) is the same on every call bridge and is kept in `cache.rs`; what
+//! is local to one of them (calls, legs) is kept with it (`call_bridge.rs`). Caches and locks are private to this module:
+//! it offers verbs, no guard leaves it, and no lock is held while another one is taken.
 
-pub mod call_bridge;
-pub mod read;
-pub mod shared_read;
-pub mod sweep;
+mod cache;
+mod call_bridge;
+mod inspect;
+mod judge;
+mod lost;
+mod members;
+mod monitor;
+mod probe;
+mod read;
+mod shared_read;
+mod sweep;
 
-use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use jiff::Timestamp;
+use tokio_util::task::TaskTracker;
 
-use self::call_bridge::CallBridge;
-use crate::api::bridge::{CallBridgeRole, ClusterStatus};
-use crate::cms::{Address, CallId, Class, Client, CmsError, Priority, SpaceId, SystemStatus};
-use crate::plan::bridge;
-use crate::plan::failover::{self, Health, Move, Policy, Roster, Sign};
-use crate::plan::meeting::{PlacedCall, Seen, Stray, World};
-use crate::plan::participants::{Elsewhere, SeenLegs};
+pub use call_bridge::CallBridge;
+pub use judge::Source;
+pub use lost::ProfileKind;
+pub use members::CallBridgeView;
+pub use monitor::{Duty, Reading};
+pub use sweep::SweepTarget;
 
-/// Namespace and name of a MeetingBridge.
-pub type BridgeKey = (String, String);
+use crate::api::bridge::CallBridgeRole;
+use crate::api::names::ObjectKey;
+use crate::clock::Clock;
+use crate::cms::{Address, Class, CmsError, Priority, SystemStatus};
+use crate::config::settings::Settings;
+use crate::metrics::Metrics;
+use crate::plan::failover::{Candidate, Health, HealthSignal, HealthTable, Membership, Move, Policy};
+use cache::Cache;
 
-/// What the last looks showed. All of it can be looked up again.
-#[derive(Default)]
-pub struct Memory {
-    /// The bridge as the bridge plan sees it; its calls are kept with the call bridges.
-    pub world: bridge::World,
-    /// The cluster as last read by this process. The status may not have it yet: its write may have met a conflict.
-    pub cluster: Option<ClusterStatus>,
-    /// When a space was last looked at by itself.
-    pub looked: BTreeMap<SpaceId, Timestamp>,
-    /// When we last wrote to a space or to its call: older facts do not count.
-    pub touched: BTreeMap<SpaceId, Timestamp>,
-    /// People of a meeting on call bridges that were lost, as the others still list them: when the look began, and they.
-    pub elsewhere: BTreeMap<SpaceId, (Timestamp, Elsewhere)>,
-    /// Pages that the last list of spaces needed, for choosing between lists and single looks.
-    pub space_pages: u32,
-    /// Whether the active call bridge did what it was asked last time, and if not, why.
-    pub health: Option<Result<(), CmsError>>,
-    /// The database takes no writes; asked again until it does.
-    pub database_lost: bool,
-    /// When writes were last possible again. What is overdue is shut before anything is opened.
-    pub writable_since: Option<Timestamp>,
-    /// When what is due next.
-    pub schedule: Schedule,
-    /// What the last sweep showed of each live meeting, so that only changes wake it.
-    pub digests: BTreeMap<SpaceId, u64>,
-    /// When somebody was last dialled there. The first sweep begun after that wakes the meeting even if it shows nothing
-    /// new: the leg may have come and gone between two sweeps.
-    pub dialled: BTreeMap<SpaceId, Timestamp>,
-}
-
-/// When what is due next on a bridge.
-#[derive(Clone, Debug, Default)]
-pub struct Schedule {
-    pub sweep: Option<Timestamp>,
-    /// A sweep out of turn that a meeting asked for: somebody was dialled.
-    pub asked: Option<Timestamp>,
-    pub read: Option<Timestamp>,
-    pub retry: Option<Timestamp>,
-    /// When the running sync is asked about, or the failed one tried again.
-    pub sync: Option<Timestamp>,
-    /// Sweeps and idle reads so far; single looks go round by it.
-    pub turn: u64,
-    /// The annotation that asked for a full look and was served.
-    pub served: Option<String>,
+/// What a cluster needs of its surroundings.
+#[derive(Clone)]
+pub struct Env {
+    pub clock: Arc<dyn Clock>,
+    pub settings: Settings,
+    pub metrics: Arc<Metrics>,
+    /// Work in the background; it is waited for at the shutdown.
+    pub tasks: TaskTracker,
+    /// Wakes the reconcile of this bridge.
+    pub wake: Arc<dyn Fn() + Send + Sync>,
 }
 
 /// Something about the call bridges that people want to know.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum News {
+pub enum FailoverEvent {
     /// A call bridge was given up.
     Lost(Address, CmsError),
     /// A call bridge is good again.
@@ -82,315 +62,268 @@ pub enum News {
     Moved(Move),
 }
 
-struct Lineup {
-    call_bridges: Vec<Arc<CallBridge>>,
+struct CallBridges {
+    all: Vec<Arc<CallBridge>>,
     active: Arc<CallBridge>,
-    roster: Roster,
+    table: HealthTable,
     policy: Policy,
-    news: Vec<News>,
+    events: Vec<FailoverEvent>,
 }
 
-impl Lineup {
+impl CallBridges {
     fn find(&self, address: &Address) -> Option<&Arc<CallBridge>> {
-        self.call_bridges.iter().find(|call_bridge| call_bridge.address() == address)
+        self.all.iter().find(|call_bridge| call_bridge.address() == address)
     }
 
     fn is_active_well(&self) -> bool {
-        self.roster.get(self.roster.active()).is_some_and(|known| known.health.error().is_none())
+        self.table.get(self.table.active()).is_some_and(|known| known.health.error().is_none())
     }
 
     fn down(&self) -> Vec<Address> {
-        self.roster.iter().filter(|known| known.health.is_down()).map(|known| known.address.clone()).collect()
+        self.table.iter().filter(|known| known.health.is_down()).map(|known| known.address.clone()).collect()
     }
 }
 
-/// The cluster to one bridge.
+/// The live cluster behind one MeetingBridge.
 pub struct Cluster {
-    pub key: BridgeKey,
-    lineup: Mutex<Lineup>,
-    memory: Mutex<Memory>,
+    key: ObjectKey,
+    env: Env,
+    call_bridges: Mutex<CallBridges>,
+    cache: Mutex<Cache>,
 }
 
 impl Cluster {
-    /// A new cluster to the primary alone; nothing is sent.
-    pub fn new(key: BridgeKey, primary: Arc<CallBridge>) -> Self {
-        let roster = Roster::new(primary.address().clone());
+    /// A cluster of which only the primary is known; nothing is sent.
+    pub fn new(key: ObjectKey, env: Env, primary: Arc<CallBridge>) -> Self {
+        let table = HealthTable::new(primary.address().clone());
         let policy = Policy { threshold: 1, failback: None };
-        let lineup =
-            Lineup { call_bridges: vec![Arc::clone(&primary)], active: primary, roster, policy, news: Vec::new() };
-        Self { key, lineup: Mutex::new(lineup), memory: Mutex::default() }
+        let call_bridges =
+            CallBridges { all: vec![Arc::clone(&primary)], active: primary, table, policy, events: Vec::new() };
+        Self { key, env, call_bridges: Mutex::new(call_bridges), cache: Mutex::default() }
     }
 
-    fn lineup(&self) -> MutexGuard<'_, Lineup> {
-        self.lineup.lock().unwrap_or_else(PoisonError::into_inner)
+    /// Namespace and name of the MeetingBridge.
+    pub fn key(&self) -> &ObjectKey {
+        &self.key
+    }
+
+    fn now(&self) -> Timestamp {
+        self.env.clock.now()
+    }
+
+    fn label(&self) -> String {
+        self.key.to_string()
+    }
+
+    fn call_bridges(&self) -> MutexGuard<'_, CallBridges> {
+        self.call_bridges.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn cache(&self) -> MutexGuard<'_, Cache> {
+        self.cache.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Uses these call bridges from now on, in this order, the primary first. What is known of those that stay is kept.
+    /// `recorded` is the one that was active when the controller last ran.
     pub fn arrange(
         &self,
-        call_bridges: Vec<(Arc<CallBridge>, CallBridgeRole)>,
+        wanted: Vec<(Arc<CallBridge>, CallBridgeRole, Membership)>,
         policy: Policy,
         recorded: Option<&Address>,
     ) {
-        let mut lineup = self.lineup();
-        lineup.policy = policy;
-        let same = lineup.call_bridges.len() == call_bridges.len()
-            && lineup.call_bridges.iter().zip(&call_bridges).all(|(old, (new, _))| Arc::ptr_eq(old, new));
-        if same {
+        let mut held = self.call_bridges();
+        held.policy = policy;
+        let membership = |table: &HealthTable, call_bridge: &CallBridge, role, wanted| {
+            match table.get(call_bridge.address()).map(|known| known.membership) {
+                _ if role == CallBridgeRole::Primary => Membership::Member,
+                // What a probe has proven is better known than what is assumed.
+                Some(known) if known != Membership::Unproven => known,
+                _ => wanted,
+            }
+        };
+        let candidates = wanted.iter().map(|(call_bridge, role, wanted)| {
+            (call_bridge.address().clone(), *role, membership(&held.table, call_bridge, *role, *wanted))
+        });
+        let candidates: Vec<_> = candidates.collect();
+        let is_same = held.all.len() == wanted.len()
+            && held.all.iter().zip(&wanted).all(|(old, (new, ..))| Arc::ptr_eq(old, new));
+        if is_same {
+            candidates.iter().for_each(|(address, _, membership)| held.table.set_membership(address, *membership));
             return;
         }
-        let wanted =
-            call_bridges.iter().map(|(call_bridge, role)| (call_bridge.address().clone(), *role, true)).collect();
-        lineup.roster.arrange(wanted, recorded);
-        for (call_bridge, _) in call_bridges.iter().filter(|_| call_bridges.len() > 1) {
-            if lineup.find(call_bridge.address()).is_none() {
-                call_bridge.local().inspect = true;
-            }
+        held.table.arrange(candidates, recorded);
+        let is_several = wanted.len() > 1;
+        let new: Vec<_> = wanted.iter().filter(|(new, ..)| held.find(new.address()).is_none()).cloned().collect();
+        held.all = wanted.into_iter().map(|(call_bridge, ..)| call_bridge).collect();
+        if let Some(active) = held.find(held.table.active()).cloned() {
+            held.active = active;
         }
-        lineup.call_bridges = call_bridges.into_iter().map(|(call_bridge, _)| call_bridge).collect();
-        if let Some(active) = lineup.find(lineup.roster.active()).cloned() {
-            lineup.active = active;
+        drop(held);
+        for (call_bridge, ..) in new.iter().filter(|_| is_several) {
+            call_bridge.want_inspection();
         }
     }
 
     /// The call bridge that gets the requests.
     pub fn active(&self) -> Arc<CallBridge> {
-        Arc::clone(&self.lineup().active)
-    }
-
-    /// The client of the active call bridge.
-    pub fn client(&self) -> Client {
-        self.active().client()
+        Arc::clone(&self.call_bridges().active)
     }
 
     /// One call bridge, if it still is one.
     pub fn call_bridge(&self, address: &Address) -> Option<Arc<CallBridge>> {
-        self.lineup().find(address).cloned()
+        self.call_bridges().find(address).cloned()
+    }
+
+    /// The call bridge of the spec's address.
+    pub fn primary(&self) -> Option<Arc<CallBridge>> {
+        self.call_bridges().all.first().cloned()
     }
 
     /// Every call bridge, the primary first.
-    pub fn call_bridges(&self) -> Vec<Arc<CallBridge>> {
-        self.lineup().call_bridges.clone()
+    fn all(&self) -> Vec<Arc<CallBridge>> {
+        self.call_bridges().all.clone()
+    }
+
+    /// Is there only one?
+    pub fn is_alone(&self) -> bool {
+        self.call_bridges().all.len() <= 1
     }
 
     /// The call bridges that may be asked: the active one, and other members that are not given up.
     pub fn usable(&self) -> Vec<Arc<CallBridge>> {
-        let lineup = self.lineup();
-        let is_active = |known: &failover::Candidate| known.address == *lineup.roster.active();
-        let usable =
-            lineup.roster.iter().filter(|known| is_active(known) || (known.eligible && !known.health.is_down()));
-        usable.filter_map(|known| lineup.find(&known.address).cloned()).collect()
+        let held = self.call_bridges();
+        let is_active = |known: &Candidate| known.address == *held.table.active();
+        let may_be_asked = |known: &Candidate| known.membership == Membership::Member && !known.health.is_down();
+        let usable = held.table.iter().filter(|known| is_active(known) || may_be_asked(known));
+        usable.filter_map(|known| held.find(&known.address).cloned()).collect()
     }
 
-    /// Is this call bridge lost: given up, while another one does its work?
+    /// Is this call bridge lost: given up or barred, while another one does its work?
     pub fn is_lost(&self, address: &Address) -> bool {
-        let lineup = self.lineup();
-        let down = lineup.roster.get(address).is_some_and(|known| known.health.is_down() || !known.eligible);
-        down && lineup.roster.active() != address
+        let held = self.call_bridges();
+        let known = held.table.get(address);
+        let is_out = known.is_some_and(|known| known.health.is_down() || known.membership == Membership::Barred);
+        is_out && held.table.active() != address
     }
 
     /// What is known of the call bridges.
-    pub fn roster(&self) -> Roster {
-        self.lineup().roster.clone()
+    pub fn health_table(&self) -> HealthTable {
+        self.call_bridges().table.clone()
     }
 
     /// What is known of one call bridge's health.
     pub fn health(&self, address: &Address) -> Health {
-        self.lineup().roster.get(address).map(|known| known.health.clone()).unwrap_or_default()
+        self.call_bridges().table.get(address).map(|known| known.health.clone()).unwrap_or_default()
+    }
+
+    /// What is wrong with the active call bridge, if anything is.
+    pub fn active_error(&self) -> Option<CmsError> {
+        let held = self.call_bridges();
+        held.table.get(held.table.active()).and_then(|known| known.health.error().cloned())
     }
 
     /// Does the bridge say that it is one of a cluster?
-    pub fn is_clustered(&self) -> bool {
-        self.active().local().system.as_ref().is_some_and(|(_, system)| system.cluster_enabled == Some(true))
+    fn is_clustered(&self) -> bool {
+        self.active().system().is_some_and(|(_, system)| system.cluster_enabled == Some(true))
     }
 
-    /// When an earlier call bridge will have been good for long enough.
-    pub fn failback_at(&self) -> Option<Timestamp> {
-        let lineup = self.lineup();
-        lineup.roster.failback_at(&lineup.policy)
+    /// The last status reply of the active call bridge, and when it was asked for.
+    pub fn system(&self) -> Option<(Timestamp, SystemStatus)> {
+        self.active().system()
+    }
+
+    /// Has any call bridge ever answered?
+    pub fn has_answered(&self) -> bool {
+        self.all().iter().any(|call_bridge| call_bridge.system().is_some())
     }
 
     /// Takes in a sign of life. `urgent`: something due could not be sent there. True if anybody should know.
-    pub fn learn(&self, address: &Address, sign: Sign, urgent: bool, now: Timestamp) -> bool {
-        self.change(now, false, |roster, policy| {
-            roster.learn(address, sign, policy, now);
+    fn learn(&self, address: &Address, signal: HealthSignal, urgent: bool, now: Timestamp) -> bool {
+        self.change(now, false, |table, policy| {
+            table.learn(address, signal, policy, now);
             if urgent {
-                roster.condemn(address);
+                table.mark_down_now(address);
             }
         })
     }
 
     /// The credentials or certificates of a call bridge changed: what is known of its health does not count any more.
     pub fn forget_health(&self, address: &Address) {
-        let mut lineup = self.lineup();
-        lineup.roster.forget(address);
-        if let Some(call_bridge) = lineup.find(address).filter(|_| lineup.call_bridges.len() > 1) {
+        let found = {
+            let mut held = self.call_bridges();
+            held.table.forget(address);
+            held.find(address).filter(|_| held.all.len() > 1).cloned()
+        };
+        if let Some(call_bridge) = found {
             call_bridge.forget_calls();
         }
-        drop(lineup);
-        self.memory().health = None;
-    }
-
-    /// Whether a call bridge may be used. True if anybody should know.
-    pub fn set_eligible(&self, address: &Address, eligible: bool, now: Timestamp) -> bool {
-        self.change(now, false, |roster, _| roster.set_eligible(address, eligible))
+        self.cache().last_result = None;
     }
 
     /// Time has passed, or somebody asked for the failback. True if the active call bridge changed.
-    pub fn reconsider(&self, asked: bool, now: Timestamp) -> bool {
+    fn reconsider(&self, asked: bool, now: Timestamp) -> bool {
         self.change(now, asked, |_, _| {})
     }
 
-    fn change(&self, now: Timestamp, asked: bool, change: impl FnOnce(&mut Roster, &Policy)) -> bool {
-        let mut lineup = self.lineup();
-        let before = lineup.down();
-        let was_well = lineup.is_active_well();
-        let policy = lineup.policy;
-        change(&mut lineup.roster, &policy);
-        let moved = lineup.roster.settle(&policy, asked, now);
-        let after = lineup.down();
-        for address in after.iter().filter(|address| !before.contains(address)) {
-            let error = lineup.roster.get(address).and_then(|known| known.health.error().cloned());
-            lineup.news.push(News::Lost(address.clone(), error.unwrap_or(CmsError::Cancelled)));
-            // Whoever waits there goes elsewhere now instead of at the end of a time limit.
-            if let Some(call_bridge) = lineup.find(address).filter(|_| lineup.roster.active() != address) {
-                call_bridge.client().gate().abandon();
-            }
-        }
-        for address in before.iter().filter(|address| !after.contains(address)) {
-            lineup.news.push(News::Recovered(address.clone()));
-            if let Some(call_bridge) = lineup.find(address) {
-                call_bridge.forget_calls();
-            }
-        }
-        if let Some(moved) = &moved {
-            if let Some(active) = lineup.find(&moved.to).cloned() {
-                lineup.active = active;
-            }
-            lineup.news.push(News::Moved(moved.clone()));
-        }
-        let changed = moved.is_some() || before != after;
-        let is_well = lineup.is_active_well();
-        drop(lineup);
-        if is_well && (moved.is_some() || !was_well) {
-            self.memory().writable_since = Some(now);
-        }
-        if moved.is_some() {
-            let mut memory = self.memory();
-            (memory.health, memory.schedule.retry) = (None, None);
-        }
-        changed
+    /// When an earlier call bridge will have been good for long enough.
+    fn failback_at(&self) -> Option<Timestamp> {
+        let held = self.call_bridges();
+        held.table.failback_at(&held.policy)
     }
 
     /// What happened to the call bridges since the last call, in order.
-    pub fn take_news(&self) -> Vec<News> {
-        std::mem::take(&mut self.lineup().news)
+    pub fn take_events(&self) -> Vec<FailoverEvent> {
+        std::mem::take(&mut self.call_bridges().events)
     }
 
-    /// Forgets what was seen: the address leads to another bridge, of which nothing is believed without a look.
-    pub fn forget(&self) {
-        *self.memory() =
-            Memory { world: bridge::World { thorough: true, ..bridge::World::default() }, ..Memory::default() };
-        for call_bridge in self.call_bridges() {
-            call_bridge.forget_calls();
-            call_bridge.local().system = None;
-        }
-    }
-
-    /// What the last looks showed. Hold it briefly; never across an await.
-    pub fn memory(&self) -> MutexGuard<'_, Memory> {
-        self.memory.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// The last status reply of the active call bridge, and when it was asked for.
-    pub fn system(&self) -> Option<(Timestamp, SystemStatus)> {
-        self.active().local().system.clone()
-    }
-
-    /// The space of a slot, if the pool is known.
-    pub fn space_of_slot(&self, number: u32) -> Option<SpaceId> {
-        self.memory().world.pool.known().and_then(|pool| pool.space(number)).map(|space| space.id.clone())
-    }
-
-    /// Notes a write to a space or its call, at the moment it was sent.
-    pub fn touch(&self, space: &SpaceId, now: Timestamp) {
-        self.memory().touched.insert(space.clone(), now);
-    }
-
-    /// Somebody was dialled: a sweep is wanted no later than `at`.
-    pub fn want_sweep(&self, space: &SpaceId, now: Timestamp, at: Timestamp) {
-        let mut memory = self.memory();
-        memory.dialled.insert(space.clone(), now);
-        let asked = &mut memory.schedule.asked;
-        *asked = Some(asked.map_or(at, |due| due.min(at)));
-    }
-
-    /// The bridge as the bridge plan sees it, with the calls of every call bridge of which they are known.
-    pub fn world(&self) -> bridge::World {
-        let mut world = self.memory().world.clone();
-        let mut calls: Option<Vec<PlacedCall>> = None;
-        for call_bridge in self.usable() {
-            let local = call_bridge.local();
-            if let Some((_, known)) = &local.calls {
-                let placed = known.values().flatten().map(|call| call_bridge.placed(&local, call));
-                calls.get_or_insert_default().extend(placed);
+    /// Changes what is known of the call bridges, moves to another one if that is right, and notes what people want to
+    /// know. True if anybody should.
+    fn change(&self, now: Timestamp, asked: bool, change: impl FnOnce(&mut HealthTable, &Policy)) -> bool {
+        let (mut abandoned, mut recovered) = (Vec::new(), Vec::new());
+        let (moved, is_changed, is_well, was_well) = {
+            let mut held = self.call_bridges();
+            let (before, was_well, policy) = (held.down(), held.is_active_well(), held.policy);
+            change(&mut held.table, &policy);
+            let moved = held.table.settle(&policy, asked, now);
+            let after = held.down();
+            for address in after.iter().filter(|address| !before.contains(address)) {
+                let error = held.table.get(address).and_then(|known| known.health.error().cloned());
+                held.events.push(FailoverEvent::Lost(address.clone(), error.unwrap_or(CmsError::Cancelled)));
+                abandoned.extend(held.find(address).filter(|_| held.table.active() != address).cloned());
             }
-        }
-        world.calls = calls.map_or(Seen::Unknown, Seen::Known);
-        world
-    }
-
-    /// What the sweeps show of one meeting, without asking a bridge; only facts newer than our last write to it. `home`
-    /// is the call bridge of its call.
-    pub fn view(&self, home: &CallBridge, space: &SpaceId, call: Option<&CallId>) -> World {
-        let mut world = World::default();
-        let since = {
-            let memory = self.memory();
-            let since = memory.touched.get(space).copied().unwrap_or(Timestamp::MIN);
-            if memory.looked.get(space).is_some_and(|at| *at > since)
-                && let Seen::Known(pool) = &memory.world.pool
-            {
-                world.space = Seen::Known(pool.number(space).and_then(|number| pool.space(number)).cloned());
+            for address in before.iter().filter(|address| !after.contains(address)) {
+                held.events.push(FailoverEvent::Recovered(address.clone()));
+                recovered.extend(held.find(address).cloned());
             }
-            if let Some((at, people)) = memory.elsewhere.get(space)
-                && *at > since
-            {
-                world.elsewhere = Seen::Known(people.clone());
+            if let Some(moved) = &moved {
+                if let Some(active) = held.find(&moved.to).cloned() {
+                    held.active = active;
+                }
+                held.events.push(FailoverEvent::Moved(moved.clone()));
             }
-            since
+            let is_changed = moved.is_some() || before != after;
+            (moved, is_changed, held.is_active_well(), was_well)
         };
-        let local = home.local();
-        if let Some((at, calls)) = &local.calls
-            && *at > since
-        {
-            let calls = calls.get(space).into_iter().flatten();
-            world.calls = Seen::Known(calls.map(|call| home.placed(&local, call)).collect());
+        // Whoever waits there goes elsewhere now instead of at the end of a time limit.
+        abandoned.iter().for_each(|call_bridge| call_bridge.client().gate().abandon());
+        recovered.iter().for_each(|call_bridge| call_bridge.forget_calls());
+        let mut cache = self.cache();
+        if is_well && (moved.is_some() || !was_well) {
+            cache.writable_since = Some(now);
         }
-        if let (Some((at, legs)), Some(call)) = (&local.legs, call) {
-            world.legs = Seen::Known(SeenLegs { at: *at, legs: legs.get(call).cloned().unwrap_or_default() });
+        if moved.is_some() {
+            (cache.last_result, cache.schedule.retry_at) = (None, None);
         }
-        world.remote = call.and_then(|call| local.remote.get(call)).copied().unwrap_or(0);
-        drop(local);
-        world.strays = self.strays(home, space);
-        world
+        is_changed
     }
 
-    /// Calls on this space on other call bridges than `home`: left there when that bridge was lost.
-    pub fn strays(&self, home: &CallBridge, space: &SpaceId) -> Vec<Stray> {
-        let mut strays = Vec::new();
-        for call_bridge in self.usable().iter().filter(|call_bridge| call_bridge.address() != home.address()) {
-            let local = call_bridge.local();
-            let (Some((_, calls)), Some((_, legs))) = (&local.calls, &local.legs) else { continue };
-            for call in calls.get(space).into_iter().flatten() {
-                let empty = legs.get(&call.id).is_none_or(Vec::is_empty);
-                strays.push(Stray { call: call_bridge.placed(&local, call), empty });
-            }
-        }
-        strays
+    /// How long is waited for the bridge's word on its database, when something else failed.
+    fn patience(&self) -> Duration {
+        Duration::from_secs(2).min(self.env.settings.limits.request)
     }
 }
 
 /// The priority of a sweep.
-pub fn reading(now: Timestamp) -> Priority {
+fn reading(now: Timestamp) -> Priority {
     Priority::new(Class::Read, now)
 }

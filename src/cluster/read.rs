@@ -2,30 +2,26 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::Duration;
 
 use futures::FutureExt;
 use jiff::{SignedDuration, Timestamp};
 
-use super::call_bridge::CallBridge;
-use super::shared_read::Look;
-use super::{Cluster, reading};
-use crate::cms::{Call, CallId, Client, CmsError, Listing, Participant, Priority, Space, SpaceId};
-use crate::plan::meeting::{PlacedCall, is_doubtful};
-use crate::plan::participants::{Elsewhere, SeenLeg};
+use super::shared_read::Reader;
+use super::{CallBridge, Cluster, Source};
+use crate::cms::{Call, CallId, CallLeg, Client, CmsError, Listing, Participant, Priority, Space, SpaceId};
+use crate::facts::Seen;
+use crate::facts::calls::{OnLostBridge, PlacedCall, SeenLeg, SeenLegs};
+use crate::facts::slots::is_doubtful;
 
 /// How many single looks are cheaper than a list, at least.
 const FEW: usize = 2;
-
-/// How long a look at the database is believed.
-const DATABASE_BELIEVED: SignedDuration = SignedDuration::from_millis(900);
 
 impl Cluster {
     /// Looks at one space; shares a list with others who ask at the same time. None: it does not exist.
     ///
     /// # Errors
     /// What the bridge or the gate says.
-    pub async fn look_space(
+    pub async fn read_space(
         self: &Arc<Self>,
         space: &SpaceId,
         at: Priority,
@@ -34,13 +30,13 @@ impl Cluster {
         let (cluster, call_bridge) = (Arc::clone(self), self.active());
         let client = call_bridge.client();
         let reader = client.clone();
-        let look: Look<SpaceId, Space> =
+        let read: Reader<SpaceId, Space> =
             Arc::new(move |spaces, at| Arc::clone(&cluster).read_spaces(reader.clone(), spaces, at).boxed());
-        let found = call_bridge.spaces.ask(&client, space.clone(), at, look).await?;
-        let mut memory = self.memory();
-        memory.looked.insert(space.clone(), now);
-        if let crate::plan::meeting::Seen::Known(pool) = &mut memory.world.pool {
-            pool.take_space(space, found.clone());
+        let found = call_bridge.spaces.ask(&self.env.tasks, &client, space.clone(), at, read).await?;
+        let mut cache = self.cache();
+        cache.space_read_at.insert(space.clone(), now);
+        if let Seen::Known(slots) = &mut cache.facts.slots {
+            slots.take_space(space, found.clone());
         }
         Ok(found)
     }
@@ -52,18 +48,15 @@ impl Cluster {
         wanted: Vec<SpaceId>,
         at: Priority,
     ) -> Result<BTreeMap<SpaceId, Space>, CmsError> {
-        let (prefix, pages) = {
-            let memory = self.memory();
-            let prefix = memory.world.pool.known().map(|pool| pool.prefix().to_owned());
-            (prefix, usize::try_from(memory.space_pages).unwrap_or(0))
-        };
+        let prefix = self.with_slots(|slots| slots.prefix().to_owned());
+        let pages = usize::try_from(self.cache().space_pages).unwrap_or(0);
         let mut found = BTreeMap::new();
         let mut single = wanted;
         if let Some(prefix) = prefix
             && single.len() > FEW.max(pages)
         {
             let listing = client.spaces(at, Some(&prefix)).await?;
-            self.memory().space_pages = listing.pages;
+            self.cache().space_pages = listing.pages;
             for space in listing.items {
                 let placeholder = space.uri.as_deref().map(|uri| format!("{prefix}{uri}")).unwrap_or_default();
                 if !is_doubtful(&space, &placeholder) {
@@ -72,7 +65,7 @@ impl Cluster {
             }
             single.retain(|id| !found.contains_key(id));
         }
-        for (id, space) in all(single, |id| read_space(client.clone(), id, at)).await? {
+        for (id, space) in all(single, |id| read_one_space(client.clone(), id, at)).await? {
             if let Some(space) = space {
                 found.insert(id, space);
             }
@@ -80,70 +73,126 @@ impl Cluster {
         Ok(found)
     }
 
-    /// Has the database a primary, as this call bridge sees it? None: it does not tell. Asked once for all who ask at
-    /// the same time.
-    pub async fn has_database(&self, call_bridge: &CallBridge, patience: Duration, now: Timestamp) -> Option<bool> {
-        let _one_at_a_time = call_bridge.diagnosis.lock().await;
-        let known = call_bridge.local().database;
-        if let Some((at, primary)) = known
-            && now.duration_since(at) < DATABASE_BELIEVED
-        {
-            return primary;
-        }
-        // That is answered at once if anything is: a bridge that hangs altogether is not waited for twice.
-        let answer = tokio::time::timeout(patience, call_bridge.client().database(reading(now).urgent())).await;
-        let primary = answer.ok().and_then(Result::ok).and_then(|database| database.has_primary());
-        call_bridge.local().database = Some((now, primary));
-        primary
+    /// Lists the spaces with a placeholder name, or every space.
+    ///
+    /// # Errors
+    /// What the bridge or the gate says.
+    pub async fn list_spaces(&self, prefix: Option<&str>, at: Priority) -> Result<Vec<Space>, CmsError> {
+        let listing = self.active().client().spaces(at, prefix).await?;
+        self.cache().space_pages = listing.pages;
+        Ok(listing.items)
     }
 
-    /// A bridge that answers but is busy, or is silent, may have lost its database. If the cluster has no primary at all,
-    /// another call bridge would not do better; if only this one does not reach it, another one would. The others are
-    /// asked first: they answer at once.
-    pub async fn diagnose(
-        &self,
-        call_bridge: &CallBridge,
-        error: CmsError,
-        patience: Duration,
-        now: Timestamp,
-    ) -> CmsError {
-        if !matches!(error, CmsError::Busy | CmsError::Timeout | CmsError::DatabaseNotReady) {
-            return error;
-        }
-        for other in self.usable().iter().filter(|other| other.address() != call_bridge.address()) {
-            match self.has_database(other, patience, now).await {
-                Some(true) if error == CmsError::DatabaseNotReady => return CmsError::Busy,
-                Some(true) => return error,
-                Some(false) => return CmsError::DatabaseNotReady,
-                None => {}
+    /// The calls on a space on every call bridge that can be asked. One that fails is looked at when it is back.
+    ///
+    /// # Errors
+    /// What the active call bridge or its gate says.
+    pub async fn calls_everywhere(
+        self: &Arc<Self>,
+        active: &CallBridge,
+        space: &SpaceId,
+        at: Priority,
+    ) -> Result<Vec<PlacedCall>, CmsError> {
+        let call_bridges = self.usable();
+        let reads = call_bridges.iter().map(|call_bridge| self.read_calls(call_bridge, space, at));
+        let mut found = Vec::new();
+        for (call_bridge, calls) in call_bridges.iter().zip(futures::future::join_all(reads).await) {
+            match calls {
+                Ok(calls) => found.extend(calls),
+                Err(error) if call_bridge.address() == active.address() => return Err(error),
+                Err(error) => {
+                    call_bridge.want_inspection();
+                    self.judge(call_bridge, error, Source::Aside).await;
+                }
             }
         }
-        match self.has_database(call_bridge, patience, now).await {
-            Some(false) => CmsError::DatabaseNotReady,
-            _ => error,
+        Ok(found)
+    }
+
+    /// Looks for the calls on one space on one call bridge; shares a list with others who ask at the same time.
+    ///
+    /// # Errors
+    /// What the bridge or the gate says.
+    pub async fn read_calls(
+        &self,
+        call_bridge: &Arc<CallBridge>,
+        space: &SpaceId,
+        at: Priority,
+    ) -> Result<Vec<PlacedCall>, CmsError> {
+        let reader = Arc::clone(call_bridge);
+        let read: Reader<SpaceId, Vec<Call>> =
+            Arc::new(move |spaces, at| Arc::clone(&reader).read_calls_on(spaces, at).boxed());
+        let client = call_bridge.client();
+        let found = call_bridge.calls.ask(&self.env.tasks, &client, space.clone(), at, read).await?;
+        Ok(call_bridge.place_all(&found.unwrap_or_default()))
+    }
+
+    /// The same, with the age of each call: before one is taken for a meeting's it must be known that it is not older.
+    ///
+    /// # Errors
+    /// What the bridge or the gate says.
+    pub async fn read_aged_calls(
+        &self,
+        call_bridge: &Arc<CallBridge>,
+        space: &SpaceId,
+        at: Priority,
+        now: Timestamp,
+    ) -> Result<Vec<PlacedCall>, CmsError> {
+        let calls = self.read_calls(call_bridge, space, at).await?;
+        for placed in &calls {
+            call_bridge.read_age(&placed.call.id, at, now).await?;
         }
+        Ok(call_bridge.place_all(calls.iter().map(|placed| &placed.call)))
+    }
+
+    /// Who is in a call through another call bridge that was lost, and where calls of this meeting are back.
+    ///
+    /// # Errors
+    /// What the bridge or the gate says.
+    pub async fn read_on_lost_bridge(
+        &self,
+        call_bridge: &Arc<CallBridge>,
+        call: &CallId,
+        space: &SpaceId,
+        at: Priority,
+    ) -> Result<OnLostBridge, CmsError> {
+        let reader = Arc::clone(call_bridge);
+        let read: Reader<CallId, Vec<Participant>> =
+            Arc::new(move |calls, at| Arc::clone(&reader).read_people(calls, at).boxed());
+        let client = call_bridge.client();
+        let people = call_bridge.people.ask(&self.env.tasks, &client, call.clone(), at, read).await?;
+        let read_one = |person: Participant| {
+            let client = client.clone();
+            async move {
+                match client.participant(at, &person.id).await {
+                    Ok(person) => Ok(Some(person)),
+                    Err(error) if error.is_not_found() => Ok(None), // Gone since the list.
+                    Err(error) => Err(error),
+                }
+            }
+        };
+        let people = all(people.unwrap_or_default(), read_one).await?;
+        let legs = people.into_iter().flatten().map(|person| SeenLeg {
+            id: person.id.as_str().into(),
+            remote_party: person.uri.unwrap_or_default(),
+            original_remote_party: person.original_uri,
+            state: person.state,
+            direction: None,
+            is_named: !person.name.is_empty(),
+            was_answered: false,
+        });
+        let legs = legs.collect();
+        let orphans = self.orphan_calls(call_bridge, space);
+        Ok(OnLostBridge {
+            legs,
+            recovered_with_call: orphans.into_iter().map(|orphan| orphan.call.call_bridge).collect(),
+        })
     }
 }
 
 impl CallBridge {
-    /// Looks for the calls on one space on this call bridge; shares a list with others who ask at the same time.
-    ///
-    /// # Errors
-    /// What the bridge or the gate says.
-    pub async fn look_calls(self: &Arc<Self>, space: &SpaceId, at: Priority) -> Result<Vec<PlacedCall>, CmsError> {
-        let call_bridge = Arc::clone(self);
-        let look: Look<SpaceId, Vec<Call>> =
-            Arc::new(move |spaces, at| Arc::clone(&call_bridge).read_calls(spaces, at).boxed());
-        let found = self.calls.ask(&self.client(), space.clone(), at, look).await?.unwrap_or_default();
-        let local = self.local();
-        Ok(found.iter().map(|call| self.placed(&local, call)).collect())
-    }
-
     /// Finds out when a call began, once for each call. Nothing, if it is gone or the bridge does not tell.
-    ///
-    /// # Errors
-    /// What the bridge or the gate says.
-    pub async fn look_age(&self, id: &CallId, at: Priority, now: Timestamp) -> Result<(), CmsError> {
+    pub(super) async fn read_age(&self, id: &CallId, at: Priority, now: Timestamp) -> Result<(), CmsError> {
         if self.local().began.contains_key(id) {
             return Ok(());
         }
@@ -162,7 +211,18 @@ impl CallBridge {
         Ok(())
     }
 
-    async fn read_calls(
+    /// The legs of one call, without links between call bridges.
+    ///
+    /// # Errors
+    /// What the bridge or the gate says.
+    pub async fn read_legs(&self, call: &CallId, at: Priority, now: Timestamp) -> Result<SeenLegs, CmsError> {
+        let listing = self.client().call_legs_of(at, call).await?;
+        let links = self.local().links.clone();
+        let people = listing.items.into_iter().filter(|leg| !links.contains(&leg.id));
+        Ok(SeenLegs { at: now, legs: people.map(plain_leg).collect() })
+    }
+
+    async fn read_calls_on(
         self: Arc<Self>,
         wanted: Vec<SpaceId>,
         at: Priority,
@@ -187,40 +247,8 @@ impl CallBridge {
         Ok(found.into_iter().collect())
     }
 
-    /// Who is in a call through another call bridge, as this one knows it: every involved call bridge knows all
-    /// participants (cms-api.md section 9).
-    ///
-    /// # Errors
-    /// What the bridge or the gate says.
-    pub async fn look_elsewhere(self: &Arc<Self>, call: &CallId, at: Priority) -> Result<Elsewhere, CmsError> {
-        let call_bridge = Arc::clone(self);
-        let look: Look<CallId, Vec<Participant>> =
-            Arc::new(move |calls, at| Arc::clone(&call_bridge).read_people(calls, at).boxed());
-        let client = self.client();
-        let people = self.people.ask(&client, call.clone(), at, look).await?.unwrap_or_default();
-        let read = |person: Participant| {
-            let client = client.clone();
-            async move {
-                match client.participant(at, &person.id).await {
-                    Ok(person) => Ok(Some(person)),
-                    Err(error) if error.is_not_found() => Ok(None), // Gone since the list.
-                    Err(error) => Err(error),
-                }
-            }
-        };
-        let people = all(people, read).await?;
-        let legs = people.into_iter().flatten().map(|person| SeenLeg {
-            id: person.id.as_str().into(),
-            remote_party: person.uri.unwrap_or_default(),
-            original_remote_party: person.original_uri,
-            state: person.state,
-            direction: None,
-            named: !person.name.is_empty(),
-            answered: false,
-        });
-        Ok(Elsewhere { legs: legs.collect(), standing: Vec::new() })
-    }
-
+    /// Who is in these calls through another call bridge: every involved call bridge knows all participants
+    /// (cms-api.md section 9).
     async fn read_people(
         self: Arc<Self>,
         wanted: Vec<CallId>,
@@ -248,7 +276,19 @@ impl CallBridge {
     }
 }
 
-async fn read_space(client: Client, id: SpaceId, at: Priority) -> Result<(SpaceId, Option<Space>), CmsError> {
+fn plain_leg(leg: CallLeg) -> SeenLeg {
+    SeenLeg {
+        is_named: !leg.name.is_empty(),
+        id: leg.id,
+        remote_party: leg.remote_party,
+        original_remote_party: leg.original_remote_party,
+        state: leg.state,
+        direction: leg.direction,
+        was_answered: false,
+    }
+}
+
+async fn read_one_space(client: Client, id: SpaceId, at: Priority) -> Result<(SpaceId, Option<Space>), CmsError> {
     match client.space(at, &id).await {
         Ok(space) => Ok((id, Some(space))),
         Err(error) if error.is_not_found() => Ok((id, None)),
@@ -265,7 +305,7 @@ where
 }
 
 /// Calls by the space they are on.
-pub fn by_space(listing: Listing<Call>) -> BTreeMap<SpaceId, Vec<Call>> {
+pub(super) fn by_space(listing: Listing<Call>) -> BTreeMap<SpaceId, Vec<Call>> {
     let mut calls: BTreeMap<SpaceId, Vec<Call>> = BTreeMap::new();
     for call in listing.items {
         if let Some(space) = call.space.clone() {

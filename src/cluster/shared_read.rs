@@ -9,11 +9,12 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use futures::future::BoxFuture;
 use tokio::sync::oneshot;
+use tokio_util::task::TaskTracker;
 
 use crate::cms::{Client, CmsError, Priority};
 
 /// Looks up all the given keys; leaves out those of which nothing is known.
-pub type Look<K, T> =
+pub(super) type Reader<K, T> =
     Arc<dyn Fn(Vec<K>, Priority) -> BoxFuture<'static, Result<BTreeMap<K, T>, CmsError>> + Send + Sync>;
 
 struct Waiting<K, T> {
@@ -24,82 +25,111 @@ struct Waiting<K, T> {
 
 struct Queue<K, T> {
     waiting: Vec<Waiting<K, T>>,
-    running: bool,
+    is_served: bool,
 }
 
 /// Collects questions about spaces or calls (`K`) and answers them in batches.
-pub struct SharedLook<K, T> {
+pub(super) struct SharedRead<K, T> {
     queue: Mutex<Queue<K, T>>,
 }
 
-impl<K, T> Default for SharedLook<K, T> {
+impl<K, T> Default for SharedRead<K, T> {
     fn default() -> Self {
-        Self { queue: Mutex::new(Queue { waiting: Vec::new(), running: false }) }
+        Self { queue: Mutex::new(Queue { waiting: Vec::new(), is_served: false }) }
     }
 }
 
-impl<K, T> SharedLook<K, T>
+impl<K, T> SharedRead<K, T> {
+    fn lock(&self) -> MutexGuard<'_, Queue<K, T>> {
+        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Serves a queue; whatever ends it, a panic included, nobody waits for an answer that cannot come any more.
+struct Serving<K, T> {
+    shared: Arc<SharedRead<K, T>>,
+    /// Nobody waits any more, and another one may serve the queue by now.
+    is_over: bool,
+}
+
+impl<K, T> Drop for Serving<K, T> {
+    fn drop(&mut self) {
+        if self.is_over {
+            return;
+        }
+        let mut queue = self.shared.lock();
+        queue.is_served = false;
+        // Dropped without an answer: the callers hear that it was cancelled.
+        queue.waiting.clear();
+    }
+}
+
+impl<K, T> SharedRead<K, T>
 where
     K: Clone + Ord + Send + 'static,
     T: Clone + Send + Sync + 'static,
 {
-    fn lock(&self) -> MutexGuard<'_, Queue<K, T>> {
-        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
     /// Asks about one of them.
     ///
     /// # Errors
     /// What the gate or the look failed with.
-    pub async fn ask(
+    pub(super) async fn ask(
         self: &Arc<Self>,
+        tasks: &TaskTracker,
         client: &Client,
         key: K,
         at: Priority,
-        look: Look<K, T>,
+        read: Reader<K, T>,
     ) -> Result<Option<T>, CmsError> {
         let (answer, asked) = oneshot::channel();
-        let start = {
+        let is_first = {
             let mut queue = self.lock();
             queue.waiting.push(Waiting { key, at, answer });
-            !std::mem::replace(&mut queue.running, true)
+            !std::mem::replace(&mut queue.is_served, true)
         };
-        if start {
-            tokio::spawn(Arc::clone(self).run(client.clone(), look));
+        if is_first {
+            tasks.spawn(serve(Serving { shared: Arc::clone(self), is_over: false }, client.clone(), read));
         }
         asked.await.unwrap_or(Err(CmsError::Cancelled))
     }
 
-    /// Answers batch after batch until nobody waits.
-    async fn run(self: Arc<Self>, client: Client, look: Look<K, T>) {
-        loop {
-            let Some(at) = self.next_turn() else { return };
-            // Waiting for the turn lets more questions gather; the look itself queues again for each of its pages.
-            let turn = client.gate().acquire(at).await;
-            let batch = std::mem::take(&mut self.lock().waiting);
-            let answers = match turn {
-                Ok(permit) => {
-                    drop(permit);
-                    look(batch.iter().map(|waiting| waiting.key.clone()).collect(), at).await
-                }
-                Err(error) => Err(error),
-            };
-            for waiting in batch {
-                let answer = match &answers {
-                    Ok(facts) => Ok(facts.get(&waiting.key).cloned()),
-                    Err(error) => Err(error.clone()),
-                };
-                // Nobody is left to hear it: the caller was cancelled.
-                let _ = waiting.answer.send(answer);
-            }
-        }
-    }
-
-    /// The priority of the most urgent question, or None (and the runner ends) when there is none.
+    /// The priority of the most urgent question; None: nobody waits, and the queue is not served any more.
     fn next_turn(&self) -> Option<Priority> {
         let mut queue = self.lock();
         let first = queue.waiting.iter().map(|waiting| waiting.at).min_by_key(|at| (at.class, at.deadline));
-        queue.running = first.is_some();
+        queue.is_served = first.is_some();
         first
     }
 }
+
+/// Answers batch after batch until nobody waits.
+async fn serve<K, T>(mut serving: Serving<K, T>, client: Client, read: Reader<K, T>)
+where
+    K: Clone + Ord + Send + 'static,
+    T: Clone + Send + Sync + 'static,
+{
+    while let Some(at) = serving.shared.next_turn() {
+        // Waiting for the turn lets more questions gather; the look itself queues again for each of its pages.
+        let turn = client.gate().acquire(at).await;
+        let batch = std::mem::take(&mut serving.shared.lock().waiting);
+        let answers = match turn {
+            Ok(permit) => {
+                drop(permit);
+                read(batch.iter().map(|waiting| waiting.key.clone()).collect(), at).await
+            }
+            Err(error) => Err(error),
+        };
+        for waiting in batch {
+            let answer = match &answers {
+                Ok(facts) => Ok(facts.get(&waiting.key).cloned()),
+                Err(error) => Err(error.clone()),
+            };
+            // Nobody is left to hear it: the caller was cancelled.
+            let _ = waiting.answer.send(answer);
+        }
+    }
+    serving.is_over = true;
+}
+
+#[cfg(test)]
+mod tests;

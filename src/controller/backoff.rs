@@ -1,17 +1,60 @@
-//! How long to wait after a failure: full jitter that grows, and never sleeps past an instant that matters (design 3).
+//! How long to wait: one table for every pause, with full jitter where many wait for the same, never past an instant that
+//! matters.
 
+use std::collections::BTreeMap;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use rand::RngExt;
 
 use crate::cms::{CmsError, ErrorClass};
+use crate::plan::verdict::Pause;
 
 const BASE: Duration = Duration::from_secs(1);
 
-/// The wait after the n-th failure in a row. `due` caps it when something is to be done now (an open window).
-pub fn after(error: &CmsError, failures: u32, due: bool) -> Duration {
+/// Failures in a row, by UID of the object.
+#[derive(Default)]
+pub struct Backoff(Mutex<BTreeMap<String, u32>>);
+
+impl Backoff {
+    fn lock(&self) -> MutexGuard<'_, BTreeMap<String, u32>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Counts a failure; returns how many there are in a row now.
+    pub fn count(&self, uid: &str) -> u32 {
+        let mut failures = self.lock();
+        let count = failures.entry(uid.to_owned()).or_default();
+        *count = count.saturating_add(1);
+        *count
+    }
+
+    /// The object succeeded, or is gone.
+    pub fn clear(&self, uid: &str) {
+        self.lock().remove(uid);
+    }
+
+    /// How long a pause lasts. `is_due`: something is to be done now (an open window).
+    pub fn wait(&self, uid: &str, pause: &Pause, is_due: bool) -> Duration {
+        match pause {
+            Pause::None => Duration::ZERO,
+            Pause::Failed(error) => after(error, self.count(uid), is_due),
+            // Its own reconcile makes the connection and wakes us.
+            Pause::NotConnected => Duration::from_secs(2),
+            Pause::SlotsUnknown => Duration::from_millis(500),
+            Pause::SpaceMissing => jittered(Duration::from_secs(2)),
+            Pause::Blocked => jittered(Duration::from_secs(5)),
+            Pause::OverdueFirst => Duration::from_millis(100),
+            Pause::TooManyTurns => jittered(Duration::from_secs(10)),
+            Pause::Misconfigured => Duration::from_secs(60),
+        }
+    }
+}
+
+/// The wait after the n-th failure in a row. `is_due` caps it when something is to be done now.
+pub fn after(error: &CmsError, failures: u32, is_due: bool) -> Duration {
     if let Some(known) = error.retry_after() {
-        let cap = if due { Duration::from_secs(2) } else { Duration::from_secs(60) };
+        let cap = if is_due { Duration::from_secs(2) } else { Duration::from_secs(60) };
         // An auth block is lifted by the Secret's change, which wakes us; the rest is a pause of seconds.
         return if matches!(error.class(), ErrorClass::Auth) { known } else { known.min(cap) }.max(BASE / 4);
     }
@@ -19,11 +62,16 @@ pub fn after(error: &CmsError, failures: u32, due: bool) -> Duration {
         ErrorClass::Auth => return Duration::from_secs(15 * 60),
         ErrorClass::Invalid | ErrorClass::Conflict => Duration::from_secs(60),
         // A first failure in an open window is often a connection that the bridge closed meanwhile.
-        _ if due && failures <= 1 => Duration::from_millis(300),
-        _ if due => Duration::from_secs(5),
+        _ if is_due && failures <= 1 => Duration::from_millis(300),
+        _ if is_due => Duration::from_secs(5),
         _ => Duration::from_secs(60),
     };
     jittered(BASE.saturating_mul(1 << failures.min(10)).min(longest))
+}
+
+/// After the n-th failure in a row of the apiserver.
+pub fn after_apiserver(failures: u32) -> Duration {
+    jittered(Duration::from_secs(1 << failures.min(5)))
 }
 
 /// Between a quarter of a second and `longest`, evenly.

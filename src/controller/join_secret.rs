@@ -14,8 +14,9 @@ use uuid::Uuid;
 use crate::api::ScheduledMeeting;
 use crate::api::names::{JOIN_LABEL, join_secret_name};
 use crate::cms::Space;
-use crate::controller::context::{Context, JoinSecrets};
-use crate::controller::kube_calls::{KubeError, bounded};
+use crate::controller::context::Context;
+use crate::controller::kube_calls::KubeError;
+use crate::plan::meeting::JoinSecrets;
 use crate::plan::version;
 
 /// What the join Secret says besides secret and passcode.
@@ -40,8 +41,8 @@ async fn wanted_passcode(
 ) -> Result<Option<SecretString>, KubeError> {
     let namespace = meeting.namespace().unwrap_or_default();
     if let Some(reference) = &meeting.spec.passcode_secret_ref {
-        let secrets: Api<Secret> = Api::namespaced(ctx.client.clone(), &namespace);
-        let secret = bounded(ctx, "get Secret", secrets.get_opt(&reference.name)).await?;
+        let secrets: Api<Secret> = ctx.kube.api(&namespace);
+        let secret = ctx.kube.bounded("get Secret", secrets.get_opt(&reference.name)).await?;
         let passcode = secret.and_then(|secret| text(&secret, &reference.key));
         return Ok(passcode.map(|passcode| SecretString::from(passcode.trim().to_owned())));
     }
@@ -76,35 +77,31 @@ pub async fn ensure(
     adopted: Option<&Space>,
 ) -> Result<JoinSecrets, KubeError> {
     let namespace = meeting.namespace().unwrap_or_default();
-    let api: Api<Secret> = Api::namespaced(ctx.client.clone(), &namespace);
+    let api: Api<Secret> = ctx.kube.api(&namespace);
     let name = join_secret_name(&meeting.name_any());
-    let existing = bounded(ctx, "get join Secret", api.get_opt(&name)).await?;
+    let existing = ctx.kube.bounded("get join Secret", api.get_opt(&name)).await?;
     let existing = existing.filter(|secret| is_ours(secret, meeting));
     let passcode = wanted_passcode(ctx, meeting, existing.as_ref(), adopted).await?;
     let known = existing.as_ref().and_then(|secret| text(secret, "secret")).filter(|secret| !secret.is_empty());
     let adopted = adopted.and_then(|space| space.secret.as_ref()).map(|secret| secret.expose_secret().to_owned());
     let uid = meeting.uid().unwrap_or_default();
-    let at_hand = ctx.secrets(&uid).map(|secrets| secrets.secret.expose_secret().to_owned());
+    let at_hand = ctx.secrets.get(&uid).0.map(|secrets| secrets.secret.expose_secret().to_owned());
     let secret =
         known.or(adopted.filter(|secret| !secret.is_empty())).or(at_hand).unwrap_or_else(|| Uuid::new_v4().to_string());
-    let secrets = JoinSecrets {
-        secret: SecretString::from(secret),
-        passcode,
-        written: ctx.secrets(&uid).and_then(|secrets| secrets.written),
-    };
+    let secrets = JoinSecrets { secret: SecretString::from(secret), passcode };
     let desired = build(meeting, &name, details, &secrets);
     match existing {
         Some(existing) if existing.data == desired.data => {}
         Some(existing) => {
             let mut replaced = desired;
             replaced.metadata.resource_version = existing.metadata.resource_version;
-            bounded(ctx, "replace join Secret", api.replace(&name, &PostParams::default(), &replaced)).await?;
+            ctx.kube.bounded("replace join Secret", api.replace(&name, &PostParams::default(), &replaced)).await?;
         }
         None => {
-            bounded(ctx, "create join Secret", api.create(&PostParams::default(), &desired)).await?;
+            ctx.kube.bounded("create join Secret", api.create(&PostParams::default(), &desired)).await?;
         }
     }
-    ctx.keep_secrets(&uid, secrets.clone());
+    ctx.secrets.keep(&uid, secrets.clone());
     Ok(secrets)
 }
 
@@ -161,8 +158,8 @@ fn link(base: &str, details: &Details, secret: &str) -> String {
 /// The apiserver's; a Secret that is gone already is fine.
 pub async fn remove(ctx: &Context, meeting: &ScheduledMeeting, name: &str) -> Result<(), KubeError> {
     let namespace = meeting.namespace().unwrap_or_default();
-    let api: Api<Secret> = Api::namespaced(ctx.client.clone(), &namespace);
-    match bounded(ctx, "delete join Secret", api.delete(name, &DeleteParams::default())).await {
+    let api: Api<Secret> = ctx.kube.api(&namespace);
+    match ctx.kube.bounded("delete join Secret", api.delete(name, &DeleteParams::default())).await {
         Ok(_) => Ok(()),
         Err(error) if error.is_not_found() => Ok(()),
         Err(error) => Err(error),

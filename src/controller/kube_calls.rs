@@ -1,16 +1,26 @@
 //! Every call to the apiserver, bounded in time; status writes guarded by the resource version.
 
 use std::future::Future;
+use std::sync::Arc;
 use std::time::Duration;
 
+use k8s_openapi::NamespaceResourceScope;
 use kube::api::{Api, Patch, PatchParams, PostParams};
-use kube::{Resource, ResourceExt};
+use kube::runtime::events::{Event, EventType, Recorder};
+use kube::{Client, Resource, ResourceExt};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use thiserror::Error;
+use tokio::sync::Semaphore;
 
-use super::context::Context;
 use crate::api::names::FIELD_MANAGER;
+use crate::metrics::{KindLabels, Metrics};
+
+/// Calls at one time: thousands of objects at start must not all call at once.
+const CALLS_AT_ONCE: usize = 32;
+
+/// Longest text of an event.
+const NOTE_LIMIT: usize = 900;
 
 /// A call to the apiserver that did not succeed.
 #[derive(Debug, Error)]
@@ -24,77 +34,122 @@ pub enum KubeError {
 }
 
 impl KubeError {
+    fn has_code(&self, code: u16) -> bool {
+        let Self::Api { source, .. } = self else { return false };
+        matches!(source.as_ref(), kube::Error::Api(status) if status.code == code)
+    }
+
     /// The object does not exist.
     pub fn is_not_found(&self) -> bool {
-        matches!(self, Self::Api { source, .. } if matches!(source.as_ref(), kube::Error::Api(status) if status.code == 404))
+        self.has_code(404)
     }
 
     /// Somebody else was faster: read again and decide again.
     pub fn is_conflict(&self) -> bool {
-        matches!(self, Self::Api { source, .. } if matches!(source.as_ref(), kube::Error::Api(status) if status.code == 409))
+        self.has_code(409)
     }
 }
 
-/// Waits for a call no longer than the settings allow.
-///
-/// # Errors
-/// [`KubeError`].
-pub async fn bounded<T>(
-    ctx: &Context,
-    what: &'static str,
-    call: impl Future<Output = Result<T, kube::Error>>,
-) -> Result<T, KubeError> {
-    let limit = ctx.settings.kube_timeout;
-    // The semaphore is never closed; waiting for a place is not part of the limit.
-    let _place = ctx.kube_permits.acquire().await;
-    match tokio::time::timeout(limit, call).await {
-        Ok(Ok(value)) => Ok(value),
-        Ok(Err(source)) => Err(KubeError::Api { what, source: Box::new(source) }),
-        Err(_) => Err(KubeError::Timeout { what, limit }),
-    }
+/// The apiserver, as reconciles use it.
+pub struct KubeApi {
+    client: Client,
+    limit: Duration,
+    permits: Semaphore,
+    recorder: Recorder,
+    metrics: Arc<Metrics>,
 }
 
-/// Adds or removes our finalizer by a patch guarded by the resource version; never adds to an object on its way out.
-///
-/// # Errors
-/// [`KubeError`]; a conflict means that the object changed since it was read.
-pub async fn set_finalizer<K>(
-    ctx: &Context,
-    api: &Api<K>,
-    object: &K,
-    finalizer: &str,
-    wanted: bool,
-) -> Result<Option<K>, KubeError>
-where
-    K: Resource + Clone + DeserializeOwned + std::fmt::Debug,
-{
-    let present = object.finalizers().iter().any(|name| name == finalizer);
-    if present == wanted || (wanted && object.meta().deletion_timestamp.is_some()) {
-        return Ok(None);
+impl KubeApi {
+    /// Nothing is sent.
+    pub fn new(client: Client, limit: Duration, metrics: Arc<Metrics>) -> Self {
+        let recorder = Recorder::new(client.clone(), FIELD_MANAGER.into());
+        Self { client, limit, permits: Semaphore::new(CALLS_AT_ONCE), recorder, metrics }
     }
-    let mut finalizers: Vec<&str> =
-        object.finalizers().iter().map(String::as_str).filter(|name| *name != finalizer).collect();
-    if wanted {
-        finalizers.push(finalizer);
-    }
-    let patch = serde_json::json!({
-        "metadata": { "resourceVersion": object.resource_version(), "finalizers": finalizers }
-    });
-    let params = PatchParams { field_manager: Some(FIELD_MANAGER.to_owned()), ..PatchParams::default() };
-    let patched =
-        bounded(ctx, "patch finalizers", api.patch(&object.name_any(), &params, &Patch::Merge(&patch))).await?;
-    Ok(Some(patched))
-}
 
-/// Replaces the status; the resource version we read guards it, so a stale writer loses instead of winning
-/// (craft.md 5.3 no. 14).
-///
-/// # Errors
-/// [`KubeError`]; a conflict means that the object changed since it was read.
-pub async fn replace_status<K>(ctx: &Context, api: &Api<K>, object: &K) -> Result<K, KubeError>
-where
-    K: Resource + Clone + DeserializeOwned + Serialize,
-{
-    let params = PostParams { field_manager: Some(FIELD_MANAGER.to_owned()), ..PostParams::default() };
-    bounded(ctx, "replace status", api.replace_status(&object.name_any(), &params, object)).await
+    /// The objects of a kind in a namespace.
+    pub fn api<K>(&self, namespace: &str) -> Api<K>
+    where
+        K: Resource<Scope = NamespaceResourceScope, DynamicType = ()>,
+    {
+        Api::namespaced(self.client.clone(), namespace)
+    }
+
+    /// Waits for a call no longer than the settings allow.
+    ///
+    /// # Errors
+    /// [`KubeError`].
+    pub async fn bounded<T>(
+        &self,
+        what: &'static str,
+        call: impl Future<Output = Result<T, kube::Error>>,
+    ) -> Result<T, KubeError> {
+        // The semaphore is never closed; waiting for a place is not part of the limit.
+        let _place = self.permits.acquire().await;
+        match tokio::time::timeout(self.limit, call).await {
+            Ok(Ok(value)) => Ok(value),
+            Ok(Err(source)) => Err(KubeError::Api { what, source: Box::new(source) }),
+            Err(_) => Err(KubeError::Timeout { what, limit: self.limit }),
+        }
+    }
+
+    /// Adds or removes our finalizer by a patch guarded by the resource version; never adds to an object on its way out.
+    ///
+    /// # Errors
+    /// [`KubeError`]; a conflict means that the object changed since it was read.
+    pub async fn set_finalizer<K>(&self, object: &K, finalizer: &str, is_wanted: bool) -> Result<Option<K>, KubeError>
+    where
+        K: Resource<Scope = NamespaceResourceScope, DynamicType = ()> + Clone + DeserializeOwned + std::fmt::Debug,
+    {
+        let is_present = object.finalizers().iter().any(|name| name == finalizer);
+        if is_present == is_wanted || (is_wanted && object.meta().deletion_timestamp.is_some()) {
+            return Ok(None);
+        }
+        let others = object.finalizers().iter().map(String::as_str).filter(|name| *name != finalizer);
+        let finalizers: Vec<&str> = others.chain(is_wanted.then_some(finalizer)).collect();
+        let patch = serde_json::json!({
+            "metadata": { "resourceVersion": object.resource_version(), "finalizers": finalizers }
+        });
+        let params = PatchParams { field_manager: Some(FIELD_MANAGER.to_owned()), ..PatchParams::default() };
+        let api: Api<K> = self.api(&object.namespace().unwrap_or_default());
+        let (name, patch) = (object.name_any(), Patch::Merge(&patch));
+        Ok(Some(self.bounded("patch finalizers", api.patch(&name, &params, &patch)).await?))
+    }
+
+    /// Replaces the status; the resource version we read guards it, so a stale writer loses instead of winning
+    /// (craft.md 5.3 no. 14).
+    ///
+    /// # Errors
+    /// [`KubeError`]; a conflict means that the object changed since it was read.
+    pub async fn replace_status<K>(&self, kind: &'static str, object: &K) -> Result<K, KubeError>
+    where
+        K: Resource<Scope = NamespaceResourceScope, DynamicType = ()> + Clone + DeserializeOwned + Serialize,
+        K: std::fmt::Debug,
+    {
+        let params = PostParams { field_manager: Some(FIELD_MANAGER.to_owned()), ..PostParams::default() };
+        let api: Api<K> = self.api(&object.namespace().unwrap_or_default());
+        let name = object.name_any();
+        let written = self.bounded("replace status", api.replace_status(&name, &params, object)).await?;
+        self.metrics.status_writes.get_or_create(&KindLabels { kind }).inc();
+        Ok(written)
+    }
+
+    /// Publishes an event; a failure is logged and nothing else: events are for people.
+    pub async fn event<K>(&self, object: &K, kind: EventType, reason: &str, action: &str, note: String)
+    where
+        K: Resource<DynamicType = ()>,
+    {
+        let event = Event {
+            type_: kind,
+            reason: reason.to_owned(),
+            action: action.to_owned(),
+            note: Some(note.chars().take(NOTE_LIMIT).collect()),
+            secondary: None,
+        };
+        let reference = object.object_ref(&());
+        match tokio::time::timeout(self.limit, self.recorder.publish(&event, &reference)).await {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => tracing::debug!(%error, reason, "event not published"),
+            Err(_) => tracing::debug!(reason, "event not published in time"),
+        }
+    }
 }

@@ -1,16 +1,22 @@
 //! Wiring: the watches, the two reconcile functions, what they share.
 
 mod backoff;
-pub mod bookings;
-pub mod bridge;
-pub mod context;
+mod bookings;
+mod bridge;
+mod context;
 mod join_secret;
-pub mod kube_calls;
-pub mod meeting;
+mod kube_calls;
+mod lifecycle;
+mod meeting;
+mod own_writes;
 mod plan_command;
 mod run;
+mod secrets_cache;
 mod streams;
-pub mod watchdog;
+mod wakes;
+mod watchdog;
+mod watches;
 
 pub use plan_command::plan_bridge;
-pub use run::{Controller, RunError};
+pub use run::Controller;
+pub use watchdog::Watchdog;

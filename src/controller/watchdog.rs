@@ -12,7 +12,7 @@ const LONGEST_PASS: Duration = Duration::from_secs(15 * 60);
 
 /// The passes under way, by their number.
 #[derive(Default)]
-pub struct Pulse(Mutex<Passes>);
+pub struct Watchdog(Mutex<Passes>);
 
 #[derive(Default)]
 struct Passes {
@@ -21,23 +21,23 @@ struct Passes {
 }
 
 /// One pass under way; over when dropped.
-pub struct Beat {
-    pulse: Arc<Pulse>,
+pub struct PassGuard {
+    watchdog: Arc<Watchdog>,
     number: u64,
 }
 
-impl Pulse {
+impl Watchdog {
     fn lock(&self) -> MutexGuard<'_, Passes> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// A pass over an object of this kind begins.
-    pub fn begin(self: &Arc<Self>, kind: &'static str) -> Beat {
+    pub fn begin(self: &Arc<Self>, kind: &'static str) -> PassGuard {
         let mut passes = self.lock();
         let number = passes.next;
         passes.next += 1;
         passes.under_way.insert(number, (kind, Instant::now()));
-        Beat { pulse: Arc::clone(self), number }
+        PassGuard { watchdog: Arc::clone(self), number }
     }
 
     /// What is stuck, if anything is.
@@ -49,9 +49,9 @@ impl Pulse {
     }
 }
 
-impl Drop for Beat {
+impl Drop for PassGuard {
     fn drop(&mut self) {
-        self.pulse.lock().under_way.remove(&self.number);
+        self.watchdog.lock().under_way.remove(&self.number);
     }
 }
 

@@ -3,12 +3,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::RangeInclusive;
 
+use crate::api::names::is_mark;
 use crate::cms::{Space, SpaceId};
-use crate::plan::meeting::{is_doubtful, is_foreign};
 
 /// The slots known on the bridge, by number, whether inside the wanted range or not.
 #[derive(Clone, Debug, Default)]
-pub struct Pool {
+pub struct SlotSpaces {
     prefix: String,
     slots: BTreeMap<u32, Space>,
     by_space: BTreeMap<SpaceId, u32>,
@@ -16,6 +16,25 @@ pub struct Pool {
     gone: BTreeSet<SpaceId>,
     /// Every space was listed, not only those that carry the placeholder name. So what is missing is missing.
     pub complete: bool,
+}
+
+/// Is this space, as a list or a single look shows it, somebody else's?
+///
+/// A space with our own mark is never foreign, whichever meeting it names: a slot of a meeting that ended while the
+/// bridge was away is shut by the sweep. Otherwise a changed name, or an open door, is somebody else's doing (R57).
+pub fn is_foreign(space: &Space, placeholder: &str) -> bool {
+    if space.cdr_tag.as_deref().is_some_and(is_mark) {
+        return false;
+    }
+    let has_detail = space.non_member_access.is_some();
+    let is_open = space.non_member_access == Some(true);
+    // A list carries no mark: a changed name alone is only suspicious, and the caller looks at the space itself.
+    is_open || (has_detail && space.name != placeholder)
+}
+
+/// Does the look at this space leave open whose it is? Then the single object must be looked at.
+pub fn is_doubtful(space: &Space, placeholder: &str) -> bool {
+    space.non_member_access.is_none() && space.name != placeholder
 }
 
 /// The slot number of a space: its user part and its call id, which are the same number without padding. A list that shows
@@ -28,8 +47,8 @@ fn number_of(space: &Space) -> Option<u32> {
     (uri == plain && same_call_id).then_some(number)
 }
 
-impl Pool {
-    /// An empty pool whose slots carry `prefix` while they are free.
+impl SlotSpaces {
+    /// No slots yet; they slots carry `prefix` while they are free.
     pub fn new(prefix: &str) -> Self {
         Self { prefix: prefix.to_owned(), ..Self::default() }
     }
@@ -44,15 +63,10 @@ impl Pool {
         format!("{}{number}", self.prefix)
     }
 
-    /// Takes in a list. Items of the range are slots whatever their name; outside it only those with a placeholder name,
+    /// Takes in a list. Numbers of the bridge's slots are slots whatever their name; others only with a placeholder name,
     /// which an earlier, larger range may have left. Details known of the same space from a single look are kept only if
     /// the list does not contradict them. What a list of everything does not show does not exist.
-    pub fn take_list(&mut self, items: Vec<Space>, range: Option<&RangeInclusive<u32>>, complete: bool) {
-        self.take_list_of(items, |number| range.is_some_and(|range| range.contains(&number)), complete);
-    }
-
-    /// As [`Pool::take_list`], with any numbers instead of one range.
-    pub fn take_list_of(&mut self, items: Vec<Space>, is_slot: impl Fn(u32) -> bool, complete: bool) {
+    pub fn take_list(&mut self, items: Vec<Space>, is_slot: impl Fn(u32) -> bool, complete: bool) {
         self.complete = complete;
         if complete {
             let listed: BTreeSet<&SpaceId> = items.iter().map(|item| &item.id).collect();
@@ -168,9 +182,7 @@ impl Pool {
 
     /// A slot that carries our mark although no meeting of ours holds it: it was left open and must be shut (R78).
     pub fn left_open(&self, held: &BTreeSet<u32>) -> Option<(u32, &Space)> {
-        self.iter().find(|(number, space)| {
-            !held.contains(number) && space.cdr_tag.as_deref().is_some_and(crate::api::names::is_mark)
-        })
+        self.iter().find(|(number, space)| !held.contains(number) && space.cdr_tag.as_deref().is_some_and(is_mark))
     }
 
     /// What a write did to a slot: shut, with its placeholder name and without mark.

@@ -28,7 +28,7 @@ pub struct Calendar {
 
 /// Numbers a meeting may have: the range of the spec without those in quarantine.
 #[derive(Clone, Debug)]
-pub struct Pool<'a> {
+pub struct Choice<'a> {
     pub range: RangeInclusive<u32>,
     pub quarantined: &'a BTreeSet<u32>,
 }
@@ -71,32 +71,34 @@ impl Calendar {
         Ok(())
     }
 
-    /// Keeps the slot a meeting has if it still fits the window and the pool, else takes the lowest free one.
-    pub fn reserve(&mut self, meeting: &str, window: Window, pool: &Pool<'_>) -> Option<u32> {
+    /// Keeps the slot a meeting has if it still fits the window and the choice, else takes the lowest free one.
+    pub fn reserve(&mut self, meeting: &str, window: Window, among: &Choice<'_>) -> Option<u32> {
         if let Some((slot, _)) = self.of(meeting)
-            && pool.range.contains(&slot)
-            && !pool.quarantined.contains(&slot)
+            && among.range.contains(&slot)
+            && !among.quarantined.contains(&slot)
             && self.adopt(meeting, slot, window).is_ok()
         {
             return Some(slot);
         }
-        let slot = self.lowest_free(meeting, &window, pool)?;
+        let slot = self.lowest_free(meeting, &window, among)?;
         self.adopt(meeting, slot, window).ok()?;
         Some(slot)
     }
 
     /// The lowest number free during the whole window.
-    pub fn lowest_free(&self, meeting: &str, window: &Window, pool: &Pool<'_>) -> Option<u32> {
-        pool.range
+    pub fn lowest_free(&self, meeting: &str, window: &Window, among: &Choice<'_>) -> Option<u32> {
+        among
+            .range
             .clone()
-            .find(|slot| !pool.quarantined.contains(slot) && self.conflict(*slot, window, meeting).is_none())
+            .find(|slot| !among.quarantined.contains(slot) && self.conflict(*slot, window, meeting).is_none())
     }
 
     /// How many numbers are free during the whole window.
-    pub fn count_free(&self, window: &Window, pool: &Pool<'_>) -> usize {
-        pool.range
+    pub fn count_free(&self, window: &Window, among: &Choice<'_>) -> usize {
+        among
+            .range
             .clone()
-            .filter(|slot| !pool.quarantined.contains(slot) && self.conflict(*slot, window, "").is_none())
+            .filter(|slot| !among.quarantined.contains(slot) && self.conflict(*slot, window, "").is_none())
             .count()
     }
 

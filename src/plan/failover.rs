@@ -21,7 +21,7 @@ const SPACING: SignedDuration = SignedDuration::from_millis(400);
 
 /// What was learnt of a call bridge.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Sign {
+pub enum HealthSignal {
     /// Name, connection and handshake work. Says nothing about an API that refused us.
     Connects,
     /// The API answered.
@@ -105,11 +105,11 @@ impl Health {
         })
     }
 
-    fn take(&mut self, sign: Sign, threshold: u32, now: Timestamp) {
-        match sign {
-            Sign::Connects if self.wants_answer() => {}
-            Sign::Connects | Sign::Answers => self.succeeded(now),
-            Sign::Fails(error) => self.failed(error, threshold, now),
+    fn take(&mut self, signal: HealthSignal, threshold: u32, now: Timestamp) {
+        match signal {
+            HealthSignal::Connects if self.wants_answer() => {}
+            HealthSignal::Connects | HealthSignal::Answers => self.succeeded(now),
+            HealthSignal::Fails(error) => self.failed(error, threshold, now),
         }
     }
 
@@ -173,13 +173,24 @@ pub fn blames_call_bridge(error: &CmsError) -> bool {
     }
 }
 
+/// Whether a call bridge may be used.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Membership {
+    /// Nothing has proven yet that it is one of this cluster: nothing is moved there, and nothing is given up because of
+    /// it.
+    Unproven,
+    /// It is one of this cluster, and accepts the credentials as far as is known.
+    Member,
+    /// It is none of this cluster, or the primary itself, or refuses the credentials.
+    Barred,
+}
+
 /// One call bridge that may get the requests.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Candidate {
     pub address: Address,
     pub role: CallBridgeRole,
-    /// Whether it may be used: it is a member of this cluster and there are credentials for it.
-    pub eligible: bool,
+    pub membership: Membership,
     pub health: Health,
 }
 
@@ -202,27 +213,33 @@ pub struct Move {
 
 /// Every call bridge of a bridge, the primary first, and which of them is active.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Roster {
+pub struct HealthTable {
     call_bridges: Vec<Candidate>,
     active: Address,
 }
 
-impl Roster {
+impl Candidate {
+    fn is_usable(&self) -> bool {
+        self.membership == Membership::Member
+    }
+}
+
+impl HealthTable {
     /// A bridge with its primary alone.
     pub fn new(primary: Address) -> Self {
-        let mut roster = Self { call_bridges: Vec::new(), active: primary.clone() };
-        roster.arrange(vec![(primary, CallBridgeRole::Primary, true)], None);
-        roster
+        let mut table = Self { call_bridges: Vec::new(), active: primary.clone() };
+        table.arrange(vec![(primary, CallBridgeRole::Primary, Membership::Member)], None);
+        table
     }
 
     /// Takes over the call bridges of the spec, in their order; what is known of each is kept. `recorded` is the call bridge
     /// that was active when the controller last ran: a restart is no reason to move.
-    pub fn arrange(&mut self, wanted: Vec<(Address, CallBridgeRole, bool)>, recorded: Option<&Address>) {
+    pub fn arrange(&mut self, wanted: Vec<(Address, CallBridgeRole, Membership)>, recorded: Option<&Address>) {
         let mut known = std::mem::take(&mut self.call_bridges);
-        for (address, role, eligible) in wanted {
+        for (address, role, membership) in wanted {
             let before = known.iter_mut().find(|call_bridge| call_bridge.address == address);
             let health = before.map(|call_bridge| std::mem::take(&mut call_bridge.health)).unwrap_or_default();
-            self.call_bridges.push(Candidate { address, role, eligible, health });
+            self.call_bridges.push(Candidate { address, role, membership, health });
         }
         let candidates = [recorded, Some(&self.active)];
         let kept = candidates.into_iter().flatten().find(|address| self.usable(address)).cloned();
@@ -233,7 +250,7 @@ impl Roster {
     }
 
     fn usable(&self, address: &Address) -> bool {
-        self.get(address).is_some_and(|call_bridge| call_bridge.eligible)
+        self.get(address).is_some_and(Candidate::is_usable)
     }
 
     /// Every call bridge, the primary first.
@@ -248,7 +265,7 @@ impl Roster {
 
     /// Is there a good call bridge besides this one?
     pub fn has_other_than(&self, address: &Address) -> bool {
-        self.call_bridges.iter().any(|other| other.address != *address && other.eligible && other.health.is_good())
+        self.call_bridges.iter().any(|other| other.address != *address && other.is_usable() && other.health.is_good())
     }
 
     /// The call bridge that gets the requests.
@@ -261,10 +278,10 @@ impl Roster {
         self.call_bridges.first().is_some_and(|primary| primary.address != self.active)
     }
 
-    /// Whether the call bridge may be used from now on (membership and credentials are known better).
-    pub fn set_eligible(&mut self, address: &Address, eligible: bool) {
-        if let Some(call_bridge) = self.find(address) {
-            call_bridge.eligible = eligible;
+    /// Membership and credentials are known better now.
+    pub fn set_membership(&mut self, address: &Address, membership: Membership) {
+        if let Some(candidate) = self.find(address) {
+            candidate.membership = membership;
         }
     }
 
@@ -276,19 +293,19 @@ impl Roster {
     }
 
     /// Takes in a sign of life.
-    pub fn learn(&mut self, address: &Address, sign: Sign, policy: &Policy, now: Timestamp) {
+    pub fn learn(&mut self, address: &Address, signal: HealthSignal, policy: &Policy, now: Timestamp) {
         if let Some(call_bridge) = self.find(address) {
-            call_bridge.health.take(sign, policy.threshold, now);
+            call_bridge.health.take(signal, policy.threshold, now);
         }
     }
 
     /// Gives a call bridge up without waiting for the threshold: something due could not be sent there. Only if there is
     /// a better one: the last one left is not given up in haste.
-    pub fn condemn(&mut self, address: &Address) {
+    pub fn mark_down_now(&mut self, address: &Address) {
         let better = self
             .call_bridges
             .iter()
-            .any(|other| other.address != *address && other.eligible && other.health.rank() > 0);
+            .any(|other| other.address != *address && other.is_usable() && other.health.rank() > 0);
         if better && let Some(call_bridge) = self.find(address) {
             call_bridge.health.level = Level::Down;
             call_bridge.health.successes = 0;
@@ -301,17 +318,17 @@ impl Roster {
 
     /// Moves to another call bridge if that is right now. `asked`: somebody asked for the failback.
     pub fn settle(&mut self, policy: &Policy, asked: bool, now: Timestamp) -> Option<Move> {
-        let rank = self.get(&self.active).filter(|active| active.eligible).map_or(0, |active| active.health.rank());
+        let rank = self.get(&self.active).filter(|active| active.is_usable()).map_or(0, |active| active.health.rank());
         let given_up = rank == 0 || self.get(&self.active).is_none_or(|active| active.health.is_down());
         let (to, cause) = if given_up {
-            let better = self.call_bridges.iter().filter(|other| other.eligible && other.health.rank() > rank);
+            let better = self.call_bridges.iter().filter(|other| other.is_usable() && other.health.rank() > rank);
             // The first of the best: max_by_key would give the last.
             let best = better.rev().max_by_key(|other| other.health.rank())?;
             (best.address.clone(), Cause::Lost)
         } else {
             let earlier = self.call_bridges.iter().take_while(|other| other.address != self.active);
             let stable = |other: &&Candidate| {
-                let good_for = other.health.good_for(now).filter(|_| other.eligible);
+                let good_for = other.health.good_for(now).filter(|_| other.is_usable());
                 good_for.is_some_and(|long| asked || policy.failback.is_some_and(|after| long >= after))
             };
             (earlier.filter(|other| stable(other)).map(|other| other.address.clone()).next()?, Cause::Failback)
@@ -326,7 +343,7 @@ impl Roster {
         self.call_bridges
             .iter()
             .take_while(|other| other.address != self.active)
-            .filter(|other| other.eligible && other.health.is_good())
+            .filter(|other| other.is_usable() && other.health.is_good())
             .filter_map(|other| other.health.good_since?.checked_add(after).ok())
             .min()
     }

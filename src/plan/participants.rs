@@ -1,75 +1,12 @@
 //! Where each participant of a meeting is, and who is to be dialled now (R64-R68). Pure.
 
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 
 use crate::api::ScheduledMeetingSpec;
 use crate::api::meeting::{Dial, ParticipantSpec, ParticipantState, ParticipantStatus};
 use crate::api::values::Instant;
-use crate::cms::{Address, Direction, LegId, LegState};
-
-/// A leg that is still listed after this long has been answered: SIP gives up ringing well before. Used only where no
-/// look at the single leg has told its state, so that a burst of meetings does not cost a request per leg.
-pub const LONGEST_RING: SignedDuration = SignedDuration::from_secs(75);
-
-/// A leg as the last looks show it.
-#[derive(Clone, Debug, PartialEq)]
-pub struct SeenLeg {
-    pub id: LegId,
-    pub remote_party: String,
-    pub original_remote_party: Option<String>,
-    /// From a look at the single leg, if there was one; lists do not carry it.
-    pub state: Option<LegState>,
-    pub direction: Option<Direction>,
-    /// It has a display name.
-    pub named: bool,
-    /// Its name was empty and then filled while we watched: it was answered (cms-api.md section 13 no. 16).
-    pub answered: bool,
-}
-
-/// The legs of one call at one moment.
-#[derive(Clone, Debug, PartialEq)]
-pub struct SeenLegs {
-    /// When the look began; what was done later is not in it.
-    pub at: Timestamp,
-    pub legs: Vec<SeenLeg>,
-}
-
-/// Who is in a meeting through a call bridge that was lost, as another one of the cluster knows it.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct Elsewhere {
-    pub legs: Vec<SeenLeg>,
-    /// Call bridges that are back and still have a call of this meeting: who is missing there has left.
-    pub standing: Vec<Address>,
-}
-
-/// The address without scheme and parameters, in lower case: `sip:Desk@x;transport=tls` is `desk@x`.
-fn plain(address: &str) -> String {
-    let address = address.trim();
-    let bare = address.split_once(':').filter(|(scheme, _)| matches!(*scheme, "sip" | "sips" | "tel"));
-    let rest = bare.map_or(address, |(_, rest)| rest);
-    rest.split(';').next().unwrap_or(rest).to_ascii_lowercase()
-}
-
-impl SeenLeg {
-    /// Is this the leg that dialling `remote_party` makes? The original address decides where the bridge keeps it
-    /// (2.3 and later); older bridges show only the current one, which may have gained parameters.
-    pub fn is_to(&self, remote_party: &str) -> bool {
-        if self.direction == Some(Direction::Incoming) {
-            return false;
-        }
-        let wanted = plain(remote_party);
-        let dialled = self.original_remote_party.as_deref().filter(|party| !party.is_empty());
-        plain(dialled.unwrap_or(&self.remote_party)) == wanted
-    }
-
-    fn is_connected(&self, since: Option<Timestamp>, at: Timestamp) -> bool {
-        match &self.state {
-            Some(LegState::Connected | LegState::OnHold) => true,
-            _ if self.answered => true,
-            _ => since.is_some_and(|since| at.duration_since(since) > LONGEST_RING),
-        }
-    }
-}
+use crate::cms::{Address, LegState};
+use crate::facts::calls::{OnLostBridge, SeenLeg, SeenLegs, plain_address};
 
 fn fresh(participant: &ParticipantSpec) -> ParticipantStatus {
     ParticipantStatus {
@@ -90,7 +27,7 @@ pub fn update(
     spec: &ScheduledMeetingSpec,
     old: &[ParticipantStatus],
     seen: Option<&SeenLegs>,
-    elsewhere: Option<&Elsewhere>,
+    on_lost_bridge: Option<&OnLostBridge>,
     outgoing: bool,
 ) -> Vec<ParticipantStatus> {
     spec.participants
@@ -101,8 +38,8 @@ pub fn update(
             if let Some(seen) = seen {
                 apply_look(participant, &mut now, seen);
             }
-            if let Some(elsewhere) = elsewhere {
-                apply_elsewhere(participant, &mut now, elsewhere);
+            if let Some(on_lost_bridge) = on_lost_bridge {
+                apply_on_lost_bridge(participant, &mut now, on_lost_bridge);
             }
             if participant.dial == Dial::Out && !outgoing && now.leg_id.is_none() && !was_in(now.state) {
                 now.state = ParticipantState::NotDialed;
@@ -125,7 +62,7 @@ fn is_leg_of(participant: &ParticipantSpec, leg: &SeenLeg) -> bool {
     match participant.dial {
         Dial::Out => leg.is_to(&participant.remote_party),
         // Who dials in shows up with the address they call from.
-        Dial::In => plain(&leg.remote_party) == plain(&participant.remote_party),
+        Dial::In => plain_address(&leg.remote_party) == plain_address(&participant.remote_party),
     }
 }
 
@@ -173,9 +110,9 @@ fn apply_look(participant: &ParticipantSpec, now: &mut ParticipantStatus, seen: 
 
 /// Somebody whose call bridge was lost is still in, or was cut off and is dialled again; if that call bridge is back and
 /// still has the call, who is missing has left.
-fn apply_elsewhere(participant: &ParticipantSpec, now: &mut ParticipantStatus, elsewhere: &Elsewhere) {
+fn apply_on_lost_bridge(participant: &ParticipantSpec, now: &mut ParticipantStatus, on_lost_bridge: &OnLostBridge) {
     let Some(host) = now.call_bridge.clone() else { return };
-    if let Some(leg) = elsewhere.legs.iter().find(|leg| is_leg_of(participant, leg)) {
+    if let Some(leg) = on_lost_bridge.legs.iter().find(|leg| is_leg_of(participant, leg)) {
         match &leg.state {
             Some(LegState::Connected | LegState::OnHold) => now.state = ParticipantState::Connected,
             Some(_) => now.state = ParticipantState::Ringing,
@@ -184,7 +121,9 @@ fn apply_elsewhere(participant: &ParticipantSpec, now: &mut ParticipantStatus, e
         return;
     }
     now.call_bridge = None;
-    if now.state == ParticipantState::Connected && elsewhere.standing.iter().any(|at| at.to_string() == host) {
+    if now.state == ParticipantState::Connected
+        && on_lost_bridge.recovered_with_call.iter().any(|at| at.to_string() == host)
+    {
         now.state = ParticipantState::Left;
     } else {
         start_over(now);
@@ -192,7 +131,7 @@ fn apply_elsewhere(participant: &ParticipantSpec, now: &mut ParticipantStatus, e
 }
 
 /// Is it still open whether somebody is in through a call bridge that was lost?
-pub fn is_anybody_elsewhere(statuses: &[ParticipantStatus]) -> bool {
+pub fn is_anybody_on_lost_bridge(statuses: &[ParticipantStatus]) -> bool {
     statuses.iter().any(|status| status.call_bridge.is_some())
 }
 
@@ -261,7 +200,7 @@ pub fn after_call_lost(statuses: &mut [ParticipantStatus], lost: Option<&str>) {
                 status.leg_id = None;
                 status.call_bridge.get_or_insert_with(|| host.to_owned());
             }
-            // Those who were elsewhere before are there still.
+            // Those who were in through a lost bridge are there still.
             None if status.call_bridge.is_none() => start_over(status),
             None => {}
         }
@@ -270,7 +209,7 @@ pub fn after_call_lost(statuses: &mut [ParticipantStatus], lost: Option<&str>) {
 
 /// The empty call on a call bridge that had been lost was deleted: who was in through it has left, who only rang there is
 /// dialled again.
-pub fn after_stray_gone(statuses: &mut [ParticipantStatus], host: &Address) {
+pub fn after_orphan_gone(statuses: &mut [ParticipantStatus], host: &Address) {
     let host = host.to_string();
     for status in statuses.iter_mut().filter(|status| status.call_bridge.as_ref() == Some(&host)) {
         status.call_bridge = None;

@@ -3,121 +3,114 @@
 use jiff::{SignedDuration, Timestamp};
 
 use super::{Conditions, Verdict};
-use crate::api::MeetingBridgeStatus;
-use crate::api::bridge::{MeetingBridgeSpec, SystemInfo};
+use crate::api::bridge::SystemInfo;
 use crate::api::conditions::{bridge as reason, kind};
+use crate::api::{MeetingBridgeStatus, find};
 use crate::cms::{CmsError, SyncFailure, SystemStatus};
-use crate::plan::bridge::{Obstacle, numbers};
+use crate::plan::bridge::{BridgeProgress, Obstacle, Problem, numbers};
 
 /// A clock that is off by more than this is worth a warning; seconds are normal (requirements.md 1.2).
 const SKEW_LIMIT: SignedDuration = SignedDuration::from_secs(30);
 
-/// Trouble that belongs to one condition.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Problem {
-    pub condition: &'static str,
-    pub reason: &'static str,
-    pub message: String,
-}
-
-impl Problem {
-    /// Which condition an error of the bridge belongs to, and with which reason.
-    pub fn of(error: &CmsError) -> Self {
-        let (condition, reason) = match error.reason() {
-            "DNSFailure" => (kind::REACHABLE, reason::DNS_FAILURE),
-            "ConnectTimeout" => (kind::REACHABLE, reason::CONNECT_TIMEOUT),
-            "ConnectionRefused" => (kind::REACHABLE, reason::CONNECTION_REFUSED),
-            "TLSFailure" => (kind::REACHABLE, reason::TLS_FAILURE),
-            "Unauthorized" => (kind::CREDENTIALS_VALID, reason::UNAUTHORIZED),
-            "Forbidden" => (kind::CREDENTIALS_VALID, reason::FORBIDDEN),
-            "NotACMS" => (kind::RECOGNIZED, reason::NOT_A_CMS),
-            "MalformedReply" | "AmbiguousCreate" => (kind::RECOGNIZED, reason::MALFORMED_REPLY),
-            "DatabaseNotReady" => (kind::DATABASE_WRITABLE, reason::NO_DATABASE_PRIMARY),
-            // The bridge's own words about one request: connection and credentials are good.
-            "NotFound" | "Conflict" | "ParameterError" | "LimitReached" | "PasscodeTooShort" | "Rejected" => {
-                (kind::READY, reason::REJECTED)
-            }
-            _ => (kind::REACHABLE, reason::HTTP_ERROR),
-        };
-        let message = match error {
-            // The pause is ours; the condition tells of the trouble behind it.
-            CmsError::CircuitOpen { cause, .. } => format!("the bridge could not be reached ({cause})"),
-            CmsError::AuthBlocked { .. } => CmsError::Unauthorized.to_string(),
-            other => other.to_string(),
-        };
-        Self { condition, reason, message }
-    }
+/// Which condition an error of the bridge belongs to, and with which reason.
+pub fn problem_of(error: &CmsError) -> Problem {
+    let (condition, reason) = match error.reason() {
+        "DNSFailure" => (kind::REACHABLE, reason::DNS_FAILURE),
+        "ConnectTimeout" => (kind::REACHABLE, reason::CONNECT_TIMEOUT),
+        "ConnectionRefused" => (kind::REACHABLE, reason::CONNECTION_REFUSED),
+        "TLSFailure" => (kind::REACHABLE, reason::TLS_FAILURE),
+        "Unauthorized" => (kind::CREDENTIALS_VALID, reason::UNAUTHORIZED),
+        "Forbidden" => (kind::CREDENTIALS_VALID, reason::FORBIDDEN),
+        "NotACMS" => (kind::RECOGNIZED, reason::NOT_A_CMS),
+        "MalformedReply" | "AmbiguousCreate" => (kind::RECOGNIZED, reason::MALFORMED_REPLY),
+        "DatabaseNotReady" => (kind::DATABASE_WRITABLE, reason::NO_DATABASE_PRIMARY),
+        // The bridge's own words about one request: connection and credentials are good.
+        "NotFound" | "Conflict" | "ParameterError" | "LimitReached" | "PasscodeTooShort" | "Rejected" => {
+            (kind::READY, reason::REJECTED)
+        }
+        _ => (kind::REACHABLE, reason::HTTP_ERROR),
+    };
+    let message = match error {
+        // The pause is ours; the condition tells of the trouble behind it.
+        CmsError::CircuitOpen { cause, .. } => format!("the bridge could not be reached ({cause})"),
+        CmsError::AuthBlocked { .. } => CmsError::Unauthorized.to_string(),
+        other => other.to_string(),
+    };
+    Problem { condition, reason, message }
 }
 
 /// An alternate that cannot be used, and why.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Unfit {
+pub struct UnusableAlternate {
     /// As the spec names it.
     pub name: String,
     pub reason: &'static str,
     pub message: String,
 }
 
-/// What one pass over a bridge found and did.
-pub struct Outcome<'a> {
-    pub spec: &'a MeetingBridgeSpec,
-    /// The facts so far; conditions and phase are filled in here.
-    pub facts: MeetingBridgeStatus,
-    pub problem: Option<Problem>,
+/// What is known of a bridge besides its progress, as its conditions need it.
+pub struct Known<'a> {
+    pub progress: &'a BridgeProgress,
+    /// The new status so far; conditions and phase are filled in here.
+    pub draft: MeetingBridgeStatus,
     /// The bridge answered at least once with its present settings.
-    pub answered: bool,
-    pub obstacle: Option<Obstacle>,
+    pub has_answered: bool,
     /// Name of what is in the way of a slot number.
     pub offender: Option<String>,
     /// Everything is made and verified.
-    pub provisioned: bool,
-    pub deleting: bool,
+    pub is_provisioned: bool,
     /// Bridge clock minus ours.
     pub skew: Option<SignedDuration>,
     /// Which call bridge does the primary's work, and why.
     pub failed_over: Option<String>,
     /// Alternates that cannot be used.
-    pub unfit: Vec<Unfit>,
+    pub unusable: Vec<UnusableAlternate>,
+    /// Alternates of which nothing has proven yet that they are of this cluster.
+    pub unproven: Vec<String>,
 }
 
-/// The new status: facts, phase, conditions.
+/// The new status: the draft, phase, conditions.
 pub fn build(
-    outcome: &Outcome<'_>,
+    known: &Known<'_>,
     old: &MeetingBridgeStatus,
     generation: Option<i64>,
     now: Timestamp,
 ) -> MeetingBridgeStatus {
     let mut conditions = Conditions::new(&old.conditions, generation, now);
-    connection(outcome, &mut conditions);
-    configuration(outcome, &mut conditions);
-    failover(outcome, &mut conditions);
-    let tried = failed_before(outcome, old, generation);
-    slots(outcome, tried.as_ref(), &mut conditions);
-    control(outcome, &mut conditions);
-    let verdict = verdict(outcome, tried);
-    let mut status = outcome.facts.clone();
+    connection(known, &mut conditions);
+    configuration(known, &mut conditions);
+    failover(known, &mut conditions);
+    let tried = failed_before(known, old, generation);
+    slots(known, tried.as_ref(), &mut conditions);
+    control(known, &mut conditions);
+    let verdict = verdict(known, tried);
+    let mut status = known.draft.clone();
     status.observed_generation = generation;
-    status.phase = Some(phase(outcome, &verdict).to_owned());
+    status.phase = Some(phase(known, &verdict).to_owned());
     status.conditions = conditions.finish(&verdict);
     status
 }
 
-fn connection(outcome: &Outcome<'_>, conditions: &mut Conditions<'_>) {
+fn connection(known: &Known<'_>, conditions: &mut Conditions<'_>) {
     // What comes after the trouble in the chain is not known.
     let chain = [
         (kind::REACHABLE, "Reachable", "the bridge answers"),
         (kind::CREDENTIALS_VALID, "Accepted", "the bridge accepts the credentials"),
         (kind::RECOGNIZED, "CiscoMeetingServer", "it is a Cisco Meeting Server"),
     ];
-    let at =
-        outcome.problem.as_ref().and_then(|problem| chain.iter().position(|(kind, ..)| *kind == problem.condition));
+    let at = known
+        .progress
+        .problem
+        .as_ref()
+        .and_then(|problem| chain.iter().position(|(kind, ..)| *kind == problem.condition));
     // A missing Secret says nothing about the network.
-    let local = outcome
+    let local = known
+        .progress
         .problem
         .as_ref()
         .is_some_and(|problem| matches!(problem.reason, reason::SECRET_NOT_FOUND | reason::KEY_MISSING));
     for (index, (condition, good, message)) in chain.into_iter().enumerate() {
-        match (at, &outcome.problem) {
+        match (at, &known.progress.problem) {
             (Some(at), Some(problem)) if at == index => {
                 conditions.set(condition, Some(false), problem.reason, problem.message.as_str());
             }
@@ -125,58 +118,59 @@ fn connection(outcome: &Outcome<'_>, conditions: &mut Conditions<'_>) {
                 conditions.set(condition, None, "Unknown", "not known while the condition before it is not True");
             }
             (None, Some(_)) | (Some(_), _) => conditions.set(condition, Some(true), good, message),
-            (None, None) if outcome.answered => conditions.set(condition, Some(true), good, message),
+            (None, None) if known.has_answered => conditions.set(condition, Some(true), good, message),
             (None, None) => conditions.set(condition, None, "Unknown", "not asked yet"),
         }
     }
-    if let Some(Obstacle::VersionTooOld) = outcome.obstacle {
+    if let Some(Obstacle::VersionTooOld) = known.progress.obstacle {
         let message = "the software is older than 2.0, which is needed for nonMemberAccess and bulk sync";
         conditions.set(kind::RECOGNIZED, Some(false), reason::VERSION_TOO_OLD, message);
     }
-    let database = outcome.problem.as_ref().filter(|problem| problem.condition == kind::DATABASE_WRITABLE);
-    if outcome.answered || database.is_some() {
+    let database = known.progress.problem.as_ref().filter(|problem| problem.condition == kind::DATABASE_WRITABLE);
+    if known.has_answered || database.is_some() {
         conditions.judge(
             kind::DATABASE_WRITABLE,
             ("Writable", "no write was refused by the database"),
             database.map(|problem| (problem.reason, problem.message.clone())),
         );
     }
-    if let Some(skew) = outcome.skew {
+    if let Some(skew) = known.skew {
         let off = (skew.abs() > SKEW_LIMIT).then(|| {
             (reason::SKEW, "the bridge's clock differs from the controller's by more than 30 seconds".to_owned())
         });
         conditions.judge(kind::CLOCK_IN_SYNC, ("InSync", "the clocks agree"), off);
     }
-    if outcome.spec.tls.insecure_skip_verify {
+    if known.progress.spec.tls.insecure_skip_verify {
         let message = "tls.insecureSkipVerify is true: anybody in between can read the credentials";
         conditions.set(kind::INSECURE_TLS, Some(true), reason::VERIFICATION_OFF, message);
     }
 }
 
-fn configuration(outcome: &Outcome<'_>, conditions: &mut Conditions<'_>) {
-    let missing = numbers(outcome.spec)
+fn configuration(known: &Known<'_>, conditions: &mut Conditions<'_>) {
+    let missing = numbers(&known.progress.spec)
         .err()
         .map(|missing| (reason::DIAL_NUMBER_CONFIGURATION_ERROR, format!("not set: {}", missing.join(", "))));
     conditions.judge(kind::DIAL_NUMBERS_CONFIGURED, ("Configured", "domain, base and quantity are set"), missing);
-    let blank = outcome
+    let blank = known
+        .progress
         .spec
         .display_name
         .trim()
         .is_empty()
         .then(|| (reason::BLANK_SYSTEM_NAME, "spec.displayName is empty; nothing is blocked".to_owned()));
     conditions.judge(kind::SYSTEM_NAMED, ("Named", "spec.displayName is set"), blank);
-    let owned = match &outcome.obstacle {
+    let owned = match &known.progress.obstacle {
         Some(Obstacle::ClusterOwned(owner)) => Some((reason::ALREADY_CLUSTER_MEMBER, owned_by(owner))),
         _ => None,
     };
     conditions.judge(kind::ACCEPTED, ("Accepted", "no other MeetingBridge owns this cluster"), owned);
 }
 
-fn failover(outcome: &Outcome<'_>, conditions: &mut Conditions<'_>) {
-    let spec = &outcome.spec.failover;
-    let told = |unfit: &Unfit| format!("{}: {}", unfit.name, unfit.message);
-    let bad = outcome.unfit.first().map(|first| {
-        let all: Vec<String> = outcome.unfit.iter().map(told).collect();
+fn failover(known: &Known<'_>, conditions: &mut Conditions<'_>) {
+    let spec = &known.progress.spec.failover;
+    let told = |alternate: &UnusableAlternate| format!("{}: {}", alternate.name, alternate.message);
+    let bad = known.unusable.first().map(|first| {
+        let all: Vec<String> = known.unusable.iter().map(told).collect();
         (first.reason, all.join("; "))
     });
     let good = if spec.is_used() {
@@ -184,8 +178,15 @@ fn failover(outcome: &Outcome<'_>, conditions: &mut Conditions<'_>) {
     } else {
         ("NoAlternates", "spec.failover names no other call bridge: while this one is lost, nothing can be done")
     };
-    conditions.judge(kind::FAILOVER_CONFIGURED, good, bad);
-    if let Some(message) = &outcome.failed_over {
+    if bad.is_none() && !known.unproven.is_empty() {
+        let names = known.unproven.join(", ");
+        let message =
+            format!("nothing has proven yet that these are of this cluster: {names}; they are not used so far");
+        conditions.set(kind::FAILOVER_CONFIGURED, None, reason::ALTERNATES_UNPROVEN, message);
+    } else {
+        conditions.judge(kind::FAILOVER_CONFIGURED, good, bad);
+    }
+    if let Some(message) = &known.failed_over {
         conditions.set(kind::FAILED_OVER, Some(true), reason::PRIMARY_LOST, message.as_str());
     }
 }
@@ -215,13 +216,13 @@ fn sync_trouble(failure: &SyncFailure, offender: Option<&str>) -> (&'static str,
 
 /// Why the last sync failed, as long as the next one for the same spec has not ended: between tries nothing is better.
 fn failed_before(
-    outcome: &Outcome<'_>,
+    known: &Known<'_>,
     old: &MeetingBridgeStatus,
     generation: Option<i64>,
 ) -> Option<(&'static str, String)> {
-    let running = outcome.obstacle.is_none() && outcome.problem.is_none() && !outcome.provisioned;
-    let known = super::find(&old.conditions, kind::SLOTS_PROVISIONED)
-        .filter(|known| running && known.observed_generation == generation && known.status == "False")?;
+    let running = known.progress.obstacle.is_none() && known.progress.problem.is_none() && !known.is_provisioned;
+    let before = find(&old.conditions, kind::SLOTS_PROVISIONED)
+        .filter(|before| running && before.observed_generation == generation && before.status == "False")?;
     let failures = [
         reason::URI_CONFLICT,
         reason::CALL_ID_CONFLICT,
@@ -229,26 +230,26 @@ fn failed_before(
         reason::RANGE_TOO_GREAT,
         reason::SYNC_FAILED,
     ];
-    failures.into_iter().find(|reason| known.reason == *reason).map(|reason| (reason, known.message.to_string()))
+    failures.into_iter().find(|reason| before.reason == *reason).map(|reason| (reason, before.message.to_string()))
 }
 
-fn slots(outcome: &Outcome<'_>, tried: Option<&(&'static str, String)>, conditions: &mut Conditions<'_>) {
-    let bad = match &outcome.obstacle {
-        Some(Obstacle::Sync(failure)) => Some(sync_trouble(failure, outcome.offender.as_deref())),
+fn slots(known: &Known<'_>, tried: Option<&(&'static str, String)>, conditions: &mut Conditions<'_>) {
+    let bad = match &known.progress.obstacle {
+        Some(Obstacle::Sync(failure)) => Some(sync_trouble(failure, known.offender.as_deref())),
         Some(Obstacle::Draining) => Some((
             reason::RESIZE_DEFERRED,
             "slots outside the range are still held; they go when their meetings have ended".to_owned(),
         )),
         Some(Obstacle::DialNumbers(_)) => Some((reason::PENDING, "the dial numbers are not configured".to_owned())),
         _ if tried.is_some() => tried.cloned(),
-        _ if !outcome.provisioned => Some((reason::PENDING, "the slots are not made yet".to_owned())),
+        _ if !known.is_provisioned => Some((reason::PENDING, "the slots are not made yet".to_owned())),
         _ => None,
     };
     conditions.judge(kind::SLOTS_PROVISIONED, ("Provisioned", "every slot of the range is there"), bad);
 }
 
-fn control(outcome: &Outcome<'_>, conditions: &mut Conditions<'_>) {
-    let Some(slots) = &outcome.facts.slots else { return };
+fn control(known: &Known<'_>, conditions: &mut Conditions<'_>) {
+    let Some(slots) = &known.draft.slots else { return };
     let bad = (slots.foreign > 0).then(|| {
         let numbers: Vec<String> = slots
             .entries
@@ -263,15 +264,16 @@ fn control(outcome: &Outcome<'_>, conditions: &mut Conditions<'_>) {
     conditions.judge(kind::EXCLUSIVE_CONTROL, ("Exclusive", "nobody else uses the slots"), bad);
 }
 
-fn verdict(outcome: &Outcome<'_>, tried: Option<(&'static str, String)>) -> Verdict {
-    if outcome.deleting {
-        let message = outcome.problem.as_ref().map_or("being removed".to_owned(), |problem| problem.message.clone());
-        return Verdict::Reconciling { reason: reason::DELETING, message, retrying: outcome.problem.is_some() };
+fn verdict(known: &Known<'_>, tried: Option<(&'static str, String)>) -> Verdict {
+    if known.progress.is_deleting {
+        let message =
+            known.progress.problem.as_ref().map_or("being removed".to_owned(), |problem| problem.message.clone());
+        return Verdict::Reconciling { reason: reason::DELETING, message, retrying: known.progress.problem.is_some() };
     }
-    if outcome.spec.suspend {
+    if known.progress.spec.suspend {
         return Verdict::Paused { reason: reason::SUSPENDED, message: "spec.suspend is true".to_owned() };
     }
-    if let Some(problem) = &outcome.problem {
+    if let Some(problem) = &known.progress.problem {
         let (reason, message) = (problem.reason, problem.message.clone());
         return match reason {
             reason::UNAUTHORIZED | reason::FORBIDDEN | reason::SECRET_NOT_FOUND | reason::KEY_MISSING => {
@@ -280,7 +282,7 @@ fn verdict(outcome: &Outcome<'_>, tried: Option<(&'static str, String)>) -> Verd
             _ => Verdict::Reconciling { reason, message, retrying: true },
         };
     }
-    match &outcome.obstacle {
+    match &known.progress.obstacle {
         Some(Obstacle::VersionTooOld) => Verdict::Stalled {
             reason: reason::VERSION_TOO_OLD,
             message: "the software of the bridge is older than 2.0".to_owned(),
@@ -293,7 +295,7 @@ fn verdict(outcome: &Outcome<'_>, tried: Option<(&'static str, String)>) -> Verd
             message: format!("not set: {}", missing.join(", ")),
         },
         Some(Obstacle::Sync(failure)) => {
-            let (reason, message) = sync_trouble(failure, outcome.offender.as_deref());
+            let (reason, message) = sync_trouble(failure, known.offender.as_deref());
             Verdict::Reconciling { reason, message, retrying: true }
         }
         Some(Obstacle::Draining) => Verdict::Reconciling {
@@ -301,7 +303,9 @@ fn verdict(outcome: &Outcome<'_>, tried: Option<(&'static str, String)>) -> Verd
             message: "slots outside the range are still held".to_owned(),
             retrying: false,
         },
-        None if outcome.provisioned => Verdict::Ready { reason: "Ready", message: "meetings can be booked".to_owned() },
+        None if known.is_provisioned => {
+            Verdict::Ready { reason: "Ready", message: "meetings can be booked".to_owned() }
+        }
         None => match tried {
             Some((reason, message)) => Verdict::Reconciling { reason, message, retrying: true },
             None => Verdict::Reconciling {
@@ -313,15 +317,19 @@ fn verdict(outcome: &Outcome<'_>, tried: Option<(&'static str, String)>) -> Verd
     }
 }
 
-fn phase(outcome: &Outcome<'_>, verdict: &Verdict) -> &'static str {
-    let in_use = outcome.facts.slots.as_ref().is_some_and(|slots| slots.in_use > 0);
+fn phase(known: &Known<'_>, verdict: &Verdict) -> &'static str {
+    let in_use = known.draft.slots.as_ref().is_some_and(|slots| slots.in_use > 0);
     match verdict {
-        _ if outcome.deleting => "Deleting",
+        _ if known.progress.is_deleting => "Deleting",
         Verdict::Paused { .. } => "Suspended",
         Verdict::Ready { .. } if in_use => "InUse",
         Verdict::Ready { .. } => "Idle",
-        _ if outcome.problem.as_ref().is_some_and(|problem| problem.condition == kind::REACHABLE) => "Unreachable",
-        _ if outcome.provisioned || outcome.problem.is_some() || outcome.obstacle.is_some() => "Degraded",
+        _ if known.progress.problem.as_ref().is_some_and(|problem| problem.condition == kind::REACHABLE) => {
+            "Unreachable"
+        }
+        _ if known.is_provisioned || known.progress.problem.is_some() || known.progress.obstacle.is_some() => {
+            "Degraded"
+        }
         _ => "Pending",
     }
 }

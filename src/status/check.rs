@@ -1,9 +1,8 @@
 //! The rules that a status keeps at every moment, as a function that tests run on every object they touch. The idea is
 //! that of flux's condition checker; the rules are kstatus's and our own (craft.md 1.5).
 
-use super::{find, is_true};
-use crate::api::Condition;
 use crate::api::conditions::{bridge, kind, meeting};
+use crate::api::{Condition, find, is_true};
 
 /// Conditions that are present only while True.
 const ABNORMAL: &[&str] = &[kind::RECONCILING, kind::STALLED, kind::INSECURE_TLS, kind::FAILED_OVER];

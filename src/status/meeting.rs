@@ -3,118 +3,80 @@
 use jiff::Timestamp;
 
 use super::{Conditions, Verdict};
-use crate::api::ScheduledMeetingStatus;
 use crate::api::conditions::{kind, meeting as reason};
 use crate::api::meeting::{Dial, ParticipantState, Phase};
-use crate::plan::meeting::Obstacle;
-use crate::plan::window::{Stage, Window};
+use crate::api::{ScheduledMeetingStatus, find};
+use crate::plan::meeting::{Door, Obstacle, Part, Progress};
+use crate::plan::window::Stage;
 
-/// Why a meeting has no slot.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Refusal {
-    pub reason: &'static str,
-    pub message: String,
+const SLOTS_PENDING: &str = "the bridge is still making its slots";
+
+/// What the conditions are judged by.
+struct Judged<'a> {
+    progress: &'a Progress,
+    /// The status as it will be, without phase and conditions.
+    draft: &'a ScheduledMeetingStatus,
+    stage: Stage,
+    phase: Phase,
 }
 
-/// Which part of the work failed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Part {
-    Door,
-    Call,
-    Legs,
-    Release,
-}
-
-/// A step or look that did not succeed.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Problem {
-    pub part: Part,
-    pub reason: &'static str,
-    pub message: String,
-    /// Only a user can mend it.
-    pub permanent: bool,
-}
-
-/// What one pass over a meeting found and did.
-pub struct Outcome<'a> {
-    pub spec: &'a crate::api::ScheduledMeetingSpec,
-    /// The facts so far: bridge, slot, window, call, participants, times. Conditions and phase are filled in here.
-    pub facts: ScheduledMeetingStatus,
-    pub window: Window,
-    pub leaving: bool,
-    pub refusal: Option<Refusal>,
-    /// Who has the slot in the time that was asked for in addition.
-    pub extension_conflict: Option<String>,
-    pub obstacle: Option<Obstacle>,
-    pub problem: Option<Problem>,
-    /// The call bridge that was lost with the call.
-    pub lost_bridge: Option<String>,
-    /// Created, Adopted or Recreated, when the call was found or made in this pass.
-    pub call_origin: Option<&'static str>,
-    /// The door may be open: the intent to open is recorded or the door was opened.
-    pub may_be_open: bool,
-    /// The slot is proven shut, or was never used.
-    pub released: bool,
-    /// The bridge has managementPolicy Observe.
-    pub observe_only: bool,
-}
-
-/// The new status: facts, phase, conditions.
+/// The new status: the draft, phase, conditions.
 pub fn build(
-    outcome: &Outcome<'_>,
+    progress: &Progress,
     old: &ScheduledMeetingStatus,
     generation: Option<i64>,
     now: Timestamp,
 ) -> ScheduledMeetingStatus {
-    let stage = outcome.window.stage(now);
-    let phase = phase(outcome, stage, old.phase);
+    let draft = progress.final_draft(now);
+    let stage = progress.window.stage(now);
+    let phase = phase(progress, &draft, stage, old.phase);
+    let judged = Judged { progress, draft: &draft, stage, phase };
     let mut conditions = Conditions::new(&old.conditions, generation, now);
-    acceptance(outcome, &mut conditions);
-    door(outcome, stage, phase, &mut conditions);
-    call(outcome, stage, phase, old, &mut conditions);
-    dialling(outcome, stage, phase, &mut conditions);
-    release(outcome, phase, &mut conditions);
-    let verdict = verdict(outcome, stage, phase);
-    let mut status = outcome.facts.clone();
+    acceptance(&judged, &mut conditions);
+    door(&judged, &mut conditions);
+    call(&judged, old, &mut conditions);
+    dialling(&judged, &mut conditions);
+    release(&judged, &mut conditions);
+    let verdict = verdict(&judged);
+    let mut status = draft;
     status.observed_generation = generation;
     status.phase = Some(phase);
     status.conditions = conditions.finish(&verdict);
     status
 }
 
-fn phase(outcome: &Outcome<'_>, stage: Stage, old: Option<Phase>) -> Phase {
-    let facts = &outcome.facts;
-    if outcome.leaving || stage == Stage::Over {
-        return match (facts.opened_at.is_some() || outcome.may_be_open, outcome.released) {
-            (true, true) if facts.opened_at.is_none() => Phase::Missed,
-            (true, true) => Phase::Ended,
-            (true, false) => Phase::Closing,
-            (false, _) => Phase::Missed,
+fn phase(progress: &Progress, draft: &ScheduledMeetingStatus, stage: Stage, old: Option<Phase>) -> Phase {
+    let was_opened = draft.opened_at.is_some();
+    if progress.leaving || stage == Stage::Over {
+        return match progress.door {
+            Door::Released if was_opened => Phase::Ended,
+            Door::Untouched | Door::Released => Phase::Missed,
+            Door::Intended | Door::Open | Door::Shut => Phase::Closing,
         };
     }
-    if outcome.refusal.is_some() || facts.slot.is_none() {
+    if progress.refusal.is_some() || draft.slot.is_none() {
         return Phase::Pending;
     }
     match stage {
         Stage::Before => Phase::Scheduled,
         // A meeting that lost its call goes on all the same: its door is open.
-        _ if facts.opened_at.is_some() && (facts.call.is_some() || old == Some(Phase::Active)) => Phase::Active,
-        _ if outcome.may_be_open => Phase::Opening,
+        _ if was_opened && (draft.call.is_some() || old == Some(Phase::Active)) => Phase::Active,
+        _ if progress.door.may_be_open() => Phase::Opening,
         _ => Phase::Scheduled,
     }
 }
 
-fn acceptance(outcome: &Outcome<'_>, conditions: &mut Conditions<'_>) {
-    let facts = &outcome.facts;
-    let refused = outcome.refusal.as_ref().map(|refusal| (refusal.reason, refusal.message.clone()));
-    let bridge = facts.bridge.as_ref().map(|b| format!("{}/{}", b.namespace, b.name)).unwrap_or_default();
+fn acceptance(judged: &Judged<'_>, conditions: &mut Conditions<'_>) {
+    let draft = judged.draft;
+    let refused = judged.progress.refusal.as_ref().map(|refusal| (refusal.reason, refusal.message.clone()));
+    let bridge = draft.bridge.as_ref().map(|b| format!("{}/{}", b.namespace, b.name)).unwrap_or_default();
     conditions.judge(kind::ACCEPTED, ("Accepted", &format!("booked on the bridge {bridge}")), refused.clone());
-    if let Some(holder) = &outcome.extension_conflict {
+    if let Some(holder) = &judged.progress.extension_conflict {
         let message = format!("the slot belongs to {holder} in the added time; the old end stands");
         conditions.set(kind::SLOT_RESERVED, Some(false), reason::EXTENSION_CONFLICT, message);
         return;
     }
-    match &facts.slot {
+    match &draft.slot {
         Some(slot) if refused.is_none() => {
             conditions.set(kind::SLOT_RESERVED, Some(true), "Reserved", format!("slot {} is reserved", slot.number));
         }
@@ -128,14 +90,14 @@ fn acceptance(outcome: &Outcome<'_>, conditions: &mut Conditions<'_>) {
 }
 
 /// Reason and message of what stands in the way of opening the door.
-fn door_trouble(outcome: &Outcome<'_>) -> Option<(&'static str, String)> {
-    if outcome.observe_only {
+fn door_trouble(judged: &Judged<'_>) -> Option<(&'static str, String)> {
+    if judged.progress.terms.is_observe_only {
         return Some((
             reason::OBSERVE_ONLY,
             "the bridge has managementPolicy Observe; nothing is written there".into(),
         ));
     }
-    if let Some(obstacle) = outcome.obstacle {
+    if let Some(obstacle) = judged.progress.obstacle {
         return Some(match obstacle {
             Obstacle::SpaceMissing => {
                 (reason::SPACE_MISSING, "the slot's space does not exist on the bridge; it is made again".into())
@@ -151,84 +113,85 @@ fn door_trouble(outcome: &Outcome<'_>) -> Option<(&'static str, String)> {
             Obstacle::SlotBusy => (reason::NOT_YET, "the meeting before is still being closed".into()),
             Obstacle::CallBridgeLost => return None, // The door is as it should be.
             Obstacle::Suspended => (reason::NOT_YET, "suspended".into()),
+            Obstacle::SlotsPending => (reason::NOT_YET, SLOTS_PENDING.into()),
+            // Told by the problem, or nothing that people need to know.
+            Obstacle::OverdueFirst | Obstacle::DatabaseDown(_) | Obstacle::ObserveOnly => return None,
         });
     }
-    let problem = outcome.problem.as_ref().filter(|problem| problem.part == Part::Door)?;
+    let problem = judged.progress.problem.as_ref().filter(|problem| problem.part == Part::Door)?;
     Some((problem.reason, problem.message.clone()))
 }
 
-fn door(outcome: &Outcome<'_>, stage: Stage, phase: Phase, conditions: &mut Conditions<'_>) {
+fn door(judged: &Judged<'_>, conditions: &mut Conditions<'_>) {
     let set = |conditions: &mut Conditions<'_>, value: bool, reason: &str, message: &str| {
         conditions.set(kind::SPACE_OPEN, Some(value), reason, message);
     };
-    match phase {
+    match judged.phase {
         Phase::Ended => set(conditions, false, reason::CLOSED, "the meeting is over"),
         Phase::Missed => {
-            let trouble = door_trouble(outcome).map_or_else(|| "never opened".to_owned(), |(_, message)| message);
+            let trouble = door_trouble(judged).map_or_else(|| "never opened".to_owned(), |(_, message)| message);
             set(conditions, false, reason::CLOSED, &trouble);
         }
-        Phase::Closing if outcome.facts.opened_at.is_some() => {
+        Phase::Closing if judged.draft.opened_at.is_some() => {
             set(conditions, true, "Open", "the meeting is over and the door is being shut");
         }
-        _ if outcome.facts.opened_at.is_some() => {
+        _ if judged.draft.opened_at.is_some() => {
             set(conditions, true, "Open", "anybody who knows number and passcode may join");
         }
-        _ => match door_trouble(outcome) {
+        _ => match door_trouble(judged) {
             Some((reason, message)) => set(conditions, false, reason, &message),
-            None if stage == Stage::Inside => set(conditions, false, reason::NOT_YET, "the door is being opened"),
+            None if judged.stage == Stage::Inside => {
+                set(conditions, false, reason::NOT_YET, "the door is being opened")
+            }
             None => set(conditions, false, reason::NOT_YET, "the window has not begun"),
         },
     }
 }
 
-fn call(
-    outcome: &Outcome<'_>,
-    stage: Stage,
-    phase: Phase,
-    old: &ScheduledMeetingStatus,
-    conditions: &mut Conditions<'_>,
-) {
-    let trouble = outcome.problem.as_ref().filter(|problem| problem.part == Part::Call);
-    if matches!(phase, Phase::Ended | Phase::Missed) {
+fn call(judged: &Judged<'_>, old: &ScheduledMeetingStatus, conditions: &mut Conditions<'_>) {
+    let trouble = judged.progress.problem.as_ref().filter(|problem| problem.part == Part::Call);
+    if matches!(judged.phase, Phase::Ended | Phase::Missed) {
         conditions.set(kind::CALL_PRESENT, Some(false), reason::ENDED, "the meeting is over");
-    } else if let Some(message) = call_trouble(outcome, old) {
+    } else if let Some(message) = call_trouble(judged, old) {
         conditions.set(kind::CALL_PRESENT, Some(false), reason::BRIDGE_LOST, message);
-    } else if let Some(call) = &outcome.facts.call {
-        let kept = super::find(&old.conditions, kind::CALL_PRESENT).filter(|c| c.status == "True");
-        let how = outcome.call_origin.or_else(|| kept.map(|c| c.reason.as_str()));
+    } else if let Some(call) = &judged.draft.call {
+        let kept = find(&old.conditions, kind::CALL_PRESENT).filter(|c| c.status == "True");
+        let how = judged.progress.call_origin.or_else(|| kept.map(|c| c.reason.as_str()));
         let message = format!("the call is on {}", call.call_bridge);
         conditions.set(kind::CALL_PRESENT, Some(true), how.unwrap_or(reason::ADOPTED), message);
     } else if let Some(problem) = trouble {
         conditions.set(kind::CALL_PRESENT, Some(false), reason::CALL_FAILED, problem.message.as_str());
     } else {
-        let message = if stage == Stage::Inside { "the call is being made" } else { "the window has not begun" };
+        let message = if judged.stage == Stage::Inside { "the call is being made" } else { "the window has not begun" };
         conditions.set(kind::CALL_PRESENT, Some(false), reason::NOT_YET, message);
     }
 }
 
 /// The call's bridge was lost: left as it is, or no other one could make the call yet.
-fn call_trouble(outcome: &Outcome<'_>, old: &ScheduledMeetingStatus) -> Option<String> {
-    if outcome.obstacle == Some(Obstacle::CallBridgeLost) {
-        let lost = outcome.lost_bridge.as_deref().unwrap_or("of the call");
+fn call_trouble(judged: &Judged<'_>, old: &ScheduledMeetingStatus) -> Option<String> {
+    if judged.progress.obstacle == Some(Obstacle::CallBridgeLost) {
+        let lost = judged.progress.lost_call_bridge.as_ref().map_or("of the call".to_owned(), ToString::to_string);
         return Some(format!("the call bridge {lost} is lost; running meetings are left as they are"));
     }
-    let before = super::find(&old.conditions, kind::CALL_PRESENT).filter(|c| c.reason == reason::BRIDGE_LOST);
-    let lost = outcome.lost_bridge.is_some() || before.is_some();
-    (lost && outcome.facts.call.is_none()).then(|| match (&outcome.lost_bridge, before) {
+    let before = find(&old.conditions, kind::CALL_PRESENT).filter(|c| c.reason == reason::BRIDGE_LOST);
+    let lost = judged.progress.lost_call_bridge.is_some() || before.is_some();
+    (lost && judged.draft.call.is_none()).then(|| match (&judged.progress.lost_call_bridge, before) {
         (Some(lost), _) => format!("the call bridge {lost} was lost with the call, which is to be made again"),
         (None, before) => before.map(|condition| condition.message.to_string()).unwrap_or_default(),
     })
 }
 
-fn dialling(outcome: &Outcome<'_>, stage: Stage, phase: Phase, conditions: &mut Conditions<'_>) {
+fn dialling(judged: &Judged<'_>, conditions: &mut Conditions<'_>) {
     use ParticipantState::{Connected, Failed, Left, NotDialed};
-    let dialled: Vec<_> = outcome
+    let dialled: Vec<_> = judged
+        .progress
+        .terms
         .spec
         .participants
         .iter()
         .filter(|participant| participant.dial == Dial::Out)
         .filter_map(|participant| {
-            outcome.facts.participants.iter().find(|status| status.remote_party == participant.remote_party)
+            judged.draft.participants.iter().find(|status| status.remote_party == participant.remote_party)
         })
         .collect();
     let parties = |state: ParticipantState| -> String {
@@ -244,14 +207,15 @@ fn dialling(outcome: &Outcome<'_>, stage: Stage, phase: Phase, conditions: &mut 
     } else if dialled.iter().any(|participant| participant.state == NotDialed) {
         let message = "scheduling.allowOutgoingSIP of the bridge is false: nobody is dialled".to_owned();
         set(false, reason::OUTGOING_DIALING_DISABLED, message);
-    } else if stage < Stage::Inside || (outcome.facts.call.is_none() && !matches!(phase, Phase::Ended | Phase::Missed))
+    } else if judged.stage < Stage::Inside
+        || (judged.draft.call.is_none() && !matches!(judged.phase, Phase::Ended | Phase::Missed))
     {
         set(false, reason::NOT_YET, "dialling starts with the meeting".to_owned());
     } else if dialled.iter().any(|participant| participant.state == Failed) {
         set(false, reason::SOME_FAILED, format!("every try failed for {}", parties(Failed)));
     } else if dialled.iter().all(|participant| matches!(participant.state, Connected | Left)) {
         set(true, "AllConnected", "everybody who was to be dialled was connected".to_owned());
-    } else if matches!(phase, Phase::Ended | Phase::Missed) {
+    } else if matches!(judged.phase, Phase::Ended | Phase::Missed) {
         set(false, reason::SOME_FAILED, "the meeting ended before everybody was connected".to_owned());
     } else if dialled.iter().all(|participant| participant.attempts == 0) {
         set(false, reason::NOT_YET, "dialling starts with the meeting".to_owned());
@@ -260,24 +224,25 @@ fn dialling(outcome: &Outcome<'_>, stage: Stage, phase: Phase, conditions: &mut 
     }
 }
 
-fn release(outcome: &Outcome<'_>, phase: Phase, conditions: &mut Conditions<'_>) {
+fn release(judged: &Judged<'_>, conditions: &mut Conditions<'_>) {
     let mut set = |value, reason: &str, message: &str| {
         conditions.set(kind::SLOT_RELEASED, Some(value), reason, message);
     };
-    match phase {
+    match judged.phase {
         Phase::Ended => set(true, "Released", "the slot is proven shut and has a new secret"),
         Phase::Missed => set(true, "NeverOpened", "the slot was not used"),
         Phase::Closing => {
-            let message = outcome.problem.as_ref().map_or("the slot is being shut", |problem| problem.message.as_str());
+            let message =
+                judged.progress.problem.as_ref().map_or("the slot is being shut", |problem| problem.message.as_str());
             set(false, reason::RESET_PENDING, message);
         }
         _ => set(false, reason::NOT_YET, "the meeting is not over"),
     }
 }
 
-fn verdict(outcome: &Outcome<'_>, stage: Stage, phase: Phase) -> Verdict {
-    if let Some(refusal) = &outcome.refusal
-        && phase == Phase::Pending
+fn verdict(judged: &Judged<'_>) -> Verdict {
+    if let Some(refusal) = &judged.progress.refusal
+        && judged.phase == Phase::Pending
     {
         let (reason, message) = (refusal.reason, refusal.message.clone());
         // A bridge that is not there yet may come with the next file of the same commit.
@@ -287,44 +252,50 @@ fn verdict(outcome: &Outcome<'_>, stage: Stage, phase: Phase) -> Verdict {
             Verdict::Stalled { reason, message }
         };
     }
-    if outcome.obstacle == Some(Obstacle::Suspended) {
+    if judged.progress.obstacle == Some(Obstacle::Suspended) {
         return Verdict::Paused { reason: reason::SUSPENDED, message: "the meeting or its bridge is suspended".into() };
     }
-    match phase {
+    match judged.phase {
         Phase::Ended => Verdict::Ready { reason: "Ended", message: "the meeting is over and its slot is shut".into() },
         Phase::Missed => Verdict::Stalled {
             reason: reason::MISSED,
             message: "the window passed without the door being opened".into(),
         },
         Phase::Closing => {
-            let message = outcome.problem.as_ref().map_or("the slot is being shut".into(), |p| p.message.clone());
-            Verdict::Reconciling { reason: reason::RESET_PENDING, message, retrying: outcome.problem.is_some() }
+            let message =
+                judged.progress.problem.as_ref().map_or("the slot is being shut".into(), |p| p.message.clone());
+            Verdict::Reconciling { reason: reason::RESET_PENDING, message, retrying: judged.progress.problem.is_some() }
         }
         Phase::Pending => Verdict::Reconciling {
             reason: reason::PROGRESSING,
             message: "a slot is being chosen".into(),
             retrying: false,
         },
-        Phase::Scheduled | Phase::Opening | Phase::Active => running_verdict(outcome, stage, phase),
+        Phase::Scheduled | Phase::Opening | Phase::Active => running_verdict(judged),
     }
 }
 
-fn running_verdict(outcome: &Outcome<'_>, stage: Stage, phase: Phase) -> Verdict {
-    if let Some(holder) = &outcome.extension_conflict {
+fn running_verdict(judged: &Judged<'_>) -> Verdict {
+    if judged.progress.obstacle == Some(Obstacle::SlotsPending) {
+        let message = SLOTS_PENDING.to_owned();
+        return Verdict::Reconciling { reason: reason::PROGRESSING, message, retrying: false };
+    }
+    if let Some(holder) = &judged.progress.extension_conflict {
         let message = format!("the slot belongs to {holder} in the added time; the old end stands");
         return Verdict::Stalled { reason: reason::EXTENSION_CONFLICT, message };
     }
-    if phase == Phase::Active && stage == Stage::Inside {
-        if outcome.obstacle == Some(Obstacle::CallBridgeLost) {
+    if judged.phase == Phase::Active && judged.stage == Stage::Inside {
+        if judged.progress.obstacle == Some(Obstacle::CallBridgeLost) {
             let message = "the call bridge of the call is lost; running meetings are left as they are".to_owned();
             return Verdict::Stalled { reason: reason::BRIDGE_LOST, message };
         }
-        if outcome.facts.call.is_none() {
-            let message = outcome.problem.as_ref().map_or("the call is being made again".into(), |p| p.message.clone());
-            let retrying = outcome.problem.is_some();
+        if judged.draft.call.is_none() {
+            let message =
+                judged.progress.problem.as_ref().map_or("the call is being made again".into(), |p| p.message.clone());
+            let retrying = judged.progress.problem.is_some();
             return Verdict::Reconciling { reason: reason::BRIDGE_LOST, message, retrying };
         }
-        return match &outcome.problem {
+        return match &judged.progress.problem {
             // A failed dialling is told by ParticipantsDialed; door and call are as they should be.
             Some(problem) if problem.part != Part::Legs => {
                 Verdict::Reconciling { reason: problem.reason, message: problem.message.clone(), retrying: true }
@@ -332,19 +303,19 @@ fn running_verdict(outcome: &Outcome<'_>, stage: Stage, phase: Phase) -> Verdict
             _ => Verdict::Ready { reason: "Active", message: "the door is open and the call is there".into() },
         };
     }
-    let trouble = door_trouble(outcome)
-        .or_else(|| outcome.problem.as_ref().map(|problem| (problem.reason, problem.message.clone())));
+    let trouble = door_trouble(judged)
+        .or_else(|| judged.progress.problem.as_ref().map(|problem| (problem.reason, problem.message.clone())));
     match trouble {
-        Some((reason, message)) if outcome.observe_only => Verdict::Stalled { reason, message },
-        Some((reason, message)) if stage == Stage::Inside || reason != reason::NOT_YET => {
-            let permanent = outcome.problem.as_ref().is_some_and(|problem| problem.permanent);
+        Some((reason, message)) if judged.progress.terms.is_observe_only => Verdict::Stalled { reason, message },
+        Some((reason, message)) if judged.stage == Stage::Inside || reason != reason::NOT_YET => {
+            let permanent = judged.progress.problem.as_ref().is_some_and(|problem| problem.is_permanent);
             if permanent {
                 Verdict::Stalled { reason, message }
             } else {
                 Verdict::Reconciling { reason, message, retrying: true }
             }
         }
-        None if stage == Stage::Inside => Verdict::Reconciling {
+        None if judged.stage == Stage::Inside => Verdict::Reconciling {
             reason: reason::PROGRESSING,
             message: "the door is being opened".into(),
             retrying: false,

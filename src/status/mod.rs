@@ -1,4 +1,6 @@
-//! Report: observation and outcome in, the new status out. The only place where conditions are made.
+//! Report: progress in, the new status out. The only place where conditions are made. PURE.
+
+#![deny(clippy::disallowed_methods, clippy::disallowed_types)]
 
 pub mod bridge;
 pub mod check;
@@ -94,16 +96,6 @@ impl<'a> Conditions<'a> {
         self.new.sort_by_key(rank);
         self.new
     }
-}
-
-/// The condition of this type.
-pub fn find<'a>(conditions: &'a [Condition], kind: &str) -> Option<&'a Condition> {
-    conditions.iter().find(|condition| condition.type_ == kind)
-}
-
-/// Is the condition of this type True?
-pub fn is_true(conditions: &[Condition], kind: &str) -> bool {
-    find(conditions, kind).is_some_and(|condition| condition.status == "True")
 }
 
 #[cfg(test)]

@@ -1,4 +1,5 @@
 use super::*;
+use crate::api::{find, is_true};
 
 #[test]
 fn transition_times_survive_where_the_status_does() {

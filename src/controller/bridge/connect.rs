@@ -14,15 +14,15 @@ use secrecy::SecretString;
 use crate::api::MeetingBridge;
 use crate::api::bridge::{Alternate, CaBundleKind, CallBridgeRole, FailbackPolicy, MemberStatus};
 use crate::api::conditions::{bridge as reason, kind};
-use crate::cluster::Cluster;
-use crate::cluster::call_bridge::CallBridge;
+use crate::api::names::ObjectKey;
+use crate::cluster::{CallBridge, Cluster};
 use crate::cms::{Address, Client, Credentials, Gate, GateConfig, Limits, TlsOptions};
 use crate::controller::context::Context;
-use crate::controller::kube_calls::{KubeError, bounded};
-use crate::controller::meeting::key_of;
+use crate::controller::kube_calls::KubeError;
 use crate::metrics::BridgeObserver;
-use crate::plan::failover::Policy;
-use crate::status::bridge::{Problem, Unfit};
+use crate::plan::bridge::Problem;
+use crate::plan::failover::{Membership, Policy};
+use crate::status::bridge::UnusableAlternate;
 
 /// Why there is no connection: trouble that a user can mend, or the apiserver's.
 pub enum NotConnected {
@@ -49,32 +49,48 @@ struct Wanted {
     name: String,
     address: Address,
     role: CallBridgeRole,
+    /// The cluster itself names it as one of its own.
+    is_member: bool,
     secret: String,
 }
 
-/// The cluster to a bridge, with clients made from what the spec, the Secrets and the CA bundle say now, and the
+impl Wanted {
+    fn membership(&self) -> Membership {
+        if self.is_member { Membership::Member } else { Membership::Unproven }
+    }
+}
+
+/// The connection of a bridge: its cluster, and the alternates that cannot be used.
+pub struct Connected {
+    pub cluster: Arc<Cluster>,
+    pub unusable: Vec<UnusableAlternate>,
+    /// Alternates whose address the cluster has not told yet.
+    pub unresolved: Vec<String>,
+}
+
+/// The cluster of a bridge, with clients made from what the spec, the Secrets and the CA bundle say now, and the
 /// alternates that cannot be used.
 ///
 /// # Errors
 /// [`NotConnected`].
-pub async fn connect(ctx: &Context, bridge: &MeetingBridge) -> Result<(Arc<Cluster>, Vec<Unfit>), NotConnected> {
-    let key = key_of(bridge);
+pub async fn connect(ctx: &Context, bridge: &MeetingBridge) -> Result<Connected, NotConnected> {
+    let key = ObjectKey::of(bridge);
     let address: Address = bridge
         .spec
         .address
         .parse()
         .map_err(|error| problem(kind::REACHABLE, reason::DNS_FAILURE, format!("spec.address: {error}")))?;
-    let known = ctx.cluster(&key);
+    let known = ctx.clusters.get(&key);
     let maker = Maker { ctx, bridge, known: known.as_deref() };
     let primary = maker.call_bridge(&address, &bridge.spec.credentials_secret_ref.name).await?;
-    let (wanted, mut unfit) = others(bridge, &address);
-    let mut call_bridges = vec![(Arc::clone(&primary), CallBridgeRole::Primary)];
+    let Others { wanted, mut unusable, unresolved } = others(bridge, &address);
+    let mut call_bridges = vec![(Arc::clone(&primary), CallBridgeRole::Primary, Membership::Member)];
     for other in wanted {
         match maker.call_bridge(&other.address, &other.secret).await {
-            Ok(call_bridge) => call_bridges.push((call_bridge, other.role)),
+            Ok(call_bridge) => call_bridges.push((call_bridge, other.role, other.membership())),
             Err(NotConnected::Problem(problem)) => {
                 let reason = reason::ALTERNATE_CREDENTIALS_INVALID;
-                unfit.push(Unfit { name: other.name, reason, message: problem.message });
+                unusable.push(UnusableAlternate { name: other.name, reason, message: problem.message });
             }
             Err(error @ NotConnected::Kube(_)) => return Err(error),
         }
@@ -82,21 +98,26 @@ pub async fn connect(ctx: &Context, bridge: &MeetingBridge) -> Result<(Arc<Clust
     let mut recorded = None;
     let cluster = match known {
         Some(cluster) => {
-            if cluster.call_bridges().first().is_some_and(|before| before.address() != &address) {
+            if cluster.primary().is_some_and(|before| before.address() != &address) {
                 cluster.forget();
             }
             cluster
         }
         None => {
-            // A restart of the controller is no reason to move.
+            // A restart of the controller is no reason to move: what was active then had been proven.
             recorded = bridge.status.as_ref().and_then(|status| status.active_call_bridge.as_ref()?.parse().ok());
-            let cluster = Arc::new(Cluster::new(key, primary));
-            ctx.keep_cluster(Arc::clone(&cluster));
+            for (call_bridge, _, membership) in &mut call_bridges {
+                if recorded.as_ref() == Some(call_bridge.address()) {
+                    *membership = Membership::Member;
+                }
+            }
+            let cluster = Arc::new(Cluster::new(key.clone(), ctx.cluster_env(&key), primary));
+            ctx.clusters.keep(Arc::clone(&cluster));
             cluster
         }
     };
     cluster.arrange(call_bridges, policy(bridge), recorded.as_ref());
-    Ok((cluster, unfit))
+    Ok(Connected { cluster, unusable, unresolved })
 }
 
 fn policy(bridge: &MeetingBridge) -> Policy {
@@ -107,32 +128,46 @@ fn policy(bridge: &MeetingBridge) -> Policy {
 }
 
 /// The call bridges besides the primary, in their order, and the alternates that are none.
-fn others(bridge: &MeetingBridge, primary: &Address) -> (Vec<Wanted>, Vec<Unfit>) {
+#[derive(Default)]
+struct Others {
+    wanted: Vec<Wanted>,
+    unusable: Vec<UnusableAlternate>,
+    unresolved: Vec<String>,
+}
+
+fn others(bridge: &MeetingBridge, primary: &Address) -> Others {
     let failover = &bridge.spec.failover;
     let own = &bridge.spec.credentials_secret_ref.name;
     let cluster = bridge.status.as_ref().and_then(|status| status.cluster.as_ref());
     let members = cluster.map(|cluster| cluster.members.as_slice());
-    let (mut wanted, mut unfit) = (Vec::new(), Vec::new());
+    let mut others = Others::default();
     let mut seen = BTreeSet::from([primary.clone()]);
     for alternate in &failover.alternates {
         let name = alternate.address.clone().or_else(|| alternate.call_bridge.clone()).unwrap_or_default();
         match resolve(alternate, members, primary) {
             Ok(Some(address)) if seen.insert(address.clone()) => {
                 let secret = alternate.credentials_secret_ref.as_ref().map_or(own, |secret| &secret.name).clone();
-                wanted.push(Wanted { name, address, role: CallBridgeRole::Alternate, secret });
+                let is_member = is_named(members, &address);
+                others.wanted.push(Wanted { name, address, role: CallBridgeRole::Alternate, is_member, secret });
             }
-            Ok(_) => {}
-            Err((reason, message)) => unfit.push(Unfit { name, reason, message }),
+            Ok(Some(_)) => {}
+            Ok(None) => others.unresolved.push(name),
+            Err((reason, message)) => others.unusable.push(UnusableAlternate { name, reason, message }),
         }
     }
     for member in members.unwrap_or_default().iter().filter(|member| failover.discover && !member.primary) {
         let address = member.address.as_deref().and_then(|text| Address::from_bridge_table(text).ok());
         if let Some(address) = address.filter(|address| seen.insert(address.clone())) {
             let (name, role) = (member.name.clone(), CallBridgeRole::Discovered);
-            wanted.push(Wanted { name, address, role, secret: own.clone() });
+            others.wanted.push(Wanted { name, address, role, is_member: true, secret: own.clone() });
         }
     }
-    (wanted, unfit)
+    others
+}
+
+/// Does the cluster name this address for one of its call bridges, which is not the primary?
+fn is_named(members: Option<&[MemberStatus]>, address: &Address) -> bool {
+    members.unwrap_or_default().iter().any(|member| !member.primary && member.is_at(address))
 }
 
 /// The address of an alternate; None: it is found in the table of call bridges, which was not read yet.
@@ -194,9 +229,8 @@ impl Maker<'_> {
             },
             |call_bridge| Arc::clone(call_bridge.client().gate()),
         );
-        let key = key_of(bridge);
-        let observer =
-            Arc::new(BridgeObserver { metrics: Arc::clone(&ctx.metrics), bridge: format!("{}/{}", key.0, key.1) });
+        let label = ObjectKey::of(bridge).to_string();
+        let observer = Arc::new(BridgeObserver { metrics: Arc::clone(&ctx.metrics), bridge: label });
         let client = Client::new(address.clone(), credentials, tls, self.limits(), gate, observer)
             .map_err(|error| problem(kind::REACHABLE, reason::TLS_FAILURE, error.to_string()))?;
         let Some(call_bridge) = known else { return Ok(Arc::new(CallBridge::new(client, fingerprint))) };
@@ -223,12 +257,12 @@ impl Maker<'_> {
         let namespace = self.bridge.namespace().unwrap_or_default();
         let tls = &self.bridge.spec.tls;
         let secret_version = |name: &str| {
-            ctx.secret_meta.get(&ObjectRef::new(name).within(&namespace)).and_then(|meta| meta.resource_version())
+            ctx.stores.secrets.get(&ObjectRef::new(name).within(&namespace)).and_then(|meta| meta.resource_version())
         };
         let ca = tls.ca_bundle_ref.as_ref().map(|reference| match reference.kind {
             CaBundleKind::Secret => (reference.clone(), secret_version(&reference.name)),
             CaBundleKind::ConfigMap => {
-                let meta = ctx.config_map_meta.get(&ObjectRef::new(&reference.name).within(&namespace));
+                let meta = ctx.stores.config_maps.get(&ObjectRef::new(&reference.name).within(&namespace));
                 (reference.clone(), meta.and_then(|meta| meta.resource_version()))
             }
         });
@@ -241,8 +275,8 @@ impl Maker<'_> {
 }
 
 async fn credentials(ctx: &Context, bridge: &MeetingBridge, name: &str) -> Result<Credentials, NotConnected> {
-    let api: Api<Secret> = Api::namespaced(ctx.client.clone(), &bridge.namespace().unwrap_or_default());
-    let Some(secret) = bounded(ctx, "get Secret", api.get_opt(name)).await? else {
+    let api: Api<Secret> = ctx.kube.api(&bridge.namespace().unwrap_or_default());
+    let Some(secret) = ctx.kube.bounded("get Secret", api.get_opt(name)).await? else {
         let message = format!("the Secret {name} of credentialsSecretRef does not exist");
         return Err(problem(kind::CREDENTIALS_VALID, reason::SECRET_NOT_FOUND, message));
     };
@@ -265,13 +299,13 @@ async fn ca_bundle(ctx: &Context, bridge: &MeetingBridge) -> Result<Option<Vec<u
     let (name, key) = (&reference.name, &reference.key);
     let found: Option<Option<Vec<u8>>> = match reference.kind {
         CaBundleKind::Secret => {
-            let api: Api<Secret> = Api::namespaced(ctx.client.clone(), &namespace);
-            let secret = bounded(ctx, "get Secret", api.get_opt(name)).await?;
+            let api: Api<Secret> = ctx.kube.api(&namespace);
+            let secret = ctx.kube.bounded("get Secret", api.get_opt(name)).await?;
             secret.map(|secret| secret.data.unwrap_or_default().get(key).map(|bytes| bytes.0.clone()))
         }
         CaBundleKind::ConfigMap => {
-            let api: Api<ConfigMap> = Api::namespaced(ctx.client.clone(), &namespace);
-            let map = bounded(ctx, "get ConfigMap", api.get_opt(name)).await?;
+            let api: Api<ConfigMap> = ctx.kube.api(&namespace);
+            let map = ctx.kube.bounded("get ConfigMap", api.get_opt(name)).await?;
             map.map(|map| {
                 let text = map.data.unwrap_or_default().get(key).map(|text| text.clone().into_bytes());
                 text.or_else(|| map.binary_data.unwrap_or_default().get(key).map(|bytes| bytes.0.clone()))

@@ -1,127 +1,324 @@
-//! One pass over one MeetingBridge: connect, probe, sweep, decide, act, report. It is also the monitor of the bridge: it
+//! One pass over one MeetingBridge: connect, probe, read, decide, act, report. It is also the monitor of the bridge: it
 //! comes round at every probe, and one sweep serves all meetings of the bridge.
 
 mod connect;
-mod health;
-mod looks;
-mod pass;
+mod news;
+mod reach;
 mod report;
-mod work;
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::SignedDuration;
-use kube::api::Api;
+use kube::ResourceExt;
 use kube::runtime::controller::Action;
-use kube::runtime::events::EventType;
-use kube::{Resource, ResourceExt};
 
-use super::backoff;
 use super::context::Context;
-use super::kube_calls::{KubeError, replace_status, set_finalizer};
-use super::meeting::key_of;
+use super::kube_calls::KubeError;
+use super::{backoff, lifecycle};
 use crate::api::MeetingBridge;
-use crate::api::condition::Text;
-use crate::api::conditions::kind;
-use crate::api::names::{BRIDGE_FINALIZER, FORCE_DELETE_ANNOTATION};
-use crate::status::find;
-use pass::Pass;
-pub use work::simulate;
+use crate::api::bridge::DeletionPolicy;
+use crate::api::names::{FAILBACK_ANNOTATION, ObjectKey, RECONCILE_ANNOTATION};
+use crate::cluster::{Cluster, Duty, Reading};
+use crate::cms::CmsError;
+use crate::drive::drive;
+use crate::plan::bridge::{BridgeProgress, Obstacle, SyncPause};
+use crate::plan::verdict::{Pause, Verdict};
+use crate::status::bridge::{UnusableAlternate, problem_of};
+use connect::{Connected, NotConnected, connect};
+use reach::BridgeReach;
+
+/// A meeting that opens within this time makes the probes frequent.
+const IMMINENT: SignedDuration = SignedDuration::from_secs(120);
+
+/// The shortest wait between two passes.
+const BREATH: Duration = Duration::from_millis(50);
+
+/// What a pass has found out besides the progress of the bridge.
+#[derive(Default)]
+pub(super) struct Site {
+    pub(super) cluster: Option<Arc<Cluster>>,
+    pub(super) unusable: Vec<UnusableAlternate>,
+    pub(super) unresolved: Vec<String>,
+}
 
 /// Reconciles one bridge.
 ///
 /// # Errors
 /// What the apiserver says; trouble with the bridge is told in the status instead.
 pub async fn reconcile(stored: Arc<MeetingBridge>, ctx: Arc<Context>) -> Result<Action, KubeError> {
-    let mut bridge = ctx.newest_bridge(stored);
-    let api: Api<MeetingBridge> = Api::namespaced(ctx.client.clone(), &bridge.namespace().unwrap_or_default());
-    let key = key_of(&bridge);
-    let deleting = bridge.meta().deletion_timestamp.is_some();
-    if deleting && !bridge.finalizers().iter().any(|name| name == BRIDGE_FINALIZER) {
-        ctx.drop_cluster(&key);
+    let key = ObjectKey::of(stored.as_ref());
+    let Some(taken) = lifecycle::take(&ctx, stored).await? else {
+        ctx.clusters.forget(&key);
         return Ok(Action::await_change());
-    }
-    if let Some(patched) = set_finalizer(&ctx, &api, bridge.as_ref(), BRIDGE_FINALIZER, true).await? {
-        ctx.note_bridge(&patched);
-        bridge = Arc::new(patched);
-    }
-    let mut pass = Pass::new(&ctx, &bridge);
-    // Forced means at once: a bridge that hangs is not waited for.
-    if !(deleting && is_forced(&bridge)) {
-        pass.run(&api).await?;
-        pass.tell_news().await;
-    }
-    if deleting && (pass.removed || may_go(&ctx, &bridge)) {
-        if !pass.removed {
-            let note =
-                "the bridge did not answer; spaces, sets and profiles made for this object stay on it".to_owned();
-            ctx.event(bridge.as_ref(), EventType::Warning, "LeftBehind", "Delete", note).await;
-        }
-        set_finalizer(&ctx, &api, pass.bridge(), BRIDGE_FINALIZER, false).await?;
-        ctx.drop_cluster(&key);
-        for (namespace, name) in ctx.ledger.names_on(&key, ctx.clock.now()) {
-            ctx.wake_meeting(&namespace, &name);
-        }
-        return Ok(Action::await_change());
-    }
-    let before = pass.bridge().clone();
-    let written = pass.write_status(&api).await?;
-    announce(&ctx, &before, &written).await;
-    Ok(Action::requeue(pass.wake()))
-}
-
-fn is_forced(bridge: &MeetingBridge) -> bool {
-    bridge.annotations().get(FORCE_DELETE_ANNOTATION).is_some_and(|value| value == "true")
-}
-
-/// Forced, or after a bounded wait.
-fn may_go(ctx: &Context, bridge: &MeetingBridge) -> bool {
-    let since = bridge.meta().deletion_timestamp.as_ref().map(|time| time.0);
-    let patience = SignedDuration::try_from(ctx.settings.deletion_deadline).unwrap_or(SignedDuration::MAX);
-    is_forced(bridge) || since.is_some_and(|since| ctx.clock.now().duration_since(since) > patience)
-}
-
-/// An event when Ready changes, and the meetings are told.
-async fn announce(ctx: &Context, before: &MeetingBridge, after: &MeetingBridge) {
-    let ready = |bridge: &MeetingBridge| {
-        let conditions = bridge.status.as_ref().map(|status| status.conditions.clone()).unwrap_or_default();
-        find(&conditions, kind::READY).map(|c| (c.status.clone(), c.reason.clone(), c.message.clone()))
     };
-    let (old, new) = (ready(before), ready(after));
-    let changed = |pick: fn(&(Text, Text, Text)) -> &Text| old.as_ref().map(pick) != new.as_ref().map(pick);
-    let Some((status, reason, message)) = &new else { return };
-    if changed(|c| &c.0) || changed(|c| &c.1) {
-        let kind = if status == "True" || reason == "Progressing" { EventType::Normal } else { EventType::Warning };
-        ctx.event(after, kind, reason, "Reconcile", message.to_string()).await;
+    let mut bridge = taken.as_ref().clone();
+    let mut progress = BridgeProgress::resume(&bridge);
+    let mut site = Site::default();
+    let mut wait = ctx.settings.idle_read;
+    // Forced means at once: a bridge that hangs is not waited for.
+    if !(progress.is_deleting && lifecycle::is_forced(&bridge)) {
+        wait = look_after(&ctx, &mut bridge, &mut progress, &mut site).await?;
     }
-    if changed(|c| &c.0) || before.metadata.generation != after.metadata.generation {
-        ctx.ledger.bridges_changed();
-        let key = key_of(after);
-        for (namespace, name) in ctx.ledger.live_names(&key).into_iter().chain(ctx.ledger.pending_names()) {
-            ctx.wake_meeting(&namespace, &name);
+    if progress.is_deleting && (progress.is_removed || lifecycle::may_go(&ctx, &bridge)) {
+        if !progress.is_removed {
+            news::left_behind(&ctx, &bridge).await;
         }
+        let gone = lifecycle::let_go(&ctx, &bridge).await?;
+        ctx.clusters.forget(&key);
+        ctx.wakes.meetings(ctx.bookings.ahead(&key, ctx.clock.now()));
+        return Ok(gone);
+    }
+    let status = report::status(&ctx, &bridge, &progress, &site);
+    report::count_slots(&ctx, &key, &status);
+    let written = lifecycle::store(&ctx, &bridge, status).await?;
+    news::announce(&ctx, &bridge, &written).await;
+    Ok(Action::requeue(wait))
+}
+
+/// Connects, probes, reads what is due, makes it so. Returns when to come round again.
+async fn look_after(
+    ctx: &Arc<Context>,
+    bridge: &mut MeetingBridge,
+    progress: &mut BridgeProgress,
+    site: &mut Site,
+) -> Result<Duration, KubeError> {
+    if progress.is_deleting && (bridge.spec.deletion_policy == DeletionPolicy::Orphan || progress.is_observing) {
+        progress.is_removed = true;
+        return Ok(ctx.settings.idle_read);
+    }
+    let cluster = match connect(ctx, bridge).await {
+        Ok(Connected { cluster, unusable, unresolved }) => {
+            (site.unusable, site.unresolved) = (unusable, unresolved);
+            Arc::clone(site.cluster.insert(cluster))
+        }
+        Err(NotConnected::Kube(error)) => return Err(error),
+        Err(NotConnected::Problem(problem)) => {
+            progress.problem = Some(problem);
+            // Without credentials nothing can be removed; but if nothing was ever made, nothing is left behind.
+            progress.is_removed = progress.is_deleting && progress.record.is_empty();
+            return Ok(ctx.settings.idle_read);
+        }
+    };
+    progress.cluster = cluster.members().or(progress.cluster.take());
+    serve_request(bridge, &cluster);
+    let mut wait = monitor(ctx, bridge, progress, &cluster).await;
+    if wait.is_none() {
+        converge(ctx, bridge, progress, &cluster, site).await?;
+        wait = settle(ctx, bridge, progress, &cluster).await;
+    }
+    news::tell_failover(ctx, bridge, &cluster).await;
+    Ok(next_round(ctx, bridge, progress, &cluster, wait))
+}
+
+/// The annotation reconcile-requested-at asks for a full look: everything known is looked up again (R31).
+fn serve_request(bridge: &MeetingBridge, cluster: &Cluster) {
+    let asked = bridge.annotations().get(RECONCILE_ANNOTATION);
+    let handled = bridge.status.as_ref().and_then(|status| status.last_handled_reconcile_at.as_ref());
+    if let Some(asked) = asked.filter(|asked| Some(*asked) != handled) {
+        cluster.request_full_recheck(asked);
     }
 }
 
-/// Writes the status if it differs from the last one. Returns the object as it is now.
-async fn write_status(
+fn is_busy(ctx: &Context, key: &ObjectKey) -> bool {
+    let now = ctx.clock.now();
+    let next = ctx.bookings.summary(key, now).next_start;
+    let is_imminent = next.is_some_and(|at| at.duration_since(now) <= IMMINENT);
+    is_imminent || !ctx.bookings.sweep_targets(key).is_empty()
+}
+
+fn duty<'a>(ctx: &Context, bridge: &MeetingBridge, progress: &'a BridgeProgress) -> Duty<'a> {
+    let key = ObjectKey::of(bridge);
+    let asked = bridge.annotations().get(FAILBACK_ANNOTATION);
+    let handled = bridge.status.as_ref().and_then(|status| status.last_handled_failback_at.as_ref());
+    Duty {
+        live: ctx.bookings.sweep_targets(&key),
+        is_busy: is_busy(ctx, &key),
+        members: progress.cluster.as_ref().map(|cluster| cluster.members.as_slice()),
+        profiles: progress.record.profiles.clone().unwrap_or_default(),
+        failback_asked: asked.is_some() && asked != handled,
+    }
+}
+
+/// Probes and reads whatever is due. None: all is well so far; else the pass ends, and this is how long to wait.
+async fn monitor(
+    ctx: &Arc<Context>,
+    bridge: &MeetingBridge,
+    progress: &mut BridgeProgress,
+    cluster: &Arc<Cluster>,
+) -> Option<Duration> {
+    let probed = cluster.probe(&duty(ctx, bridge, progress)).await;
+    let mut wait = take_reading(ctx, bridge, progress, cluster, probed);
+    news::tell_failover(ctx, bridge, cluster).await;
+    match cluster.check_database().await {
+        Some(true) => {
+            progress.problem = Some(problem_of(&CmsError::DatabaseNotReady));
+            let is_busy = is_busy(ctx, cluster.key());
+            wait = Some(if is_busy { Duration::from_secs(1) } else { Duration::from_secs(5) });
+        }
+        Some(false) => {
+            progress.problem = None;
+            wait = wait.filter(|_| progress.awaiting_verdict);
+            // The moment writes are possible again everybody who waits is told.
+            wake_waiting(ctx, cluster);
+        }
+        None => {}
+    }
+    if wait.is_some() {
+        return wait;
+    }
+    if bridge.spec.suspend && !progress.is_deleting {
+        return Some(ctx.settings.idle_read);
+    }
+    let (reading, changed) = cluster.read_due(&duty(ctx, bridge, progress)).await;
+    if !changed.is_empty() {
+        ctx.wakes.meetings(ctx.bookings.holders_of(cluster.key(), &changed));
+    }
+    if cluster.take_members_changed() {
+        progress.cluster = None;
+    }
+    take_reading(ctx, bridge, progress, cluster, reading)
+}
+
+/// Makes the bridge as it is to be.
+async fn converge(
+    ctx: &Arc<Context>,
+    bridge: &mut MeetingBridge,
+    progress: &mut BridgeProgress,
+    cluster: &Arc<Cluster>,
+    site: &Site,
+) -> Result<(), KubeError> {
+    if let Some(had_pause) = cluster.take_sync_pause() {
+        cluster.with_facts(|facts| progress.revisit_sync(facts, had_pause));
+    }
+    drive(progress, &mut BridgeReach::new(ctx, cluster, bridge, site)).await
+}
+
+/// What became of it: pauses, wake-ups. Returns how long to wait, if that matters.
+async fn settle(
+    ctx: &Arc<Context>,
+    bridge: &MeetingBridge,
+    progress: &mut BridgeProgress,
+    cluster: &Arc<Cluster>,
+) -> Option<Duration> {
+    let uid = bridge.uid().unwrap_or_default();
+    if let Some(verdict) = progress.failure.take() {
+        return Some(failed(ctx, bridge, progress, cluster, verdict));
+    }
+    let sync = format!("{uid}/sync");
+    if progress.record.sets.iter().all(|set| set.sync_id.is_none()) {
+        ctx.backoff.clear(&sync);
+    }
+    let sync_wait = match progress.sync_pause {
+        // 1.5 s, then growing to 5 s (R49): a sync of a few spaces is done by the first look.
+        Some(SyncPause::Poll) => cluster.pause_sync(|| {
+            Duration::from_millis(1500).saturating_mul(ctx.backoff.count(&sync)).min(Duration::from_secs(5))
+        }),
+        Some(SyncPause::Retry) => cluster.pause_sync(|| ctx.settings.sync_retry),
+        None => None,
+    };
+    ctx.backoff.clear(&uid);
+    if cluster.note_success() {
+        wake_waiting(ctx, cluster);
+    }
+    let pause = progress.pause.as_ref().map(|pause| match pause {
+        Pause::TooManyTurns => backoff::jittered(Duration::from_secs(5)),
+        pause => ctx.backoff.wait(&uid, pause, false),
+    });
+    sync_wait.into_iter().chain(pause).min()
+}
+
+/// After trouble, those who wait for this bridge are told; those whose time is over first.
+fn wake_waiting(ctx: &Context, cluster: &Cluster) {
+    let now = ctx.clock.now();
+    cluster.note_writable(now);
+    ctx.wakes.meetings(ctx.bookings.due(cluster.key(), now));
+}
+
+fn take_reading(
     ctx: &Context,
-    api: &Api<MeetingBridge>,
-    object: MeetingBridge,
-) -> Result<MeetingBridge, KubeError> {
-    let written = replace_status(ctx, api, &object).await?;
-    ctx.metrics.status_writes.get_or_create(&crate::metrics::KindLabels { kind: "MeetingBridge" }).inc();
-    ctx.note_bridge(&written);
-    Ok(written)
+    bridge: &MeetingBridge,
+    progress: &mut BridgeProgress,
+    cluster: &Cluster,
+    reading: Reading,
+) -> Option<Duration> {
+    match reading {
+        Reading::Fine => None,
+        Reading::Paused { error, left } => {
+            progress.problem = Some(problem_of(&error));
+            Some(left)
+        }
+        Reading::Failed(verdict) => Some(failed(ctx, bridge, progress, cluster, verdict)),
+    }
 }
 
-/// What to do when a pass ended with an error of the apiserver.
-pub fn on_error(bridge: Arc<MeetingBridge>, error: &KubeError, ctx: &Context) -> Action {
-    if error.is_conflict() {
-        return Action::requeue(Duration::from_millis(500));
+/// What a failure means for the bridge: its condition and the pause before the next try. As long as it is not clear
+/// whether a call bridge is lost, while others are good, nothing is told and the next probe is waited for.
+fn failed(
+    ctx: &Context,
+    bridge: &MeetingBridge,
+    progress: &mut BridgeProgress,
+    cluster: &Cluster,
+    verdict: Verdict,
+) -> Duration {
+    match verdict {
+        Verdict::Moved => {
+            progress.awaiting_verdict = true;
+            return Duration::ZERO;
+        }
+        Verdict::InDoubt(_) => {
+            progress.awaiting_verdict = true;
+            return ctx.settings.idle_read;
+        }
+        Verdict::DatabaseDown | Verdict::Retry(_) | Verdict::Answered(_) => {}
     }
-    let failures = ctx.count_failure(&bridge.uid().unwrap_or_default());
-    tracing::warn!(namespace = bridge.namespace(), name = bridge.name_any(), %error, "reconcile failed");
-    Action::requeue(backoff::jittered(Duration::from_secs(1 << failures.min(5))))
+    let error = verdict.into_error();
+    let failures = ctx.backoff.count(&bridge.uid().unwrap_or_default());
+    let wait = backoff::after(&error, failures, is_busy(ctx, cluster.key()));
+    let key = cluster.key();
+    tracing::warn!(namespace = key.namespace, name = key.name, %error, "the bridge failed");
+    progress.problem = Some(problem_of(&error));
+    cluster.pause(error, wait);
+    wait
+}
+
+/// When to come round again.
+fn next_round(
+    ctx: &Context,
+    bridge: &MeetingBridge,
+    progress: &BridgeProgress,
+    cluster: &Cluster,
+    wait: Option<Duration>,
+) -> Duration {
+    let now = ctx.clock.now();
+    let may_read = progress.problem.is_none() && !bridge.spec.suspend;
+    let next = cluster.next_round(&duty(ctx, bridge, progress), may_read);
+    let left = next.map(|at| Duration::try_from(at.duration_since(now)).unwrap_or(Duration::ZERO));
+    left.into_iter().chain(wait).min().unwrap_or(ctx.settings.idle_read).max(BREATH)
+}
+
+/// Whether the plan of a bridge waits for dial numbers, as a sentence.
+fn missing_numbers(progress: &BridgeProgress) -> Option<String> {
+    match &progress.obstacle {
+        Some(Obstacle::DialNumbers(missing)) => Some(format!("blocked: {} not set", missing.join(", "))),
+        _ => None,
+    }
+}
+
+/// What would be done to a bridge, in order, for the command line: the same plan, nothing written.
+///
+/// # Errors
+/// What the bridge says.
+pub async fn simulate(ctx: &Arc<Context>, bridge: &MeetingBridge) -> Result<Vec<String>, String> {
+    let mut observed = bridge.clone();
+    observed.spec.management_policy = crate::api::bridge::ManagementPolicy::Observe;
+    let mut progress = BridgeProgress::resume(&observed);
+    let mut site = Site::default();
+    look_after(ctx, &mut observed, &mut progress, &mut site).await.map_err(|error| error.to_string())?;
+    if let Some(problem) = &progress.problem {
+        return Err(format!("{}: {}", problem.reason, problem.message));
+    }
+    let blocked = missing_numbers(&progress);
+    progress.plan.extend(blocked);
+    Ok(progress.plan)
 }

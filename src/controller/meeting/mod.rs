@@ -1,32 +1,31 @@
-//! One pass over one ScheduledMeeting: look, decide, act, report.
+//! One pass over one ScheduledMeeting: book, look, decide, act, report.
 
-mod booking;
-mod failover;
-mod intake;
-mod outcome;
-mod pass;
-mod work;
-
-pub use intake::key_of;
+mod book;
+mod news;
+mod reach;
+mod secrets;
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use jiff::{SignedDuration, Timestamp};
-use kube::api::Api;
+use jiff::Timestamp;
+use kube::ResourceExt;
 use kube::runtime::controller::Action;
-use kube::runtime::events::EventType;
-use kube::{Resource, ResourceExt};
 
 use super::backoff;
-use super::bookings::is_live;
 use super::context::Context;
-use super::kube_calls::{KubeError, replace_status, set_finalizer};
+use super::kube_calls::KubeError;
+use super::lifecycle;
 use crate::api::meeting::Phase;
-use crate::api::names::{FORCE_DELETE_ANNOTATION, MEETING_FINALIZER};
-use crate::api::{ScheduledMeeting, ScheduledMeetingStatus};
-use crate::plan::window::{Stage, Window};
-use pass::Pass;
+use crate::api::{MeetingBridge, ScheduledMeeting};
+use crate::cluster::Cluster;
+use crate::drive::drive;
+use crate::plan::booking::key_of;
+use crate::plan::meeting::{Door, Note, Obstacle, Progress};
+use crate::plan::verdict::Pause;
+use crate::plan::window::{self, Stage, Window};
+use crate::status::meeting::build;
+use reach::MeetingReach;
 
 /// How long a meeting without a place waits before it asks again.
 const LONGEST_QUEUE: Duration = Duration::from_secs(2);
@@ -34,98 +33,194 @@ const LONGEST_QUEUE: Duration = Duration::from_secs(2);
 /// Reconciles one meeting.
 ///
 /// Of thousands of meetings at a start, or booked at once, only some are looked after at one time: a pass holds far more
-/// memory than an entry in the queue. A meeting that is due, or whose door may be open, needs no place.
+/// memory than an entry in the queue. A meeting that is due, or whose door may be open, does not wait for a place.
 ///
 /// # Errors
 /// What the apiserver says; trouble with the bridge is told in the status instead.
 pub async fn reconcile(stored: Arc<ScheduledMeeting>, ctx: Arc<Context>) -> Result<Action, KubeError> {
-    let place = ctx.passes.try_acquire();
-    if place.is_err() && !is_due(&stored, ctx.clock.now()) {
+    let _place = match ctx.places.try_acquire() {
+        Ok(place) => Some(place),
+        Err(_) if is_due(&stored, ctx.clock.now()) => None,
         // Back into the queue: one that waited here would hold up those that are due.
-        return Ok(Action::requeue(backoff::jittered(LONGEST_QUEUE)));
-    }
-    Box::pin(look_after(stored, Arc::clone(&ctx))).await
+        Err(_) => return Ok(Action::requeue(backoff::jittered(LONGEST_QUEUE))),
+    };
+    Box::pin(look_after(stored, &ctx)).await
 }
 
 fn is_due(meeting: &ScheduledMeeting, now: Timestamp) -> bool {
     let status = meeting.status.as_ref();
     let extended = status.and_then(|status| status.extended_until).map(|until| until.0);
-    let live = is_live(status.and_then(|status| status.phase).unwrap_or_default());
-    live || matches!(Window::of(&meeting.spec, extended).stage(now), Stage::Preparing | Stage::Inside)
+    let is_live = status.and_then(|status| status.phase).unwrap_or_default().is_live();
+    is_live || matches!(Window::of(&meeting.spec, extended).stage(now), Stage::Preparing | Stage::Inside)
 }
 
-async fn look_after(stored: Arc<ScheduledMeeting>, ctx: Arc<Context>) -> Result<Action, KubeError> {
-    let mut meeting = ctx.newest_meeting(stored);
-    let api: Api<ScheduledMeeting> = Api::namespaced(ctx.client.clone(), &meeting.namespace().unwrap_or_default());
-    let uid = meeting.uid().unwrap_or_default();
-    let deleting = meeting.meta().deletion_timestamp.is_some();
-    if deleting && !meeting.finalizers().iter().any(|name| name == MEETING_FINALIZER) {
-        return Ok(Action::await_change());
+/// The bridge that a meeting is booked on, as far as it is there and connected.
+#[derive(Default)]
+pub(super) struct Site {
+    pub(super) bridge: Option<Arc<MeetingBridge>>,
+    pub(super) cluster: Option<Arc<Cluster>>,
+}
+
+impl Site {
+    /// The site that the status names.
+    fn of(ctx: &Context, progress: &mut Progress) -> Self {
+        let Some(key) = progress.draft.bridge.as_ref().map(key_of) else { return Self::default() };
+        let site = Self { bridge: ctx.bridge(&key), cluster: ctx.clusters.get(&key) };
+        progress.take_bridge(site.bridge.as_deref());
+        site
     }
-    if let Some(patched) = set_finalizer(&ctx, &api, meeting.as_ref(), MEETING_FINALIZER, true).await? {
-        ctx.note_meeting(&patched);
-        meeting = Arc::new(patched);
-    }
-    let mut pass = Pass::new(&ctx, &meeting);
-    pass.run(&api).await?;
-    let retry = pass.wake();
-    let report = pass.report();
-    let released = report.released;
-    if deleting && may_go(&ctx, &meeting, released) {
-        pass.clean_up().await?;
-        if !released {
-            let note = "the bridge did not answer; its slot is shut as soon as the bridge is back".to_owned();
-            ctx.event(meeting.as_ref(), EventType::Warning, "LeftBehind", "Delete", note).await;
+}
+
+async fn look_after(stored: Arc<ScheduledMeeting>, ctx: &Arc<Context>) -> Result<Action, KubeError> {
+    let Some(meeting) = lifecycle::take(ctx, stored).await? else { return Ok(Action::await_change()) };
+    let mut meeting = meeting.as_ref().clone();
+    let now = ctx.clock.now();
+    let mut progress = Progress::resume(&meeting, now);
+    let mut site = Site::of(ctx, &mut progress);
+    // The window is agreed upon before anything else, from memory alone: there is one road to close, and no request to
+    // the apiserver stands before the write that shuts the door.
+    book::agree(ctx, &meeting, &mut progress, now);
+    if progress.is_closing(now) {
+        close(ctx, &mut meeting, &mut progress, &site).await?;
+    } else if book::ensure(ctx, &meeting, &mut progress, &mut site, now) {
+        secrets::prepare(ctx, &meeting, &mut progress, &site, now).await?;
+        if progress.window.stage(now) != Stage::Before {
+            open(ctx, &mut meeting, &mut progress, &mut site).await?;
         }
-        ctx.ledger.release(&uid);
-        pass.wake_waiting();
-        set_finalizer(&ctx, &api, pass.meeting(), MEETING_FINALIZER, false).await?;
-        return Ok(Action::await_change());
     }
-    if report.status.phase == Some(Phase::Ended) || report.status.phase == Some(Phase::Missed) {
-        pass.clean_up().await?;
-    }
-    let written = write_status(&ctx, &api, pass.meeting(), report.status).await?;
-    pass.announce(&written).await;
-    Ok(retry.map_or_else(Action::await_change, Action::requeue))
+    finish(ctx, meeting, progress, &site).await
 }
 
-/// Writes the status if it differs from the last one. Returns the object as it is now.
-async fn write_status(
-    ctx: &Context,
-    api: &Api<ScheduledMeeting>,
-    meeting: &ScheduledMeeting,
-    status: ScheduledMeetingStatus,
-) -> Result<ScheduledMeeting, KubeError> {
-    if meeting.status.as_ref() == Some(&status) {
-        return Ok(meeting.clone());
+/// From the moment of preparing on: stores the intent, opens the door, makes the call, dials.
+async fn open(
+    ctx: &Arc<Context>,
+    meeting: &mut ScheduledMeeting,
+    progress: &mut Progress,
+    site: &mut Site,
+) -> Result<(), KubeError> {
+    run(ctx, meeting, progress, site).await?;
+    if progress.obstacle == Some(Obstacle::Foreign)
+        && progress.door == Door::Untouched
+        && book::rebook(ctx, meeting, progress, site)
+    {
+        secrets::make(ctx, meeting, progress, site).await?;
+        progress.pause = Some(Pause::None);
     }
-    let mut object = meeting.clone();
-    object.status = Some(status);
-    let written = replace_status(ctx, api, &object).await?;
-    ctx.metrics.status_writes.get_or_create(&crate::metrics::KindLabels { kind: "ScheduledMeeting" }).inc();
-    ctx.note_meeting(&written);
-    Ok(written)
+    Ok(())
 }
 
-/// May an object on its way out go? Shut and proven, forced, or after a bounded wait for its bridge.
-fn may_go(ctx: &Context, meeting: &ScheduledMeeting, released: bool) -> bool {
-    let forced = meeting.annotations().get(FORCE_DELETE_ANNOTATION).is_some_and(|value| value == "true");
-    let since = meeting.meta().deletion_timestamp.as_ref().map(|time| time.0);
-    let patience = SignedDuration::try_from(ctx.settings.deletion_deadline).unwrap_or(SignedDuration::MAX);
-    let overdue = since.is_some_and(|since| ctx.clock.now().duration_since(since) > patience);
-    released || forced || overdue
+/// Shuts the door, ends the call, and proves it.
+async fn close(
+    ctx: &Arc<Context>,
+    meeting: &mut ScheduledMeeting,
+    progress: &mut Progress,
+    site: &Site,
+) -> Result<(), KubeError> {
+    // Without its bridge object there is nobody to ask and nothing to wait for; one that only observes wrote nothing.
+    if !progress.door.may_be_open() || site.bridge.is_none() || progress.terms.is_observe_only {
+        progress.door = Door::Released;
+        return Ok(());
+    }
+    run(ctx, meeting, progress, site).await?;
+    if progress.door == Door::Released {
+        let late = ctx.clock.now().duration_since(progress.window.closes_at).as_secs_f64().max(0.0);
+        ctx.metrics.close_latency.observe(late);
+        ctx.backoff.clear(&meeting.uid().unwrap_or_default());
+    }
+    Ok(())
 }
 
-/// What to do when a pass ended with an error of the apiserver.
-pub fn on_error(meeting: Arc<ScheduledMeeting>, error: &KubeError, ctx: &Context) -> Action {
+/// Drives the meeting on its bridge.
+async fn run(
+    ctx: &Arc<Context>,
+    meeting: &mut ScheduledMeeting,
+    progress: &mut Progress,
+    site: &Site,
+) -> Result<(), KubeError> {
+    let Some(cluster) = &site.cluster else {
+        progress.not_connected();
+        return Ok(());
+    };
+    if !book::find_space(progress, cluster, site.bridge.as_deref(), ctx.clock.now()) {
+        return Ok(());
+    }
+    let mut reach = MeetingReach::new(ctx, cluster, meeting);
+    let result = drive(progress, &mut reach).await;
+    reach.settle(progress);
+    result
+}
+
+/// Stores the status, tells who wants to know, and says when to come round again.
+async fn finish(
+    ctx: &Arc<Context>,
+    meeting: ScheduledMeeting,
+    progress: Progress,
+    site: &Site,
+) -> Result<Action, KubeError> {
+    let now = ctx.clock.now();
     let uid = meeting.uid().unwrap_or_default();
-    if error.is_conflict() {
-        // The object changed since we read it; the watch brings the new one, this is only the net below.
-        return Action::requeue(Duration::from_millis(500));
+    let is_released = progress.door == Door::Released;
+    let old = meeting.status.clone().unwrap_or_default();
+    let status = build(&progress, &old, meeting.metadata.generation, now);
+    if progress.terms.is_deleting && (is_released || lifecycle::may_go(ctx, &meeting)) {
+        secrets::clean_up(ctx, &meeting).await?;
+        if !is_released {
+            news::left_behind(ctx, &meeting).await;
+        }
+        ctx.bookings.release(&uid);
+        news::wake_waiting(ctx, &meeting);
+        return lifecycle::let_go(ctx, &meeting).await;
     }
-    let failures = ctx.count_failure(&uid);
-    let wait = backoff::jittered(Duration::from_secs(1 << failures.min(5)));
-    tracing::warn!(namespace = meeting.namespace(), name = meeting.name_any(), %error, "reconcile failed");
-    Action::requeue(wait)
+    if status.phase.is_some_and(Phase::is_over) {
+        secrets::clean_up(ctx, &meeting).await?;
+    }
+    let wait = next_wake(ctx, &uid, &progress, now);
+    let written = lifecycle::store(ctx, &meeting, status).await?;
+    news::announce(ctx, &meeting, &written, &progress, site).await;
+    Ok(wait.map_or_else(Action::await_change, Action::requeue))
+}
+
+/// When to come round again, if nothing happens before.
+fn next_wake(ctx: &Context, uid: &str, progress: &Progress, now: Timestamp) -> Option<Duration> {
+    let is_due = progress.window.stage(now) >= Stage::Inside;
+    let pause = progress.pause.as_ref().map(|pause| ctx.backoff.wait(uid, pause, is_due));
+    if progress.is_closing(now) && progress.door == Door::Released {
+        return None;
+    }
+    let sleep = progress.next_instant(now).map(|at| window::sleep(now, at));
+    sleep.into_iter().chain(pause).min()
+}
+
+/// What metrics and caches want to know of a pass on the bridge.
+fn take_notes(ctx: &Context, uid: &str, cluster: &Cluster, progress: &mut Progress) {
+    for note in std::mem::take(&mut progress.notes) {
+        match note {
+            Note::Opened { latency } => {
+                ctx.metrics.open_latency.observe(latency);
+                ctx.backoff.clear(uid);
+            }
+            Note::Repaired => {
+                ctx.metrics.door_repairs.inc();
+            }
+            Note::Written => {
+                if let Some(written) = progress.written.clone() {
+                    ctx.secrets.note_written(uid, written);
+                }
+            }
+            Note::Dialled => {
+                ctx.metrics.dials.inc();
+            }
+            Note::Recreated { at, lost } => {
+                if let Some(since) = cluster.health(&lost).failing_since() {
+                    ctx.metrics.recovery.observe(at.duration_since(since).as_secs_f64().max(0.0));
+                }
+            }
+            Note::SpaceGone => {
+                if let Some(space) = progress.space() {
+                    cluster.note_space_gone(&space);
+                    ctx.wakes.bridge(cluster.key());
+                }
+            }
+        }
+    }
 }

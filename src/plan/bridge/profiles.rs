@@ -1,9 +1,10 @@
 //! The two profiles that every slot uses: made, verified, repaired, and attached to the slots (R45, R46). PURE.
 
-use super::{Bridge, Intent, Look, Next, Step, World};
+use super::{Around, BridgeProgress, Intent, Look, Next, Step};
 use crate::cms::Fields;
-use crate::facts::slots::Pool;
-use crate::plan::meeting::Seen;
+use crate::facts::Seen;
+use crate::facts::bridge::BridgeFacts;
+use crate::facts::slots::SlotSpaces;
 
 /// Does `have` carry every field of `want`? Names and booleans are compared without regard to case; fields that the
 /// bridge does not show at all are believed (descriptions and servers differ there).
@@ -16,29 +17,29 @@ pub fn profile_matches(want: &[(String, String)], have: &Fields) -> bool {
 }
 
 /// Makes, verifies and repairs the two profiles.
-pub(super) fn next(bridge: &Bridge<'_>, world: &World, version: &str) -> Option<Next> {
+pub(super) fn next(bridge: &BridgeProgress, facts: &BridgeFacts, version: &str) -> Option<Next> {
     let Some(ids) = &bridge.record.profiles else { return Some(Next::Record(Intent::Profiles)) };
     let call = bridge.spec.profiles.call.pairs_for(version);
     let leg = bridge.spec.profiles.call_leg.pairs();
     // A profile that was seen but is not in the record: made, and the write of the status was refused.
-    match (&ids.call, &world.call_profile) {
+    match (&ids.call, &facts.call_profile) {
         (None, Seen::Unknown | Seen::Known(Some(_))) if !bridge.profiles_untried => {
             return Some(Next::Look(Look::LostCallProfile));
         }
         (None, _) => return Some(Next::Do(Step::CreateCallProfile(call))),
-        (Some(id), Seen::Unknown) if world.thorough => return Some(Next::Look(Look::CallProfile(id.clone()))),
+        (Some(id), Seen::Unknown) if facts.full_recheck => return Some(Next::Look(Look::CallProfile(id.clone()))),
         (Some(_), Seen::Known(None)) => return Some(Next::Do(Step::CreateCallProfile(call))),
         (Some(id), Seen::Known(Some(have))) if !profile_matches(&call, have) => {
             return Some(Next::Do(Step::UpdateCallProfile(id.clone(), call)));
         }
         _ => {}
     }
-    match (&ids.call_leg, &world.call_leg_profile) {
+    match (&ids.call_leg, &facts.call_leg_profile) {
         (None, Seen::Unknown | Seen::Known(Some(_))) if !bridge.profiles_untried => {
             Some(Next::Look(Look::LostCallLegProfile))
         }
         (None, _) => Some(Next::Do(Step::CreateCallLegProfile(leg))),
-        (Some(id), Seen::Unknown) if world.thorough => Some(Next::Look(Look::CallLegProfile(id.clone()))),
+        (Some(id), Seen::Unknown) if facts.full_recheck => Some(Next::Look(Look::CallLegProfile(id.clone()))),
         (Some(_), Seen::Known(None)) => Some(Next::Do(Step::CreateCallLegProfile(leg))),
         (Some(id), Seen::Known(Some(have))) if !profile_matches(&leg, have) => {
             Some(Next::Do(Step::UpdateCallLegProfile(id.clone(), leg)))
@@ -49,16 +50,22 @@ pub(super) fn next(bridge: &Bridge<'_>, world: &World, version: &str) -> Option<
 
 /// A slot of ours that refers to other profiles: one was made anew, or somebody changed the space. Adopted spaces keep
 /// theirs. A space that shows none is told only in a full look: not every bridge shows them.
-pub(super) fn attach(bridge: &Bridge<'_>, world: &World, pool: &Pool) -> Option<Next> {
+pub(super) fn attach(
+    bridge: &BridgeProgress,
+    facts: &BridgeFacts,
+    around: &Around,
+    slots: &SlotSpaces,
+) -> Option<Next> {
     let ids = bridge.record.profiles.as_ref()?;
     let (call, leg) = (ids.call.as_deref()?, ids.call_leg.as_deref()?);
-    let held = bridge.held_numbers();
-    let foreign = pool.foreign(&held);
-    let other = |shown: Option<&str>, ours: &str| shown.map_or(world.thorough, |shown| shown != ours);
-    pool.iter()
-        .filter(|(number, _)| bridge.made_by_us(*number) && !held.contains(number) && !foreign.contains(number))
+    let held = around.held_numbers();
+    let foreign = slots.foreign(&held);
+    let other = |shown: Option<&str>, ours: &str| shown.map_or(facts.full_recheck, |shown| shown != ours);
+    slots
+        .iter()
+        .filter(|(number, _)| bridge.record.made(*number) && !held.contains(number) && !foreign.contains(number))
         // Only a look at the single space shows its profiles.
-        .filter(|(_, space)| space.non_member_access.is_some() && !world.attached.contains(&space.id))
+        .filter(|(_, space)| space.non_member_access.is_some() && !facts.attached.contains(&space.id))
         .find(|(_, space)| {
             other(space.call_profile.as_ref().map(|id| id.as_str()), call)
                 || other(space.call_leg_profile.as_ref().map(|id| id.as_str()), leg)

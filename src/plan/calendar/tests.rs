@@ -6,16 +6,16 @@ fn window(from: i64, to: i64) -> Window {
     Window { opens_at: at(from), starts_at: at(from), closes_at: at(to) }
 }
 
-fn pool(range: RangeInclusive<u32>) -> Pool<'static> {
+fn among(range: RangeInclusive<u32>) -> Choice<'static> {
     static NONE: BTreeSet<u32> = BTreeSet::new();
-    Pool { range, quarantined: &NONE }
+    Choice { range, quarantined: &NONE }
 }
 
 #[test]
 fn one_meeting_at_a_time_always_has_the_first_slot() {
     let mut calendar = Calendar::default();
     for i in 0..10 {
-        assert_eq!(calendar.reserve(&format!("m{i}"), window(i * 60, i * 60 + 60), &pool(1..=5)), Some(1));
+        assert_eq!(calendar.reserve(&format!("m{i}"), window(i * 60, i * 60 + 60), &among(1..=5)), Some(1));
     }
 }
 
@@ -23,20 +23,20 @@ fn one_meeting_at_a_time_always_has_the_first_slot() {
 fn overlapping_meetings_get_the_lowest_free_numbers_until_none_is_left() {
     let mut calendar = Calendar::default();
     for i in 1..=3_u32 {
-        assert_eq!(calendar.reserve(&format!("m{i}"), window(0, 60), &pool(1..=3)), Some(i));
+        assert_eq!(calendar.reserve(&format!("m{i}"), window(0, 60), &among(1..=3)), Some(i));
     }
-    assert_eq!(calendar.reserve("late", window(30, 90), &pool(1..=3)), None);
+    assert_eq!(calendar.reserve("late", window(30, 90), &among(1..=3)), None);
     assert!(calendar.release("m2"));
-    assert_eq!(calendar.reserve("late", window(30, 90), &pool(1..=3)), Some(2));
+    assert_eq!(calendar.reserve("late", window(30, 90), &among(1..=3)), Some(2));
 }
 
 #[test]
 fn a_moved_meeting_keeps_its_number_when_it_can() {
     let mut calendar = Calendar::default();
-    calendar.reserve("a", window(0, 60), &pool(1..=3));
-    calendar.reserve("b", window(0, 60), &pool(1..=3));
-    assert_eq!(calendar.reserve("b", window(0, 120), &pool(1..=3)), Some(2));
-    calendar.reserve("c", window(60, 120), &pool(1..=3));
+    calendar.reserve("a", window(0, 60), &among(1..=3));
+    calendar.reserve("b", window(0, 60), &among(1..=3));
+    assert_eq!(calendar.reserve("b", window(0, 120), &among(1..=3)), Some(2));
+    calendar.reserve("c", window(60, 120), &among(1..=3));
     assert_eq!(calendar.of("c").unwrap().0, 1);
     assert_eq!(calendar.adopt("a", 1, window(0, 61)), Err("c".into()), "the added minute belongs to c");
     assert_eq!(calendar.of("a").unwrap().1, window(0, 60), "the old end stands");
@@ -46,17 +46,17 @@ fn a_moved_meeting_keeps_its_number_when_it_can() {
 fn quarantined_numbers_are_left_out() {
     let mut calendar = Calendar::default();
     let quarantined = BTreeSet::from([1]);
-    let pool = Pool { range: 1..=2, quarantined: &quarantined };
-    assert_eq!(calendar.reserve("a", window(0, 60), &pool), Some(2));
-    assert_eq!(calendar.reserve("b", window(0, 60), &pool), None);
+    let choice = Choice { range: 1..=2, quarantined: &quarantined };
+    assert_eq!(calendar.reserve("a", window(0, 60), &choice), Some(2));
+    assert_eq!(calendar.reserve("b", window(0, 60), &choice), None);
 }
 
 #[test]
 fn summary_counts_half_open() {
     let mut calendar = Calendar::default();
-    calendar.reserve("a", window(10, 60), &pool(1..=3));
-    calendar.reserve("b", window(60, 90), &pool(1..=3));
-    calendar.reserve("c", window(20, 30), &pool(1..=3));
+    calendar.reserve("a", window(10, 60), &among(1..=3));
+    calendar.reserve("b", window(60, 90), &among(1..=3));
+    calendar.reserve("c", window(20, 30), &among(1..=3));
     let (soon, peak, next) = calendar.summary(window(0, 0).opens_at);
     assert_eq!((soon, peak, next), (3, 2, Some(window(10, 11).opens_at)));
 }
@@ -73,7 +73,7 @@ proptest! {
                 continue;
             }
             let wanted = window(from, from + length);
-            let got = calendar.reserve(&meeting, wanted, &pool(1..=4));
+            let got = calendar.reserve(&meeting, wanted, &among(1..=4));
             if got.is_none() {
                 let blocked = (1..=4).all(|slot| calendar.entries()
                     .any(|(m, s, w)| s == slot && **m != *meeting && w.overlaps(&wanted)));

@@ -3,14 +3,20 @@
 use std::collections::BTreeMap;
 
 use jiff::SignedDuration;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use proptest::prelude::*;
+use secrecy::SecretString;
 
 use super::*;
-use crate::api::meeting::ParticipantState;
+use crate::api::meeting::{CallBinding, ParticipantState, Phase};
 use crate::api::values::Instant;
-use crate::cms::CallId;
-use crate::cms::LegState;
-use crate::plan::participants::SeenLeg;
+use crate::api::{ScheduledMeeting, ScheduledMeetingSpec, ScheduledMeetingStatus};
+use crate::cms::{Call, CallAt, CallId, CmsError, LegState};
+use crate::drive::{Reach, drive};
+use crate::facts::calls::{OnLostBridge, SeenLeg, SeenLegs};
+use crate::facts::slots::is_doubtful;
+use crate::plan::booking;
+use crate::plan::verdict::{Pause, Verdict};
 
 const MARK: &str = "meeting-controller:ns/standup";
 const OTHER_MARK: &str = "meeting-controller:ns/yesterday";
@@ -64,32 +70,37 @@ fn opened() -> Space {
     }
 }
 
-/// What the controller keeps of a meeting. Everything that is in a status survives a crash, nothing else does.
+/// The status in which a pass finds the meeting. It survives a crash, nothing else does.
 #[derive(Clone, Debug)]
-struct Facts {
-    may_be_open: bool,
-    opened: bool,
-    released: bool,
-    call: Option<CallAt>,
-    participants: Vec<ParticipantStatus>,
-    /// The end that the bridge was last told.
-    told: Timestamp,
-}
+struct Start(ScheduledMeetingStatus);
 
-impl Facts {
-    fn new() -> Self {
-        Self {
-            may_be_open: false,
-            opened: false,
-            released: false,
-            call: None,
-            participants: Vec::new(),
-            told: at(3600),
-        }
+impl Start {
+    /// Booked, nothing done.
+    fn booked() -> Self {
+        Self::with(serde_json::json!({ "phase": "Scheduled" }))
+    }
+
+    /// The intent is stored, nothing more.
+    fn intended() -> Self {
+        Self::with(serde_json::json!({ "phase": "Opening" }))
     }
 
     fn running(call: Option<&str>) -> Self {
-        Self { may_be_open: true, opened: true, call: call.map(here), ..Self::new() }
+        let call = call.map(|id| serde_json::json!({ "id": id, "callBridge": here(id).call_bridge.to_string() }));
+        Self::with(serde_json::json!({ "phase": "Active", "openedAt": at(-300).to_string(), "call": call }))
+    }
+
+    fn released() -> Self {
+        Self::with(serde_json::json!({ "phase": "Ended", "openedAt": at(-300).to_string() }))
+    }
+
+    fn with(status: serde_json::Value) -> Self {
+        let mut full = serde_json::json!({
+            "bridge": { "namespace": "ns", "name": "b" }, "slot": { "number": 1, "spaceID": "space-1" },
+            "window": { "opensAt": at(-300).to_string(), "startsAt": at(0).to_string(), "closesAt": at(3600).to_string() }
+        });
+        full.as_object_mut().unwrap().extend(status.as_object().unwrap().clone());
+        Self(serde_json::from_value(full).unwrap())
     }
 }
 
@@ -148,8 +159,8 @@ impl Model {
             original_remote_party: None,
             state: Some(if answered { LegState::Connected } else { LegState::Ringing }),
             direction: None,
-            named: answered,
-            answered,
+            is_named: answered,
+            was_answered: answered,
         };
         SeenLegs { at: self.clock, legs: legs.into_iter().map(seen).collect() }
     }
@@ -212,217 +223,219 @@ enum Fault {
     LostReply,
 }
 
-/// Plays the part of the controller: asks the plan, looks, writes, works the outcome in.
+/// The reach of the shipped loop in these tests: the model, and a status instead of an apiserver.
+struct ModelReach<'a> {
+    model: &'a mut Model,
+    player: &'a mut Player,
+    faults: &'a mut (dyn Iterator<Item = Fault> + Send),
+    facts: MeetingFacts,
+    swept: bool,
+    died: bool,
+}
+
+impl Reach<Progress> for ModelReach<'_> {
+    type Abort = ();
+
+    fn now(&self) -> Timestamp {
+        self.model.clock
+    }
+
+    fn survey(&mut self, progress: &Progress, _now: Timestamp) -> Survey {
+        let lost = self.player.left_alone.then(|| here("").call_bridge);
+        let mut facts = MeetingFacts { orphan_calls: self.player.orphans.clone(), ..MeetingFacts::default() };
+        if self.swept {
+            facts.space = Seen::Known(self.model.space.clone());
+            facts.calls = Seen::Known(self.model.seen_calls());
+            if let Some(call) = progress.recorded_call() {
+                facts.legs = Seen::Known(self.model.seen_legs(Some(&call)));
+            }
+            self.model.tick();
+        }
+        Survey { call_bridge: here("").call_bridge, lost, facts }
+    }
+
+    fn around(&mut self, _progress: &Progress, _now: Timestamp) -> Around {
+        self.player.around.clone()
+    }
+
+    fn with_facts<T>(&mut self, use_facts: impl FnOnce(&mut MeetingFacts) -> T) -> T {
+        use_facts(&mut self.facts)
+    }
+
+    async fn look(&mut self, progress: &Progress, look: &Look, _now: Timestamp) -> Result<Found, Verdict> {
+        self.player.log.push(format!("look {look:?}"));
+        self.model.tick();
+        let call = progress.recorded_call();
+        let found = match look {
+            Look::Space => Ok(Found::Space(self.model.space.clone())),
+            Look::Calls => Ok(Found::Calls(self.model.seen_calls())),
+            Look::Legs if self.model.has(call.as_ref()) => Ok(Found::Legs(self.model.seen_legs(call.as_ref()))),
+            Look::Legs => Err(Verdict::Answered(CmsError::NotFound { element: "callDoesNotExist".to_owned() })),
+            Look::OnLostBridge => Ok(Found::OnLostBridge(self.player.on_lost_bridge.clone())),
+            Look::Release => Ok(Found::Release { space: self.model.space.clone(), calls: self.model.seen_calls() }),
+        };
+        self.model.tick();
+        found
+    }
+
+    async fn act(&mut self, progress: &Progress, step: &Step, _now: Timestamp) -> Result<(Effect, Timestamp), Verdict> {
+        assert!(progress.door.may_be_open(), "{step} before the intent was stored");
+        let fault = self.faults.next().unwrap_or(Fault::None);
+        self.died = matches!(fault, Fault::Crash | Fault::CrashBefore);
+        if fault == Fault::CrashBefore {
+            return Err(Verdict::Retry(CmsError::Cancelled));
+        }
+        self.player.log.push(step.to_string());
+        let made = self.model.act(step, &progress.terms.spec.title, progress.recorded_call().as_ref());
+        if fault != Fault::None {
+            return Err(Verdict::Retry(CmsError::Timeout));
+        }
+        let Some(made) = made else {
+            return Err(Verdict::Answered(CmsError::NotFound { element: "it".to_owned() }));
+        };
+        if matches!(step, Step::OpenDoor | Step::MarkExtension) {
+            self.player.told = Some(progress.window.closes_at);
+        }
+        let effect = match (step, made) {
+            (Step::CreateCall, Some(id)) => Effect::CallCreated(here(&id)),
+            (Step::Dial(_), Some(id)) => Effect::LegCreated(id),
+            _ => Effect::Done,
+        };
+        Ok((effect, self.model.clock))
+    }
+
+    async fn record(&mut self, progress: &Progress) -> Result<(), ()> {
+        self.player.store(progress, self.model.clock);
+        Ok(())
+    }
+}
+
+/// A meeting and what surrounds it, from pass to pass. The loop is the shipped one.
 struct Player {
     spec: ScheduledMeetingSpec,
     passcode: Option<SecretString>,
     secret: SecretString,
-    facts: Facts,
-    /// As in the status.
-    stored: Facts,
+    /// As the apiserver has it.
+    stored: ScheduledMeetingStatus,
     leaving: bool,
     suspended: bool,
-    slot_busy: bool,
+    around: Around,
     outgoing: bool,
     left_alone: bool,
     /// Who is in through another call bridge.
-    elsewhere: Elsewhere,
+    on_lost_bridge: OnLostBridge,
+    orphans: Vec<OrphanCall>,
+    /// The end with which this process last wrote the door.
+    told: Option<Timestamp>,
+    door: Door,
     log: Vec<String>,
 }
 
 impl Player {
-    fn new(parties: &[&str], facts: Facts) -> Self {
+    fn new(parties: &[&str], start: Start) -> Self {
         Self {
             spec: spec(parties),
             passcode: Some(PASSCODE.to_owned().into()),
             secret: SECRET.to_owned().into(),
-            stored: facts.clone(),
-            facts,
+            stored: start.0,
             leaving: false,
             suspended: false,
-            slot_busy: false,
+            around: Around::default(),
             outgoing: true,
             left_alone: false,
-            elsewhere: Elsewhere::default(),
+            on_lost_bridge: OnLostBridge::default(),
+            orphans: Vec::new(),
+            told: None,
+            door: Door::Untouched,
             log: Vec::new(),
         }
     }
 
-    fn ask(&self, world: &World, shut_now: bool, call_is_new: bool, now: Timestamp) -> Next {
-        let window = Window::of(&self.spec, None);
-        let meeting = Meeting {
-            spec: &self.spec,
-            window,
-            mark: MARK,
-            placeholder: PLACEHOLDER,
-            leaving: self.leaving,
-            suspended: self.suspended,
-            may_be_open: self.facts.may_be_open,
-            opened: self.facts.opened,
-            released: self.facts.released,
-            slot_busy: self.slot_busy,
-            extended: self.facts.opened && self.facts.told < window.closes_at,
-            passcode: self.passcode.as_ref(),
-            secret: Some(&self.secret),
-            outgoing: self.outgoing,
-            participants: &self.facts.participants,
-            call: self.facts.call.as_ref(),
-            left_alone: self.left_alone,
-            shut_now,
-            call_is_new,
-        };
-        next(&meeting, world, now)
+    fn object(&self) -> ScheduledMeeting {
+        let mut meeting = ScheduledMeeting::new("standup", self.spec.clone());
+        meeting.metadata.namespace = Some("ns".to_owned());
+        meeting.metadata.generation = Some(1);
+        meeting.spec.suspend = self.suspended;
+        meeting.status = Some(self.stored.clone());
+        if self.leaving {
+            meeting.metadata.deletion_timestamp = Some(Time(at(0)));
+        }
+        meeting
     }
 
-    /// One pass. `swept`: what a sweep shows is at hand. None: the process died.
-    fn pass(&mut self, model: &mut Model, swept: bool, faults: &mut dyn Iterator<Item = Fault>) -> Option<Next> {
+    fn progress(&self, now: Timestamp) -> Progress {
+        let mut progress = Progress::resume(&self.object(), now);
+        progress.terms.placeholder = PLACEHOLDER.to_owned();
+        progress.terms.allows_outgoing = self.outgoing;
+        progress.terms.leaves_running = self.left_alone;
+        progress.secrets = Some(JoinSecrets { secret: self.secret.clone(), passcode: self.passcode.clone() });
+        progress.written = self.told.zip(self.passcode.clone()).map(|(closes_at, passcode)| WrittenDoor {
+            title: self.spec.title.clone(),
+            passcode,
+            closes_at,
+        });
+        let wanted = booking::window_to_agree(&progress);
+        progress.agree(wanted.map(|wanted| (wanted, Ok(()))));
+        progress
+    }
+
+    fn ask(&self, facts: &MeetingFacts, now: Timestamp) -> Next {
+        let mut progress = self.progress(now);
+        progress.call_bridge = Some(here("").call_bridge);
+        next(&progress, facts, &self.around, now)
+    }
+
+    fn store(&mut self, progress: &Progress, now: Timestamp) {
+        self.stored = crate::status::meeting::build(progress, &self.stored, Some(1), now);
+        assert_eq!(
+            crate::status::check::violations(&self.stored.conditions, Some(1), Some(1)),
+            Vec::<String>::new(),
+            "{progress:#?}"
+        );
+    }
+
+    /// One pass. `swept`: what a sweep shows is at hand. None: the process died, or a reply was lost.
+    fn pass(
+        &mut self,
+        model: &mut Model,
+        swept: bool,
+        faults: &mut (dyn Iterator<Item = Fault> + Send),
+    ) -> Option<End> {
         model.tick();
-        let mut world = World::default();
-        if swept {
-            world.space = Seen::Known(model.space.clone());
-            world.calls = Seen::Known(model.seen_calls());
-            if self.facts.call.is_some() {
-                world.legs = Seen::Known(model.seen_legs(self.facts.call.as_ref()));
-            }
-            model.tick();
+        let mut progress = self.progress(model.clock);
+        let before = self.stored.clone();
+        let facts = MeetingFacts::default();
+        let mut reach = ModelReach { model, player: self, faults, facts, swept, died: false };
+        futures::executor::block_on(drive(&mut progress, &mut reach)).unwrap();
+        let ModelReach { model, died, .. } = reach;
+        assert_ne!(progress.pause, Some(Pause::TooManyTurns), "no end: {:?}", self.log);
+        if died {
+            self.told = None;
+            // What was stored in this pass stays stored.
+            assert!(self.stored == before || self.stored.phase == Some(Phase::Opening));
+            return None;
         }
-        let (mut shut_now, mut call_is_new) = (false, false);
-        for _ in 0..40 {
-            self.digest(&mut world, call_is_new, model.clock);
-            match self.ask(&world, shut_now, call_is_new, model.clock) {
-                Next::Look(look) => {
-                    self.log.push(format!("look {look:?}"));
-                    model.tick();
-                    match look {
-                        Look::Space => world.space = Seen::Known(model.space.clone()),
-                        Look::Calls => world.calls = Seen::Known(model.seen_calls()),
-                        Look::Legs if model.has(self.facts.call.as_ref()) => {
-                            world.legs = Seen::Known(model.seen_legs(self.facts.call.as_ref()));
-                        }
-                        Look::Elsewhere => world.elsewhere = Seen::Known(self.elsewhere.clone()),
-                        // "There is no such call": that says nothing about others on the space.
-                        Look::Legs => self.lose_call(&mut world),
-                        Look::Release => {
-                            world.space = Seen::Known(model.space.clone());
-                            world.calls = Seen::Known(model.seen_calls());
-                        }
-                    }
-                    model.tick();
-                }
-                Next::Do(step) => {
-                    if !self.facts.may_be_open {
-                        self.facts.may_be_open = true;
-                        self.stored = self.facts.clone();
-                    }
-                    let fault = faults.next().unwrap_or(Fault::None);
-                    if fault == Fault::CrashBefore {
-                        self.facts = self.stored.clone();
-                        return None;
-                    }
-                    self.log.push(step.to_string());
-                    let made = model.act(&step, &self.spec.title, self.facts.call.as_ref());
-                    match fault {
-                        Fault::Crash => {
-                            self.facts = self.stored.clone();
-                            return None;
-                        }
-                        Fault::LostReply => {
-                            if let Step::Dial(party) = &step {
-                                self.note_dialled(party, None, model.clock);
-                            }
-                            self.stored = self.facts.clone();
-                            return None;
-                        }
-                        Fault::None | Fault::CrashBefore => {}
-                    }
-                    let Some(made) = made else {
-                        assert!(matches!(step, Step::Dial(_)), "{step} on something that is not there");
-                        self.lose_call(&mut world);
-                        continue;
-                    };
-                    match &step {
-                        Step::OpenDoor | Step::MarkExtension => {
-                            self.facts.opened = true;
-                            self.facts.told = Window::of(&self.spec, None).closes_at;
-                            world.space = Seen::Unknown;
-                        }
-                        Step::CloseDoor => {
-                            shut_now = true;
-                            world.space = Seen::Unknown;
-                            world.calls = Seen::Unknown;
-                        }
-                        Step::CreateCall => {
-                            call_is_new = true;
-                            self.facts.call = made.as_deref().map(here);
-                            world.calls = Seen::Unknown;
-                            world.legs = Seen::Unknown;
-                        }
-                        Step::DeleteCall(id) => {
-                            if self.facts.call.as_ref() == Some(id) {
-                                self.facts.call = None;
-                            }
-                            world.calls = Seen::Unknown;
-                        }
-                        Step::Dial(party) => self.note_dialled(party, made, model.clock),
-                    }
-                }
-                end => {
-                    if end == Next::Settled && self.is_over(model.clock) && self.facts.may_be_open {
-                        self.facts.released = true;
-                    }
-                    self.stored = self.facts.clone();
-                    return Some(end);
-                }
-            }
+        let now = model.clock;
+        self.store(&progress, now);
+        self.door = progress.door;
+        match (progress.problem, progress.obstacle, progress.door) {
+            (Some(_), ..) => None,
+            (None, Some(obstacle), _) => Some(End::Blocked(obstacle)),
+            (None, None, Door::Released) => Some(End::Released),
+            (None, None, _) => Some(End::Settled),
         }
-        panic!("no end: {:?}", self.log);
     }
 
-    fn is_over(&self, now: Timestamp) -> bool {
-        self.leaving || Window::of(&self.spec, None).stage(now) == Stage::Over
-    }
-
-    fn digest(&mut self, world: &mut World, call_is_new: bool, now: Timestamp) {
-        if let Seen::Known(calls) = world.calls.clone() {
-            match pick_call(&calls, self.facts.call.as_ref(), at(0)) {
-                Some(call) if self.facts.call.as_ref() != Some(&call.at()) => {
-                    if self.facts.call.is_some() && !call_is_new {
-                        participants::after_call_lost(&mut self.facts.participants, None);
-                    }
-                    self.facts.call = Some(call.at());
-                    // What was seen are the legs of another call.
-                    world.legs = Seen::Unknown;
-                }
-                None if self.facts.call.is_some() && !self.is_over(now) => {
-                    self.lose_call(world);
-                    world.calls = Seen::Known(Vec::new());
-                }
-                _ => {}
-            }
-        }
-        let seen = world.legs.known().filter(|_| self.facts.call.is_some() && !self.is_over(now));
-        let elsewhere = world.elsewhere.known();
-        self.facts.participants =
-            participants::update(&self.spec, &self.facts.participants, seen, elsewhere, self.outgoing);
-    }
-
-    fn lose_call(&mut self, world: &mut World) {
-        participants::after_call_lost(&mut self.facts.participants, None);
-        self.facts.call = None;
-        world.calls = Seen::Unknown;
-        world.legs = Seen::Unknown;
-    }
-
-    fn note_dialled(&mut self, party: &str, leg: Option<String>, now: Timestamp) {
-        let status = self.facts.participants.iter_mut().find(|status| status.remote_party == party).unwrap();
-        status.attempts += 1;
-        status.state = ParticipantState::Ringing;
-        status.leg_id = leg;
-        status.last_attempt_at = Some(Instant(now));
-    }
-
-    fn run(&mut self, model: &mut Model) -> Next {
+    fn run(&mut self, model: &mut Model) -> End {
         self.pass(model, false, &mut std::iter::empty()).unwrap()
+    }
+
+    fn call(&self) -> Option<CallAt> {
+        self.stored.call.as_ref().and_then(CallBinding::at)
+    }
+
+    fn is_open(&self) -> bool {
+        self.stored.opened_at.is_some()
     }
 
     fn take_log(&mut self) -> Vec<String> {
@@ -435,23 +448,23 @@ impl Player {
 #[test]
 fn opening_goes_door_call_legs_with_a_look_before_each_post() {
     let mut model = Model::new(Some(free()), at(0));
-    let mut player = Player::new(&["a@x", "b@x"], Facts::new());
-    assert_eq!(player.run(&mut model), Next::Settled);
+    let mut player = Player::new(&["a@x", "b@x"], Start::booked());
+    assert_eq!(player.run(&mut model), End::Settled);
     assert_eq!(
         player.take_log(),
         ["look Space", "open the space", "look Calls", "create the call", "dial a@x", "dial b@x"],
         "no look at the legs of a call that is brand new"
     );
     assert!(model.space.as_ref().unwrap().has_secret(&player.secret));
-    assert_eq!(player.run(&mut model), Next::Settled);
+    assert_eq!(player.run(&mut model), End::Settled);
     assert!(player.take_log().is_empty(), "a settled meeting costs nothing");
 }
 
 #[test]
 fn before_the_window_nothing_is_asked() {
-    let mut player = Player::new(&["a@x"], Facts::new());
+    let mut player = Player::new(&["a@x"], Start::booked());
     let mut model = Model::new(None, at(-311));
-    assert_eq!(player.run(&mut model), Next::Settled);
+    assert_eq!(player.run(&mut model), End::Settled);
     assert!(player.take_log().is_empty());
 }
 
@@ -459,52 +472,52 @@ fn before_the_window_nothing_is_asked() {
 fn preparing_finds_out_what_can_go_wrong() {
     let foreign = space("Party", Some(false), None);
     let open = space(PLACEHOLDER, Some(true), None);
-    let table: [(&str, Option<Space>, Next); 6] = [
-        ("missing", None, Next::Blocked(Obstacle::SpaceMissing)),
-        ("renamed", Some(foreign), Next::Blocked(Obstacle::Foreign)),
-        ("opened", Some(open), Next::Blocked(Obstacle::Foreign)),
-        ("free", Some(free()), Next::Settled),
-        ("listed only", Some(space(PLACEHOLDER, None, None)), Next::Settled),
-        ("ours already", Some(opened()), Next::Settled),
+    let table: [(&str, Option<Space>, End); 6] = [
+        ("missing", None, End::Blocked(Obstacle::SpaceMissing)),
+        ("renamed", Some(foreign), End::Blocked(Obstacle::Foreign)),
+        ("opened", Some(open), End::Blocked(Obstacle::Foreign)),
+        ("free", Some(free()), End::Settled),
+        ("listed only", Some(space(PLACEHOLDER, None, None)), End::Settled),
+        ("ours already", Some(opened()), End::Settled),
     ];
     for (case, shown, wanted) in table {
-        let mut player = Player::new(&["a@x"], Facts::new());
+        let mut player = Player::new(&["a@x"], Start::booked());
         assert_eq!(player.run(&mut Model::new(shown, at(-305))), wanted, "{case}");
         assert_eq!(player.take_log(), ["look Space"], "{case}: nothing is written before the instant");
     }
-    let mut player = Player::new(&[], Facts::new());
+    let mut player = Player::new(&[], Start::booked());
     player.passcode = None;
-    assert_eq!(player.run(&mut Model::new(Some(free()), at(-305))), Next::Blocked(Obstacle::PasscodeUnavailable));
-    let mut next_one = Player::new(&[], Facts::new());
-    next_one.slot_busy = true;
+    assert_eq!(player.run(&mut Model::new(Some(free()), at(-305))), End::Blocked(Obstacle::PasscodeUnavailable));
+    let mut next_one = Player::new(&[], Start::booked());
+    next_one.around.slot_busy = true;
     let taken = Model::new(Some(space("Still running", Some(true), None)), at(-305));
-    assert_eq!(next_one.run(&mut taken.clone()), Next::Settled, "the meeting before is not foreign");
+    assert_eq!(next_one.run(&mut taken.clone()), End::Settled, "the meeting before is not foreign");
 }
 
 #[test]
 fn the_door_stays_shut_while_something_is_missing() {
-    let mut player = Player::new(&["a@x"], Facts::new());
+    let mut player = Player::new(&["a@x"], Start::booked());
     player.passcode = None;
     let mut model = Model::new(Some(free()), at(0));
-    assert_eq!(player.run(&mut model), Next::Blocked(Obstacle::PasscodeUnavailable));
+    assert_eq!(player.run(&mut model), End::Blocked(Obstacle::PasscodeUnavailable));
     player.passcode = Some(PASSCODE.to_owned().into());
-    player.slot_busy = true;
-    assert_eq!(player.run(&mut model), Next::Blocked(Obstacle::SlotBusy));
-    player.slot_busy = false;
+    player.around.slot_busy = true;
+    assert_eq!(player.run(&mut model), End::Blocked(Obstacle::SlotBusy));
+    player.around.slot_busy = false;
     player.suspended = true;
-    assert_eq!(player.run(&mut model), Next::Blocked(Obstacle::Suspended));
+    assert_eq!(player.run(&mut model), End::Blocked(Obstacle::Suspended));
     assert!(player.take_log().is_empty(), "not even a look");
     player.suspended = false;
-    assert_eq!(player.run(&mut Model::new(None, at(0))), Next::Blocked(Obstacle::SpaceMissing));
+    assert_eq!(player.run(&mut Model::new(None, at(0))), End::Blocked(Obstacle::SpaceMissing));
     assert_eq!(player.take_log(), ["look Space"]);
 }
 
 #[test]
 fn an_open_door_does_not_need_the_passcode_any_more() {
-    let mut player = Player::new(&["a@x"], Facts::running(None));
+    let mut player = Player::new(&["a@x"], Start::running(None));
     player.passcode = None;
     let mut model = Model::new(Some(opened()), at(0));
-    assert_eq!(player.run(&mut model), Next::Settled);
+    assert_eq!(player.run(&mut model), End::Settled);
     assert_eq!(player.take_log(), ["look Calls", "create the call", "dial a@x"], "and the meeting goes on");
 }
 
@@ -515,8 +528,8 @@ fn a_foreign_slot_is_never_taken() {
         space("Party", Some(false), Some("tms")),
         space(PLACEHOLDER, Some(true), None),
     ] {
-        let mut player = Player::new(&["a@x"], Facts::new());
-        assert_eq!(player.run(&mut Model::new(Some(shown), at(0))), Next::Blocked(Obstacle::Foreign));
+        let mut player = Player::new(&["a@x"], Start::booked());
+        assert_eq!(player.run(&mut Model::new(Some(shown), at(0))), End::Blocked(Obstacle::Foreign));
         assert_eq!(player.take_log(), ["look Space"]);
     }
 }
@@ -545,18 +558,18 @@ fn doubt_and_foreignness_of_a_space() {
 
 #[test]
 fn dialling_begins_at_the_start_and_not_with_the_door() {
-    let mut player = Player::new(&["a@x"], Facts::new());
+    let mut player = Player::new(&["a@x"], Start::booked());
     let mut model = Model::new(Some(free()), at(-60));
-    assert_eq!(player.run(&mut model), Next::Settled);
+    assert_eq!(player.run(&mut model), End::Settled);
     assert_eq!(player.take_log(), ["look Space", "open the space", "look Calls", "create the call"]);
     model.clock = at(0);
-    assert_eq!(player.run(&mut model), Next::Settled);
+    assert_eq!(player.run(&mut model), End::Settled);
     assert_eq!(player.take_log(), ["look Legs", "dial a@x"], "somebody may have got them in since");
 }
 
 #[test]
 fn nobody_is_dialled_where_the_bridge_does_not_allow_it() {
-    let mut player = Player::new(&["a@x"], Facts::new());
+    let mut player = Player::new(&["a@x"], Start::booked());
     player.outgoing = false;
     let mut model = Model::new(Some(free()), at(0));
     player.run(&mut model);
@@ -566,10 +579,10 @@ fn nobody_is_dialled_where_the_bridge_does_not_allow_it() {
 #[test]
 fn a_call_that_is_there_is_adopted_with_the_legs_it_has() {
     let mut model = Model::new(Some(free()), at(0)).with_call("joined", &["a@x"]);
-    let mut player = Player::new(&["a@x", "b@x"], Facts::new());
-    assert_eq!(player.run(&mut model), Next::Settled);
+    let mut player = Player::new(&["a@x", "b@x"], Start::booked());
+    assert_eq!(player.run(&mut model), End::Settled);
     assert_eq!(player.take_log(), ["look Space", "open the space", "look Calls", "look Legs", "dial b@x"]);
-    assert_eq!(player.facts.call, Some(here("joined")));
+    assert_eq!(player.call(), Some(here("joined")));
     assert!(model.wrongs.is_empty());
 }
 
@@ -584,13 +597,13 @@ fn the_recorded_call_wins_and_else_the_first() {
 
 #[test]
 fn a_further_try_is_preceded_by_a_look_as_well() {
-    let mut player = Player::new(&["a@x"], Facts::running(Some("call")));
-    player.facts.participants = participants::update(&player.spec, &[], None, None, true);
-    player.note_dialled("a@x", None, at(0));
-    player.facts.participants[0].state = ParticipantState::Waiting;
+    let mut player = Player::new(&["a@x"], Start::running(Some("call")));
+    player.stored.participants = participants::update(&player.spec, &[], None, None, true);
+    let first = &mut player.stored.participants[0];
+    (first.attempts, first.last_attempt_at) = (1, Some(Instant(at(0))));
     // The second try was made, but the process died before it was noted.
     let mut model = Model::new(Some(opened()), at(30)).with_call("call", &["a@x"]);
-    assert_eq!(player.run(&mut model), Next::Settled);
+    assert_eq!(player.run(&mut model), End::Settled);
     assert_eq!(player.take_log(), ["look Legs"]);
     assert!(model.wrongs.is_empty());
 }
@@ -598,7 +611,7 @@ fn a_further_try_is_preceded_by_a_look_as_well() {
 #[test]
 fn a_call_that_vanished_is_made_again_and_who_was_cut_off_is_dialled_again() {
     let mut model = Model::new(Some(free()), at(0));
-    let mut player = Player::new(&["a@x", "b@x"], Facts::new());
+    let mut player = Player::new(&["a@x", "b@x"], Start::booked());
     player.run(&mut model);
     for legs in model.calls.values_mut() {
         legs.iter_mut().for_each(|leg| leg.2 = true);
@@ -608,7 +621,7 @@ fn a_call_that_vanished_is_made_again_and_who_was_cut_off_is_dialled_again() {
         legs.retain(|(_, party, _)| party != "b@x");
     }
     player.pass(&mut model, true, &mut std::iter::empty());
-    assert_eq!(player.facts.participants[1].state, ParticipantState::Left);
+    assert_eq!(player.stored.participants[1].state, ParticipantState::Left);
     player.take_log();
     model.calls.clear();
     player.pass(&mut model, true, &mut std::iter::empty());
@@ -630,8 +643,8 @@ fn every_change_by_hand_on_our_space_is_put_back() {
     for (case, change) in table {
         let mut model = Model::new(Some(opened()), at(10)).with_call("call", &[]);
         change(model.space.as_mut().unwrap());
-        let mut player = Player::new(&[], Facts::running(Some("call")));
-        assert_eq!(player.pass(&mut model, true, &mut std::iter::empty()), Some(Next::Settled));
+        let mut player = Player::new(&[], Start::running(Some("call")));
+        assert_eq!(player.pass(&mut model, true, &mut std::iter::empty()), Some(End::Settled));
         assert_eq!(player.take_log(), ["open the space"], "{case}");
         player.pass(&mut model, true, &mut std::iter::empty());
         assert!(player.take_log().is_empty(), "{case}: once is enough");
@@ -641,28 +654,28 @@ fn every_change_by_hand_on_our_space_is_put_back() {
 #[test]
 fn a_list_item_says_nothing_about_an_open_door() {
     let mut model = Model::new(Some(space("Standup", None, None)), at(10)).with_call("call", &[]);
-    let mut player = Player::new(&[], Facts::running(Some("call")));
-    assert_eq!(player.pass(&mut model, true, &mut std::iter::empty()), Some(Next::Settled));
+    let mut player = Player::new(&[], Start::running(Some("call")));
+    assert_eq!(player.pass(&mut model, true, &mut std::iter::empty()), Some(End::Settled));
     assert!(player.take_log().is_empty());
 }
 
 #[test]
 fn a_space_that_vanished_from_a_running_meeting_is_told() {
-    let mut player = Player::new(&["a@x"], Facts::running(Some("call")));
+    let mut player = Player::new(&["a@x"], Start::running(Some("call")));
     let mut model = Model::new(None, at(10)).with_call("call", &[]);
-    assert_eq!(player.pass(&mut model, true, &mut std::iter::empty()), Some(Next::Blocked(Obstacle::SpaceMissing)));
+    assert_eq!(player.pass(&mut model, true, &mut std::iter::empty()), Some(End::Blocked(Obstacle::SpaceMissing)));
 }
 
 #[test]
 fn an_extension_is_one_write() {
     let mut model = Model::new(Some(free()), at(0));
-    let mut player = Player::new(&["a@x"], Facts::new());
+    let mut player = Player::new(&["a@x"], Start::booked());
     player.run(&mut model);
     let before = (model.space.clone().unwrap().secret, model.calls.clone());
     player.take_log();
     player.spec = ScheduledMeetingSpec { duration: None, end: Some(Instant(at(5400))), ..player.spec };
     for swept in [false, true] {
-        assert_eq!(player.pass(&mut model, swept, &mut std::iter::empty()), Some(Next::Settled));
+        assert_eq!(player.pass(&mut model, swept, &mut std::iter::empty()), Some(End::Settled));
     }
     assert_eq!(player.take_log(), ["mark the extension on the space"]);
     let secret = |secret: &Option<SecretString>| {
@@ -689,11 +702,11 @@ fn model_is_over_at_the_new_end(player: &mut Player) {
 fn an_opening_whose_record_was_lost_is_recorded_by_the_same_write() {
     for fault in [Fault::Crash, Fault::LostReply] {
         let mut model = Model::new(Some(free()), at(0));
-        let mut player = Player::new(&[], Facts::new());
+        let mut player = Player::new(&[], Start::booked());
         assert_eq!(player.pass(&mut model, false, &mut [fault].into_iter()), None);
-        assert!(!player.facts.opened, "the door is open, but nobody noted it");
+        assert!(!player.is_open(), "the door is open, but nobody noted it");
         player.run(&mut model);
-        assert!(player.facts.opened, "{fault:?}");
+        assert!(player.is_open(), "{fault:?}");
     }
 }
 
@@ -701,8 +714,8 @@ fn an_opening_whose_record_was_lost_is_recorded_by_the_same_write() {
 fn what_a_meeting_that_is_gone_left_open_is_cleaned_before_the_next_one_opens() {
     let left = Space { passcode: None, ..space("Yesterday", Some(true), Some(OTHER_MARK)) };
     let mut model = Model::new(Some(left), at(0)).with_call("old", &["stranger@x"]);
-    let mut player = Player::new(&["a@x"], Facts::new());
-    assert_eq!(player.run(&mut model), Next::Settled);
+    let mut player = Player::new(&["a@x"], Start::booked());
+    assert_eq!(player.run(&mut model), End::Settled);
     assert_eq!(
         player.take_log(),
         [
@@ -726,8 +739,8 @@ fn what_a_meeting_that_is_gone_left_open_is_cleaned_before_the_next_one_opens() 
 #[test]
 fn closing_shuts_deletes_and_proves() {
     let mut model = Model::new(Some(opened()), at(3600)).with_call("call", &["a@x"]).with_call("late", &["c@x"]);
-    let mut player = Player::new(&["a@x"], Facts::running(Some("call")));
-    assert_eq!(player.run(&mut model), Next::Settled);
+    let mut player = Player::new(&["a@x"], Start::running(Some("call")));
+    assert_eq!(player.run(&mut model), End::Released);
     assert_eq!(
         player.take_log(),
         [
@@ -739,40 +752,38 @@ fn closing_shuts_deletes_and_proves() {
         ],
         "the door, the call that is recorded, then whatever else shows up"
     );
-    assert!(player.facts.released && model.calls.is_empty());
-    assert_eq!(player.run(&mut model), Next::Settled);
+    assert!((player.door == Door::Released) && model.calls.is_empty());
+    assert_eq!(player.run(&mut model), End::Released);
     assert!(player.take_log().is_empty());
 }
 
 #[test]
 fn a_door_that_reads_back_open_is_shut_again() {
-    let player = Player::new(&[], Facts::running(None));
+    let player = Player::new(&[], Start::running(None));
     let calls = Seen::Known(Vec::new());
     let table: [(&str, Option<Space>, Next); 5] = [
         ("still open", Some(opened()), Next::Do(Step::CloseDoor)),
         ("renamed", Some(space("Party", Some(false), None)), Next::Do(Step::CloseDoor)),
         ("listed as renamed", Some(space("Party", None, None)), Next::Do(Step::CloseDoor)),
-        ("shut", Some(free()), Next::Settled),
-        ("gone", None, Next::Settled),
+        ("shut", Some(free()), Next::Rest(End::Released)),
+        ("gone", None, Next::Rest(End::Released)),
     ];
     for (case, shown, wanted) in table {
-        let world = World { space: Seen::Known(shown), calls: calls.clone(), ..World::default() };
-        assert_eq!(player.ask(&world, true, false, at(3600)), wanted, "{case}");
+        let facts = MeetingFacts { space: Seen::Known(shown), calls: calls.clone(), ..MeetingFacts::default() };
+        let mut shut = player.progress(at(3600));
+        shut.door = Door::Shut;
+        assert_eq!(next(&shut, &facts, &Around::default(), at(3600)), wanted, "{case}");
     }
-    let seen_open = World { space: Seen::Known(Some(free())), calls, ..World::default() };
-    assert_eq!(
-        player.ask(&seen_open, false, false, at(3600)),
-        Next::Do(Step::CloseDoor),
-        "a look is no proof of a new secret"
-    );
+    let seen_shut = MeetingFacts { space: Seen::Known(Some(free())), calls, ..MeetingFacts::default() };
+    assert_eq!(player.ask(&seen_shut, at(3600)), Next::Do(Step::CloseDoor), "a look is no proof of a new secret");
 }
 
 #[test]
 fn a_meeting_that_never_opened_costs_nothing() {
     for (leaving, now) in [(true, at(-9999)), (true, at(0)), (false, at(3600))] {
-        let mut player = Player::new(&["a@x"], Facts::new());
+        let mut player = Player::new(&["a@x"], Start::booked());
         player.leaving = leaving;
-        assert_eq!(player.run(&mut Model::new(Some(free()), now)), Next::Settled);
+        assert_eq!(player.run(&mut Model::new(Some(free()), now)), End::Released);
         assert!(player.take_log().is_empty());
     }
 }
@@ -780,22 +791,22 @@ fn a_meeting_that_never_opened_costs_nothing() {
 #[test]
 fn leaving_closes_at_any_time_even_when_suspended() {
     for now in [at(-300), at(10), at(9999)] {
-        let mut player = Player::new(&[], Facts::running(Some("call")));
+        let mut player = Player::new(&[], Start::running(Some("call")));
         (player.leaving, player.suspended) = (true, true);
         let mut model = Model::new(Some(opened()), now).with_call("call", &[]);
-        assert_eq!(player.run(&mut model), Next::Settled);
-        assert!(player.facts.released && model.calls.is_empty());
+        assert_eq!(player.run(&mut model), End::Released);
+        assert!((player.door == Door::Released) && model.calls.is_empty());
     }
 }
 
 #[test]
 fn suspended_meetings_are_left_as_they_are() {
     for (facts, now, wanted) in [
-        (Facts::running(Some("call")), at(10), Next::Blocked(Obstacle::Suspended)),
-        (Facts::running(Some("call")), at(3600), Next::Blocked(Obstacle::Suspended)),
-        (Facts::new(), at(0), Next::Blocked(Obstacle::Suspended)),
-        (Facts::new(), at(3600), Next::Settled),
-        (Facts { released: true, ..Facts::running(None) }, at(3600), Next::Settled),
+        (Start::running(Some("call")), at(10), End::Blocked(Obstacle::Suspended)),
+        (Start::running(Some("call")), at(3600), End::Blocked(Obstacle::Suspended)),
+        (Start::booked(), at(0), End::Blocked(Obstacle::Suspended)),
+        (Start::booked(), at(3600), End::Released),
+        (Start::released(), at(3600), End::Released),
     ] {
         let mut player = Player::new(&["a@x"], facts);
         player.suspended = true;
@@ -894,20 +905,19 @@ fn in_at(party: &str, state: LegState) -> SeenLeg {
         original_remote_party: None,
         state: Some(state),
         direction: None,
-        named: true,
-        answered: false,
+        is_named: true,
+        was_answered: false,
     }
 }
 
 /// A running meeting whose call bridge was just lost: its call is given up, `parties` were connected through it.
 fn bereft(parties: &[&str]) -> Player {
-    let mut player = Player::new(parties, Facts::running(None));
-    player.facts.participants = participants::update(&player.spec, &[], None, None, true);
-    for status in &mut player.facts.participants {
+    let mut player = Player::new(parties, Start::running(None));
+    player.stored.participants = participants::update(&player.spec, &[], None, None, true);
+    for status in &mut player.stored.participants {
         (status.state, status.attempts, status.leg_id) = (ParticipantState::Connected, 1, Some("old".to_owned()));
     }
-    participants::after_call_lost(&mut player.facts.participants, Some("lost.test:445"));
-    player.stored = player.facts.clone();
+    participants::after_call_lost(&mut player.stored.participants, Some("lost.test:445"));
     player
 }
 
@@ -915,84 +925,84 @@ fn bereft(parties: &[&str]) -> Player {
 fn who_is_still_in_through_a_lost_bridge_is_not_dialled_again() {
     let mut model = Model::new(Some(opened()), at(10));
     let mut player = bereft(&["a@x", "b@x"]);
-    player.elsewhere.legs = vec![in_at("sip:A@x", LegState::Connected)];
-    assert_eq!(player.run(&mut model), Next::Settled);
-    assert_eq!(player.take_log(), ["look Calls", "create the call", "look Elsewhere", "dial b@x"]);
-    let states: Vec<_> = player.facts.participants.iter().map(|p| (p.state, p.call_bridge.is_some())).collect();
+    player.on_lost_bridge.legs = vec![in_at("sip:A@x", LegState::Connected)];
+    assert_eq!(player.run(&mut model), End::Settled);
+    assert_eq!(player.take_log(), ["look Calls", "create the call", "look OnLostBridge", "dial b@x"]);
+    let states: Vec<_> = player.stored.participants.iter().map(|p| (p.state, p.call_bridge.is_some())).collect();
     assert_eq!(states, [(ParticipantState::Connected, true), (ParticipantState::Ringing, false)]);
     // As long as they are, each pass that could dial asks again; then they are dialled.
-    player.elsewhere.legs.clear();
-    assert_eq!(player.run(&mut model), Next::Settled);
-    assert_eq!(player.take_log(), ["look Elsewhere", "look Legs", "dial a@x"]);
+    player.on_lost_bridge.legs.clear();
+    assert_eq!(player.run(&mut model), End::Settled);
+    assert_eq!(player.take_log(), ["look OnLostBridge", "look Legs", "dial a@x"]);
 }
 
 #[test]
 fn who_still_rings_there_is_not_rung_here() {
     let mut model = Model::new(Some(opened()), at(10));
     let mut player = bereft(&["a@x"]);
-    player.elsewhere.legs = vec![in_at("a@x", LegState::Ringing)];
-    assert_eq!(player.run(&mut model), Next::Settled);
-    assert_eq!(player.take_log(), ["look Calls", "create the call", "look Elsewhere"]);
-    assert_eq!(player.facts.participants[0].state, ParticipantState::Ringing);
+    player.on_lost_bridge.legs = vec![in_at("a@x", LegState::Ringing)];
+    assert_eq!(player.run(&mut model), End::Settled);
+    assert_eq!(player.take_log(), ["look Calls", "create the call", "look OnLostBridge"]);
+    assert_eq!(player.stored.participants[0].state, ParticipantState::Ringing);
 }
 
 #[test]
 fn who_leaves_a_call_bridge_that_is_back_is_left_alone() {
     let mut model = Model::new(Some(opened()), at(10)).with_call("call-2", &[]);
     let mut player = bereft(&["a@x"]);
-    player.facts.call = Some(here("call-2"));
-    player.elsewhere.standing = vec!["lost.test:445".parse().unwrap()];
-    assert_eq!(player.run(&mut model), Next::Settled);
-    assert_eq!(player.take_log(), ["look Elsewhere"]);
-    assert_eq!(player.facts.participants[0].state, ParticipantState::Left);
+    player.stored.call = Start::running(Some("call-2")).0.call;
+    player.on_lost_bridge.recovered_with_call = vec!["lost.test:445".parse().unwrap()];
+    assert_eq!(player.run(&mut model), End::Settled);
+    assert_eq!(player.take_log(), ["look OnLostBridge"]);
+    assert_eq!(player.stored.participants[0].state, ParticipantState::Left);
 }
 
 #[test]
 fn a_crash_before_the_question_does_not_lose_it() {
     let mut model = Model::new(Some(opened()), at(10));
     let mut player = bereft(&["a@x"]);
-    player.elsewhere.legs = vec![in_at("a@x", LegState::Connected)];
+    player.on_lost_bridge.legs = vec![in_at("a@x", LegState::Connected)];
     assert!(player.pass(&mut model, false, &mut [Fault::Crash].into_iter()).is_none());
     player.take_log();
-    assert_eq!(player.run(&mut model), Next::Settled);
-    assert_eq!(player.take_log(), ["look Calls", "look Elsewhere"], "the call is adopted, nobody is dialled");
+    assert_eq!(player.run(&mut model), End::Settled);
+    assert_eq!(player.take_log(), ["look Calls", "look OnLostBridge"], "the call is adopted, nobody is dialled");
 }
 
 #[test]
 fn a_meeting_that_is_to_be_left_alone_is_blocked() {
     let mut model = Model::new(Some(opened()), at(10));
-    let mut player = Player::new(&["a@x"], Facts::running(Some("call-1")));
+    let mut player = Player::new(&["a@x"], Start::running(Some("call-1")));
     player.left_alone = true;
-    assert_eq!(player.run(&mut model), Next::Blocked(Obstacle::CallBridgeLost));
+    assert_eq!(player.run(&mut model), End::Blocked(Obstacle::CallBridgeLost));
     assert!(player.take_log().is_empty());
     player.leaving = true;
-    player.facts.call = None;
-    assert_eq!(player.run(&mut model), Next::Settled, "the end is the end all the same");
+    player.stored.call = None;
+    assert_eq!(player.run(&mut model), End::Released, "the end is the end all the same");
 }
 
 #[test]
 fn an_empty_call_that_was_left_behind_is_removed_once_the_meeting_has_its_own() {
-    let mut player = Player::new(&[], Facts::running(Some("call-1")));
+    let mut player = Player::new(&[], Start::running(Some("call-1")));
     let call = Call { id: "call-0".into(), name: String::new(), space: None, correlator: None, duration: None };
     let placed = PlacedCall { call_bridge: "lost.test:445".parse().unwrap(), call, began: Some(at(1)) };
-    let left = |empty, began| {
-        let stray = Stray { call: PlacedCall { began, ..placed.clone() }, empty };
-        World { strays: vec![stray], ..World::default() }
+    let left = |is_empty, began| {
+        let orphan = OrphanCall { call: PlacedCall { began, ..placed.clone() }, is_empty };
+        MeetingFacts { orphan_calls: vec![orphan], ..MeetingFacts::default() }
     };
     let gone = Next::Do(Step::DeleteCall(placed.at()));
-    assert_eq!(player.ask(&left(true, Some(at(1))), false, false, at(10)), gone);
-    assert_eq!(player.ask(&left(false, Some(at(1))), false, false, at(10)), Next::Settled, "its people stay");
-    assert_eq!(player.ask(&left(false, None), false, false, at(10)), Next::Settled);
-    assert_eq!(player.ask(&left(false, Some(at(-6000))), false, false, at(10)), gone, "people of an earlier meeting");
-    player.facts.call = None;
-    assert_eq!(player.ask(&left(true, None), false, false, at(10)), Next::Look(Look::Calls));
+    assert_eq!(player.ask(&left(true, Some(at(1))), at(10)), gone);
+    assert_eq!(player.ask(&left(false, Some(at(1))), at(10)), Next::Rest(End::Settled), "its people stay");
+    assert_eq!(player.ask(&left(false, None), at(10)), Next::Rest(End::Settled));
+    assert_eq!(player.ask(&left(false, Some(at(-6000))), at(10)), gone, "people of an earlier meeting");
+    player.stored.call = None;
+    assert_eq!(player.ask(&left(true, None), at(10)), Next::Look(Look::Calls));
 }
 
 #[test]
 fn a_call_that_an_earlier_meeting_left_is_not_adopted() {
     let mut model = Model::new(Some(free()), at(0)).with_call("old", &["stranger@x"]);
     model.began = Some(at(-600));
-    let mut player = Player::new(&[], Facts::new());
+    let mut player = Player::new(&[], Start::booked());
     assert!(player.pass(&mut model, false, &mut std::iter::empty()).is_some());
     let log = player.take_log();
     assert_eq!(log[..4], ["look Space", "open the space", "look Calls", "delete the call"]);
@@ -1000,9 +1010,9 @@ fn a_call_that_an_earlier_meeting_left_is_not_adopted() {
     // One that began with this meeting is: its reply was lost, or somebody was quick.
     let mut model = Model::new(Some(free()), at(0)).with_call("quick", &[]);
     model.began = Some(at(0));
-    let mut player = Player::new(&[], Facts::new());
-    assert_eq!(player.run(&mut model), Next::Settled);
-    assert_eq!(player.facts.call, Some(here("quick")));
+    let mut player = Player::new(&[], Start::booked());
+    assert_eq!(player.run(&mut model), End::Settled);
+    assert_eq!(player.call(), Some(here("quick")));
 }
 
 proptest! {
@@ -1016,23 +1026,23 @@ proptest! {
         passes in prop::collection::vec((any::<bool>(), prop::option::of(any_event())), 0..12),
     ) {
         let mut model = Model::new(Some(free()), at(0));
-        let mut player = Player::new(&["a@x", "b@x", "c@x"], Facts::new());
+        let mut player = Player::new(&["a@x", "b@x", "c@x"], Start::booked());
         let mut faults = faults.into_iter();
         for (swept, event) in passes {
             player.pass(&mut model, swept, &mut faults);
             if let Some(event) = event {
-                let may_edit = player.facts.opened;
+                let may_edit = player.is_open();
                 happen(event, &mut model, may_edit);
             }
         }
         for _ in 0..3 {
-            prop_assert_eq!(player.pass(&mut model, true, &mut std::iter::empty()), Some(Next::Settled));
+            prop_assert_eq!(player.pass(&mut model, true, &mut std::iter::empty()), Some(End::Settled));
         }
         prop_assert!(model.wrongs.is_empty(), "{:?}", model.wrongs);
         prop_assert!(is_as_wanted(&model), "{:?}", model.space);
         prop_assert_eq!(model.calls.len(), 1);
-        prop_assert!(player.facts.opened && player.facts.call.as_ref().is_some_and(|call| model.calls.contains_key(&call.id)));
-        for status in &player.facts.participants {
+        prop_assert!(player.is_open() && player.call().is_some_and(|call| model.calls.contains_key(&call.id)));
+        for status in &player.stored.participants {
             let there = model.calls.values().flatten().any(|leg| leg.1 == status.remote_party);
             let wanted = match status.state {
                 ParticipantState::Ringing | ParticipantState::Connected => there,
@@ -1055,7 +1065,7 @@ proptest! {
         swept in prop::collection::vec(any::<bool>(), 16),
     ) {
         let mut model = Model::new(Some(free()), at(0));
-        let mut player = Player::new(&["a@x", "b@x"], Facts::new());
+        let mut player = Player::new(&["a@x", "b@x"], Start::booked());
         let mut faults = faults.into_iter();
         for swept in swept {
             player.pass(&mut model, swept, &mut faults);
@@ -1063,7 +1073,7 @@ proptest! {
         prop_assert!(model.wrongs.is_empty(), "{:?}", model.wrongs);
         prop_assert_eq!(model.calls_made, 1);
         prop_assert_eq!(model.calls.values().flatten().count(), 2);
-        prop_assert!(player.facts.participants.iter().all(|status| status.attempts == 1));
+        prop_assert!(player.stored.participants.iter().all(|status| status.attempts == 1));
     }
 
     /// From any state of the slot: a foreign one is not touched, any other is opened, and nobody of an earlier meeting
@@ -1079,17 +1089,17 @@ proptest! {
         if old_call {
             model = model.with_call("old", &["stranger@x"]);
         }
-        let mut player = Player::new(&["a@x"], Facts::new());
+        let mut player = Player::new(&["a@x"], Start::booked());
         let mut faults = std::iter::repeat_n(Fault::None, index).chain([fault]);
         player.pass(&mut model, swept, &mut faults);
         let end = player.pass(&mut model, swept, &mut std::iter::empty());
         if shown.is_none() {
-            prop_assert_eq!(end, Some(Next::Blocked(Obstacle::SpaceMissing)));
+            prop_assert_eq!(end, Some(End::Blocked(Obstacle::SpaceMissing)));
         } else if foreign {
-            prop_assert_eq!(end, Some(Next::Blocked(Obstacle::Foreign)));
+            prop_assert_eq!(end, Some(End::Blocked(Obstacle::Foreign)));
             prop_assert!(player.log.iter().all(|line| line.starts_with("look")), "{:?}", player.log);
         } else {
-            prop_assert_eq!(end, Some(Next::Settled));
+            prop_assert_eq!(end, Some(End::Settled));
             prop_assert!(is_as_wanted(&model) && model.wrongs.is_empty(), "{:?}", model);
             prop_assert_eq!(model.calls.len(), 1);
             prop_assert!(!stale || !model.calls.contains_key(&"old".into()), "a stranger is in the meeting");
@@ -1100,8 +1110,8 @@ proptest! {
     #[test]
     fn a_meeting_ends_shut_whatever_fails(
         shown in any_space(),
-        facts in prop_oneof![Just(Facts::running(None)), Just(Facts::running(Some("call"))),
-                             Just(Facts { opened: false, ..Facts::running(None) })],
+        facts in prop_oneof![Just(Start::running(None)), Just(Start::running(Some("call"))),
+                             Just(Start::intended())],
         calls in prop::sample::subsequence(vec!["call", "other", "third"], 0..=3),
         faults in prop::collection::vec(any_fault(), 0..6),
         leaving in any::<bool>(),
@@ -1119,11 +1129,11 @@ proptest! {
         let mut faults = faults.into_iter();
         for turn in 0..8 {
             player.pass(&mut model, turn % 2 == 0, &mut faults);
-            if turn == 0 && reopened && !player.facts.released {
+            if turn == 0 && reopened && !(player.door == Door::Released) {
                 model.space = Some(opened());
             }
         }
-        prop_assert!(player.facts.released && is_shut(&model), "{:?}", model);
+        prop_assert!((player.door == Door::Released) && is_shut(&model), "{:?}", model);
         prop_assert!(!player.log.iter().any(|line| line.starts_with("dial") || line.starts_with("create")));
         player.take_log();
         player.pass(&mut model, true, &mut std::iter::empty());

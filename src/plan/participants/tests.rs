@@ -20,8 +20,8 @@ fn leg(state: Option<LegState>) -> SeenLeg {
         original_remote_party: None,
         state,
         direction: None,
-        named: false,
-        answered: false,
+        is_named: false,
+        was_answered: false,
     }
 }
 
@@ -74,7 +74,7 @@ fn a_list_without_states_is_believed_after_the_longest_ring() {
     use ParticipantState::*;
     assert_eq!(state_after(&dialled(0, 1, Ringing), &seen(60, vec![leg(None)])), Ringing);
     assert_eq!(state_after(&dialled(0, 1, Ringing), &seen(80, vec![leg(None)])), Connected);
-    let answered = SeenLeg { answered: true, ..leg(None) };
+    let answered = SeenLeg { was_answered: true, ..leg(None) };
     assert_eq!(state_after(&dialled(0, 1, Ringing), &seen(3, vec![answered])), Connected);
 }
 
@@ -107,14 +107,14 @@ fn the_switch_of_the_bridge_is_obeyed_both_ways() {
 fn who_was_in_an_old_call_that_is_empty_has_left() {
     let mut statuses = dialled(0, 2, ParticipantState::Connected);
     after_call_lost(&mut statuses, Some("b:445"));
-    after_stray_gone(&mut statuses, &"c:445".parse().unwrap());
+    after_orphan_gone(&mut statuses, &"c:445".parse().unwrap());
     assert_eq!(statuses[0].call_bridge.as_deref(), Some("b:445"), "another call bridge");
-    after_stray_gone(&mut statuses, &"b:445".parse().unwrap());
+    after_orphan_gone(&mut statuses, &"b:445".parse().unwrap());
     assert_eq!((statuses[0].state, &statuses[0].call_bridge), (ParticipantState::Left, &None));
     assert!(to_dial(&spec(), &statuses, at(0), at(9999)).is_none(), "not rung again");
     let mut rang = dialled(0, 1, ParticipantState::Ringing);
     after_call_lost(&mut rang, Some("b:445"));
-    after_stray_gone(&mut rang, &"b:445".parse().unwrap());
+    after_orphan_gone(&mut rang, &"b:445".parse().unwrap());
     assert!(to_dial(&spec(), &rang, at(0), at(9999)).is_some());
 }
 

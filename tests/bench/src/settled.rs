@@ -5,7 +5,7 @@ use std::time::Duration;
 use clap::Args;
 use jiff::{SignedDuration, Timestamp};
 use meeting_controller::api::meeting::Phase;
-use meeting_controller::controller::context::Settings;
+use meeting_controller::config::settings::Settings;
 use serde_json::json;
 
 use crate::report::machine;

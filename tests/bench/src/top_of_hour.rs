@@ -7,7 +7,7 @@ use clap::Args;
 use cms_simulator::JournalEntry;
 use jiff::{SignedDuration, Timestamp};
 use meeting_controller::api::meeting::Phase;
-use meeting_controller::controller::context::Settings;
+use meeting_controller::config::settings::Settings;
 use serde_json::json;
 
 use crate::lateness::{header, is_call, is_door, is_leg, lateness, limit, row};

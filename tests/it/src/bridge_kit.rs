@@ -6,7 +6,7 @@ use cms_simulator::{EntryKind, JournalEntry};
 use meeting_controller::api::MeetingBridge;
 use meeting_controller::api::bridge::SlotsStatus;
 use meeting_controller::api::names::RECONCILE_ANNOTATION;
-use meeting_controller::controller::context::Settings;
+use meeting_controller::config::settings::Settings;
 use serde_json::json;
 
 use crate::kit::*;

@@ -10,7 +10,7 @@ use meeting_controller::api::bridge::CallBridgeStatus;
 use meeting_controller::api::meeting::ParticipantState;
 use meeting_controller::api::names::FAILBACK_ANNOTATION;
 use meeting_controller::api::{MeetingBridge, ScheduledMeeting};
-use meeting_controller::controller::context::Settings;
+use meeting_controller::config::settings::Settings;
 use serde_json::{Value, json};
 
 use crate::kit::*;

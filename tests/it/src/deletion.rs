@@ -61,7 +61,7 @@ async fn deletion_of_an_active_meeting_shuts_the_door_first() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn deletion_with_an_unreachable_bridge_is_bounded_and_the_slot_is_shut_later() {
     let settings =
-        meeting_controller::controller::context::Settings { deletion_deadline: Duration::from_secs(3), ..quick() };
+        meeting_controller::config::settings::Settings { deletion_deadline: Duration::from_secs(3), ..quick() };
     let arena = Arena::with("bounded", lone(), settings).await;
     arena.ready_bridge(json!({})).await;
     arena.open_now("m", 600, json!({ "participants": desk() })).await;
@@ -130,7 +130,7 @@ async fn a_bridge_that_is_deleted_ends_its_meetings_first() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_namespace_is_deleted_with_everything_in_it() {
     let settings =
-        meeting_controller::controller::context::Settings { deletion_deadline: Duration::from_secs(5), ..quick() };
+        meeting_controller::config::settings::Settings { deletion_deadline: Duration::from_secs(5), ..quick() };
     let arena = Arena::with("all", lone(), settings).await;
     arena.ready_bridge(json!({})).await;
     arena.open_now("running", 600, json!({ "participants": desk() })).await;

@@ -7,7 +7,7 @@ use cms_simulator::{Action, Fault, FaultKind};
 use futures::future::join_all;
 use meeting_controller::api::ScheduledMeeting;
 use meeting_controller::api::meeting::{ParticipantState, Phase};
-use meeting_controller::controller::context::Settings;
+use meeting_controller::config::settings::Settings;
 use serde_json::json;
 
 use crate::bridge_kit::slots_of;

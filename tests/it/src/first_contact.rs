@@ -7,7 +7,7 @@ use jiff::SignedDuration;
 use kube::Resource;
 use kube::api::GetParams;
 use meeting_controller::api::MeetingBridge;
-use meeting_controller::controller::context::Settings;
+use meeting_controller::config::settings::Settings;
 use reqwest::Method;
 use serde_json::json;
 

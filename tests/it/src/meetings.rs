@@ -20,9 +20,9 @@ pub fn lone() -> Config {
 }
 
 /// Intervals so long that only meetings cause requests.
-pub fn still() -> meeting_controller::controller::context::Settings {
+pub fn still() -> meeting_controller::config::settings::Settings {
     let hour = std::time::Duration::from_secs(3600);
-    meeting_controller::controller::context::Settings { sweep: hour, idle_read: hour, probe_idle: hour, ..quick() }
+    meeting_controller::config::settings::Settings { sweep: hour, idle_read: hour, probe_idle: hour, ..quick() }
 }
 
 impl Arena {

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use meeting_controller::api::MeetingBridge;
 use meeting_controller::api::bridge::SlotState;
-use meeting_controller::controller::context::Settings;
+use meeting_controller::config::settings::Settings;
 use reqwest::Method;
 use serde_json::json;
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 use cms_simulator::{Fault, FaultKind};
 use meeting_controller::api::names::FORCE_DELETE_ANNOTATION;
 use meeting_controller::api::{MeetingBridge, ScheduledMeeting};
-use meeting_controller::controller::context::Settings;
+use meeting_controller::config::settings::Settings;
 use serde_json::json;
 
 use crate::bridge_kit::*;

@@ -5,7 +5,7 @@ use std::time::Duration;
 use cms_simulator::{Config, Fault, FaultKind, WriteWithoutPrimary};
 use k8s_openapi::api::core::v1::{ConfigMap, Secret};
 use meeting_controller::api::MeetingBridge;
-use meeting_controller::controller::context::Settings;
+use meeting_controller::config::settings::Settings;
 use serde_json::json;
 
 use crate::bridge_kit::*;

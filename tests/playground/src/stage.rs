@@ -8,8 +8,8 @@ use control_plane::{ControlPlane, Options};
 use kube::Client;
 use meeting_controller::admin::Admin;
 use meeting_controller::clock::SystemClock;
+use meeting_controller::config::settings::Settings;
 use meeting_controller::controller::Controller;
-use meeting_controller::controller::context::Settings;
 use meeting_controller::metrics::Metrics;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
@@ -69,7 +69,7 @@ impl Stage {
             Arc::clone(&metrics),
             shutdown.clone(),
         );
-        let admin = Admin::bind(([127, 0, 0, 1], 0).into(), controller.ready(), controller.pulse(), metrics)
+        let admin = Admin::bind(([127, 0, 0, 1], 0).into(), controller.ready(), controller.watchdog(), metrics)
             .await
             .map_err(told("admin server"))?;
         let admin_address = admin.address().map_err(told("admin server"))?.to_string();

@@ -6,9 +6,9 @@ use kube::ResourceExt;
 use kube::api::Api;
 use kube::runtime::reflector::{self, Store};
 use kube::runtime::{WatchStreamExt, watcher};
+use meeting_controller::api::find;
 use meeting_controller::api::meeting::Phase;
 use meeting_controller::api::{MeetingBridge, ScheduledMeeting};
-use meeting_controller::status::find;
 
 use crate::stage::Stage;
 

@@ -1,4 +1,3 @@
-
 use super::super::path::FieldPath;
 use super::*;
 

@@ -11,7 +11,7 @@ use std::time::Duration;
 use clap::{Args, ValueEnum};
 use cms_simulator::check::{Expectation, Severity, check_evidence};
 use jiff::{SignedDuration, Timestamp};
-use meeting_controller::controller::context::Settings;
+use meeting_controller::config::settings::Settings;
 use serde_json::{Value, json};
 
 use crate::report::machine;

@@ -1,5 +1,7 @@
 //! Flags and environment, checked once at the start.
 
+pub mod settings;
+
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -7,7 +9,7 @@ use std::time::Duration;
 use clap::{Args, Parser, Subcommand};
 
 use crate::cms::Limits;
-use crate::controller::context::Settings;
+use settings::Settings;
 
 /// Schedules meetings on Cisco Meeting Server from Kubernetes objects.
 #[derive(Debug, Parser)]

@@ -1,0 +1,126 @@
+//! The one judge of failed requests: whose fault it is, what is believed of the call bridge from now on, and what the
+//! caller is to make of it ([`Verdict`]). Everybody who asks a call bridge brings his failures here.
+
+use std::sync::Arc;
+
+use jiff::{SignedDuration, Timestamp};
+
+use super::{CallBridge, Cluster, reading};
+use crate::cms::{CmsError, ErrorClass};
+use crate::plan::failover::{HealthSignal, blames_call_bridge, is_decisive};
+use crate::plan::verdict::Verdict;
+
+/// How long a look at the database is believed.
+const DATABASE_BELIEVED: SignedDuration = SignedDuration::from_millis(900);
+
+/// Whose request failed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Source {
+    /// A probe, a sweep, or a step of the bridge's own reconcile.
+    Monitor,
+    /// A look or a step of a meeting. What is due does not wait for the threshold of failures.
+    Meeting { is_due: bool },
+    /// A question beside the work, to a call bridge that is not the active one; it is looked at when it is back.
+    Aside,
+}
+
+impl Cluster {
+    /// Judges a failed request.
+    pub async fn judge(self: &Arc<Self>, at: &Arc<CallBridge>, error: CmsError, source: Source) -> Verdict {
+        let now = self.now();
+        let error = if source == Source::Aside { error } else { self.diagnose(at, error, now).await };
+        if error == CmsError::DatabaseNotReady {
+            self.cache().database_lost = true;
+            if source != Source::Monitor {
+                (self.env.wake)();
+            }
+        }
+        let is_blamed = blames_call_bridge(&error);
+        if is_blamed {
+            self.blame(at, &error, source);
+        }
+        if source == Source::Monitor && error.is_connection_failure() {
+            at.forget_calls();
+        }
+        if error == CmsError::Abandoned || self.is_lost(at.address()) {
+            return Verdict::Moved;
+        }
+        match error.class() {
+            _ if error == CmsError::DatabaseNotReady => Verdict::DatabaseDown,
+            _ if is_blamed && self.health_table().has_other_than(at.address()) => {
+                self.in_doubt(at, &error);
+                Verdict::InDoubt(error)
+            }
+            ErrorClass::NotFound | ErrorClass::Conflict | ErrorClass::Invalid => Verdict::Answered(error),
+            ErrorClass::Unreachable
+            | ErrorClass::Busy
+            | ErrorClass::Auth
+            | ErrorClass::Malformed
+            | ErrorClass::Blocked => Verdict::Retry(error),
+        }
+    }
+
+    /// It answered: a sign of life.
+    pub(super) fn praise(&self, at: &CallBridge, signal: HealthSignal) {
+        self.learn(at.address(), signal, false, self.now());
+    }
+
+    fn blame(&self, at: &CallBridge, error: &CmsError, source: Source) {
+        let urgent = source == Source::Meeting { is_due: true } && is_decisive(error);
+        let is_news = self.learn(at.address(), HealthSignal::Fails(error.clone()), urgent, self.now());
+        match source {
+            // If it is not clear yet that it is lost, the next probe is to tell soon.
+            Source::Meeting { .. } if is_news || !self.is_alone() => {
+                at.want_probe();
+                (self.env.wake)();
+            }
+            Source::Aside if is_news => (self.env.wake)(),
+            Source::Monitor | Source::Meeting { .. } | Source::Aside => {}
+        }
+    }
+
+    /// Whether the active call bridge did what it was asked is known again only when the next probe has told.
+    fn in_doubt(&self, at: &CallBridge, error: &CmsError) {
+        if self.active().address() == at.address() {
+            self.cache().last_result = Some(Err(error.clone()));
+        }
+    }
+
+    /// A bridge that answers but is busy, or is silent, may have lost its database. If the cluster has no primary at all,
+    /// another call bridge would not do better; if only this one does not reach it, another one would. The others are
+    /// asked first: they answer at once.
+    async fn diagnose(&self, at: &CallBridge, error: CmsError, now: Timestamp) -> CmsError {
+        if !matches!(error, CmsError::Busy | CmsError::Timeout | CmsError::DatabaseNotReady) {
+            return error;
+        }
+        for other in self.usable().iter().filter(|other| other.address() != at.address()) {
+            match self.has_database(other, now).await {
+                Some(true) if error == CmsError::DatabaseNotReady => return CmsError::Busy,
+                Some(true) => return error,
+                Some(false) => return CmsError::DatabaseNotReady,
+                None => {}
+            }
+        }
+        match self.has_database(at, now).await {
+            Some(false) => CmsError::DatabaseNotReady,
+            _ => error,
+        }
+    }
+
+    /// Has the database a primary, as this call bridge sees it? None: it does not tell. Asked once for all who ask at
+    /// the same time.
+    pub(super) async fn has_database(&self, at: &CallBridge, now: Timestamp) -> Option<bool> {
+        let _one_at_a_time = at.diagnosis.lock().await;
+        let known = at.local().database;
+        if let Some((asked_at, primary)) = known
+            && now.duration_since(asked_at) < DATABASE_BELIEVED
+        {
+            return primary;
+        }
+        // That is answered at once if anything is: a bridge that hangs altogether is not waited for twice.
+        let answer = tokio::time::timeout(self.patience(), at.client().database(reading(now).urgent())).await;
+        let primary = answer.ok().and_then(Result::ok).and_then(|database| database.has_primary());
+        at.local().database = Some((now, primary));
+        primary
+    }
+}

@@ -1,0 +1,114 @@
+//! What we may have made ourselves although no reply told us: profiles, sets and syncs with exactly our content.
+
+use std::ops::RangeInclusive;
+
+use super::Cluster;
+use super::monitor::if_there;
+use crate::cms::{Class, CmsError, Fields, Priority, SyncStatus};
+use crate::plan::bridge::profile_matches;
+
+/// Which of the two profiles.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ProfileKind {
+    Call,
+    CallLeg,
+}
+
+/// Every wanted field is there, with the wanted value.
+fn is_exactly(want: &[(String, String)], fields: &Fields) -> bool {
+    let is_shown = |name: &str| fields.keys().any(|key| key.eq_ignore_ascii_case(name));
+    profile_matches(want, fields) && want.iter().all(|(name, _)| is_shown(name))
+}
+
+impl Cluster {
+    fn provisioning(&self) -> Priority {
+        Priority::new(Class::Provision, self.now())
+    }
+
+    /// A profile with exactly this content that nothing refers to.
+    ///
+    /// # Errors
+    /// What the bridge or the gate says.
+    pub async fn find_profile(
+        &self,
+        kind: ProfileKind,
+        want: &[(String, String)],
+    ) -> Result<Option<(String, Fields)>, CmsError> {
+        let (client, at) = (self.active().client(), self.provisioning());
+        match kind {
+            ProfileKind::Call => {
+                for id in client.unreferenced_call_profiles(at).await? {
+                    let fields = client.call_profile(at, &id).await?;
+                    if is_exactly(want, &fields) {
+                        return Ok(Some((id.to_string(), fields)));
+                    }
+                }
+            }
+            ProfileKind::CallLeg => {
+                for id in client.unreferenced_call_leg_profiles(at).await? {
+                    let fields = client.call_leg_profile(at, &id).await?;
+                    if is_exactly(want, &fields) {
+                        return Ok(Some((id.to_string(), fields)));
+                    }
+                }
+            }
+        }
+        Ok(None)
+    }
+
+    /// A bulk parameter set for exactly this range, with our names.
+    ///
+    /// # Errors
+    /// What the bridge or the gate says.
+    pub async fn find_set(&self, range: &RangeInclusive<u32>, prefix: &str) -> Result<Option<String>, CmsError> {
+        let (client, at) = (self.active().client(), self.provisioning());
+        let names = format!("{prefix}$index$");
+        let wanted = (Some(u64::from(*range.start())), Some(u64::from(*range.end())));
+        for listed in client.bulk_sets(at).await? {
+            if (listed.start_index, listed.end_index) != wanted {
+                continue;
+            }
+            let set = client.bulk_set(at, &listed.id).await?;
+            if set.name_mapping.as_deref() == Some(names.as_str()) {
+                return Ok(Some(set.id.to_string()));
+            }
+        }
+        Ok(None)
+    }
+
+    /// A sync of this set that did not fail. A second one would make every space anew.
+    ///
+    /// # Errors
+    /// What the bridge or the gate says.
+    pub async fn find_sync(&self, set: &str) -> Result<Option<String>, CmsError> {
+        let (client, at) = (self.active().client(), self.provisioning());
+        for listed in client.bulk_syncs(at).await? {
+            if listed.set.as_ref().is_some_and(|of| of.as_str() != set) {
+                continue;
+            }
+            let Some(sync) = if_there(client.bulk_sync(at, &listed.id).await)? else { continue };
+            let is_ours = sync.set.as_ref().is_some_and(|of| of.as_str() == set);
+            if is_ours && !matches!(sync.status, SyncStatus::Failed(_)) {
+                return Ok(Some(sync.id.to_string()));
+            }
+        }
+        Ok(None)
+    }
+
+    /// A sentence about what has one of the numbers that a failed sync wanted.
+    ///
+    /// # Errors
+    /// What the bridge or the gate says.
+    pub async fn find_offender(&self, wanted: Option<&RangeInclusive<u32>>) -> Result<String, CmsError> {
+        let spaces = self.active().client().spaces(self.provisioning(), None).await?;
+        let takes = |value: &Option<String>| {
+            let number = value.as_deref().and_then(|text| text.parse::<u32>().ok());
+            number.filter(|number| wanted.is_some_and(|range| range.contains(number)))
+        };
+        let offender = spaces.items.iter().find_map(|space| {
+            let number = takes(&space.uri).or_else(|| takes(&space.secondary_uri)).or_else(|| takes(&space.call_id))?;
+            Some(format!("number {number} belongs to the space \"{}\"", space.name))
+        });
+        Ok(offender.unwrap_or_else(|| "no space has it; look at IVRs, users and access methods".to_owned()))
+    }
+}

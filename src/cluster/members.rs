@@ -1,0 +1,107 @@
+//! The cluster's table of call bridges, and what is shown of each call bridge.
+
+use super::call_bridge::Belongs;
+use super::{Cluster, reading};
+use crate::api::bridge::{CallBridgeRole, ClusterStatus, MemberStatus};
+use crate::cms::{Address, CmsError};
+use crate::facts::Seen;
+use crate::plan::failover::{Candidate, Health, Membership};
+
+/// What is known of one call bridge.
+pub struct CallBridgeView {
+    pub address: Address,
+    pub role: CallBridgeRole,
+    pub membership: Membership,
+    pub health: Health,
+    /// Its id, as far as it is known.
+    pub id: Option<String>,
+    /// It is the primary under another address.
+    pub is_primary_itself: bool,
+    /// Its table of call bridges has none of ours.
+    pub is_stranger: bool,
+}
+
+impl Cluster {
+    /// Every call bridge with what is known of it, the primary first.
+    pub fn overview(&self, members: &[MemberStatus]) -> Vec<CallBridgeView> {
+        let table = self.health_table();
+        table.iter().filter_map(|known| self.view_of(known, members)).collect()
+    }
+
+    fn view_of(&self, known: &Candidate, members: &[MemberStatus]) -> Option<CallBridgeView> {
+        let call_bridge = self.call_bridge(&known.address)?;
+        let belongs = call_bridge.local().belongs.known().cloned();
+        let is_it = |member: &&MemberStatus| match known.role {
+            CallBridgeRole::Primary => member.primary,
+            CallBridgeRole::Alternate | CallBridgeRole::Discovered => member.is_at(&known.address),
+        };
+        let id = match &belongs {
+            Some(Belongs::Member(Some(id))) => Some(id.clone()),
+            _ => members.iter().find(is_it).map(|member| member.id.clone()),
+        };
+        Some(CallBridgeView {
+            address: known.address.clone(),
+            role: known.role,
+            membership: known.membership,
+            health: known.health.clone(),
+            id,
+            is_primary_itself: belongs == Some(Belongs::Primary),
+            is_stranger: belongs == Some(Belongs::Stranger),
+        })
+    }
+
+    /// Reads the table of call bridges.
+    ///
+    /// # Errors
+    /// What the bridge or the gate says.
+    pub async fn read_members(&self, primary: Option<&Address>) -> Result<ClusterStatus, CmsError> {
+        let (client, at) = (self.active().client(), reading(self.now()));
+        let mut members = Vec::new();
+        for listed in client.call_bridges(at).await? {
+            let member = match client.call_bridge(at, &listed.id).await {
+                Ok(member) => member,
+                Err(error) if error.is_not_found() => listed,
+                Err(error) => return Err(error),
+            };
+            let mut member = MemberStatus {
+                id: member.id.to_string(),
+                name: member.name,
+                address: member.address.filter(|address| !address.is_empty()),
+                sip_domain: member.sip_domain.filter(|domain| !domain.is_empty()),
+                primary: false,
+            };
+            member.primary = primary.is_some_and(|primary| member.is_at(primary));
+            members.push(member);
+        }
+        // The table may name it otherwise than the spec (an IP address instead of a name): then it knows itself best.
+        let is_asked_itself = primary == Some(client.address());
+        if !members.is_empty() && is_asked_itself && !members.iter().any(|member| member.primary) {
+            let name = client.cluster_unique_name(at).await?;
+            for member in &mut members {
+                member.primary = Some(&member.name) == name.as_ref();
+            }
+        }
+        members.sort_by(|a, b| a.name.cmp(&b.name).then_with(|| a.id.cmp(&b.id)));
+        let cluster_id = self.system().and_then(|(_, system)| system.cluster_id);
+        let read = ClusterStatus { cluster_id, members };
+        self.cache().members = Some(read.clone());
+        Ok(read)
+    }
+
+    /// Are the call bridges of the cluster still the same? If not, the table is read again.
+    pub(super) async fn check_members(&self, members: &[MemberStatus]) -> Result<(), CmsError> {
+        let listed = self.active().client().call_bridges(reading(self.now())).await?;
+        let is_known = |id: &str| members.iter().any(|member| member.id == id);
+        if listed.items.len() != members.len() || !listed.items.iter().all(|listed| is_known(listed.id.as_str())) {
+            let mut cache = self.cache();
+            (cache.members, cache.facts.members) = (None, Seen::Unknown);
+            cache.members_changed = true;
+        }
+        Ok(())
+    }
+
+    /// Did the table change since the last call? Then what the status says of it does not count any more.
+    pub fn take_members_changed(&self) -> bool {
+        std::mem::take(&mut self.cache().members_changed)
+    }
+}

@@ -1,0 +1,47 @@
+//! How the controller behaves in time.
+
+use std::time::Duration;
+
+use crate::cms::Limits;
+
+/// How the controller behaves in time; from flags.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// Between connection-level probes of a bridge with a live or imminent meeting.
+    pub probe_busy: Duration,
+    /// Between connection-level probes of an idle bridge.
+    pub probe_idle: Duration,
+    /// Between probes of a call bridge that failed, until it is clear whether it is lost.
+    pub probe_doubtful: Duration,
+    /// Between sweeps of a bridge with live meetings.
+    pub sweep: Duration,
+    /// Between reads of a bridge without.
+    pub idle_read: Duration,
+    /// Until a bulk sync that failed is tried again.
+    pub sync_retry: Duration,
+    /// Requests in flight per call bridge.
+    pub in_flight: usize,
+    /// Time limits and sizes of requests to a bridge.
+    pub limits: Limits,
+    /// Bound on every request to the apiserver.
+    pub kube_timeout: Duration,
+    /// How long a deletion waits for a bridge that does not answer.
+    pub deletion_deadline: Duration,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            probe_busy: Duration::from_secs(5),
+            probe_idle: Duration::from_secs(25),
+            probe_doubtful: Duration::from_secs(1),
+            sweep: Duration::from_secs(15),
+            idle_read: Duration::from_secs(60),
+            sync_retry: Duration::from_secs(30),
+            in_flight: 8,
+            limits: Limits::default(),
+            kube_timeout: Duration::from_secs(15),
+            deletion_deadline: Duration::from_secs(300),
+        }
+    }
+}

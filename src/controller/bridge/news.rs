@@ -1,0 +1,75 @@
+//! Events and metrics about a bridge and its call bridges, and who is woken by what became of them.
+
+use kube::ResourceExt;
+use kube::runtime::events::EventType;
+
+use crate::api::condition::Text;
+use crate::api::conditions::kind;
+use crate::api::names::ObjectKey;
+use crate::api::{MeetingBridge, find};
+use crate::cluster::{Cluster, FailoverEvent};
+use crate::controller::context::Context;
+use crate::metrics::{BridgeLabels, CallBridgeLabels};
+use crate::plan::failover::Cause;
+
+/// Events and metrics about what happened to the call bridges, and the meetings that are concerned are told.
+pub async fn tell_failover(ctx: &Context, bridge: &MeetingBridge, cluster: &Cluster) {
+    let (key, table) = (cluster.key(), cluster.health_table());
+    for known in table.iter().filter(|known| known.health.is_known()) {
+        let labels = CallBridgeLabels { bridge: key.to_string(), call_bridge: known.address.to_string() };
+        ctx.metrics.call_bridge_up.get_or_create(&labels).set(i64::from(known.health.is_good()));
+    }
+    let events = cluster.take_events();
+    if events.is_empty() || cluster.is_alone() {
+        return;
+    }
+    for event in &events {
+        let (kind, reason, note) = match event {
+            FailoverEvent::Lost(address, error) => {
+                (EventType::Warning, "CallBridgeLost", format!("{address}: {error}"))
+            }
+            FailoverEvent::Recovered(address) => {
+                (EventType::Normal, "CallBridgeRecovered", format!("{address} answers again"))
+            }
+            FailoverEvent::Moved(moved) if moved.cause == Cause::Lost => {
+                ctx.metrics.failovers.get_or_create(&BridgeLabels { bridge: key.to_string() }).inc();
+                let note = format!("requests go to {} now; {} was lost", moved.to, moved.from);
+                (EventType::Warning, "FailedOver", note)
+            }
+            FailoverEvent::Moved(moved) => {
+                let note = format!("requests go to {} again instead of {}", moved.to, moved.from);
+                (EventType::Normal, "FailedBack", note)
+            }
+        };
+        tracing::info!(namespace = key.namespace, name = key.name, reason, note, "call bridges changed");
+        ctx.kube.event(bridge, kind, reason, "Failover", note).await;
+    }
+    ctx.backoff.clear(&bridge.uid().unwrap_or_default());
+    super::wake_waiting(ctx, cluster);
+}
+
+/// An event when Ready changes, and the meetings are told.
+pub async fn announce(ctx: &Context, before: &MeetingBridge, after: &MeetingBridge) {
+    let ready = |bridge: &MeetingBridge| {
+        let conditions = bridge.status.as_ref().map(|status| status.conditions.clone()).unwrap_or_default();
+        find(&conditions, kind::READY).map(|c| (c.status.clone(), c.reason.clone(), c.message.clone()))
+    };
+    let (old, new) = (ready(before), ready(after));
+    let changed = |pick: fn(&(Text, Text, Text)) -> &Text| old.as_ref().map(pick) != new.as_ref().map(pick);
+    let Some((status, reason, message)) = &new else { return };
+    if changed(|c| &c.0) || changed(|c| &c.1) {
+        let kind = if status == "True" || reason == "Progressing" { EventType::Normal } else { EventType::Warning };
+        ctx.kube.event(after, kind, reason, "Reconcile", message.to_string()).await;
+    }
+    if changed(|c| &c.0) || before.metadata.generation != after.metadata.generation {
+        ctx.bookings.bridges_changed();
+        ctx.wakes.meetings(ctx.bookings.live(&ObjectKey::of(after)));
+        ctx.wake_pending();
+    }
+}
+
+/// The object goes although its bridge has not confirmed that it is clean.
+pub async fn left_behind(ctx: &Context, bridge: &MeetingBridge) {
+    let note = "the bridge did not answer; spaces, sets and profiles made for this object stay on it".to_owned();
+    ctx.kube.event(bridge, EventType::Warning, "LeftBehind", "Delete", note).await;
+}

@@ -1,0 +1,162 @@
+//! What the loop reaches out with for a bridge: its cluster, and the apiserver for what must be remembered.
+
+use std::sync::Arc;
+
+use jiff::Timestamp;
+
+use crate::act;
+use crate::api::MeetingBridge;
+use crate::cluster::{CallBridge, Cluster, ProfileKind, Source};
+use crate::cms::{Address, BulkSyncId, CallLegProfileId, CallProfileId, Class, CmsError, Fields, Priority, SyncStatus};
+use crate::controller::context::Context;
+use crate::controller::kube_calls::KubeError;
+use crate::controller::lifecycle;
+use crate::drive::Reach;
+use crate::facts::bridge::BridgeFacts;
+use crate::plan::bridge::{Around, BridgeProgress, Found, Look, Step};
+use crate::plan::ownership;
+use crate::plan::verdict::Verdict;
+
+use super::{Site, report};
+
+pub struct BridgeReach<'a> {
+    ctx: &'a Arc<Context>,
+    cluster: &'a Arc<Cluster>,
+    bridge: &'a mut MeetingBridge,
+    site: &'a Site,
+}
+
+impl<'a> BridgeReach<'a> {
+    /// Nothing is sent.
+    pub fn new(
+        ctx: &'a Arc<Context>,
+        cluster: &'a Arc<Cluster>,
+        bridge: &'a mut MeetingBridge,
+        site: &'a Site,
+    ) -> Self {
+        Self { ctx, cluster, bridge, site }
+    }
+
+    async fn judge(&self, at: &Arc<CallBridge>, error: CmsError) -> Verdict {
+        self.cluster.judge(at, error, Source::Monitor).await
+    }
+
+    async fn ask(&self, progress: &BridgeProgress, look: &Look, now: Timestamp) -> Result<Found, CmsError> {
+        let (cluster, spec) = (self.cluster, &progress.spec);
+        let client = cluster.active().client();
+        let at = Priority::new(Class::Provision, now);
+        let prefix = &spec.slots.name_prefix;
+        let profile = |found: Result<Fields, CmsError>| Ok(Found::Profile(if_there(found)?));
+        match look {
+            Look::System => Ok(Found::System(cluster.read_system(&cluster.active()).await?.software_version)),
+            Look::Cluster => {
+                let primary: Option<Address> = spec.address.parse().ok();
+                Ok(Found::Cluster(cluster.read_members(primary.as_ref()).await?))
+            }
+            Look::LostCallProfile => {
+                let version = cluster.with_facts(|facts| facts.version.known().cloned()).unwrap_or_default();
+                let want = spec.profiles.call.pairs_for(&version);
+                Ok(Found::LostProfile(cluster.find_profile(ProfileKind::Call, &want).await?))
+            }
+            Look::LostCallLegProfile => {
+                let want = spec.profiles.call_leg.pairs();
+                Ok(Found::LostProfile(cluster.find_profile(ProfileKind::CallLeg, &want).await?))
+            }
+            Look::CallProfile(id) => profile(client.call_profile(at, &CallProfileId::from(id.as_str())).await),
+            Look::CallLegProfile(id) => {
+                profile(client.call_leg_profile(at, &CallLegProfileId::from(id.as_str())).await)
+            }
+            Look::LostSet(range) => Ok(Found::Lost(cluster.find_set(range, prefix).await?)),
+            Look::LostSync(set) => Ok(Found::Lost(cluster.find_sync(set).await?)),
+            Look::Slots => Ok(Found::Spaces(cluster.list_spaces(Some(prefix), at).await?)),
+            Look::AllSpaces => Ok(Found::Spaces(cluster.list_spaces(None, at).await?)),
+            Look::Space(id) => Ok(Found::Space(cluster.read_space(id, at, now).await?)),
+            Look::Sync(id) => {
+                let sync = if_there(client.bulk_sync(at, &BulkSyncId::from(id.as_str())).await)?;
+                // Finished syncs may not be kept (cms-api.md 6.5): the list of spaces tells what came of it.
+                Ok(Found::Sync(sync.map_or(SyncStatus::Complete, |sync| sync.status)))
+            }
+            Look::Offender => {
+                let wanted = progress.record.sets.iter().find(|set| !set.synced);
+                let wanted = wanted.map(|set| set.start_index..=set.end_index);
+                Ok(Found::Offender(cluster.find_offender(wanted.as_ref()).await?))
+            }
+        }
+    }
+}
+
+/// What a look at one object found; None: it is not there.
+fn if_there<T>(found: Result<T, CmsError>) -> Result<Option<T>, CmsError> {
+    match found {
+        Ok(found) => Ok(Some(found)),
+        Err(error) if error.is_not_found() => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+impl Reach<BridgeProgress> for BridgeReach<'_> {
+    type Abort = KubeError;
+
+    fn now(&self) -> Timestamp {
+        self.ctx.clock.now()
+    }
+
+    fn survey(&mut self, _progress: &BridgeProgress, _now: Timestamp) {}
+
+    fn around(&mut self, _progress: &BridgeProgress, now: Timestamp) -> Around {
+        let key = self.cluster.key();
+        let mut held = self.ctx.bookings.held(key);
+        let expected = self.cluster.with_slots(|slots| self.ctx.bookings.expected_marks(key, now, slots));
+        for number in expected.unwrap_or_default() {
+            held.entry(number).or_default();
+        }
+        let others = self.ctx.stores.bridges.state();
+        let owner = ownership::owner(self.bridge, others.iter().map(AsRef::as_ref));
+        Around { held, owner }
+    }
+
+    fn with_facts<T>(&mut self, use_facts: impl FnOnce(&mut BridgeFacts) -> T) -> T {
+        self.cluster.with_facts(use_facts)
+    }
+
+    async fn look(&mut self, progress: &BridgeProgress, look: &Look, now: Timestamp) -> Result<Found, Verdict> {
+        let active = self.cluster.active();
+        match self.ask(progress, look, now).await {
+            Ok(found) => Ok(found),
+            Err(error) => Err(self.judge(&active, error).await),
+        }
+    }
+
+    async fn act(
+        &mut self,
+        progress: &BridgeProgress,
+        step: &Step,
+        now: Timestamp,
+    ) -> Result<(Option<String>, Timestamp), Verdict> {
+        // What the database holds can be changed on any call bridge, a call only where it is.
+        let of_call = step.call().and_then(|call| self.cluster.call_bridge(&call.call_bridge));
+        let at = of_call.unwrap_or_else(|| self.cluster.active());
+        let result = act::bridge_step(&at, &self.ctx.fence, step, &progress.spec, &progress.record, now).await;
+        let done = self.ctx.clock.now();
+        match result {
+            Ok(created) => {
+                let key = self.cluster.key();
+                tracing::info!(namespace = key.namespace, name = key.name, step = %step, "done");
+                if let Step::ShutSlot { space, .. } = step {
+                    self.cluster.note_write(space, done);
+                }
+                if let Step::DeleteCall(call) = step {
+                    at.forget_call(&call.id);
+                }
+                Ok((created, done))
+            }
+            Err(error) => Err(self.judge(&at, error).await),
+        }
+    }
+
+    async fn record(&mut self, progress: &BridgeProgress) -> Result<(), KubeError> {
+        let status = report::status(self.ctx, self.bridge, progress, self.site);
+        *self.bridge = lifecycle::store(self.ctx, self.bridge, status).await?;
+        Ok(())
+    }
+}

@@ -1,0 +1,195 @@
+//! Commits what `plan/booking.rs` decides about bridge, slot and window of a meeting.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::ops::RangeInclusive;
+use std::sync::Arc;
+
+use jiff::Timestamp;
+use kube::ResourceExt;
+use kube::runtime::reflector::ObjectRef;
+
+use super::Site;
+use crate::api::conditions::{bridge, kind, meeting as reason};
+use crate::api::names::ObjectKey;
+use crate::api::{MeetingBridge, ScheduledMeeting, find};
+use crate::cluster::Cluster;
+use crate::controller::context::Context;
+use crate::plan::booking::{self, Booking, Bridges, Decision, Offer, Refusal, key_of};
+use crate::plan::meeting::{Door, Obstacle, Progress};
+use crate::plan::verdict::Pause;
+
+impl Bridges for Context {
+    fn find(&self, key: &ObjectKey) -> Option<Arc<MeetingBridge>> {
+        self.bridge(key)
+    }
+
+    fn all(&self) -> Vec<Arc<MeetingBridge>> {
+        self.stores.bridges.state()
+    }
+
+    fn labels(&self, namespace: &str) -> Option<BTreeMap<String, String>> {
+        self.stores.namespaces.get(&ObjectRef::new(namespace)).map(|namespace| namespace.labels().clone())
+    }
+
+    fn quarantined(&self, key: &ObjectKey) -> BTreeSet<u32> {
+        let Some(cluster) = self.clusters.get(key) else { return BTreeSet::new() };
+        let foreign = |held: &BTreeSet<u32>| cluster.with_slots(|slots| slots.foreign(held)).unwrap_or_default();
+        // Who holds what is asked only when something looks foreign, which is seldom.
+        if foreign(&BTreeSet::new()).is_empty() {
+            return BTreeSet::new();
+        }
+        foreign(&self.bookings.held(key).into_keys().collect())
+    }
+
+    fn are_slots_read(&self, key: &ObjectKey, range: &RangeInclusive<u32>) -> bool {
+        let held = self.bookings.held(key).into_keys().collect();
+        let cluster = self.clusters.get(key);
+        cluster.and_then(|cluster| cluster.with_slots(|slots| slots.is_read(range, &held))).unwrap_or(false)
+    }
+
+    fn marked_slot(&self, key: &ObjectKey, mark: &str) -> Option<u32> {
+        self.clusters.get(key)?.with_slots(|slots| {
+            let mut marked = slots.iter().filter(|(_, space)| space.cdr_tag.as_deref() == Some(mark));
+            marked.next().map(|(number, _)| number)
+        })?
+    }
+
+    fn space(&self, key: &ObjectKey, slot: u32) -> Option<String> {
+        self.clusters.get(key)?.space_of_slot(slot).map(|space| space.to_string())
+    }
+}
+
+/// Agrees on the window of a meeting whose door may be open: what was asked for, or the old end if the slot is somebody
+/// else's in the added time; and one more automatic extension, if it is time for it.
+pub fn agree(ctx: &Context, meeting: &ScheduledMeeting, progress: &mut Progress, now: Timestamp) {
+    let uid = meeting.uid().unwrap_or_default();
+    let place =
+        |progress: &Progress| Some((key_of(progress.draft.bridge.as_ref()?), progress.draft.slot.as_ref()?.number));
+    let Some((bridge, slot)) = place(progress) else { return };
+    let wanted = booking::window_to_agree(progress);
+    progress.agree(wanted.map(|wanted| (wanted, ctx.bookings.change_window(&uid, &bridge, slot, wanted))));
+    // If somebody else has the slot by then, the end stands.
+    if let Some(longer) = booking::extension(progress, now)
+        && ctx.bookings.change_window(&uid, &bridge, slot, longer).is_ok()
+    {
+        progress.extended(longer);
+    }
+}
+
+/// Books a slot, or keeps the one that is booked. False: there is none, and the refusal says why.
+pub fn ensure(
+    ctx: &Context,
+    meeting: &ScheduledMeeting,
+    progress: &mut Progress,
+    site: &mut Site,
+    now: Timestamp,
+) -> bool {
+    let uid = meeting.uid().unwrap_or_default();
+    let has = ctx.bookings.of(&uid);
+    let decision = booking::decide(ctx, meeting, progress, has.as_ref(), site.bridge.as_deref(), now);
+    let booked = match decision {
+        Decision::Stands => {
+            renew_uri(progress, site);
+            return true;
+        }
+        Decision::Wait => {
+            progress.pause = Some(Pause::SlotsUnknown);
+            let message = "the bridge's slots are not known yet".to_owned();
+            progress.refusal = Some(Refusal { reason: reason::PROGRESSING, message });
+            return false;
+        }
+        Decision::Adopt(booking) => {
+            let window = booking.window;
+            match ctx.bookings.change_window(&uid, &booking.bridge, booking.slot, window) {
+                Ok(()) => Ok(booking),
+                Err(_) => book(ctx, meeting, progress),
+            }
+        }
+        Decision::Choose(offers) => choose(ctx, meeting, progress, &offers),
+        Decision::Refused(refusal) => Err(refusal),
+    };
+    match booked {
+        Ok(booking) => {
+            bind(ctx, progress, site, &booking);
+            true
+        }
+        Err(refusal) => {
+            ctx.bookings.release(&uid);
+            progress.refuse(refusal);
+            false
+        }
+    }
+}
+
+fn book(ctx: &Context, meeting: &ScheduledMeeting, progress: &Progress) -> Result<Booking, Refusal> {
+    choose(ctx, meeting, progress, &booking::offers(ctx, meeting)?)
+}
+
+fn choose(
+    ctx: &Context,
+    meeting: &ScheduledMeeting,
+    progress: &Progress,
+    offers: &[Offer],
+) -> Result<Booking, Refusal> {
+    let offers_of = |other: &ScheduledMeeting| booking::offers(ctx, other).unwrap_or_default();
+    ctx.bookings.book(meeting, progress.window, offers, &offers_of).ok_or_else(|| Refusal {
+        reason: reason::NO_FREE_SLOT,
+        message: "every slot is reserved during some part of the window".to_owned(),
+    })
+}
+
+/// Another slot, because the booked one is somebody else's now. True if there is one.
+pub fn rebook(ctx: &Context, meeting: &ScheduledMeeting, progress: &mut Progress, site: &mut Site) -> bool {
+    ctx.bookings.release(&meeting.uid().unwrap_or_default());
+    let before = progress.draft.slot.as_ref().map(|slot| slot.number);
+    match book(ctx, meeting, progress) {
+        Ok(booking) if Some(booking.slot) != before => {
+            bind(ctx, progress, site, &booking);
+            progress.obstacle = None;
+            true
+        }
+        _ => false,
+    }
+}
+
+fn bind(ctx: &Context, progress: &mut Progress, site: &mut Site, booking: &Booking) {
+    let bridge = ctx.bridge(&booking.bridge);
+    let uri = bridge.as_ref().and_then(|bridge| booking::uri(bridge, booking.slot));
+    progress.bind(booking, Bridges::space(ctx, &booking.bridge, booking.slot), uri);
+    *site = Site::of(ctx, progress);
+}
+
+/// The bridge's domain, or its switch for incoming SIP, may have changed since the booking (R33).
+fn renew_uri(progress: &mut Progress, site: &Site) {
+    if let (Some(slot), Some(bridge)) = (&mut progress.draft.slot, &site.bridge) {
+        slot.uri = booking::uri(bridge, slot.number);
+    }
+}
+
+/// The space of the slot: as the bridge shows it now, else as recorded (its slots may not be read yet). False: there is
+/// none, and progress says what that means.
+pub fn find_space(progress: &mut Progress, cluster: &Cluster, bridge: Option<&MeetingBridge>, now: Timestamp) -> bool {
+    let Some(slot) = progress.draft.slot.as_mut() else { return false };
+    if let Some(space) = cluster.space_of_slot(slot.number) {
+        slot.space_id = Some(space.to_string());
+    }
+    if slot.space_id.is_some() {
+        return true;
+    }
+    let are_known = cluster.with_slots(|_| ()).is_some();
+    if progress.door.may_be_open() && progress.is_closing(now) && are_known {
+        // The slots are known and this one is not among them: there is nothing left to shut.
+        progress.door = Door::Released;
+        return false;
+    }
+    progress.obstacle = Some(if are_being_made(bridge) { Obstacle::SlotsPending } else { Obstacle::SpaceMissing });
+    progress.pause = Some(Pause::SpaceMissing);
+    false
+}
+
+/// Are the bridge's slots still being made, without trouble so far?
+fn are_being_made(bridge: Option<&MeetingBridge>) -> bool {
+    let conditions = bridge.and_then(|bridge| bridge.status.as_ref()).map(|status| status.conditions.as_slice());
+    let slots = find(conditions.unwrap_or_default(), kind::SLOTS_PROVISIONED);
+    slots.is_none_or(|condition| condition.status != "True" && condition.reason == bridge::PENDING)
+}

@@ -1,0 +1,90 @@
+//! Events about a meeting, and who is woken by what became of it.
+
+use kube::runtime::events::EventType;
+
+use super::Site;
+use crate::api::conditions::{kind, meeting as reason};
+use crate::api::meeting::{ParticipantState, Phase};
+use crate::api::{ScheduledMeeting, ScheduledMeetingStatus, find};
+use crate::controller::context::Context;
+use crate::plan::booking::key_of;
+use crate::plan::meeting::Progress;
+
+/// Events and wake-ups after the status was written.
+pub async fn announce(
+    ctx: &Context,
+    before: &ScheduledMeeting,
+    written: &ScheduledMeeting,
+    progress: &Progress,
+    site: &Site,
+) {
+    let old = before.status.as_ref();
+    let Some(new) = &written.status else { return };
+    let (phase, old_phase) = (new.phase.unwrap_or_default(), old.and_then(|status| status.phase).unwrap_or_default());
+    let number = new.slot.as_ref().map_or(0, |slot| slot.number);
+    let normal = |reason, action, note| ctx.kube.event(written, EventType::Normal, reason, action, note);
+    if old.is_none_or(|status| status.opened_at.is_none()) && new.opened_at.is_some() {
+        normal("Opened", "Open", format!("slot {number} is open")).await;
+    }
+    announce_failover(ctx, old, written, new, progress).await;
+    if phase == old_phase {
+        return;
+    }
+    match phase {
+        Phase::Ended => normal("Ended", "Close", format!("slot {number} is shut and has a new secret")).await,
+        Phase::Missed => {
+            let note = "the window passed without the door being opened".to_owned();
+            ctx.kube.event(written, EventType::Warning, "Missed", "Open", note).await;
+        }
+        _ => {}
+    }
+    if phase.is_over() {
+        wake_waiting(ctx, before);
+    }
+    // The bridge sweeps a meeting as long as it has a call.
+    let has_call = |status: Option<&ScheduledMeetingStatus>| status.is_some_and(|status| status.call.is_some());
+    if (phase.is_live() != old_phase.is_live() || has_call(old) != has_call(Some(new)))
+        && let Some(cluster) = &site.cluster
+    {
+        ctx.wakes.bridge(cluster.key());
+    }
+}
+
+async fn announce_failover(
+    ctx: &Context,
+    old: Option<&ScheduledMeetingStatus>,
+    written: &ScheduledMeeting,
+    new: &ScheduledMeetingStatus,
+    progress: &Progress,
+) {
+    let conditions = old.map(|status| status.conditions.as_slice()).unwrap_or_default();
+    let was_told = find(conditions, kind::CALL_PRESENT).is_some_and(|known| known.reason == reason::BRIDGE_LOST);
+    if let Some(lost) = progress.lost_call_bridge.as_ref().filter(|_| !was_told) {
+        let note = format!("the call bridge {lost} was lost with the call");
+        ctx.kube.event(written, EventType::Warning, "CallBridgeLost", "Failover", note).await;
+    }
+    if progress.call_origin == Some(reason::RECREATED) {
+        let at = new.call.as_ref().map_or("", |call| call.call_bridge.as_str());
+        let dialled = new.participants.iter().filter(|p| p.state == ParticipantState::Ringing).count();
+        let still_in = new.participants.iter().filter(|p| p.call_bridge.is_some()).count();
+        let note = format!("the call was made again on {at}: {dialled} dialled again, {still_in} still in");
+        ctx.kube.event(written, EventType::Normal, "CallRecreated", "Failover", note).await;
+    }
+}
+
+/// The object goes although its bridge has not confirmed that the slot is shut.
+pub async fn left_behind(ctx: &Context, meeting: &ScheduledMeeting) {
+    let note = "the bridge did not answer; its slot is shut as soon as the bridge is back".to_owned();
+    ctx.kube.event(meeting, EventType::Warning, "LeftBehind", "Delete", note).await;
+}
+
+/// Wakes those who wait for what this meeting gave up: the next one in the slot, and those without any.
+pub fn wake_waiting(ctx: &Context, meeting: &ScheduledMeeting) {
+    let status = meeting.status.as_ref();
+    let bridge = status.and_then(|status| status.bridge.as_ref()).map(key_of);
+    let slot = status.and_then(|status| status.slot.as_ref()).map(|slot| slot.number);
+    if let (Some(bridge), Some(slot)) = (bridge, slot) {
+        ctx.wakes.meetings(ctx.bookings.waiting_for(&bridge, slot));
+    }
+    ctx.wake_pending();
+}

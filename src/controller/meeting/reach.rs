@@ -1,0 +1,212 @@
+//! What the loop reaches out with for a meeting: the call bridges of its cluster, and the apiserver for its intent.
+
+use std::sync::Arc;
+
+use jiff::{SignedDuration, Timestamp};
+use kube::ResourceExt;
+
+use crate::act::{self, MeetingTarget};
+use crate::api::ScheduledMeeting;
+use crate::cluster::{CallBridge, Cluster, Source};
+use crate::cms::{Class, CmsError, Priority};
+use crate::controller::context::Context;
+use crate::controller::kube_calls::KubeError;
+use crate::controller::lifecycle;
+use crate::drive::Reach;
+use crate::facts::Seen;
+use crate::facts::meeting::MeetingFacts;
+use crate::plan::meeting::{Around, Door, Effect, Found, Look, Place, Progress, Step, Survey};
+use crate::plan::verdict::Verdict;
+use crate::plan::window::Stage;
+use crate::status::meeting::build;
+
+/// How soon after dialling the legs are looked at.
+const FIRST_LOOK_AFTER_DIAL: SignedDuration = SignedDuration::from_secs(2);
+
+/// A request that failed, and the call bridge that was asked.
+type Failed = (Arc<CallBridge>, CmsError);
+
+pub struct MeetingReach<'a> {
+    ctx: &'a Arc<Context>,
+    cluster: &'a Arc<Cluster>,
+    meeting: &'a mut ScheduledMeeting,
+    facts: MeetingFacts,
+}
+
+impl<'a> MeetingReach<'a> {
+    /// Nothing was seen yet.
+    pub fn new(ctx: &'a Arc<Context>, cluster: &'a Arc<Cluster>, meeting: &'a mut ScheduledMeeting) -> Self {
+        Self { ctx, cluster, meeting, facts: MeetingFacts::default() }
+    }
+
+    /// Tells others what this pass has found out: the cluster, metrics, caches.
+    pub fn settle(self, progress: &mut Progress) {
+        super::take_notes(self.ctx, &self.meeting.uid().unwrap_or_default(), self.cluster, progress);
+        if progress.door == Door::Released
+            && let Seen::Known(Some(space)) = &self.facts.space
+        {
+            self.cluster.note_shut(&space.id);
+        }
+        let now = self.ctx.clock.now();
+        let soon = now.checked_add(FIRST_LOOK_AFTER_DIAL).ok().filter(|_| progress.tried.dialled);
+        if let (Some(soon), Some(space)) = (soon, progress.space()) {
+            self.cluster.want_sweep(&space, now, soon);
+            self.ctx.wakes.bridge(self.cluster.key());
+        }
+        if let Some(problem) = &progress.problem {
+            let (namespace, name) = (self.meeting.namespace(), self.meeting.name_any());
+            let (part, reason) = (problem.part, problem.reason);
+            tracing::warn!(namespace, name, ?part, reason, error = problem.message, "step failed");
+        }
+    }
+
+    /// The call bridge of the meeting's call, or the active one.
+    fn call_bridge(&self, progress: &Progress) -> Arc<CallBridge> {
+        let known = progress.call_bridge.as_ref().and_then(|address| self.cluster.call_bridge(address));
+        known.unwrap_or_else(|| self.cluster.active())
+    }
+
+    fn place_of(&self, progress: &Progress, step: &Step) -> Arc<CallBridge> {
+        match step.place() {
+            Place::Any => self.cluster.active(),
+            Place::OfMeeting => self.call_bridge(progress),
+            Place::OfCall(call) => {
+                self.cluster.call_bridge(&call.call_bridge).unwrap_or_else(|| self.call_bridge(progress))
+            }
+        }
+    }
+
+    async fn judge(&self, progress: &Progress, (at, error): Failed) -> Verdict {
+        let now = self.ctx.clock.now();
+        let is_due = progress.window.stage(now) >= Stage::Inside || progress.is_closing(now);
+        self.cluster.judge(&at, error, Source::Meeting { is_due }).await
+    }
+
+    async fn ask(&self, progress: &Progress, look: Look, now: Timestamp) -> Result<Found, Failed> {
+        let (cluster, active, here) = (self.cluster, self.cluster.active(), self.call_bridge(progress));
+        let Some(space) = progress.space() else { return Ok(Found::Nothing) };
+        let call = progress.recorded_call();
+        let at = |class, deadline| Priority::new(class, deadline).urgent();
+        let of_active = |error| (Arc::clone(&active), error);
+        let of_here = |error| (Arc::clone(&here), error);
+        let window = progress.window;
+        Ok(match look {
+            Look::Space => {
+                let shown = cluster.read_space(&space, at(Class::Door, window.opens_at), now).await;
+                Found::Space(shown.map_err(of_active)?)
+            }
+            Look::Calls => {
+                let at = at(Class::Call, window.opens_at);
+                // Before a call is taken for this meeting's: is it older than that?
+                let calls = if call.is_none() {
+                    cluster.read_aged_calls(&here, &space, at, now).await
+                } else {
+                    cluster.read_calls(&here, &space, at).await
+                };
+                Found::Calls(calls.map_err(of_here)?)
+            }
+            Look::Legs => {
+                let Some(call) = call else { return Ok(Found::Nothing) };
+                Found::Legs(here.read_legs(&call.id, at(Class::Leg, window.starts_at), now).await.map_err(of_here)?)
+            }
+            Look::OnLostBridge => {
+                let Some(call) = call else { return Ok(Found::Nothing) };
+                let at = at(Class::Leg, window.starts_at);
+                Found::OnLostBridge(cluster.read_on_lost_bridge(&here, &call.id, &space, at).await.map_err(of_here)?)
+            }
+            Look::Release => {
+                let at = at(Class::Call, window.closes_at);
+                let everywhere = cluster.calls_everywhere(&active, &space, at);
+                let (space, calls) = tokio::join!(cluster.read_space(&space, at, now), everywhere);
+                Found::Release { space: space.map_err(of_active)?, calls: calls.map_err(of_active)? }
+            }
+        })
+    }
+}
+
+impl Reach<Progress> for MeetingReach<'_> {
+    type Abort = KubeError;
+
+    fn now(&self) -> Timestamp {
+        self.ctx.clock.now()
+    }
+
+    fn survey(&mut self, progress: &Progress, _now: Timestamp) -> Survey {
+        let recorded = progress.recorded_call();
+        let address = recorded.as_ref().map(|call| &call.call_bridge);
+        let lost = address.filter(|address| self.cluster.is_lost(address)).cloned();
+        let kept = address.filter(|address| lost.is_none() && self.cluster.call_bridge(address).is_some());
+        let call_bridge = kept.cloned().unwrap_or_else(|| self.cluster.active().address().clone());
+        let call = recorded.as_ref().filter(|call| call.call_bridge == call_bridge).map(|call| &call.id);
+        let facts = progress.space().map(|space| self.cluster.view(&call_bridge, &space, call));
+        Survey { call_bridge, lost, facts: facts.unwrap_or_default() }
+    }
+
+    fn around(&mut self, _progress: &Progress, now: Timestamp) -> Around {
+        let uid = self.meeting.uid().unwrap_or_default();
+        let booking = self.ctx.bookings.of(&uid);
+        Around {
+            slot_busy: booking.is_some_and(|booking| self.ctx.bookings.is_slot_busy(&booking, &uid)),
+            database_lost: self.cluster.is_database_lost(),
+            overdue_first: self.cluster.has_trouble(now) && self.ctx.bookings.has_overdue(self.cluster.key(), now),
+            active_error: self.cluster.active_error(),
+        }
+    }
+
+    fn with_facts<T>(&mut self, use_facts: impl FnOnce(&mut MeetingFacts) -> T) -> T {
+        use_facts(&mut self.facts)
+    }
+
+    async fn look(&mut self, progress: &Progress, look: &Look, now: Timestamp) -> Result<Found, Verdict> {
+        match self.ask(progress, *look, now).await {
+            Ok(found) => Ok(found),
+            Err(failed) => Err(self.judge(progress, failed).await),
+        }
+    }
+
+    async fn act(&mut self, progress: &Progress, step: &Step, now: Timestamp) -> Result<(Effect, Timestamp), Verdict> {
+        let at = self.place_of(progress, step);
+        let Some(space) = progress.space() else {
+            let error = CmsError::NotFound { element: "coSpace".to_owned() };
+            return Err(self.judge(progress, (at, error)).await);
+        };
+        let call = progress.recorded_call();
+        let secrets = progress.secrets.as_ref();
+        let target = MeetingTarget {
+            space: &space,
+            call: call.as_ref().map(|call| &call.id),
+            title: &progress.terms.spec.title,
+            placeholder: &progress.terms.placeholder,
+            mark: &progress.terms.mark,
+            passcode: secrets.and_then(|secrets| secrets.passcode.as_ref()),
+            secret: secrets.map(|secrets| &secrets.secret),
+            deadline: progress.deadline(step, now),
+        };
+        let result = act::meeting_step(&at, &self.ctx.fence, step, &target).await;
+        let done = self.ctx.clock.now();
+        if !matches!(step, Step::Dial(_)) {
+            self.cluster.note_write(&space, done);
+        }
+        match result {
+            Ok(effect) => {
+                let slot = progress.draft.slot.as_ref().map(|slot| slot.number);
+                let (namespace, name) = (self.meeting.namespace(), self.meeting.name_any());
+                tracing::info!(namespace, name, slot, call_bridge = %at.address(), step = %step, "done");
+                if let Step::DeleteCall(call) = step {
+                    at.forget_call(&call.id);
+                }
+                Ok((effect, done))
+            }
+            Err(error) => Err(self.judge(progress, (at, error)).await),
+        }
+    }
+
+    /// A conflict ends the pass: somebody changed the object, and the decision must be made anew.
+    async fn record(&mut self, progress: &Progress) -> Result<(), KubeError> {
+        let old = self.meeting.status.clone().unwrap_or_default();
+        let status = build(progress, &old, self.meeting.metadata.generation, self.ctx.clock.now());
+        *self.meeting = lifecycle::store(self.ctx, self.meeting, status).await?;
+        self.ctx.wakes.bridge(self.cluster.key());
+        Ok(())
+    }
+}

@@ -1,0 +1,136 @@
+//! What the watches tell: which changes are worth a pass, what goes into the index of bookings, and who is woken by a
+//! Secret, a ConfigMap or the labels of a namespace.
+
+use std::collections::BTreeMap;
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::sync::Arc;
+
+use futures::{Stream, StreamExt, TryStreamExt};
+use k8s_openapi::api::core::v1::{ConfigMap, Namespace, Secret};
+use kube::core::PartialObjectMeta;
+use kube::runtime::reflector::store::Writer;
+use kube::runtime::watcher::{self, Event};
+use kube::runtime::{PredicateConfig, WatchStreamExt};
+use kube::{Resource, ResourceExt};
+
+use super::context::{Context, Kind};
+use crate::api::names::{FAILBACK_ANNOTATION, FORCE_DELETE_ANNOTATION, ObjectKey, RECONCILE_ANNOTATION};
+use crate::api::{MeetingBridge, ScheduledMeeting};
+
+/// What makes a change worth a pass: the spec, the finalizers, the mark of deletion, labels, our annotations. Not our own
+/// status writes.
+fn relevant<K: Resource>(object: &K) -> Option<u64> {
+    let mut hasher = DefaultHasher::new();
+    let meta = object.meta();
+    (meta.generation, &meta.finalizers, meta.deletion_timestamp.is_some(), &meta.labels).hash(&mut hasher);
+    for annotation in [RECONCILE_ANNOTATION, FAILBACK_ANNOTATION, FORCE_DELETE_ANNOTATION] {
+        object.annotations().get(annotation).hash(&mut hasher);
+    }
+    Some(hasher.finish())
+}
+
+/// Fills the store of a kind, and hands on the changes that are worth a pass.
+pub fn triggers<K>(
+    events: impl Stream<Item = Event<K>> + Send + 'static,
+    writer: Writer<K>,
+    ctx: Arc<Context>,
+) -> impl Stream<Item = Result<K, watcher::Error>> + Send + 'static
+where
+    K: Kind + Send + Sync + 'static,
+{
+    kube::runtime::reflector(writer, events.map(Ok))
+        .applied_objects()
+        .inspect_ok(move |object| K::own_writes(&ctx).store_has(object))
+        .predicate_filter(relevant::<K>, PredicateConfig::default())
+}
+
+/// Enters an event about a meeting into the index of bookings.
+pub fn index_meeting(ctx: &Context, event: &Event<ScheduledMeeting>) {
+    match event {
+        Event::Apply(meeting) | Event::InitApply(meeting) => ctx.bookings.take_object(meeting),
+        Event::Delete(meeting) => {
+            let uid = meeting.uid().unwrap_or_default();
+            ctx.bookings.forget(meeting);
+            ctx.secrets.forget(&uid);
+            ctx.backoff.clear(&uid);
+            ScheduledMeeting::own_writes(ctx).forget(&uid);
+            ctx.wake_pending();
+        }
+        Event::Init | Event::InitDone => {}
+    }
+}
+
+/// Tells meetings of an event about a bridge. `judged` holds what was relevant about each bridge when its meetings last
+/// looked at it.
+pub fn index_bridge(ctx: &Context, judged: &mut BTreeMap<ObjectKey, Option<u64>>, event: &Event<MeetingBridge>) {
+    let wake_booked = |key: &ObjectKey| ctx.wakes.meetings(ctx.bookings.ahead(key, ctx.clock.now()));
+    match event {
+        Event::Apply(bridge) | Event::InitApply(bridge) => {
+            let (key, now) = (ObjectKey::of(bridge), relevant(bridge));
+            if judged.insert(key.clone(), now).is_some_and(|before| before != now) {
+                // Its switches hold for the meetings that are booked on it as well.
+                wake_booked(&key);
+            }
+            ctx.bookings.bridges_changed();
+            ctx.wake_pending();
+        }
+        Event::Delete(bridge) => {
+            let (key, uid) = (ObjectKey::of(bridge), bridge.uid().unwrap_or_default());
+            judged.remove(&key);
+            ctx.backoff.clear(&uid);
+            MeetingBridge::own_writes(ctx).forget(&uid);
+            wake_booked(&key);
+        }
+        Event::Init | Event::InitDone => {}
+    }
+}
+
+/// Wakes those who depend on a Secret, a ConfigMap or the labels of a namespace.
+pub async fn watch_others(
+    ctx: Arc<Context>,
+    secrets: impl Stream<Item = PartialObjectMeta<Secret>>,
+    config_maps: impl Stream<Item = PartialObjectMeta<ConfigMap>>,
+    namespaces: impl Stream<Item = PartialObjectMeta<Namespace>>,
+) {
+    let by_secret = secrets.for_each(|secret| {
+        secret_changed(&ctx, &ObjectKey::of(&secret));
+        std::future::ready(())
+    });
+    let by_config_map = config_maps.for_each(|map| {
+        wake_bridges(&ctx, &ObjectKey::of(&map), |bridge, name| ca_bundle_of(bridge) == Some(name));
+        std::future::ready(())
+    });
+    let by_namespace = namespaces.for_each(|_| {
+        ctx.bookings.bridges_changed();
+        ctx.wake_pending();
+        std::future::ready(())
+    });
+    tokio::join!(by_secret, by_config_map, by_namespace);
+}
+
+fn ca_bundle_of(bridge: &MeetingBridge) -> Option<&str> {
+    bridge.spec.tls.ca_bundle_ref.as_ref().map(|reference| reference.name.as_str())
+}
+
+fn wake_bridges(ctx: &Context, of: &ObjectKey, uses: impl Fn(&MeetingBridge, &str) -> bool) {
+    for bridge in ctx.stores.bridges.state() {
+        let key = ObjectKey::of(bridge.as_ref());
+        if key.namespace == of.namespace && uses(&bridge, &of.name) {
+            ctx.wakes.bridge(&key);
+        }
+    }
+}
+
+fn secret_changed(ctx: &Context, secret: &ObjectKey) {
+    wake_bridges(ctx, secret, |bridge, name| {
+        ca_bundle_of(bridge) == Some(name) || bridge.spec.credentials().any(|secret| secret.name == name)
+    });
+    for meeting in ctx.stores.meetings.state() {
+        let key = ObjectKey::of(meeting.as_ref());
+        let reference = meeting.spec.passcode_secret_ref.as_ref();
+        if key.namespace == secret.namespace && reference.is_some_and(|reference| reference.name == secret.name) {
+            ctx.secrets.forget_passcode(&meeting.uid().unwrap_or_default());
+            ctx.wakes.meetings([key]);
+        }
+    }
+}

@@ -1,0 +1,22 @@
+//! What the bridge shows about one meeting.
+
+use super::Seen;
+use super::calls::{OnLostBridge, OrphanCall, PlacedCall, SeenLegs};
+use crate::cms::Space;
+
+/// What the bridge shows about one meeting's slot.
+#[derive(Clone, Debug, Default)]
+pub struct MeetingFacts {
+    /// The slot's space; `Known(None)`: the bridge says that it does not exist.
+    pub space: Seen<Option<Space>>,
+    /// Calls on that space: on the call bridge of the meeting's call while it runs, on all of them when it is over.
+    pub calls: Seen<Vec<PlacedCall>>,
+    /// Legs of the meeting's call.
+    pub legs: Seen<SeenLegs>,
+    /// Who is in through a call bridge that was lost.
+    pub on_lost_bridge: Seen<OnLostBridge>,
+    /// How many are in through other call bridges, as far as is known.
+    pub remote_count: u32,
+    /// Calls that were left on other call bridges.
+    pub orphan_calls: Vec<OrphanCall>,
+}

@@ -1,0 +1,348 @@
+//! Which bridge, slot and window a meeting has, or why it has none (R32, R33, R37, R70, R80). PURE: the index of bookings
+//! (`controller/bookings.rs`) commits what is decided here.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::ops::RangeInclusive;
+use std::sync::Arc;
+
+use jiff::Timestamp;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
+use kube::ResourceExt;
+use kube::core::{Selector, SelectorExt};
+
+use super::bridge::numbers;
+use super::calendar::{Calendar, Choice};
+use super::meeting::{Obstacle, Progress};
+use super::window::{Stage, Window};
+use crate::api::bridge::NamespacesFrom;
+use crate::api::conditions::{kind, meeting as reason};
+use crate::api::meeting::{BridgeBinding, Dial, SlotBinding};
+use crate::api::names::ObjectKey;
+use crate::api::values::Instant;
+use crate::api::{MeetingBridge, ScheduledMeeting, find, is_true};
+
+/// Why a meeting has no slot.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Refusal {
+    pub reason: &'static str,
+    pub message: String,
+}
+
+/// A bridge a meeting may use, as far as booking needs to know it.
+#[derive(Clone, Debug)]
+pub struct Offer {
+    pub bridge: ObjectKey,
+    pub preference: i32,
+    pub range: RangeInclusive<u32>,
+    pub quarantined: BTreeSet<u32>,
+}
+
+/// What a meeting has booked.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Booking {
+    pub bridge: ObjectKey,
+    pub slot: u32,
+    pub window: Window,
+}
+
+/// The booking calendars of all bridges.
+pub type Calendars = BTreeMap<ObjectKey, Calendar>;
+
+/// What booking must know of the bridges. The controller answers from its stores, a test from a table.
+pub trait Bridges {
+    fn find(&self, key: &ObjectKey) -> Option<Arc<MeetingBridge>>;
+    fn all(&self) -> Vec<Arc<MeetingBridge>>;
+    /// The labels of a namespace, if it is known.
+    fn labels(&self, namespace: &str) -> Option<BTreeMap<String, String>>;
+    /// Slots of the bridge that are somebody else's.
+    fn quarantined(&self, key: &ObjectKey) -> BTreeSet<u32>;
+    /// Is it known of every slot of the range whose it is, or that it does not exist?
+    fn are_slots_read(&self, key: &ObjectKey, range: &RangeInclusive<u32>) -> bool;
+    /// The slot whose space carries this mark.
+    fn marked_slot(&self, key: &ObjectKey, mark: &str) -> Option<u32>;
+    /// The id of a slot's space, if it is known.
+    fn space(&self, key: &ObjectKey, slot: u32) -> Option<String>;
+}
+
+fn selects(selector: &LabelSelector, labels: &BTreeMap<String, String>) -> bool {
+    Selector::try_from(selector.clone()).is_ok_and(|selector| selector.matches(labels))
+}
+
+/// May meetings of this namespace book on this bridge (R80)?
+fn allows(bridges: &dyn Bridges, bridge: &MeetingBridge, namespace: &str) -> bool {
+    if bridge.namespace().as_deref() == Some(namespace) {
+        return true;
+    }
+    let allowed = &bridge.spec.allowed_namespaces;
+    match allowed.from {
+        NamespacesFrom::Same => false,
+        NamespacesFrom::All => true,
+        NamespacesFrom::Selector => {
+            let Some(selector) = &allowed.selector else { return false };
+            bridges.labels(namespace).is_some_and(|labels| selects(selector, &labels))
+        }
+    }
+}
+
+/// The slots that this bridge can offer, or why it can offer none.
+fn offer(bridges: &dyn Bridges, bridge: &MeetingBridge, meeting: &ScheduledMeeting) -> Result<Offer, Refusal> {
+    let key = ObjectKey::of(bridge);
+    let namespace = meeting.namespace().unwrap_or_default();
+    let refuse = |reason, message| Err(Refusal { reason, message });
+    if bridge.metadata.deletion_timestamp.is_some() {
+        return refuse(reason::BRIDGE_NOT_FOUND, format!("the bridge {key} is being deleted"));
+    }
+    if !allows(bridges, bridge, &namespace) {
+        let message =
+            format!("the bridge {key} does not allow meetings of the namespace {namespace} (allowedNamespaces)");
+        return refuse(reason::BRIDGE_NOT_ALLOWED, message);
+    }
+    let conditions = bridge.status.as_ref().map(|status| status.conditions.as_slice()).unwrap_or_default();
+    if find(conditions, kind::ACCEPTED).is_some_and(|condition| condition.status == "False") {
+        let message = format!("the bridge {key} is not accepted itself; see its conditions");
+        return refuse(reason::BRIDGE_NOT_ALLOWED, message);
+    }
+    if !bridge.spec.scheduling.allow_booking {
+        let message = format!("the bridge {key} takes no bookings (scheduling.allowBooking)");
+        return refuse(reason::BOOKING_DISABLED, message);
+    }
+    let dials_in = meeting.spec.participants.iter().find(|participant| participant.dial == Dial::In);
+    if let Some(participant) = dials_in.filter(|_| !bridge.spec.scheduling.allow_incoming_sip) {
+        let message = format!(
+            "{} dials in, but the bridge {key} allows no incoming SIP (scheduling.allowIncomingSIP)",
+            participant.remote_party
+        );
+        return refuse(reason::INCOMING_DIALING_DISABLED, message);
+    }
+    let range = match numbers(&bridge.spec) {
+        Ok(range) => range,
+        Err(missing) => {
+            let message = format!("the bridge {key} has no slots yet: {} missing", missing.join(", "));
+            return refuse(reason::NO_FREE_SLOT, message);
+        }
+    };
+    let quarantined = bridges.quarantined(&key);
+    Ok(Offer { preference: bridge.spec.scheduling.preference, bridge: key, range, quarantined })
+}
+
+/// Is the bridge fit to be chosen when the meeting names none (R37)?
+fn is_ready(bridge: &MeetingBridge) -> bool {
+    bridge.status.as_ref().is_some_and(|status| is_true(&status.conditions, kind::READY))
+}
+
+/// Every bridge the meeting may have.
+///
+/// # Errors
+/// The best reason why there is none.
+pub fn offers(bridges: &dyn Bridges, meeting: &ScheduledMeeting) -> Result<Vec<Offer>, Refusal> {
+    if let Some(reference) = &meeting.spec.bridge_ref {
+        let namespace = reference.namespace.clone().or_else(|| meeting.namespace()).unwrap_or_default();
+        let key = ObjectKey::new(namespace, reference.name.clone());
+        let Some(bridge) = bridges.find(&key) else {
+            let message = format!("the bridge {key} does not exist");
+            return Err(Refusal { reason: reason::BRIDGE_NOT_FOUND, message });
+        };
+        return offer(bridges, &bridge, meeting).map(|offer| vec![offer]);
+    }
+    let mut good = Vec::new();
+    let mut last = None;
+    for bridge in bridges.all() {
+        let is_selected =
+            meeting.spec.bridge_selector.as_ref().is_none_or(|selector| selects(selector, bridge.labels()));
+        if !is_selected || !is_ready(&bridge) {
+            continue;
+        }
+        match offer(bridges, &bridge, meeting) {
+            Ok(offer) => good.push(offer),
+            // Not being allowed is the normal case with other teams' bridges; say something better if there is.
+            Err(refusal) if refusal.reason != reason::BRIDGE_NOT_ALLOWED => last = Some(refusal),
+            Err(_) => {}
+        }
+    }
+    if good.is_empty() {
+        return Err(last.unwrap_or_else(|| Refusal {
+            reason: reason::BRIDGE_NOT_FOUND,
+            message: "no bridge fits: none is ready, selected, and open to this namespace".to_owned(),
+        }));
+    }
+    Ok(good)
+}
+
+/// Books by these offers: highest preference, then most free slots, then name (R37). A meeting that has a slot keeps it
+/// where it can.
+pub fn reserve(calendars: &mut Calendars, uid: &str, window: Window, offers: &[Offer]) -> Option<Booking> {
+    let has = calendars.iter().find(|(_, calendar)| calendar.of(uid).is_some()).map(|(key, _)| key.clone());
+    let rank = |offer: &Offer| {
+        let choice = Choice { range: offer.range.clone(), quarantined: &offer.quarantined };
+        // Counting free slots is needed only to choose between bridges.
+        let free = if offers.len() > 1 {
+            let calendar = calendars.get(&offer.bridge);
+            calendar.map_or(offer.range.clone().count(), |calendar| calendar.count_free(&window, &choice))
+        } else {
+            0
+        };
+        (has.as_ref() == Some(&offer.bridge), offer.preference, free)
+    };
+    let mut ranked: Vec<_> = offers.iter().map(|offer| (rank(offer), offer)).collect();
+    ranked.sort_by(|a, b| b.0.cmp(&a.0).then_with(|| a.1.bridge.cmp(&b.1.bridge)));
+    for (_, offer) in ranked {
+        let choice = Choice { range: offer.range.clone(), quarantined: &offer.quarantined };
+        let calendar = calendars.entry(offer.bridge.clone()).or_default();
+        if let Some(slot) = calendar.reserve(uid, window, &choice) {
+            let other = has.as_ref().filter(|key| **key != offer.bridge);
+            if let Some(before) = other.and_then(|key| calendars.get_mut(key)) {
+                before.release(uid);
+            }
+            return Some(Booking { bridge: offer.bridge.clone(), slot, window });
+        }
+    }
+    None
+}
+
+/// What is to be done about the booking of a meeting that is not over.
+#[derive(Clone, Debug)]
+pub enum Decision {
+    /// It stands as it is.
+    Stands,
+    /// It runs in this slot already: its objects were restored.
+    Adopt(Booking),
+    /// A slot is to be chosen among these.
+    Choose(Vec<Offer>),
+    /// What is there must be known first.
+    Wait,
+    /// There is none to be had.
+    Refused(Refusal),
+}
+
+/// Decides about the booking. `has` is what the index knows, `bridge` the object it is on.
+pub fn decide(
+    bridges: &dyn Bridges,
+    meeting: &ScheduledMeeting,
+    progress: &Progress,
+    has: Option<&Booking>,
+    bridge: Option<&MeetingBridge>,
+    now: Timestamp,
+) -> Decision {
+    if progress.door.may_be_open() && has.is_some() && bridge.is_some() {
+        return Decision::Stands;
+    }
+    if has.is_some_and(|booking| stands(meeting, progress, booking, bridge)) {
+        return Decision::Stands;
+    }
+    let offers = match offers(bridges, meeting) {
+        Ok(offers) => offers,
+        Err(refusal) => return Decision::Refused(refusal),
+    };
+    let stage = progress.window.stage(now);
+    if stage >= Stage::Preparing && progress.draft.slot.is_none() {
+        // Inside its window, a meeting without status may be one that was restored: the bridge's slots say so.
+        if !offers.iter().all(|offer| bridges.are_slots_read(&offer.bridge, &offer.range)) {
+            return Decision::Wait;
+        }
+        let marked = offers.iter().find_map(|offer| {
+            let slot = bridges.marked_slot(&offer.bridge, &progress.terms.mark)?;
+            Some(Booking { bridge: offer.bridge.clone(), slot, window: progress.window })
+        });
+        if let Some(booking) = marked.filter(|_| stage == Stage::Inside) {
+            return Decision::Adopt(booking);
+        }
+    }
+    Decision::Choose(offers)
+}
+
+/// The booking still is what the spec asks for: same window, same bridge, a slot that is not in quarantine.
+fn stands(meeting: &ScheduledMeeting, progress: &Progress, booking: &Booking, bridge: Option<&MeetingBridge>) -> bool {
+    let is_asked_for = meeting.spec.bridge_ref.as_ref().is_none_or(|reference| {
+        let namespace = reference.namespace.clone().or_else(|| meeting.namespace());
+        booking.bridge.name == reference.name && Some(&booking.bridge.namespace) == namespace.as_ref()
+    });
+    let draft = &progress.draft;
+    let is_bound = draft.slot.as_ref().is_some_and(|slot| slot.number == booking.slot)
+        && draft.bridge.as_ref().is_some_and(|bound| key_of(bound) == booking.bridge);
+    let has_window = draft.window.map(Window::from) == Some(progress.window) && booking.window == progress.window;
+    let is_in_range = bridge.is_some_and(|bridge| {
+        bridge.metadata.deletion_timestamp.is_none()
+            && numbers(&bridge.spec).is_ok_and(|range| range.contains(&booking.slot))
+    });
+    is_asked_for && is_bound && has_window && is_in_range && progress.obstacle != Some(Obstacle::Foreign)
+}
+
+/// The key of the bridge that a status names.
+pub fn key_of(binding: &BridgeBinding) -> ObjectKey {
+    ObjectKey::new(binding.namespace.clone(), binding.name.clone())
+}
+
+/// The address of a slot; withheld when the bridge allows no incoming SIP (R33).
+pub fn uri(bridge: &MeetingBridge, slot: u32) -> Option<String> {
+    let domain = bridge.spec.slots.domain.as_ref().filter(|_| bridge.spec.scheduling.allow_incoming_sip)?;
+    Some(format!("{slot}@{domain}"))
+}
+
+/// The window that is to be agreed upon for a meeting whose door may be open; None: the one that it has stands.
+///
+/// The door was opened at the old instant; only the end can still move (R70).
+pub fn window_to_agree(progress: &Progress) -> Option<Window> {
+    let stored = Window::from(progress.draft.window.filter(|_| progress.door.may_be_open())?);
+    let wanted = Window { opens_at: stored.opens_at, ..progress.window };
+    (wanted != stored).then_some(wanted)
+}
+
+/// The window with one more automatic extension, if it is time for it: somebody is in the meeting shortly before its end
+/// (R70).
+pub fn extension(progress: &Progress, now: Timestamp) -> Option<Window> {
+    let spec = &progress.terms.spec;
+    let is_due = progress.window.extends_at(spec).is_some_and(|at| at <= now);
+    let is_wanted = progress.draft.participant_count.is_some_and(|count| count > 0)
+        && progress.draft.opened_at.is_some()
+        && progress.extension_conflict.is_none()
+        && !progress.terms.is_suspended;
+    let closes_at = progress.window.extended(spec).filter(|_| is_due && is_wanted)?;
+    Some(Window { closes_at, ..progress.window })
+}
+
+impl Progress {
+    /// The meeting has this booking.
+    pub fn bind(&mut self, booking: &Booking, space: Option<String>, uri: Option<String>) {
+        let ObjectKey { namespace, name } = booking.bridge.clone();
+        self.draft.bridge = Some(BridgeBinding { namespace, name });
+        self.draft.slot = Some(SlotBinding { number: booking.slot, space_id: space, uri });
+        self.draft.window = Some(booking.window.into());
+        self.window = booking.window;
+    }
+
+    /// The meeting has no booking, and this is why.
+    pub fn refuse(&mut self, refusal: Refusal) {
+        (self.draft.slot, self.draft.bridge) = (None, None);
+        self.refusal = Some(refusal);
+    }
+
+    /// What became of the window that was asked for: agreed, or refused because `holder` has the slot; then the old end
+    /// stands.
+    pub fn agree(&mut self, wanted: Option<(Window, Result<(), String>)>) {
+        let Some(stored) = self.draft.window.filter(|_| self.door.may_be_open()) else { return };
+        let asked = std::mem::replace(&mut self.window, stored.into());
+        self.draft.refused_window = None;
+        match wanted {
+            None => {}
+            Some((wanted, Ok(()))) => {
+                self.window = wanted;
+                self.draft.window = Some(wanted.into());
+            }
+            Some((_, Err(holder))) => {
+                self.draft.refused_window = Some(asked.into());
+                self.extension_conflict = Some(holder);
+            }
+        }
+    }
+
+    /// The meeting was extended by itself.
+    pub fn extended(&mut self, longer: Window) {
+        self.window = longer;
+        self.draft.window = Some(longer.into());
+        self.draft.extended_until = Some(Instant(longer.closes_at));
+        self.draft.extended_from = Some(Instant(Window::of(&self.terms.spec, None).closes_at));
+    }
+}
+
+#[cfg(test)]
+mod tests;

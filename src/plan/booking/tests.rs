@@ -1,0 +1,240 @@
+//! The decisions about bridge, slot and window, over a table of bridges.
+
+use super::*;
+use crate::api::bridge::MeetingBridgeStatus;
+
+#[derive(Default)]
+struct Table {
+    bridges: Vec<Arc<MeetingBridge>>,
+    quarantined: BTreeSet<u32>,
+    unread: bool,
+    marked: Option<u32>,
+}
+
+impl Bridges for Table {
+    fn find(&self, key: &ObjectKey) -> Option<Arc<MeetingBridge>> {
+        self.bridges.iter().find(|bridge| ObjectKey::of(bridge.as_ref()) == *key).cloned()
+    }
+    fn all(&self) -> Vec<Arc<MeetingBridge>> {
+        self.bridges.clone()
+    }
+    fn labels(&self, namespace: &str) -> Option<BTreeMap<String, String>> {
+        (namespace == "team").then(|| BTreeMap::from([("tier".to_owned(), "gold".to_owned())]))
+    }
+    fn quarantined(&self, _: &ObjectKey) -> BTreeSet<u32> {
+        self.quarantined.clone()
+    }
+    fn are_slots_read(&self, _: &ObjectKey, _: &RangeInclusive<u32>) -> bool {
+        !self.unread
+    }
+    fn marked_slot(&self, _: &ObjectKey, _: &str) -> Option<u32> {
+        self.marked
+    }
+    fn space(&self, _: &ObjectKey, slot: u32) -> Option<String> {
+        Some(format!("space-{slot}"))
+    }
+}
+
+fn at(secs: i64) -> Timestamp {
+    Timestamp::from_second(1_800_000_000 + secs).unwrap()
+}
+
+fn bridge(name: &str, change: impl FnOnce(&mut MeetingBridge)) -> Arc<MeetingBridge> {
+    let mut bridge: MeetingBridge = serde_json::from_value(serde_json::json!({
+        "apiVersion": "meeting-controller.dev/v1alpha1", "kind": "MeetingBridge",
+        "metadata": { "name": name, "namespace": "ns", "uid": name },
+        "spec": { "displayName": name, "address": "cms.test", "credentialsSecretRef": { "name": "cms" },
+                  "slots": { "domain": "meet.test", "base": 1, "quantity": 3 } },
+        "status": { "conditions": [{ "type": "Ready", "status": "True", "reason": "Ready", "message": "",
+                                     "lastTransitionTime": "2026-01-01T00:00:00Z" }] }
+    }))
+    .unwrap();
+    change(&mut bridge);
+    Arc::new(bridge)
+}
+
+fn meeting(namespace: &str, spec: serde_json::Value) -> ScheduledMeeting {
+    let mut full = serde_json::json!({ "title": "t", "start": at(0).to_string(), "duration": "1h" });
+    full.as_object_mut().unwrap().extend(spec.as_object().unwrap().clone());
+    serde_json::from_value(serde_json::json!({
+        "apiVersion": "meeting-controller.dev/v1alpha1", "kind": "ScheduledMeeting",
+        "metadata": { "name": "m", "namespace": namespace, "uid": "u" }, "spec": full
+    }))
+    .unwrap()
+}
+
+fn on(name: &str) -> serde_json::Value {
+    serde_json::json!({ "bridgeRef": { "name": name, "namespace": "ns" } })
+}
+
+fn decided(table: &Table, meeting: &ScheduledMeeting, now: i64) -> Decision {
+    let progress = Progress::resume(meeting, at(now));
+    decide(table, meeting, &progress, None, None, at(now))
+}
+
+#[test]
+fn every_refusal_has_its_reason() {
+    type Change = fn(&mut MeetingBridge);
+    let dials_in = serde_json::json!({ "participants": [{ "remoteParty": "a@x", "dial": "In" }] });
+    let none = serde_json::json!({});
+    let table: [(&str, &str, &serde_json::Value, Change, &str); 8] = [
+        (
+            "going",
+            "ns",
+            &none,
+            |b| b.metadata.deletion_timestamp = Some(k8s_openapi::apimachinery::pkg::apis::meta::v1::Time(at(0))),
+            reason::BRIDGE_NOT_FOUND,
+        ),
+        ("another namespace", "other", &none, |_| {}, reason::BRIDGE_NOT_ALLOWED),
+        ("not selected", "other", &none, |b| select(b, "gold"), reason::BRIDGE_NOT_ALLOWED),
+        ("no bookings", "ns", &none, |b| b.spec.scheduling.allow_booking = false, reason::BOOKING_DISABLED),
+        (
+            "no incoming",
+            "ns",
+            &dials_in,
+            |b| b.spec.scheduling.allow_incoming_sip = false,
+            reason::INCOMING_DIALING_DISABLED,
+        ),
+        ("no numbers", "ns", &none, |b| b.spec.slots.base = None, reason::NO_FREE_SLOT),
+        ("owned by another", "ns", &none, |b| not_accepted(b), reason::BRIDGE_NOT_ALLOWED),
+        ("missing", "ns", &none, |b| b.metadata.name = Some("another".into()), reason::BRIDGE_NOT_FOUND),
+    ];
+    for (case, namespace, spec, change, wanted) in table {
+        let bridges = Table { bridges: vec![bridge("b", change)], ..Table::default() };
+        let mut spec = spec.clone();
+        spec.as_object_mut().unwrap().extend(on("b").as_object().unwrap().clone());
+        let refusal = offers(&bridges, &meeting(namespace, spec)).unwrap_err();
+        assert_eq!(refusal.reason, wanted, "{case}: {}", refusal.message);
+        assert!(refusal.message.contains("ns/b") || refusal.message.contains('b'), "{case} names the bridge");
+    }
+    let open = Table { bridges: vec![bridge("b", |b| select(b, "gold"))], ..Table::default() };
+    assert!(offers(&open, &meeting("team", on("b"))).is_ok(), "its labels allow it");
+}
+
+fn select(bridge: &mut MeetingBridge, tier: &str) {
+    bridge.spec.allowed_namespaces = serde_json::from_value(serde_json::json!({
+        "from": "Selector", "selector": { "matchLabels": { "tier": tier } }
+    }))
+    .unwrap();
+}
+
+fn not_accepted(bridge: &mut MeetingBridge) {
+    let status: MeetingBridgeStatus = serde_json::from_value(serde_json::json!({
+        "conditions": [{ "type": "Accepted", "status": "False", "reason": "AlreadyClusterMember", "message": "",
+                         "lastTransitionTime": "2026-01-01T00:00:00Z" }]
+    }))
+    .unwrap();
+    bridge.status = Some(status);
+}
+
+#[test]
+fn without_a_name_every_ready_bridge_that_fits_is_offered() {
+    let unready = bridge("unready", |b| b.status = None);
+    let other = bridge("other-team", |b| b.metadata.namespace = Some("theirs".into()));
+    let table = Table { bridges: vec![bridge("a", |_| {}), unready, other], ..Table::default() };
+    let offered: Vec<String> =
+        offers(&table, &meeting("ns", serde_json::json!({}))).unwrap().into_iter().map(|o| o.bridge.name).collect();
+    assert_eq!(offered, ["a"]);
+}
+
+#[test]
+fn inside_its_window_a_meeting_without_status_waits_for_the_slots_and_is_adopted_by_its_mark() {
+    let mut table = Table { bridges: vec![bridge("b", |_| {})], unread: true, ..Table::default() };
+    let restored = meeting("ns", on("b"));
+    assert!(matches!(decided(&table, &restored, 10), Decision::Wait));
+    assert!(matches!(decided(&table, &restored, -9999), Decision::Choose(_)), "long before there is nothing to adopt");
+    table.unread = false;
+    table.marked = Some(3);
+    let Decision::Adopt(booking) = decided(&table, &restored, 10) else { panic!("not adopted") };
+    assert_eq!((booking.slot, booking.bridge.name.as_str()), (3, "b"));
+    assert!(matches!(decided(&table, &restored, -5), Decision::Choose(_)), "only inside the window");
+}
+
+#[test]
+fn a_booking_stands_as_long_as_it_is_what_the_spec_asks_for() {
+    let object = bridge("b", |_| {});
+    let table = Table { bridges: vec![Arc::clone(&object)], ..Table::default() };
+    let asked = meeting("ns", on("b"));
+    let mut progress = Progress::resume(&asked, at(-9999));
+    let booking = Booking { bridge: ObjectKey::new("ns", "b"), slot: 2, window: progress.window };
+    progress.bind(&booking, None, None);
+    let verdict = |progress: &Progress, asked: &ScheduledMeeting, object: Option<&MeetingBridge>| {
+        matches!(decide(&table, asked, progress, Some(&booking), object, at(-9999)), Decision::Stands)
+    };
+    assert!(verdict(&progress, &asked, Some(&object)));
+    assert!(!verdict(&progress, &meeting("ns", on("c")), Some(&object)), "another bridge is asked for");
+    let smaller = bridge("b", |b| b.spec.slots.quantity = Some(1));
+    assert!(!verdict(&progress, &asked, Some(&smaller)), "the slot is out of range now");
+    let mut foreign = progress.clone();
+    foreign.obstacle = Some(Obstacle::Foreign);
+    assert!(!verdict(&foreign, &asked, Some(&object)), "the slot is somebody else's now");
+    let mut moved = progress.clone();
+    moved.window.closes_at = at(7200);
+    assert!(!verdict(&moved, &asked, Some(&object)), "another window is asked for");
+}
+
+fn open_until(ends: i64, status: serde_json::Value) -> ScheduledMeeting {
+    let mut full = serde_json::json!({
+        "phase": "Active", "openedAt": at(0).to_string(),
+        "bridge": { "namespace": "ns", "name": "b" }, "slot": { "number": 1, "spaceID": "s" },
+        "window": { "opensAt": at(0).to_string(), "startsAt": at(0).to_string(), "closesAt": at(3600).to_string() }
+    });
+    full.as_object_mut().unwrap().extend(status.as_object().unwrap().clone());
+    let mut meeting = meeting("ns", on("b"));
+    meeting.spec.duration = None;
+    meeting.spec.end = Some(Instant(at(ends)));
+    meeting.status = serde_json::from_value(full).unwrap();
+    meeting
+}
+
+#[test]
+fn a_refused_extension_leaves_the_old_end_and_closes_by_the_same_road() {
+    // The end of 3600 was extended by hand to 7200, which belongs to somebody else; now is after the old end.
+    let meeting = open_until(7200, serde_json::json!({}));
+    let mut progress = Progress::resume(&meeting, at(3601));
+    assert!(!progress.is_closing(at(3601)), "asked for: not over");
+    let wanted = window_to_agree(&progress).unwrap();
+    assert_eq!(wanted.closes_at, at(7200));
+    progress.agree(Some((wanted, Err("ns/next".to_owned()))));
+    assert!(progress.is_closing(at(3601)), "agreed: over");
+    assert_eq!(progress.extension_conflict.as_deref(), Some("ns/next"));
+    assert_eq!(progress.draft.refused_window.map(|window| window.closes_at.0), Some(at(7200)));
+    let next = crate::plan::meeting::next(&progress, &Default::default(), &Default::default(), at(3601));
+    assert_eq!(next, crate::plan::Next::Do(crate::plan::meeting::Step::CloseDoor), "shut before anything else");
+}
+
+#[test]
+fn an_agreed_extension_moves_the_end_only() {
+    let meeting = open_until(7200, serde_json::json!({}));
+    let mut progress = Progress::resume(&meeting, at(60));
+    let wanted = window_to_agree(&progress).unwrap();
+    progress.agree(Some((wanted, Ok(()))));
+    assert_eq!(progress.draft.window.map(|window| (window.opens_at.0, window.closes_at.0)), Some((at(0), at(7200))));
+    assert!(window_to_agree(&progress).is_none(), "agreed once");
+}
+
+#[test]
+fn before_the_door_is_open_the_window_is_booked_and_not_agreed() {
+    let progress = Progress::resume(&meeting("ns", on("b")), at(-60));
+    assert!(window_to_agree(&progress).is_none());
+}
+
+#[test]
+fn a_meeting_extends_itself_only_while_somebody_is_in() {
+    let mut meeting = open_until(3600, serde_json::json!({ "participantCount": 1 }));
+    meeting.spec.extension =
+        serde_json::from_value(serde_json::json!({ "auto": { "step": "20m", "max": "30m" } })).unwrap();
+    let mut progress = Progress::resume(&meeting, at(3590));
+    progress.agree(None);
+    assert_eq!(extension(&progress, at(3590)).map(|window| window.closes_at), Some(at(4800)));
+    assert!(extension(&progress, at(3000)).is_none(), "too early");
+    progress.draft.participant_count = Some(0);
+    assert!(extension(&progress, at(3590)).is_none(), "nobody is in");
+}
+
+#[test]
+fn an_address_is_withheld_where_nobody_may_dial_in() {
+    let shown = |change: fn(&mut MeetingBridge)| uri(&bridge("b", change), 7);
+    assert_eq!(shown(|_| {}), Some("7@meet.test".to_owned()));
+    assert_eq!(shown(|b| b.spec.scheduling.allow_incoming_sip = false), None);
+}

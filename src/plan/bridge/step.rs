@@ -1,0 +1,201 @@
+//! What can be looked up and written for a bridge, and what each step is: one table, asked by driver and gate.
+
+use std::ops::RangeInclusive;
+
+use crate::api::bridge::ClusterStatus;
+use crate::cms::{CallAt, Class, Fields, Space, SpaceId, SyncFailure, SyncStatus};
+
+/// What must be looked up.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Look {
+    System,
+    Cluster,
+    /// A call profile with exactly our content that nothing refers to: made by us, reply lost.
+    LostCallProfile,
+    LostCallLegProfile,
+    /// A profile of ours.
+    CallProfile(String),
+    CallLegProfile(String),
+    /// A bulk parameter set with exactly our range.
+    LostSet(RangeInclusive<u32>),
+    /// A sync of this set that was begun, its reply lost.
+    LostSync(String),
+    /// Spaces with a placeholder name.
+    Slots,
+    /// Every space.
+    AllSpaces,
+    /// One space.
+    Space(SpaceId),
+    /// The sync under way.
+    Sync(String),
+    /// Which space is in the way of these numbers?
+    Offender,
+}
+
+impl Look {
+    /// Is it about what we may have made ourselves? One who only observes made nothing.
+    pub fn is_about_own_doing(&self) -> bool {
+        match self {
+            Self::LostCallProfile | Self::LostCallLegProfile | Self::LostSet(_) | Self::LostSync(_) | Self::Sync(_) => {
+                true
+            }
+            Self::System
+            | Self::Cluster
+            | Self::CallProfile(_)
+            | Self::CallLegProfile(_)
+            | Self::Slots
+            | Self::AllSpaces
+            | Self::Space(_)
+            | Self::Offender => false,
+        }
+    }
+}
+
+/// What a look found.
+#[derive(Clone, Debug)]
+pub enum Found {
+    /// The software version.
+    System(String),
+    Cluster(ClusterStatus),
+    /// A profile; None: it is not there.
+    Profile(Option<Fields>),
+    /// A profile of ours that the record does not know, with its id.
+    LostProfile(Option<(String, Fields)>),
+    /// The id of a set or sync of ours that the record does not know.
+    Lost(Option<String>),
+    Spaces(Vec<Space>),
+    Space(Option<Space>),
+    Sync(SyncStatus),
+    /// A sentence about it.
+    Offender(String),
+}
+
+/// What goes into the status before the next write.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Intent {
+    Profiles,
+    Set(RangeInclusive<u32>),
+}
+
+/// One write.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Step {
+    CreateCallProfile(Vec<(String, String)>),
+    CreateCallLegProfile(Vec<(String, String)>),
+    UpdateCallProfile(String, Vec<(String, String)>),
+    UpdateCallLegProfile(String, Vec<(String, String)>),
+    CreateSet(RangeInclusive<u32>),
+    StartSync {
+        set: String,
+    },
+    /// Tell the space of a slot which profiles it has.
+    AttachProfiles {
+        number: u32,
+        space: SpaceId,
+    },
+    ShutSlot {
+        number: u32,
+        space: SpaceId,
+    },
+    DeleteCall(CallAt),
+    DeleteSpace {
+        number: u32,
+        space: SpaceId,
+    },
+    StartRemoval {
+        set: String,
+    },
+    DeleteSet(String),
+    DeleteCallProfile(String),
+    DeleteCallLegProfile(String),
+}
+
+impl Step {
+    /// Its class at the gate.
+    pub fn class(&self) -> Class {
+        match self {
+            Self::ShutSlot { .. } => Class::Door,
+            Self::DeleteCall(_) => Class::Close,
+            _ => Class::Provision,
+        }
+    }
+
+    /// The call that it concerns, which only its own call bridge can change; everything else is in the database.
+    pub fn call(&self) -> Option<&CallAt> {
+        match self {
+            Self::DeleteCall(call) => Some(call),
+            _ => None,
+        }
+    }
+
+    /// Does it change what the status must remember before the next write?
+    pub fn changes_record(&self) -> bool {
+        match self {
+            Self::CreateCallProfile(_)
+            | Self::CreateCallLegProfile(_)
+            | Self::CreateSet(_)
+            | Self::StartSync { .. }
+            | Self::StartRemoval { .. }
+            | Self::DeleteSet(_)
+            | Self::DeleteCallProfile(_)
+            | Self::DeleteCallLegProfile(_) => true,
+            Self::UpdateCallProfile(..)
+            | Self::UpdateCallLegProfile(..)
+            | Self::AttachProfiles { .. }
+            | Self::ShutSlot { .. }
+            | Self::DeleteCall(_)
+            | Self::DeleteSpace { .. } => false,
+        }
+    }
+
+    /// Does it start a sync, of which nobody knows what comes of it before it has ended?
+    pub fn starts_sync(&self) -> bool {
+        matches!(self, Self::StartSync { .. } | Self::StartRemoval { .. })
+    }
+}
+
+impl std::fmt::Display for Step {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::CreateCallProfile(_) => f.write_str("create the call profile"),
+            Self::CreateCallLegProfile(_) => f.write_str("create the call leg profile"),
+            Self::UpdateCallProfile(..) => f.write_str("repair the call profile"),
+            Self::UpdateCallLegProfile(..) => f.write_str("repair the call leg profile"),
+            Self::CreateSet(range) => write!(f, "create a bulk parameter set for {}..{}", range.start(), range.end()),
+            Self::StartSync { .. } => f.write_str("start the bulk sync that makes its spaces"),
+            Self::AttachProfiles { number, .. } => write!(f, "attach the profiles to slot {number}"),
+            Self::ShutSlot { number, .. } => write!(f, "shut slot {number}"),
+            Self::DeleteCall(_) => f.write_str("delete a call on a free slot"),
+            Self::DeleteSpace { number, .. } => write!(f, "remove the space of slot {number}, which is out of range"),
+            Self::StartRemoval { .. } => f.write_str("start the bulk sync that removes the spaces of a set"),
+            Self::DeleteSet(_) => f.write_str("delete a bulk parameter set"),
+            Self::DeleteCallProfile(_) => f.write_str("delete the call profile"),
+            Self::DeleteCallLegProfile(_) => f.write_str("delete the call leg profile"),
+        }
+    }
+}
+
+/// Why nothing can be done although something should be.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Obstacle {
+    VersionTooOld,
+    /// An older object owns this cluster: `namespace/name`.
+    ClusterOwned(String),
+    DialNumbers(Vec<&'static str>),
+    Sync(SyncFailure),
+    /// These slots are out of range but held.
+    Draining,
+}
+
+/// Why there is nothing more to do in a pass.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum End {
+    /// Everything is as it should be; on the way out: nothing of ours is left.
+    Settled,
+    /// A sync is under way, or meetings are being shut: ask again later.
+    AwaitSync,
+    /// Nothing can be done although something should be.
+    Blocked(Obstacle),
+    /// The plan of one who only observes ends here.
+    PlanEnds,
+}

@@ -1,0 +1,127 @@
+//! What was seen of call and participants, worked into the progress of a meeting.
+
+use jiff::Timestamp;
+
+use super::progress::{Progress, Survey};
+use crate::api::conditions::meeting as reason;
+use crate::api::meeting::{CallBinding, ParticipantState, ParticipantStatus};
+use crate::cms::CallAt;
+use crate::facts::Seen;
+use crate::facts::calls::PlacedCall;
+use crate::facts::meeting::MeetingFacts;
+use crate::plan::participants;
+
+/// Whether the meeting has another call now than the one whose legs were seen.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum SeenLegsAre {
+    OfThisCall,
+    OfAnother,
+}
+
+/// The call that is this meeting's: the recorded one if it is still there, else the first by id.
+/// Ids are unique wherever they are, so a call bridge that got another address still has the recorded one. What an
+/// earlier meeting left is nobody's.
+pub fn pick_call<'a>(
+    calls: &'a [PlacedCall],
+    recorded: Option<&CallAt>,
+    opens_at: Timestamp,
+) -> Option<&'a PlacedCall> {
+    let known = calls.iter().find(|placed| recorded.is_some_and(|call| call.id == placed.call.id));
+    let new = calls.iter().filter(|placed| !placed.is_older_than(opens_at));
+    known.or_else(|| new.min_by(|a, b| a.call.id.cmp(&b.call.id)))
+}
+
+impl Progress {
+    /// Takes up the work with what is known without asking. The call of a call bridge that is lost is given up, unless
+    /// running meetings are to be left as they are.
+    pub(super) fn take_survey(&mut self, facts: &mut MeetingFacts, survey: Survey, now: Timestamp) {
+        self.call_bridge = Some(survey.call_bridge);
+        if survey.lost.is_some() {
+            self.lost_call_bridge = survey.lost;
+        }
+        let is_closing = self.is_closing(now);
+        let is_left = self.terms.leaves_running || self.terms.is_suspended;
+        if self.is_left_alone() && !self.terms.is_observe_only && (is_closing || !is_left) {
+            if let Some(lost) = self.lost_call_bridge.as_ref().filter(|_| !is_closing) {
+                participants::after_call_lost(&mut self.draft.participants, Some(&lost.to_string()));
+            }
+            self.draft.call = None;
+            (self.tried.call_was_lost, self.tried.call_is_new) = (true, false);
+        }
+        // A call that is left alone is on a bridge that cannot be asked, and no other one tells anything about it.
+        *facts = if self.is_left_alone() { MeetingFacts::default() } else { survey.facts };
+    }
+
+    /// Works what was seen of call and legs into the draft.
+    pub(super) fn digest(&mut self, facts: &mut MeetingFacts, now: Timestamp) {
+        let is_closing = self.is_closing(now);
+        if let Seen::Known(calls) = &facts.calls
+            && !is_closing
+            && self.digest_calls(calls) == SeenLegsAre::OfAnother
+        {
+            facts.legs = Seen::Unknown;
+        }
+        let seen = facts.legs.known().filter(|_| self.draft.call.is_some() && !is_closing);
+        let elsewhere = facts.on_lost_bridge.known().filter(|_| !is_closing);
+        let old = std::mem::take(&mut self.draft.participants);
+        let outgoing = self.terms.allows_outgoing;
+        self.draft.participants = participants::update(&self.terms.spec, &old, seen, elsewhere, outgoing);
+        if let Some(seen) = seen {
+            let statuses = &self.draft.participants;
+            let ringing = statuses.iter().filter(|p| p.state == ParticipantState::Ringing);
+            let ringing = ringing.filter(|p| seen.legs.iter().any(|leg| p.leg_id.as_deref() == Some(leg.id.as_str())));
+            let count = seen.legs.len().saturating_sub(ringing.count());
+            let is_still_in =
+                |p: &&ParticipantStatus| p.call_bridge.is_some() && p.state == ParticipantState::Connected;
+            // Those who are still in through a lost call bridge are counted by the bridge, too, if it counts at all.
+            let still_in = statuses.iter().filter(is_still_in).count();
+            let remote = usize::try_from(facts.remote_count).unwrap_or(0);
+            self.draft.participant_count = u32::try_from(count + still_in.max(remote)).ok();
+        }
+    }
+
+    /// Works the calls on the space, at the call bridge of the meeting, into the record of its call.
+    fn digest_calls(&mut self, calls: &[PlacedCall]) -> SeenLegsAre {
+        let recorded = self.recorded_call();
+        let is_elsewhere = |call: &&CallAt| self.call_bridge.as_ref() != Some(&call.call_bridge);
+        let elsewhere = recorded.as_ref().filter(is_elsewhere).map(|call| call.call_bridge.to_string());
+        match pick_call(calls, recorded.as_ref(), self.window.opens_at) {
+            Some(placed) if recorded.as_ref() != Some(&placed.at()) => {
+                let is_same = recorded.as_ref().is_some_and(|call| call.id == placed.call.id);
+                if recorded.is_some() && !is_same && !self.tried.call_is_new {
+                    participants::after_call_lost(&mut self.draft.participants, elsewhere.as_deref());
+                    self.tried.call_was_lost = true;
+                }
+                if !is_same {
+                    self.call_origin = Some(match (self.tried.call_is_new, self.tried.call_was_lost) {
+                        (true, true) => reason::RECREATED,
+                        (true, false) => reason::CREATED,
+                        (false, _) => reason::ADOPTED,
+                    });
+                }
+                self.bind_call(&placed.at(), placed.call.correlator.clone());
+                if !is_same && recorded.is_some() { SeenLegsAre::OfAnother } else { SeenLegsAre::OfThisCall }
+            }
+            Some(placed) => {
+                if let Some(binding) = &mut self.draft.call
+                    && binding.correlator.is_none()
+                {
+                    binding.correlator.clone_from(&placed.call.correlator);
+                }
+                SeenLegsAre::OfThisCall
+            }
+            None if recorded.is_some() => {
+                self.tried.call_was_lost = true;
+                participants::after_call_lost(&mut self.draft.participants, elsewhere.as_deref());
+                self.draft.call = None;
+                SeenLegsAre::OfAnother
+            }
+            None => SeenLegsAre::OfThisCall,
+        }
+    }
+
+    pub(super) fn bind_call(&mut self, call: &CallAt, correlator: Option<String>) {
+        self.draft.call =
+            Some(CallBinding { id: call.id.to_string(), call_bridge: call.call_bridge.to_string(), correlator });
+    }
+}

@@ -1,0 +1,253 @@
+//! What looks and steps brought about, or failed with, worked into the progress of a meeting.
+
+use jiff::Timestamp;
+
+use super::progress::{Around, Door, Note, Progress, Survey, WrittenDoor};
+use super::step::{Effect, End, Found, Intent, Look, Obstacle, Part, Step};
+use crate::api::conditions::meeting as reason;
+use crate::api::meeting::{ParticipantState, ParticipantStatus};
+use crate::api::values::Instant;
+use crate::cms::{CmsError, ErrorClass};
+use crate::facts::Seen;
+use crate::facts::meeting::MeetingFacts;
+use crate::plan::verdict::{Pause, Verdict};
+use crate::plan::{Attempt, Flow, Store, Subject, participants};
+
+/// Turns of a pass besides one for each participant.
+const TURN_LIMIT: usize = 24;
+
+impl Subject for Progress {
+    type Facts = MeetingFacts;
+    type Survey = Survey;
+    type Around = Around;
+    type Look = Look;
+    type Found = Found;
+    type Intent = Intent;
+    type Step = Step;
+    type Effect = Effect;
+    type End = End;
+
+    fn turn_limit(&self) -> usize {
+        TURN_LIMIT + self.terms.spec.participants.len()
+    }
+
+    fn begin(&mut self, facts: &mut MeetingFacts, survey: Survey, now: Timestamp) {
+        self.take_survey(facts, survey, now);
+    }
+
+    fn next(&mut self, facts: &mut MeetingFacts, around: &Around, now: Timestamp) -> super::Next {
+        self.digest(facts, now);
+        super::next(self, facts, around, now)
+    }
+
+    fn absorb(&mut self, facts: &mut MeetingFacts, _look: &Look, found: Found) {
+        match found {
+            Found::Space(space) => facts.space = Seen::Known(space),
+            Found::Calls(calls) => facts.calls = Seen::Known(calls),
+            Found::Legs(legs) => facts.legs = Seen::Known(legs),
+            Found::OnLostBridge(people) => facts.on_lost_bridge = Seen::Known(people),
+            Found::Release { space, calls } => {
+                facts.space = Seen::Known(space);
+                facts.calls = Seen::Known(calls);
+            }
+            Found::Nothing => {}
+        }
+    }
+
+    fn intend(&mut self, intent: &Intent) {
+        match intent {
+            Intent::Open => self.door = Door::Intended,
+        }
+    }
+
+    fn applied(&mut self, facts: &mut MeetingFacts, step: &Step, effect: Effect, at: Timestamp) -> Store {
+        match step {
+            Step::OpenDoor | Step::MarkExtension => {
+                facts.space = Seen::Unknown;
+                self.door_written(step, at);
+            }
+            Step::CloseDoor => {
+                self.door = Door::Shut;
+                facts.space = Seen::Unknown;
+                // Somebody may have joined until the door was shut: the calls are looked at again.
+                facts.calls = Seen::Unknown;
+            }
+            Step::CreateCall => {
+                if let Effect::CallCreated(call) = effect {
+                    self.call_created(&call, at);
+                    (facts.calls, facts.legs) = (Seen::Unknown, Seen::Unknown);
+                }
+            }
+            Step::DeleteCall(call) => {
+                if matches!(self.door, Door::Intended | Door::Open) {
+                    // It was left behind and nobody of this meeting is in it any more.
+                    participants::after_orphan_gone(&mut self.draft.participants, &call.call_bridge);
+                }
+                if self.draft.call.as_ref().is_some_and(|known| known.id == call.id.as_str()) {
+                    self.draft.call = None;
+                }
+                facts.orphan_calls.retain(|orphan| orphan.call.at() != *call);
+                facts.calls = Seen::Unknown;
+            }
+            Step::Dial(party) => {
+                self.notes.push(Note::Dialled);
+                let leg = match effect {
+                    Effect::LegCreated(id) => Some(id),
+                    Effect::Done | Effect::CallCreated(_) => None,
+                };
+                self.note_dialled(party, leg, at);
+            }
+        }
+        Store::Later
+    }
+
+    fn failed(
+        &mut self,
+        facts: &mut MeetingFacts,
+        attempt: Attempt<'_, Look, Step>,
+        verdict: Verdict,
+        since: Timestamp,
+    ) -> Flow {
+        match attempt {
+            Attempt::Look(_) if verdict == Verdict::Moved => Flow::StartAnew,
+            Attempt::Look(Look::Legs)
+                if matches!(&verdict, Verdict::Answered(error) if error.is_not_found())
+                    && !self.tried.call_was_lost =>
+            {
+                self.call_gone(facts);
+                Flow::GoOn
+            }
+            Attempt::Look(look) => {
+                self.fail(look.part(), verdict.into_error());
+                Flow::Stop
+            }
+            Attempt::Do(step) if verdict == Verdict::Moved => {
+                if let Step::Dial(party) = step {
+                    // Whether it rings there nobody knows; the others of the cluster are asked before the next try.
+                    self.note_dialled(party, None, since);
+                }
+                Flow::StartAnew
+            }
+            Attempt::Do(step) => self.step_failed(facts, step, verdict.into_error(), since),
+        }
+    }
+
+    fn rest(&mut self, _facts: &mut MeetingFacts, around: &Around, end: End) {
+        match end {
+            End::Settled => {}
+            End::Released => self.door = Door::Released,
+            End::Blocked(Obstacle::OverdueFirst) => match &around.active_error {
+                Some(error) => self.fail(Part::Door, error.clone()),
+                None => self.pause = Some(Pause::OverdueFirst),
+            },
+            End::Blocked(Obstacle::DatabaseDown(part)) => self.fail(part, CmsError::DatabaseNotReady),
+            End::Blocked(obstacle) => {
+                self.obstacle = Some(obstacle);
+                if !matches!(obstacle, Obstacle::Suspended | Obstacle::ObserveOnly) {
+                    self.pause = Some(Pause::Blocked);
+                }
+            }
+        }
+    }
+
+    fn exhausted(&mut self) {
+        self.pause = Some(Pause::TooManyTurns);
+    }
+}
+
+impl Progress {
+    fn door_written(&mut self, step: &Step, at: Timestamp) {
+        if self.draft.opened_at.is_none() {
+            // A meeting that was booked after its instant is late only from then on.
+            let due = self.window.opens_at.max(self.terms.created_at.unwrap_or(self.window.opens_at));
+            let latency = at.duration_since(due).as_secs_f64().max(0.0);
+            self.draft.opened_at = Some(Instant::shown(at));
+            self.draft.open_latency = Some(format!("{latency:.3}s"));
+            self.notes.push(Note::Opened { latency });
+        } else if *step == Step::OpenDoor {
+            self.notes.push(Note::Repaired);
+        }
+        self.door = Door::Open;
+        if let Some(passcode) = self.passcode().cloned() {
+            let (title, closes_at) = (self.terms.spec.title.clone(), self.window.closes_at);
+            self.written = Some(WrittenDoor { title, passcode, closes_at });
+            self.notes.push(Note::Written);
+        }
+    }
+
+    fn call_created(&mut self, call: &crate::cms::CallAt, at: Timestamp) {
+        self.tried.call_is_new = true;
+        let was_lost = self.tried.call_was_lost;
+        self.call_origin = Some(if was_lost { reason::RECREATED } else { reason::CREATED });
+        self.bind_call(call, None);
+        if let Some(lost) = self.lost_call_bridge.clone() {
+            self.notes.push(Note::Recreated { at, lost });
+        }
+    }
+
+    /// The bridge says that there is no such call. That says nothing about others on the space.
+    fn call_gone(&mut self, facts: &mut MeetingFacts) {
+        self.tried.call_was_lost = true;
+        participants::after_call_lost(&mut self.draft.participants, None);
+        self.draft.call = None;
+        (facts.calls, facts.legs) = (Seen::Unknown, Seen::Unknown);
+    }
+
+    fn step_failed(&mut self, facts: &mut MeetingFacts, step: &Step, error: CmsError, since: Timestamp) -> Flow {
+        match step {
+            // Once in a pass: a list may still show a call that is gone.
+            Step::Dial(_) if error.is_not_found() && !self.tried.call_was_lost => {
+                self.call_gone(facts);
+                Flow::GoOn
+            }
+            Step::Dial(party) if error.may_have_taken_effect() => {
+                // It may ring: the try counts, and the next look tells.
+                self.note_dialled(party, None, since);
+                self.fail(Part::Legs, error);
+                Flow::Stop
+            }
+            Step::Dial(party) if matches!(error.class(), ErrorClass::Invalid | ErrorClass::Conflict) => {
+                self.reject_party(party, &error, since);
+                Flow::GoOn
+            }
+            Step::CloseDoor if error.is_not_found() => {
+                self.notes.push(Note::SpaceGone);
+                self.door = Door::Released;
+                Flow::Stop
+            }
+            Step::OpenDoor | Step::MarkExtension | Step::CreateCall if error.is_not_found() => {
+                self.notes.push(Note::SpaceGone);
+                self.fail(step.part(), error);
+                Flow::Stop
+            }
+            _ => {
+                self.fail(step.part(), error);
+                Flow::Stop
+            }
+        }
+    }
+
+    fn participant(&mut self, party: &str) -> Option<&mut ParticipantStatus> {
+        self.draft.participants.iter_mut().find(|status| status.remote_party == party)
+    }
+
+    fn note_dialled(&mut self, party: &str, leg: Option<String>, at: Timestamp) {
+        self.tried.dialled = true;
+        if let Some(status) = self.participant(party) {
+            status.attempts = status.attempts.saturating_add(1);
+            status.state = ParticipantState::Ringing;
+            status.leg_id = leg;
+            status.reason = None;
+            status.last_attempt_at = Some(Instant(at));
+        }
+    }
+
+    fn reject_party(&mut self, party: &str, error: &CmsError, at: Timestamp) {
+        if let Some(status) = self.participant(party) {
+            status.attempts = status.attempts.saturating_add(1);
+            status.state = ParticipantState::Failed;
+            status.reason = Some(error.reason().to_owned());
+            status.last_attempt_at = Some(Instant(at));
+        }
+    }
+}

@@ -1,0 +1,390 @@
+//! A meeting in progress, as a value: what is wanted, how far it has come, and what was tried. The plan reads it, looks
+//! are absorbed into it, steps change it, and the new status is built from it.
+
+use std::fmt;
+
+use jiff::Timestamp;
+use secrecy::{ExposeSecret, SecretString};
+
+use super::step::{Obstacle, Part, Step};
+use crate::api::bridge::{DeletionPolicy, ManagementPolicy, RunningMeetings};
+use crate::api::conditions::meeting as reason;
+use crate::api::meeting::{CallBinding, Phase};
+use crate::api::names::{RECONCILE_ANNOTATION, mark};
+use crate::api::values::Instant;
+use crate::api::{MeetingBridge, ScheduledMeeting, ScheduledMeetingSpec, ScheduledMeetingStatus};
+use crate::cms::{Address, CallAt, CmsError, ErrorClass, SpaceId};
+use crate::facts::meeting::MeetingFacts;
+use crate::plan::booking::Refusal;
+use crate::plan::participants;
+use crate::plan::verdict::Pause;
+use crate::plan::window::{Stage, Window};
+use kube::{Resource, ResourceExt};
+
+/// What is to be, as the object and its bridge say. Does not change while a pass lasts.
+#[derive(Clone, Debug)]
+pub struct Terms {
+    pub spec: ScheduledMeetingSpec,
+    /// Our mark for this meeting (`cdrTag`).
+    pub mark: String,
+    /// When the object was made.
+    pub created_at: Option<Timestamp>,
+    /// The object is being deleted.
+    pub is_deleting: bool,
+    /// Name of the slot's space while no meeting holds it.
+    pub placeholder: String,
+    /// The bridge is being deleted, and its meetings are to be shut.
+    pub bridge_leaves: bool,
+    /// The meeting or its bridge is suspended: nothing may be written.
+    pub is_suspended: bool,
+    /// The bridge has managementPolicy Observe.
+    pub is_observe_only: bool,
+    /// Dialling out is allowed on the bridge.
+    pub allows_outgoing: bool,
+    /// A running meeting whose call bridge is lost is left as it is (R29).
+    pub leaves_running: bool,
+}
+
+impl Terms {
+    /// What the object says; nothing is known of a bridge yet.
+    pub fn new(meeting: &ScheduledMeeting) -> Self {
+        Self {
+            spec: meeting.spec.clone(),
+            mark: mark(&meeting.namespace().unwrap_or_default(), &meeting.name_any()),
+            created_at: meeting.meta().creation_timestamp.as_ref().map(|time| time.0),
+            is_deleting: meeting.meta().deletion_timestamp.is_some(),
+            placeholder: String::new(),
+            bridge_leaves: false,
+            is_suspended: meeting.spec.suspend,
+            is_observe_only: false,
+            allows_outgoing: true,
+            leaves_running: false,
+        }
+    }
+
+    /// Takes in what the bridge says about a slot of it.
+    fn take_bridge(&mut self, bridge: &MeetingBridge, slot: u32) {
+        let spec = &bridge.spec;
+        self.placeholder = format!("{}{slot}", spec.slots.name_prefix);
+        self.bridge_leaves =
+            bridge.metadata.deletion_timestamp.is_some() && spec.deletion_policy == DeletionPolicy::Delete;
+        self.is_suspended = self.spec.suspend || spec.suspend;
+        self.is_observe_only = spec.management_policy == ManagementPolicy::Observe;
+        self.allows_outgoing = spec.scheduling.allow_outgoing_sip;
+        self.leaves_running = spec.failover.running_meetings == RunningMeetings::Leave;
+    }
+}
+
+/// Where the door of a meeting stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Door {
+    /// Nobody meant to open it yet.
+    Untouched,
+    /// The intent to open it is stored: a crash or a lost reply may have left it open.
+    Intended,
+    /// It was opened, and that is recorded.
+    Open,
+    /// It was shut in this pass; that is not proven yet.
+    Shut,
+    /// It is proven shut, or there never was anything to shut.
+    Released,
+}
+
+impl Door {
+    /// May it be open on the bridge?
+    pub fn may_be_open(self) -> bool {
+        match self {
+            Self::Intended | Self::Open | Self::Shut => true,
+            Self::Untouched | Self::Released => false,
+        }
+    }
+}
+
+/// The secrets of one meeting, as long as it runs.
+#[derive(Clone)]
+pub struct JoinSecrets {
+    /// Secret of the space.
+    pub secret: SecretString,
+    /// Passcode; None: not available.
+    pub passcode: Option<SecretString>,
+}
+
+impl fmt::Debug for JoinSecrets {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("JoinSecrets")
+    }
+}
+
+/// With what the door was last written in this process.
+#[derive(Clone, Debug)]
+pub struct WrittenDoor {
+    pub title: String,
+    pub passcode: SecretString,
+    pub closes_at: Timestamp,
+}
+
+/// What is known at the beginning of a pass without asking the bridge.
+#[derive(Clone, Debug)]
+pub struct Survey {
+    /// The call bridge of the recorded call if it still is one and is not lost, else the active one.
+    pub call_bridge: Address,
+    /// The call bridge of the recorded call, if it is lost.
+    pub lost: Option<Address>,
+    pub facts: MeetingFacts,
+}
+
+/// What changes by itself while a pass lasts.
+#[derive(Clone, Debug, Default)]
+pub struct Around {
+    /// Another meeting still holds the slot (it is being closed).
+    pub slot_busy: bool,
+    /// The cluster's database takes no writes.
+    pub database_lost: bool,
+    /// There are meetings whose end is overdue after trouble: openings step aside.
+    pub overdue_first: bool,
+    /// What is wrong with the active call bridge, if anything is.
+    pub active_error: Option<CmsError>,
+}
+
+/// What was tried in this pass.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Tried {
+    /// The call was made by us in this pass, so it has no legs but those we made.
+    pub call_is_new: bool,
+    /// The call that the status recorded was lost in this pass.
+    pub call_was_lost: bool,
+    /// Somebody was dialled, or may have been.
+    pub dialled: bool,
+}
+
+/// A look or a step that did not succeed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Problem {
+    pub part: Part,
+    pub reason: &'static str,
+    pub message: String,
+    /// Only a user can mend it.
+    pub is_permanent: bool,
+}
+
+/// Something that metrics, logs or others want to know.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Note {
+    /// The door was opened, so many seconds after its instant.
+    Opened { latency: f64 },
+    /// An open door was put back after a change by hand.
+    Repaired,
+    /// The door was written with what the spec and the Secrets say now.
+    Written,
+    /// A participant was dialled.
+    Dialled,
+    /// A call was made again after its call bridge was lost.
+    Recreated { at: Timestamp, lost: Address },
+    /// The bridge says that the slot's space does not exist.
+    SpaceGone,
+}
+
+/// A meeting in progress.
+#[derive(Clone, Debug)]
+pub struct Progress {
+    pub terms: Terms,
+    /// The new status, as far as it is known. Conditions and phase are filled in by `status/`.
+    pub draft: ScheduledMeetingStatus,
+    /// The window that was agreed upon.
+    pub window: Window,
+    pub door: Door,
+    /// It is to be shut before its time.
+    pub leaving: bool,
+    pub secrets: Option<JoinSecrets>,
+    pub written: Option<WrittenDoor>,
+    /// The call bridge that the meeting's call is on, or will be.
+    pub call_bridge: Option<Address>,
+    /// The call bridge that was lost with the meeting's call.
+    pub lost_call_bridge: Option<Address>,
+    /// Created, Adopted or Recreated, when the call was found or made in this pass.
+    pub call_origin: Option<&'static str>,
+    pub tried: Tried,
+    /// Why there is no slot.
+    pub refusal: Option<Refusal>,
+    /// Who has the slot in the time that was asked for in addition.
+    pub extension_conflict: Option<String>,
+    pub obstacle: Option<Obstacle>,
+    pub problem: Option<Problem>,
+    pub pause: Option<Pause>,
+    pub notes: Vec<Note>,
+    /// The end as it was stored before this pass.
+    stored_end: Option<Timestamp>,
+}
+
+impl Progress {
+    /// Takes up a meeting where its status left it. A meeting that is over has a new life if an edit moved its end.
+    pub fn resume(meeting: &ScheduledMeeting, now: Timestamp) -> Self {
+        let mut draft = meeting.status.clone().unwrap_or_default();
+        let mut window = Window::of_meeting(&meeting.spec, &draft);
+        let mut phase = draft.phase.unwrap_or_default();
+        if phase.is_over() {
+            window = window_of_over(&draft, window, now);
+            if window.stage(now) != Stage::Over {
+                draft = ScheduledMeetingStatus { conditions: draft.conditions, ..ScheduledMeetingStatus::default() };
+                phase = Phase::Pending;
+            }
+        }
+        if draft.extended_until.is_some_and(|until| until.0 > window.closes_at) {
+            (draft.extended_until, draft.extended_from) = (None, None);
+        }
+        draft.last_handled_reconcile_at = meeting.annotations().get(RECONCILE_ANNOTATION).cloned();
+        let door = match phase {
+            phase if phase.is_over() => Door::Released,
+            phase if phase.is_live() && draft.opened_at.is_some() => Door::Open,
+            phase if phase.is_live() => Door::Intended,
+            _ => Door::Untouched,
+        };
+        let terms = Terms::new(meeting);
+        Self {
+            window,
+            door,
+            leaving: terms.is_deleting,
+            stored_end: draft.window.map(|window| window.closes_at.0),
+            terms,
+            draft,
+            secrets: None,
+            written: None,
+            call_bridge: None,
+            lost_call_bridge: None,
+            call_origin: None,
+            tried: Tried::default(),
+            refusal: None,
+            extension_conflict: None,
+            obstacle: None,
+            problem: None,
+            pause: None,
+            notes: Vec::new(),
+        }
+    }
+
+    /// Takes in what the bridge says on which it is booked. One that only has a booking on a bridge that goes is booked
+    /// anew; one whose door may be open is shut.
+    pub fn take_bridge(&mut self, bridge: Option<&MeetingBridge>) {
+        let slot = self.draft.slot.as_ref().map_or(0, |slot| slot.number);
+        if let Some(bridge) = bridge {
+            self.terms.take_bridge(bridge, slot);
+        }
+        self.leaving = self.terms.is_deleting || (self.door.may_be_open() && self.terms.bridge_leaves);
+    }
+
+    /// Is the door to be shut now, or should it have been?
+    pub fn is_closing(&self, now: Timestamp) -> bool {
+        self.leaving || self.window.stage(now) == Stage::Over
+    }
+
+    /// The space of the slot, once known.
+    pub fn space(&self) -> Option<SpaceId> {
+        self.draft.slot.as_ref()?.space_id.as_deref().map(SpaceId::from)
+    }
+
+    /// The call that the status records.
+    pub fn recorded_call(&self) -> Option<CallAt> {
+        self.draft.call.as_ref().and_then(CallBinding::at)
+    }
+
+    /// The recorded call if it is on the call bridge that is asked. One on an address that is no call bridge any more
+    /// counts only if it is found again.
+    pub fn call_here(&self) -> Option<CallAt> {
+        self.recorded_call().filter(|call| self.call_bridge.as_ref() == Some(&call.call_bridge))
+    }
+
+    /// The recorded call was lost with its call bridge, and nothing is to be done about it.
+    pub fn is_left_alone(&self) -> bool {
+        let recorded = self.recorded_call().map(|call| call.call_bridge);
+        recorded.is_some() && recorded == self.lost_call_bridge
+    }
+
+    pub(super) fn passcode(&self) -> Option<&SecretString> {
+        self.secrets.as_ref()?.passcode.as_ref()
+    }
+
+    pub(super) fn secret(&self) -> Option<&SecretString> {
+        self.secrets.as_ref().map(|secrets| &secrets.secret)
+    }
+
+    /// Title, passcode or end changed since this process last wrote the door (R60, R70).
+    pub fn must_rewrite(&self) -> bool {
+        let (Some(written), Some(passcode)) = (&self.written, self.passcode()) else {
+            // After a restart only a later end is known to be new; the rest shows at the next look at the space.
+            return self.door == Door::Open && self.stored_end.is_some_and(|end| end < self.window.closes_at);
+        };
+        written.title != self.terms.spec.title
+            || written.passcode.expose_secret() != passcode.expose_secret()
+            || written.closes_at < self.window.closes_at
+    }
+
+    /// The draft as it goes into the status now.
+    pub fn final_draft(&self, now: Timestamp) -> ScheduledMeetingStatus {
+        let mut draft = self.draft.clone();
+        let outgoing = self.terms.allows_outgoing;
+        draft.participants = participants::update(&self.terms.spec, &draft.participants, None, None, outgoing);
+        if self.is_closing(now) && self.door == Door::Released {
+            draft.call = None;
+            draft.join_secret_name = None;
+            draft.participant_count = None;
+            draft.ended_at = draft.ended_at.or(Some(Instant::shown(now)));
+        }
+        draft
+    }
+
+    /// The next instant at which something is to be done, if nothing happens before; None: it is over and done.
+    pub fn next_instant(&self, now: Timestamp) -> Option<Timestamp> {
+        if self.is_closing(now) && self.door == Door::Released {
+            return None;
+        }
+        let (spec, starts_at) = (&self.terms.spec, self.window.starts_at);
+        let dial = participants::next_dial(spec, &self.draft.participants, starts_at, now);
+        let dial = dial.filter(|_| self.draft.call.is_some());
+        self.window.next_instant(spec, now).into_iter().chain(dial).min()
+    }
+
+    /// Notes what failed, for conditions and the pause.
+    pub(super) fn fail(&mut self, part: Part, error: CmsError) {
+        let (reason, is_permanent) = match error.class() {
+            _ if matches!(error, CmsError::PasscodeTooShort) => (reason::PASSCODE_REJECTED, true),
+            ErrorClass::Invalid if is_about_passcode(&error) => (reason::PASSCODE_REJECTED, true),
+            ErrorClass::Invalid | ErrorClass::Conflict => (reason::REJECTED, true),
+            ErrorClass::NotFound => (reason::SPACE_MISSING, false),
+            ErrorClass::Busy => (reason::BUSY, false),
+            ErrorClass::Unreachable | ErrorClass::Auth | ErrorClass::Malformed | ErrorClass::Blocked => {
+                (reason::BRIDGE_UNREACHABLE, false)
+            }
+        };
+        self.problem = Some(Problem { part, reason, message: error.to_string(), is_permanent });
+        self.pause = Some(Pause::Failed(error));
+    }
+
+    /// There is no connection to the bridge.
+    pub fn not_connected(&mut self) {
+        self.problem = Some(Problem {
+            part: Part::Door,
+            reason: reason::BRIDGE_UNREACHABLE,
+            message: "there is no connection to the bridge; see the conditions of the MeetingBridge".to_owned(),
+            is_permanent: false,
+        });
+        self.pause = Some(Pause::NotConnected);
+    }
+
+    /// The instant for which a step is done.
+    pub fn deadline(&self, step: &Step, now: Timestamp) -> Timestamp {
+        step.deadline(&self.window, now)
+    }
+}
+
+/// The window of a meeting that is over: what is asked for, so that an edit of it gives the meeting a new life, unless
+/// that is what was refused while it ran; then the old end stands, whatever else is edited.
+fn window_of_over(draft: &ScheduledMeetingStatus, asked: Window, now: Timestamp) -> Window {
+    let was_refused = draft.refused_window.map(Window::from) == Some(asked);
+    // It may have ended before its time, because its bridge went.
+    let over = draft.window.map(Window::from).filter(|stored| stored.stage(now) == Stage::Over);
+    over.filter(|_| was_refused).unwrap_or(asked)
+}
+
+fn is_about_passcode(error: &CmsError) -> bool {
+    matches!(error, CmsError::ParameterError { parameter, .. } if parameter.eq_ignore_ascii_case("passcode"))
+}

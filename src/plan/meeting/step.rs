@@ -1,0 +1,203 @@
+//! What can be looked up and written for a meeting, and what each step is: one table, asked by driver, gate and status.
+
+use jiff::{SignedDuration, Timestamp};
+
+use crate::cms::{CallAt, Class, Space};
+use crate::facts::calls::{OnLostBridge, PlacedCall, SeenLegs};
+use crate::plan::window::Window;
+
+/// An end that comes later than this is overdue: something was in the way.
+const OVERDUE: SignedDuration = SignedDuration::from_secs(1);
+
+/// What must be looked up before anything can be decided.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Look {
+    /// The slot's space, to know that it is there and nobody else's.
+    Space,
+    /// The calls on the space, before one is made.
+    Calls,
+    /// The legs of the call, before somebody is dialled.
+    Legs,
+    /// Who is still in through the call bridge that was lost, before somebody is dialled again.
+    OnLostBridge,
+    /// Space and calls on every call bridge, newer than our last write: proof that the slot is shut.
+    Release,
+}
+
+/// What a look found.
+#[derive(Clone, Debug)]
+pub enum Found {
+    Space(Option<Space>),
+    Calls(Vec<PlacedCall>),
+    Legs(SeenLegs),
+    OnLostBridge(OnLostBridge),
+    Release {
+        space: Option<Space>,
+        calls: Vec<PlacedCall>,
+    },
+    /// There was nothing to ask about.
+    Nothing,
+}
+
+/// What goes into the status before the next write.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Intent {
+    /// The door may be open from now on.
+    Open,
+}
+
+/// One write.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Step {
+    /// Open the door, or put back what was changed by hand.
+    OpenDoor,
+    /// Tell the bridge that the meeting was extended: the same write again (R70).
+    MarkExtension,
+    /// Make the call.
+    CreateCall,
+    /// Dial one participant.
+    Dial(String),
+    /// Shut the door.
+    CloseDoor,
+    /// End a call on the space.
+    DeleteCall(CallAt),
+}
+
+/// Which part of the work a step or a look belongs to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Part {
+    Door,
+    Call,
+    Legs,
+    Release,
+}
+
+/// On which call bridge a step is carried out.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Place<'a> {
+    /// Any: the database of the cluster holds it, so the active one is asked.
+    Any,
+    /// The one that has the meeting's call, or is to get it.
+    OfMeeting,
+    /// The one that has this call.
+    OfCall(&'a CallAt),
+}
+
+impl Step {
+    /// Which part of the work it belongs to.
+    pub fn part(&self) -> Part {
+        match self {
+            Self::OpenDoor | Self::MarkExtension => Part::Door,
+            Self::CreateCall => Part::Call,
+            Self::Dial(_) => Part::Legs,
+            Self::CloseDoor | Self::DeleteCall(_) => Part::Release,
+        }
+    }
+
+    /// Its class at the gate. A closing may be what an opening in the same slot waits for, so it stands in the same line.
+    pub fn class(&self) -> Class {
+        match self {
+            Self::OpenDoor | Self::MarkExtension | Self::CloseDoor => Class::Door,
+            Self::CreateCall | Self::DeleteCall(_) => Class::Call,
+            Self::Dial(_) => Class::Leg,
+        }
+    }
+
+    /// What the database holds can be changed on any call bridge, a call only where it is.
+    pub fn place(&self) -> Place<'_> {
+        match self {
+            Self::OpenDoor | Self::MarkExtension | Self::CloseDoor => Place::Any,
+            Self::CreateCall | Self::Dial(_) => Place::OfMeeting,
+            Self::DeleteCall(call) => Place::OfCall(call),
+        }
+    }
+
+    /// Does it go to the database that the cluster shares?
+    pub fn needs_database(&self) -> bool {
+        match self {
+            Self::OpenDoor | Self::MarkExtension | Self::CloseDoor | Self::CreateCall => true,
+            Self::Dial(_) | Self::DeleteCall(_) => false,
+        }
+    }
+
+    /// The instant for which it is done: earlier ones go first at the gate, and what is overdue before everything else.
+    pub fn deadline(&self, window: &Window, now: Timestamp) -> Timestamp {
+        match self {
+            Self::CloseDoor if now.duration_since(window.closes_at) > OVERDUE => Timestamp::MIN,
+            Self::CloseDoor | Self::DeleteCall(_) => window.closes_at.min(now),
+            Self::Dial(_) => window.starts_at,
+            Self::OpenDoor | Self::MarkExtension | Self::CreateCall => window.opens_at,
+        }
+    }
+}
+
+impl Look {
+    /// Which part of the work it belongs to.
+    pub fn part(self) -> Part {
+        match self {
+            Self::Space => Part::Door,
+            Self::Calls => Part::Call,
+            Self::Legs | Self::OnLostBridge => Part::Legs,
+            Self::Release => Part::Release,
+        }
+    }
+}
+
+impl std::fmt::Display for Step {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::OpenDoor => f.write_str("open the space"),
+            Self::MarkExtension => f.write_str("mark the extension on the space"),
+            Self::CreateCall => f.write_str("create the call"),
+            Self::Dial(party) => write!(f, "dial {party}"),
+            Self::CloseDoor => f.write_str("shut the space and give it a new secret"),
+            Self::DeleteCall(_) => f.write_str("delete the call"),
+        }
+    }
+}
+
+/// What a step brought about.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Effect {
+    Done,
+    /// A call, on this call bridge.
+    CallCreated(CallAt),
+    /// A leg with this id.
+    LegCreated(String),
+}
+
+/// Why nothing can be done although something should be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Obstacle {
+    /// The slot's space does not exist.
+    SpaceMissing,
+    /// The bridge is still making its slots.
+    SlotsPending,
+    /// Somebody else opened or renamed the slot.
+    Foreign,
+    /// The passcode's Secret or key is missing.
+    PasscodeUnavailable,
+    /// The meeting before has not released the slot yet.
+    SlotBusy,
+    /// The call's bridge was lost and the meeting is left as it is.
+    CallBridgeLost,
+    /// Suspended.
+    Suspended,
+    /// The bridge has managementPolicy Observe.
+    ObserveOnly,
+    /// After trouble, what is overdue is shut before anything is opened.
+    OverdueFirst,
+    /// The cluster's database takes no writes, and this part of the work needs one.
+    DatabaseDown(Part),
+}
+
+/// Why there is nothing more to do in a pass.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum End {
+    /// Everything is as it should be now.
+    Settled,
+    /// The slot is proven shut, or there never was anything to shut.
+    Released,
+    /// Nothing can be done although something should be.
+    Blocked(Obstacle),
+}
