@@ -20,11 +20,18 @@ pub mod api;
 pub mod cli;
 pub mod clock;
 mod cluster;
-pub mod cms;
+mod cms;
 pub mod config;
 pub mod controller;
 mod drive;
 mod facts;
 pub mod metrics;
 mod plan;
-pub mod status;
+mod status;
+
+/// For the tests of other crates, and nothing else.
+#[doc(hidden)]
+pub mod testing {
+    pub use crate::cms::fuzzing;
+    pub use crate::status::check::violations;
+}

@@ -1,7 +1,7 @@
 //! Condition types and reasons, with what each means and what to do: the one list that status, README and tests use.
 
 /// Type of a condition of a MeetingBridge or ScheduledMeeting.
-pub mod kind {
+pub mod types {
     pub const READY: &str = "Ready";
     pub const RECONCILING: &str = "Reconciling";
     pub const STALLED: &str = "Stalled";
@@ -40,14 +40,14 @@ macro_rules! reasons {
         $( pub const $konst: &str = $reason; )*
         /// Every reason with its conditions, in the order of the README.
         pub const $table: &[ReasonDoc] = &[
-            $( $( ReasonDoc { condition: kind::$condition, reason: $reason, meaning: $meaning, remedy: $remedy }, )+ )*
+            $( $( ReasonDoc { condition: types::$condition, reason: $reason, meaning: $meaning, remedy: $remedy }, )+ )*
         ];
     };
 }
 
 /// Reasons of a MeetingBridge.
 pub mod bridge {
-    use super::{ReasonDoc, kind};
+    use super::{ReasonDoc, types};
 
     reasons! { TABLE:
         PROGRESSING = "Progressing" (READY, RECONCILING) "The bridge is being set up; nothing is wrong so far." => "Wait; the other conditions say how far it is.";
@@ -91,7 +91,7 @@ pub mod bridge {
 
 /// Reasons of a ScheduledMeeting.
 pub mod meeting {
-    use super::{ReasonDoc, kind};
+    use super::{ReasonDoc, types};
 
     reasons! { TABLE:
         PROGRESSING = "Progressing" (READY, RECONCILING, ACCEPTED, SLOT_RESERVED) "Work is under way and nothing has failed." => "Wait.";

@@ -195,3 +195,6 @@ async fn belonging(
     let itself = members.iter().find(|member| Some(&member.name) == name.as_ref());
     Ok(itself.map_or(Belongs::Member(None), of_primary))
 }
+
+#[cfg(test)]
+mod tests;

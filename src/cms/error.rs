@@ -12,7 +12,7 @@ use tokio::time::Instant;
 
 /// What kind of trouble an error is: decides who retries, and when.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Class {
+pub enum ErrorClass {
     /// No connection to this call bridge: back off, or use another one.
     Unreachable,
     /// It answers, but not now: repeat later, on the same bridge.
@@ -110,24 +110,24 @@ pub enum CmsError {
 
 impl CmsError {
     /// What kind of trouble this is.
-    pub fn class(&self) -> Class {
+    pub fn class(&self) -> ErrorClass {
         match self {
             Self::DnsFailure
             | Self::ConnectionRefused
             | Self::ConnectTimeout
             | Self::TlsFailure { .. }
             | Self::Timeout
-            | Self::ConnectionLost => Class::Unreachable,
+            | Self::ConnectionLost => ErrorClass::Unreachable,
             // A gateway error or redirection is made in front of the bridge; a bare 4xx is an answer to this request.
-            Self::HttpError { status } if (400..500).contains(status) => Class::Invalid,
-            Self::HttpError { .. } => Class::Unreachable,
-            Self::Busy | Self::DatabaseNotReady | Self::LimitReached { .. } => Class::Busy,
-            Self::Unauthorized | Self::Forbidden | Self::AuthBlocked { .. } => Class::Auth,
-            Self::NotFound { .. } => Class::NotFound,
-            Self::Conflict { .. } => Class::Conflict,
-            Self::ParameterError { .. } | Self::PasscodeTooShort | Self::Rejected { .. } => Class::Invalid,
-            Self::NotACms | Self::MalformedReply { .. } | Self::AmbiguousCreate => Class::Malformed,
-            Self::CircuitOpen { .. } | Self::Abandoned | Self::Cancelled => Class::Blocked,
+            Self::HttpError { status } if (400..500).contains(status) => ErrorClass::Invalid,
+            Self::HttpError { .. } => ErrorClass::Unreachable,
+            Self::Busy | Self::DatabaseNotReady | Self::LimitReached { .. } => ErrorClass::Busy,
+            Self::Unauthorized | Self::Forbidden | Self::AuthBlocked { .. } => ErrorClass::Auth,
+            Self::NotFound { .. } => ErrorClass::NotFound,
+            Self::Conflict { .. } => ErrorClass::Conflict,
+            Self::ParameterError { .. } | Self::PasscodeTooShort | Self::Rejected { .. } => ErrorClass::Invalid,
+            Self::NotACms | Self::MalformedReply { .. } | Self::AmbiguousCreate => ErrorClass::Malformed,
+            Self::CircuitOpen { .. } | Self::Abandoned | Self::Cancelled => ErrorClass::Blocked,
         }
     }
 

@@ -97,7 +97,7 @@ impl Default for GateConfig {
 
 /// How a request ended, as far as the gate cares.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Verdict {
+pub enum Ending {
     /// The bridge answered, whatever it said.
     Answered,
     /// The bridge answered 401.
@@ -345,19 +345,19 @@ impl Gate {
             match permit.verdict {
                 // Given up by its owner: it says nothing about the bridge.
                 None => {}
-                Some(Verdict::Answered) => {
+                Some(Ending::Answered) => {
                     state.close_circuit();
                     if permit.auth_epoch == state.auth_epoch && matches!(state.auth, Auth::Unproven) {
                         state.auth = Auth::Proven;
                     }
                 }
-                Some(Verdict::Unauthorized) => {
+                Some(Ending::Unauthorized) => {
                     state.close_circuit();
                     if permit.auth_epoch == state.auth_epoch {
                         state.auth = Auth::Blocked { until: Instant::now() + self.config.auth_block };
                     }
                 }
-                Some(Verdict::Unreachable(cause)) => self.count_failure(&mut state, permit, cause, &mut answers),
+                Some(Ending::Unreachable(cause)) => self.count_failure(&mut state, permit, cause, &mut answers),
             }
         }
         for (to, answer) in answers {
@@ -438,7 +438,7 @@ pub struct Permit {
     auth_epoch: u64,
     present: CancellationToken,
     trial: bool,
-    verdict: Option<Verdict>,
+    verdict: Option<Ending>,
 }
 
 impl Permit {
@@ -448,7 +448,7 @@ impl Permit {
     }
 
     /// Hands the permit back with what was learnt.
-    pub fn finish(mut self, verdict: Verdict) {
+    pub fn finish(mut self, verdict: Ending) {
         self.verdict = Some(verdict);
     }
 }

@@ -25,7 +25,7 @@ use super::connect::{self, Resolver};
 use super::error::CmsError;
 use super::failure;
 use super::form::Form;
-use super::gate::{Gate, Priority, Verdict};
+use super::gate::{Ending, Gate, Priority};
 use super::tls::{Tls, TlsOptions};
 use super::xml::{self, Bounds, Node};
 
@@ -68,8 +68,6 @@ pub struct Sample {
     pub method: &'static str,
     /// `ok`, or the label of the error.
     pub outcome: &'static str,
-    /// The HTTP status, if there was a reply.
-    pub status: Option<u16>,
     /// The wait at the gate.
     pub waited: Duration,
     /// From sending to the end of the reply; zero if nothing was sent.
@@ -88,9 +86,11 @@ pub trait Observer: Send + Sync {
 }
 
 /// Reports nothing.
+#[cfg(test)]
 #[derive(Clone, Copy, Debug, Default)]
 pub struct NoObserver;
 
+#[cfg(test)]
 impl Observer for NoObserver {
     fn request(&self, _sample: &Sample) {}
 }
@@ -229,9 +229,9 @@ impl Client {
             }
         };
         permit.finish(match &result {
-            Err(CmsError::Unauthorized) => Verdict::Unauthorized,
-            Err(error) if error.is_connection_failure() => Verdict::Unreachable(error.reason()),
-            _ => Verdict::Answered,
+            Err(CmsError::Unauthorized) => Ending::Unauthorized,
+            Err(error) if error.is_connection_failure() => Ending::Unreachable(error.reason()),
+            _ => Ending::Answered,
         });
         result
     }
@@ -310,7 +310,6 @@ impl Client {
             operation: request.operation,
             method: method_name(&request.method),
             outcome: error.map_or("ok", CmsError::label),
-            status,
             waited,
             took,
         };

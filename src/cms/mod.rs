@@ -32,12 +32,13 @@ mod xml;
 #[cfg(test)]
 mod tests;
 
-pub use address::{Address, InvalidAddress};
-pub use error::{Class as ErrorClass, CmsError};
-pub use gate::{Class, Gate, GateConfig, GateSnapshot, Permit, Priority, Verdict};
-pub use http::{Client, Credentials, Limits, NoObserver, Observer, Sample};
+pub use address::Address;
+pub use error::{CmsError, ErrorClass};
+pub use gate::{Class, Gate, GateConfig, Priority};
+#[cfg(test)]
+pub use http::NoObserver;
+pub use http::{Client, Credentials, Limits, Observer, Sample};
 pub use model::*;
-pub use operations::UriOwner;
 pub use tls::TlsOptions;
 
 /// For the fuzz target and nothing else: what the reader does with the bytes of a reply, whatever they are.

@@ -74,8 +74,6 @@ ids! {
     BulkSyncId,
     /// A call bridge of the cluster.
     CallBridgeId,
-    /// A rule of the outbound or inbound dial plan.
-    DialRuleId,
 }
 
 /// `GET system/status` (R44, `cms-api.md` 4.1). Numbers that are missing are zero.
@@ -121,7 +119,7 @@ pub struct ClusterMember {
     pub sip_domain: Option<String>,
 }
 
-/// A space (`cms-api.md` 6.1). List items have only `name`, `uri`, `secondary_uri`, `call_id` and `auto_generated`.
+/// A space (`cms-api.md` 6.1). List items have only `name`, `uri`, `secondary_uri` and `call_id`.
 #[derive(Clone, Debug)]
 pub struct Space {
     pub id: SpaceId,
@@ -131,8 +129,6 @@ pub struct Space {
     pub secondary_uri: Option<String>,
     /// Digits as text; may begin with a zero.
     pub call_id: Option<String>,
-    /// True: made by an LDAP sync, cannot be removed alone.
-    pub auto_generated: Option<bool>,
     /// False: only members can join, so a slot (which has none) is shut.
     pub non_member_access: Option<bool>,
     /// `None`: not in the reply. `Some("")`: in the reply and empty.
@@ -354,38 +350,6 @@ pub struct DatabaseNode {
     pub sync_behind: Option<u64>,
     /// `master` on the wire.
     pub primary: bool,
-}
-
-/// A rule of the outbound dial plan (R65, `cms-api.md` section 8).
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct OutboundDialRule {
-    pub id: DialRuleId,
-    /// May hold wildcards such as `*.example.com`; empty on some systems for "every domain".
-    pub domain: String,
-    /// Higher is asked first.
-    pub priority: Option<i64>,
-    /// `None`: calls go directly to the domain.
-    pub sip_proxy: Option<String>,
-    /// `sip`, `lync` or `avaya`.
-    pub trunk_type: Option<String>,
-    /// `stop` or `continue`.
-    pub failure_action: Option<String>,
-    /// `global`, `callBridge` or `callBridgeGroup` (from 2.2 on).
-    pub scope: Option<String>,
-    /// With scope `callBridge`.
-    pub call_bridge: Option<CallBridgeId>,
-}
-
-/// A rule of the inbound dial plan (`cms-api.md` section 8).
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct InboundDialRule {
-    pub id: DialRuleId,
-    /// Matched exactly.
-    pub domain: String,
-    /// Higher is asked first.
-    pub priority: Option<i64>,
-    /// Whether a call to this domain may reach a space.
-    pub resolve_to_spaces: Option<bool>,
 }
 
 /// Everything a paged list gave.

@@ -46,7 +46,6 @@ impl Backoff {
             Pause::Blocked => jittered(Duration::from_secs(5)),
             Pause::OverdueFirst => Duration::from_millis(100),
             Pause::TooManyTurns => jittered(Duration::from_secs(10)),
-            Pause::Misconfigured => Duration::from_secs(60),
         }
     }
 }

@@ -160,8 +160,8 @@ impl Controller {
                 .with_config(Config::default().concurrency(MEETINGS_AT_ONCE))
                 .reconcile_on(received(woken_meetings));
         let gate = Gate { filled: filled.clone(), shutdown: self.shutdown.clone() };
-        let bridge_loop = drive(bridge_loop, Arc::clone(&ctx), gate.clone(), bridge::reconcile);
-        let meeting_loop = drive(meeting_loop, Arc::clone(&ctx), gate, meeting::reconcile);
+        let bridge_loop = run_loop(bridge_loop, Arc::clone(&ctx), gate.clone(), bridge::reconcile);
+        let meeting_loop = run_loop(meeting_loop, Arc::clone(&ctx), gate, meeting::reconcile);
         let stop = async {
             self.shutdown.cancelled().await;
             ctx.fence.shut();
@@ -242,7 +242,7 @@ struct Gate {
 }
 
 /// One loop: every pass waits for the stores, is isolated against panics, and is counted.
-async fn drive<K, Reconcile, Pass>(controller: Loop<K>, ctx: Arc<Context>, gate: Gate, reconcile: Reconcile)
+async fn run_loop<K, Reconcile, Pass>(controller: Loop<K>, ctx: Arc<Context>, gate: Gate, reconcile: Reconcile)
 where
     K: Managed + Send + Sync + 'static,
     Reconcile: Fn(Arc<K>, Arc<Context>) -> Pass + Clone + Send + Sync + 'static,

@@ -9,7 +9,6 @@ fn the_table_names_exactly_what_is_served() {
         operation: "calls",
         method: "GET",
         outcome: "ok",
-        status: Some(200),
         waited: Duration::ZERO,
         took: Duration::from_millis(20),
     });

@@ -15,7 +15,7 @@ use super::calendar::{Calendar, Choice};
 use super::meeting::{Obstacle, Progress};
 use super::window::{Stage, Window};
 use crate::api::bridge::NamespacesFrom;
-use crate::api::conditions::{kind, meeting as reason};
+use crate::api::conditions::{meeting as reason, types};
 use crate::api::meeting::{BridgeBinding, Dial, SlotBinding};
 use crate::api::names::ObjectKey;
 use crate::api::values::Instant;
@@ -98,7 +98,7 @@ fn offer(bridges: &dyn Bridges, bridge: &MeetingBridge, meeting: &ScheduledMeeti
         return refuse(reason::BRIDGE_NOT_ALLOWED, message);
     }
     let conditions = bridge.status.as_ref().map(|status| status.conditions.as_slice()).unwrap_or_default();
-    if find(conditions, kind::ACCEPTED).is_some_and(|condition| condition.status == "False") {
+    if find(conditions, types::ACCEPTED).is_some_and(|condition| condition.status == "False") {
         let message = format!("the bridge {key} is not accepted itself; see its conditions");
         return refuse(reason::BRIDGE_NOT_ALLOWED, message);
     }
@@ -127,7 +127,7 @@ fn offer(bridges: &dyn Bridges, bridge: &MeetingBridge, meeting: &ScheduledMeeti
 
 /// Is the bridge fit to be chosen when the meeting names none (R37)?
 fn is_ready(bridge: &MeetingBridge) -> bool {
-    bridge.status.as_ref().is_some_and(|status| is_true(&status.conditions, kind::READY))
+    bridge.status.as_ref().is_some_and(|status| is_true(&status.conditions, types::READY))
 }
 
 /// Every bridge the meeting may have.

@@ -47,6 +47,4 @@ pub enum Pause {
     OverdueFirst,
     /// The pass did not come to an end.
     TooManyTurns,
-    /// A configuration that cannot work; a change of it wakes us.
-    Misconfigured,
 }

@@ -2,9 +2,9 @@
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::{Conditions, Verdict};
+use super::{Conditions, Readiness};
 use crate::api::bridge::SystemInfo;
-use crate::api::conditions::{bridge as reason, kind};
+use crate::api::conditions::{bridge as reason, types};
 use crate::api::{MeetingBridgeStatus, find};
 use crate::cms::{CmsError, SyncFailure, SystemStatus};
 use crate::plan::bridge::{BridgeProgress, Obstacle, Problem, numbers};
@@ -15,20 +15,20 @@ const SKEW_LIMIT: SignedDuration = SignedDuration::from_secs(30);
 /// Which condition an error of the bridge belongs to, and with which reason.
 pub fn problem_of(error: &CmsError) -> Problem {
     let (condition, reason) = match error.reason() {
-        "DNSFailure" => (kind::REACHABLE, reason::DNS_FAILURE),
-        "ConnectTimeout" => (kind::REACHABLE, reason::CONNECT_TIMEOUT),
-        "ConnectionRefused" => (kind::REACHABLE, reason::CONNECTION_REFUSED),
-        "TLSFailure" => (kind::REACHABLE, reason::TLS_FAILURE),
-        "Unauthorized" => (kind::CREDENTIALS_VALID, reason::UNAUTHORIZED),
-        "Forbidden" => (kind::CREDENTIALS_VALID, reason::FORBIDDEN),
-        "NotACMS" => (kind::RECOGNIZED, reason::NOT_A_CMS),
-        "MalformedReply" | "AmbiguousCreate" => (kind::RECOGNIZED, reason::MALFORMED_REPLY),
-        "DatabaseNotReady" => (kind::DATABASE_WRITABLE, reason::NO_DATABASE_PRIMARY),
+        "DNSFailure" => (types::REACHABLE, reason::DNS_FAILURE),
+        "ConnectTimeout" => (types::REACHABLE, reason::CONNECT_TIMEOUT),
+        "ConnectionRefused" => (types::REACHABLE, reason::CONNECTION_REFUSED),
+        "TLSFailure" => (types::REACHABLE, reason::TLS_FAILURE),
+        "Unauthorized" => (types::CREDENTIALS_VALID, reason::UNAUTHORIZED),
+        "Forbidden" => (types::CREDENTIALS_VALID, reason::FORBIDDEN),
+        "NotACMS" => (types::RECOGNIZED, reason::NOT_A_CMS),
+        "MalformedReply" | "AmbiguousCreate" => (types::RECOGNIZED, reason::MALFORMED_REPLY),
+        "DatabaseNotReady" => (types::DATABASE_WRITABLE, reason::NO_DATABASE_PRIMARY),
         // The bridge's own words about one request: connection and credentials are good.
         "NotFound" | "Conflict" | "ParameterError" | "LimitReached" | "PasscodeTooShort" | "Rejected" => {
-            (kind::READY, reason::REJECTED)
+            (types::READY, reason::REJECTED)
         }
-        _ => (kind::REACHABLE, reason::HTTP_ERROR),
+        _ => (types::REACHABLE, reason::HTTP_ERROR),
     };
     let message = match error {
         // The pause is ours; the condition tells of the trouble behind it.
@@ -49,7 +49,7 @@ pub struct UnusableAlternate {
 }
 
 /// What is known of a bridge besides its progress, as its conditions need it.
-pub struct Known<'a> {
+pub struct Report<'a> {
     pub progress: &'a BridgeProgress,
     /// The new status so far; conditions and phase are filled in here.
     pub draft: MeetingBridgeStatus,
@@ -71,7 +71,7 @@ pub struct Known<'a> {
 
 /// The new status: the draft, phase, conditions.
 pub fn build(
-    known: &Known<'_>,
+    known: &Report<'_>,
     old: &MeetingBridgeStatus,
     generation: Option<i64>,
     now: Timestamp,
@@ -83,20 +83,20 @@ pub fn build(
     let tried = failed_before(known, old, generation);
     slots(known, tried.as_ref(), &mut conditions);
     control(known, &mut conditions);
-    let verdict = verdict(known, tried);
+    let readiness = readiness(known, tried);
     let mut status = known.draft.clone();
     status.observed_generation = generation;
-    status.phase = Some(phase(known, &verdict).to_owned());
-    status.conditions = conditions.finish(&verdict);
+    status.phase = Some(phase(known, &readiness).to_owned());
+    status.conditions = conditions.finish(&readiness);
     status
 }
 
-fn connection(known: &Known<'_>, conditions: &mut Conditions<'_>) {
+fn connection(known: &Report<'_>, conditions: &mut Conditions<'_>) {
     // What comes after the trouble in the chain is not known.
     let chain = [
-        (kind::REACHABLE, "Reachable", "the bridge answers"),
-        (kind::CREDENTIALS_VALID, "Accepted", "the bridge accepts the credentials"),
-        (kind::RECOGNIZED, "CiscoMeetingServer", "it is a Cisco Meeting Server"),
+        (types::REACHABLE, "Reachable", "the bridge answers"),
+        (types::CREDENTIALS_VALID, "Accepted", "the bridge accepts the credentials"),
+        (types::RECOGNIZED, "CiscoMeetingServer", "it is a Cisco Meeting Server"),
     ];
     let at = known
         .progress
@@ -124,12 +124,12 @@ fn connection(known: &Known<'_>, conditions: &mut Conditions<'_>) {
     }
     if let Some(Obstacle::VersionTooOld) = known.progress.obstacle {
         let message = "the software is older than 2.0, which is needed for nonMemberAccess and bulk sync";
-        conditions.set(kind::RECOGNIZED, Some(false), reason::VERSION_TOO_OLD, message);
+        conditions.set(types::RECOGNIZED, Some(false), reason::VERSION_TOO_OLD, message);
     }
-    let database = known.progress.problem.as_ref().filter(|problem| problem.condition == kind::DATABASE_WRITABLE);
+    let database = known.progress.problem.as_ref().filter(|problem| problem.condition == types::DATABASE_WRITABLE);
     if known.has_answered || database.is_some() {
         conditions.judge(
-            kind::DATABASE_WRITABLE,
+            types::DATABASE_WRITABLE,
             ("Writable", "no write was refused by the database"),
             database.map(|problem| (problem.reason, problem.message.clone())),
         );
@@ -138,19 +138,19 @@ fn connection(known: &Known<'_>, conditions: &mut Conditions<'_>) {
         let off = (skew.abs() > SKEW_LIMIT).then(|| {
             (reason::SKEW, "the bridge's clock differs from the controller's by more than 30 seconds".to_owned())
         });
-        conditions.judge(kind::CLOCK_IN_SYNC, ("InSync", "the clocks agree"), off);
+        conditions.judge(types::CLOCK_IN_SYNC, ("InSync", "the clocks agree"), off);
     }
     if known.progress.spec.tls.insecure_skip_verify {
         let message = "tls.insecureSkipVerify is true: anybody in between can read the credentials";
-        conditions.set(kind::INSECURE_TLS, Some(true), reason::VERIFICATION_OFF, message);
+        conditions.set(types::INSECURE_TLS, Some(true), reason::VERIFICATION_OFF, message);
     }
 }
 
-fn configuration(known: &Known<'_>, conditions: &mut Conditions<'_>) {
+fn configuration(known: &Report<'_>, conditions: &mut Conditions<'_>) {
     let missing = numbers(&known.progress.spec)
         .err()
         .map(|missing| (reason::DIAL_NUMBER_CONFIGURATION_ERROR, format!("not set: {}", missing.join(", "))));
-    conditions.judge(kind::DIAL_NUMBERS_CONFIGURED, ("Configured", "domain, base and quantity are set"), missing);
+    conditions.judge(types::DIAL_NUMBERS_CONFIGURED, ("Configured", "domain, base and quantity are set"), missing);
     let blank = known
         .progress
         .spec
@@ -158,15 +158,15 @@ fn configuration(known: &Known<'_>, conditions: &mut Conditions<'_>) {
         .trim()
         .is_empty()
         .then(|| (reason::BLANK_SYSTEM_NAME, "spec.displayName is empty; nothing is blocked".to_owned()));
-    conditions.judge(kind::SYSTEM_NAMED, ("Named", "spec.displayName is set"), blank);
+    conditions.judge(types::SYSTEM_NAMED, ("Named", "spec.displayName is set"), blank);
     let owned = match &known.progress.obstacle {
         Some(Obstacle::ClusterOwned(owner)) => Some((reason::ALREADY_CLUSTER_MEMBER, owned_by(owner))),
         _ => None,
     };
-    conditions.judge(kind::ACCEPTED, ("Accepted", "no other MeetingBridge owns this cluster"), owned);
+    conditions.judge(types::ACCEPTED, ("Accepted", "no other MeetingBridge owns this cluster"), owned);
 }
 
-fn failover(known: &Known<'_>, conditions: &mut Conditions<'_>) {
+fn failover(known: &Report<'_>, conditions: &mut Conditions<'_>) {
     let spec = &known.progress.spec.failover;
     let told = |alternate: &UnusableAlternate| format!("{}: {}", alternate.name, alternate.message);
     let bad = known.unusable.first().map(|first| {
@@ -182,12 +182,12 @@ fn failover(known: &Known<'_>, conditions: &mut Conditions<'_>) {
         let names = known.unproven.join(", ");
         let message =
             format!("nothing has proven yet that these are of this cluster: {names}; they are not used so far");
-        conditions.set(kind::FAILOVER_CONFIGURED, None, reason::ALTERNATES_UNPROVEN, message);
+        conditions.set(types::FAILOVER_CONFIGURED, None, reason::ALTERNATES_UNPROVEN, message);
     } else {
-        conditions.judge(kind::FAILOVER_CONFIGURED, good, bad);
+        conditions.judge(types::FAILOVER_CONFIGURED, good, bad);
     }
     if let Some(message) = &known.failed_over {
-        conditions.set(kind::FAILED_OVER, Some(true), reason::PRIMARY_LOST, message.as_str());
+        conditions.set(types::FAILED_OVER, Some(true), reason::PRIMARY_LOST, message.as_str());
     }
 }
 
@@ -216,12 +216,12 @@ fn sync_trouble(failure: &SyncFailure, offender: Option<&str>) -> (&'static str,
 
 /// Why the last sync failed, as long as the next one for the same spec has not ended: between tries nothing is better.
 fn failed_before(
-    known: &Known<'_>,
+    known: &Report<'_>,
     old: &MeetingBridgeStatus,
     generation: Option<i64>,
 ) -> Option<(&'static str, String)> {
     let running = known.progress.obstacle.is_none() && known.progress.problem.is_none() && !known.is_provisioned;
-    let before = find(&old.conditions, kind::SLOTS_PROVISIONED)
+    let before = find(&old.conditions, types::SLOTS_PROVISIONED)
         .filter(|before| running && before.observed_generation == generation && before.status == "False")?;
     let failures = [
         reason::URI_CONFLICT,
@@ -233,7 +233,7 @@ fn failed_before(
     failures.into_iter().find(|reason| before.reason == *reason).map(|reason| (reason, before.message.to_string()))
 }
 
-fn slots(known: &Known<'_>, tried: Option<&(&'static str, String)>, conditions: &mut Conditions<'_>) {
+fn slots(known: &Report<'_>, tried: Option<&(&'static str, String)>, conditions: &mut Conditions<'_>) {
     let bad = match &known.progress.obstacle {
         Some(Obstacle::Sync(failure)) => Some(sync_trouble(failure, known.offender.as_deref())),
         Some(Obstacle::Draining) => Some((
@@ -245,10 +245,10 @@ fn slots(known: &Known<'_>, tried: Option<&(&'static str, String)>, conditions: 
         _ if !known.is_provisioned => Some((reason::PENDING, "the slots are not made yet".to_owned())),
         _ => None,
     };
-    conditions.judge(kind::SLOTS_PROVISIONED, ("Provisioned", "every slot of the range is there"), bad);
+    conditions.judge(types::SLOTS_PROVISIONED, ("Provisioned", "every slot of the range is there"), bad);
 }
 
-fn control(known: &Known<'_>, conditions: &mut Conditions<'_>) {
+fn control(known: &Report<'_>, conditions: &mut Conditions<'_>) {
     let Some(slots) = &known.draft.slots else { return };
     let bad = (slots.foreign > 0).then(|| {
         let numbers: Vec<String> = slots
@@ -261,54 +261,58 @@ fn control(known: &Known<'_>, conditions: &mut Conditions<'_>) {
         let message = format!("somebody else opened or renamed the slots {}; they are left alone", numbers.join(", "));
         (reason::FOREIGN_CHANGES, message)
     });
-    conditions.judge(kind::EXCLUSIVE_CONTROL, ("Exclusive", "nobody else uses the slots"), bad);
+    conditions.judge(types::EXCLUSIVE_CONTROL, ("Exclusive", "nobody else uses the slots"), bad);
 }
 
-fn verdict(known: &Known<'_>, tried: Option<(&'static str, String)>) -> Verdict {
+fn readiness(known: &Report<'_>, tried: Option<(&'static str, String)>) -> Readiness {
     if known.progress.is_deleting {
         let message =
             known.progress.problem.as_ref().map_or("being removed".to_owned(), |problem| problem.message.clone());
-        return Verdict::Reconciling { reason: reason::DELETING, message, retrying: known.progress.problem.is_some() };
+        return Readiness::Reconciling {
+            reason: reason::DELETING,
+            message,
+            retrying: known.progress.problem.is_some(),
+        };
     }
     if known.progress.spec.suspend {
-        return Verdict::Paused { reason: reason::SUSPENDED, message: "spec.suspend is true".to_owned() };
+        return Readiness::Paused { reason: reason::SUSPENDED, message: "spec.suspend is true".to_owned() };
     }
     if let Some(problem) = &known.progress.problem {
         let (reason, message) = (problem.reason, problem.message.clone());
         return match reason {
             reason::UNAUTHORIZED | reason::FORBIDDEN | reason::SECRET_NOT_FOUND | reason::KEY_MISSING => {
-                Verdict::Stalled { reason, message }
+                Readiness::Stalled { reason, message }
             }
-            _ => Verdict::Reconciling { reason, message, retrying: true },
+            _ => Readiness::Reconciling { reason, message, retrying: true },
         };
     }
     match &known.progress.obstacle {
-        Some(Obstacle::VersionTooOld) => Verdict::Stalled {
+        Some(Obstacle::VersionTooOld) => Readiness::Stalled {
             reason: reason::VERSION_TOO_OLD,
             message: "the software of the bridge is older than 2.0".to_owned(),
         },
         Some(Obstacle::ClusterOwned(owner)) => {
-            Verdict::Stalled { reason: reason::ALREADY_CLUSTER_MEMBER, message: owned_by(owner) }
+            Readiness::Stalled { reason: reason::ALREADY_CLUSTER_MEMBER, message: owned_by(owner) }
         }
-        Some(Obstacle::DialNumbers(missing)) => Verdict::Stalled {
+        Some(Obstacle::DialNumbers(missing)) => Readiness::Stalled {
             reason: reason::DIAL_NUMBER_CONFIGURATION_ERROR,
             message: format!("not set: {}", missing.join(", ")),
         },
         Some(Obstacle::Sync(failure)) => {
             let (reason, message) = sync_trouble(failure, known.offender.as_deref());
-            Verdict::Reconciling { reason, message, retrying: true }
+            Readiness::Reconciling { reason, message, retrying: true }
         }
-        Some(Obstacle::Draining) => Verdict::Reconciling {
+        Some(Obstacle::Draining) => Readiness::Reconciling {
             reason: reason::RESIZE_DEFERRED,
             message: "slots outside the range are still held".to_owned(),
             retrying: false,
         },
         None if known.is_provisioned => {
-            Verdict::Ready { reason: "Ready", message: "meetings can be booked".to_owned() }
+            Readiness::Ready { reason: "Ready", message: "meetings can be booked".to_owned() }
         }
         None => match tried {
-            Some((reason, message)) => Verdict::Reconciling { reason, message, retrying: true },
-            None => Verdict::Reconciling {
+            Some((reason, message)) => Readiness::Reconciling { reason, message, retrying: true },
+            None => Readiness::Reconciling {
                 reason: reason::PROGRESSING,
                 message: "the bridge is being set up".to_owned(),
                 retrying: false,
@@ -317,14 +321,14 @@ fn verdict(known: &Known<'_>, tried: Option<(&'static str, String)>) -> Verdict 
     }
 }
 
-fn phase(known: &Known<'_>, verdict: &Verdict) -> &'static str {
+fn phase(known: &Report<'_>, readiness: &Readiness) -> &'static str {
     let in_use = known.draft.slots.as_ref().is_some_and(|slots| slots.in_use > 0);
-    match verdict {
+    match readiness {
         _ if known.progress.is_deleting => "Deleting",
-        Verdict::Paused { .. } => "Suspended",
-        Verdict::Ready { .. } if in_use => "InUse",
-        Verdict::Ready { .. } => "Idle",
-        _ if known.progress.problem.as_ref().is_some_and(|problem| problem.condition == kind::REACHABLE) => {
+        Readiness::Paused { .. } => "Suspended",
+        Readiness::Ready { .. } if in_use => "InUse",
+        Readiness::Ready { .. } => "Idle",
+        _ if known.progress.problem.as_ref().is_some_and(|problem| problem.condition == types::REACHABLE) => {
             "Unreachable"
         }
         _ if known.is_provisioned || known.progress.problem.is_some() || known.progress.obstacle.is_some() => {
@@ -355,3 +359,6 @@ pub fn system_info(at: Timestamp, system: &SystemStatus, old: Option<&SystemInfo
         call_legs_completed: system.call_legs_completed,
     }
 }
+
+#[cfg(test)]
+mod tests;

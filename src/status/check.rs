@@ -1,17 +1,17 @@
 //! The rules that a status keeps at every moment, as a function that tests run on every object they touch. The idea is
 //! that of flux's condition checker; the rules are kstatus's and our own (craft.md 1.5).
 
-use crate::api::conditions::{bridge, kind, meeting};
+use crate::api::conditions::{bridge, meeting, types};
 use crate::api::{Condition, find, is_true};
 
 /// Conditions that are present only while True.
-const ABNORMAL: &[&str] = &[kind::RECONCILING, kind::STALLED, kind::INSECURE_TLS, kind::FAILED_OVER];
+const ABNORMAL: &[&str] = &[types::RECONCILING, types::STALLED, types::INSECURE_TLS, types::FAILED_OVER];
 
 /// What is wrong with these conditions; empty if nothing is. `observed` is status.observedGeneration.
 pub fn violations(conditions: &[Condition], generation: Option<i64>, observed: Option<i64>) -> Vec<String> {
     let mut found = Vec::new();
     let mut complain = |text: String| found.push(text);
-    let Some(ready) = find(conditions, kind::READY) else {
+    let Some(ready) = find(conditions, types::READY) else {
         return vec!["Ready is missing".to_owned()];
     };
     for (index, condition) in conditions.iter().enumerate() {
@@ -40,7 +40,7 @@ pub fn violations(conditions: &[Condition], generation: Option<i64>, observed: O
             complain(format!("{kind}=False has the undocumented reason {}", condition.reason));
         }
     }
-    let (reconciling, stalled) = (is_true(conditions, kind::RECONCILING), is_true(conditions, kind::STALLED));
+    let (reconciling, stalled) = (is_true(conditions, types::RECONCILING), is_true(conditions, types::STALLED));
     if reconciling && stalled {
         complain("Reconciling and Stalled exclude each other".to_owned());
     }
@@ -61,7 +61,7 @@ fn is_documented(condition: &str, reason: &str) -> bool {
     bridge::TABLE
         .iter()
         .chain(meeting::TABLE)
-        .any(|doc| doc.reason == reason && (doc.condition == condition || condition == kind::READY))
+        .any(|doc| doc.reason == reason && (doc.condition == condition || condition == types::READY))
 }
 
 #[cfg(test)]

@@ -2,8 +2,8 @@
 
 use jiff::Timestamp;
 
-use super::{Conditions, Verdict};
-use crate::api::conditions::{kind, meeting as reason};
+use super::{Conditions, Readiness};
+use crate::api::conditions::{meeting as reason, types};
 use crate::api::meeting::{Dial, ParticipantState, Phase};
 use crate::api::{ScheduledMeetingStatus, find};
 use crate::plan::meeting::{Door, Obstacle, Part, Progress};
@@ -37,11 +37,11 @@ pub fn build(
     call(&judged, old, &mut conditions);
     dialling(&judged, &mut conditions);
     release(&judged, &mut conditions);
-    let verdict = verdict(&judged);
+    let readiness = readiness(&judged);
     let mut status = draft;
     status.observed_generation = generation;
     status.phase = Some(phase);
-    status.conditions = conditions.finish(&verdict);
+    status.conditions = conditions.finish(&readiness);
     status
 }
 
@@ -70,21 +70,21 @@ fn acceptance(judged: &Judged<'_>, conditions: &mut Conditions<'_>) {
     let draft = judged.draft;
     let refused = judged.progress.refusal.as_ref().map(|refusal| (refusal.reason, refusal.message.clone()));
     let bridge = draft.bridge.as_ref().map(|b| format!("{}/{}", b.namespace, b.name)).unwrap_or_default();
-    conditions.judge(kind::ACCEPTED, ("Accepted", &format!("booked on the bridge {bridge}")), refused.clone());
+    conditions.judge(types::ACCEPTED, ("Accepted", &format!("booked on the bridge {bridge}")), refused.clone());
     if let Some(holder) = &judged.progress.extension_conflict {
         let message = format!("the slot belongs to {holder} in the added time; the old end stands");
-        conditions.set(kind::SLOT_RESERVED, Some(false), reason::EXTENSION_CONFLICT, message);
+        conditions.set(types::SLOT_RESERVED, Some(false), reason::EXTENSION_CONFLICT, message);
         return;
     }
     match &draft.slot {
         Some(slot) if refused.is_none() => {
-            conditions.set(kind::SLOT_RESERVED, Some(true), "Reserved", format!("slot {} is reserved", slot.number));
+            conditions.set(types::SLOT_RESERVED, Some(true), "Reserved", format!("slot {} is reserved", slot.number));
         }
         _ => {
             let under_way = refused.as_ref().is_some_and(|(reason, _)| *reason == reason::PROGRESSING);
             let why = if under_way { reason::PROGRESSING } else { reason::NO_FREE_SLOT };
             let message = refused.map_or_else(|| "no slot yet".to_owned(), |(_, message)| message);
-            conditions.set(kind::SLOT_RESERVED, Some(false), why, message);
+            conditions.set(types::SLOT_RESERVED, Some(false), why, message);
         }
     }
 }
@@ -124,7 +124,7 @@ fn door_trouble(judged: &Judged<'_>) -> Option<(&'static str, String)> {
 
 fn door(judged: &Judged<'_>, conditions: &mut Conditions<'_>) {
     let set = |conditions: &mut Conditions<'_>, value: bool, reason: &str, message: &str| {
-        conditions.set(kind::SPACE_OPEN, Some(value), reason, message);
+        conditions.set(types::SPACE_OPEN, Some(value), reason, message);
     };
     match judged.phase {
         Phase::Ended => set(conditions, false, reason::CLOSED, "the meeting is over"),
@@ -151,19 +151,19 @@ fn door(judged: &Judged<'_>, conditions: &mut Conditions<'_>) {
 fn call(judged: &Judged<'_>, old: &ScheduledMeetingStatus, conditions: &mut Conditions<'_>) {
     let trouble = judged.progress.problem.as_ref().filter(|problem| problem.part == Part::Call);
     if matches!(judged.phase, Phase::Ended | Phase::Missed) {
-        conditions.set(kind::CALL_PRESENT, Some(false), reason::ENDED, "the meeting is over");
+        conditions.set(types::CALL_PRESENT, Some(false), reason::ENDED, "the meeting is over");
     } else if let Some(message) = call_trouble(judged, old) {
-        conditions.set(kind::CALL_PRESENT, Some(false), reason::BRIDGE_LOST, message);
+        conditions.set(types::CALL_PRESENT, Some(false), reason::BRIDGE_LOST, message);
     } else if let Some(call) = &judged.draft.call {
-        let kept = find(&old.conditions, kind::CALL_PRESENT).filter(|c| c.status == "True");
+        let kept = find(&old.conditions, types::CALL_PRESENT).filter(|c| c.status == "True");
         let how = judged.progress.call_origin.or_else(|| kept.map(|c| c.reason.as_str()));
         let message = format!("the call is on {}", call.call_bridge);
-        conditions.set(kind::CALL_PRESENT, Some(true), how.unwrap_or(reason::ADOPTED), message);
+        conditions.set(types::CALL_PRESENT, Some(true), how.unwrap_or(reason::ADOPTED), message);
     } else if let Some(problem) = trouble {
-        conditions.set(kind::CALL_PRESENT, Some(false), reason::CALL_FAILED, problem.message.as_str());
+        conditions.set(types::CALL_PRESENT, Some(false), reason::CALL_FAILED, problem.message.as_str());
     } else {
         let message = if judged.stage == Stage::Inside { "the call is being made" } else { "the window has not begun" };
-        conditions.set(kind::CALL_PRESENT, Some(false), reason::NOT_YET, message);
+        conditions.set(types::CALL_PRESENT, Some(false), reason::NOT_YET, message);
     }
 }
 
@@ -173,7 +173,7 @@ fn call_trouble(judged: &Judged<'_>, old: &ScheduledMeetingStatus) -> Option<Str
         let lost = judged.progress.lost_call_bridge.as_ref().map_or("of the call".to_owned(), ToString::to_string);
         return Some(format!("the call bridge {lost} is lost; running meetings are left as they are"));
     }
-    let before = find(&old.conditions, kind::CALL_PRESENT).filter(|c| c.reason == reason::BRIDGE_LOST);
+    let before = find(&old.conditions, types::CALL_PRESENT).filter(|c| c.reason == reason::BRIDGE_LOST);
     let lost = judged.progress.lost_call_bridge.is_some() || before.is_some();
     (lost && judged.draft.call.is_none()).then(|| match (&judged.progress.lost_call_bridge, before) {
         (Some(lost), _) => format!("the call bridge {lost} was lost with the call, which is to be made again"),
@@ -200,7 +200,7 @@ fn dialling(judged: &Judged<'_>, conditions: &mut Conditions<'_>) {
         named.join(", ")
     };
     let mut set = |value, reason: &str, message: String| {
-        conditions.set(kind::PARTICIPANTS_DIALED, Some(value), reason, message);
+        conditions.set(types::PARTICIPANTS_DIALED, Some(value), reason, message);
     };
     if dialled.is_empty() {
         set(true, "NobodyToDial", "no participant is to be dialled".to_owned());
@@ -226,7 +226,7 @@ fn dialling(judged: &Judged<'_>, conditions: &mut Conditions<'_>) {
 
 fn release(judged: &Judged<'_>, conditions: &mut Conditions<'_>) {
     let mut set = |value, reason: &str, message: &str| {
-        conditions.set(kind::SLOT_RELEASED, Some(value), reason, message);
+        conditions.set(types::SLOT_RELEASED, Some(value), reason, message);
     };
     match judged.phase {
         Phase::Ended => set(true, "Released", "the slot is proven shut and has a new secret"),
@@ -240,86 +240,98 @@ fn release(judged: &Judged<'_>, conditions: &mut Conditions<'_>) {
     }
 }
 
-fn verdict(judged: &Judged<'_>) -> Verdict {
+fn readiness(judged: &Judged<'_>) -> Readiness {
     if let Some(refusal) = &judged.progress.refusal
         && judged.phase == Phase::Pending
     {
         let (reason, message) = (refusal.reason, refusal.message.clone());
         // A bridge that is not there yet may come with the next file of the same commit.
         return if matches!(reason, reason::BRIDGE_NOT_FOUND | reason::PROGRESSING) {
-            Verdict::Reconciling { reason, message, retrying: reason == reason::BRIDGE_NOT_FOUND }
+            Readiness::Reconciling { reason, message, retrying: reason == reason::BRIDGE_NOT_FOUND }
         } else {
-            Verdict::Stalled { reason, message }
+            Readiness::Stalled { reason, message }
         };
     }
     if judged.progress.obstacle == Some(Obstacle::Suspended) {
-        return Verdict::Paused { reason: reason::SUSPENDED, message: "the meeting or its bridge is suspended".into() };
+        return Readiness::Paused {
+            reason: reason::SUSPENDED,
+            message: "the meeting or its bridge is suspended".into(),
+        };
     }
     match judged.phase {
-        Phase::Ended => Verdict::Ready { reason: "Ended", message: "the meeting is over and its slot is shut".into() },
-        Phase::Missed => Verdict::Stalled {
+        Phase::Ended => {
+            Readiness::Ready { reason: "Ended", message: "the meeting is over and its slot is shut".into() }
+        }
+        Phase::Missed => Readiness::Stalled {
             reason: reason::MISSED,
             message: "the window passed without the door being opened".into(),
         },
         Phase::Closing => {
             let message =
                 judged.progress.problem.as_ref().map_or("the slot is being shut".into(), |p| p.message.clone());
-            Verdict::Reconciling { reason: reason::RESET_PENDING, message, retrying: judged.progress.problem.is_some() }
+            Readiness::Reconciling {
+                reason: reason::RESET_PENDING,
+                message,
+                retrying: judged.progress.problem.is_some(),
+            }
         }
-        Phase::Pending => Verdict::Reconciling {
+        Phase::Pending => Readiness::Reconciling {
             reason: reason::PROGRESSING,
             message: "a slot is being chosen".into(),
             retrying: false,
         },
-        Phase::Scheduled | Phase::Opening | Phase::Active => running_verdict(judged),
+        Phase::Scheduled | Phase::Opening | Phase::Active => running_readiness(judged),
     }
 }
 
-fn running_verdict(judged: &Judged<'_>) -> Verdict {
+fn running_readiness(judged: &Judged<'_>) -> Readiness {
     if judged.progress.obstacle == Some(Obstacle::SlotsPending) {
         let message = SLOTS_PENDING.to_owned();
-        return Verdict::Reconciling { reason: reason::PROGRESSING, message, retrying: false };
+        return Readiness::Reconciling { reason: reason::PROGRESSING, message, retrying: false };
     }
     if let Some(holder) = &judged.progress.extension_conflict {
         let message = format!("the slot belongs to {holder} in the added time; the old end stands");
-        return Verdict::Stalled { reason: reason::EXTENSION_CONFLICT, message };
+        return Readiness::Stalled { reason: reason::EXTENSION_CONFLICT, message };
     }
     if judged.phase == Phase::Active && judged.stage == Stage::Inside {
         if judged.progress.obstacle == Some(Obstacle::CallBridgeLost) {
             let message = "the call bridge of the call is lost; running meetings are left as they are".to_owned();
-            return Verdict::Stalled { reason: reason::BRIDGE_LOST, message };
+            return Readiness::Stalled { reason: reason::BRIDGE_LOST, message };
         }
         if judged.draft.call.is_none() {
             let message =
                 judged.progress.problem.as_ref().map_or("the call is being made again".into(), |p| p.message.clone());
             let retrying = judged.progress.problem.is_some();
-            return Verdict::Reconciling { reason: reason::BRIDGE_LOST, message, retrying };
+            return Readiness::Reconciling { reason: reason::BRIDGE_LOST, message, retrying };
         }
         return match &judged.progress.problem {
             // A failed dialling is told by ParticipantsDialed; door and call are as they should be.
             Some(problem) if problem.part != Part::Legs => {
-                Verdict::Reconciling { reason: problem.reason, message: problem.message.clone(), retrying: true }
+                Readiness::Reconciling { reason: problem.reason, message: problem.message.clone(), retrying: true }
             }
-            _ => Verdict::Ready { reason: "Active", message: "the door is open and the call is there".into() },
+            _ => Readiness::Ready { reason: "Active", message: "the door is open and the call is there".into() },
         };
     }
     let trouble = door_trouble(judged)
         .or_else(|| judged.progress.problem.as_ref().map(|problem| (problem.reason, problem.message.clone())));
     match trouble {
-        Some((reason, message)) if judged.progress.terms.is_observe_only => Verdict::Stalled { reason, message },
+        Some((reason, message)) if judged.progress.terms.is_observe_only => Readiness::Stalled { reason, message },
         Some((reason, message)) if judged.stage == Stage::Inside || reason != reason::NOT_YET => {
             let permanent = judged.progress.problem.as_ref().is_some_and(|problem| problem.is_permanent);
             if permanent {
-                Verdict::Stalled { reason, message }
+                Readiness::Stalled { reason, message }
             } else {
-                Verdict::Reconciling { reason, message, retrying: true }
+                Readiness::Reconciling { reason, message, retrying: true }
             }
         }
-        None if judged.stage == Stage::Inside => Verdict::Reconciling {
+        None if judged.stage == Stage::Inside => Readiness::Reconciling {
             reason: reason::PROGRESSING,
             message: "the door is being opened".into(),
             retrying: false,
         },
-        _ => Verdict::Ready { reason: "Scheduled", message: "the meeting is booked and its slot is reserved".into() },
+        _ => Readiness::Ready { reason: "Scheduled", message: "the meeting is booked and its slot is reserved".into() },
     }
 }
+
+#[cfg(test)]
+mod tests;

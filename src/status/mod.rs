@@ -10,14 +10,14 @@ use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
 use crate::api::Condition;
-use crate::api::conditions::kind;
+use crate::api::conditions::types;
 
 /// Longest message; longer ones are cut, so that no reply of a bridge can bloat a status.
 const MESSAGE_LIMIT: usize = 1024;
 
 /// What goes wrong with Ready, and who can mend it (kstatus).
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Verdict {
+pub enum Readiness {
     /// The world is as it should be now.
     Ready { reason: &'static str, message: String },
     /// Under way, or failing but tried again.
@@ -74,23 +74,23 @@ impl<'a> Conditions<'a> {
     }
 
     /// Sets Ready, Reconciling and Stalled as kstatus wants them, and hands everything over, Ready first.
-    pub fn finish(mut self, verdict: &Verdict) -> Vec<Condition> {
-        match verdict {
-            Verdict::Ready { reason, message } => self.set(kind::READY, Some(true), reason, message.as_str()),
-            Verdict::Reconciling { reason, message, retrying } => {
-                self.set(kind::READY, Some(false), reason, message.as_str());
+    pub fn finish(mut self, readiness: &Readiness) -> Vec<Condition> {
+        match readiness {
+            Readiness::Ready { reason, message } => self.set(types::READY, Some(true), reason, message.as_str()),
+            Readiness::Reconciling { reason, message, retrying } => {
+                self.set(types::READY, Some(false), reason, message.as_str());
                 let why = if *retrying { "Retrying" } else { "Progressing" };
-                self.set(kind::RECONCILING, Some(true), why, message.as_str());
+                self.set(types::RECONCILING, Some(true), why, message.as_str());
             }
-            Verdict::Stalled { reason, message } => {
-                self.set(kind::READY, Some(false), reason, message.as_str());
-                self.set(kind::STALLED, Some(true), reason, message.as_str());
+            Readiness::Stalled { reason, message } => {
+                self.set(types::READY, Some(false), reason, message.as_str());
+                self.set(types::STALLED, Some(true), reason, message.as_str());
             }
-            Verdict::Paused { reason, message } => self.set(kind::READY, Some(false), reason, message.as_str()),
+            Readiness::Paused { reason, message } => self.set(types::READY, Some(false), reason, message.as_str()),
         }
         let rank = |condition: &Condition| match condition.type_.as_str() {
-            kind::READY => 0,
-            kind::RECONCILING | kind::STALLED => 1,
+            types::READY => 0,
+            types::RECONCILING | types::STALLED => 1,
             _ => 2,
         };
         self.new.sort_by_key(rank);

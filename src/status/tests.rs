@@ -7,10 +7,10 @@ fn transition_times_survive_where_the_status_does() {
     let late = Timestamp::from_second(1_800_000_100).unwrap();
     let mut first = Conditions::new(&[], Some(1), early);
     first.set("Door", Some(true), "Open", "");
-    let old = first.finish(&Verdict::Ready { reason: "Active", message: String::new() });
+    let old = first.finish(&Readiness::Ready { reason: "Active", message: String::new() });
     let mut second = Conditions::new(&old, Some(2), late);
     second.set("Door", Some(true), "StillOpen", "");
-    let new = second.finish(&Verdict::Stalled { reason: "Broken", message: String::new() });
+    let new = second.finish(&Readiness::Stalled { reason: "Broken", message: String::new() });
     assert_eq!(find(&new, "Door").unwrap().last_transition_time.0, early);
     assert_eq!(find(&new, "Ready").unwrap().last_transition_time.0, late);
     assert_eq!(find(&new, "Door").unwrap().observed_generation, Some(2));

@@ -98,7 +98,7 @@ fn without_details_the_status_decides() {
 
 #[test]
 fn classes_follow_who_can_help() {
-    use super::super::error::Class;
+    use crate::cms::ErrorClass as Class;
     let class = |status, body: &str| judge(status, None, body.as_bytes()).unwrap_err().class();
     assert_eq!(class(502, ""), Class::Unreachable);
     assert_eq!(class(307, ""), Class::Unreachable);

@@ -95,14 +95,6 @@ impl Client {
         self.create(at, "create_call_leg", path, leg_body(remote_party, owner_id)).await.map(LegId::from)
     }
 
-    /// `DELETE callLegs/{id}`: hangs up. `Ok(false)` if it was not there.
-    ///
-    /// # Errors
-    /// See [`CmsError`].
-    pub async fn delete_call_leg(&self, at: Priority, id: &LegId) -> Result<bool, CmsError> {
-        self.delete(at, "delete_call_leg", "callLegs", id.as_str()).await
-    }
-
     /// `GET participants`: those of every call that this call bridge takes part in, wherever they are connected (R67).
     ///
     /// # Errors

@@ -5,12 +5,9 @@
 //! [`may_have_taken_effect`](CmsError::may_have_taken_effect) must be followed by a look before it is sent again.
 
 pub(super) mod calls;
-mod dialplan;
 mod profiles;
 pub(super) mod spaces;
 mod system;
-
-pub use dialplan::UriOwner;
 
 use reqwest::Method;
 

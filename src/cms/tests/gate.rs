@@ -8,6 +8,7 @@ use proptest::prelude::*;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, advance, sleep};
 
+use crate::cms::gate::Ending;
 use crate::cms::*;
 
 fn gate(in_flight: usize) -> Arc<Gate> {
@@ -17,7 +18,7 @@ fn gate(in_flight: usize) -> Arc<Gate> {
 /// A gate whose credentials have worked once.
 async fn proven(in_flight: usize) -> Arc<Gate> {
     let gate = gate(in_flight);
-    gate.acquire(at(Class::Read, 0)).await.unwrap().finish(Verdict::Answered);
+    gate.acquire(at(Class::Read, 0)).await.unwrap().finish(Ending::Answered);
     gate
 }
 
@@ -25,7 +26,7 @@ fn at(class: Class, second: i64) -> Priority {
     Priority::new(class, Timestamp::from_second(second).unwrap())
 }
 
-const DOWN: Verdict = Verdict::Unreachable("ConnectTimeout");
+const DOWN: Ending = Ending::Unreachable("ConnectTimeout");
 
 async fn fail(gate: &Arc<Gate>, times: usize) {
     for _ in 0..times {
@@ -63,12 +64,12 @@ async fn serves_by_class_then_deadline_then_arrival() {
             let permit = gate.acquire(at(class, second)).await.unwrap();
             order.lock().unwrap().push(name);
             sleep(Duration::from_millis(1)).await;
-            permit.finish(Verdict::Answered);
+            permit.finish(Ending::Answered);
         });
         settle().await;
     }
     assert_eq!((gate.snapshot().in_flight, gate.snapshot().queued), (1, 9));
-    first.finish(Verdict::Answered);
+    first.finish(Ending::Answered);
     tasks.join_all().await;
     assert_eq!(
         *order.lock().unwrap(),
@@ -92,7 +93,7 @@ async fn a_dropped_waiter_frees_its_place_and_a_dropped_permit_its_turn() {
     assert_eq!(gate.snapshot().queued, 0);
     drop(permit);
     assert_eq!(gate.snapshot().in_flight, 0);
-    gate.acquire(at(Class::Read, 0)).await.unwrap().finish(Verdict::Answered);
+    gate.acquire(at(Class::Read, 0)).await.unwrap().finish(Ending::Answered);
 }
 
 #[tokio::test(start_paused = true)]
@@ -104,7 +105,7 @@ async fn a_turn_that_was_granted_but_not_taken_goes_to_the_next() {
     let mut second = Box::pin(gate.acquire(at(Class::Read, 0)));
     assert!(futures::poll!(&mut second).is_pending());
     // The first waiter is granted its turn, but its future is never polled again.
-    permit.finish(Verdict::Answered);
+    permit.finish(Ending::Answered);
     drop(first);
     assert!(second.await.is_ok());
     assert_eq!(gate.snapshot().in_flight, 0);
@@ -122,7 +123,7 @@ async fn credentials_that_never_worked_are_tried_by_one_request_alone() {
         .collect();
     settle().await;
     assert_eq!((gate.snapshot().in_flight, gate.snapshot().queued), (1, 5));
-    trial.finish(Verdict::Unauthorized);
+    trial.finish(Ending::Unauthorized);
     for other in others {
         assert_eq!(other.await.unwrap().unwrap_err().label(), "auth_blocked");
     }
@@ -132,7 +133,7 @@ async fn credentials_that_never_worked_are_tried_by_one_request_alone() {
 async fn a_401_blocks_for_15_minutes_or_until_the_credentials_change() {
     let gate = proven(8).await;
     gate.bind_credentials("tms", "old");
-    gate.acquire(at(Class::Read, 0)).await.unwrap().finish(Verdict::Unauthorized);
+    gate.acquire(at(Class::Read, 0)).await.unwrap().finish(Ending::Unauthorized);
     assert!(gate.snapshot().auth_blocked);
     let error = gate.acquire(at(Class::Door, 0).urgent()).await.unwrap_err();
     assert_eq!((error.label(), error.reason()), ("auth_blocked", "Unauthorized"));
@@ -141,7 +142,7 @@ async fn a_401_blocks_for_15_minutes_or_until_the_credentials_change() {
     assert!(gate.acquire(at(Class::Read, 0)).await.is_err());
     gate.bind_credentials("tms", "new");
     let permit = gate.acquire(at(Class::Read, 0)).await.unwrap();
-    permit.finish(Verdict::Unauthorized);
+    permit.finish(Ending::Unauthorized);
     advance(Duration::from_secs(899)).await;
     assert!(gate.acquire(at(Class::Read, 0)).await.is_err());
     advance(Duration::from_secs(2)).await;
@@ -153,7 +154,7 @@ async fn a_late_401_to_old_credentials_does_not_block_new_ones() {
     let gate = proven(8).await;
     let old = gate.acquire(at(Class::Read, 0)).await.unwrap();
     gate.reset_auth();
-    old.finish(Verdict::Unauthorized);
+    old.finish(Ending::Unauthorized);
     assert!(gate.acquire(at(Class::Read, 0)).await.is_ok());
 }
 
@@ -161,7 +162,7 @@ async fn a_late_401_to_old_credentials_does_not_block_new_ones() {
 async fn the_circuit_opens_after_failures_in_a_row_only() {
     let gate = proven(8).await;
     fail(&gate, 2).await;
-    gate.acquire(at(Class::Read, 0)).await.unwrap().finish(Verdict::Answered);
+    gate.acquire(at(Class::Read, 0)).await.unwrap().finish(Ending::Answered);
     fail(&gate, 2).await;
     assert!(!gate.snapshot().circuit_open);
     fail(&gate, 1).await;
@@ -186,7 +187,7 @@ async fn one_request_tries_and_the_others_wait_for_its_outcome() {
     trial.finish(DOWN);
     assert_eq!(waiting.await.unwrap().unwrap_err().label(), "circuit_open");
     advance(Duration::from_secs(3)).await;
-    gate.acquire(at(Class::Read, 0)).await.unwrap().finish(Verdict::Answered);
+    gate.acquire(at(Class::Read, 0)).await.unwrap().finish(Ending::Answered);
     assert!(!gate.snapshot().circuit_open);
 }
 
@@ -196,7 +197,7 @@ async fn an_urgent_request_tries_at_once() {
     fail(&gate, 3).await;
     assert!(gate.acquire(at(Class::Door, 0)).await.is_err());
     let trial = gate.acquire(at(Class::Door, 0).urgent()).await.unwrap();
-    trial.finish(Verdict::Answered);
+    trial.finish(Ending::Answered);
     assert!(gate.acquire(at(Class::Read, 0)).await.is_ok());
 }
 
@@ -254,15 +255,15 @@ struct Actor {
     arrives: u64,
     takes: u64,
     patience: u64,
-    verdict: Option<Verdict>,
+    verdict: Option<Ending>,
 }
 
 fn actor() -> impl Strategy<Value = Actor> {
     let classes = [Class::Door, Class::Call, Class::Leg, Class::Close, Class::Provision, Class::Read];
     let verdict = prop_oneof![
-        6 => Just(Some(Verdict::Answered)),
+        6 => Just(Some(Ending::Answered)),
         3 => Just(Some(DOWN)),
-        1 => Just(Some(Verdict::Unauthorized)),
+        1 => Just(Some(Ending::Unauthorized)),
         2 => Just(None),
     ];
     (prop::sample::select(classes.to_vec()), 0i64..4, any::<bool>(), 0u64..40, 0u64..20, 1u64..400, verdict).prop_map(
@@ -329,13 +330,13 @@ proptest! {
                 tasks.spawn(async move {
                     let permit = gate.acquire(at(classes[class], deadline)).await.unwrap();
                     served.lock().unwrap().push((class, deadline, arrival));
-                    permit.finish(Verdict::Answered);
+                    permit.finish(Ending::Answered);
                 });
             }
             while gate.snapshot().queued < actors.len() {
                 tokio::task::yield_now().await;
             }
-            holder.finish(Verdict::Answered);
+            holder.finish(Ending::Answered);
             tasks.join_all().await;
             served.lock().unwrap().clone()
         });

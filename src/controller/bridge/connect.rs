@@ -13,7 +13,7 @@ use secrecy::SecretString;
 
 use crate::api::MeetingBridge;
 use crate::api::bridge::{Alternate, CaBundleKind, CallBridgeRole, FailbackPolicy, MemberStatus};
-use crate::api::conditions::{bridge as reason, kind};
+use crate::api::conditions::{bridge as reason, types};
 use crate::api::names::ObjectKey;
 use crate::cluster::{CallBridge, Cluster};
 use crate::cms::{Address, Client, Credentials, Gate, GateConfig, Limits, TlsOptions};
@@ -79,7 +79,7 @@ pub async fn connect(ctx: &Context, bridge: &MeetingBridge) -> Result<Connected,
         .spec
         .address
         .parse()
-        .map_err(|error| problem(kind::REACHABLE, reason::DNS_FAILURE, format!("spec.address: {error}")))?;
+        .map_err(|error| problem(types::REACHABLE, reason::DNS_FAILURE, format!("spec.address: {error}")))?;
     let known = ctx.clusters.get(&key);
     let maker = Maker { ctx, bridge, known: known.as_deref() };
     let primary = maker.call_bridge(&address, &bridge.spec.credentials_secret_ref.name).await?;
@@ -232,7 +232,7 @@ impl Maker<'_> {
         let label = ObjectKey::of(bridge).to_string();
         let observer = Arc::new(BridgeObserver { metrics: Arc::clone(&ctx.metrics), bridge: label });
         let client = Client::new(address.clone(), credentials, tls, self.limits(), gate, observer)
-            .map_err(|error| problem(kind::REACHABLE, reason::TLS_FAILURE, error.to_string()))?;
+            .map_err(|error| problem(types::REACHABLE, reason::TLS_FAILURE, error.to_string()))?;
         let Some(call_bridge) = known else { return Ok(Arc::new(CallBridge::new(client, fingerprint))) };
         // The Secret may have been changed to the same words: the user asks for another try all the same.
         client.gate().reset_auth();
@@ -278,14 +278,14 @@ async fn credentials(ctx: &Context, bridge: &MeetingBridge, name: &str) -> Resul
     let api: Api<Secret> = ctx.kube.api(&bridge.namespace().unwrap_or_default());
     let Some(secret) = ctx.kube.bounded("get Secret", api.get_opt(name)).await? else {
         let message = format!("the Secret {name} of credentialsSecretRef does not exist");
-        return Err(problem(kind::CREDENTIALS_VALID, reason::SECRET_NOT_FOUND, message));
+        return Err(problem(types::CREDENTIALS_VALID, reason::SECRET_NOT_FOUND, message));
     };
     let read = |key: &str| -> Result<String, NotConnected> {
         let value = secret.data.as_ref().and_then(|data| data.get(key));
         let text = value.and_then(|bytes| String::from_utf8(bytes.0.clone()).ok()).filter(|text| !text.is_empty());
         text.ok_or_else(|| {
             let message = format!("the Secret {name} has no usable key {key}");
-            problem(kind::CREDENTIALS_VALID, reason::KEY_MISSING, message)
+            problem(types::CREDENTIALS_VALID, reason::KEY_MISSING, message)
         })
     };
     // A line break at the end is what `kubectl create secret --from-file` leaves there.
@@ -315,11 +315,11 @@ async fn ca_bundle(ctx: &Context, bridge: &MeetingBridge) -> Result<Option<Vec<u
     match found {
         None => {
             let message = format!("the {:?} {name} of tls.caBundleRef does not exist", reference.kind);
-            Err(problem(kind::CREDENTIALS_VALID, reason::SECRET_NOT_FOUND, message))
+            Err(problem(types::CREDENTIALS_VALID, reason::SECRET_NOT_FOUND, message))
         }
         Some(None) => {
             let message = format!("the {:?} {name} of tls.caBundleRef has no key {key}", reference.kind);
-            Err(problem(kind::CREDENTIALS_VALID, reason::KEY_MISSING, message))
+            Err(problem(types::CREDENTIALS_VALID, reason::KEY_MISSING, message))
         }
         Some(Some(bytes)) => Ok(Some(bytes)),
     }

@@ -4,7 +4,7 @@ use kube::ResourceExt;
 use kube::runtime::events::EventType;
 
 use crate::api::condition::Text;
-use crate::api::conditions::kind;
+use crate::api::conditions::types;
 use crate::api::names::ObjectKey;
 use crate::api::{MeetingBridge, find};
 use crate::cluster::{Cluster, FailoverEvent};
@@ -52,7 +52,7 @@ pub async fn tell_failover(ctx: &Context, bridge: &MeetingBridge, cluster: &Clus
 pub async fn announce(ctx: &Context, before: &MeetingBridge, after: &MeetingBridge) {
     let ready = |bridge: &MeetingBridge| {
         let conditions = bridge.status.as_ref().map(|status| status.conditions.clone()).unwrap_or_default();
-        find(&conditions, kind::READY).map(|c| (c.status.clone(), c.reason.clone(), c.message.clone()))
+        find(&conditions, types::READY).map(|c| (c.status.clone(), c.reason.clone(), c.message.clone()))
     };
     let (old, new) = (ready(before), ready(after));
     let changed = |pick: fn(&(Text, Text, Text)) -> &Text| old.as_ref().map(pick) != new.as_ref().map(pick);

@@ -9,7 +9,7 @@ use super::Site;
 use crate::api::bridge::{
     BookingsStatus, CallBridgeRole, CallBridgeStatus, MeetingBridgeStatus, SlotEntry, SlotState, SlotsStatus,
 };
-use crate::api::conditions::{bridge as reason, kind};
+use crate::api::conditions::{bridge as reason, types};
 use crate::api::names::{FAILBACK_ANNOTATION, ObjectKey, RECONCILE_ANNOTATION};
 use crate::api::{MeetingBridge, is_true};
 use crate::cluster::{CallBridgeView, Cluster};
@@ -19,7 +19,7 @@ use crate::facts::slots::SlotSpaces;
 use crate::metrics::BridgeLabels;
 use crate::plan::bridge::{BridgeProgress, numbers};
 use crate::plan::failover::Membership;
-use crate::status::bridge::{Known, UnusableAlternate, build, system_info};
+use crate::status::bridge::{Report, UnusableAlternate, build, system_info};
 
 /// Most entries of slots that are not free in a status.
 const ENTRY_LIMIT: usize = 100;
@@ -63,8 +63,8 @@ pub fn status(ctx: &Context, bridge: &MeetingBridge, progress: &BridgeProgress, 
     if let Some(slots) = &mut draft.slots {
         slots.parameter_sets.clone_from(&progress.record.sets);
     }
-    let was_provisioned = is_true(&old.conditions, kind::SLOTS_PROVISIONED);
-    let known = Known {
+    let was_provisioned = is_true(&old.conditions, types::SLOTS_PROVISIONED);
+    let known = Report {
         progress,
         draft,
         has_answered,

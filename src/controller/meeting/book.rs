@@ -9,7 +9,7 @@ use kube::ResourceExt;
 use kube::runtime::reflector::ObjectRef;
 
 use super::Site;
-use crate::api::conditions::{bridge, kind, meeting as reason};
+use crate::api::conditions::{bridge, meeting as reason, types};
 use crate::api::names::ObjectKey;
 use crate::api::{MeetingBridge, ScheduledMeeting, find};
 use crate::cluster::Cluster;
@@ -190,6 +190,6 @@ pub fn find_space(progress: &mut Progress, cluster: &Cluster, bridge: Option<&Me
 /// Are the bridge's slots still being made, without trouble so far?
 fn are_being_made(bridge: Option<&MeetingBridge>) -> bool {
     let conditions = bridge.and_then(|bridge| bridge.status.as_ref()).map(|status| status.conditions.as_slice());
-    let slots = find(conditions.unwrap_or_default(), kind::SLOTS_PROVISIONED);
+    let slots = find(conditions.unwrap_or_default(), types::SLOTS_PROVISIONED);
     slots.is_none_or(|condition| condition.status != "True" && condition.reason == bridge::PENDING)
 }

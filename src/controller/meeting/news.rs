@@ -3,7 +3,7 @@
 use kube::runtime::events::EventType;
 
 use super::Site;
-use crate::api::conditions::{kind, meeting as reason};
+use crate::api::conditions::{meeting as reason, types};
 use crate::api::meeting::{ParticipantState, Phase};
 use crate::api::{ScheduledMeeting, ScheduledMeetingStatus, find};
 use crate::controller::context::Context;
@@ -58,7 +58,7 @@ async fn announce_failover(
     progress: &Progress,
 ) {
     let conditions = old.map(|status| status.conditions.as_slice()).unwrap_or_default();
-    let was_told = find(conditions, kind::CALL_PRESENT).is_some_and(|known| known.reason == reason::BRIDGE_LOST);
+    let was_told = find(conditions, types::CALL_PRESENT).is_some_and(|known| known.reason == reason::BRIDGE_LOST);
     if let Some(lost) = progress.lost_call_bridge.as_ref().filter(|_| !was_told) {
         let note = format!("the call bridge {lost} was lost with the call");
         ctx.kube.event(written, EventType::Warning, "CallBridgeLost", "Failover", note).await;

@@ -7,7 +7,6 @@ fn space(id: &str, name: &str, number: &str) -> Space {
         uri: Some(number.into()),
         secondary_uri: None,
         call_id: Some(number.into()),
-        auto_generated: Some(false),
         non_member_access: None,
         passcode: None,
         secret: None,

@@ -32,7 +32,6 @@ fn slot(id: &str, number: u32) -> Space {
         uri: Some(number.to_string()),
         secondary_uri: None,
         call_id: Some(number.to_string()),
-        auto_generated: Some(false),
         non_member_access: Some(false),
         passcode: None,
         secret: None,

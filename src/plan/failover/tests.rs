@@ -268,3 +268,24 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn an_alternate_that_is_not_proven_is_never_moved_to() {
+    let mut table = HealthTable::new(address(0));
+    let wanted = |membership| {
+        vec![
+            (address(0), CallBridgeRole::Primary, Membership::Member),
+            (address(1), CallBridgeRole::Alternate, membership),
+        ]
+    };
+    table.arrange(wanted(Membership::Unproven), None);
+    table.learn(&address(1), HealthSignal::Connects, &POLICY, at(0));
+    for secs in 1..9 {
+        assert_eq!(refused(&mut table, 0, secs), None, "nobody knows whose it is");
+    }
+    table.mark_down_now(&address(0));
+    assert_eq!(table.settle(&POLICY, false, at(9)), None, "not even for what is due");
+    assert!(!table.has_other_than(&address(0)));
+    table.set_membership(&address(1), Membership::Member);
+    assert_eq!(table.settle(&POLICY, false, at(10)).map(|moved| moved.to), Some(address(1)), "proven");
+}

@@ -13,6 +13,8 @@ use jiff::Timestamp;
 
 #[cfg(test)]
 use absorb::pick_call;
+#[cfg(test)]
+pub use progress::Problem;
 pub use progress::{Around, Door, JoinSecrets, Note, Progress, Survey, WrittenDoor};
 pub use step::{Effect, End, Found, Intent, Look, Obstacle, Part, Place, Step};
 

@@ -48,7 +48,6 @@ fn space(name: &str, open: Option<bool>, tag: Option<&str>) -> Space {
         uri: Some("1".to_owned()),
         secondary_uri: None,
         call_id: Some("1".to_owned()),
-        auto_generated: Some(false),
         non_member_access: open,
         passcode: None,
         secret: Some("somebody's".to_owned().into()),
@@ -813,6 +812,58 @@ fn suspended_meetings_are_left_as_they_are() {
         assert_eq!(player.run(&mut Model::new(Some(space("Party", Some(true), None)), now)), wanted);
         assert!(player.take_log().is_empty());
     }
+}
+
+/// The reach of a bridge that has nothing to do, with a clock that goes on whenever it is asked.
+struct Ticking {
+    times: std::vec::IntoIter<Timestamp>,
+    facts: MeetingFacts,
+}
+
+impl Reach<Progress> for Ticking {
+    type Abort = ();
+
+    fn now(&self) -> Timestamp {
+        self.times.as_slice()[0]
+    }
+    fn survey(&mut self, _: &Progress, _: Timestamp) -> Survey {
+        Survey { call_bridge: here("").call_bridge, lost: None, facts: self.facts.clone() }
+    }
+    fn around(&mut self, _: &Progress, _: Timestamp) -> Around {
+        // The decision is about to be made, and the clock goes on.
+        self.times.next();
+        Around::default()
+    }
+    fn with_facts<T>(&mut self, use_facts: impl FnOnce(&mut MeetingFacts) -> T) -> T {
+        use_facts(&mut self.facts)
+    }
+    async fn look(&mut self, _: &Progress, look: &Look, _: Timestamp) -> Result<Found, Verdict> {
+        panic!("{look:?}")
+    }
+    async fn act(&mut self, _: &Progress, step: &Step, _: Timestamp) -> Result<(Effect, Timestamp), Verdict> {
+        panic!("{step}")
+    }
+    async fn record(&mut self, _: &Progress) -> Result<(), ()> {
+        Ok(())
+    }
+}
+
+#[test]
+fn the_end_that_falls_within_a_turn_is_not_taken_for_proof() {
+    let player = Player::new(&[], Start::running(Some("call")));
+    let model = Model::new(Some(opened()), at(3599)).with_call("call", &[]);
+    let mut progress = player.progress(at(3599));
+    let facts = MeetingFacts {
+        space: Seen::Known(model.space.clone()),
+        calls: Seen::Known(model.seen_calls()),
+        ..MeetingFacts::default()
+    };
+    // Open and settled at the reading for the decision; every later reading is after the end.
+    let mut reach = Ticking { times: vec![at(3599), at(3600)].into_iter(), facts };
+    futures::executor::block_on(drive(&mut progress, &mut reach)).unwrap();
+    assert_eq!(progress.door, Door::Open, "nobody shut it");
+    let status = crate::status::meeting::build(&progress, &player.stored, Some(1), at(3600));
+    assert_eq!(status.phase, Some(Phase::Closing));
 }
 
 // ------------------------------------------------------------------------------------------------------- properties

@@ -4,7 +4,7 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use meeting_controller::cms::fuzzing;
+use meeting_controller::testing::fuzzing;
 
 fuzz_target!(|data: &[u8]| {
     let (status, body) = match data.split_first() {

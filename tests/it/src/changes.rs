@@ -73,6 +73,9 @@ async fn an_extension_into_anothers_reservation_keeps_the_old_end() {
     let ended = arena.phase("here", Phase::Ended).await;
     let late = status_of(&ended).ended_at.unwrap().0.duration_since(old_end);
     assert!(late < SignedDuration::from_secs(2), "{late:?}");
+    // By the road of every end: the latency is observed.
+    let metrics = arena.controller.as_ref().unwrap().metrics.text();
+    assert!(metrics.contains("meeting_controller_close_latency_seconds_count 1\n"), "{metrics}");
     assert_eq!(old_end, created.spec.start.0 + SignedDuration::from_secs(5));
 
     // It is over for good, also for a controller that starts afresh.

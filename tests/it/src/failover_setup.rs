@@ -170,6 +170,32 @@ async fn a_stranger_is_named_and_never_used() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_alternate_is_neither_called_configured_nor_used_before_it_is_proven() {
+    let arena = Arena::with("setup-unproven", lone(), quick()).await;
+    let other = Simulator::start(Config { seed: 78, bridges: 2, ..Config::default() }).await.expect("simulator");
+    arena.ready_bridge(json!({})).await;
+    trust_both(&arena, &other).await;
+    other.stop_bridge(0);
+    let said = arena.history::<MeetingBridge>("core", "FailoverConfigured");
+    set_failover(&arena, json!({ "alternates": [{ "address": other.address(0) }] })).await;
+    let bridge = configured(&arena, "Unknown", "AlternatesUnproven").await;
+    assert!(message(&bridge, "FailoverConfigured").contains(&other.address(0)), "{bridge:#?}");
+    assert_eq!(condition(&bridge, "Ready"), ("True", "Ready"), "the bridge itself is well");
+    // It is up when the primary is lost; nobody has said whose it is.
+    arena.sim.stop_bridge(0);
+    other.start_bridge(0);
+    arena.reason("core", "Reachable", "ConnectionRefused").await;
+    configured(&arena, "False", "AlternateNotInCluster").await;
+    let bridge: MeetingBridge = arena.api().get("core").await.unwrap();
+    assert_eq!((active(&bridge), arena.failovers()), (Some(arena.sim.address(0).as_str()), 0));
+    let said = said.said();
+    let first_unknown = said.iter().position(|(status, _)| status == "Unknown").unwrap();
+    assert!(said[first_unknown..].iter().all(|(status, _)| status != "True"), "{said:?}");
+    only_reads(&other);
+    arena.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_alternate_that_is_none_is_named() {
     let arena = Arena::with("setup-none", three(), quick()).await;
     let bridge = arena.ready_bridge(json!({})).await;

@@ -6,7 +6,8 @@ use cms_simulator::Config;
 use jiff::SignedDuration;
 use kube::Resource;
 use kube::api::GetParams;
-use meeting_controller::api::MeetingBridge;
+use meeting_controller::api::meeting::Phase;
+use meeting_controller::api::{MeetingBridge, ScheduledMeeting};
 use meeting_controller::config::settings::Settings;
 use reqwest::Method;
 use serde_json::json;
@@ -226,5 +227,24 @@ async fn a_new_name_for_people_costs_no_request() {
     let renamed = arena.bridge("core", "observed", |b| b.observed() == Some(2)).await;
     assert!(is_ready(&renamed));
     assert_eq!(arena.journal_lines(), Vec::<String>::new(), "R19");
+    arena.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_meeting_that_is_booked_while_its_bridge_is_set_up_is_only_waiting() {
+    let arena = Arena::new("first-both").await;
+    let said = arena.history::<ScheduledMeeting>("m", "Ready");
+    arena.connect().await;
+    arena.create_bridge("core", json!({})).await;
+    arena.open_now("m", 120, json!({})).await;
+    arena.phase("m", Phase::Active).await;
+    let said = said.said();
+    // The bridge may not be seen yet, its slots may not be there: nothing is wrong, and nobody says so.
+    let is_wrong = |(status, reason): &&(String, String)| {
+        status == "False" && !matches!(reason.as_str(), "Progressing" | "BridgeNotFound" | "BridgeLost")
+    };
+    assert_eq!(said.iter().find(is_wrong), None, "{said:?}");
+    assert_eq!(said.last().map(|(status, _)| status.as_str()), Some("True"), "{said:?}");
+    arena.assert_rules(1..=5);
     arena.finish().await;
 }

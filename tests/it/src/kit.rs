@@ -1,17 +1,19 @@
 //! The test kit: one control plane per process; per test a namespace, a simulator and a controller of its own.
 
 use std::fmt::Debug;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use cms_simulator::check::{Expectation, check};
 use cms_simulator::{Config, JournalEntry, Simulator};
 use control_plane::ControlPlane;
+use futures::StreamExt;
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::api::core::v1::{ConfigMap, Secret};
 use kube::api::{Api, DeleteParams, Patch, PatchParams, PostParams};
 use kube::core::NamespaceResourceScope;
 use kube::runtime::wait::await_condition;
+use kube::runtime::{WatchStreamExt, watcher};
 use kube::{Client, Resource, ResourceExt};
 use meeting_controller::api::meeting::Phase;
 use meeting_controller::api::{MeetingBridge, ScheduledMeeting};
@@ -19,7 +21,7 @@ use meeting_controller::clock::SystemClock;
 use meeting_controller::config::settings::Settings;
 use meeting_controller::controller::Controller;
 use meeting_controller::metrics::Metrics;
-use meeting_controller::status::check::violations;
+use meeting_controller::testing::violations;
 use serde_json::{Value, json};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
@@ -56,6 +58,25 @@ impl Running {
     pub async fn kill(self) {
         self.task.abort();
         let _ = self.task.await;
+    }
+}
+
+/// What a condition said, one after the other: status and reason.
+pub struct History {
+    said: Arc<Mutex<Vec<(String, String)>>>,
+    task: JoinHandle<()>,
+}
+
+impl History {
+    /// Everything so far.
+    pub fn said(&self) -> Vec<(String, String)> {
+        self.said.lock().unwrap().clone()
+    }
+}
+
+impl Drop for History {
+    fn drop(&mut self) {
+        self.task.abort();
     }
 }
 
@@ -265,6 +286,35 @@ impl Arena {
 
     pub async fn phase(&self, name: &str, phase: Phase) -> ScheduledMeeting {
         self.meeting(name, &format!("{phase:?}"), |meeting| phase_of(meeting) == phase).await
+    }
+
+    /// Collects what a condition of an object says, from now on and one after the other, until the task is aborted.
+    pub fn history<K>(&self, name: &str, kind: &'static str) -> History
+    where
+        K: Resource<Scope = NamespaceResourceScope, DynamicType = ()>
+            + Shown
+            + Clone
+            + Debug
+            + serde::de::DeserializeOwned
+            + Send
+            + 'static,
+    {
+        let said = Arc::new(Mutex::new(Vec::new()));
+        let (seen, api, name) = (Arc::clone(&said), self.api::<K>(), name.to_owned());
+        let task = tokio::spawn(async move {
+            let config = watcher::Config::default().fields(&format!("metadata.name={name}"));
+            let mut events = watcher::watcher(api, config).default_backoff().applied_objects().boxed();
+            while let Some(object) = events.next().await {
+                let Ok(object) = object else { continue };
+                let (status, reason) = condition(&object, kind);
+                let said = (status.to_owned(), reason.to_owned());
+                let mut seen = seen.lock().unwrap();
+                if seen.last() != Some(&said) {
+                    seen.push(said);
+                }
+            }
+        });
+        History { said, task }
     }
 
     /// Waits until the object is gone.

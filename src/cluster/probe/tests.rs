@@ -1,0 +1,21 @@
+use super::*;
+use crate::cms::{Client, Credentials, Gate, GateConfig, Limits, NoObserver, TlsOptions};
+
+#[tokio::test]
+async fn a_check_that_panics_leaves_a_call_bridge_that_is_checked_again() {
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let credentials = Credentials { username: "u".into(), password: "p".to_owned().into() };
+    let gate = Arc::new(Gate::new(GateConfig::default(), 1));
+    let address = "cms.test:445".parse().unwrap();
+    let client =
+        Client::new(address, credentials, TlsOptions::default(), Limits::default(), gate, Arc::new(NoObserver));
+    let call_bridge = Arc::new(CallBridge::new(client.unwrap(), String::new()));
+    let checking = Checking::begin(&call_bridge).unwrap();
+    assert!(Checking::begin(&call_bridge).is_none(), "one at a time");
+    let task = tokio::spawn(async move {
+        let _checking = checking;
+        panic!("a bug of ours");
+    });
+    assert!(task.await.is_err());
+    assert!(Checking::begin(&call_bridge).is_some());
+}

@@ -1,0 +1,360 @@
+//! State x obstacle x problem -> phase and conditions, each row through the status checker.
+
+use super::*;
+use crate::api::MeetingBridge;
+use crate::api::bridge::{SlotEntry, SlotState, SlotsStatus};
+use crate::status::check::violations;
+
+fn bridge(spec: serde_json::Value) -> MeetingBridge {
+    let mut full = serde_json::json!({
+        "displayName": "Core", "address": "cms:445", "credentialsSecretRef": { "name": "cms" },
+        "slots": { "domain": "meet.test", "base": 1, "quantity": 5 }
+    });
+    full.as_object_mut().unwrap().extend(spec.as_object().unwrap().clone());
+    serde_json::from_value(serde_json::json!({
+        "apiVersion": "meeting-controller.dev/v1alpha1", "kind": "MeetingBridge",
+        "metadata": { "name": "b", "namespace": "ns", "uid": "u", "generation": 2 }, "spec": full
+    }))
+    .unwrap()
+}
+
+fn report(progress: &BridgeProgress) -> Report<'_> {
+    Report {
+        progress,
+        draft: MeetingBridgeStatus::default(),
+        has_answered: true,
+        offender: None,
+        is_provisioned: true,
+        skew: None,
+        failed_over: None,
+        unusable: Vec::new(),
+        unproven: Vec::new(),
+    }
+}
+
+fn foreign_slot(report: &mut Report<'_>) {
+    let entry = SlotEntry { number: 3, space_id: Some("s".into()), state: SlotState::Foreign, meeting: None };
+    report.draft.slots = Some(SlotsStatus { foreign: 1, entries: vec![entry], ..SlotsStatus::default() });
+}
+
+fn alternates(report: &mut Report<'_>, reason: &'static str) {
+    report.unusable = vec![UnusableAlternate { name: "cms2:445".into(), reason, message: "why".into() }];
+}
+
+type Change = fn(&mut BridgeProgress);
+type Tell = fn(&mut Report<'_>);
+
+struct Row {
+    case: &'static str,
+    spec: fn() -> serde_json::Value,
+    change: Change,
+    tell: Tell,
+    phase: &'static str,
+    wanted: &'static [(&'static str, &'static str, &'static str)],
+}
+
+const fn row(
+    case: &'static str,
+    spec: fn() -> serde_json::Value,
+    change: Change,
+    tell: Tell,
+    phase: &'static str,
+    wanted: &'static [(&'static str, &'static str, &'static str)],
+) -> Row {
+    Row { case, spec, change, tell, phase, wanted }
+}
+
+fn plain() -> serde_json::Value {
+    serde_json::json!({})
+}
+
+fn with_alternate() -> serde_json::Value {
+    serde_json::json!({ "failover": { "alternates": [{ "address": "cms2:445" }] } })
+}
+
+fn trouble(progress: &mut BridgeProgress, error: &CmsError) {
+    progress.problem = Some(problem_of(error));
+}
+
+const SAME: Change = |_| {};
+const NOTHING: Tell = |_| {};
+const UNMADE: Tell = |report| report.is_provisioned = false;
+
+const TABLE: &[Row] = &[
+    row(
+        "ready",
+        plain,
+        SAME,
+        NOTHING,
+        "Idle",
+        &[
+            ("Ready", "True", "Ready"),
+            ("Reachable", "True", "Reachable"),
+            ("SlotsProvisioned", "True", "Provisioned"),
+            ("FailoverConfigured", "True", "NoAlternates"),
+            ("DatabaseWritable", "True", "Writable"),
+        ],
+    ),
+    row(
+        "in use",
+        plain,
+        SAME,
+        |r| r.draft.slots = Some(SlotsStatus { in_use: 1, ..SlotsStatus::default() }),
+        "InUse",
+        &[("ExclusiveControl", "True", "Exclusive")],
+    ),
+    row(
+        "not asked yet",
+        plain,
+        SAME,
+        |r| {
+            r.has_answered = false;
+            r.is_provisioned = false;
+        },
+        "Pending",
+        &[
+            ("Reachable", "Unknown", "Unknown"),
+            ("Ready", "False", "Progressing"),
+            ("Reconciling", "True", "Progressing"),
+        ],
+    ),
+    row(
+        "being set up",
+        plain,
+        SAME,
+        UNMADE,
+        "Pending",
+        &[("Ready", "False", "Progressing"), ("SlotsProvisioned", "False", "Pending")],
+    ),
+    row(
+        "no name",
+        plain,
+        |p| trouble(p, &CmsError::DnsFailure),
+        UNMADE,
+        "Unreachable",
+        &[
+            ("Reachable", "False", "DNSFailure"),
+            ("CredentialsValid", "Unknown", "Unknown"),
+            ("Reconciling", "True", "Retrying"),
+        ],
+    ),
+    row(
+        "wrong password",
+        plain,
+        |p| trouble(p, &CmsError::Unauthorized),
+        UNMADE,
+        "Degraded",
+        &[
+            ("CredentialsValid", "False", "Unauthorized"),
+            ("Reachable", "True", "Reachable"),
+            ("Recognized", "Unknown", "Unknown"),
+            ("Stalled", "True", "Unauthorized"),
+        ],
+    ),
+    row(
+        "something else",
+        plain,
+        |p| trouble(p, &CmsError::NotACms),
+        UNMADE,
+        "Degraded",
+        &[("Recognized", "False", "NotACMS"), ("CredentialsValid", "True", "Accepted")],
+    ),
+    row(
+        "rejected",
+        plain,
+        |p| trouble(p, &CmsError::Rejected { element: "x".into(), status: 400 }),
+        UNMADE,
+        "Degraded",
+        &[("Ready", "False", "Rejected"), ("Reachable", "True", "Reachable")],
+    ),
+    row(
+        "database down",
+        plain,
+        |p| trouble(p, &CmsError::DatabaseNotReady),
+        NOTHING,
+        "Degraded",
+        &[("DatabaseWritable", "False", "NoDatabasePrimary"), ("Ready", "False", "NoDatabasePrimary")],
+    ),
+    row(
+        "no Secret",
+        plain,
+        |p| {
+            p.problem = Some(Problem {
+                condition: types::CREDENTIALS_VALID,
+                reason: reason::SECRET_NOT_FOUND,
+                message: "none".into(),
+            })
+        },
+        |r| {
+            r.has_answered = false;
+            r.is_provisioned = false;
+        },
+        "Degraded",
+        &[("CredentialsValid", "False", "SecretNotFound"), ("Reachable", "Unknown", "Unknown")],
+    ),
+    row(
+        "too old",
+        plain,
+        |p| p.obstacle = Some(Obstacle::VersionTooOld),
+        UNMADE,
+        "Degraded",
+        &[("Recognized", "False", "VersionTooOld"), ("Stalled", "True", "VersionTooOld")],
+    ),
+    row(
+        "no numbers",
+        || serde_json::json!({ "slots": {} }),
+        |p| p.obstacle = Some(Obstacle::DialNumbers(vec!["slots.domain", "slots.base", "slots.quantity"])),
+        UNMADE,
+        "Degraded",
+        &[
+            ("DialNumbersConfigured", "False", "DialNumberConfigurationError"),
+            ("Ready", "False", "DialNumberConfigurationError"),
+        ],
+    ),
+    row(
+        "no name given",
+        || serde_json::json!({ "displayName": "" }),
+        SAME,
+        NOTHING,
+        "Idle",
+        &[("SystemNamed", "False", "BlankSystemName"), ("Ready", "True", "Ready")],
+    ),
+    row(
+        "owned",
+        plain,
+        |p| p.obstacle = Some(Obstacle::ClusterOwned("ns/old".into())),
+        UNMADE,
+        "Degraded",
+        &[("Accepted", "False", "AlreadyClusterMember"), ("Stalled", "True", "AlreadyClusterMember")],
+    ),
+    row(
+        "number taken",
+        plain,
+        |p| p.obstacle = Some(Obstacle::Sync(SyncFailure::UriConflict)),
+        UNMADE,
+        "Degraded",
+        &[
+            ("SlotsProvisioned", "False", "UriConflict"),
+            ("Ready", "False", "UriConflict"),
+            ("Reconciling", "True", "Retrying"),
+        ],
+    ),
+    row(
+        "draining",
+        plain,
+        |p| p.obstacle = Some(Obstacle::Draining),
+        NOTHING,
+        "Degraded",
+        &[("SlotsProvisioned", "False", "ResizeDeferred")],
+    ),
+    row(
+        "a foreign slot",
+        plain,
+        SAME,
+        foreign_slot,
+        "Idle",
+        &[("ExclusiveControl", "False", "ForeignChanges"), ("Ready", "True", "Ready")],
+    ),
+    row(
+        "clock off",
+        plain,
+        SAME,
+        |r| r.skew = Some(SignedDuration::from_secs(-31)),
+        "Idle",
+        &[("ClockInSync", "False", "Skew"), ("Ready", "True", "Ready")],
+    ),
+    row(
+        "an alternate is proven",
+        with_alternate,
+        SAME,
+        NOTHING,
+        "Idle",
+        &[("FailoverConfigured", "True", "Configured")],
+    ),
+    row(
+        "an alternate is not proven",
+        with_alternate,
+        SAME,
+        |r| r.unproven = vec!["cms2:445".into()],
+        "Idle",
+        &[("FailoverConfigured", "Unknown", "AlternatesUnproven"), ("Ready", "True", "Ready")],
+    ),
+    row(
+        "an alternate is a stranger",
+        with_alternate,
+        SAME,
+        |r| {
+            r.unproven = vec!["cms3:445".into()];
+            alternates(r, reason::ALTERNATE_NOT_IN_CLUSTER);
+        },
+        "Idle",
+        &[("FailoverConfigured", "False", "AlternateNotInCluster")],
+    ),
+    row(
+        "failed over",
+        with_alternate,
+        SAME,
+        |r| r.failed_over = Some("to cms2".into()),
+        "Idle",
+        &[("FailedOver", "True", "PrimaryLost"), ("Ready", "True", "Ready")],
+    ),
+    row(
+        "suspended",
+        || serde_json::json!({ "suspend": true }),
+        SAME,
+        UNMADE,
+        "Suspended",
+        &[("Ready", "False", "Suspended")],
+    ),
+    row(
+        "going",
+        plain,
+        |p| p.is_deleting = true,
+        NOTHING,
+        "Deleting",
+        &[("Ready", "False", "Deleting"), ("Reconciling", "True", "Progressing")],
+    ),
+    row(
+        "unverified",
+        || serde_json::json!({ "tls": { "insecureSkipVerify": true } }),
+        SAME,
+        NOTHING,
+        "Idle",
+        &[("InsecureTLS", "True", "VerificationOff"), ("Ready", "True", "Ready")],
+    ),
+];
+
+#[test]
+fn every_state_has_its_conditions() {
+    let now = Timestamp::from_second(1_800_000_000).unwrap();
+    for row in TABLE {
+        let bridge = bridge((row.spec)());
+        let mut progress = BridgeProgress::resume(&bridge);
+        (row.change)(&mut progress);
+        let mut report = report(&progress);
+        (row.tell)(&mut report);
+        let status = build(&report, &MeetingBridgeStatus::default(), Some(2), now);
+        assert_eq!(status.phase.as_deref(), Some(row.phase), "{}", row.case);
+        let broken = violations(&status.conditions, Some(2), status.observed_generation);
+        assert!(broken.is_empty(), "{}: {broken:#?}", row.case);
+        for (kind, value, reason) in row.wanted {
+            let shown = find(&status.conditions, kind).unwrap_or_else(|| panic!("{}: no {kind}", row.case));
+            assert_eq!((shown.status.as_str(), shown.reason.as_str()), (*value, *reason), "{}: {kind}", row.case);
+        }
+    }
+}
+
+#[test]
+fn between_two_tries_of_a_failed_sync_nothing_looks_better() {
+    let now = Timestamp::from_second(1_800_000_000).unwrap();
+    let bridge = bridge(plain());
+    let mut progress = BridgeProgress::resume(&bridge);
+    progress.obstacle = Some(Obstacle::Sync(SyncFailure::CallIdConflict));
+    let failed =
+        build(&Report { is_provisioned: false, ..report(&progress) }, &MeetingBridgeStatus::default(), Some(2), now);
+    progress.obstacle = None;
+    let again = build(&Report { is_provisioned: false, ..report(&progress) }, &failed, Some(2), now);
+    assert_eq!(find(&again.conditions, types::SLOTS_PROVISIONED).unwrap().reason, "CallIdConflict");
+    let edited = build(&Report { is_provisioned: false, ..report(&progress) }, &failed, Some(3), now);
+    assert_eq!(find(&edited.conditions, types::SLOTS_PROVISIONED).unwrap().reason, "Pending", "another spec");
+}

@@ -1,0 +1,387 @@
+//! State x obstacle x problem -> phase and conditions, each row through the status checker.
+
+use super::*;
+use crate::api::ScheduledMeeting;
+use crate::cms::CmsError;
+use crate::plan::booking::Refusal;
+use crate::plan::meeting::Problem;
+use crate::status::check::violations;
+
+const HOUR: i64 = 3600;
+
+fn at(secs: i64) -> Timestamp {
+    Timestamp::from_second(1_800_000_000 + secs).unwrap()
+}
+
+/// A meeting of an hour from `at(0)` on, with one participant to dial, whose status says this.
+fn meeting(status: serde_json::Value) -> ScheduledMeeting {
+    let mut full = serde_json::json!({
+        "bridge": { "namespace": "ns", "name": "b" }, "slot": { "number": 1, "spaceID": "s" },
+        "window": { "opensAt": at(0).to_string(), "startsAt": at(0).to_string(), "closesAt": at(HOUR).to_string() }
+    });
+    full.as_object_mut().unwrap().extend(status.as_object().unwrap().clone());
+    serde_json::from_value(serde_json::json!({
+        "apiVersion": "meeting-controller.dev/v1alpha1", "kind": "ScheduledMeeting",
+        "metadata": { "name": "m", "namespace": "ns", "uid": "u", "generation": 3 },
+        "spec": { "title": "t", "start": at(0).to_string(), "duration": "1h",
+                  "participants": [{ "remoteParty": "desk@x" }] },
+        "status": full
+    }))
+    .unwrap()
+}
+
+fn booked() -> serde_json::Value {
+    serde_json::json!({ "phase": "Scheduled" })
+}
+
+fn opening() -> serde_json::Value {
+    serde_json::json!({ "phase": "Opening" })
+}
+
+fn active() -> serde_json::Value {
+    serde_json::json!({ "phase": "Active", "openedAt": at(0).to_string(),
+                        "call": { "id": "c", "callBridge": "cms:445" },
+                        "participants": [{ "remoteParty": "desk@x", "state": "Connected", "attempts": 1 }] })
+}
+
+fn no_call() -> serde_json::Value {
+    serde_json::json!({ "phase": "Active", "openedAt": at(0).to_string() })
+}
+
+fn failed(part: Part, error: &CmsError, reason: &'static str, is_permanent: bool) -> Problem {
+    Problem { part, reason, message: error.to_string(), is_permanent }
+}
+
+fn lost(progress: &mut Progress) {
+    progress.lost_call_bridge = Some("cms:445".parse().unwrap());
+}
+
+/// What a row changes in the progress that its status is resumed to.
+type Change = fn(&mut Progress);
+
+struct Row {
+    case: &'static str,
+    from: fn() -> serde_json::Value,
+    now: i64,
+    change: Change,
+    phase: Phase,
+    /// Type, status and reason.
+    wanted: &'static [(&'static str, &'static str, &'static str)],
+}
+
+const fn row(
+    case: &'static str,
+    from: fn() -> serde_json::Value,
+    now: i64,
+    change: Change,
+    phase: Phase,
+    wanted: &'static [(&'static str, &'static str, &'static str)],
+) -> Row {
+    Row { case, from, now, change, phase, wanted }
+}
+
+const NOTHING: Change = |_| {};
+
+/// Before the door is open.
+const BEFORE: &[Row] = &[
+    row(
+        "booked",
+        booked,
+        -99,
+        NOTHING,
+        Phase::Scheduled,
+        &[("Ready", "True", "Scheduled"), ("SpaceOpen", "False", "NotYet"), ("SlotReserved", "True", "Reserved")],
+    ),
+    row(
+        "refused",
+        booked,
+        -99,
+        |p| p.refuse(Refusal { reason: reason::NO_FREE_SLOT, message: "full".into() }),
+        Phase::Pending,
+        &[("Ready", "False", "NoFreeSlot"), ("Stalled", "True", "NoFreeSlot"), ("Accepted", "False", "NoFreeSlot")],
+    ),
+    row(
+        "its bridge comes later",
+        booked,
+        -99,
+        |p| p.refuse(Refusal { reason: reason::BRIDGE_NOT_FOUND, message: "no".into() }),
+        Phase::Pending,
+        &[("Ready", "False", "BridgeNotFound"), ("Reconciling", "True", "Retrying")],
+    ),
+    row(
+        "the slots are not known",
+        booked,
+        -5,
+        |p| p.refusal = Some(Refusal { reason: reason::PROGRESSING, message: "wait".into() }),
+        Phase::Pending,
+        &[("Ready", "False", "Progressing"), ("Reconciling", "True", "Progressing")],
+    ),
+    row(
+        "the slots are being made",
+        booked,
+        -5,
+        |p| p.obstacle = Some(Obstacle::SlotsPending),
+        Phase::Scheduled,
+        &[("Ready", "False", "Progressing"), ("Reconciling", "True", "Progressing"), ("SpaceOpen", "False", "NotYet")],
+    ),
+    row(
+        "the space is missing",
+        opening,
+        5,
+        |p| p.obstacle = Some(Obstacle::SpaceMissing),
+        Phase::Opening,
+        &[
+            ("Ready", "False", "SpaceMissing"),
+            ("Reconciling", "True", "Retrying"),
+            ("SpaceOpen", "False", "SpaceMissing"),
+        ],
+    ),
+    row(
+        "the slot is somebody else's",
+        opening,
+        5,
+        |p| p.obstacle = Some(Obstacle::Foreign),
+        Phase::Opening,
+        &[("Ready", "False", "SpaceMissing"), ("SpaceOpen", "False", "SpaceMissing")],
+    ),
+    row(
+        "no passcode",
+        booked,
+        -5,
+        |p| p.obstacle = Some(Obstacle::PasscodeUnavailable),
+        Phase::Scheduled,
+        &[("Ready", "False", "PasscodeUnavailable"), ("SpaceOpen", "False", "PasscodeUnavailable")],
+    ),
+    row(
+        "the slot is busy",
+        opening,
+        5,
+        |p| p.obstacle = Some(Obstacle::SlotBusy),
+        Phase::Opening,
+        &[("Ready", "False", "NotYet"), ("SpaceOpen", "False", "NotYet")],
+    ),
+    row(
+        "suspended",
+        booked,
+        -99,
+        |p| p.obstacle = Some(Obstacle::Suspended),
+        Phase::Scheduled,
+        &[("Ready", "False", "Suspended")],
+    ),
+    row(
+        "observed",
+        booked,
+        -99,
+        |p| p.terms.is_observe_only = true,
+        Phase::Scheduled,
+        &[("Ready", "False", "ObserveOnly"), ("Stalled", "True", "ObserveOnly"), ("SpaceOpen", "False", "ObserveOnly")],
+    ),
+    row(
+        "the bridge is away",
+        opening,
+        5,
+        |p| p.problem = Some(failed(Part::Door, &CmsError::ConnectTimeout, reason::BRIDGE_UNREACHABLE, false)),
+        Phase::Opening,
+        &[("Ready", "False", "BridgeUnreachable"), ("SpaceOpen", "False", "BridgeUnreachable")],
+    ),
+    row(
+        "the passcode is rejected",
+        opening,
+        5,
+        |p| p.problem = Some(failed(Part::Door, &CmsError::PasscodeTooShort, reason::PASSCODE_REJECTED, true)),
+        Phase::Opening,
+        &[("Ready", "False", "PasscodeRejected"), ("Stalled", "True", "PasscodeRejected")],
+    ),
+    row(
+        "the door is about to open",
+        opening,
+        5,
+        NOTHING,
+        Phase::Opening,
+        &[("Ready", "False", "Progressing"), ("SpaceOpen", "False", "NotYet"), ("CallPresent", "False", "NotYet")],
+    ),
+];
+
+/// While it is open.
+const INSIDE: &[Row] = &[
+    row(
+        "active",
+        active,
+        60,
+        NOTHING,
+        Phase::Active,
+        &[
+            ("Ready", "True", "Active"),
+            ("SpaceOpen", "True", "Open"),
+            ("CallPresent", "True", "Adopted"),
+            ("ParticipantsDialed", "True", "AllConnected"),
+            ("SlotReleased", "False", "NotYet"),
+        ],
+    ),
+    row(
+        "the call was made anew",
+        active,
+        60,
+        |p| p.call_origin = Some(reason::RECREATED),
+        Phase::Active,
+        &[("CallPresent", "True", "Recreated"), ("Ready", "True", "Active")],
+    ),
+    row(
+        "its call is missing",
+        no_call,
+        60,
+        NOTHING,
+        Phase::Active,
+        &[
+            ("Ready", "False", "BridgeLost"),
+            ("CallPresent", "False", "NotYet"),
+            ("ParticipantsDialed", "False", "NotYet"),
+        ],
+    ),
+    row(
+        "its call bridge is lost",
+        no_call,
+        60,
+        lost,
+        Phase::Active,
+        &[("Ready", "False", "BridgeLost"), ("CallPresent", "False", "BridgeLost")],
+    ),
+    row(
+        "it is left alone",
+        active,
+        60,
+        |p| {
+            lost(p);
+            p.obstacle = Some(Obstacle::CallBridgeLost);
+        },
+        Phase::Active,
+        &[("Ready", "False", "BridgeLost"), ("Stalled", "True", "BridgeLost"), ("SpaceOpen", "True", "Open")],
+    ),
+    row(
+        "no call can be made",
+        no_call,
+        60,
+        |p| p.problem = Some(failed(Part::Call, &CmsError::Busy, reason::BUSY, false)),
+        Phase::Active,
+        &[("CallPresent", "False", "CallFailed"), ("Reconciling", "True", "Retrying")],
+    ),
+    row(
+        "a dialling failed",
+        active,
+        60,
+        |p| p.problem = Some(failed(Part::Legs, &CmsError::Busy, reason::BUSY, false)),
+        Phase::Active,
+        &[("Ready", "True", "Active")],
+    ),
+    row(
+        "an extension is refused",
+        active,
+        60,
+        |p| p.extension_conflict = Some("ns/next".into()),
+        Phase::Active,
+        &[("Ready", "False", "ExtensionConflict"), ("SlotReserved", "False", "ExtensionConflict")],
+    ),
+    row(
+        "nobody may be dialled",
+        no_call,
+        60,
+        |p| p.terms.allows_outgoing = false,
+        Phase::Active,
+        &[("ParticipantsDialed", "False", "OutgoingDialingDisabled")],
+    ),
+];
+
+/// At its end and after it.
+const AFTER: &[Row] = &[
+    row(
+        "being shut",
+        active,
+        HOUR,
+        |p| p.door = Door::Shut,
+        Phase::Closing,
+        &[("Ready", "False", "ResetPending"), ("SpaceOpen", "True", "Open"), ("SlotReleased", "False", "ResetPending")],
+    ),
+    row(
+        "cannot be shut",
+        active,
+        HOUR,
+        |p| p.problem = Some(failed(Part::Release, &CmsError::ConnectTimeout, reason::BRIDGE_UNREACHABLE, false)),
+        Phase::Closing,
+        &[("Ready", "False", "ResetPending"), ("Reconciling", "True", "Retrying")],
+    ),
+    row(
+        "proven shut",
+        active,
+        HOUR,
+        |p| p.door = Door::Released,
+        Phase::Ended,
+        &[
+            ("Ready", "True", "Ended"),
+            ("SpaceOpen", "False", "Closed"),
+            ("CallPresent", "False", "Ended"),
+            ("SlotReleased", "True", "Released"),
+        ],
+    ),
+    row(
+        "never opened",
+        booked,
+        HOUR,
+        |p| p.door = Door::Released,
+        Phase::Missed,
+        &[("Ready", "False", "Missed"), ("Stalled", "True", "Missed"), ("SlotReleased", "True", "NeverOpened")],
+    ),
+    row(
+        "meant to be opened, and shut",
+        opening,
+        HOUR,
+        |p| p.door = Door::Released,
+        Phase::Missed,
+        &[("Ready", "False", "Missed")],
+    ),
+    row(
+        "its bridge goes",
+        active,
+        60,
+        |p| {
+            p.leaving = true;
+            p.door = Door::Shut;
+        },
+        Phase::Closing,
+        &[("Ready", "False", "ResetPending")],
+    ),
+];
+
+#[test]
+fn every_state_has_its_conditions() {
+    for row in BEFORE.iter().chain(INSIDE).chain(AFTER) {
+        let meeting = meeting((row.from)());
+        let mut progress = Progress::resume(&meeting, at(row.now));
+        (row.change)(&mut progress);
+        let status = build(&progress, meeting.status.as_ref().unwrap(), Some(3), at(row.now));
+        assert_eq!(status.phase, Some(row.phase), "{}", row.case);
+        let broken = violations(&status.conditions, Some(3), status.observed_generation);
+        assert!(broken.is_empty(), "{}: {broken:#?}", row.case);
+        for (kind, value, reason) in row.wanted {
+            let shown = find(&status.conditions, kind).unwrap_or_else(|| panic!("{}: no {kind}", row.case));
+            assert_eq!((shown.status.as_str(), shown.reason.as_str()), (*value, *reason), "{}: {kind}", row.case);
+        }
+        for absent in ["Reconciling", "Stalled"] {
+            let is_wanted = row.wanted.iter().any(|(kind, ..)| *kind == absent);
+            let other = if absent == "Stalled" { "Reconciling" } else { "Stalled" };
+            let other_wanted = row.wanted.iter().any(|(kind, ..)| *kind == other);
+            assert!(is_wanted || !other_wanted || find(&status.conditions, absent).is_none(), "{}: {absent}", row.case);
+        }
+    }
+}
+
+#[test]
+fn what_is_over_keeps_no_call_and_no_join_secret() {
+    let mut full = active();
+    full["joinSecretName"] = "m-join".into();
+    let meeting = meeting(full);
+    let mut progress = Progress::resume(&meeting, at(HOUR));
+    progress.door = Door::Released;
+    let status = build(&progress, meeting.status.as_ref().unwrap(), Some(3), at(HOUR));
+    assert_eq!((status.call, status.join_secret_name), (None, None));
+    assert_eq!(status.ended_at.map(|ended| ended.0), Some(at(HOUR)));
+}
