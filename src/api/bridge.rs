@@ -1,4 +1,4 @@
-//! MeetingBridge: one CMS cluster that meetings can be booked on (design section 2.1).
+//! MeetingBridge: one CMS cluster that meetings can be booked on (docs/api.md).
 
 // Each printcolumn has a type and a priority of its own; the lint takes them for repetitions.
 #![allow(clippy::duplicated_attributes)]
@@ -13,7 +13,7 @@ pub use super::bridge_status::*;
 use super::profiles::{CallLegProfile, CallProfile};
 use super::values::Span;
 
-/// The highest slot number. It fits the bridge's 32-bit index fields (cms-api.md section 6.4).
+/// The highest slot number. It fits the bridge's 32-bit index fields (cms-protocol.md section 6.4).
 pub const LAST_SLOT_LIMIT: u32 = 2_147_483_647;
 
 /// `host` or `host:port`. CEL cannot check the octets of an address or the port's range; the controller does.

@@ -1,4 +1,4 @@
-//! The status of a MeetingBridge (design section 2.1).
+//! The status of a MeetingBridge (docs/api.md).
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1;
 use kube::KubeSchema;
@@ -16,7 +16,7 @@ pub struct MeetingBridgeStatus {
     /// The generation this status judges.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub observed_generation: Option<i64>,
-    /// One entry per aspect; the reasons are listed in the README.
+    /// One entry per aspect; the reasons are listed in crds/reference.md.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 32), with = "Vec<v1::Condition>")]
     #[x_kube(merge_strategy = ListMerge::Map(vec!["type".into()]))]

@@ -108,7 +108,7 @@ pub mod meeting {
         CLOSED = "Closed" (SPACE_OPEN) "The meeting is over and the door is shut." => "Nothing.";
         BRIDGE_UNREACHABLE = "BridgeUnreachable" (SPACE_OPEN) "The bridge does not answer, or rejects the credentials." => "Look at the conditions of the MeetingBridge.";
         SPACE_MISSING = "SpaceMissing" (SPACE_OPEN) "The slot's space does not exist on the bridge." => "It is made again; look at SlotsProvisioned of the MeetingBridge.";
-        PASSCODE_UNAVAILABLE = "PasscodeUnavailable" (SPACE_OPEN) "The passcode's Secret or key is missing; the door stays shut until it is there." => "Create the Secret of passcodeSecretRef with that key.";
+        PASSCODE_UNAVAILABLE = "PasscodeUnavailable" (SPACE_OPEN) "The passcode's Secret or key is missing or empty; the door stays shut until it is there." => "Create the Secret of passcodeSecretRef with that key.";
         PASSCODE_REJECTED = "PasscodeRejected" (SPACE_OPEN) "The bridge does not accept the passcode." => "Use digits, and as many as the bridge's dialInSecurityProfile wants.";
         BUSY = "Busy" (SPACE_OPEN) "The bridge answered busy or failed; it is tried again." => "Look at the load of the bridge.";
         REJECTED = "Rejected" (SPACE_OPEN) "The bridge rejected the request; the message says why." => "Correct what the message names.";

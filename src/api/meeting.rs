@@ -1,4 +1,4 @@
-//! ScheduledMeeting: one meeting with a half-open window on a slot of a bridge (design section 2.2).
+//! ScheduledMeeting: one meeting with a half-open window on a slot of a bridge (docs/api.md).
 
 // Each printcolumn has a type and a priority of its own; the lint takes them for repetitions.
 #![allow(clippy::duplicated_attributes)]
@@ -246,7 +246,7 @@ pub struct ScheduledMeetingStatus {
     /// The generation this status judges.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub observed_generation: Option<i64>,
-    /// One entry per aspect; the reasons are listed in the README.
+    /// One entry per aspect; the reasons are listed in crds/reference.md.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 32), with = "Vec<v1::Condition>")]
     #[x_kube(merge_strategy = ListMerge::Map(vec!["type".into()]))]

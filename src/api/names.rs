@@ -55,7 +55,7 @@ pub const JOIN_LABEL: &str = "meeting-controller.dev/join";
 /// Prefix of every `cdrTag` we write: proof that an open space is ours.
 const MARK_PREFIX: &str = "meeting-controller:";
 
-/// `cdrTag` holds at most this many characters (cms-api.md section 6.1).
+/// `cdrTag` holds at most this many characters (cms-protocol.md section 6.1).
 const MARK_LIMIT: usize = 100;
 
 /// The name of the Secret with the join details of a meeting.
@@ -77,7 +77,7 @@ pub fn join_secret_name(meeting: &str) -> String {
 /// The mark (`cdrTag`) of a meeting on its space.
 ///
 /// It names namespace and name, not the UID: after a restore from backup or git the UIDs are new, but the running
-/// meeting on the bridge must still be recognised (design section 3, "Lost objects").
+/// meeting on the bridge must still be recognised (decision 0005).
 pub fn mark(namespace: &str, name: &str) -> String {
     let plain = format!("{MARK_PREFIX}{namespace}/{name}");
     if plain.chars().count() <= MARK_LIMIT {

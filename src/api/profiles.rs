@@ -1,4 +1,4 @@
-//! Call profile and call leg profile as a user may spell them: every documented field (cms-api.md section 5), with the
+//! Call profile and call leg profile as a user may spell them: every documented field (cms-protocol.md section 5), with the
 //! defaults that TMS sends (R45, R46). A field left out is not sent, so that the bridge keeps its own default.
 
 use kube::KubeSchema;

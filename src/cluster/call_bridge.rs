@@ -1,5 +1,5 @@
 //! One call bridge of a cluster: its client, and what only it can tell. Calls, legs and the system's status are local to
-//! a call bridge (cms-api.md section 9).
+//! a call bridge (cms-protocol.md section 9).
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};

@@ -3,8 +3,7 @@
 use std::ops::RangeInclusive;
 
 use super::Cluster;
-use super::monitor::if_there;
-use crate::cms::{Class, CmsError, Fields, Priority, SyncStatus};
+use crate::cms::{Class, CmsError, Fields, Priority, SyncStatus, if_there};
 use crate::plan::bridge::profile_matches;
 
 /// Which of the two profiles.

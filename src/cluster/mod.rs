@@ -3,7 +3,8 @@
 //!
 //! What the cluster's database holds (spaces, profiles) is the same on every call bridge and is kept in `cache.rs`; what
 //! is local to one of them (calls, legs) is kept with it (`call_bridge.rs`). Caches and locks are private to this module:
-//! it offers verbs, no guard leaves it, and no lock is held while another one is taken.
+//! it offers verbs, and no guard leaves it. What is lent to a closure is lent under the lock of the cache; the index of
+//! bookings may be asked in there, and never the other way round.
 
 mod cache;
 mod call_bridge;

@@ -10,7 +10,9 @@ use jiff::Timestamp;
 use super::cache::Due;
 use super::{CallBridge, Cluster, Source, SweepTarget, reading};
 use crate::api::bridge::{MemberStatus, ProfileIds};
-use crate::cms::{Address, CallLegProfileId, CallProfileId, Class, CmsError, Priority, SpaceId, SystemStatus};
+use crate::cms::{
+    Address, CallLegProfileId, CallProfileId, Class, CmsError, Priority, SpaceId, SystemStatus, if_there,
+};
 use crate::facts::Seen;
 use crate::metrics::BridgeLabels;
 use crate::plan::failover::HealthSignal;
@@ -48,11 +50,6 @@ pub enum Reading {
 type Failed = (Arc<CallBridge>, CmsError);
 
 impl Cluster {
-    /// Probes whatever is due.
-    pub async fn probe(self: &Arc<Self>, duty: &Duty<'_>) -> Reading {
-        self.probe_all(duty).await
-    }
-
     /// While the database takes no writes it is asked again and again. None: nothing was wrong; else whether it still is.
     pub async fn check_database(&self) -> Option<bool> {
         if !self.is_database_lost() {
@@ -128,9 +125,11 @@ impl Cluster {
         let usable = self.usable();
         let slots = self.with_slots(|slots| slots.iter().count());
         let ids = &duty.profiles;
-        let nth = |index: usize| usable.get(index).cloned().unwrap_or_else(|| self.active());
-        let of_active = |error| (self.active(), error);
-        let (at, client) = (Priority::new(Class::Provision, now), self.active().client());
+        // Taken once: while a reply is waited for, another one may become the active call bridge.
+        let active = self.active();
+        let nth = |index: usize| usable.get(index).unwrap_or(&active).clone();
+        let of_active = |error| (Arc::clone(&active), error);
+        let (at, client) = (Priority::new(Class::Provision, now), active.client());
         match (idle_read(turn, usable.len(), slots.unwrap_or(0)), &ids.call, &ids.call_leg) {
             (IdleRead::CallProfile, Some(id), _) => {
                 let found = client.call_profile(at, &CallProfileId::from(id.as_str())).await;
@@ -147,8 +146,7 @@ impl Cluster {
             }
             // Without profiles of ours there is nothing to look at but the status.
             (IdleRead::CallProfile | IdleRead::CallLegProfile, ..) => {
-                let one = self.active();
-                self.read_system(&one).await.map_err(|error| (one, error))?;
+                self.read_system(&active).await.map_err(of_active)?;
             }
             (IdleRead::Calls { call_bridge }, ..) => {
                 let one = nth(call_bridge);
@@ -194,14 +192,5 @@ impl Cluster {
             self.cache().schedule.sweep_at = Some(now);
         }
         Ok(system)
-    }
-}
-
-/// What a look at one object found; None: it is not there.
-pub(super) fn if_there<T>(found: Result<T, CmsError>) -> Result<Option<T>, CmsError> {
-    match found {
-        Ok(found) => Ok(Some(found)),
-        Err(error) if error.is_not_found() => Ok(None),
-        Err(error) => Err(error),
     }
 }

@@ -35,7 +35,7 @@ impl Drop for Checking {
 impl Cluster {
     /// Probes every call bridge whose time has come: the active one now, the others in the background, so that a silent
     /// one delays nobody. Then moves to another one if that is right.
-    pub(super) async fn probe_all(self: &Arc<Self>, duty: &Duty<'_>) -> Reading {
+    pub async fn probe(self: &Arc<Self>, duty: &Duty<'_>) -> Reading {
         let (active, now) = (self.active(), self.now());
         for call_bridge in self.all() {
             let is_due = self.probe_at(&call_bridge, duty).is_none_or(|at| at <= now);

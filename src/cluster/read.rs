@@ -8,7 +8,7 @@ use jiff::{SignedDuration, Timestamp};
 
 use super::shared_read::Reader;
 use super::{CallBridge, Cluster, Source};
-use crate::cms::{Call, CallId, CallLeg, Client, CmsError, Listing, Participant, Priority, Space, SpaceId};
+use crate::cms::{Call, CallId, CallLeg, Client, CmsError, Listing, Participant, Priority, Space, SpaceId, if_there};
 use crate::facts::Seen;
 use crate::facts::calls::{OnLostBridge, PlacedCall, SeenLeg, SeenLegs};
 use crate::facts::slots::is_doubtful;
@@ -163,13 +163,8 @@ impl Cluster {
         let people = call_bridge.people.ask(&self.env.tasks, &client, call.clone(), at, read).await?;
         let read_one = |person: Participant| {
             let client = client.clone();
-            async move {
-                match client.participant(at, &person.id).await {
-                    Ok(person) => Ok(Some(person)),
-                    Err(error) if error.is_not_found() => Ok(None), // Gone since the list.
-                    Err(error) => Err(error),
-                }
-            }
+            // One that is gone since the list is left out.
+            async move { if_there(client.participant(at, &person.id).await) }
         };
         let people = all(people.unwrap_or_default(), read_one).await?;
         let legs = people.into_iter().flatten().map(|person| SeenLeg {
@@ -197,11 +192,7 @@ impl CallBridge {
             return Ok(());
         }
         let asked = tokio::time::Instant::now();
-        let call = match self.client().call(at, id).await {
-            Ok(call) => call,
-            Err(error) if error.is_not_found() => return Ok(()),
-            Err(error) => return Err(error),
-        };
+        let Some(call) = if_there(self.client().call(at, id).await)? else { return Ok(()) };
         // Told when the reply was made, which may be long after the question: there is a queue at the gate.
         let told = now.checked_add(asked.elapsed()).unwrap_or(now);
         let age = call.duration.and_then(|seconds| i64::try_from(seconds).ok()).map(SignedDuration::from_secs);
@@ -248,7 +239,7 @@ impl CallBridge {
     }
 
     /// Who is in these calls through another call bridge: every involved call bridge knows all participants
-    /// (cms-api.md section 9).
+    /// (cms-protocol.md section 9).
     async fn read_people(
         self: Arc<Self>,
         wanted: Vec<CallId>,
@@ -289,11 +280,8 @@ fn plain_leg(leg: CallLeg) -> SeenLeg {
 }
 
 async fn read_one_space(client: Client, id: SpaceId, at: Priority) -> Result<(SpaceId, Option<Space>), CmsError> {
-    match client.space(at, &id).await {
-        Ok(space) => Ok((id, Some(space))),
-        Err(error) if error.is_not_found() => Ok((id, None)),
-        Err(error) => Err(error),
-    }
+    let space = if_there(client.space(at, &id).await)?;
+    Ok((id, space))
 }
 
 /// All at once: the gate limits what is on the wire.

@@ -2,7 +2,7 @@
 //!
 //! A look *begins* when the gate gives it its turn, and serves everybody who asked before that moment. So a caller that
 //! asks after its own write always gets a fact that is newer than the write, and in a burst (500 meetings at the full
-//! hour) hundreds of callers share one list (craft.md 4.3 no. 4).
+//! hour) hundreds of callers share one list (decision 0013).
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};

@@ -12,7 +12,7 @@ use secrecy::{ExposeSecret, SecretString};
 use super::cache::Cache;
 use super::read::by_space;
 use super::{CallBridge, Cluster, reading};
-use crate::cms::{CallAt, CallId, CallLeg, CmsError, LegId, SpaceId};
+use crate::cms::{CallAt, CallId, CallLeg, CmsError, LegId, SpaceId, if_there};
 use crate::facts::calls::SeenLeg;
 use crate::plan::rounds::{SweepRead, SweepSigns, sweep_read};
 
@@ -75,11 +75,9 @@ impl Cluster {
         now: Timestamp,
     ) -> Result<(), CmsError> {
         let Some(call) = &meeting.call else { return Ok(()) };
-        let found = match self.read_on_lost_bridge(at, &call.id, &meeting.space, reading(now)).await {
-            Ok(found) => found,
-            Err(error) if error.is_not_found() => return Ok(()), // The call is gone; the list of calls tells.
-            Err(error) => return Err(error),
-        };
+        // If the call is gone, the list of calls tells.
+        let found = if_there(self.read_on_lost_bridge(at, &call.id, &meeting.space, reading(now)).await)?;
+        let Some(found) = found else { return Ok(()) };
         self.cache().on_lost_bridge.insert(meeting.space.clone(), (now, found));
         Ok(())
     }
@@ -158,7 +156,7 @@ impl CallBridge {
     }
 
     /// Counts those who are in the calls through other call bridges: an involved call bridge knows all participants
-    /// (cms-api.md section 9).
+    /// (cms-protocol.md section 9).
     async fn sweep_remote(&self, now: Timestamp) -> Result<(), CmsError> {
         let listing = self.client().participants(reading(now)).await?;
         let mut remote: BTreeMap<CallId, u32> = BTreeMap::new();
@@ -209,11 +207,8 @@ impl CallBridge {
     }
 
     pub(super) async fn read_leg(&self, id: &LegId, now: Timestamp) -> Result<(), CmsError> {
-        let leg = match self.client().call_leg(reading(now), id).await {
-            Ok(leg) => leg,
-            Err(error) if error.is_not_found() => return Ok(()), // Gone since the list; the next sweep shows it.
-            Err(error) => return Err(error),
-        };
+        // One that is gone since the list shows in the next sweep.
+        let Some(leg) = if_there(self.client().call_leg(reading(now), id).await)? else { return Ok(()) };
         let mut local = self.local();
         // A link between two call bridges is not a person.
         if leg.sub_type.as_deref().is_some_and(|kind| kind.eq_ignore_ascii_case("distributionLink")) {

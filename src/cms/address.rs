@@ -6,7 +6,7 @@ use std::str::FromStr;
 
 use thiserror::Error;
 
-/// The web admin port that a CMS uses unless told otherwise (`cms-api.md` 1.1).
+/// The web admin port that a CMS uses unless told otherwise (`cms-protocol.md` 1.1).
 const DEFAULT_PORT: u16 = 443;
 
 /// Host and port of a call bridge's API (R4, R5).
@@ -38,7 +38,7 @@ pub enum InvalidAddress {
 
 impl Address {
     /// The address of another call bridge as the bridge's own table gives it: `https://host[:port]`
-    /// (`cms-api.md` 4.3), also without the scheme or with a trailing slash.
+    /// (`cms-protocol.md` 4.3), also without the scheme or with a trailing slash.
     ///
     /// # Errors
     /// If there is a path, a user, another scheme, or no host.

@@ -1,6 +1,6 @@
 //! From an XML element to a value of `model.rs`. No I/O.
 //!
-//! An empty scalar means the same as a missing one (`cms-api.md` 1.3), except where "empty" is an answer (passcode,
+//! An empty scalar means the same as a missing one (`cms-protocol.md` 1.3), except where "empty" is an answer (passcode,
 //! secret). A number or word that cannot be read counts as missing: a bridge of another version must not stop us.
 
 use std::str::FromStr;
@@ -35,7 +35,7 @@ pub trait Record: Sized {
     fn key(&self) -> &str;
 }
 
-/// Whether a text can be an id, and thus a part of a path: GUIDs in practice (`cms-api.md` 1.7). An empty one or one
+/// Whether a text can be an id, and thus a part of a path: GUIDs in practice (`cms-protocol.md` 1.7). An empty one or one
 /// with a slash or dots would make a request to something else.
 pub fn is_id(text: &str) -> bool {
     !text.is_empty() && text.len() <= 128 && text.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_'))
@@ -83,7 +83,7 @@ fn flag(node: &Node, name: &str) -> Option<bool> {
     node.text_of(name).and_then(boolean)
 }
 
-/// A child of `group`, or of the object itself: leg and participant keep some fields in groups (`cms-api.md` 7.3).
+/// A child of `group`, or of the object itself: leg and participant keep some fields in groups (`cms-protocol.md` 7.3).
 fn grouped(node: &Node, group: &str, name: &str) -> Option<String> {
     node.child(group).and_then(|group| text(group, name)).or_else(|| text(node, name))
 }

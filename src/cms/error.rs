@@ -52,7 +52,7 @@ pub enum CmsError {
     /// The request was sent (at least partly), and the connection broke before the whole reply was there.
     #[error("the connection to the bridge broke before the reply was complete")]
     ConnectionLost,
-    /// 503 or 429 (`cms-api.md` 1.3: temporary, repeat later).
+    /// 503 or 429 (`cms-protocol.md` 1.3: temporary, repeat later).
     #[error("the bridge is busy; the request will be repeated")]
     Busy,
     /// A status with which this API does not answer, and no `failureDetails`: most likely a proxy.
@@ -192,7 +192,7 @@ impl CmsError {
     }
 
     /// Whether the bridge may have carried the request out all the same: it was sent, and no reply told the outcome.
-    /// After such an error a create must be preceded by a look (requirements, edge case 1).
+    /// After such an error a create must be preceded by a look (requirements.md section 4, case 1).
     pub fn may_have_taken_effect(&self) -> bool {
         match self {
             // The request left us, and the answer was lost or came from something in between.
@@ -265,5 +265,17 @@ impl CmsError {
     /// Whether the object is not there.
     pub fn is_not_found(&self) -> bool {
         matches!(self, Self::NotFound { .. })
+    }
+}
+
+/// What a look at one object found; None: it is not there.
+///
+/// # Errors
+/// Any other error.
+pub fn if_there<T>(found: Result<T, CmsError>) -> Result<Option<T>, CmsError> {
+    match found {
+        Ok(found) => Ok(Some(found)),
+        Err(error) if error.is_not_found() => Ok(None),
+        Err(error) => Err(error),
     }
 }

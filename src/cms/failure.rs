@@ -1,6 +1,6 @@
 //! What a reply means: success, or which error. No I/O.
 //!
-//! The `failureDetails` element decides, the status only if there is none (`cms-api.md` 3.3): "does not exist" comes with
+//! The `failureDetails` element decides, the status only if there is none (`cms-protocol.md` 3.3): "does not exist" comes with
 //! 400 as well as 404, and clients in the field judge by the text alone.
 
 use super::error::CmsError;
@@ -51,14 +51,14 @@ fn by_element(status: u16, details: &Node) -> CmsError {
     })
 }
 
-/// The error of one element of the table in `cms-api.md` 3.4, or `None` if it says no more than "rejected".
+/// The error of one element of the table in `cms-protocol.md` 3.4, or `None` if it says no more than "rejected".
 fn of_element(element: &Node) -> Option<CmsError> {
     let name = element.name().to_ascii_lowercase();
     let shown = word(element.name());
     match name.as_str() {
         "databasenotready" => return Some(CmsError::DatabaseNotReady),
         "passcodetooshort" => return Some(CmsError::PasscodeTooShort),
-        // Both spellings occur (`cms-api.md` 0.3).
+        // Both spellings occur (`cms-protocol.md` 0.3).
         "unrecognisedobject" | "unrecognizedobject" => return Some(CmsError::NotFound { element: shown }),
         "parametererror" => {
             return Some(CmsError::ParameterError {

@@ -1,13 +1,13 @@
-//! Request bodies and query strings, byte for byte as the guide's trace shows them (requirements 1.3). No I/O.
+//! Request bodies and query strings, byte for byte as the guide's trace shows them (requirements.md 1.3). No I/O.
 //!
-//! Not sent: the lone `&` at the start of TMS's PUT bodies, an empty pair that carries nothing (`cms-api.md` 1.2).
+//! Not sent: the lone `&` at the start of TMS's PUT bodies, an empty pair that carries nothing (`cms-protocol.md` 1.2).
 
 use std::fmt;
 
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
 /// What is escaped in a value: all but letters, digits and these. `@` and `$` stay as they are because the byte counts
-/// of the guide prove that they did there (requirements 1.3, point 3); a space is escaped here and becomes `+`.
+/// of the guide prove that they did there (requirements.md 1.3, point 3); a space is escaped here and becomes `+`.
 const VALUE: &AsciiSet = &NON_ALPHANUMERIC
     .remove(b'-')
     .remove(b'.')
@@ -28,7 +28,7 @@ impl Form {
         Self::default()
     }
 
-    /// Adds one pair; an empty value is a pair too, and unsets the attribute (`cms-api.md` 1.2).
+    /// Adds one pair; an empty value is a pair too, and unsets the attribute (`cms-protocol.md` 1.2).
     #[must_use]
     pub fn with(mut self, name: &str, value: &str) -> Self {
         if !self.0.is_empty() {
@@ -91,7 +91,7 @@ fn encode_into(out: &mut String, text: &str) {
 }
 
 /// Makes `text` literal inside a mapping of a bulk parameter set: `\` and `$` are doubled or escaped there
-/// (`cms-api.md` 6.4).
+/// (`cms-protocol.md` 6.4).
 pub fn escape_template(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     for c in text.chars() {

@@ -2,13 +2,13 @@
 //! No I/O; time comes from `tokio::time`, chance from a seed.
 //!
 //! - **Order**: at most `in_flight` requests at a time; who waits is served by class (doors, then calls, then legs, ...
-//!   sweeps), then deadline, then arrival. So a slow bridge delays the sweeps of itself, never a door (craft.md 4.3).
+//!   sweeps), then deadline, then arrival. So a slow bridge delays the sweeps of itself, never a door (decision 0003).
 //! - **Circuit breaker**: after some connection failures in a row nothing is sent for a random while that grows. Then
 //!   *one* request tries; an urgent one may try at once. So a meeting instant is never slept past.
 //! - **Abandoned**: when the call bridge is left for another one, whoever waits or has a request on the wire is told at
 //!   once instead of at the end of a time limit.
 //! - **401**: after the first one nothing is sent for 15 minutes, or until the credentials change, because the bridge
-//!   may lock the account (R39, `cms-api.md` 1.1). Credentials that have not worked yet are tried by one request alone.
+//!   may lock the account (R39, `cms-protocol.md` 1.1). Credentials that have not worked yet are tried by one request alone.
 
 use std::collections::BTreeMap;
 use std::fmt;

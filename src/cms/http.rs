@@ -3,7 +3,7 @@
 //! Decisions, in one place:
 //! - Credentials go with the first request (R39); they never go anywhere else, because no redirect is followed.
 //! - No proxy from the environment: a bridge is part of the same site, and its password is not a proxy's business.
-//! - HTTP/1.1 only: the bridge speaks nothing else (`cms-api.md` 1.1).
+//! - HTTP/1.1 only: the bridge speaks nothing else (`cms-protocol.md` 1.1).
 //! - A read whose connection broke is repeated once, at once: a bridge may close a kept connection at any time. Writes
 //!   are never repeated here; whoever asked for them must look first. (The HTTP library moves a request to a fresh
 //!   connection by itself only while not a byte of it was sent.)
@@ -159,8 +159,9 @@ impl Client {
             .referer(false)
             .no_proxy()
             .http1_only()
-            // Shorter than the usual limits of servers and firewalls, so that we hang up first.
-            .pool_idle_timeout(Duration::from_secs(30))
+            // Shorter than the 5 s after which the bridge hangs up (cms-protocol.md 1.1), so that no request meets a
+            // connection that is just being closed.
+            .pool_idle_timeout(Duration::from_secs(4))
             .tcp_keepalive(Duration::from_secs(10))
             .build()
             .map_err(|_| super::tls::failure("the HTTP client rejects the TLS settings"))?;

@@ -12,8 +12,8 @@
 //!    |  failure.rs, xml.rs               what a reply means
 //! ```
 //!
-//! The protocol is described, fact by fact, in `cms-api.md` (sections are cited), requirements as R-numbers in
-//! `requirements.md`.
+//! The protocol is described, fact by fact, in docs/cms-protocol.md (sections are cited), requirements as R-numbers in
+//! docs/requirements.md.
 
 mod address;
 mod connect;
@@ -33,7 +33,7 @@ mod xml;
 mod tests;
 
 pub use address::Address;
-pub use error::{CmsError, ErrorClass};
+pub use error::{CmsError, ErrorClass, if_there};
 pub use gate::{Class, Gate, GateConfig, Priority};
 #[cfg(test)]
 pub use http::NoObserver;

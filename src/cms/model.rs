@@ -1,6 +1,6 @@
 //! What a call bridge shows us, as plain values. No I/O, and no knowledge of XML: decoding lives in `decode.rs`.
 //!
-//! Field availability follows `cms-api.md` sections 4 to 8. `None` means that the reply did not carry the field: lists
+//! Field availability follows `cms-protocol.md` sections 4 to 8. `None` means that the reply did not carry the field: lists
 //! carry far fewer fields than the single object (section 13, quirk 5), so `None` never means "unset on the bridge"
 //! unless the value came from a single GET.
 
@@ -17,7 +17,7 @@ macro_rules! ids {
     ($($(#[$doc:meta])* $name:ident),+ $(,)?) => {$(
         $(#[$doc])*
         ///
-        /// A text as the bridge gave it: usually a lower-case GUID (`cms-api.md` 1.7), but never relied on as such.
+        /// A text as the bridge gave it: usually a lower-case GUID (`cms-protocol.md` 1.7), but never relied on as such.
         #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
         #[serde(transparent)]
         pub struct $name(String);
@@ -58,7 +58,7 @@ macro_rules! ids {
 ids! {
     /// A space (`coSpace`). Shared by all call bridges of a cluster.
     SpaceId,
-    /// A call. Valid only on the call bridge that named it (`cms-api.md` section 9).
+    /// A call. Valid only on the call bridge that named it (`cms-protocol.md` section 9).
     CallId,
     /// A call leg. Valid only on the call bridge that hosts it.
     LegId,
@@ -76,7 +76,7 @@ ids! {
     CallBridgeId,
 }
 
-/// `GET system/status` (R44, `cms-api.md` 4.1). Numbers that are missing are zero.
+/// `GET system/status` (R44, `cms-protocol.md` 4.1). Numbers that are missing are zero.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SystemStatus {
     /// For example `2.0(RC)` or `3.4.1`.
@@ -107,7 +107,7 @@ pub struct SystemStatus {
     pub video_bit_rate_incoming: u64,
 }
 
-/// A member of the call bridge cluster (R47, `cms-api.md` 4.3).
+/// A member of the call bridge cluster (R47, `cms-protocol.md` 4.3).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ClusterMember {
     pub id: CallBridgeId,
@@ -119,7 +119,7 @@ pub struct ClusterMember {
     pub sip_domain: Option<String>,
 }
 
-/// A space (`cms-api.md` 6.1). List items have only `name`, `uri`, `secondary_uri` and `call_id`.
+/// A space (`cms-protocol.md` 6.1). List items have only `name`, `uri`, `secondary_uri` and `call_id`.
 #[derive(Clone, Debug)]
 pub struct Space {
     pub id: SpaceId,
@@ -142,7 +142,7 @@ pub struct Space {
 }
 
 impl Space {
-    /// Whether the passcode on the bridge equals `wanted`; an absent one equals the empty one (`cms-api.md` 1.3).
+    /// Whether the passcode on the bridge equals `wanted`; an absent one equals the empty one (`cms-protocol.md` 1.3).
     pub fn has_passcode(&self, wanted: &SecretString) -> bool {
         self.passcode.as_ref().map_or("", |have| have.expose_secret()) == wanted.expose_secret()
     }
@@ -153,7 +153,7 @@ impl Space {
     }
 }
 
-/// A call instance on one call bridge (`cms-api.md` 7.1).
+/// A call instance on one call bridge (`cms-protocol.md` 7.1).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Call {
     pub id: CallId,
@@ -165,14 +165,14 @@ pub struct Call {
     pub duration: Option<u64>,
 }
 
-/// A call and the call bridge it is on: an id is valid only with its bridge (`cms-api.md` section 9).
+/// A call and the call bridge it is on: an id is valid only with its bridge (`cms-protocol.md` section 9).
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct CallAt {
     pub call_bridge: Address,
     pub id: CallId,
 }
 
-/// How far a leg has come (`cms-api.md` 7.3). A leg that failed or left is simply no longer there.
+/// How far a leg has come (`cms-protocol.md` 7.3). A leg that failed or left is simply no longer there.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum LegState {
     Initial,
@@ -194,7 +194,7 @@ pub enum Direction {
     Other(String),
 }
 
-/// A call leg (`cms-api.md` 7.3). `state`, `direction`, `sub_type` and `owner_id` come only with the single GET.
+/// A call leg (`cms-protocol.md` 7.3). `state`, `direction`, `sub_type` and `owner_id` come only with the single GET.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CallLeg {
     pub id: LegId,
@@ -213,7 +213,7 @@ pub struct CallLeg {
     pub owner_id: Option<String>,
 }
 
-/// A participant, wherever in the cluster it is connected (`cms-api.md` 7.4).
+/// A participant, wherever in the cluster it is connected (`cms-protocol.md` 7.4).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Participant {
     pub id: ParticipantId,
@@ -229,7 +229,7 @@ pub struct Participant {
     pub state: Option<LegState>,
 }
 
-/// A bulk parameter set (`cms-api.md` 6.4). List items have only the two indices.
+/// A bulk parameter set (`cms-protocol.md` 6.4). List items have only the two indices.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct BulkSet {
     pub id: BulkSetId,
@@ -246,7 +246,7 @@ pub struct BulkSet {
     pub non_member_access: Option<bool>,
 }
 
-/// A bulk sync (`cms-api.md` 6.5).
+/// A bulk sync (`cms-protocol.md` 6.5).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct BulkSync {
     pub id: BulkSyncId,
@@ -314,7 +314,7 @@ pub struct NewBulkSet {
     pub call_leg_profile: Option<CallLegProfileId>,
 }
 
-/// `GET system/database` (`cms-api.md` 4.2).
+/// `GET system/database` (`cms-protocol.md` 4.2).
 #[derive(Clone, Debug, PartialEq, Eq, Default)]
 pub struct Database {
     /// False: one local database.
@@ -359,7 +359,7 @@ pub struct Listing<T> {
     pub items: Vec<T>,
     /// Requests that were needed.
     pub pages: u32,
-    /// What the bridge last said it has. Never derive a capacity from it (requirements 1.3).
+    /// What the bridge last said it has. Never derive a capacity from it (requirements.md 1.3).
     pub total: Option<u64>,
     /// Items that could not be read and were left out (each was logged).
     pub skipped: usize,

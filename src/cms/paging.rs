@@ -1,6 +1,6 @@
 //! Lists that come in pages and may change while they are read.
 //!
-//! The rules of `cms-api.md` 3.1: the page size is the bridge's secret, so step by what was received; stop at the total,
+//! The rules of `cms-protocol.md` 3.1: the page size is the bridge's secret, so step by what was received; stop at the total,
 //! at an empty page, or when a page brings nothing new. Pages are no snapshot. When a call ends while the list of calls
 //! is read, all later ones move up and one slips through between two pages, and a leg that is missed is rung twice. So
 //! each page begins with the last item of the page before, as an anchor: if it is not there, the list moved, and it is

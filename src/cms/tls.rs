@@ -1,7 +1,7 @@
 //! One TLS configuration per call bridge, used for requests and probes alike. Reads the system's certificates, nothing else.
 //!
 //! The provider is named (ring), never taken from the process default: two providers in one binary panic at first use
-//! (craft.md 5.3, no. 13).
+//! (decision 0017).
 
 use std::sync::{Arc, OnceLock};
 
@@ -19,7 +19,7 @@ use super::error::CmsError;
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct TlsOptions {
     /// Certificates in PEM, in place of the system's: authorities, or the bridge's own certificate (a self-signed one
-    /// is the normal case, `cms-api.md` 1.1).
+    /// is the normal case, `cms-protocol.md` 1.1).
     pub ca_bundle_pem: Option<Vec<u8>>,
     /// The name that the certificate must carry, and that is asked for, if it is not the host of the address.
     pub server_name: Option<String>,

@@ -1,6 +1,6 @@
 //! A tolerant reader for the bridge's replies: bytes in, a small bounded tree out. No I/O.
 //!
-//! Tolerant as `cms-api.md` 1.3 asks: with or without declaration, empty tags open-and-closed or self-closed, names in
+//! Tolerant as `cms-protocol.md` 1.3 asks: with or without declaration, empty tags open-and-closed or self-closed, names in
 //! any case, unknown elements anywhere, bytes that are not UTF-8 replaced. Strict where it protects: size, depth and
 //! number of nodes are bounded, a document type declaration is refused (so there are no entities to expand), and a
 //! document that is cut short or followed by a second one is an error, never half a result (R41).
@@ -62,7 +62,7 @@ impl Node {
         &self.name
     }
 
-    /// Whether this is the element `name`, in any case (`cms-api.md` 0.3).
+    /// Whether this is the element `name`, in any case (`cms-protocol.md` 0.3).
     pub fn is(&self, name: &str) -> bool {
         self.name.eq_ignore_ascii_case(name)
     }

@@ -4,7 +4,7 @@
 //! entered before the watch shows them, so that two meetings accepted in the same instant never get the same slot. What
 //! is decided about bookings stands in `plan/booking.rs`.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use jiff::Timestamp;
@@ -155,6 +155,18 @@ impl Bookings {
         index.meetings.remove(uid.as_str());
         index.pending.remove(&order(meeting));
         index.release(&uid);
+    }
+
+    /// The list was read anew: what it does not show is gone, although no event told. Returns what was forgotten.
+    pub fn retain(&self, listed: &BTreeSet<String>) -> Vec<String> {
+        let mut index = self.lock();
+        let gone: Vec<MeetingId> = index.meetings.keys().filter(|uid| !listed.contains(&***uid)).cloned().collect();
+        for uid in &gone {
+            index.meetings.remove(uid);
+            index.pending.retain(|(_, pending), _| pending != uid);
+            index.release(uid);
+        }
+        gone.iter().map(ToString::to_string).collect()
     }
 
     /// Books a slot for a meeting, after all that were created before it and are not booked yet: booking order decides

@@ -43,8 +43,9 @@ async fn wanted_passcode(
     if let Some(reference) = &meeting.spec.passcode_secret_ref {
         let secrets: Api<Secret> = ctx.kube.api(&namespace);
         let secret = ctx.kube.bounded("get Secret", secrets.get_opt(&reference.name)).await?;
-        let passcode = secret.and_then(|secret| text(&secret, &reference.key));
-        return Ok(passcode.map(|passcode| SecretString::from(passcode.trim().to_owned())));
+        let passcode = secret.and_then(|secret| text(&secret, &reference.key)).map(|text| text.trim().to_owned());
+        // Who names a Secret wants a passcode: an empty one is as good as none, and the door stays shut.
+        return Ok(passcode.filter(|passcode| !passcode.is_empty()).map(SecretString::from));
     }
     if let Some(spec) = &meeting.spec.passcode {
         let on_door = || Some(adopted?.passcode.as_ref()?.expose_secret().to_owned());
@@ -140,7 +141,7 @@ fn build(meeting: &ScheduledMeeting, name: &str, details: &Details, secrets: &Jo
     }
 }
 
-/// The web join link in the form of the bridge's version (cms-api.md section 8).
+/// The web join link in the form of the bridge's version (cms-protocol.md section 8).
 fn link(base: &str, details: &Details, secret: &str) -> String {
     let base = base.trim_end_matches('/');
     let number = details.number;

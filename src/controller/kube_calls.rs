@@ -116,7 +116,7 @@ impl KubeApi {
     }
 
     /// Replaces the status; the resource version we read guards it, so a stale writer loses instead of winning
-    /// (craft.md 5.3 no. 14).
+    /// (decision 0010).
     ///
     /// # Errors
     /// [`KubeError`]; a conflict means that the object changed since it was read.

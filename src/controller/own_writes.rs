@@ -1,5 +1,5 @@
 //! What we wrote ourselves, until the watch shows it: the stores lag behind our own writes, and a decision on an older
-//! object would be made twice (craft.md 5.3 no. 12).
+//! object would be made twice (decision 0010).
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};

@@ -1,6 +1,6 @@
 //! The controller as a whole: stores, watches, both loops, orderly shutdown.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
@@ -188,9 +188,9 @@ impl Controller {
         &self,
         ctx: &Arc<Context>,
     ) -> impl Stream<Item = kube::runtime::watcher::Event<ScheduledMeeting>> + use<> {
-        let index = Arc::clone(ctx);
+        let (index, mut listed) = (Arc::clone(ctx), BTreeSet::new());
         let events = streams::objects(self.api(), "ScheduledMeeting", Arc::clone(&self.metrics));
-        events.inspect(move |event| watches::index_meeting(&index, event))
+        events.inspect(move |event| watches::index_meeting(&index, &mut listed, event))
     }
 
     /// The watches of what others own: Secrets and ConfigMaps by their metadata, labels of namespaces.

@@ -1,5 +1,5 @@
 //! The watches. Each has its own back-off and counts its own errors; only good items reach a controller, so one failing
-//! watch delays nobody else (craft.md 5.3 no. 1), and one undecodable object does not stop the others (no. 15).
+//! watch delays nobody else (decision 0011), and one undecodable object does not stop the others.
 
 use std::fmt::Debug;
 use std::sync::Arc;

@@ -1,7 +1,7 @@
 //! What the watches tell: which changes are worth a pass, what goes into the index of bookings, and who is woken by a
 //! Secret, a ConfigMap or the labels of a namespace.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
 
@@ -44,19 +44,33 @@ where
         .predicate_filter(relevant::<K>, PredicateConfig::default())
 }
 
-/// Enters an event about a meeting into the index of bookings.
-pub fn index_meeting(ctx: &Context, event: &Event<ScheduledMeeting>) {
+/// Enters an event about a meeting into the index of bookings. `listed` collects what a list shows while it is read.
+pub fn index_meeting(ctx: &Context, listed: &mut BTreeSet<String>, event: &Event<ScheduledMeeting>) {
+    let forget = |uid: &str| {
+        ctx.secrets.forget(uid);
+        ctx.backoff.clear(uid);
+        ScheduledMeeting::own_writes(ctx).forget(uid);
+    };
     match event {
-        Event::Apply(meeting) | Event::InitApply(meeting) => ctx.bookings.take_object(meeting),
+        Event::Apply(meeting) => ctx.bookings.take_object(meeting),
         Event::Delete(meeting) => {
-            let uid = meeting.uid().unwrap_or_default();
             ctx.bookings.forget(meeting);
-            ctx.secrets.forget(&uid);
-            ctx.backoff.clear(&uid);
-            ScheduledMeeting::own_writes(ctx).forget(&uid);
+            forget(&meeting.uid().unwrap_or_default());
             ctx.wake_pending();
         }
-        Event::Init | Event::InitDone => {}
+        Event::Init => listed.clear(),
+        Event::InitApply(meeting) => {
+            listed.insert(meeting.uid().unwrap_or_default());
+            ctx.bookings.take_object(meeting);
+        }
+        // The watch was broken: what was deleted meanwhile is told by its absence only.
+        Event::InitDone => {
+            let gone = ctx.bookings.retain(&std::mem::take(listed));
+            gone.iter().for_each(|uid| forget(uid));
+            if !gone.is_empty() {
+                ctx.wake_pending();
+            }
+        }
     }
 }
 

@@ -24,7 +24,7 @@ pub struct BridgeFacts {
     /// State of the sync that is under way.
     pub sync: Seen<SyncStatus>,
     /// How often the spaces may still be listed again before what a complete sync left out counts as missing: a write
-    /// may show late (cms-api.md section 14).
+    /// may show late (cms-protocol.md section 14).
     pub relists_left: u8,
     /// How the last sync failed, with the offender's name if it was found.
     pub sync_failure: Option<(SyncFailure, Option<String>)>,

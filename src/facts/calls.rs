@@ -52,7 +52,7 @@ pub struct SeenLeg {
     pub direction: Option<Direction>,
     /// It has a display name.
     pub is_named: bool,
-    /// Its name was empty and then filled while we watched: it was answered (cms-api.md section 13 no. 16).
+    /// Its name was empty and then filled while we watched: it was answered (cms-protocol.md section 13 no. 16).
     pub was_answered: bool,
 }
 

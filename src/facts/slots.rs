@@ -63,9 +63,9 @@ impl SlotSpaces {
         format!("{}{number}", self.prefix)
     }
 
-    /// Takes in a list. Numbers of the bridge's slots are slots whatever their name; others only with a placeholder name,
-    /// which an earlier, larger range may have left. Details known of the same space from a single look are kept only if
-    /// the list does not contradict them. What a list of everything does not show does not exist.
+    /// Takes in a list. Only numbers of the bridge's slots are slots; whatever else carries a placeholder name is another
+    /// scheduler's, who uses the same prefix. Details known of the same space from a single look are kept only if the
+    /// list does not contradict them. What a list of everything does not show does not exist.
     pub fn take_list(&mut self, items: Vec<Space>, is_slot: impl Fn(u32) -> bool, complete: bool) {
         self.complete = complete;
         if complete {
@@ -76,8 +76,7 @@ impl SlotSpaces {
         }
         for item in items {
             let Some(number) = number_of(&item) else { continue };
-            let named = item.name == self.placeholder(number);
-            if !named && !is_slot(number) {
+            if !is_slot(number) {
                 continue;
             }
             let keep = self.slots.get(&number).is_some_and(|known| {

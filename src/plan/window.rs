@@ -9,14 +9,14 @@ use crate::api::meeting::{ScheduledMeetingStatus, WindowStatus};
 use crate::api::values::Instant;
 
 /// How long before the door's instant a meeting prepares: passcode and slot are checked, the intent is recorded, and at
-/// the instant itself only the write is left to do (craft.md 4.3 no. 5).
+/// the instant itself only the write is left to do (decision 0014).
 pub const PREPARE_LEAD: SignedDuration = SignedDuration::from_secs(10);
 
 /// How long before the end an automatic extension is decided.
 pub const EXTEND_LEAD: SignedDuration = SignedDuration::from_secs(30);
 
 /// Longest sleep. The timers below us are monotonic and stand still while a node is suspended, so far instants are
-/// approached in steps that re-read the wall clock (craft.md 5.3 no. 4).
+/// approached in steps that re-read the wall clock (decision 0012).
 const LONGEST_SLEEP: Duration = Duration::from_secs(600);
 
 /// When the door opens, when dialling starts, when the door shuts.

@@ -1,5 +1,5 @@
 //! The rules that a status keeps at every moment, as a function that tests run on every object they touch. The idea is
-//! that of flux's condition checker; the rules are kstatus's and our own (craft.md 1.5).
+//! that of flux's condition checker; the rules are kstatus's and our own (decision 0004).
 
 use crate::api::conditions::{bridge, meeting, types};
 use crate::api::{Condition, find, is_true};

@@ -1,4 +1,4 @@
-//! Calls, call legs and participants (`cms-api.md` section 7). Their ids are those of one call bridge only.
+//! Calls, call legs and participants (`cms-protocol.md` section 7). Their ids are those of one call bridge only.
 
 use super::super::error::CmsError;
 use super::super::form::Form;

@@ -31,7 +31,7 @@ fn object(collection: &str, id: &str) -> Result<String, CmsError> {
     }
 }
 
-/// The last segment of a `Location`, whatever stands before it (R40, `cms-api.md` 1.3).
+/// The last segment of a `Location`, whatever stands before it (R40, `cms-protocol.md` 1.3).
 fn created_id(location: Option<&str>) -> Result<String, CmsError> {
     let path = location.unwrap_or_default().trim();
     let path = path.split(['?', '#']).next().unwrap_or_default().trim_end_matches('/');
@@ -79,7 +79,7 @@ impl Client {
         self.send(at, request).await.map(drop)
     }
 
-    /// Removes one object. `Ok(false)`: it was not there, which is as good (`cms-api.md` 13, quirk 13).
+    /// Removes one object. `Ok(false)`: it was not there, which is as good (`cms-protocol.md` 13, quirk 13).
     async fn delete(
         &self,
         at: Priority,

@@ -1,4 +1,4 @@
-//! Call profiles and call leg profiles (R45, R46, `cms-api.md` section 5).
+//! Call profiles and call leg profiles (R45, R46, `cms-protocol.md` section 5).
 //!
 //! A call profile has no name: after a lost reply it can only be found among the unreferenced ones by its content.
 

@@ -1,4 +1,4 @@
-//! Spaces one by one, and in ranges by bulk parameter set and bulk sync (`cms-api.md` section 6).
+//! Spaces one by one, and in ranges by bulk parameter set and bulk sync (`cms-protocol.md` section 6).
 
 use secrecy::ExposeSecret;
 
@@ -55,7 +55,7 @@ pub(in super::super) fn bulk_sync_body(set: &BulkSetId, remove_all: bool) -> For
 }
 
 impl Client {
-    /// `GET coSpaces`. The filter is a search over name, uri and call id, not a comparison (`cms-api.md` 3.2): check again.
+    /// `GET coSpaces`. The filter is a search over name, uri and call id, not a comparison (`cms-protocol.md` 3.2): check again.
     ///
     /// # Errors
     /// See [`CmsError`].
@@ -64,7 +64,7 @@ impl Client {
         self.list(at, ListRequest { operation: "spaces", path: "/coSpaces".to_owned(), filters: &filters }).await
     }
 
-    /// `GET coSpaces/{id}`: the only way to see whether a space is open (`cms-api.md` 13, quirk 5).
+    /// `GET coSpaces/{id}`: the only way to see whether a space is open (`cms-protocol.md` 13, quirk 5).
     ///
     /// # Errors
     /// See [`CmsError`].
@@ -155,7 +155,7 @@ impl Client {
     }
 
     /// `POST cospaceBulkSyncs` (R49): **removes every space that this set has made**, then makes them anew unless
-    /// `remove_all`. Never while one of them is in use (`cms-api.md` 6.5).
+    /// `remove_all`. Never while one of them is in use (`cms-protocol.md` 6.5).
     ///
     /// # Errors
     /// See [`CmsError`].

@@ -41,7 +41,7 @@ impl Client {
     }
 
     /// The name under which this call bridge stands in the cluster's table; `None` if it has none. The only way for a
-    /// bridge to be found in its own table (`cms-api.md` 4.3).
+    /// bridge to be found in its own table (`cms-protocol.md` 4.3).
     ///
     /// # Errors
     /// See [`CmsError`].

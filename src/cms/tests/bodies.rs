@@ -1,4 +1,4 @@
-//! The eight bodies of the guide, byte for byte (requirements 1.3).
+//! The eight bodies of the guide, byte for byte (requirements.md 1.3).
 
 use crate::cms::form::Form;
 use crate::cms::operations::calls::{call_body, leg_body};

@@ -1,4 +1,4 @@
-//! Decoding of the guide's replies, in the layout that their sizes prove (`cms-api.md` 1.3 and 1.9).
+//! Decoding of the guide's replies, in the layout that their sizes prove (`cms-protocol.md` 1.3 and 1.9).
 
 use secrecy::ExposeSecret;
 

@@ -1,5 +1,3 @@
-use std::collections::BTreeSet;
-
 use super::*;
 
 fn meeting(name: &str, created: i64, from: i64) -> ScheduledMeeting {
@@ -70,4 +68,20 @@ fn an_older_version_does_not_undo_our_own_write() {
     assert!(!bookings.is_slot_busy(&next(-60), "other"), "not for one that opened earlier");
     bookings.forget(&booked);
     assert!(bookings.held(&key).is_empty());
+}
+
+#[test]
+fn what_a_new_list_does_not_show_is_forgotten_with_its_booking() {
+    let bookings = Bookings::default();
+    let offers = |_: &ScheduledMeeting| vec![offer("b", 0, 1)];
+    let (gone, stays) = (meeting("gone", 0, 0), meeting("stays", 1, 0));
+    bookings.take_object(&gone);
+    bookings.take_object(&stays);
+    assert_eq!(book(&bookings, &gone, &offers).unwrap().slot, 1);
+    assert_eq!(book(&bookings, &stays, &offers), None, "the slot is taken");
+    // The watch was away while it was deleted: the list tells, no event does.
+    assert_eq!(bookings.retain(&BTreeSet::from(["stays".to_owned()])), ["gone"]);
+    assert_eq!(bookings.of("gone"), None);
+    assert_eq!(book(&bookings, &stays, &offers).unwrap().slot, 1);
+    assert!(bookings.retain(&BTreeSet::from(["stays".to_owned()])).is_empty());
 }

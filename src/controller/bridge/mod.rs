@@ -23,7 +23,7 @@ use crate::cluster::{Cluster, Duty, Reading};
 use crate::cms::CmsError;
 use crate::drive::drive;
 use crate::plan::bridge::{BridgeProgress, Obstacle, SyncPause};
-use crate::plan::verdict::{Pause, Verdict};
+use crate::plan::verdict::Verdict;
 use crate::status::bridge::{UnusableAlternate, problem_of};
 use connect::{Connected, NotConnected, connect};
 use reach::BridgeReach;
@@ -221,10 +221,7 @@ async fn settle(
     if cluster.note_success() {
         wake_waiting(ctx, cluster);
     }
-    let pause = progress.pause.as_ref().map(|pause| match pause {
-        Pause::TooManyTurns => backoff::jittered(Duration::from_secs(5)),
-        pause => ctx.backoff.wait(&uid, pause, false),
-    });
+    let pause = progress.pause.as_ref().map(|pause| ctx.backoff.wait(&uid, pause, false));
     sync_wait.into_iter().chain(pause).min()
 }
 

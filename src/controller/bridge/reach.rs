@@ -7,7 +7,9 @@ use jiff::Timestamp;
 use crate::act;
 use crate::api::MeetingBridge;
 use crate::cluster::{CallBridge, Cluster, ProfileKind, Source};
-use crate::cms::{Address, BulkSyncId, CallLegProfileId, CallProfileId, Class, CmsError, Fields, Priority, SyncStatus};
+use crate::cms::{
+    Address, BulkSyncId, CallLegProfileId, CallProfileId, Class, CmsError, Fields, Priority, SyncStatus, if_there,
+};
 use crate::controller::context::Context;
 use crate::controller::kube_calls::KubeError;
 use crate::controller::lifecycle;
@@ -73,7 +75,7 @@ impl<'a> BridgeReach<'a> {
             Look::Space(id) => Ok(Found::Space(cluster.read_space(id, at, now).await?)),
             Look::Sync(id) => {
                 let sync = if_there(client.bulk_sync(at, &BulkSyncId::from(id.as_str())).await)?;
-                // Finished syncs may not be kept (cms-api.md 6.5): the list of spaces tells what came of it.
+                // Finished syncs may not be kept (cms-protocol.md 6.5): the list of spaces tells what came of it.
                 Ok(Found::Sync(sync.map_or(SyncStatus::Complete, |sync| sync.status)))
             }
             Look::Offender => {
@@ -82,15 +84,6 @@ impl<'a> BridgeReach<'a> {
                 Ok(Found::Offender(cluster.find_offender(wanted.as_ref()).await?))
             }
         }
-    }
-}
-
-/// What a look at one object found; None: it is not there.
-fn if_there<T>(found: Result<T, CmsError>) -> Result<Option<T>, CmsError> {
-    match found {
-        Ok(found) => Ok(Some(found)),
-        Err(error) if error.is_not_found() => Ok(None),
-        Err(error) => Err(error),
     }
 }
 

@@ -24,6 +24,12 @@ use crate::status::bridge::{Report, UnusableAlternate, build, system_info};
 /// Most entries of slots that are not free in a status.
 const ENTRY_LIMIT: usize = 100;
 
+/// Most lines of a plan in a status, as the schema has it.
+const PLAN_LIMIT: usize = 100;
+
+/// Most call bridges in a status, as the schema has it.
+const CALL_BRIDGE_LIMIT: usize = 64;
+
 /// The new status.
 pub fn status(ctx: &Context, bridge: &MeetingBridge, progress: &BridgeProgress, site: &Site) -> MeetingBridgeStatus {
     let now = ctx.clock.now();
@@ -34,7 +40,7 @@ pub fn status(ctx: &Context, bridge: &MeetingBridge, progress: &BridgeProgress, 
     let views = site.cluster.as_ref().map(|cluster| cluster.overview(members)).unwrap_or_default();
     if let Some(cluster) = &site.cluster {
         draft.active_call_bridge = Some(cluster.active().address().to_string());
-        draft.call_bridges = views.iter().map(status_of).collect();
+        draft.call_bridges = views.iter().take(CALL_BRIDGE_LIMIT).map(status_of).collect();
     }
     if progress.awaiting_verdict && draft.slots.is_some() {
         // What was true is not known to be wrong; the next pass judges it.
@@ -43,7 +49,7 @@ pub fn status(ctx: &Context, bridge: &MeetingBridge, progress: &BridgeProgress, 
         }
         return draft;
     }
-    draft.plan = progress.plan.clone();
+    draft.plan = progress.plan.iter().take(PLAN_LIMIT).cloned().collect();
     draft.last_handled_reconcile_at = bridge.annotations().get(RECONCILE_ANNOTATION).cloned();
     draft.last_handled_failback_at = handled_failback(bridge, &old, site.cluster.as_deref());
     draft.cluster.clone_from(&progress.cluster);

@@ -110,7 +110,7 @@ pub fn next(bridge: &BridgeProgress, facts: &BridgeFacts, around: &Around) -> Ne
 }
 
 /// Makes what is missing, by a further set: a set is never synced twice, because a sync deletes and makes anew every
-/// space of its set (cms-api.md section 6.5).
+/// space of its set (cms-protocol.md section 6.5).
 fn provisioning(
     bridge: &BridgeProgress,
     facts: &BridgeFacts,

@@ -1,5 +1,5 @@
 //! Memory of the controller, alone in a process, and its status writes, with many meetings far in the future
-//! (requirements.md section 6).
+//! (requirements.md section 3).
 
 use std::collections::BTreeMap;
 use std::process::{Child, Command};

@@ -1,4 +1,4 @@
-//! What a bridge and its meetings cost while nothing happens (requirements.md section 6).
+//! What a bridge and its meetings cost while nothing happens (requirements.md section 3).
 
 use std::time::Duration;
 

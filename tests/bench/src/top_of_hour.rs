@@ -1,4 +1,4 @@
-//! n meetings start at one instant on one bridge (requirements.md section 6).
+//! n meetings start at one instant on one bridge (requirements.md section 3).
 
 use std::collections::BTreeSet;
 use std::time::Duration;

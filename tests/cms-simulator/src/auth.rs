@@ -1,4 +1,4 @@
-//! HTTP Basic with realm `acano`, the account and its lock (cms-api.md 1.1, section 14 "401 burst or lockout").
+//! HTTP Basic with realm `acano`, the account and its lock (cms-protocol.md 1.1, section 14 "401 burst or lockout").
 
 use std::time::Duration;
 

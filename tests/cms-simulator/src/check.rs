@@ -1,4 +1,4 @@
-//! The checker: rules that must hold over the journal and the logs after any scenario (design section 6).
+//! The checker: rules that must hold over the journal and the logs after any scenario (CONTRIBUTING.md).
 
 use std::collections::{BTreeSet, HashMap};
 use std::time::Duration;

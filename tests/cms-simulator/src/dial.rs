@@ -1,4 +1,4 @@
-//! What happens when a bridge dials somebody: outbound rules decide whether there is a way (cms-api.md 7.2, 8), a
+//! What happens when a bridge dials somebody: outbound rules decide whether there is a way (cms-protocol.md 7.2, 8), a
 //! script decides what the far end does. All of it after the reply to the POST.
 
 use std::time::Duration;

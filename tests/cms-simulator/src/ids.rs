@@ -1,4 +1,4 @@
-//! Identifiers: lower-case GUIDs, numeric call ids and secrets (cms-api.md 1.7), all from one seeded generator so that
+//! Identifiers: lower-case GUIDs, numeric call ids and secrets (cms-protocol.md 1.7), all from one seeded generator so that
 //! two runs with the same requests in the same order give the same ids.
 
 use std::sync::Arc;

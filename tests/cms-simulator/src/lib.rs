@@ -1,6 +1,6 @@
 //! A faithful, stateful simulator of a Cisco Meeting Server cluster.
 //!
-//! It speaks the REST API `/api/v1/` of N call bridges over HTTPS, as told in the reference `cms-api.md` (section
+//! It speaks the REST API `/api/v1/` of N call bridges over HTTPS, as told in docs/`cms-protocol.md` (section
 //! numbers in these docs are its sections), keeps the state that is shared by a cluster's database apart from the
 //! state of each bridge, dials scripted endpoints, suffers faults on demand, and keeps a journal that a checker
 //! judges. Every unknown of the real server is a [`Switches`] field.

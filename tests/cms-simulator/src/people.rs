@@ -1,4 +1,4 @@
-//! People who dial into a space (cms-api.md 6.3, 7.1): whom the door lets in, and the call that starts with them.
+//! People who dial into a space (cms-protocol.md 6.3, 7.1): whom the door lets in, and the call that starts with them.
 
 use serde::Serialize;
 

@@ -1,4 +1,4 @@
-//! Why a request is not carried out, and the bytes that say so (cms-api.md 3.3, 3.4).
+//! Why a request is not carried out, and the bytes that say so (cms-protocol.md 3.3, 3.4).
 
 use crate::switches::{Switches, UnrecognisedSpelling};
 use crate::wire::xml::Xml;

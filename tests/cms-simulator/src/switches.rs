@@ -1,4 +1,4 @@
-//! Every unknown of cms-api.md section 14 as a switch with the default suggested there, and a few more unknowns that
+//! Every unknown of cms-protocol.md section 14 as a switch with the default suggested there, and a few more unknowns that
 //! other sections mark with `?`. All can be changed while the simulator runs.
 
 use std::collections::BTreeMap;
@@ -161,7 +161,7 @@ pub enum SecretAndRegenerate {
     RegenerateWins,
 }
 
-/// Whose participants a bridge lists (section 9 against the "cluster-wide" of requirements 1.4).
+/// Whose participants a bridge lists (section 9 against the "cluster-wide" of requirements.md 1.4).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub enum ParticipantScope {

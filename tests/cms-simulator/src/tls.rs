@@ -1,4 +1,4 @@
-//! Generated certificates: a CA and one certificate for each bridge (cms-api.md 1.1: a production client loads a CA).
+//! Generated certificates: a CA and one certificate for each bridge (cms-protocol.md 1.1: a production client loads a CA).
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::sync::Arc;

@@ -1,4 +1,4 @@
-//! What the apiserver refuses by itself, with messages that say what to do, and what it fills in (design section 2).
+//! What the apiserver refuses by itself, with messages that say what to do, and what it fills in (docs/api.md).
 
 use kube::api::{Api, DynamicObject, PostParams};
 use kube::core::{ApiResource, GroupVersionKind};

@@ -1,5 +1,5 @@
 //! The controller dies at every request, replies are lost, objects are restored without status: the same end, no second
-//! call, no second ring (design section 1, promise 2).
+//! call, no second ring (CONTRIBUTING.md, "One call, one ring").
 
 use cms_simulator::{Fault, FaultKind, SecondCall};
 use futures::future::join_all;
@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use crate::kit::*;
 use crate::meetings::*;
 
-/// Requests of one meeting with one participant from its start to its end (requirements.md section 6).
+/// Requests of one meeting with one participant from its start to its end (requirements.md section 3).
 const SCENARIO: u32 = 9;
 
 fn desk() -> Value {

@@ -8,6 +8,7 @@ use meeting_controller::api::meeting::{ParticipantState, Phase};
 use meeting_controller::api::{MeetingBridge, ScheduledMeeting};
 use serde_json::{Value, json};
 
+use crate::bridge_kit::{ask_full_look, handled, is_ready, slots_of};
 use crate::kit::*;
 use crate::meetings::*;
 
@@ -211,6 +212,34 @@ async fn a_slot_with_our_mark_and_no_meeting_is_shut() {
     arena
         .bridge("core", "all free", |b| b.status.as_ref().unwrap().slots.as_ref().is_some_and(|slots| slots.free == 5))
         .await;
+    arena.assert_rules(1..=5);
+    arena.finish().await;
+}
+
+/// Another installation of ours, or TMS, on the same CMS: the same prefix, other numbers.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_neighbour_with_the_same_prefix_and_other_numbers_is_never_touched() {
+    let arena = Arena::new("neighbour").await;
+    let theirs = arena.sim.add_space("TMS_Scheduled_Meeting_7", "7", "7").unwrap();
+    arena.ready_bridge(json!({})).await;
+    // Their meeting begins, with a mark like ours.
+    let open = [
+        ("nonMemberAccess", "true"),
+        ("name", "Theirs"),
+        ("cdrTag", "meeting-controller:theirs/m"),
+        ("secret", "known"),
+    ];
+    arena.sim.edit_space("7", &open).unwrap();
+    arena.sim.join("7", "Ada", 0).expect("the door is open");
+    arena.sim.clear_journal();
+    ask_full_look(&arena, "now").await;
+    let looked = arena.bridge("core", "looked at", |b| handled(b) == Some("now") && is_ready(b)).await;
+    arena.await_requests("reads afterwards", |all| all.len() >= 12).await;
+    assert!(arena.slot(7).open && arena.sim.calls().len() == 1, "their meeting goes on");
+    let slots = slots_of(&looked);
+    assert_eq!((slots.total, slots.free, slots.entries.len()), (5, 5, 0), "not listed as ours: {:?}", slots.entries);
+    let touched: Vec<_> = arena.journal_lines().into_iter().filter(|line| line.contains(&theirs)).collect();
+    assert!(touched.is_empty(), "not even read: {touched:?}");
     arena.assert_rules(1..=5);
     arena.finish().await;
 }

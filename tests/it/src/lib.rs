@@ -8,6 +8,7 @@ mod changes;
 mod cluster;
 mod crash;
 mod deletion;
+mod documentation;
 mod drift;
 mod failover;
 mod failover_changes;

@@ -45,7 +45,7 @@ async fn one_meeting_from_apply_to_ended() {
     arena.finish().await;
 }
 
-/// What a settled bridge and one meeting cost (requirements.md section 6), counted with sweeps out of the way.
+/// What a settled bridge and one meeting cost (requirements.md section 3), counted with sweeps out of the way.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_meeting_costs_as_few_requests_and_writes_as_promised() {
     let arena = Arena::with("cost", lone(), still()).await;

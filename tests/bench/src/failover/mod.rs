@@ -1,4 +1,4 @@
-//! A call bridge of a cluster is lost (requirements.md section 6, R29): how soon that is detected, and how soon what
+//! A call bridge of a cluster is lost (requirements.md section 3, R29): how soon that is detected, and how soon what
 //! runs or starts has its call and its legs on the next one. Three members, the controller's default settings.
 
 mod burst;

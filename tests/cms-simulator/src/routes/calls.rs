@@ -1,4 +1,4 @@
-//! /calls (cms-api.md 7.1).
+//! /calls (cms-protocol.md 7.1).
 
 use super::lists::page;
 use super::params::{Phase, take};

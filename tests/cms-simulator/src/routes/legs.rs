@@ -1,4 +1,4 @@
-//! /callLegs and /calls/<id>/callLegs (cms-api.md 7.2, 7.3).
+//! /callLegs and /calls/<id>/callLegs (cms-protocol.md 7.2, 7.3).
 
 use super::calls;
 use super::lists::{contains, page};

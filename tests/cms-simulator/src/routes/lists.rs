@@ -1,4 +1,4 @@
-//! Pages, filters and the order of lists (cms-api.md 3.1, 3.2).
+//! Pages, filters and the order of lists (cms-protocol.md 3.1, 3.2).
 
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 

@@ -1,5 +1,5 @@
 //! From a parsed path and a verb to a handler, with the rules that hold for all of them: which nodes need the
-//! database, and what they answer while it has no primary, or the bridge no way to it (cms-api.md section 9).
+//! database, and what they answer while it has no primary, or the bridge no way to it (cms-protocol.md section 9).
 
 pub mod calls;
 pub mod legs;

@@ -1,4 +1,4 @@
-//! /participants (cms-api.md 7.4): every bridge of a distributed call knows all its participants; those of another
+//! /participants (cms-protocol.md 7.4): every bridge of a distributed call knows all its participants; those of another
 //! bridge carry `callBridge`.
 
 use super::calls;

@@ -1,4 +1,4 @@
-//! Paths to nodes: any case, an optional trailing slash (cms-api.md 1.6), canonical case in what we report.
+//! Paths to nodes: any case, an optional trailing slash (cms-protocol.md 1.6), canonical case in what we report.
 
 use crate::ids::Id;
 use crate::refusal::Refusal;

@@ -1,4 +1,4 @@
-//! Queries and other odd nodes (cms-api.md 6.2, 8, 11).
+//! Queries and other odd nodes (cms-protocol.md 6.2, 8, 11).
 
 use std::time::Duration;
 

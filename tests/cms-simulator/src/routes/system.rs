@@ -1,4 +1,4 @@
-//! /system and /clusterLicensing (cms-api.md 4.1, 4.2).
+//! /system and /clusterLicensing (cms-protocol.md 4.1, 4.2).
 
 use super::lists::page;
 use super::params::{Phase, take};

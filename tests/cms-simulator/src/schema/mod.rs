@@ -1,4 +1,4 @@
-//! What objects exist and which attributes they have: tables read off cms-api.md sections 4 to 8. One generic engine
+//! What objects exist and which attributes they have: tables read off cms-protocol.md sections 4 to 8. One generic engine
 //! (`routes/objects.rs`) serves every collection of the shared database from these tables.
 
 mod cluster;

@@ -1,4 +1,4 @@
-//! Profiles (cms-api.md section 5, and 8 for web bridge profiles).
+//! Profiles (cms-protocol.md section 5, and 8 for web bridge profiles).
 
 use super::{Field, Kind, Spec, between, flag, name, number, reference, text, word};
 

@@ -1,4 +1,4 @@
-//! What belongs to one call bridge (cms-api.md section 9): calls, legs, participants, alarms, CDR receivers, its
+//! What belongs to one call bridge (cms-protocol.md section 9): calls, legs, participants, alarms, CDR receivers, its
 //! cluster configuration, its clock and uptime.
 
 use std::collections::HashMap;

@@ -1,4 +1,4 @@
-//! Bulk syncs (cms-api.md 6.4, 6.5): asynchronous, and a second sync of a set **deletes and recreates** its spaces.
+//! Bulk syncs (cms-protocol.md 6.4, 6.5): asynchronous, and a second sync of a set **deletes and recreates** its spaces.
 
 use std::time::Duration;
 

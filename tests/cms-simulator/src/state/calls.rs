@@ -1,4 +1,4 @@
-//! The life of calls and legs (cms-api.md 7.1, 7.2, section 9).
+//! The life of calls and legs (cms-protocol.md 7.1, 7.2, section 9).
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! What all bridges share (cms-api.md section 9): every object with a table in `schema`, the names they hold, and
+//! What all bridges share (cms-protocol.md section 9): every object with a table in `schema`, the names they hold, and
 //! whether the database has a primary.
 
 use std::collections::HashMap;

@@ -1,5 +1,5 @@
 //! The state of a cluster behind one mutex: `database` is shared by all bridges, `bridge` belongs to one
-//! (cms-api.md section 9).
+//! (cms-protocol.md section 9).
 
 pub mod bridge;
 pub mod bulk;

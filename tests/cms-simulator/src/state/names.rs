@@ -1,4 +1,4 @@
-//! Who holds which address and which call id (cms-api.md 6.1, quirk 10 of section 13): uri and secondaryUri share one
+//! Who holds which address and which call id (cms-protocol.md 6.1, quirk 10 of section 13): uri and secondaryUri share one
 //! name space, call ids are another, access methods take part in both; inside one space a name may be used twice if
 //! the passcodes differ.
 

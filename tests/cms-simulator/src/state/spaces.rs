@@ -1,4 +1,4 @@
-//! Writing spaces and their access methods, for requests and for hand edits alike (cms-api.md 6.1 to 6.3).
+//! Writing spaces and their access methods, for requests and for hand edits alike (cms-protocol.md 6.1 to 6.3).
 
 use super::Cluster;
 use super::log::{Actor, DialOutcome, DoorEvent};

@@ -1,4 +1,4 @@
-//! What is shared, what is local, and what happens when parts are lost (cms-api.md section 9).
+//! What is shared, what is local, and what happens when parts are lost (cms-protocol.md section 9).
 
 use std::time::{Duration, Instant};
 

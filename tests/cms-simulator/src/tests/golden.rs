@@ -1,4 +1,4 @@
-//! The whole conversation of the guide, with the byte counts that the real server logged (cms-api.md 1.9).
+//! The whole conversation of the guide, with the byte counts that the real server logged (cms-protocol.md 1.9).
 
 use reqwest::Method;
 

@@ -1,4 +1,4 @@
-//! Calls, legs, participants, dialing (cms-api.md section 7).
+//! Calls, legs, participants, dialing (cms-protocol.md section 7).
 
 use std::time::Duration;
 

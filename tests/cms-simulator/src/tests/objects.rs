@@ -1,4 +1,4 @@
-//! Collections, paging, filters, errors, tolerant forms (cms-api.md 1.2, 1.6, 3).
+//! Collections, paging, filters, errors, tolerant forms (cms-protocol.md 1.2, 1.6, 3).
 
 use reqwest::Method;
 

@@ -1,4 +1,4 @@
-//! Spaces, access methods, members (cms-api.md 6.1 to 6.3).
+//! Spaces, access methods, members (cms-protocol.md 6.1 to 6.3).
 
 use reqwest::Method;
 

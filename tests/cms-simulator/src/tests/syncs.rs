@@ -1,4 +1,4 @@
-//! Bulk parameter sets and syncs (cms-api.md 6.4, 6.5).
+//! Bulk parameter sets and syncs (cms-protocol.md 6.4, 6.5).
 
 use reqwest::Method;
 

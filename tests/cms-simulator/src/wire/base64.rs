@@ -1,5 +1,5 @@
 //! Base64 as two alphabets: the standard one (HTTP Basic) and the URL-safe one without padding
-//! (generated space secrets, cms-api.md 1.7).
+//! (generated space secrets, cms-protocol.md 1.7).
 
 const STANDARD: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
 const URL_SAFE: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";

@@ -1,4 +1,4 @@
-//! Reading form bodies and query strings as tolerantly as the real server does (cms-api.md 1.2, 1.6):
+//! Reading form bodies and query strings as tolerantly as the real server does (cms-protocol.md 1.2, 1.6):
 //! a leading `&`, empty values, raw spaces, raw `$`, `+`, any case of parameter names, any Content-Type.
 
 /// The decoded pairs of a body or a query string, in the order in which they came.

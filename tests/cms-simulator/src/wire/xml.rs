@@ -1,5 +1,5 @@
 //! The XML encoder: one line, no indentation, `<?xml version="1.0"?>` without line break or encoding
-//! (cms-api.md 1.3), and the empty-tag style as a switch (section 14).
+//! (cms-protocol.md 1.3), and the empty-tag style as a switch (section 14).
 
 use std::fmt::Write as _;
 

@@ -1,0 +1,228 @@
+//! What the documentation and the comments cite exists: links, requirements, sections, decisions, tests. No cluster needed.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").canonicalize().expect("the checkout")
+}
+
+/// Every file below `folder` with this extension, in order.
+fn files(folder: &Path, extension: &str) -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    let mut entries: Vec<_> = fs::read_dir(folder).expect("a folder").map(|entry| entry.unwrap().path()).collect();
+    entries.sort();
+    for path in entries {
+        if path.is_dir() && !path.ends_with("target") {
+            found.extend(files(&path, extension));
+        } else if path.extension().is_some_and(|is| is == extension) {
+            found.push(path);
+        }
+    }
+    found
+}
+
+fn read(path: &Path) -> String {
+    fs::read_to_string(path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
+}
+
+fn sources() -> Vec<PathBuf> {
+    let mut all = files(&root().join("src"), "rs");
+    all.extend(files(&root().join("tests"), "rs"));
+    // This file spells citations that are none.
+    all.retain(|path| !path.ends_with("documentation.rs"));
+    all
+}
+
+fn documents() -> Vec<PathBuf> {
+    let mut all = files(&root().join("docs"), "md");
+    all.extend(
+        ["README.md", "CHANGELOG.md", "CONTRIBUTING.md", "SECURITY.md", "crds/reference.md"]
+            .map(|name| root().join(name)),
+    );
+    all
+}
+
+/// The name that a forge gives to a heading.
+fn anchor(heading: &str) -> String {
+    let kept = heading.trim().to_lowercase();
+    let kept: String = kept.chars().filter(|c| c.is_alphanumeric() || matches!(c, ' ' | '-' | '_')).collect();
+    kept.replace(' ', "-")
+}
+
+fn headings(path: &Path) -> Vec<String> {
+    let text = read(path);
+    let lines = text.lines().filter(|line| line.starts_with('#'));
+    lines.map(|line| line.trim_start_matches('#').trim().to_owned()).collect()
+}
+
+/// The targets of the links of a document, code blocks apart.
+fn links(text: &str) -> Vec<String> {
+    let mut found = Vec::new();
+    for (index, block) in text.split("```").enumerate() {
+        if index % 2 == 0 {
+            let ends = block.match_indices("](").map(|(at, _)| &block[at + 2..]);
+            found.extend(
+                ends.filter_map(|rest| rest.split_once(')')).map(|(target, _)| target.replace(['\n', ' '], "")),
+            );
+        }
+    }
+    found
+}
+
+#[test]
+fn every_relative_link_leads_somewhere() {
+    let mut broken = Vec::new();
+    for document in documents() {
+        for link in links(&read(&document)) {
+            if link.contains("://") || link.starts_with("mailto:") {
+                continue;
+            }
+            let (file, part) = link.split_once('#').unwrap_or((&link, ""));
+            let target = if file.is_empty() { document.clone() } else { document.parent().unwrap().join(file) };
+            let is_there =
+                target.exists() && (part.is_empty() || headings(&target).iter().any(|heading| anchor(heading) == part));
+            if !is_there {
+                broken.push(format!("{}: {link}", document.display()));
+            }
+        }
+    }
+    assert!(broken.is_empty(), "{broken:#?}");
+}
+
+/// The numbers that follow a citation: `section 9`, ` 1.3 and 1.9`, ` 6.1 to 6.3`, `sections 4 to 8`.
+fn numbers_after(text: &str) -> Vec<String> {
+    let mut rest = text.trim_start_matches('`').trim_start();
+    rest = rest.trim_start_matches(['(', ' ']);
+    let mut found = Vec::new();
+    loop {
+        rest = rest.trim_start_matches("sections").trim_start_matches("section").trim_start();
+        let end = rest.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(rest.len());
+        let number = rest[..end].trim_end_matches('.');
+        if number.is_empty() {
+            return found;
+        }
+        found.push(number.to_owned());
+        rest = &rest[number.len()..];
+        match [", ", " and ", " to "].iter().find_map(|word| rest.strip_prefix(word)) {
+            Some(more) => rest = more,
+            None => return found,
+        }
+    }
+}
+
+#[test]
+fn every_section_that_is_cited_exists() {
+    let mut wrong = Vec::new();
+    for name in ["cms-protocol.md", "requirements.md"] {
+        let numbers: BTreeSet<String> = headings(&root().join("docs").join(name))
+            .iter()
+            .filter_map(|heading| heading.split_whitespace().next().map(|first| first.trim_end_matches('.').to_owned()))
+            .collect();
+        for source in sources().into_iter().chain(documents()) {
+            // A comment may break within a citation.
+            let text = read(&source).replace("\n//! ", " ").replace("\n/// ", " ");
+            for (at, _) in text.match_indices(name) {
+                for number in numbers_after(&text[at + name.len()..]) {
+                    if !numbers.contains(&number) {
+                        wrong.push(format!("{}: {name} {number}", source.display()));
+                    }
+                }
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{wrong:#?}");
+}
+
+/// The words in `text` that are `prefix` and then only digits.
+fn numbered(text: &str, prefix: char) -> BTreeSet<u32> {
+    let words = text.split(|c: char| !c.is_alphanumeric());
+    words.filter_map(|word| word.strip_prefix(prefix)?.parse().ok()).collect()
+}
+
+fn rows() -> Vec<(u32, String)> {
+    let text = read(&root().join("docs/requirements.md"));
+    let rows = text.lines().filter_map(|line| {
+        let (number, rest) = line.strip_prefix("| R")?.split_once(" |")?;
+        Some((number.parse().ok()?, rest.to_owned()))
+    });
+    rows.collect()
+}
+
+#[test]
+fn every_requirement_has_its_row_and_every_cited_one_exists() {
+    let rows: Vec<u32> = rows().into_iter().map(|(number, _)| number).collect();
+    assert_eq!(rows, (1..=80).collect::<Vec<_>>(), "each of R1 to R80 once, in order");
+    for source in sources() {
+        let text = read(&source);
+        let comments: Vec<&str> = text.lines().filter_map(|line| line.split_once("//").map(|(_, text)| text)).collect();
+        let cited = numbered(&comments.join(" "), 'R');
+        let unknown: Vec<_> = cited.into_iter().filter(|number| !(1..=80).contains(number)).collect();
+        assert!(unknown.is_empty(), "{}: R{unknown:?}", source.display());
+    }
+}
+
+#[test]
+fn every_decision_that_is_cited_exists() {
+    let records = files(&root().join("docs/decisions"), "md");
+    let known: BTreeSet<String> =
+        records.iter().map(|path| path.file_name().unwrap().to_string_lossy()[..4].to_owned()).collect();
+    for source in sources().into_iter().chain(documents()).chain([root().join("deny.toml")]) {
+        let text = read(&source);
+        for (at, word) in text.match_indices("decision 0") {
+            let number = &text[at + word.len() - 1..][..4];
+            assert!(known.contains(number), "{}: decision {number}", source.display());
+        }
+    }
+    let index = read(&root().join("docs/decisions/README.md"));
+    for number in known.iter().filter(|number| number.starts_with('0')) {
+        assert!(index.contains(&format!("[{number}](")), "the index lacks {number}");
+    }
+}
+
+/// The functions that a file defines.
+fn functions(path: &Path) -> BTreeSet<String> {
+    let text = read(path);
+    let starts = text.match_indices("fn ").map(|(at, word)| &text[at + word.len()..]);
+    starts.filter_map(|rest| rest.split(['(', '<', ' ']).next().map(str::to_owned)).collect()
+}
+
+fn functions_below(folder: &str) -> BTreeSet<String> {
+    files(&root().join(folder), "rs").iter().flat_map(|path| functions(path)).collect()
+}
+
+/// Is this one of ours, in the form of docs/requirements.md? None: it names no test.
+fn exists(test: &str) -> Option<bool> {
+    let parts: Vec<&str> = test.split("::").collect();
+    Some(match parts.as_slice() {
+        ["unit", name] => functions_below("src").contains(*name),
+        ["it", module, name] => {
+            let path = root().join("tests/it/src").join(format!("{module}.rs"));
+            path.exists() && functions(&path).contains(*name)
+        }
+        ["simulator", module, name] => {
+            let path = root().join("tests/cms-simulator/src/tests").join(format!("{module}.rs"));
+            path.exists() && functions(&path).contains(*name)
+        }
+        ["control-plane", name] => functions_below("tests/control-plane").contains(*name),
+        ["bench", name] => {
+            let folder = root().join("tests/bench/src");
+            folder.join(format!("{name}.rs")).exists() || folder.join(name).is_dir()
+        }
+        _ => return None,
+    })
+}
+
+#[test]
+fn every_test_that_shows_a_requirement_exists() {
+    let text = read(&root().join("docs/requirements.md"));
+    let named: Vec<&str> = text.split('`').filter(|word| exists(word).is_some()).collect();
+    let missing: Vec<_> = named.iter().filter(|word| exists(word) == Some(false)).collect();
+    assert!(missing.is_empty(), "{missing:#?}");
+    assert!(named.len() > 100, "{} tests are named", named.len());
+    for (number, row) in rows() {
+        let shown = row.split('`').any(|word| exists(word) == Some(true));
+        assert!(shown || row.contains("not shown:"), "R{number} names no test");
+    }
+}
