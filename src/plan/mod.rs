@@ -10,6 +10,8 @@ pub mod booking;
 pub mod bridge;
 pub mod calendar;
 pub mod failover;
+#[cfg(test)]
+mod faults;
 pub mod meeting;
 pub mod ownership;
 pub mod participants;

@@ -22,71 +22,23 @@ pub enum IdleRead {
     Members,
 }
 
-#[derive(Clone, Copy)]
-enum Entry {
-    System,
-    Calls,
-    Slot,
-    CallProfile,
-    CallLegProfile,
-    Members,
-}
-
-/// The round of an idle bridge: half of it are slots; what seldom changes comes once.
-const IDLE_ROUND: [Entry; 32] = {
-    use Entry::{CallLegProfile, CallProfile, Calls, Members, Slot, System};
-    [
-        System,
-        Calls,
-        Slot,
-        Slot,
-        CallProfile,
-        Calls,
-        Slot,
-        Slot, //
-        System,
-        Calls,
-        Slot,
-        Slot,
-        CallLegProfile,
-        Calls,
-        Slot,
-        Slot, //
-        System,
-        Calls,
-        Slot,
-        Slot,
-        Members,
-        Calls,
-        Slot,
-        Slot, //
-        System,
-        Calls,
-        Slot,
-        Slot,
-        System,
-        Calls,
-        Slot,
-        Slot,
-    ]
-};
-
 fn modulo(number: u64, count: usize) -> usize {
     let count = u64::try_from(count.max(1)).unwrap_or(u64::MAX);
     usize::try_from(number % count).unwrap_or(0)
 }
 
-/// What an idle bridge is asked in its n-th read. Status and calls go round the call bridges.
+/// What an idle bridge is asked in its n-th read. Of four reads two are slots and one is a list of calls; the fourth is
+/// the status, or in its place, once in 32 reads, one of those that seldom change. Status and calls go round the call
+/// bridges.
 pub fn idle_read(turn: u64, call_bridges: usize, slots: usize) -> IdleRead {
-    let entry = IDLE_ROUND.get(modulo(turn, IDLE_ROUND.len())).copied().unwrap_or(Entry::System);
-    match entry {
-        Entry::System => IdleRead::System { call_bridge: modulo(turn / 8, call_bridges) },
-        Entry::Calls => IdleRead::Calls { call_bridge: modulo(turn / 4, call_bridges) },
-        // Two of four reads are slots.
-        Entry::Slot => IdleRead::Slot { index: modulo(turn / 4 * 2 + turn % 2, slots) },
-        Entry::CallProfile => IdleRead::CallProfile,
-        Entry::CallLegProfile => IdleRead::CallLegProfile,
-        Entry::Members => IdleRead::Members,
+    let four = turn / 4;
+    match (turn % 4, four % 8) {
+        (0, 1) => IdleRead::CallProfile,
+        (0, 3) => IdleRead::CallLegProfile,
+        (0, 5) => IdleRead::Members,
+        (0, _) => IdleRead::System { call_bridge: modulo(four / 2, call_bridges) },
+        (1, _) => IdleRead::Calls { call_bridge: modulo(four, call_bridges) },
+        _ => IdleRead::Slot { index: modulo(four * 2 + turn % 2, slots) },
     }
 }
 

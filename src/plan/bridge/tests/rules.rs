@@ -1,0 +1,539 @@
+//! Table tests: what is done next, rule by rule.
+
+use super::*;
+
+// ---------------------------------------------------------------------------------------------------- first contact
+
+#[test]
+fn first_contact_goes_in_the_order_of_the_guide() {
+    let mut server = Server::new(Vec::new());
+    let mut player = Player::new(1, 5);
+    assert_eq!(player.settle(&mut server), End::Settled);
+    assert_eq!(
+        player.take_log(),
+        [
+            "look System",
+            "look Cluster",
+            "record Profiles",
+            "create the call profile",
+            "create the call leg profile",
+            "look Slots",
+            "record Set(1..=5)",
+            "create a bulk parameter set for 1..5",
+            "start the bulk sync that makes its spaces",
+            "look Sync(\"sync-9\")",
+            "look Sync(\"sync-9\")",
+            "look Slots"
+        ]
+    );
+    assert_eq!(server.numbers(), [1, 2, 3, 4, 5]);
+    assert_eq!(player.run(&mut server), End::Settled);
+    assert!(player.take_log().is_empty(), "a settled bridge costs nothing");
+}
+
+#[test]
+fn a_settled_bridge_is_only_read_after_a_restart() {
+    let mut server = Server::new(Vec::new());
+    let mut player = Player::settled(&mut server, 1, 5);
+    player.restart();
+    assert_eq!(player.run(&mut server), End::Settled);
+    assert_eq!(player.take_log(), ["look System", "look Slots"]);
+}
+
+#[test]
+fn spaces_that_are_there_are_adopted_and_nothing_is_made() {
+    let mut server = Server::new((1..=3).map(|n| slot(&format!("tms-{n}"), n)).collect());
+    let mut player = Player::new(1, 3);
+    assert_eq!(player.run(&mut server), End::Settled);
+    assert_eq!(player.writes(), ["create the call profile", "create the call leg profile"]);
+}
+
+#[test]
+fn the_message_board_is_left_out_from_version_3_on() {
+    for (version, has_it) in [("2.0(RC)", true), ("2.9.5", true), ("3.0", false), ("3.10.1", false)] {
+        let mut server = Server { version: version.to_owned(), ..Server::new(Vec::new()) };
+        Player::settled(&mut server, 1, 1);
+        let fields = server.call_profiles.values().next().unwrap();
+        assert_eq!(fields.contains_key("messageBoardEnabled"), has_it, "{version}");
+        assert_eq!(fields["participantLimit"], "1000", "{version}");
+    }
+}
+
+#[test]
+fn an_old_version_and_missing_numbers_stop_everything_else() {
+    let mut server = Server { version: "1.9".to_owned(), ..Server::new(Vec::new()) };
+    let mut player = Player::new(1, 5);
+    assert_eq!(player.run(&mut server), End::Blocked(Obstacle::VersionTooOld));
+    assert_eq!(player.take_log(), ["look System"]);
+
+    let mut server = Server::new(Vec::new());
+    player = Player::new(1, 5);
+    player.spec.slots.domain = Some(String::new());
+    player.spec.slots.base = None;
+    let blocked = End::Blocked(Obstacle::DialNumbers(vec!["slots.domain", "slots.base"]));
+    assert_eq!(player.run(&mut server), blocked);
+    assert_eq!(player.writes(), ["create the call profile", "create the call leg profile"], "the profiles can be made");
+}
+
+#[test]
+fn the_last_number_does_not_overflow() {
+    assert_eq!(numbers(&spec(5, 1)), Ok(5..=5));
+    assert_eq!(numbers(&spec(u32::MAX, 3)), Ok(u32::MAX..=u32::MAX));
+}
+
+// --------------------------------------------------------------------------------------------------------- profiles
+
+#[test]
+fn a_profile_that_drifted_is_repaired_and_one_that_vanished_is_made_again() {
+    let mut server = Server::new(Vec::new());
+    let mut player = Player::settled(&mut server, 1, 1);
+    let drifted = Fields::from([("participantLimit".to_owned(), "7".to_owned())]);
+    player.facts.call_profile = Seen::Known(Some(drifted));
+    player.run(&mut server);
+    assert_eq!(player.take_log(), ["repair the call profile"]);
+    player.facts.call_leg_profile =
+        Seen::Known(Some(Fields::from([("MUTESELFALLOWED".to_owned(), "false".to_owned())])));
+    player.run(&mut server);
+    assert_eq!(player.take_log(), ["repair the call leg profile"]);
+    player.facts.call_profile = Seen::Known(None);
+    player.facts.call_leg_profile = Seen::Known(None);
+    assert_eq!(player.run(&mut server), End::Settled);
+    let slot = server.space_of(1).unwrap().id.clone();
+    assert_eq!(
+        player.take_log(),
+        [
+            "create the call profile".to_owned(),
+            "create the call leg profile".to_owned(),
+            format!("look Space({slot:?})"),
+            "attach the profiles to slot 1".to_owned()
+        ]
+    );
+    player.spec.profiles.call.participant_limit = Some(20);
+    player.run(&mut server);
+    assert_eq!(player.take_log(), ["repair the call profile"], "a change of the spec is one, too");
+}
+
+#[test]
+fn a_slot_of_ours_is_told_its_profiles_once_and_only_while_nobody_uses_it() {
+    let mut server = Server::new(vec![slot("adopted", 1)]);
+    let mut player = Player::settled(&mut server, 1, 4);
+    player.open_meeting(&mut server, 2);
+    for number in 1..=4 {
+        server.space_of(number).unwrap().call_profile = (number != 4).then(|| "theirs".into());
+    }
+    let seen: Vec<Space> = (1..=4).map(|number| server.space_of(number).unwrap().clone()).collect();
+    let Seen::Known(pool) = &mut player.facts.slots else { panic!() };
+    for space in seen {
+        pool.take_space(&space.id.clone(), Some(space));
+    }
+    assert_eq!(player.run(&mut server), End::Settled);
+    assert_eq!(player.take_log(), ["attach the profiles to slot 3"], "one that shows none is believed");
+    assert_eq!(player.run(&mut server), End::Settled);
+    assert!(player.take_log().is_empty(), "what it shows has not changed, but it was told");
+    assert!(server.wrongs.is_empty(), "{:?}", server.wrongs);
+}
+
+#[test]
+fn a_full_look_asks_for_the_profiles_and_every_free_slot() {
+    let mut server = Server::new(Vec::new());
+    let mut player = Player::settled(&mut server, 1, 2);
+    player.open_meeting(&mut server, 1);
+    let id = server.space_of(2).unwrap().id.clone();
+    // Opened without a new name: a list cannot tell.
+    server.space_of(2).unwrap().non_member_access = Some(true);
+    server.call_profiles.clear();
+    player.facts = BridgeFacts::to_recheck();
+    assert_eq!(player.run(&mut server), End::Settled);
+    assert_eq!(
+        player.take_log(),
+        [
+            "look System".to_owned(),
+            "look Cluster".to_owned(),
+            "look CallProfile(\"call-profile-1\")".to_owned(),
+            "create the call profile".to_owned(),
+            "look CallLegProfile(\"leg-profile-2\")".to_owned(),
+            "look Slots".to_owned(),
+            format!("look Space({id:?})"),
+        ],
+        "a slot in use is its meeting's business"
+    );
+    assert_eq!(player.facts.slots.known().unwrap().foreign(&player.held_numbers()), BTreeSet::from([2]));
+}
+
+#[test]
+fn profiles_are_compared_with_tolerance() {
+    let want = [("muteSelfAllowed".to_owned(), "true".to_owned())];
+    for (name, value, same) in [
+        ("muteSelfAllowed", "true", true),
+        ("MuteSelfAllowed", " TRUE ", true),
+        ("muteSelfAllowed", "false", false),
+        ("somethingElse", "x", true),
+    ] {
+        assert_eq!(
+            profile_matches(&want, &Fields::from([(name.to_owned(), value.to_owned())])),
+            same,
+            "{name}={value}"
+        );
+    }
+}
+
+#[test]
+fn a_creation_whose_reply_was_lost_is_looked_up_and_not_repeated() {
+    for fault in [Fault::Crash, Fault::LostReply] {
+        for index in 0..3 {
+            let mut server = Server::new(Vec::new());
+            let mut player = Player::new(1, 5);
+            let mut faults = std::iter::repeat_n(Fault::None, index).chain([fault]);
+            assert_eq!(player.pass(&mut server, &mut faults), None);
+            assert_eq!(player.settle(&mut server), End::Settled);
+            let made = (server.call_profiles.len(), server.leg_profiles.len(), server.sets.len());
+            assert_eq!(made, (1, 1, 1), "{fault:?} at write {index}: {:?}", player.log);
+        }
+    }
+}
+
+#[test]
+fn a_creation_that_was_never_sent_is_looked_up_and_then_made() {
+    for index in 0..3 {
+        let mut server = Server::new(Vec::new());
+        let mut player = Player::new(1, 5);
+        let mut faults = std::iter::repeat_n(Fault::None, index).chain([Fault::CrashBefore]);
+        assert_eq!(player.pass(&mut server, &mut faults), None);
+        player.take_log();
+        assert_eq!(player.settle(&mut server), End::Settled);
+        let lost = ["look LostCallProfile", "look LostCallLegProfile", "look LostSet(1..=5)"][index];
+        assert!(player.log.iter().any(|line| line == lost), "{:?}", player.log);
+    }
+}
+
+// ----------------------------------------------------------------------------------------------------- provisioning
+
+#[test]
+fn only_what_is_missing_is_made_and_by_a_further_set() {
+    let mut server = Server::new(Vec::new());
+    let mut player = Player::settled(&mut server, 1, 5);
+    let before = server.spaces.clone();
+    player.resize(1, 8);
+    assert_eq!(player.settle(&mut server), End::Settled);
+    assert_eq!(player.writes(), ["create a bulk parameter set for 6..8", "start the bulk sync that makes its spaces"]);
+    assert!(before.iter().all(|old| server.spaces.iter().any(|new| new.id == old.id)), "the ids of the first are kept");
+
+    let gone: Vec<SpaceId> = [2, 7].iter().map(|n| server.space_of(*n).unwrap().id.clone()).collect();
+    server.drop_spaces(&gone, "by hand");
+    player.look_at_all(&server);
+    assert_eq!(player.settle(&mut server), End::Settled);
+    let made = player.writes();
+    assert_eq!(made[0], "create a bulk parameter set for 2..2");
+    assert_eq!(made[2], "create a bulk parameter set for 7..7");
+    assert_eq!(server.numbers(), [1, 2, 3, 4, 5, 6, 7, 8]);
+    assert!(server.wrongs.is_empty(), "{:?}", server.wrongs);
+}
+
+#[test]
+fn everything_is_listed_before_a_missing_number_is_believed() {
+    let mut renamed = Server::new((1..=3).map(|n| slot(&format!("s-{n}"), n)).collect());
+    renamed.spaces[1] = taken("s-2", 2);
+    let mut player = Player::new(1, 3);
+    assert_eq!(player.run(&mut renamed), End::Settled);
+    let log = player.take_log();
+    assert!(
+        log.contains(&"look AllSpaces".to_owned()) && log.contains(&"look Space(SpaceId(\"s-2\"))".to_owned()),
+        "{log:?}"
+    );
+    assert!(renamed.sets.is_empty());
+}
+
+#[test]
+fn a_slot_in_use_is_not_missing_only_because_it_has_another_name() {
+    let mut server = Server::new(Vec::new());
+    let mut player = Player::settled(&mut server, 1, 3);
+    player.open_meeting(&mut server, 2);
+    player.restart();
+    assert_eq!(player.run(&mut server), End::Settled);
+    assert_eq!(player.take_log(), ["look System", "look Slots"]);
+}
+
+#[test]
+fn a_space_that_was_deleted_under_a_meeting_is_made_again() {
+    let mut server = Server::new(Vec::new());
+    let mut player = Player::settled(&mut server, 1, 3);
+    player.open_meeting(&mut server, 2);
+    let id = server.space_of(2).unwrap().id.clone();
+    server.spaces.retain(|space| space.id != id);
+    player.restart();
+    player.run(&mut server);
+    player.take_log();
+    let Seen::Known(pool) = &mut player.facts.slots else { panic!("no pool") };
+    pool.take_space(&id, None);
+    assert_eq!(player.settle(&mut server), End::Settled);
+    assert_eq!(player.log[0], "look AllSpaces");
+    assert_eq!(player.writes()[0], "create a bulk parameter set for 2..2");
+    assert_eq!(server.numbers(), [1, 2, 3]);
+}
+
+#[test]
+fn spaces_that_somebody_made_anew_are_found_by_their_numbers() {
+    let mut server = Server::new(Vec::new());
+    let mut player = Player::settled(&mut server, 1, 3);
+    let before = player.facts.slots.known().unwrap().space(1).unwrap().id.clone();
+    player.open_meeting(&mut server, 1);
+    server.spaces = (1..=3).map(|n| slot(&format!("new-{n}"), n)).collect();
+    let Seen::Known(pool) = &mut player.facts.slots else { panic!("no pool") };
+    pool.take_space(&before, None);
+    assert_eq!(player.settle(&mut server), End::Settled);
+    assert!(player.writes().is_empty(), "nothing has to be made");
+    let pool = player.facts.slots.known().unwrap();
+    assert!((1..=3).all(|n| pool.space(n).unwrap().id.as_str() == format!("new-{n}")), "none of the old ones is left");
+}
+
+#[test]
+fn a_sync_whose_reply_was_lost_is_not_repeated_over_its_slots() {
+    let mut server = Server::new(Vec::new());
+    let mut player = Player::new(1, 3);
+    let mut faults = std::iter::repeat_n(Fault::None, 3).chain([Fault::Crash]);
+    assert_eq!(player.pass(&mut server, &mut faults), None);
+    assert_eq!(server.numbers(), [1, 2, 3], "made, but nobody noted the sync");
+    player.take_log();
+    assert_eq!(player.run(&mut server), End::Settled);
+    assert!(player.writes().is_empty());
+    // Later a meeting runs in one of them, and another one is lost.
+    player.open_meeting(&mut server, 1);
+    let gone = server.space_of(3).unwrap().id.clone();
+    server.drop_spaces(&[gone], "by hand");
+    player.look_at_all(&server);
+    assert_eq!(player.settle(&mut server), End::Settled);
+    assert_eq!(player.writes()[0], "create a bulk parameter set for 3..3");
+    assert!(server.wrongs.is_empty(), "{:?}", server.wrongs);
+}
+
+#[test]
+fn a_failed_sync_names_the_offender_and_is_tried_again() {
+    for leaves_half in [false, true] {
+        let other = Space { call_id: Some("77".to_owned()), name: "Party".to_owned(), ..slot("x", 3) };
+        let mut server = Server { leaves_half, ..Server::new(vec![other]) };
+        let mut player = Player::new(1, 4);
+        let failed = End::Blocked(Obstacle::Sync(SyncFailure::UriConflict));
+        assert_eq!(player.settle(&mut server), failed);
+        assert_eq!(player.log.last().unwrap(), "look Offender");
+        for _ in 0..5 {
+            assert_eq!(player.settle(&mut server), failed, "while the offender is there");
+        }
+        assert!(server.sets.len() <= 2, "sets do not pile up: {:?}", server.sets);
+        server.spaces.retain(|space| space.id.as_str() != "x");
+        assert_eq!(player.settle(&mut server), End::Settled);
+        assert_eq!(server.numbers(), [1, 2, 3, 4], "{leaves_half}");
+        assert!(server.wrongs.is_empty());
+    }
+}
+
+#[test]
+fn a_failed_set_that_is_not_wanted_any_more_is_deleted() {
+    let other = Space { call_id: Some("77".to_owned()), name: "Party".to_owned(), ..slot("x", 3) };
+    let mut server = Server::new(vec![other]);
+    let mut player = Player::new(1, 4);
+    player.settle(&mut server);
+    player.take_log();
+    // The failure is known, and the user reads the message.
+    player.resize(11, 2);
+    let asked = next(&player.progress(), &player.facts, &Around::default());
+    let Next::Do(step) = asked else { panic!("{asked:?}") };
+    assert_eq!(step.to_string(), "delete a bulk parameter set");
+    assert_eq!(player.settle(&mut server), End::Settled);
+    assert!(server.numbers().ends_with(&[11, 12]));
+}
+
+#[test]
+fn what_a_complete_sync_left_out_is_listed_again_before_it_is_made_again() {
+    let mut server = Server::new(Vec::new());
+    let mut player = Player::new(1, 3);
+    player.settle(&mut server);
+    let hidden = server.spaces.pop().unwrap();
+    player.facts.slots = Seen::Unknown;
+    player.facts.relists_left = 2;
+    assert_eq!(player.run(&mut server), End::AwaitSync, "it may only show late");
+    server.spaces.push(hidden);
+    player.facts.slots = Seen::Unknown;
+    player.take_log();
+    assert_eq!(player.run(&mut server), End::Settled);
+    assert!(player.writes().is_empty());
+}
+
+// -------------------------------------------------------------------------------------------------- keep shut, shrink
+
+#[test]
+fn a_free_slot_that_is_open_is_shut_and_its_call_deleted() {
+    let mut server = Server::new(Vec::new());
+    let mut player = Player::settled(&mut server, 1, 5);
+    for number in [1, 2] {
+        player.open_meeting(&mut server, number);
+    }
+    // The meeting in slot 1 is gone without having shut it.
+    player.held.remove(&1);
+    let id = server.space_of(3).unwrap().id.clone();
+    *server.space_of(3).unwrap() = taken(id.as_str(), 3);
+    server.call_on(id.as_str());
+    let id = server.space_of(4).unwrap().id.clone();
+    server.call_on(id.as_str());
+    player.look_at_all(&server);
+    assert_eq!(player.run(&mut server), End::Settled);
+    assert_eq!(player.take_log(), ["shut slot 1", "delete a call on a free slot", "delete a call on a free slot"]);
+    assert_eq!(server.calls.len(), 2, "those of the meeting in slot 2 and of the stranger in slot 3 go on");
+    assert!(server.wrongs.is_empty(), "{:?}", server.wrongs);
+    player.run(&mut server);
+    assert!(player.take_log().is_empty());
+}
+
+#[test]
+fn a_slot_with_another_name_is_looked_at_before_it_is_judged() {
+    let mut server = Server::new(Vec::new());
+    let mut player = Player::settled(&mut server, 1, 2);
+    let id = server.space_of(1).unwrap().id.clone();
+    *server.space_of(1).unwrap() = running(id.as_str(), 1);
+    player.restart();
+    assert_eq!(player.run(&mut server), End::Settled);
+    let look = format!("look Space({id:?})");
+    assert_eq!(
+        player.take_log()[1..],
+        ["look Slots".to_owned(), "look AllSpaces".to_owned(), look, "shut slot 1".to_owned()]
+    );
+}
+
+#[test]
+fn a_smaller_range_drains_what_is_held_and_removes_the_rest() {
+    let mut server = Server::new(vec![slot("tms-9", 9)]);
+    let mut player = Player::settled(&mut server, 1, 6);
+    player.open_meeting(&mut server, 5);
+    player.resize(1, 3);
+    assert_eq!(player.run(&mut server), End::Blocked(Obstacle::Draining));
+    assert_eq!(
+        player.writes(),
+        ["remove the space of slot 4, which is out of range", "remove the space of slot 6, which is out of range"]
+    );
+    player.close_meeting(&mut server, 5);
+    assert_eq!(player.run(&mut server), End::Settled);
+    assert_eq!(server.numbers(), [1, 2, 3, 9], "number 9 has a placeholder name, but we did not make it");
+    assert!(server.wrongs.is_empty(), "{:?}", server.wrongs);
+}
+
+#[test]
+fn what_an_earlier_range_left_open_is_found_after_a_restart() {
+    let mut server = Server::new(Vec::new());
+    let mut player = Player::settled(&mut server, 1, 4);
+    player.open_meeting(&mut server, 4);
+    player.resize(1, 3);
+    player.run(&mut server);
+    // The meeting is gone without having shut its slot, and so is our memory.
+    player.held.clear();
+    player.restart();
+    player.take_log();
+    assert_eq!(player.run(&mut server), End::Settled);
+    assert_eq!(player.writes(), ["shut slot 4", "remove the space of slot 4, which is out of range"]);
+    assert_eq!(server.numbers(), [1, 2, 3]);
+}
+
+#[test]
+fn a_foreign_slot_out_of_range_is_left_alone() {
+    let mut server = Server::new(Vec::new());
+    let mut player = Player::settled(&mut server, 1, 3);
+    let id = server.space_of(3).unwrap().id.clone();
+    *server.space_of(3).unwrap() = taken(id.as_str(), 3);
+    player.look_at_all(&server);
+    player.resize(1, 2);
+    assert_eq!(player.run(&mut server), End::Blocked(Obstacle::Draining));
+    assert!(player.writes().is_empty() && server.wrongs.is_empty());
+}
+
+// ---------------------------------------------------------------------------------------------------------- removal
+
+#[test]
+fn removal_takes_away_what_we_made_in_reverse_order() {
+    let mut server = Server::new(vec![slot("tms-2", 2)]);
+    let mut player = Player::new(1, 3);
+    player.settle(&mut server);
+    player.take_log();
+    player.deleting = true;
+    assert_eq!(player.settle(&mut server), End::Settled);
+    assert_eq!(
+        player.writes(),
+        [
+            "start the bulk sync that removes the spaces of a set",
+            "delete a bulk parameter set",
+            "start the bulk sync that removes the spaces of a set",
+            "delete a bulk parameter set",
+            "delete the call profile",
+            "delete the call leg profile"
+        ]
+    );
+    assert_eq!(server.numbers(), [2], "the adopted space stays");
+    assert!(server.sets.is_empty() && server.call_profiles.is_empty() && server.leg_profiles.is_empty());
+}
+
+#[test]
+fn removal_waits_for_the_meetings_and_shuts_what_they_left() {
+    let mut server = Server::new(vec![slot("tms-1", 1)]);
+    let mut player = Player::settled(&mut server, 1, 2);
+    player.open_meeting(&mut server, 1);
+    player.deleting = true;
+    assert_eq!(player.run(&mut server), End::AwaitSync);
+    assert!(player.writes().is_empty());
+    // The wait is over, and the meeting has not managed to shut its slot.
+    player.held.clear();
+    player.restart();
+    assert_eq!(player.settle(&mut server), End::Settled);
+    assert!(player.writes().contains(&"shut slot 1".to_owned()));
+    assert_eq!(server.numbers(), [1]);
+    assert!(server.wrongs.is_empty(), "{:?}", server.wrongs);
+}
+
+#[test]
+fn orphaned_and_untouched_bridges_are_left_without_a_request() {
+    let mut server = Server::new(Vec::new());
+    let mut player = Player::settled(&mut server, 1, 2);
+    (player.deleting, player.spec.deletion_policy) = (true, DeletionPolicy::Orphan);
+    player.restart();
+    assert_eq!(player.run(&mut server), End::Settled);
+    let mut never = Player::new(1, 2);
+    never.deleting = true;
+    assert_eq!(never.run(&mut server), End::Settled);
+    assert!(player.take_log().is_empty() && never.take_log().is_empty());
+    assert_eq!(server.numbers(), [1, 2]);
+}
+
+#[test]
+fn removal_goes_around_a_slot_that_is_somebody_elses_now() {
+    let mut server = Server::new(Vec::new());
+    let mut player = Player::settled(&mut server, 1, 3);
+    let id = server.space_of(2).unwrap().id.clone();
+    *server.space_of(2).unwrap() = taken(id.as_str(), 2);
+    player.restart();
+    player.deleting = true;
+    // Outside the range it is not even listed as a slot.
+    for base in [1, 11] {
+        let (mut server, mut record) = (server.clone(), player.stored.clone());
+        player.resize(base, 3);
+        assert_eq!(player.settle(&mut server), End::Settled);
+        assert_eq!(server.numbers(), [2]);
+        assert!(server.sets.is_empty() && server.wrongs.is_empty(), "{:?}", server.wrongs);
+        std::mem::swap(&mut player.stored, &mut record);
+        player.restart();
+    }
+}
+
+#[test]
+fn removal_finds_creations_that_were_lost_and_halves_that_failed() {
+    for index in 2..4 {
+        let mut server = Server::new(Vec::new());
+        let mut player = Player::new(1, 3);
+        player.pass(&mut server, &mut std::iter::repeat_n(Fault::None, index).chain([Fault::Crash]));
+        player.deleting = true;
+        assert_eq!(player.settle(&mut server), End::Settled);
+        assert!(server.sets.is_empty() && server.spaces.is_empty(), "{index}: {:?}", player.log);
+    }
+    let other = Space { call_id: Some("77".to_owned()), name: "Party".to_owned(), ..slot("x", 3) };
+    let mut server = Server { leaves_half: true, ..Server::new(vec![other]) };
+    let mut player = Player::new(1, 4);
+    player.run(&mut server);
+    player.deleting = true;
+    assert_eq!(player.settle(&mut server), End::Settled);
+    assert_eq!(server.numbers(), [3], "{:?}", player.log);
+}

@@ -1,0 +1,207 @@
+//! Properties: whatever fails and whoever interferes, the end is as wanted.
+
+use proptest::prelude::*;
+
+use super::*;
+use crate::plan::faults::any_fault;
+
+fn any_space() -> impl Strategy<Value = Option<Space>> {
+    let name = prop::sample::select(vec![PLACEHOLDER, "Standup", "Party"]);
+    let tag = prop::sample::select(vec![None, Some(MARK), Some(OTHER_MARK), Some("tms")]);
+    let secret = prop::sample::select(vec![SECRET, "x"]);
+    let passcode = prop::sample::select(vec![None, Some(PASSCODE), Some("1")]);
+    prop::option::weighted(
+        0.9,
+        (name, any::<bool>(), tag, secret, passcode).prop_map(|(name, open, tag, secret, passcode)| Space {
+            secret: Some(secret.to_owned().into()),
+            passcode: passcode.map(|passcode| passcode.to_owned().into()),
+            ..space(name, Some(open), tag)
+        }),
+    )
+}
+
+/// What others do while nobody of us looks.
+#[derive(Clone, Debug)]
+#[allow(clippy::large_enum_variant)] // Few are made, in tests only.
+enum Event {
+    Answer(usize),
+    HangUp(usize),
+    CallEnds,
+    HandEdit(Option<Space>),
+    Wait(i64),
+}
+
+fn any_event() -> impl Strategy<Value = Event> {
+    prop_oneof![
+        (0_usize..3).prop_map(Event::Answer),
+        (0_usize..3).prop_map(Event::HangUp),
+        Just(Event::CallEnds),
+        any_space().prop_filter("the space stays", Option::is_some).prop_map(Event::HandEdit),
+        (1_i64..60).prop_map(Event::Wait),
+    ]
+}
+
+fn happen(event: Event, model: &mut Model, may_edit: bool) {
+    let legs = || ["a@x", "b@x", "c@x"];
+    match event {
+        Event::Answer(index) => {
+            for leg in model.calls.values_mut().flatten().filter(|leg| leg.1 == legs()[index]) {
+                leg.2 = true;
+            }
+        }
+        Event::HangUp(index) => {
+            for call in model.calls.values_mut() {
+                call.retain(|leg| leg.1 != legs()[index]);
+            }
+        }
+        Event::CallEnds => model.calls.clear(),
+        Event::HandEdit(space) if may_edit => model.space = space,
+        Event::HandEdit(_) => {}
+        Event::Wait(secs) => model.clock = model.clock.checked_add(SignedDuration::from_secs(secs)).unwrap(),
+    }
+}
+
+fn is_as_wanted(model: &Model) -> bool {
+    let Some(shown) = &model.space else { return false };
+    shown.non_member_access == Some(true)
+        && shown.name == "Standup"
+        && shown.cdr_tag.as_deref() == Some(MARK)
+        && shown.has_secret(&SECRET.to_owned().into())
+        && shown.has_passcode(&PASSCODE.to_owned().into())
+}
+
+fn is_shut(model: &Model) -> bool {
+    let shut = |shown: &Space| {
+        shown.non_member_access == Some(false)
+            && shown.name == PLACEHOLDER
+            && shown.cdr_tag.is_none()
+            && !shown.has_secret(&SECRET.to_owned().into())
+    };
+    model.calls.is_empty() && model.space.as_ref().is_none_or(shut)
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 512, ..ProptestConfig::default() })]
+
+    /// Whatever crashes and whichever reply is lost, whoever answers, hangs up or edits: door, call and legs come to be
+    /// as wanted, without a second call and without a second ring; then nothing more is done.
+    #[test]
+    fn a_meeting_opens_once_whatever_fails(
+        faults in prop::collection::vec(any_fault(1), 0..12),
+        passes in prop::collection::vec((any::<bool>(), prop::option::of(any_event())), 0..12),
+    ) {
+        let mut model = Model::new(Some(free()), at(0));
+        let mut player = Player::new(&["a@x", "b@x", "c@x"], Start::booked());
+        let mut faults = faults.into_iter();
+        for (swept, event) in passes {
+            player.pass(&mut model, swept, &mut faults);
+            if let Some(event) = event {
+                let may_edit = player.is_open();
+                happen(event, &mut model, may_edit);
+            }
+        }
+        for _ in 0..3 {
+            prop_assert_eq!(player.pass(&mut model, true, &mut std::iter::empty()), Some(End::Settled));
+        }
+        prop_assert!(model.wrongs.is_empty(), "{:?}", model.wrongs);
+        prop_assert!(is_as_wanted(&model), "{:?}", model.space);
+        prop_assert_eq!(model.calls.len(), 1);
+        prop_assert!(player.is_open() && player.call().is_some_and(|call| model.calls.contains_key(&call.id)));
+        for status in &player.stored.participants {
+            let there = model.calls.values().flatten().any(|leg| leg.1 == status.remote_party);
+            let wanted = match status.state {
+                ParticipantState::Ringing | ParticipantState::Connected => there,
+                // Rang in vain; the next try waits for its back-off.
+                ParticipantState::Waiting => !there && status.attempts > 0,
+                ParticipantState::Left | ParticipantState::Failed => !there,
+                ParticipantState::NotDialed => false,
+            };
+            prop_assert!(wanted, "{status:?}");
+        }
+        player.take_log();
+        player.pass(&mut model, true, &mut std::iter::empty());
+        prop_assert!(player.log.is_empty(), "a settled meeting wants {:?}", player.log);
+    }
+
+    /// Without events from outside there is exactly one call and one ring for each, at whichever writes it crashes.
+    #[test]
+    fn each_call_and_each_ring_happens_once(
+        faults in prop::collection::vec(any_fault(1), 0..12),
+        swept in prop::collection::vec(any::<bool>(), 16),
+    ) {
+        let mut model = Model::new(Some(free()), at(0));
+        let mut player = Player::new(&["a@x", "b@x"], Start::booked());
+        let mut faults = faults.into_iter();
+        for swept in swept {
+            player.pass(&mut model, swept, &mut faults);
+        }
+        prop_assert!(model.wrongs.is_empty(), "{:?}", model.wrongs);
+        prop_assert_eq!(model.calls_made, 1);
+        prop_assert_eq!(model.calls.values().flatten().count(), 2);
+        prop_assert!(player.stored.participants.iter().all(|status| status.attempts == 1));
+    }
+
+    /// From any state of the slot: a foreign one is not touched, any other is opened, and nobody of an earlier meeting
+    /// is in the new one.
+    #[test]
+    fn any_slot_is_opened_or_left_alone(
+        shown in any_space(), old_call in any::<bool>(), swept in any::<bool>(),
+        fault in any_fault(1), index in 0_usize..6,
+    ) {
+        let stale = shown.as_ref().is_some_and(|shown| shown.cdr_tag.as_deref() == Some(OTHER_MARK));
+        let foreign = shown.as_ref().is_some_and(|shown| is_foreign(shown, PLACEHOLDER));
+        let mut model = Model::new(shown.clone(), at(0));
+        if old_call {
+            model = model.with_call("old", &["stranger@x"]);
+        }
+        let mut player = Player::new(&["a@x"], Start::booked());
+        let mut faults = std::iter::repeat_n(Fault::None, index).chain([fault]);
+        player.pass(&mut model, swept, &mut faults);
+        let end = player.pass(&mut model, swept, &mut std::iter::empty());
+        if shown.is_none() {
+            prop_assert_eq!(end, Some(End::Blocked(Obstacle::SpaceMissing)));
+        } else if foreign {
+            prop_assert_eq!(end, Some(End::Blocked(Obstacle::Foreign)));
+            prop_assert!(player.log.iter().all(|line| line.starts_with("look")), "{:?}", player.log);
+        } else {
+            prop_assert_eq!(end, Some(End::Settled));
+            prop_assert!(is_as_wanted(&model) && model.wrongs.is_empty(), "{:?}", model);
+            prop_assert_eq!(model.calls.len(), 1);
+            prop_assert!(!stale || !model.calls.contains_key(&"old".into()), "a stranger is in the meeting");
+        }
+    }
+
+    /// From any state, at whichever writes it crashes: a meeting that may have been open ends shut, without a call.
+    #[test]
+    fn a_meeting_ends_shut_whatever_fails(
+        shown in any_space(),
+        facts in prop_oneof![Just(Start::running(None)), Just(Start::running(Some("call"))),
+                             Just(Start::intended())],
+        calls in prop::sample::subsequence(vec!["call", "other", "third"], 0..=3),
+        faults in prop::collection::vec(any_fault(1), 0..6),
+        leaving in any::<bool>(),
+        reopened in any::<bool>(),
+    ) {
+        let mut model = Model::new(shown, if leaving { at(10) } else { at(3600) });
+        for call in calls {
+            model = model.with_call(call, &["a@x"]);
+        }
+        if model.space.is_none() {
+            return Ok(()); // The write says so, and the controller takes that for the end.
+        }
+        let mut player = Player::new(&["a@x"], facts);
+        player.leaving = leaving;
+        let mut faults = faults.into_iter();
+        for turn in 0..8 {
+            player.pass(&mut model, turn % 2 == 0, &mut faults);
+            if turn == 0 && reopened && !(player.door == Door::Released) {
+                model.space = Some(opened());
+            }
+        }
+        prop_assert!((player.door == Door::Released) && is_shut(&model), "{:?}", model);
+        prop_assert!(!player.log.iter().any(|line| line.starts_with("dial") || line.starts_with("create")));
+        player.take_log();
+        player.pass(&mut model, true, &mut std::iter::empty());
+        prop_assert!(player.log.is_empty());
+    }
+}

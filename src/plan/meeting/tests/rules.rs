@@ -1,0 +1,546 @@
+//! Table tests: what is done next, rule by rule.
+
+use super::*;
+
+// ---------------------------------------------------------------------------------------------------------- opening
+
+#[test]
+fn opening_goes_door_call_legs_with_a_look_before_each_post() {
+    let mut model = Model::new(Some(free()), at(0));
+    let mut player = Player::new(&["a@x", "b@x"], Start::booked());
+    assert_eq!(player.run(&mut model), End::Settled);
+    assert_eq!(
+        player.take_log(),
+        ["look Space", "open the space", "look Calls", "create the call", "dial a@x", "dial b@x"],
+        "no look at the legs of a call that is brand new"
+    );
+    assert!(model.space.as_ref().unwrap().has_secret(&player.secret));
+    assert_eq!(player.run(&mut model), End::Settled);
+    assert!(player.take_log().is_empty(), "a settled meeting costs nothing");
+}
+
+#[test]
+fn before_the_window_nothing_is_asked() {
+    let mut player = Player::new(&["a@x"], Start::booked());
+    let mut model = Model::new(None, at(-311));
+    assert_eq!(player.run(&mut model), End::Settled);
+    assert!(player.take_log().is_empty());
+}
+
+#[test]
+fn preparing_finds_out_what_can_go_wrong() {
+    let foreign = space("Party", Some(false), None);
+    let open = space(PLACEHOLDER, Some(true), None);
+    let table: [(&str, Option<Space>, End); 6] = [
+        ("missing", None, End::Blocked(Obstacle::SpaceMissing)),
+        ("renamed", Some(foreign), End::Blocked(Obstacle::Foreign)),
+        ("opened", Some(open), End::Blocked(Obstacle::Foreign)),
+        ("free", Some(free()), End::Settled),
+        ("listed only", Some(space(PLACEHOLDER, None, None)), End::Settled),
+        ("ours already", Some(opened()), End::Settled),
+    ];
+    for (case, shown, wanted) in table {
+        let mut player = Player::new(&["a@x"], Start::booked());
+        assert_eq!(player.run(&mut Model::new(shown, at(-305))), wanted, "{case}");
+        assert_eq!(player.take_log(), ["look Space"], "{case}: nothing is written before the instant");
+    }
+    let mut player = Player::new(&[], Start::booked());
+    player.passcode = None;
+    assert_eq!(player.run(&mut Model::new(Some(free()), at(-305))), End::Blocked(Obstacle::PasscodeUnavailable));
+    let mut next_one = Player::new(&[], Start::booked());
+    next_one.around.slot_busy = true;
+    let taken = Model::new(Some(space("Still running", Some(true), None)), at(-305));
+    assert_eq!(next_one.run(&mut taken.clone()), End::Settled, "the meeting before is not foreign");
+}
+
+#[test]
+fn the_door_stays_shut_while_something_is_missing() {
+    let mut player = Player::new(&["a@x"], Start::booked());
+    player.passcode = None;
+    let mut model = Model::new(Some(free()), at(0));
+    assert_eq!(player.run(&mut model), End::Blocked(Obstacle::PasscodeUnavailable));
+    player.passcode = Some(PASSCODE.to_owned().into());
+    player.around.slot_busy = true;
+    assert_eq!(player.run(&mut model), End::Blocked(Obstacle::SlotBusy));
+    player.around.slot_busy = false;
+    player.suspended = true;
+    assert_eq!(player.run(&mut model), End::Blocked(Obstacle::Suspended));
+    assert!(player.take_log().is_empty(), "not even a look");
+    player.suspended = false;
+    assert_eq!(player.run(&mut Model::new(None, at(0))), End::Blocked(Obstacle::SpaceMissing));
+    assert_eq!(player.take_log(), ["look Space"]);
+}
+
+#[test]
+fn an_open_door_does_not_need_the_passcode_any_more() {
+    let mut player = Player::new(&["a@x"], Start::running(None));
+    player.passcode = None;
+    let mut model = Model::new(Some(opened()), at(0));
+    assert_eq!(player.run(&mut model), End::Settled);
+    assert_eq!(player.take_log(), ["look Calls", "create the call", "dial a@x"], "and the meeting goes on");
+}
+
+#[test]
+fn a_foreign_slot_is_never_taken() {
+    for shown in [
+        space("Party", Some(true), None),
+        space("Party", Some(false), Some("tms")),
+        space(PLACEHOLDER, Some(true), None),
+    ] {
+        let mut player = Player::new(&["a@x"], Start::booked());
+        assert_eq!(player.run(&mut Model::new(Some(shown), at(0))), End::Blocked(Obstacle::Foreign));
+        assert_eq!(player.take_log(), ["look Space"]);
+    }
+}
+
+#[test]
+fn doubt_and_foreignness_of_a_space() {
+    //            name, open, mark, foreign, doubtful
+    let table = [
+        (PLACEHOLDER, Some(false), None, false, false),
+        (PLACEHOLDER, Some(true), None, true, false),
+        ("Party", Some(false), None, true, false),
+        ("Party", None, None, false, true),
+        (PLACEHOLDER, None, None, false, false),
+        ("Party", Some(true), Some(OTHER_MARK), false, false),
+        ("Party", Some(true), Some("tms"), true, false),
+    ];
+    for (name, open, tag, foreign, doubtful) in table {
+        let shown = space(name, open, tag);
+        assert_eq!(
+            (is_foreign(&shown, PLACEHOLDER), is_doubtful(&shown, PLACEHOLDER)),
+            (foreign, doubtful),
+            "{shown:?}"
+        );
+    }
+}
+
+#[test]
+fn dialling_begins_at_the_start_and_not_with_the_door() {
+    let mut player = Player::new(&["a@x"], Start::booked());
+    let mut model = Model::new(Some(free()), at(-60));
+    assert_eq!(player.run(&mut model), End::Settled);
+    assert_eq!(player.take_log(), ["look Space", "open the space", "look Calls", "create the call"]);
+    model.clock = at(0);
+    assert_eq!(player.run(&mut model), End::Settled);
+    assert_eq!(player.take_log(), ["look Legs", "dial a@x"], "somebody may have got them in since");
+}
+
+#[test]
+fn nobody_is_dialled_where_the_bridge_does_not_allow_it() {
+    let mut player = Player::new(&["a@x"], Start::booked());
+    player.outgoing = false;
+    let mut model = Model::new(Some(free()), at(0));
+    player.run(&mut model);
+    assert_eq!(player.take_log(), ["look Space", "open the space", "look Calls", "create the call"]);
+}
+
+#[test]
+fn a_call_that_is_there_is_adopted_with_the_legs_it_has() {
+    let mut model = Model::new(Some(free()), at(0)).with_call("joined", &["a@x"]);
+    let mut player = Player::new(&["a@x", "b@x"], Start::booked());
+    assert_eq!(player.run(&mut model), End::Settled);
+    assert_eq!(player.take_log(), ["look Space", "open the space", "look Calls", "look Legs", "dial b@x"]);
+    assert_eq!(player.call(), Some(here("joined")));
+    assert!(model.wrongs.is_empty());
+}
+
+#[test]
+fn the_recorded_call_wins_and_else_the_first() {
+    let calls = Model::new(None, at(0)).with_call("b", &[]).with_call("a", &[]).seen_calls();
+    let calls: Vec<_> = calls.into_iter().rev().collect();
+    assert_eq!(pick_call(&calls, Some(&here("b")), at(0)).unwrap().call.id, "b".into());
+    assert_eq!(pick_call(&calls, Some(&here("gone")), at(0)).unwrap().call.id, "a".into());
+    assert!(pick_call(&[], Some(&here("b")), at(0)).is_none());
+}
+
+#[test]
+fn a_further_try_is_preceded_by_a_look_as_well() {
+    let mut player = Player::new(&["a@x"], Start::running(Some("call")));
+    player.stored.participants = participants::update(&player.spec, &[], None, None, true);
+    let first = &mut player.stored.participants[0];
+    (first.attempts, first.last_attempt_at) = (1, Some(Instant(at(0))));
+    // The second try was made, but the process died before it was noted.
+    let mut model = Model::new(Some(opened()), at(30)).with_call("call", &["a@x"]);
+    assert_eq!(player.run(&mut model), End::Settled);
+    assert_eq!(player.take_log(), ["look Legs"]);
+    assert!(model.wrongs.is_empty());
+}
+
+#[test]
+fn a_call_that_vanished_is_made_again_and_who_was_cut_off_is_dialled_again() {
+    let mut model = Model::new(Some(free()), at(0));
+    let mut player = Player::new(&["a@x", "b@x"], Start::booked());
+    player.run(&mut model);
+    for legs in model.calls.values_mut() {
+        legs.iter_mut().for_each(|leg| leg.2 = true);
+    }
+    player.pass(&mut model, true, &mut std::iter::empty());
+    for legs in model.calls.values_mut() {
+        legs.retain(|(_, party, _)| party != "b@x");
+    }
+    player.pass(&mut model, true, &mut std::iter::empty());
+    assert_eq!(player.stored.participants[1].state, ParticipantState::Left);
+    player.take_log();
+    model.calls.clear();
+    player.pass(&mut model, true, &mut std::iter::empty());
+    assert_eq!(player.take_log(), ["create the call", "dial a@x"], "who had left is left alone");
+}
+
+// ---------------------------------------------------------------------------------------------- drift and extension
+
+#[test]
+fn every_change_by_hand_on_our_space_is_put_back() {
+    type Change = fn(&mut Space);
+    let table: [(&str, Change); 5] = [
+        ("shut", |space| space.non_member_access = Some(false)),
+        ("renamed", |space| space.name = "Party".to_owned()),
+        ("passcode", |space| space.passcode = None),
+        ("secret", |space| space.secret = Some("x".to_owned().into())),
+        ("mark", |space| space.cdr_tag = None),
+    ];
+    for (case, change) in table {
+        let mut model = Model::new(Some(opened()), at(10)).with_call("call", &[]);
+        change(model.space.as_mut().unwrap());
+        let mut player = Player::new(&[], Start::running(Some("call")));
+        assert_eq!(player.pass(&mut model, true, &mut std::iter::empty()), Some(End::Settled));
+        assert_eq!(player.take_log(), ["open the space"], "{case}");
+        player.pass(&mut model, true, &mut std::iter::empty());
+        assert!(player.take_log().is_empty(), "{case}: once is enough");
+    }
+}
+
+#[test]
+fn a_list_item_says_nothing_about_an_open_door() {
+    let mut model = Model::new(Some(space("Standup", None, None)), at(10)).with_call("call", &[]);
+    let mut player = Player::new(&[], Start::running(Some("call")));
+    assert_eq!(player.pass(&mut model, true, &mut std::iter::empty()), Some(End::Settled));
+    assert!(player.take_log().is_empty());
+}
+
+#[test]
+fn a_space_that_vanished_from_a_running_meeting_is_told() {
+    let mut player = Player::new(&["a@x"], Start::running(Some("call")));
+    let mut model = Model::new(None, at(10)).with_call("call", &[]);
+    assert_eq!(player.pass(&mut model, true, &mut std::iter::empty()), Some(End::Blocked(Obstacle::SpaceMissing)));
+}
+
+#[test]
+fn an_extension_is_one_write() {
+    let mut model = Model::new(Some(free()), at(0));
+    let mut player = Player::new(&["a@x"], Start::booked());
+    player.run(&mut model);
+    let before = (model.space.clone().unwrap().secret, model.calls.clone());
+    player.take_log();
+    player.spec = ScheduledMeetingSpec { duration: None, end: Some(Instant(at(5400))), ..player.spec };
+    for swept in [false, true] {
+        assert_eq!(player.pass(&mut model, swept, &mut std::iter::empty()), Some(End::Settled));
+    }
+    assert_eq!(player.take_log(), ["mark the extension on the space"]);
+    let secret = |secret: &Option<SecretString>| {
+        use secrecy::ExposeSecret;
+        secret.as_ref().map(|secret| secret.expose_secret().to_owned())
+    };
+    assert_eq!(secret(&model.space.unwrap().secret), secret(&before.0));
+    assert_eq!(model.calls, before.1);
+    model_is_over_at_the_new_end(&mut player);
+}
+
+fn model_is_over_at_the_new_end(player: &mut Player) {
+    let mut model = Model::new(Some(opened()), at(5399)).with_call("call-1", &["a@x"]);
+    player.run(&mut model);
+    assert!(player.take_log().is_empty());
+    model.clock = at(5400);
+    player.run(&mut model);
+    assert_eq!(player.take_log()[0], "shut the space and give it a new secret");
+}
+
+// ---------------------------------------------------------------------------------------------- crashes while opening
+
+#[test]
+fn an_opening_whose_record_was_lost_is_recorded_by_the_same_write() {
+    for fault in [Fault::Crash, Fault::LostReply] {
+        let mut model = Model::new(Some(free()), at(0));
+        let mut player = Player::new(&[], Start::booked());
+        assert_eq!(player.pass(&mut model, false, &mut [fault].into_iter()), None);
+        assert!(!player.is_open(), "the door is open, but nobody noted it");
+        player.run(&mut model);
+        assert!(player.is_open(), "{fault:?}");
+    }
+}
+
+#[test]
+fn what_a_meeting_that_is_gone_left_open_is_cleaned_before_the_next_one_opens() {
+    let left = Space { passcode: None, ..space("Yesterday", Some(true), Some(OTHER_MARK)) };
+    let mut model = Model::new(Some(left), at(0)).with_call("old", &["stranger@x"]);
+    let mut player = Player::new(&["a@x"], Start::booked());
+    assert_eq!(player.run(&mut model), End::Settled);
+    assert_eq!(
+        player.take_log(),
+        [
+            "look Space",
+            "look Calls",
+            "delete the call",
+            "look Calls",
+            "shut the space and give it a new secret",
+            "look Space",
+            "look Calls",
+            "open the space",
+            "create the call",
+            "dial a@x"
+        ]
+    );
+    assert!(!model.calls.contains_key(&"old".into()), "no stranger gets into the new meeting");
+}
+
+// ---------------------------------------------------------------------------------------------------------- closing
+
+#[test]
+fn closing_shuts_deletes_and_proves() {
+    let mut model = Model::new(Some(opened()), at(3600)).with_call("call", &["a@x"]).with_call("late", &["c@x"]);
+    let mut player = Player::new(&["a@x"], Start::running(Some("call")));
+    assert_eq!(player.run(&mut model), End::Released);
+    assert_eq!(
+        player.take_log(),
+        [
+            "shut the space and give it a new secret",
+            "delete the call",
+            "look Release",
+            "delete the call",
+            "look Release"
+        ],
+        "the door, the call that is recorded, then whatever else shows up"
+    );
+    assert!((player.door == Door::Released) && model.calls.is_empty());
+    assert_eq!(player.run(&mut model), End::Released);
+    assert!(player.take_log().is_empty());
+}
+
+#[test]
+fn a_door_that_reads_back_open_is_shut_again() {
+    let player = Player::new(&[], Start::running(None));
+    let calls = Seen::Known(Vec::new());
+    let table: [(&str, Option<Space>, Next); 5] = [
+        ("still open", Some(opened()), Next::Do(Step::CloseDoor)),
+        ("renamed", Some(space("Party", Some(false), None)), Next::Do(Step::CloseDoor)),
+        ("listed as renamed", Some(space("Party", None, None)), Next::Do(Step::CloseDoor)),
+        ("shut", Some(free()), Next::Rest(End::Released)),
+        ("gone", None, Next::Rest(End::Released)),
+    ];
+    for (case, shown, wanted) in table {
+        let facts = MeetingFacts { space: Seen::Known(shown), calls: calls.clone(), ..MeetingFacts::default() };
+        let mut shut = player.progress(at(3600));
+        shut.door = Door::Shut;
+        assert_eq!(next(&shut, &facts, &Around::default(), at(3600)), wanted, "{case}");
+    }
+    let seen_shut = MeetingFacts { space: Seen::Known(Some(free())), calls, ..MeetingFacts::default() };
+    assert_eq!(player.ask(&seen_shut, at(3600)), Next::Do(Step::CloseDoor), "a look is no proof of a new secret");
+}
+
+#[test]
+fn a_meeting_that_never_opened_costs_nothing() {
+    for (leaving, now) in [(true, at(-9999)), (true, at(0)), (false, at(3600))] {
+        let mut player = Player::new(&["a@x"], Start::booked());
+        player.leaving = leaving;
+        assert_eq!(player.run(&mut Model::new(Some(free()), now)), End::Released);
+        assert!(player.take_log().is_empty());
+    }
+}
+
+#[test]
+fn leaving_closes_at_any_time_even_when_suspended() {
+    for now in [at(-300), at(10), at(9999)] {
+        let mut player = Player::new(&[], Start::running(Some("call")));
+        (player.leaving, player.suspended) = (true, true);
+        let mut model = Model::new(Some(opened()), now).with_call("call", &[]);
+        assert_eq!(player.run(&mut model), End::Released);
+        assert!((player.door == Door::Released) && model.calls.is_empty());
+    }
+}
+
+#[test]
+fn suspended_meetings_are_left_as_they_are() {
+    for (facts, now, wanted) in [
+        (Start::running(Some("call")), at(10), End::Blocked(Obstacle::Suspended)),
+        (Start::running(Some("call")), at(3600), End::Blocked(Obstacle::Suspended)),
+        (Start::booked(), at(0), End::Blocked(Obstacle::Suspended)),
+        (Start::booked(), at(3600), End::Released),
+        (Start::released(), at(3600), End::Released),
+    ] {
+        let mut player = Player::new(&["a@x"], facts);
+        player.suspended = true;
+        assert_eq!(player.run(&mut Model::new(Some(space("Party", Some(true), None)), now)), wanted);
+        assert!(player.take_log().is_empty());
+    }
+}
+
+/// The reach of a bridge that has nothing to do, with a clock that goes on whenever it is asked.
+struct Ticking {
+    times: std::vec::IntoIter<Timestamp>,
+    facts: MeetingFacts,
+}
+
+impl Reach<Progress> for Ticking {
+    type Abort = ();
+
+    fn now(&self) -> Timestamp {
+        self.times.as_slice()[0]
+    }
+    fn survey(&mut self, _: &Progress, _: Timestamp) -> Survey {
+        Survey { call_bridge: here("").call_bridge, lost: None, facts: self.facts.clone() }
+    }
+    fn around(&mut self, _: &Progress, _: Timestamp) -> Around {
+        // The decision is about to be made, and the clock goes on.
+        self.times.next();
+        Around::default()
+    }
+    fn with_facts<T>(&mut self, use_facts: impl FnOnce(&mut MeetingFacts) -> T) -> T {
+        use_facts(&mut self.facts)
+    }
+    async fn look(&mut self, _: &Progress, look: &Look, _: Timestamp) -> Result<Found, Verdict> {
+        panic!("{look:?}")
+    }
+    async fn act(&mut self, _: &Progress, step: &Step, _: Timestamp) -> Result<(Effect, Timestamp), Verdict> {
+        panic!("{step}")
+    }
+    async fn record(&mut self, _: &Progress) -> Result<(), ()> {
+        Ok(())
+    }
+}
+
+#[test]
+fn the_end_that_falls_within_a_turn_is_not_taken_for_proof() {
+    let player = Player::new(&[], Start::running(Some("call")));
+    let model = Model::new(Some(opened()), at(3599)).with_call("call", &[]);
+    let mut progress = player.progress(at(3599));
+    let facts = MeetingFacts {
+        space: Seen::Known(model.space.clone()),
+        calls: Seen::Known(model.seen_calls()),
+        ..MeetingFacts::default()
+    };
+    // Open and settled at the reading for the decision; every later reading is after the end.
+    let mut reach = Ticking { times: vec![at(3599), at(3600)].into_iter(), facts };
+    futures::executor::block_on(drive(&mut progress, &mut reach)).unwrap();
+    assert_eq!(progress.door, Door::Open, "nobody shut it");
+    let status = crate::status::meeting::build(&progress, &player.stored, Some(1), at(3600));
+    assert_eq!(status.phase, Some(Phase::Closing));
+}
+
+// ------------------------------------------------------------------------------------------------ a lost call bridge
+
+fn in_at(party: &str, state: LegState) -> SeenLeg {
+    SeenLeg {
+        id: "participant-1".into(),
+        remote_party: party.to_owned(),
+        original_remote_party: None,
+        state: Some(state),
+        direction: None,
+        is_named: true,
+        was_answered: false,
+    }
+}
+
+/// A running meeting whose call bridge was just lost: its call is given up, `parties` were connected through it.
+fn bereft(parties: &[&str]) -> Player {
+    let mut player = Player::new(parties, Start::running(None));
+    player.stored.participants = participants::update(&player.spec, &[], None, None, true);
+    for status in &mut player.stored.participants {
+        (status.state, status.attempts, status.leg_id) = (ParticipantState::Connected, 1, Some("old".to_owned()));
+    }
+    participants::after_call_lost(&mut player.stored.participants, Some("lost.test:445"));
+    player
+}
+
+#[test]
+fn who_is_still_in_through_a_lost_bridge_is_not_dialled_again() {
+    let mut model = Model::new(Some(opened()), at(10));
+    let mut player = bereft(&["a@x", "b@x"]);
+    player.on_lost_bridge.legs = vec![in_at("sip:A@x", LegState::Connected)];
+    assert_eq!(player.run(&mut model), End::Settled);
+    assert_eq!(player.take_log(), ["look Calls", "create the call", "look OnLostBridge", "dial b@x"]);
+    let states: Vec<_> = player.stored.participants.iter().map(|p| (p.state, p.call_bridge.is_some())).collect();
+    assert_eq!(states, [(ParticipantState::Connected, true), (ParticipantState::Ringing, false)]);
+    // As long as they are, each pass that could dial asks again; then they are dialled.
+    player.on_lost_bridge.legs.clear();
+    assert_eq!(player.run(&mut model), End::Settled);
+    assert_eq!(player.take_log(), ["look OnLostBridge", "look Legs", "dial a@x"]);
+}
+
+#[test]
+fn who_still_rings_there_is_not_rung_here() {
+    let mut model = Model::new(Some(opened()), at(10));
+    let mut player = bereft(&["a@x"]);
+    player.on_lost_bridge.legs = vec![in_at("a@x", LegState::Ringing)];
+    assert_eq!(player.run(&mut model), End::Settled);
+    assert_eq!(player.take_log(), ["look Calls", "create the call", "look OnLostBridge"]);
+    assert_eq!(player.stored.participants[0].state, ParticipantState::Ringing);
+}
+
+#[test]
+fn who_leaves_a_call_bridge_that_is_back_is_left_alone() {
+    let mut model = Model::new(Some(opened()), at(10)).with_call("call-2", &[]);
+    let mut player = bereft(&["a@x"]);
+    player.stored.call = Start::running(Some("call-2")).0.call;
+    player.on_lost_bridge.recovered_with_call = vec!["lost.test:445".parse().unwrap()];
+    assert_eq!(player.run(&mut model), End::Settled);
+    assert_eq!(player.take_log(), ["look OnLostBridge"]);
+    assert_eq!(player.stored.participants[0].state, ParticipantState::Left);
+}
+
+#[test]
+fn a_crash_before_the_question_does_not_lose_it() {
+    let mut model = Model::new(Some(opened()), at(10));
+    let mut player = bereft(&["a@x"]);
+    player.on_lost_bridge.legs = vec![in_at("a@x", LegState::Connected)];
+    assert!(player.pass(&mut model, false, &mut [Fault::Crash].into_iter()).is_none());
+    player.take_log();
+    assert_eq!(player.run(&mut model), End::Settled);
+    assert_eq!(player.take_log(), ["look Calls", "look OnLostBridge"], "the call is adopted, nobody is dialled");
+}
+
+#[test]
+fn a_meeting_that_is_to_be_left_alone_is_blocked() {
+    let mut model = Model::new(Some(opened()), at(10));
+    let mut player = Player::new(&["a@x"], Start::running(Some("call-1")));
+    player.left_alone = true;
+    assert_eq!(player.run(&mut model), End::Blocked(Obstacle::CallBridgeLost));
+    assert!(player.take_log().is_empty());
+    player.leaving = true;
+    player.stored.call = None;
+    assert_eq!(player.run(&mut model), End::Released, "the end is the end all the same");
+}
+
+#[test]
+fn an_empty_call_that_was_left_behind_is_removed_once_the_meeting_has_its_own() {
+    let mut player = Player::new(&[], Start::running(Some("call-1")));
+    let call = Call { id: "call-0".into(), name: String::new(), space: None, correlator: None, duration: None };
+    let placed = PlacedCall { call_bridge: "lost.test:445".parse().unwrap(), call, began: Some(at(1)) };
+    let left = |is_empty, began| {
+        let orphan = OrphanCall { call: PlacedCall { began, ..placed.clone() }, is_empty };
+        MeetingFacts { orphan_calls: vec![orphan], ..MeetingFacts::default() }
+    };
+    let gone = Next::Do(Step::DeleteCall(placed.at()));
+    assert_eq!(player.ask(&left(true, Some(at(1))), at(10)), gone);
+    assert_eq!(player.ask(&left(false, Some(at(1))), at(10)), Next::Rest(End::Settled), "its people stay");
+    assert_eq!(player.ask(&left(false, None), at(10)), Next::Rest(End::Settled));
+    assert_eq!(player.ask(&left(false, Some(at(-6000))), at(10)), gone, "people of an earlier meeting");
+    player.stored.call = None;
+    assert_eq!(player.ask(&left(true, None), at(10)), Next::Look(Look::Calls));
+}
+
+#[test]
+fn a_call_that_an_earlier_meeting_left_is_not_adopted() {
+    let mut model = Model::new(Some(free()), at(0)).with_call("old", &["stranger@x"]);
+    model.began = Some(at(-600));
+    let mut player = Player::new(&[], Start::booked());
+    assert!(player.pass(&mut model, false, &mut std::iter::empty()).is_some());
+    let log = player.take_log();
+    assert_eq!(log[..4], ["look Space", "open the space", "look Calls", "delete the call"]);
+    assert!(!model.calls.contains_key(&CallId::from("old")));
+    // One that began with this meeting is: its reply was lost, or somebody was quick.
+    let mut model = Model::new(Some(free()), at(0)).with_call("quick", &[]);
+    model.began = Some(at(0));
+    let mut player = Player::new(&[], Start::booked());
+    assert_eq!(player.run(&mut model), End::Settled);
+    assert_eq!(player.call(), Some(here("quick")));
+}
