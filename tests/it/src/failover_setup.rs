@@ -188,7 +188,7 @@ async fn an_alternate_is_neither_called_configured_nor_used_before_it_is_proven(
     configured(&arena, "False", "AlternateNotInCluster").await;
     let bridge: MeetingBridge = arena.api().get("core").await.unwrap();
     assert_eq!((active(&bridge), arena.failovers()), (Some(arena.sim.address(0).as_str()), 0));
-    let said = said.said();
+    let said = said.until("False").await;
     let first_unknown = said.iter().position(|(status, _)| status == "Unknown").unwrap();
     assert!(said[first_unknown..].iter().all(|(status, _)| status != "True"), "{said:?}");
     only_reads(&other);

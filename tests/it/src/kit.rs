@@ -1,7 +1,7 @@
 //! The test kit: one control plane per process; per test a namespace, a simulator and a controller of its own.
 
 use std::fmt::Debug;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::time::Duration;
 
 use cms_simulator::check::{Expectation, check};
@@ -23,6 +23,7 @@ use meeting_controller::controller::Controller;
 use meeting_controller::metrics::Metrics;
 use meeting_controller::testing::violations;
 use serde_json::{Value, json};
+use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
@@ -63,14 +64,20 @@ impl Running {
 
 /// What a condition said, one after the other: status and reason.
 pub struct History {
-    said: Arc<Mutex<Vec<(String, String)>>>,
+    said: watch::Receiver<Vec<(String, String)>>,
     task: JoinHandle<()>,
 }
 
 impl History {
-    /// Everything so far.
-    pub fn said(&self) -> Vec<(String, String)> {
-        self.said.lock().unwrap().clone()
+    /// Everything up to the moment at which the last word is this status. It comes by a watch of its own, which may
+    /// be behind the one that the test waited with.
+    pub async fn until(&self, status: &str) -> Vec<(String, String)> {
+        let mut said = self.said.clone();
+        let is_last = |all: &Vec<(String, String)>| all.last().is_some_and(|(last, _)| last == status);
+        let waiting =
+            tokio::time::timeout(PATIENCE, said.wait_for(is_last)).await.map(|found| found.map(|all| all.clone()));
+        let Ok(Ok(all)) = waiting else { panic!("never {status}: {:?}", self.said.borrow()) };
+        all
     }
 }
 
@@ -299,8 +306,8 @@ impl Arena {
             + Send
             + 'static,
     {
-        let said = Arc::new(Mutex::new(Vec::new()));
-        let (seen, api, name) = (Arc::clone(&said), self.api::<K>(), name.to_owned());
+        let (seen, said) = watch::channel(Vec::new());
+        let (api, name) = (self.api::<K>(), name.to_owned());
         let task = tokio::spawn(async move {
             let config = watcher::Config::default().fields(&format!("metadata.name={name}"));
             let mut events = watcher::watcher(api, config).default_backoff().applied_objects().boxed();
@@ -308,10 +315,13 @@ impl Arena {
                 let Ok(object) = object else { continue };
                 let (status, reason) = condition(&object, kind);
                 let said = (status.to_owned(), reason.to_owned());
-                let mut seen = seen.lock().unwrap();
-                if seen.last() != Some(&said) {
-                    seen.push(said);
-                }
+                seen.send_if_modified(|all| {
+                    let is_new = all.last() != Some(&said);
+                    if is_new {
+                        all.push(said);
+                    }
+                    is_new
+                });
             }
         });
         History { said, task }
