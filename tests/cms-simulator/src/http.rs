@@ -9,11 +9,12 @@ use std::task::{Context, Poll};
 
 use http_body_util::{BodyExt as _, Limited};
 use hyper::body::{Body, Bytes, Frame, Incoming, SizeHint};
-use hyper::header::{AUTHORIZATION, CONNECTION, CONTENT_TYPE, HeaderValue, LOCATION, WWW_AUTHENTICATE};
+use hyper::header::{AUTHORIZATION, CONNECTION, CONTENT_TYPE, HOST, HeaderValue, LOCATION, WWW_AUTHENTICATE};
 use hyper::{Request, Response};
 use jiff::Timestamp;
 
 use crate::faults::FaultKind;
+use crate::habits;
 use crate::journal::{EntryKind, JournalEntry, Outcome};
 use crate::refusal::Refusal;
 use crate::routes::path::{self, Node, Target};
@@ -72,6 +73,7 @@ struct Draft {
     challenge: bool,
     location: Option<String>,
     token: Option<String>,
+    application_xml: bool,
     outcome: Outcome,
     /// The reply is not sent: reset, or silence.
     lost: Option<Lost>,
@@ -110,6 +112,7 @@ struct Read {
     query: Pairs,
     body: Pairs,
     authorization: Option<String>,
+    host: String,
 }
 
 /// Serves one request. An error makes hyper drop the connection without an answer.
@@ -132,6 +135,7 @@ pub async fn serve(
         target: path::parse(head.uri.path()),
         query: Pairs::parse(head.uri.query().unwrap_or_default().as_bytes()),
         body: Pairs::parse(&raw),
+        host: head.headers.get(HOST).and_then(|v| v.to_str().ok()).unwrap_or_default().to_owned(),
         authorization: head.headers.get(AUTHORIZATION).map(|v| String::from_utf8_lossy(v.as_bytes()).into_owned()),
         method,
     };
@@ -202,7 +206,9 @@ async fn answer(shared: &Arc<Shared>, bridge: usize, life: &Life, read: &Read, f
         if let Some(how) = life.lost() {
             return lost(how);
         }
-        let draft = dispatch(&mut cluster, bridge, read, faults);
+        let mut draft = dispatch(&mut cluster, bridge, read, faults);
+        habits::dress(&cluster.switches, &read.host, &mut draft.body, &mut draft.location);
+        draft.application_xml = cluster.switches.application_xml;
         shared.after_change(&mut cluster);
         draft
     };
@@ -339,7 +345,11 @@ async fn finish(
     *response.status_mut() = hyper::StatusCode::from_u16(draft.status).unwrap_or(hyper::StatusCode::OK);
     let headers = response.headers_mut();
     if guard.outcome.reply_size > 0 {
-        let kind = if draft.html { "text/html" } else { "text/xml" };
+        let kind = match (draft.html, draft.application_xml) {
+            (true, _) => "text/html",
+            (_, true) => "application/xml; charset=utf-8",
+            _ => "text/xml",
+        };
         headers.insert(CONTENT_TYPE, HeaderValue::from_static(kind));
     }
     if draft.challenge {

@@ -27,6 +27,7 @@ mod config;
 mod control;
 mod dial;
 mod faults;
+mod habits;
 mod http;
 mod ids;
 mod journal;

@@ -193,6 +193,23 @@ pub struct Switches {
     pub empty_tags: EmptyTags,
     /// Show unset attributes of a single object as empty elements instead of leaving them out (1.3). Default false.
     pub show_unset: bool,
+    /// Leave out attributes that nobody set, `nonMemberAccess` of a space made by hand among them (TechNotes 213552 and
+    /// 213812 show such replies). Default false: the server's default is shown.
+    pub hide_defaults: bool,
+    /// Attributes of stored objects in the opposite order. Default false.
+    pub fields_backwards: bool,
+    /// GUIDs in replies and Locations with capitals; requests may use either. Default false.
+    pub ids_in_capitals: bool,
+    /// Line breaks and indentation between elements. Default false.
+    pub indented: bool,
+    /// `encoding="UTF-8"` in the declaration. Default false.
+    pub encoding_declared: bool,
+    /// `Location` with scheme and host. Default false: only the path.
+    pub location_absolute: bool,
+    /// `Content-Type: application/xml; charset=utf-8` instead of `text/xml`. Default false.
+    pub application_xml: bool,
+    /// Names are kept without blanks at the ends, and with single ones between words. Default false.
+    pub blanks_collapsed: bool,
     /// Bodies without declaration.
     pub missing_declaration: MissingDeclaration,
     /// POST /calls on a space with a live call.
@@ -287,6 +304,14 @@ impl Default for Switches {
             unknown_parameter: UnknownParameter::Ignored,
             empty_tags: EmptyTags::OpenAndClose,
             show_unset: false,
+            hide_defaults: false,
+            fields_backwards: false,
+            ids_in_capitals: false,
+            indented: false,
+            encoding_declared: false,
+            location_absolute: false,
+            application_xml: false,
+            blanks_collapsed: false,
             missing_declaration: MissingDeclaration::CallsListOnly,
             second_call: SecondCall::SameId,
             on_close: OnClose::Stay,

@@ -18,6 +18,7 @@ mod failover_outage;
 mod failover_return;
 mod failover_setup;
 mod first_contact;
+mod habits;
 mod kit;
 mod life;
 mod lost_replies;

@@ -60,7 +60,7 @@ pub fn create(ctx: &Ctx<'_>, cluster: &mut Cluster) -> Answer {
     let changes = take_call(cluster, ctx, Phase::Create)?;
     let mut fields = Fields::default();
     for field in CALL_FIELDS.iter().filter(|f| f.known(cluster.version)) {
-        fields.set(field.name, field.default.map(str::to_owned));
+        fields.set_default(field.name, field.default);
     }
     for (field, value) in changes {
         if value.is_some() {

@@ -112,9 +112,12 @@ pub fn single(ctx: &Ctx<'_>, cluster: &Cluster, kind: Kind, parent: Option<&Id>,
 
 fn write_fields(cluster: &Cluster, kind: Kind, fields: &Fields, in_list: bool, xml: &mut Xml) {
     let show_unset = cluster.switches.show_unset && !in_list;
-    for field in kind.spec().fields {
+    let hidden = |name| cluster.switches.hide_defaults && fields.is_defaulted(name);
+    let all = kind.spec().fields.iter();
+    let all: Vec<_> = if cluster.switches.fields_backwards { all.rev().collect() } else { all.collect() };
+    for field in all {
         let shown = if in_list { field.listed } else { field.shown };
-        if !shown || !field.known(cluster.version) {
+        if !shown || !field.known(cluster.version) || hidden(field.name) {
             continue;
         }
         match fields.get(field.name) {
@@ -161,7 +164,7 @@ pub fn create(ctx: &Ctx<'_>, cluster: &mut Cluster, kind: Kind, parent: Option<&
                 .filter(|f| f.known(cluster.version) && fields_lack(&fields, f.name))
                 .collect::<Vec<_>>()
             {
-                fields.set(field.name, field.default.map(str::to_owned));
+                fields.set_default(field.name, field.default);
             }
             before_create(cluster, ctx, kind, &mut fields)?;
             let id = cluster.ids.guid();

@@ -54,6 +54,9 @@ fn check(cluster: &Cluster, field: &'static Field, raw: &str) -> Result<Option<S
     let checked = match field.ty {
         Type::Text(limit) => within(limit)?,
         Type::Bytes(limit) => (raw.len() <= limit).then(|| raw.to_owned()).ok_or_else(bad)?,
+        Type::Name if switches.blanks_collapsed => {
+            within(switches.name_length)?.split_whitespace().collect::<Vec<_>>().join(" ")
+        }
         Type::Name => within(switches.name_length)?,
         Type::Passcode => {
             let digits = value.bytes().all(|b| b.is_ascii_digit());

@@ -7,13 +7,26 @@ use tokio::time::Instant;
 use crate::ids::Id;
 
 /// The set attributes of an object. An unset attribute is not in here.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Fields(Vec<(&'static str, String)>);
+#[derive(Debug, Clone, Default)]
+pub struct Fields {
+    values: Vec<(&'static str, String)>,
+    /// Those whose value is the server's default, because nobody ever set them.
+    defaulted: Vec<&'static str>,
+}
+
+/// Who set a value makes no difference.
+impl PartialEq for Fields {
+    fn eq(&self, other: &Self) -> bool {
+        self.values == other.values
+    }
+}
+
+impl Eq for Fields {}
 
 impl Fields {
     /// The value of an attribute, by its canonical name.
     pub fn get(&self, name: &str) -> Option<&str> {
-        self.0.iter().find(|(key, _)| *key == name).map(|(_, value)| value.as_str())
+        self.values.iter().find(|(key, _)| *key == name).map(|(_, value)| value.as_str())
     }
 
     /// Whether a boolean attribute is set and true.
@@ -28,28 +41,42 @@ impl Fields {
 
     /// Sets (or, with none, unsets) an attribute and says whether that changed anything.
     pub fn set(&mut self, name: &'static str, value: Option<String>) -> bool {
-        let position = self.0.iter().position(|(key, _)| *key == name);
-        match (position.and_then(|p| self.0.get_mut(p)), value) {
+        self.defaulted.retain(|key| *key != name);
+        let position = self.values.iter().position(|(key, _)| *key == name);
+        match (position.and_then(|p| self.values.get_mut(p)), value) {
             (Some((_, old)), Some(new)) => {
                 let changed = *old != new;
                 *old = new;
                 changed
             }
             (Some(_), None) => {
-                self.0.retain(|(key, _)| *key != name);
+                self.values.retain(|(key, _)| *key != name);
                 true
             }
             (None, Some(new)) => {
-                self.0.push((name, new));
+                self.values.push((name, new));
                 true
             }
             (None, None) => false,
         }
     }
 
+    /// Gives an attribute that nobody set the server's default.
+    pub fn set_default(&mut self, name: &'static str, value: Option<&str>) {
+        if self.get(name).is_none() && value.is_some() {
+            self.set(name, value.map(str::to_owned));
+            self.defaulted.push(name);
+        }
+    }
+
+    /// Whether nobody ever set this attribute.
+    pub fn is_defaulted(&self, name: &str) -> bool {
+        self.defaulted.contains(&name)
+    }
+
     /// All set attributes.
     pub fn iter(&self) -> impl Iterator<Item = (&'static str, &str)> {
-        self.0.iter().map(|(key, value)| (*key, value.as_str()))
+        self.values.iter().map(|(key, value)| (*key, value.as_str()))
     }
 }
 

@@ -33,8 +33,8 @@ impl Cluster {
             }
         }
         for field in kind.spec().fields {
-            if let (Some(default), None, true) = (field.default, fields.get(field.name), field.known(self.version)) {
-                fields.set(field.name, Some(default.to_owned()));
+            if field.known(self.version) {
+                fields.set_default(field.name, field.default);
             }
         }
         fields

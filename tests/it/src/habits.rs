@@ -1,0 +1,72 @@
+//! Bridges that write, order and keep things in ways of their own (`Switches::drawn`): one life each, from a range to
+//! provision to nothing left. `HABITS=200 cargo test -p it habits::` tries many.
+
+use std::ops::Range;
+use std::panic::AssertUnwindSafe;
+
+use cms_simulator::{Config, Switches};
+use futures::FutureExt as _;
+use futures::stream::{self, StreamExt as _};
+use meeting_controller::api::meeting::{ParticipantState, Phase};
+use meeting_controller::api::{MeetingBridge, ScheduledMeeting};
+use serde_json::json;
+
+use crate::kit::*;
+use crate::meetings::*;
+
+/// So many bridges at a time; more only wait for the two processors of a small machine.
+const AT_ONCE: usize = 5;
+
+fn seeds() -> Range<u64> {
+    0..std::env::var("HABITS").ok().and_then(|count| count.parse().ok()).unwrap_or(10)
+}
+
+/// Somebody's room, a range of ours, a meeting that is joined, renamed and ended, another one after it in the same slot.
+async fn live(seed: u64, switches: Switches) {
+    let config = Config { bridges: 1 + seed as usize % 2, switches, seed, ..Config::default() };
+    let mut arena = Arena::quiet(&format!("habits-{seed}"), config, quick()).await;
+    arena.sim.add_space("Board  room", "900", "900").unwrap();
+    let foreign = arena.sim.spaces();
+    arena.start().await;
+    arena.ready_bridge(json!({})).await;
+    let parties = json!([{ "remoteParty": "desk@rooms.test" }, { "remoteParty": "2001@rooms.test" }]);
+    arena.open_now("m", 300, json!({ "title": "Weekly  sync", "participants": parties })).await;
+    let everybody_in = |m: &ScheduledMeeting| {
+        let parties = status_of(m).participants;
+        parties.len() == 2 && parties.iter().all(|p| p.state == ParticipantState::Connected) && is_ready_now(m)
+    };
+    arena.meeting("m", "everybody is in", everybody_in).await;
+    arena
+        .patch::<ScheduledMeeting>("m", json!({ "spec": { "title": "Weekly sync, longer", "duration": "10m" } }))
+        .await;
+    arena.await_sim("renamed", |sim| slot_of(sim, 1).name == "Weekly sync, longer").await;
+    arena.patch::<ScheduledMeeting>("m", json!({ "spec": { "duration": "1s" } })).await;
+    arena.phase("m", Phase::Ended).await;
+    assert!(!arena.slot(1).open && arena.sim.calls().is_empty());
+    arena.open_now("next", 300, json!({})).await;
+    let next = arena.meeting("next", "ready", |m| phase_of(m) == Phase::Active && is_ready_now(m)).await;
+    assert_eq!(number_of(&next), 1);
+    assert_eq!(arena.sim.dials().len(), 2, "one ring each: {:#?}", arena.sim.dials());
+    arena.assert_rules(1..=5);
+    arena.delete::<MeetingBridge>("core").await;
+    arena.gone::<MeetingBridge>("core").await;
+    assert_eq!(arena.sim.spaces(), foreign, "only what is not ours is left");
+    arena.assert_rules(1..=5);
+    arena.finish().await;
+}
+
+fn is_ready_now(meeting: &ScheduledMeeting) -> bool {
+    condition(meeting, "Ready").0 == "True"
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn bridges_with_habits_of_their_own_are_driven_like_any_other() {
+    let lives = stream::iter(seeds()).map(|seed| async move {
+        let switches = Switches::drawn(seed);
+        let lived = AssertUnwindSafe(live(seed, switches.clone())).catch_unwind().await;
+        (lived.is_err()).then_some((seed, switches))
+    });
+    let failed: Vec<_> = lives.buffer_unordered(AT_ONCE).filter_map(std::future::ready).collect().await;
+    println!("{} bridges tried, {} lived", seeds().count(), seeds().count() - failed.len());
+    assert!(failed.is_empty(), "not with these: {failed:#?}");
+}
