@@ -414,7 +414,11 @@ pub struct ParticipantStatus {
     /// Id of the call leg.
     #[serde(rename = "legID", default, skip_serializing_if = "Option::is_none")]
     pub leg_id: Option<String>,
-    /// Why, when Failed or NotDialed.
+    /// Tries in a row that rang nobody: the bridge refused them for now, or they were lost on the way. They do not count
+    /// as attempts.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub vain_tries: u32,
+    /// Why, when Failed or NotDialed, or when the last try rang nobody.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
     /// When they were last dialled.
@@ -423,6 +427,11 @@ pub struct ParticipantStatus {
     /// Call bridge that carried their leg when it was lost, as long as they may still be in through it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub call_bridge: Option<String>,
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref)] // As serde wants it.
+fn is_zero(count: &u32) -> bool {
+    *count == 0
 }
 
 /// Where a participant is.

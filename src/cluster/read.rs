@@ -127,7 +127,8 @@ impl Cluster {
         Ok(call_bridge.place_all(&found.unwrap_or_default()))
     }
 
-    /// The same, with the age of each call: before one is taken for a meeting's it must be known that it is not older.
+    /// The same, with the age of each call but the known one: before one is taken for a meeting's it must be known that it
+    /// is not older.
     ///
     /// # Errors
     /// What the bridge or the gate says.
@@ -135,11 +136,12 @@ impl Cluster {
         &self,
         call_bridge: &Arc<CallBridge>,
         space: &SpaceId,
+        known: Option<&CallId>,
         at: Priority,
         now: Timestamp,
     ) -> Result<Vec<PlacedCall>, CmsError> {
         let calls = self.read_calls(call_bridge, space, at).await?;
-        for placed in &calls {
+        for placed in calls.iter().filter(|placed| known != Some(&placed.call.id)) {
             call_bridge.read_age(&placed.call.id, at, now).await?;
         }
         Ok(call_bridge.place_all(calls.iter().map(|placed| &placed.call)))

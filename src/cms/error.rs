@@ -79,8 +79,8 @@ pub enum CmsError {
     /// `parameterError`.
     #[error("the bridge does not accept the value of {parameter} ({error})")]
     ParameterError { parameter: String, error: String },
-    /// `...LimitReached` or `tooMany...`.
-    #[error("a limit of the bridge is reached ({element})")]
+    /// `...LimitReached`, `...Unavailable` or `tooMany...`: refused for now, because of the load.
+    #[error("the bridge refuses it for now ({element}); it is tried again")]
     LimitReached { element: String },
     /// `databaseNotReady`: no primary database node, so another call bridge of the cluster will not do better.
     #[error("the bridge's database takes no writes; check the database cluster of the bridge")]
@@ -249,6 +249,17 @@ impl CmsError {
             | Self::AuthBlocked { .. }
             | Self::Abandoned
             | Self::Cancelled => false,
+        }
+    }
+
+    /// The bridge's own word for it if there is one, else the reason: what is shown of one participant.
+    pub fn word(&self) -> &str {
+        match self {
+            Self::NotFound { element }
+            | Self::Conflict { element }
+            | Self::LimitReached { element }
+            | Self::Rejected { element, .. } => element,
+            _ => self.reason(),
         }
     }
 

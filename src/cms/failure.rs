@@ -51,7 +51,8 @@ fn by_element(status: u16, details: &Node) -> CmsError {
     })
 }
 
-/// The error of one element of the table in `cms-protocol.md` 3.4, or `None` if it says no more than "rejected".
+/// The error of one element of the table in `cms-protocol.md` 3.4, or `None` if it says no more than "rejected". What each
+/// means for the work stands in 3.5.
 fn of_element(element: &Node) -> Option<CmsError> {
     let name = element.name().to_ascii_lowercase();
     let shown = word(element.name());
@@ -72,7 +73,8 @@ fn of_element(element: &Node) -> Option<CmsError> {
         Some(CmsError::NotFound { element: shown })
     } else if name.starts_with("duplicate") || name.ends_with("conflict") {
         Some(CmsError::Conflict { element: shown })
-    } else if name.ends_with("limitreached") || name.starts_with("toomany") {
+    } else if name.ends_with("limitreached") || name.ends_with("unavailable") || name.starts_with("toomany") {
+        // Load and licences change by the minute, whatever the object is (`cms-protocol.md` 3.5).
         Some(CmsError::LimitReached { element: shown })
     } else {
         None

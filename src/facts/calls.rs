@@ -97,7 +97,9 @@ impl SeenLeg {
         match &self.state {
             Some(LegState::Connected | LegState::OnHold) => true,
             _ if self.was_answered => true,
-            _ => since.is_some_and(|since| at.duration_since(since) > LONGEST_RING),
+            // It was looked at and rings on: hunt groups and gateways ring for minutes.
+            Some(LegState::Initial | LegState::Ringing) => false,
+            Some(LegState::Other(_)) | None => since.is_some_and(|since| at.duration_since(since) > LONGEST_RING),
         }
     }
 }

@@ -1,6 +1,6 @@
 //! Where each participant of a meeting is, and who is to be dialled now (R64-R68). Pure.
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 
 use crate::api::ScheduledMeetingSpec;
 use crate::api::meeting::{Dial, ParticipantSpec, ParticipantState, ParticipantStatus};
@@ -8,11 +8,21 @@ use crate::api::values::Instant;
 use crate::cms::{Address, LegState};
 use crate::facts::calls::{OnLostBridge, SeenLeg, SeenLegs, plain_address};
 
+/// The reason of a try whose connection broke.
+const CONNECTION_LOST: &str = "ConnectionLost";
+
+/// Tries in a row that are repeated at once when they were lost before they had an effect.
+const AT_ONCE: u32 = 2;
+
+/// The longest wait for somebody whom the bridge refuses for now, unless their back-off is longer.
+const LONGEST_REFUSAL: SignedDuration = SignedDuration::from_mins(5);
+
 fn fresh(participant: &ParticipantSpec) -> ParticipantStatus {
     ParticipantStatus {
         remote_party: participant.remote_party.clone(),
         state: ParticipantState::Waiting,
         attempts: 0,
+        vain_tries: 0,
         leg_id: None,
         reason: None,
         last_attempt_at: None,
@@ -70,7 +80,7 @@ fn apply_look(participant: &ParticipantSpec, now: &mut ParticipantStatus, seen: 
     let of_us = |leg: &&SeenLeg| now.leg_id.as_deref() == Some(leg.id.as_str()) || is_leg_of(participant, leg);
     if let Some(leg) = seen.legs.iter().find(of_us) {
         now.leg_id = Some(leg.id.to_string());
-        now.call_bridge = None;
+        (now.call_bridge, now.vain_tries) = (None, 0);
         if participant.dial == Dial::Out && now.attempts == 0 {
             // Dialled by us, but the record of it was lost: adopt.
             now.attempts = 1;
@@ -95,6 +105,11 @@ fn apply_look(participant: &ParticipantSpec, now: &mut ParticipantStatus, seen: 
             now.state = ParticipantState::Left;
             now.leg_id = None;
         }
+        ParticipantState::Ringing if may_be_lost(now) => {
+            // The connection broke and there is no leg: nobody was rung.
+            now.attempts = now.attempts.saturating_sub(1);
+            in_vain(now, CONNECTION_LOST, seen.at);
+        }
         ParticipantState::Ringing => {
             now.leg_id = None;
             if now.attempts > participant.retry.limit {
@@ -106,6 +121,28 @@ fn apply_look(participant: &ParticipantSpec, now: &mut ParticipantStatus, seen: 
         }
         _ => {}
     }
+}
+
+/// The connection broke under the last try before the bridge said that there is a leg.
+fn may_be_lost(status: &ParticipantStatus) -> bool {
+    status.leg_id.is_none() && status.reason.as_deref() == Some(CONNECTION_LOST)
+}
+
+/// Is it open whether somebody's last try reached the bridge, and no look since then has told?
+pub fn is_any_unsure(statuses: &[ParticipantStatus], seen: Option<&SeenLegs>) -> bool {
+    let is_told = |at: Option<Instant>| seen.is_some_and(|seen| at.is_none_or(|at| at.0 < seen.at));
+    let is_unsure = |status: &&ParticipantStatus| status.state == ParticipantState::Ringing && may_be_lost(status);
+    statuses.iter().filter(is_unsure).any(|status| !is_told(status.last_attempt_at))
+}
+
+/// A try rang nobody: it is no attempt, and it is made again. One that was only lost is made again at once, but not for
+/// ever.
+pub fn in_vain(status: &mut ParticipantStatus, why: &str, at: Timestamp) {
+    status.vain_tries = status.vain_tries.saturating_add(1);
+    status.state = ParticipantState::Waiting;
+    (status.leg_id, status.reason) = (None, Some(why.to_owned()));
+    let is_lost = why == CONNECTION_LOST && status.vain_tries <= AT_ONCE;
+    status.last_attempt_at = (!is_lost).then_some(Instant(at));
 }
 
 /// Somebody whose call bridge was lost is still in, or was cut off and is dialled again; if that call bridge is back and
@@ -143,8 +180,13 @@ fn due(participant: &ParticipantSpec, status: &ParticipantStatus, starts_at: Tim
     if status.attempts > participant.retry.limit {
         return None;
     }
-    let retry =
-        status.last_attempt_at.map(|at| at.0.checked_add(participant.retry.backoff.signed()).unwrap_or(Timestamp::MAX));
+    let backoff = participant.retry.backoff.signed();
+    // Who is refused again and again is asked ever less often: nobody rings there, and the limit of tries does not end it.
+    let pause = match i32::try_from(status.vain_tries).unwrap_or(i32::MAX) {
+        0 | 1 => backoff,
+        tries => backoff.checked_mul(tries).map_or(LONGEST_REFUSAL, |pause| pause.min(LONGEST_REFUSAL)).max(backoff),
+    };
+    let retry = status.last_attempt_at.map(|at| at.0.checked_add(pause).unwrap_or(Timestamp::MAX));
     Some(retry.map_or(starts_at, |at| at.max(starts_at)))
 }
 
@@ -183,8 +225,8 @@ pub fn next_dial(
 
 fn start_over(status: &mut ParticipantStatus) {
     status.state = ParticipantState::Waiting;
-    status.attempts = 0;
-    status.leg_id = None;
+    (status.attempts, status.vain_tries) = (0, 0);
+    (status.leg_id, status.reason) = (None, None);
     status.last_attempt_at = None;
 }
 

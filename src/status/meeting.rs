@@ -4,7 +4,7 @@ use jiff::Timestamp;
 
 use super::{Conditions, Readiness};
 use crate::api::conditions::{meeting as reason, types};
-use crate::api::meeting::{Dial, ParticipantState, Phase};
+use crate::api::meeting::{Dial, ParticipantState, ParticipantStatus, Phase};
 use crate::api::{ScheduledMeetingStatus, find};
 use crate::plan::meeting::{Door, Obstacle, Part, Progress};
 use crate::plan::window::Stage;
@@ -217,11 +217,23 @@ fn dialling(judged: &Judged<'_>, conditions: &mut Conditions<'_>) {
         set(true, "AllConnected", "everybody who was to be dialled was connected".to_owned());
     } else if matches!(judged.phase, Phase::Ended | Phase::Missed) {
         set(false, reason::SOME_FAILED, "the meeting ended before everybody was connected".to_owned());
-    } else if dialled.iter().all(|participant| participant.attempts == 0) {
+    } else if dialled.iter().all(|participant| participant.attempts == 0 && participant.vain_tries == 0) {
         set(false, reason::NOT_YET, "dialling starts with the meeting".to_owned());
+    } else if let Some(why) = refused_for_now(&dialled) {
+        set(false, reason::DIALING, format!("the bridge refuses some for now and is asked again: {why}"));
     } else {
         set(false, reason::DIALING, "somebody is being dialled, or will be again".to_owned());
     }
+}
+
+/// Who waits because the last try rang nobody, with the bridge's word for it.
+fn refused_for_now(dialled: &[&ParticipantStatus]) -> Option<String> {
+    let waiting = dialled.iter().filter(|p| p.state == ParticipantState::Waiting && p.vain_tries > 0);
+    let named: Vec<String> = waiting
+        .take(5)
+        .map(|p| format!("{} ({})", p.remote_party, p.reason.as_deref().unwrap_or("no reason")))
+        .collect();
+    (!named.is_empty()).then(|| named.join(", "))
 }
 
 fn release(judged: &Judged<'_>, conditions: &mut Conditions<'_>) {

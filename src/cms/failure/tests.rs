@@ -25,6 +25,11 @@ fn the_element_decides_before_the_status() {
         ("participantLimitReached", "limit_reached"),
         ("tenantParticipantLimitReached", "limit_reached"),
         ("tooManyCdrReceivers", "limit_reached"),
+        ("tooManyLdapSyncs", "limit_reached"),
+        ("recordingLimitReached", "limit_reached"),
+        ("callBridgeUnavailable", "limit_reached"),
+        ("callBridgeGroupUnavailable", "limit_reached"),
+        ("someFutureThingUnavailable", "limit_reached"),
         ("databaseNotReady", "database_not_ready"),
         ("passcodeTooShort", "passcode_too_short"),
     ] {
@@ -38,7 +43,18 @@ fn the_element_decides_before_the_status() {
 #[test]
 fn elements_without_a_meaning_of_their_own_leave_it_to_the_status() {
     for (status, wanted) in [(400, "rejected"), (403, "forbidden"), (404, "rejected"), (503, "busy"), (429, "busy")] {
-        assert_eq!(label(status, &details("callBridgeUnavailable")), wanted, "{status}");
+        for element in [
+            "callLegCannotBeDeleted",
+            "participantCannotBeModified",
+            "loadBalancingDisabled",
+            "recordingNotAllowedByLicensing",
+            "ldapSyncCannotBeCancelled",
+            "layoutTemplateDescriptionTooLong",
+            "invalidOperation",
+            "invalidVersion",
+        ] {
+            assert_eq!(label(status, &details(element)), wanted, "{element} with {status}");
+        }
     }
     assert_eq!(label(400, "<failureDetails/>"), "rejected");
     assert_eq!(label(404, "<failureDetails/>"), "not_found");

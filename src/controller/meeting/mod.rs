@@ -183,6 +183,9 @@ async fn finish(
 /// When to come round again, if nothing happens before.
 fn next_wake(ctx: &Context, uid: &str, progress: &Progress, now: Timestamp) -> Option<Duration> {
     let is_due = progress.window.stage(now) >= Stage::Inside;
+    if progress.pause.is_none() {
+        ctx.backoff.clear(uid);
+    }
     let pause = progress.pause.as_ref().map(|pause| ctx.backoff.wait(uid, pause, is_due));
     if progress.is_closing(now) && progress.door == Door::Released {
         return None;
@@ -197,7 +200,6 @@ fn take_notes(ctx: &Context, uid: &str, cluster: &Cluster, progress: &mut Progre
         match note {
             Note::Opened { latency } => {
                 ctx.metrics.open_latency.observe(latency);
-                ctx.backoff.clear(uid);
             }
             Note::Repaired => {
                 ctx.metrics.door_repairs.inc();

@@ -98,11 +98,8 @@ impl<'a> MeetingReach<'a> {
             Look::Calls => {
                 let at = at(Class::Call, window.opens_at);
                 // Before a call is taken for this meeting's: is it older than that?
-                let calls = if call.is_none() {
-                    cluster.read_aged_calls(&here, &space, at, now).await
-                } else {
-                    cluster.read_calls(&here, &space, at).await
-                };
+                let known = call.as_ref().map(|call| &call.id);
+                let calls = cluster.read_aged_calls(&here, &space, known, at, now).await;
                 Found::Calls(calls.map_err(of_here)?)
             }
             Look::Legs => {

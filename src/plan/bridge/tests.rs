@@ -341,8 +341,8 @@ impl Reach<BridgeProgress> for ServerReach<'_> {
     ) -> Result<(Option<String>, Timestamp), Verdict> {
         let fault = self.faults.next().unwrap_or(Fault::None);
         self.died = fault.kills();
-        if fault == Fault::CrashBefore {
-            return Err(Verdict::Retry(CmsError::Cancelled));
+        if let Some(error) = fault.before() {
+            return Err(Verdict::Retry(error));
         }
         self.player.log.push(step.to_string());
         let is_synced =
@@ -357,9 +357,9 @@ impl Reach<BridgeProgress> for ServerReach<'_> {
             return Err(not_found());
         }
         let made = self.server.act(step);
-        if fault != Fault::None {
+        if let Some(error) = fault.after() {
             self.lost = true;
-            return Err(Verdict::Retry(CmsError::Timeout));
+            return Err(Verdict::Retry(error));
         }
         Ok((made, now))
     }

@@ -16,6 +16,9 @@ use crate::plan::{Attempt, Flow, Store, Subject, participants};
 /// Turns of a pass besides one for each participant.
 const TURN_LIMIT: usize = 24;
 
+/// Writes of one pass that are sent again at once because their connection broke.
+const BROKEN_WRITES: u32 = 2;
+
 impl Subject for Progress {
     type Facts = MeetingFacts;
     type Survey = Survey;
@@ -111,10 +114,9 @@ impl Subject for Progress {
         match attempt {
             Attempt::Look(_) if verdict == Verdict::Moved => Flow::StartAnew,
             Attempt::Look(Look::Legs)
-                if matches!(&verdict, Verdict::Answered(error) if error.is_not_found())
-                    && !self.tried.call_was_lost =>
+                if matches!(&verdict, Verdict::Answered(error) if error.is_not_found()) && !self.tried.doubted_call =>
             {
-                self.call_gone(facts);
+                self.doubt_call(facts);
                 Flow::GoOn
             }
             Attempt::Look(look) => {
@@ -185,45 +187,90 @@ impl Progress {
         }
     }
 
-    /// The bridge says that there is no such call. That says nothing about others on the space.
-    fn call_gone(&mut self, facts: &mut MeetingFacts) {
-        self.tried.call_was_lost = true;
-        participants::after_call_lost(&mut self.draft.participants, None);
-        self.draft.call = None;
+    /// The bridge says that something is not there. Whether it is the call a look decides: a proxy or a profile that is
+    /// gone say the same. Once in a pass, as a list may still show a call that is gone.
+    fn doubt_call(&mut self, facts: &mut MeetingFacts) {
+        self.tried.doubted_call = true;
         (facts.calls, facts.legs) = (Seen::Unknown, Seen::Unknown);
     }
 
     fn step_failed(&mut self, facts: &mut MeetingFacts, step: &Step, error: CmsError, since: Timestamp) -> Flow {
         match step {
-            // Once in a pass: a list may still show a call that is gone.
-            Step::Dial(_) if error.is_not_found() && !self.tried.call_was_lost => {
-                self.call_gone(facts);
-                Flow::GoOn
-            }
-            Step::Dial(party) if error.may_have_taken_effect() => {
-                // It may ring: the try counts, and the next look tells.
-                self.note_dialled(party, None, since);
-                self.fail(Part::Legs, error);
-                Flow::Stop
-            }
-            Step::Dial(party) if matches!(error.class(), ErrorClass::Invalid | ErrorClass::Conflict) => {
-                self.reject_party(party, &error, since);
-                Flow::GoOn
-            }
+            Step::Dial(party) => return self.dial_failed(facts, party, error, since),
             Step::CloseDoor if error.is_not_found() => {
                 self.notes.push(Note::SpaceGone);
                 self.door = Door::Released;
-                Flow::Stop
+                return Flow::Stop;
             }
             Step::OpenDoor | Step::MarkExtension | Step::CreateCall if error.is_not_found() => {
                 self.notes.push(Note::SpaceGone);
-                self.fail(step.part(), error);
-                Flow::Stop
+            }
+            // A second call must not be made; everything else may be written twice.
+            Step::CreateCall if self.is_sent_again(&error) => {
+                (facts.calls, facts.legs) = (Seen::Unknown, Seen::Unknown);
+                return Flow::GoOn;
+            }
+            Step::OpenDoor | Step::MarkExtension | Step::CloseDoor | Step::DeleteCall(_)
+                if self.is_sent_again(&error) =>
+            {
+                return Flow::GoOn;
+            }
+            _ => {}
+        }
+        self.fail(step.part(), error);
+        Flow::Stop
+    }
+
+    /// A connection that broke is most often one that the bridge had closed meanwhile: the write is sent again at once, on
+    /// a new one. Twice in a pass is enough.
+    fn is_sent_again(&mut self, error: &CmsError) -> bool {
+        if *error != CmsError::ConnectionLost {
+            return false;
+        }
+        self.tried.broken_writes += 1;
+        self.tried.broken_writes <= BROKEN_WRITES
+    }
+
+    fn dial_failed(&mut self, facts: &mut MeetingFacts, party: &str, error: CmsError, since: Timestamp) -> Flow {
+        if error.is_not_found() && !self.tried.doubted_call {
+            self.doubt_call(facts);
+            return Flow::GoOn;
+        }
+        if error.may_have_taken_effect() {
+            // It may ring: the try counts until a look tells that it does not.
+            self.note_dialled(party, None, since);
+            if let Some(status) = self.participant(party) {
+                status.reason = Some(error.reason().to_owned());
+            }
+            if self.is_sent_again(&error) {
+                facts.legs = Seen::Unknown;
+                self.tried.call_is_new = false;
+                return Flow::GoOn;
+            }
+            self.fail(Part::Legs, error);
+            return Flow::Stop;
+        }
+        match error {
+            // The call is there, and still: the list shows it longer than it is, or something in front of the bridge answers.
+            CmsError::LimitReached { .. } | CmsError::NotFound { .. } => {
+                self.refuse_party(party, error.word(), since);
+                Flow::GoOn
+            }
+            _ if matches!(error.class(), ErrorClass::Invalid | ErrorClass::Conflict) => {
+                self.reject_party(party, &error, since);
+                Flow::GoOn
             }
             _ => {
-                self.fail(step.part(), error);
+                self.fail(Part::Legs, error);
                 Flow::Stop
             }
+        }
+    }
+
+    /// Refused for now: those behind are dialled all the same.
+    fn refuse_party(&mut self, party: &str, why: &str, at: Timestamp) {
+        if let Some(status) = self.participant(party) {
+            participants::in_vain(status, why, at);
         }
     }
 
@@ -236,6 +283,9 @@ impl Progress {
         if let Some(status) = self.participant(party) {
             status.attempts = status.attempts.saturating_add(1);
             status.state = ParticipantState::Ringing;
+            if leg.is_some() {
+                status.vain_tries = 0;
+            }
             status.leg_id = leg;
             status.reason = None;
             status.last_attempt_at = Some(Instant(at));
@@ -246,7 +296,7 @@ impl Progress {
         if let Some(status) = self.participant(party) {
             status.attempts = status.attempts.saturating_add(1);
             status.state = ParticipantState::Failed;
-            status.reason = Some(error.reason().to_owned());
+            status.reason = Some(error.word().to_owned());
             status.last_attempt_at = Some(Instant(at));
         }
     }

@@ -159,7 +159,7 @@ fn first_opening(progress: &Progress, facts: &MeetingFacts, space: &Space, is_ou
 fn call(progress: &Progress, facts: &MeetingFacts) -> Option<Next> {
     let recorded = progress.call_here();
     match &facts.calls {
-        Seen::Unknown if recorded.is_some() => None,
+        Seen::Unknown if recorded.is_some() && !progress.tried.doubted_call => None,
         Seen::Unknown => Some(Next::Look(Look::Calls)),
         Seen::Known(calls) => {
             let is_recorded = |placed: &PlacedCall| recorded.as_ref().is_some_and(|call| call.id == placed.call.id);
@@ -180,6 +180,9 @@ fn dialling(progress: &Progress, facts: &MeetingFacts, now: Timestamp) -> Option
     let (spec, statuses) = (&progress.terms.spec, &progress.draft.participants);
     if participants::is_anybody_on_lost_bridge(statuses) && matches!(facts.on_lost_bridge, Seen::Unknown) {
         return Some(Next::Look(Look::OnLostBridge));
+    }
+    if participants::is_any_unsure(statuses, facts.legs.known()) {
+        return Some(Next::Look(Look::Legs));
     }
     let party = participants::to_dial(spec, statuses, progress.window.starts_at, now)?;
     // Every try needs a look, unless the call is brand new: the one before may ring and its record be lost.

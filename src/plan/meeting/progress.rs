@@ -155,6 +155,10 @@ pub struct Tried {
     pub call_was_lost: bool,
     /// Somebody was dialled, or may have been.
     pub dialled: bool,
+    /// Writes whose connection broke.
+    pub broken_writes: u32,
+    /// The bridge said that something does not exist, and the calls were looked at because of it.
+    pub doubted_call: bool,
 }
 
 /// A look or a step that did not succeed.

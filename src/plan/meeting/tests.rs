@@ -123,12 +123,23 @@ struct Model {
     next_id: u32,
     clock: Timestamp,
     calls_made: u32,
+    /// Whom it does not ring, and what it says instead.
+    refused: BTreeMap<String, CmsError>,
     wrongs: Vec<String>,
 }
 
 impl Model {
     fn new(space: Option<Space>, now: Timestamp) -> Self {
-        Self { space, calls: BTreeMap::new(), began: None, next_id: 0, clock: now, calls_made: 0, wrongs: Vec::new() }
+        Self {
+            space,
+            calls: BTreeMap::new(),
+            began: None,
+            next_id: 0,
+            clock: now,
+            calls_made: 0,
+            refused: BTreeMap::new(),
+            wrongs: Vec::new(),
+        }
     }
 
     fn id(&mut self, kind: &str) -> String {
@@ -273,13 +284,18 @@ impl Reach<Progress> for ModelReach<'_> {
         assert!(progress.door.may_be_open(), "{step} before the intent was stored");
         let fault = self.faults.next().unwrap_or(Fault::None);
         self.died = fault.kills();
-        if fault == Fault::CrashBefore {
-            return Err(Verdict::Retry(CmsError::Cancelled));
+        if let Some(error) = fault.before() {
+            return Err(Verdict::Retry(error));
         }
         self.player.log.push(step.to_string());
+        if let Step::Dial(party) = step
+            && let Some(error) = self.model.refused.get(party)
+        {
+            return Err(Verdict::Answered(error.clone()));
+        }
         let made = self.model.act(step, &progress.terms.spec.title, progress.recorded_call().as_ref());
-        if fault != Fault::None {
-            return Err(Verdict::Retry(CmsError::Timeout));
+        if let Some(error) = fault.after() {
+            return Err(Verdict::Retry(error));
         }
         let Some(made) = made else {
             return Err(Verdict::Answered(CmsError::NotFound { element: "it".to_owned() }));

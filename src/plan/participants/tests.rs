@@ -30,6 +30,7 @@ fn dialled(at_secs: i64, attempts: u32, state: ParticipantState) -> Vec<Particip
         remote_party: "desk@x".into(),
         state,
         attempts,
+        vain_tries: 0,
         leg_id: Some("leg-1".into()),
         reason: None,
         last_attempt_at: Some(Instant(at(at_secs))),
@@ -126,4 +127,16 @@ fn a_lost_call_brings_back_those_who_were_cut_off() {
     let mut left = dialled(0, 1, ParticipantState::Left);
     after_call_lost(&mut left, None);
     assert_eq!(left[0].state, ParticipantState::Left);
+}
+
+/// Hunt groups and phones behind gateways ring for two minutes.
+#[test]
+fn who_is_seen_ringing_rings_however_long_it_takes() {
+    use ParticipantState::*;
+    let rings = || leg(Some(LegState::Ringing));
+    assert_eq!(state_after(&dialled(0, 1, Ringing), &seen(110, vec![rings()])), Ringing);
+    let after = update(&spec(), &dialled(0, 1, Ringing), Some(&seen(130, vec![])), None, true);
+    assert_eq!(after[0].state, Waiting, "and the second try comes");
+    // Where no look has told, time decides.
+    assert_eq!(state_after(&dialled(0, 1, Ringing), &seen(110, vec![leg(None)])), Connected);
 }

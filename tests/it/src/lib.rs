@@ -28,6 +28,7 @@ mod passcode;
 mod policies;
 mod provisioning;
 mod rbac;
+mod refused;
 mod removal;
 mod secrets;
 mod stranger;

@@ -187,6 +187,99 @@ fn a_call_that_vanished_is_made_again_and_who_was_cut_off_is_dialled_again() {
     assert_eq!(player.take_log(), ["create the call", "dial a@x"], "who had left is left alone");
 }
 
+// ---------------------------------------------------------------------------------------------- tries in vain
+
+fn refusal(element: &str) -> CmsError {
+    CmsError::LimitReached { element: element.to_owned() }
+}
+
+#[test]
+fn who_is_refused_for_now_blocks_nobody_and_is_tried_again_ever_less_often() {
+    let mut model = Model::new(Some(free()), at(0));
+    model.refused.insert("a@x".to_owned(), refusal("callBridgeUnavailable"));
+    let mut player = Player::new(&["a@x", "b@x"], Start::booked());
+    player.spec.participants[0].retry.limit = 0;
+    assert_eq!(player.run(&mut model), End::Settled);
+    let first = &player.stored.participants[0];
+    assert_eq!((first.state, first.attempts, first.vain_tries), (ParticipantState::Waiting, 0, 1));
+    assert_eq!(first.reason.as_deref(), Some("callBridgeUnavailable"));
+    assert_eq!(player.stored.participants[1].state, ParticipantState::Ringing);
+    let dialing = crate::api::find(&player.stored.conditions, "ParticipantsDialed").unwrap();
+    assert!(dialing.message.contains("a@x (callBridgeUnavailable)"), "{}", dialing.message);
+    // Within an hour: after 20 s, then after 40 s, ..., then every five minutes; it never fails for good.
+    player.take_log();
+    for _ in 0..350 {
+        model.clock = model.clock.checked_add(SignedDuration::from_secs(10)).unwrap();
+        player.pass(&mut model, true, &mut std::iter::empty());
+    }
+    let tries = player.take_log().iter().filter(|line| *line == "dial a@x").count();
+    assert!((12..=22).contains(&tries), "{tries} tries");
+    model.refused.clear();
+    model.clock = at(3590);
+    player.stored.participants[0].last_attempt_at = Some(Instant(at(3200)));
+    player.pass(&mut model, true, &mut std::iter::empty());
+    let first = &player.stored.participants[0];
+    assert_eq!((first.state, first.attempts, first.vain_tries), (ParticipantState::Ringing, 1, 0));
+}
+
+#[test]
+fn a_dial_that_was_lost_before_it_rang_is_no_attempt_and_is_sent_again_at_once() {
+    let mut model = Model::new(Some(opened()), at(10)).with_call("call", &[]);
+    let mut player = Player::new(&["a@x"], Start::running(Some("call")));
+    player.spec.participants[0].retry.limit = 0;
+    player.pass(&mut model, false, &mut [Fault::BrokenBefore].into_iter());
+    assert_eq!(player.take_log(), ["look Legs", "look Legs", "dial a@x"]);
+    let party = &player.stored.participants[0];
+    assert_eq!((party.state, party.attempts, party.vain_tries), (ParticipantState::Ringing, 1, 0));
+}
+
+#[test]
+fn a_bridge_that_breaks_off_every_dial_is_not_dialled_for_ever() {
+    let mut model = Model::new(Some(opened()), at(10)).with_call("call", &[]);
+    let mut player = Player::new(&["a@x"], Start::running(Some("call")));
+    for _ in 0..6 {
+        player.pass(&mut model, false, &mut std::iter::repeat(Fault::BrokenBefore));
+    }
+    let party = &player.stored.participants[0];
+    assert_eq!((party.state, party.attempts, party.vain_tries), (ParticipantState::Waiting, 0, 3), "then the back-off");
+    assert_eq!(party.reason.as_deref(), Some("ConnectionLost"));
+    model.clock = at(120);
+    player.run(&mut model);
+    assert_eq!(player.stored.participants[0].state, ParticipantState::Ringing);
+}
+
+#[test]
+fn a_write_whose_connection_broke_is_sent_again_in_the_same_pass() {
+    for index in 0..2 {
+        for fault in [Fault::BrokenBefore, Fault::BrokenReply] {
+            let mut model = Model::new(Some(free()), at(0));
+            let mut player = Player::new(&[], Start::booked());
+            let mut faults = std::iter::repeat_n(Fault::None, index).chain([fault]);
+            assert_eq!(player.pass(&mut model, false, &mut faults), Some(End::Settled), "{fault:?} at {index}");
+            assert!(player.is_open() && model.calls_made == 1 && model.wrongs.is_empty(), "{:?}", player.log);
+        }
+    }
+}
+
+#[test]
+fn a_reply_that_something_is_missing_ends_no_call() {
+    for element in ["callLegProfileDoesNotExist", "callDoesNotExist", "404"] {
+        let mut model = Model::new(Some(opened()), at(10)).with_call("call", &["a@x"]);
+        model.refused.insert("b@x".to_owned(), CmsError::NotFound { element: element.to_owned() });
+        let mut player = Player::new(&["a@x", "b@x", "c@x"], Start::running(Some("call")));
+        assert_eq!(player.run(&mut model), End::Settled, "{element}");
+        assert_eq!(
+            player.take_log(),
+            ["look Legs", "dial b@x", "look Calls", "look Legs", "dial b@x", "dial c@x"],
+            "the call is there: nobody else is rung for it"
+        );
+        let states: Vec<_> = player.stored.participants.iter().map(|party| party.state).collect();
+        use ParticipantState::{Connected, Ringing, Waiting};
+        assert_eq!(states, [Connected, Waiting, Ringing]);
+        assert_eq!(player.stored.participants[1].reason.as_deref(), Some(element));
+    }
+}
+
 // ---------------------------------------------------------------------------------------------- drift and extension
 
 #[test]
