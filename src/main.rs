@@ -67,7 +67,7 @@ async fn run(args: RunArgs) -> Result<(), String> {
     let metrics = Arc::new(Metrics::default());
     let controller = Controller::new(
         client().await?,
-        args.timing.settings(),
+        args.settings(),
         Arc::new(SystemClock),
         Arc::clone(&metrics),
         shutdown.clone(),

@@ -244,8 +244,9 @@ pub struct SchedulingSpec {
     /// May participants be dialled? False opens the door but dials nobody.
     #[serde(rename = "allowOutgoingSIP", default = "yes")]
     pub allow_outgoing_sip: bool,
-    /// Bridges with a higher preference are chosen first.
+    /// Bridges with a higher preference are chosen first, among those that a meeting without bridgeRef may use.
     #[serde(default)]
+    #[schemars(range(min = -1000, max = 1000))]
     pub preference: i32,
 }
 

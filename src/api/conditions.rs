@@ -98,12 +98,13 @@ pub mod meeting {
         SUSPENDED = "Suspended" (READY) "spec.suspend of the meeting or of its bridge is true." => "Set it to false.";
         OBSERVE_ONLY = "ObserveOnly" (READY, SPACE_OPEN) "The bridge has managementPolicy Observe: nothing is written there." => "Set managementPolicy to Enforce.";
         MISSED = "Missed" (READY) "The window passed without the door being opened." => "Book the meeting again; the last message of SpaceOpen says what was in the way.";
-        BRIDGE_NOT_FOUND = "BridgeNotFound" (ACCEPTED) "The bridge does not exist, or no bridge fits." => "Create it, or correct bridgeRef or bridgeSelector.";
-        BRIDGE_NOT_ALLOWED = "BridgeNotAllowed" (ACCEPTED) "The bridge does not allow meetings of this namespace." => "Change allowedNamespaces of the bridge.";
+        BRIDGE_NOT_FOUND = "BridgeNotFound" (ACCEPTED) "The bridge does not exist, or no bridge fits. Without bridgeRef only bridges of the meeting's namespace and of the namespaces in --shared-bridges-in are looked at." => "Create it, correct bridgeSelector, or name a bridge of another namespace by bridgeRef.";
+        BRIDGE_NOT_ALLOWED = "BridgeNotAllowed" (ACCEPTED) "The bridge is not accepted itself; or it is in another namespace, and there is none of this name or it does not allow meetings of this namespace." => "Correct bridgeRef, or change allowedNamespaces of the bridge.";
         BOOKING_DISABLED = "BookingDisabled" (ACCEPTED) "scheduling.allowBooking of the bridge is false." => "Use another bridge, or allow booking.";
         NO_FREE_SLOT = "NoFreeSlot" (ACCEPTED, SLOT_RESERVED) "Every slot is reserved during some part of the window." => "Choose another time or bridge, or raise slots.quantity; it is tried again when a booking goes.";
         INCOMING_DIALING_DISABLED = "IncomingDialingDisabled" (ACCEPTED) "A participant dials in, but scheduling.allowIncomingSIP of the bridge is false." => "Use dial: Out, or allow incoming SIP.";
         EXTENSION_CONFLICT = "ExtensionConflict" (SLOT_RESERVED) "The slot is reserved for somebody else in the added time; the old end stands." => "Move the other meeting, or accept the old end.";
+        EXTENSION_NOT_ALLOWED = "ExtensionNotAllowed" (SLOT_RESERVED) "The bridge is not open to this meeting any more: allowedNamespaces, labels or a grant changed while it ran. The old end stands." => "Open the bridge to the namespace again, or book the rest on another bridge.";
         NOT_YET = "NotYet" (SPACE_OPEN, CALL_PRESENT, PARTICIPANTS_DIALED, SLOT_RELEASED) "It is not time yet." => "Nothing.";
         CLOSED = "Closed" (SPACE_OPEN) "The meeting is over and the door is shut." => "Nothing.";
         BRIDGE_UNREACHABLE = "BridgeUnreachable" (SPACE_OPEN) "The bridge does not answer, or rejects the credentials." => "Look at the conditions of the MeetingBridge.";

@@ -125,7 +125,8 @@ pub struct BridgeRef {
     /// Name of the MeetingBridge.
     #[schemars(length(min = 1, max = 253))]
     pub name: String,
-    /// Its namespace; default: the meeting's. The bridge must allow it (allowedNamespaces).
+    /// Its namespace; default: the meeting's. The bridge must allow it (allowedNamespaces). Only by its name, or by a
+    /// grant of the platform team, a bridge of another namespace gets a meeting.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 63))]
     pub namespace: Option<String>,

@@ -63,8 +63,20 @@ pub struct RunArgs {
     /// Look after the objects of this namespace only.
     #[arg(long, env = "MEETING_CONTROLLER_NAMESPACE")]
     pub namespace: Option<String>,
+    /// Namespaces of the platform team, separated by commas: their bridges are offered to meetings of every namespace that
+    /// name no bridge, as far as allowedNamespaces lets them. Without it only bridges of the meeting's own namespace are.
+    #[arg(long, env = "MEETING_CONTROLLER_SHARED_BRIDGES_IN", value_delimiter = ',')]
+    pub shared_bridges_in: Vec<String>,
     #[command(flatten)]
     pub timing: TimingArgs,
+}
+
+impl RunArgs {
+    /// As the controller takes them.
+    pub fn settings(&self) -> Settings {
+        let shared = self.shared_bridges_in.iter().map(|name| name.trim().to_owned());
+        Settings { shared_bridges_in: shared.filter(|name| !name.is_empty()).collect(), ..self.timing.settings() }
+    }
 }
 
 /// Flags about time and number of requests.

@@ -1,10 +1,11 @@
-//! How the controller behaves in time.
+//! How the controller behaves.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use crate::cms::Limits;
 
-/// How the controller behaves in time; from flags.
+/// How the controller behaves; from flags.
 #[derive(Clone, Debug)]
 pub struct Settings {
     /// Between connection-level probes of a bridge with a live or imminent meeting.
@@ -27,6 +28,8 @@ pub struct Settings {
     pub kube_timeout: Duration,
     /// How long a deletion waits for a bridge that does not answer.
     pub deletion_deadline: Duration,
+    /// Namespaces whose bridges are offered to meetings of every namespace that name no bridge.
+    pub shared_bridges_in: BTreeSet<String>,
 }
 
 impl Default for Settings {
@@ -42,6 +45,7 @@ impl Default for Settings {
             limits: Limits::default(),
             kube_timeout: Duration::from_secs(15),
             deletion_deadline: Duration::from_secs(300),
+            shared_bridges_in: BTreeSet::new(),
         }
     }
 }

@@ -208,14 +208,17 @@ impl Bookings {
         booking
     }
 
-    /// Moves the window of a booked meeting. Fails with the name of the meeting that has the slot in the added time.
-    pub fn change_window(&self, uid: &str, bridge: &ObjectKey, slot: u32, window: Window) -> Result<(), String> {
+    /// Moves the window of a booked meeting. Fails with the meeting that has the slot in the added time, if it is known.
+    pub fn change_window(
+        &self,
+        uid: &str,
+        bridge: &ObjectKey,
+        slot: u32,
+        window: Window,
+    ) -> Result<(), Option<ObjectKey>> {
         let mut index = self.lock();
         let result = index.calendars.entry(bridge.clone()).or_default().adopt(uid, slot, window);
-        result.map_err(|holder| {
-            let known = index.meetings.get(&holder);
-            known.map_or_else(|| holder.to_string(), |known| known.key().to_string())
-        })
+        result.map_err(|holder| index.meetings.get(&holder).map(MeetingEntry::key))
     }
 
     /// Gives up what a meeting has booked.
@@ -319,6 +322,11 @@ impl Bookings {
             let is_ahead = !known.phase.is_over() || known.wanted.stage(now) != Stage::Over;
             known.is_on(bridge) && is_ahead
         })
+    }
+
+    /// The meetings of a namespace that are not over.
+    pub fn of_namespace(&self, namespace: &str) -> Vec<ObjectKey> {
+        self.keys_if(|known| *known.namespace == *namespace && !known.phase.is_over())
     }
 
     /// Meetings that have no slot.

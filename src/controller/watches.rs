@@ -114,9 +114,11 @@ pub async fn watch_others(
         wake_bridges(&ctx, &ObjectKey::of(&map), |bridge, name| ca_bundle_of(bridge) == Some(name));
         std::future::ready(())
     });
-    let by_namespace = namespaces.for_each(|_| {
+    let by_namespace = namespaces.for_each(|namespace| {
         ctx.bookings.bridges_changed();
         ctx.wake_pending();
+        // What was allowed by its labels may not be any more.
+        ctx.wakes.meetings(ctx.bookings.of_namespace(&namespace.name_any()));
         std::future::ready(())
     });
     tokio::join!(by_secret, by_config_map, by_namespace);

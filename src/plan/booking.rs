@@ -52,6 +52,8 @@ pub type Calendars = BTreeMap<ObjectKey, Calendar>;
 pub trait Bridges {
     fn find(&self, key: &ObjectKey) -> Option<Arc<MeetingBridge>>;
     fn all(&self) -> Vec<Arc<MeetingBridge>>;
+    /// Are the bridges of this namespace offered to the meetings of every other one? The platform team says so.
+    fn is_shared(&self, namespace: &str) -> bool;
     /// The labels of a namespace, if it is known.
     fn labels(&self, namespace: &str) -> Option<BTreeMap<String, String>>;
     /// Slots of the bridge that are somebody else's.
@@ -68,8 +70,8 @@ fn selects(selector: &LabelSelector, labels: &BTreeMap<String, String>) -> bool 
     Selector::try_from(selector.clone()).is_ok_and(|selector| selector.matches(labels))
 }
 
-/// May meetings of this namespace book on this bridge (R80)?
-fn allows(bridges: &dyn Bridges, bridge: &MeetingBridge, namespace: &str) -> bool {
+/// Does the bridge take meetings of this namespace (R80)? This is the consent of the bridge's side.
+fn admits(bridges: &dyn Bridges, bridge: &MeetingBridge, namespace: &str) -> bool {
     if bridge.namespace().as_deref() == Some(namespace) {
         return true;
     }
@@ -84,18 +86,61 @@ fn allows(bridges: &dyn Bridges, bridge: &MeetingBridge, namespace: &str) -> boo
     }
 }
 
+/// Does the meeting's side consent to this bridge, which will get its title, passcode and participants? By the name in
+/// bridgeRef; without one the bridge must be of the meeting's namespace or of a shared one. What a bridge says of itself,
+/// its labels and its preference, only chooses among these.
+fn accepts(bridges: &dyn Bridges, meeting: &ScheduledMeeting, bridge: &MeetingBridge) -> bool {
+    let (ours, theirs) = (meeting.namespace(), bridge.namespace());
+    if let Some(reference) = &meeting.spec.bridge_ref {
+        return bridge.name_any() == reference.name && theirs == reference.namespace.clone().or(ours);
+    }
+    let is_selected = meeting.spec.bridge_selector.as_ref().is_none_or(|selector| selects(selector, bridge.labels()));
+    is_selected && (theirs == ours || theirs.is_some_and(|namespace| bridges.is_shared(&namespace)))
+}
+
+/// May the time of a running meeting be extended on its bridge? Both sides must consent as for a new booking, but an
+/// edit of bridgeRef concerns the next booking only.
+pub fn may_extend(bridges: &dyn Bridges, meeting: &ScheduledMeeting, bridge: &MeetingBridge) -> Result<(), Refusal> {
+    let admitted = admits(bridges, bridge, &meeting.namespace().unwrap_or_default());
+    if admitted && (meeting.spec.bridge_ref.is_some() || accepts(bridges, meeting, bridge)) {
+        return Ok(());
+    }
+    let message = format!(
+        "the bridge {} is not open to this meeting any more (allowedNamespaces, bridgeSelector or a grant changed); the \
+         old end stands",
+        ObjectKey::of(bridge)
+    );
+    Err(Refusal { reason: reason::EXTENSION_NOT_ALLOWED, message })
+}
+
+/// The slot is booked for somebody else in the added time. Only a meeting of the same namespace is named.
+pub fn extension_conflict(holder: Option<&ObjectKey>, namespace: &str) -> Refusal {
+    let known = holder.filter(|holder| holder.namespace == namespace);
+    let holder = known.map_or_else(|| "another booking".to_owned(), ToString::to_string);
+    let message = format!("the slot belongs to {holder} in the added time; the old end stands");
+    Refusal { reason: reason::EXTENSION_CONFLICT, message }
+}
+
+/// One answer whether there is no such bridge in another namespace or it is not open to this one: whoever may not book
+/// there does not learn what there is.
+fn not_open(bridge: &ObjectKey, namespace: &str) -> Refusal {
+    let message = format!(
+        "no bridge {bridge} is open to meetings of the namespace {namespace}; there may be none of this name, or its \
+         allowedNamespaces does not say so"
+    );
+    Refusal { reason: reason::BRIDGE_NOT_ALLOWED, message }
+}
+
 /// The slots that this bridge can offer, or why it can offer none.
 fn offer(bridges: &dyn Bridges, bridge: &MeetingBridge, meeting: &ScheduledMeeting) -> Result<Offer, Refusal> {
     let key = ObjectKey::of(bridge);
     let namespace = meeting.namespace().unwrap_or_default();
     let refuse = |reason, message| Err(Refusal { reason, message });
+    if !admits(bridges, bridge, &namespace) {
+        return Err(not_open(&key, &namespace));
+    }
     if bridge.metadata.deletion_timestamp.is_some() {
         return refuse(reason::BRIDGE_NOT_FOUND, format!("the bridge {key} is being deleted"));
-    }
-    if !allows(bridges, bridge, &namespace) {
-        let message =
-            format!("the bridge {key} does not allow meetings of the namespace {namespace} (allowedNamespaces)");
-        return refuse(reason::BRIDGE_NOT_ALLOWED, message);
     }
     let conditions = bridge.status.as_ref().map(|status| status.conditions.as_slice()).unwrap_or_default();
     if find(conditions, types::ACCEPTED).is_some_and(|condition| condition.status == "False") {
@@ -136,9 +181,12 @@ fn is_ready(bridge: &MeetingBridge) -> bool {
 /// The best reason why there is none.
 pub fn offers(bridges: &dyn Bridges, meeting: &ScheduledMeeting) -> Result<Vec<Offer>, Refusal> {
     if let Some(reference) = &meeting.spec.bridge_ref {
-        let namespace = reference.namespace.clone().or_else(|| meeting.namespace()).unwrap_or_default();
-        let key = ObjectKey::new(namespace, reference.name.clone());
+        let own = meeting.namespace().unwrap_or_default();
+        let key = ObjectKey::new(reference.namespace.clone().unwrap_or_else(|| own.clone()), reference.name.clone());
         let Some(bridge) = bridges.find(&key) else {
+            if key.namespace != own {
+                return Err(not_open(&key, &own));
+            }
             let message = format!("the bridge {key} does not exist");
             return Err(Refusal { reason: reason::BRIDGE_NOT_FOUND, message });
         };
@@ -147,9 +195,7 @@ pub fn offers(bridges: &dyn Bridges, meeting: &ScheduledMeeting) -> Result<Vec<O
     let mut good = Vec::new();
     let mut last = None;
     for bridge in bridges.all() {
-        let is_selected =
-            meeting.spec.bridge_selector.as_ref().is_none_or(|selector| selects(selector, bridge.labels()));
-        if !is_selected || !is_ready(&bridge) {
+        if !accepts(bridges, meeting, &bridge) || !is_ready(&bridge) {
             continue;
         }
         match offer(bridges, &bridge, meeting) {
@@ -162,7 +208,10 @@ pub fn offers(bridges: &dyn Bridges, meeting: &ScheduledMeeting) -> Result<Vec<O
     if good.is_empty() {
         return Err(last.unwrap_or_else(|| Refusal {
             reason: reason::BRIDGE_NOT_FOUND,
-            message: "no bridge fits: none is ready, selected, and open to this namespace".to_owned(),
+            message:
+                "no bridge fits: none of this namespace, or of one whose bridges are shared, is ready, selected and \
+                      open to this namespace; a bridge of another namespace must be named by bridgeRef"
+                    .to_owned(),
         }));
     }
     Ok(good)
@@ -226,7 +275,7 @@ pub fn decide(
     if progress.door.may_be_open() && has.is_some() && bridge.is_some() {
         return Decision::Stands;
     }
-    if has.is_some_and(|booking| stands(meeting, progress, booking, bridge)) {
+    if has.is_some_and(|booking| stands(bridges, meeting, progress, booking, bridge)) {
         return Decision::Stands;
     }
     let offers = match offers(bridges, meeting) {
@@ -250,11 +299,17 @@ pub fn decide(
     Decision::Choose(offers)
 }
 
-/// The booking still is what the spec asks for: same window, same bridge, a slot that is not in quarantine.
-fn stands(meeting: &ScheduledMeeting, progress: &Progress, booking: &Booking, bridge: Option<&MeetingBridge>) -> bool {
-    let is_asked_for = meeting.spec.bridge_ref.as_ref().is_none_or(|reference| {
-        let namespace = reference.namespace.clone().or_else(|| meeting.namespace());
-        booking.bridge.name == reference.name && Some(&booking.bridge.namespace) == namespace.as_ref()
+/// The booking still is what the spec asks for and both sides consent to: same window, same bridge, a slot that is not in
+/// quarantine.
+fn stands(
+    bridges: &dyn Bridges,
+    meeting: &ScheduledMeeting,
+    progress: &Progress,
+    booking: &Booking,
+    bridge: Option<&MeetingBridge>,
+) -> bool {
+    let is_agreed = bridge.is_some_and(|bridge| {
+        accepts(bridges, meeting, bridge) && admits(bridges, bridge, &meeting.namespace().unwrap_or_default())
     });
     let draft = &progress.draft;
     let is_bound = draft.slot.as_ref().is_some_and(|slot| slot.number == booking.slot)
@@ -264,7 +319,7 @@ fn stands(meeting: &ScheduledMeeting, progress: &Progress, booking: &Booking, br
         bridge.metadata.deletion_timestamp.is_none()
             && numbers(&bridge.spec).is_ok_and(|range| range.contains(&booking.slot))
     });
-    is_asked_for && is_bound && has_window && is_in_range && progress.obstacle != Some(Obstacle::Foreign)
+    is_agreed && is_bound && has_window && is_in_range && progress.obstacle != Some(Obstacle::Foreign)
 }
 
 /// The key of the bridge that a status names.
@@ -294,7 +349,7 @@ pub fn extension(progress: &Progress, now: Timestamp) -> Option<Window> {
     let is_due = progress.window.extends_at(spec).is_some_and(|at| at <= now);
     let is_wanted = progress.draft.participant_count.is_some_and(|count| count > 0)
         && progress.draft.opened_at.is_some()
-        && progress.extension_conflict.is_none()
+        && progress.extension_refused.is_none()
         && !progress.terms.is_suspended;
     let closes_at = progress.window.extended(spec).filter(|_| is_due && is_wanted)?;
     Some(Window { closes_at, ..progress.window })
@@ -316,9 +371,8 @@ impl Progress {
         self.refusal = Some(refusal);
     }
 
-    /// What became of the window that was asked for: agreed, or refused because `holder` has the slot; then the old end
-    /// stands.
-    pub fn agree(&mut self, wanted: Option<(Window, Result<(), String>)>) {
+    /// What became of the window that was asked for: agreed, or refused; then the old end stands.
+    pub fn agree(&mut self, wanted: Option<(Window, Result<(), Refusal>)>) {
         let Some(stored) = self.draft.window.filter(|_| self.door.may_be_open()) else { return };
         let asked = std::mem::replace(&mut self.window, stored.into());
         self.draft.refused_window = None;
@@ -328,9 +382,9 @@ impl Progress {
                 self.window = wanted;
                 self.draft.window = Some(wanted.into());
             }
-            Some((_, Err(holder))) => {
+            Some((_, Err(refusal))) => {
                 self.draft.refused_window = Some(asked.into());
-                self.extension_conflict = Some(holder);
+                self.extension_refused = Some(refusal);
             }
         }
     }

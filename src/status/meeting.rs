@@ -6,6 +6,7 @@ use super::{Conditions, Readiness};
 use crate::api::conditions::{meeting as reason, types};
 use crate::api::meeting::{Dial, ParticipantState, ParticipantStatus, Phase};
 use crate::api::{ScheduledMeetingStatus, find};
+use crate::plan::booking::Refusal;
 use crate::plan::meeting::{Door, Obstacle, Part, Progress};
 use crate::plan::window::Stage;
 
@@ -71,9 +72,8 @@ fn acceptance(judged: &Judged<'_>, conditions: &mut Conditions<'_>) {
     let refused = judged.progress.refusal.as_ref().map(|refusal| (refusal.reason, refusal.message.clone()));
     let bridge = draft.bridge.as_ref().map(|b| format!("{}/{}", b.namespace, b.name)).unwrap_or_default();
     conditions.judge(types::ACCEPTED, ("Accepted", &format!("booked on the bridge {bridge}")), refused.clone());
-    if let Some(holder) = &judged.progress.extension_conflict {
-        let message = format!("the slot belongs to {holder} in the added time; the old end stands");
-        conditions.set(types::SLOT_RESERVED, Some(false), reason::EXTENSION_CONFLICT, message);
+    if let Some(refusal) = &judged.progress.extension_refused {
+        conditions.set(types::SLOT_RESERVED, Some(false), refusal.reason, refusal.message.as_str());
         return;
     }
     match &draft.slot {
@@ -301,9 +301,8 @@ fn running_readiness(judged: &Judged<'_>) -> Readiness {
         let message = SLOTS_PENDING.to_owned();
         return Readiness::Reconciling { reason: reason::PROGRESSING, message, retrying: false };
     }
-    if let Some(holder) = &judged.progress.extension_conflict {
-        let message = format!("the slot belongs to {holder} in the added time; the old end stands");
-        return Readiness::Stalled { reason: reason::EXTENSION_CONFLICT, message };
+    if let Some(Refusal { reason, message }) = judged.progress.extension_refused.clone() {
+        return Readiness::Stalled { reason, message };
     }
     if judged.phase == Phase::Active && judged.stage == Stage::Inside {
         if judged.progress.obstacle == Some(Obstacle::CallBridgeLost) {

@@ -17,6 +17,7 @@ use crate::controller::context::Context;
 use crate::plan::booking::{self, Booking, Bridges, Decision, Offer, Refusal, key_of};
 use crate::plan::meeting::{Door, Obstacle, Progress};
 use crate::plan::verdict::Pause;
+use crate::plan::window::Window;
 
 impl Bridges for Context {
     fn find(&self, key: &ObjectKey) -> Option<Arc<MeetingBridge>> {
@@ -25,6 +26,10 @@ impl Bridges for Context {
 
     fn all(&self) -> Vec<Arc<MeetingBridge>> {
         self.stores.bridges.state()
+    }
+
+    fn is_shared(&self, namespace: &str) -> bool {
+        self.settings.shared_bridges_in.contains(namespace)
     }
 
     fn labels(&self, namespace: &str) -> Option<BTreeMap<String, String>> {
@@ -60,19 +65,30 @@ impl Bridges for Context {
 }
 
 /// Agrees on the window of a meeting whose door may be open: what was asked for, or the old end if the slot is somebody
-/// else's in the added time; and one more automatic extension, if it is time for it.
-pub fn agree(ctx: &Context, meeting: &ScheduledMeeting, progress: &mut Progress, now: Timestamp) {
+/// else's in the added time or the bridge is closed to it now; and one more automatic extension, if it is time for it.
+pub fn agree(ctx: &Context, meeting: &ScheduledMeeting, progress: &mut Progress, site: &Site, now: Timestamp) {
     let uid = meeting.uid().unwrap_or_default();
+    let namespace = meeting.namespace().unwrap_or_default();
+    let consent = || site.bridge.as_ref().map_or(Ok(()), |bridge| booking::may_extend(ctx, meeting, bridge));
     let place =
         |progress: &Progress| Some((key_of(progress.draft.bridge.as_ref()?), progress.draft.slot.as_ref()?.number));
     let Some((bridge, slot)) = place(progress) else { return };
-    let wanted = booking::window_to_agree(progress);
-    progress.agree(wanted.map(|wanted| (wanted, ctx.bookings.change_window(&uid, &bridge, slot, wanted))));
-    // If somebody else has the slot by then, the end stands.
-    if let Some(longer) = booking::extension(progress, now)
-        && ctx.bookings.change_window(&uid, &bridge, slot, longer).is_ok()
-    {
-        progress.extended(longer);
+    let change = |wanted: Window| {
+        let changed = ctx.bookings.change_window(&uid, &bridge, slot, wanted);
+        changed.map_err(|holder| booking::extension_conflict(holder.as_ref(), &namespace))
+    };
+    let agreed = booking::window_to_agree(progress).map(|wanted| {
+        let is_longer = progress.draft.window.is_some_and(|stored| stored.closes_at.0 < wanted.closes_at);
+        (wanted, if is_longer { consent().and_then(|()| change(wanted)) } else { change(wanted) })
+    });
+    progress.agree(agreed);
+    if let Some(longer) = booking::extension(progress, now) {
+        match consent() {
+            // If somebody else has the slot by then, the end stands.
+            Ok(()) if change(longer).is_ok() => progress.extended(longer),
+            Ok(()) => {}
+            Err(refusal) => progress.extension_refused = Some(refusal),
+        }
     }
 }
 

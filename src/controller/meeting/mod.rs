@@ -79,7 +79,7 @@ async fn look_after(stored: Arc<ScheduledMeeting>, ctx: &Arc<Context>) -> Result
     let mut site = Site::of(ctx, &mut progress);
     // The window is agreed upon before anything else, from memory alone: there is one road to close, and no request to
     // the apiserver stands before the write that shuts the door.
-    book::agree(ctx, &meeting, &mut progress, now);
+    book::agree(ctx, &meeting, &mut progress, &site, now);
     if progress.is_closing(now) {
         close(ctx, &mut meeting, &mut progress, &site).await?;
     } else if book::ensure(ctx, &meeting, &mut progress, &mut site, now) {

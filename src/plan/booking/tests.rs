@@ -9,6 +9,8 @@ struct Table {
     quarantined: BTreeSet<u32>,
     unread: bool,
     marked: Option<u32>,
+    shared: Option<&'static str>,
+    unlabelled: bool,
 }
 
 impl Bridges for Table {
@@ -18,8 +20,11 @@ impl Bridges for Table {
     fn all(&self) -> Vec<Arc<MeetingBridge>> {
         self.bridges.clone()
     }
+    fn is_shared(&self, namespace: &str) -> bool {
+        self.shared == Some(namespace)
+    }
     fn labels(&self, namespace: &str) -> Option<BTreeMap<String, String>> {
-        (namespace == "team").then(|| BTreeMap::from([("tier".to_owned(), "gold".to_owned())]))
+        (namespace == "team" && !self.unlabelled).then(|| BTreeMap::from([("tier".to_owned(), "gold".to_owned())]))
     }
     fn quarantined(&self, _: &ObjectKey) -> BTreeSet<u32> {
         self.quarantined.clone()
@@ -111,6 +116,91 @@ fn every_refusal_has_its_reason() {
     assert!(offers(&open, &meeting("team", on("b"))).is_ok(), "its labels allow it");
 }
 
+#[test]
+fn whoever_may_not_book_elsewhere_does_not_learn_what_there_is() {
+    let going = |b: &mut MeetingBridge| {
+        b.metadata.deletion_timestamp = Some(k8s_openapi::apimachinery::pkg::apis::meta::v1::Time(at(0)));
+    };
+    let asked = meeting("other", on("b"));
+    let answer = |bridges| offers(&Table { bridges, ..Table::default() }, &asked).unwrap_err();
+    let closed = answer(vec![bridge("b", |_| {})]);
+    assert_eq!(closed.reason, reason::BRIDGE_NOT_ALLOWED);
+    assert_eq!(answer(vec![]), closed);
+    assert_eq!(answer(vec![bridge("b", going)]), closed);
+    assert_eq!(answer(vec![bridge("b", not_accepted)]), closed);
+}
+
+/// Neither `allowedNamespaces: All` nor labels nor the highest preference make a bridge get meetings of other namespaces.
+#[test]
+fn a_bridge_elsewhere_needs_the_consent_of_the_bookings_side() {
+    let lure = |b: &mut MeetingBridge| {
+        b.metadata.namespace = Some("evil".into());
+        b.metadata.labels = Some(BTreeMap::from([("site".to_owned(), "berlin".to_owned())]));
+        b.spec.allowed_namespaces.from = NamespacesFrom::All;
+        b.spec.scheduling.preference = 1000;
+    };
+    let selector = serde_json::json!({ "bridgeSelector": { "matchLabels": { "site": "berlin" } } });
+    let named = serde_json::json!({ "bridgeRef": { "name": "x", "namespace": "evil" } });
+    let unqualified = serde_json::json!({ "bridgeRef": { "name": "x" } });
+    let mut table = Table { bridges: vec![bridge("x", lure)], ..Table::default() };
+    for spec in [serde_json::json!({}), selector.clone(), unqualified] {
+        let refusal = offers(&table, &meeting("ns", spec)).unwrap_err();
+        assert_eq!(refusal.reason, reason::BRIDGE_NOT_FOUND);
+        assert!(!refusal.message.contains("evil"), "{}", refusal.message);
+    }
+    assert!(offers(&table, &meeting("ns", named)).is_ok(), "the meeting names it");
+    table.shared = Some("evil");
+    assert!(offers(&table, &meeting("ns", serde_json::json!({}))).is_ok(), "the platform team grants it");
+    assert!(offers(&table, &meeting("ns", selector)).is_ok());
+    table.bridges = vec![bridge("x", |b| b.metadata.namespace = Some("evil".into()))];
+    assert!(offers(&table, &meeting("ns", serde_json::json!({}))).is_err(), "its own allowedNamespaces is still asked");
+}
+
+#[test]
+fn a_revoked_grant_revokes_what_has_not_begun_and_extends_nothing() {
+    let shared = |b: &mut MeetingBridge| {
+        b.metadata.labels = Some(BTreeMap::from([("site".to_owned(), "berlin".to_owned())]));
+        select(b, "gold");
+    };
+    let selector = serde_json::json!({ "bridgeSelector": { "matchLabels": { "site": "berlin" } } });
+    let object = bridge("b", shared);
+    let granted = || Table { bridges: vec![Arc::clone(&object)], shared: Some("ns"), ..Table::default() };
+    let asked = meeting("team", selector);
+    let mut booked = Progress::resume(&asked, at(-9999));
+    let booking = Booking { bridge: ObjectKey::new("ns", "b"), slot: 2, window: booked.window };
+    booked.bind(&booking, None, None);
+    let decided = |table: &Table, progress: &Progress, object: &MeetingBridge| {
+        decide(table, &asked, progress, Some(&booking), Some(object), at(-9999))
+    };
+    let mut running = booked.clone();
+    running.door = crate::plan::meeting::Door::Open;
+    assert!(matches!(decided(&granted(), &booked, &object), Decision::Stands));
+    assert!(may_extend(&granted(), &asked, &object).is_ok());
+    let relabelled = bridge("b", |b| select(b, "gold"));
+    let narrowed = bridge("b", |b| {
+        shared(b);
+        b.spec.allowed_namespaces = Default::default();
+    });
+    let revoked = [
+        ("the grant", Table { shared: None, ..granted() }, Arc::clone(&object)),
+        ("the label of the namespace", Table { unlabelled: true, ..granted() }, Arc::clone(&object)),
+        ("the label of the bridge", Table { bridges: vec![Arc::clone(&relabelled)], ..granted() }, relabelled),
+        ("allowedNamespaces", Table { bridges: vec![Arc::clone(&narrowed)], ..granted() }, narrowed),
+    ];
+    for (what, table, object) in revoked {
+        assert!(matches!(decided(&table, &booked, &object), Decision::Refused(_)), "{what}");
+        assert!(matches!(decided(&table, &running, &object), Decision::Stands), "{what}: it runs");
+        assert_eq!(may_extend(&table, &asked, &object).unwrap_err().reason, reason::EXTENSION_NOT_ALLOWED, "{what}");
+    }
+}
+
+#[test]
+fn a_conflict_names_only_meetings_of_the_same_namespace() {
+    let holder = ObjectKey::new("theirs", "board");
+    assert!(!extension_conflict(Some(&holder), "ns").message.contains("board"));
+    assert!(extension_conflict(Some(&holder), "theirs").message.contains("theirs/board"));
+}
+
 fn select(bridge: &mut MeetingBridge, tier: &str) {
     bridge.spec.allowed_namespaces = serde_json::from_value(serde_json::json!({
         "from": "Selector", "selector": { "matchLabels": { "tier": tier } }
@@ -195,9 +285,9 @@ fn a_refused_extension_leaves_the_old_end_and_closes_by_the_same_road() {
     assert!(!progress.is_closing(at(3601)), "asked for: not over");
     let wanted = window_to_agree(&progress).unwrap();
     assert_eq!(wanted.closes_at, at(7200));
-    progress.agree(Some((wanted, Err("ns/next".to_owned()))));
+    progress.agree(Some((wanted, Err(extension_conflict(None, "ns")))));
     assert!(progress.is_closing(at(3601)), "agreed: over");
-    assert_eq!(progress.extension_conflict.as_deref(), Some("ns/next"));
+    assert_eq!(progress.extension_refused.as_ref().map(|refusal| refusal.reason), Some(reason::EXTENSION_CONFLICT));
     assert_eq!(progress.draft.refused_window.map(|window| window.closes_at.0), Some(at(7200)));
     let next = crate::plan::meeting::next(&progress, &Default::default(), &Default::default(), at(3601));
     assert_eq!(next, crate::plan::Next::Do(crate::plan::meeting::Step::CloseDoor), "shut before anything else");

@@ -210,8 +210,8 @@ pub struct Progress {
     pub tried: Tried,
     /// Why there is no slot.
     pub refusal: Option<Refusal>,
-    /// Who has the slot in the time that was asked for in addition.
-    pub extension_conflict: Option<String>,
+    /// Why the time that was asked for in addition is not to be had.
+    pub extension_refused: Option<Refusal>,
     pub obstacle: Option<Obstacle>,
     pub problem: Option<Problem>,
     pub pause: Option<Pause>,
@@ -258,7 +258,7 @@ impl Progress {
             call_origin: None,
             tried: Tried::default(),
             refusal: None,
-            extension_conflict: None,
+            extension_refused: None,
             obstacle: None,
             problem: None,
             pause: None,

@@ -3,7 +3,7 @@
 use super::*;
 use crate::api::ScheduledMeeting;
 use crate::cms::CmsError;
-use crate::plan::booking::Refusal;
+use crate::plan::booking::{Refusal, extension_conflict};
 use crate::plan::meeting::Problem;
 use crate::status::check::violations;
 
@@ -277,9 +277,17 @@ const INSIDE: &[Row] = &[
         "an extension is refused",
         active,
         60,
-        |p| p.extension_conflict = Some("ns/next".into()),
+        |p| p.extension_refused = Some(extension_conflict(None, "ns")),
         Phase::Active,
         &[("Ready", "False", "ExtensionConflict"), ("SlotReserved", "False", "ExtensionConflict")],
+    ),
+    row(
+        "an extension is refused because the bridge is not open to it any more",
+        active,
+        60,
+        |p| p.extension_refused = Some(Refusal { reason: reason::EXTENSION_NOT_ALLOWED, message: "closed".into() }),
+        Phase::Active,
+        &[("Ready", "False", "ExtensionNotAllowed"), ("SlotReserved", "False", "ExtensionNotAllowed")],
     ),
     row(
         "nobody may be dialled",

@@ -8,7 +8,7 @@ use crate::kit::*;
 use crate::meetings::*;
 
 /// From so many minutes from now on, for so many minutes.
-fn minutes(from: i64, length: i64) -> Value {
+pub fn minutes(from: i64, length: i64) -> Value {
     json!({ "start": in_ms(from * 60_000), "duration": format!("{length}m") })
 }
 

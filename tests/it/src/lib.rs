@@ -32,4 +32,5 @@ mod refused;
 mod removal;
 mod secrets;
 mod stranger;
+mod tenants;
 mod trouble;
