@@ -46,6 +46,13 @@ pub struct ReconcileLabels {
     pub outcome: &'static str,
 }
 
+/// One call to the apiserver and what became of it.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct CallLabels {
+    pub call: &'static str,
+    pub outcome: &'static str,
+}
+
 /// Name, help and type of one metric, for the README.
 pub struct MetricDoc {
     pub name: &'static str,
@@ -61,6 +68,7 @@ pub struct Metrics {
     pub reconciles: Family<ReconcileLabels, Counter>,
     pub status_writes: Family<KindLabels, Counter>,
     pub watch_errors: Family<KindLabels, Counter>,
+    pub apiserver_errors: Family<CallLabels, Counter>,
     pub open_latency: Histogram,
     pub close_latency: Histogram,
     pub dials: Counter,
@@ -93,6 +101,10 @@ pub const TABLE: &[MetricDoc] = &[
     MetricDoc { name: "meeting_controller_reconcile_total", help: "Passes over an object, by kind and outcome" },
     MetricDoc { name: "meeting_controller_status_writes_total", help: "Status writes, by kind" },
     MetricDoc { name: "meeting_controller_watch_errors_total", help: "Errors of a watch, by kind" },
+    MetricDoc {
+        name: "meeting_controller_apiserver_errors_total",
+        help: "Calls to the apiserver that failed, by call and outcome",
+    },
     MetricDoc {
         name: "meeting_controller_open_latency_seconds",
         help: "From a meeting's instant until its door was open",
@@ -143,6 +155,7 @@ impl Default for Metrics {
             reconciles: Family::default(),
             status_writes: Family::default(),
             watch_errors: Family::default(),
+            apiserver_errors: Family::default(),
             open_latency: histogram(),
             close_latency: histogram(),
             dials: Counter::default(),
@@ -171,6 +184,7 @@ impl Default for Metrics {
         r.register("reconcile", help("reconcile"), metrics.reconciles.clone());
         r.register("status_writes", help("status_writes"), metrics.status_writes.clone());
         r.register("watch_errors", help("watch_errors"), metrics.watch_errors.clone());
+        r.register("apiserver_errors", help("apiserver_errors"), metrics.apiserver_errors.clone());
         r.register_with_unit("open_latency", help("open_latency"), seconds(), metrics.open_latency.clone());
         r.register_with_unit("close_latency", help("close_latency"), seconds(), metrics.close_latency.clone());
         r.register("dials", help("dials"), metrics.dials.clone());

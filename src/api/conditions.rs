@@ -110,6 +110,9 @@ pub mod meeting {
         BRIDGE_UNREACHABLE = "BridgeUnreachable" (SPACE_OPEN) "The bridge does not answer, or rejects the credentials." => "Look at the conditions of the MeetingBridge.";
         SPACE_MISSING = "SpaceMissing" (SPACE_OPEN) "The slot's space does not exist on the bridge." => "It is made again; look at SlotsProvisioned of the MeetingBridge.";
         PASSCODE_UNAVAILABLE = "PasscodeUnavailable" (SPACE_OPEN) "The passcode's Secret or key is missing or empty; the door stays shut until it is there." => "Create the Secret of passcodeSecretRef with that key.";
+        JOIN_SECRET_CONFLICT = "JoinSecretConflict" (READY, SPACE_OPEN) "The Secret for the join details, <meeting>-join, is somebody else's. It is not touched; the door stays shut, because nobody would know how to get in." => "Delete or rename that Secret, or give the meeting another name.";
+        JOIN_SECRET_REFUSED = "JoinSecretRefused" (READY, SPACE_OPEN) "The apiserver refuses the Secret for the join details: a quota, a policy or missing rights; the message says which. The door stays shut until it is written." => "Raise the quota, or change the policy or the rights; it is tried again every minute.";
+        JOIN_SECRET_UNAVAILABLE = "JoinSecretUnavailable" (READY, SPACE_OPEN) "The Secret with the join details or the one with the passcode cannot be read or written, because the apiserver does not answer or fails." => "Look at the apiserver; it is tried again.";
         PASSCODE_REJECTED = "PasscodeRejected" (SPACE_OPEN) "The bridge does not accept the passcode." => "Use digits, and as many as the bridge's dialInSecurityProfile wants.";
         BUSY = "Busy" (SPACE_OPEN) "The bridge answered busy or failed; it is tried again." => "Look at the load of the bridge.";
         REJECTED = "Rejected" (SPACE_OPEN) "The bridge rejected the request; the message says why." => "Correct what the message names.";

@@ -43,6 +43,7 @@ impl Backoff {
             Pause::NotConnected => Duration::from_secs(2),
             Pause::SlotsUnknown => Duration::from_millis(500),
             Pause::SpaceMissing => jittered(Duration::from_secs(2)),
+            Pause::Unwritten => jittered(Duration::from_secs(if is_due { 10 } else { 60 })),
             Pause::Blocked => jittered(Duration::from_secs(5)),
             Pause::OverdueFirst => Duration::from_millis(100),
             Pause::TooManyTurns => jittered(Duration::from_secs(10)),

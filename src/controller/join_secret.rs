@@ -5,7 +5,8 @@ use std::collections::BTreeMap;
 
 use k8s_openapi::ByteString;
 use k8s_openapi::api::core::v1::Secret;
-use kube::api::{Api, DeleteParams, ObjectMeta, PostParams};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
+use kube::api::{Api, DeleteParams, ObjectMeta, PostParams, Preconditions};
 use kube::{Resource, ResourceExt};
 use rand::RngExt;
 use secrecy::{ExposeSecret, SecretString};
@@ -63,6 +64,20 @@ fn random_digits(count: usize) -> String {
     (0..count).map(|_| char::from(b'0' + rng.random_range(0..10_u8))).collect()
 }
 
+/// Why the join details are not in their Secret.
+pub enum Unwritten {
+    /// Somebody else's Secret has the name.
+    Taken,
+    /// The apiserver refused or failed.
+    Kube(KubeError),
+}
+
+impl From<KubeError> for Unwritten {
+    fn from(error: KubeError) -> Self {
+        Self::Kube(error)
+    }
+}
+
 /// Secret and passcode of the meeting, stored in its join Secret before anything is sent to the bridge (R61).
 ///
 /// An existing join Secret is kept, so the space's secret is the same through retries, restarts, extensions and failover.
@@ -70,18 +85,35 @@ fn random_digits(count: usize) -> String {
 /// passcode: the objects were restored.
 ///
 /// # Errors
-/// The apiserver's.
+/// [`Unwritten`].
 pub async fn ensure(
     ctx: &Context,
     meeting: &ScheduledMeeting,
     details: &Details,
     adopted: Option<&Space>,
-) -> Result<JoinSecrets, KubeError> {
+) -> Result<JoinSecrets, Unwritten> {
+    match try_to_ensure(ctx, meeting, details, adopted).await {
+        // Somebody made or changed it since we looked: what is there now decides.
+        Err(Unwritten::Kube(error)) if error.is_conflict() || error.is_already_there() => {
+            try_to_ensure(ctx, meeting, details, adopted).await
+        }
+        other => other,
+    }
+}
+
+async fn try_to_ensure(
+    ctx: &Context,
+    meeting: &ScheduledMeeting,
+    details: &Details,
+    adopted: Option<&Space>,
+) -> Result<JoinSecrets, Unwritten> {
     let namespace = meeting.namespace().unwrap_or_default();
     let api: Api<Secret> = ctx.kube.api(&namespace);
     let name = join_secret_name(&meeting.name_any());
     let existing = ctx.kube.bounded("get join Secret", api.get_opt(&name)).await?;
-    let existing = existing.filter(|secret| is_ours(secret, meeting));
+    if existing.as_ref().is_some_and(|secret| whose(secret, meeting) == Whose::Strangers) {
+        return Err(Unwritten::Taken);
+    }
     let passcode = wanted_passcode(ctx, meeting, existing.as_ref(), adopted).await?;
     let known = existing.as_ref().and_then(|secret| text(secret, "secret")).filter(|secret| !secret.is_empty());
     let adopted = adopted.and_then(|space| space.secret.as_ref()).map(|secret| secret.expose_secret().to_owned());
@@ -92,7 +124,7 @@ pub async fn ensure(
     let secrets = JoinSecrets { secret: SecretString::from(secret), passcode };
     let desired = build(meeting, &name, details, &secrets);
     match existing {
-        Some(existing) if existing.data == desired.data => {}
+        Some(existing) if existing.data == desired.data && whose(&existing, meeting) == Whose::Ours => {}
         Some(existing) => {
             let mut replaced = desired;
             replaced.metadata.resource_version = existing.metadata.resource_version;
@@ -106,11 +138,29 @@ pub async fn ensure(
     Ok(secrets)
 }
 
-/// Secrets that somebody else made under this name are never read or changed; creating ours then fails with a clear
-/// conflict from the apiserver.
-fn is_ours(secret: &Secret, meeting: &ScheduledMeeting) -> bool {
+/// Whose a Secret with the name of a join Secret is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Whose {
+    Ours,
+    /// We made it for a meeting of this name that is gone: restored from a backup, where owners are lost or dead.
+    Orphaned,
+    /// Never changed, and nothing in it is believed.
+    Strangers,
+}
+
+fn whose(secret: &Secret, meeting: &ScheduledMeeting) -> Whose {
     let uid = meeting.uid();
-    secret.owner_references().iter().any(|owner| Some(&owner.uid) == uid.as_ref())
+    let owners = secret.owner_references();
+    if owners.iter().any(|owner| Some(&owner.uid) == uid.as_ref()) {
+        return Whose::Ours;
+    }
+    // There is one meeting of a name at a time, so another UID under ours is a dead one.
+    let was_ours =
+        |owner: &OwnerReference| owner.kind == ScheduledMeeting::kind(&()) && owner.name == meeting.name_any();
+    let is_marked = secret.labels().get(JOIN_LABEL).is_some_and(|value| value == "true");
+    let named = meeting.spec.passcode_secret_ref.as_ref();
+    let is_source = named.is_some_and(|reference| reference.name == secret.name_any());
+    if is_marked && !is_source && owners.iter().all(was_ours) { Whose::Orphaned } else { Whose::Strangers }
 }
 
 fn build(meeting: &ScheduledMeeting, name: &str, details: &Details, secrets: &JoinSecrets) -> Secret {
@@ -153,17 +203,20 @@ fn link(base: &str, details: &Details, secret: &str) -> String {
     }
 }
 
-/// Removes the join Secret: the link is dead (R75).
+/// Removes the join Secret: the link is dead (R75). Only ours, and only as it was when that was looked at.
 ///
 /// # Errors
 /// The apiserver's; a Secret that is gone already is fine.
-pub async fn remove(ctx: &Context, meeting: &ScheduledMeeting, name: &str) -> Result<(), KubeError> {
-    let namespace = meeting.namespace().unwrap_or_default();
-    let api: Api<Secret> = ctx.kube.api(&namespace);
-    match ctx.kube.bounded("delete join Secret", api.delete(name, &DeleteParams::default())).await {
-        Ok(_) => Ok(()),
-        Err(error) if error.is_not_found() => Ok(()),
-        Err(error) => Err(error),
+pub async fn remove(ctx: &Context, meeting: &ScheduledMeeting) -> Result<(), KubeError> {
+    let api: Api<Secret> = ctx.kube.api(&meeting.namespace().unwrap_or_default());
+    let name = join_secret_name(&meeting.name_any());
+    let existing = ctx.kube.bounded("get join Secret", api.get_opt(&name)).await?;
+    let Some(secret) = existing.filter(|secret| whose(secret, meeting) == Whose::Ours) else { return Ok(()) };
+    let ObjectMeta { uid, resource_version, .. } = secret.metadata;
+    let params = DeleteParams::default().preconditions(Preconditions { uid, resource_version });
+    match ctx.kube.bounded("delete join Secret", api.delete(&name, &params)).await {
+        Err(error) if !error.is_not_found() => Err(error),
+        _ => Ok(()),
     }
 }
 

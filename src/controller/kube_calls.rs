@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use k8s_openapi::NamespaceResourceScope;
 use kube::api::{Api, Patch, PatchParams, PostParams};
+use kube::core::Status;
 use kube::runtime::events::{Event, EventType, Recorder};
 use kube::{Client, Resource, ResourceExt};
 use serde::Serialize;
@@ -14,7 +15,7 @@ use thiserror::Error;
 use tokio::sync::Semaphore;
 
 use crate::api::names::FIELD_MANAGER;
-use crate::metrics::{KindLabels, Metrics};
+use crate::metrics::{CallLabels, KindLabels, Metrics};
 
 /// Calls at one time: thousands of objects at start must not all call at once.
 const CALLS_AT_ONCE: usize = 32;
@@ -29,24 +30,60 @@ pub enum KubeError {
     #[error("{what}: no answer from the apiserver within {limit:?}")]
     Timeout { what: &'static str, limit: Duration },
     /// The apiserver refused, or could not be reached.
-    #[error("{what}: {source}")]
+    #[error("{what}: {}", words(.source))]
     Api { what: &'static str, source: Box<kube::Error> },
 }
 
+/// What went wrong, without the dump that kube adds.
+fn words(error: &kube::Error) -> String {
+    match error {
+        kube::Error::Api(status) => status.message.clone(),
+        other => other.to_string(),
+    }
+}
+
 impl KubeError {
-    fn has_code(&self, code: u16) -> bool {
-        let Self::Api { source, .. } = self else { return false };
-        matches!(source.as_ref(), kube::Error::Api(status) if status.code == code)
+    /// The apiserver's own words, if it answered.
+    fn status(&self) -> Option<&Status> {
+        match self {
+            Self::Api { source, .. } => match source.as_ref() {
+                kube::Error::Api(status) => Some(status),
+                _ => None,
+            },
+            Self::Timeout { .. } => None,
+        }
     }
 
     /// The object does not exist.
     pub fn is_not_found(&self) -> bool {
-        self.has_code(404)
+        self.status().is_some_and(|status| status.code == 404)
+    }
+
+    /// An object of this name exists.
+    pub fn is_already_there(&self) -> bool {
+        self.status().is_some_and(Status::is_already_exists)
     }
 
     /// Somebody else was faster: read again and decide again.
     pub fn is_conflict(&self) -> bool {
-        self.has_code(409)
+        self.status().is_some_and(|status| status.code == 409) && !self.is_already_there()
+    }
+
+    /// The apiserver said no, and will say so again until somebody changes a right, a quota, a policy or the schema.
+    pub fn is_refusal(&self) -> bool {
+        self.status().is_some_and(|status| matches!(status.code, 400 | 403 | 405 | 413 | 422))
+    }
+
+    /// How it is counted.
+    fn outcome(&self) -> &'static str {
+        match self.status() {
+            _ if self.is_refusal() => "refused",
+            Some(status) if status.code == 409 => "conflict",
+            Some(status) if status.code == 404 => "notFound",
+            Some(_) => "failed",
+            None if matches!(self, Self::Timeout { .. }) => "timeout",
+            None => "unreachable",
+        }
     }
 }
 
@@ -83,13 +120,31 @@ impl KubeApi {
         what: &'static str,
         call: impl Future<Output = Result<T, kube::Error>>,
     ) -> Result<T, KubeError> {
-        // The semaphore is never closed; waiting for a place is not part of the limit.
-        let _place = self.permits.acquire().await;
-        match tokio::time::timeout(self.limit, call).await {
-            Ok(Ok(value)) => Ok(value),
-            Ok(Err(source)) => Err(KubeError::Api { what, source: Box::new(source) }),
-            Err(_) => Err(KubeError::Timeout { what, limit: self.limit }),
-        }
+        self.bounded_by(self.limit, what, call).await
+    }
+
+    /// The same, with a shorter limit if there is one. Waiting for a place is part of it: an apiserver that is silent
+    /// holds no pass for longer than one limit.
+    async fn bounded_by<T>(
+        &self,
+        limit: Duration,
+        what: &'static str,
+        call: impl Future<Output = Result<T, kube::Error>>,
+    ) -> Result<T, KubeError> {
+        let limit = limit.min(self.limit);
+        let placed = async {
+            // The semaphore is never closed.
+            let _place = self.permits.acquire().await;
+            call.await
+        };
+        let error = match tokio::time::timeout(limit, placed).await {
+            Ok(Ok(value)) => return Ok(value),
+            Ok(Err(source)) => KubeError::Api { what, source: Box::new(source) },
+            Err(_) => KubeError::Timeout { what, limit },
+        };
+        let labels = CallLabels { call: what, outcome: error.outcome() };
+        self.metrics.apiserver_errors.get_or_create(&labels).inc();
+        Err(error)
     }
 
     /// Adds or removes our finalizer by a patch guarded by the resource version; never adds to an object on its way out.

@@ -14,7 +14,9 @@ use kube::runtime::{PredicateConfig, WatchStreamExt};
 use kube::{Resource, ResourceExt};
 
 use super::context::{Context, Kind};
-use crate::api::names::{FAILBACK_ANNOTATION, FORCE_DELETE_ANNOTATION, ObjectKey, RECONCILE_ANNOTATION};
+use crate::api::names::{
+    FAILBACK_ANNOTATION, FORCE_DELETE_ANNOTATION, ObjectKey, RECONCILE_ANNOTATION, join_secret_name,
+};
 use crate::api::{MeetingBridge, ScheduledMeeting};
 
 /// What makes a change worth a pass: the spec, the finalizers, the mark of deletion, labels, our annotations. Not our own
@@ -143,9 +145,16 @@ fn secret_changed(ctx: &Context, secret: &ObjectKey) {
     });
     for meeting in ctx.stores.meetings.state() {
         let key = ObjectKey::of(meeting.as_ref());
+        if key.namespace != secret.namespace {
+            continue;
+        }
         let reference = meeting.spec.passcode_secret_ref.as_ref();
-        if key.namespace == secret.namespace && reference.is_some_and(|reference| reference.name == secret.name) {
+        let is_source = reference.is_some_and(|reference| reference.name == secret.name);
+        if is_source {
             ctx.secrets.forget_passcode(&meeting.uid().unwrap_or_default());
+        }
+        // A stranger's Secret that is in the way of a join Secret, and perhaps no more.
+        if is_source || secret.name == join_secret_name(&key.name) {
             ctx.wakes.meetings([key]);
         }
     }

@@ -41,6 +41,8 @@ pub enum Pause {
     SlotsUnknown,
     /// The space of the slot is not there yet.
     SpaceMissing,
+    /// The join details could not be written.
+    Unwritten,
     /// Something stands in the way that others may take away.
     Blocked,
     /// Meetings whose end is overdue come first.

@@ -97,6 +97,9 @@ fn door_trouble(judged: &Judged<'_>) -> Option<(&'static str, String)> {
             "the bridge has managementPolicy Observe; nothing is written there".into(),
         ));
     }
+    if let Some(unwritten) = &judged.progress.unwritten {
+        return Some((unwritten.reason, unwritten.message.clone()));
+    }
     if let Some(obstacle) = judged.progress.obstacle {
         return Some(match obstacle {
             Obstacle::SpaceMissing => {
@@ -115,7 +118,9 @@ fn door_trouble(judged: &Judged<'_>) -> Option<(&'static str, String)> {
             Obstacle::Suspended => (reason::NOT_YET, "suspended".into()),
             Obstacle::SlotsPending => (reason::NOT_YET, SLOTS_PENDING.into()),
             // Told by the problem, or nothing that people need to know.
-            Obstacle::OverdueFirst | Obstacle::DatabaseDown(_) | Obstacle::ObserveOnly => return None,
+            Obstacle::DetailsUnwritten | Obstacle::OverdueFirst | Obstacle::DatabaseDown(_) | Obstacle::ObserveOnly => {
+                return None;
+            }
         });
     }
     let problem = judged.progress.problem.as_ref().filter(|problem| problem.part == Part::Door)?;
@@ -297,6 +302,14 @@ fn readiness(judged: &Judged<'_>) -> Readiness {
 }
 
 fn running_readiness(judged: &Judged<'_>) -> Readiness {
+    if let Some(unwritten) = &judged.progress.unwritten {
+        let (reason, message) = (unwritten.reason, unwritten.message.clone());
+        return if unwritten.is_permanent {
+            Readiness::Stalled { reason, message }
+        } else {
+            Readiness::Reconciling { reason, message, retrying: true }
+        };
+    }
     if judged.progress.obstacle == Some(Obstacle::SlotsPending) {
         let message = SLOTS_PENDING.to_owned();
         return Readiness::Reconciling { reason: reason::PROGRESSING, message, retrying: false };

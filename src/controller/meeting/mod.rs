@@ -15,9 +15,9 @@ use kube::runtime::controller::Action;
 use super::backoff;
 use super::context::Context;
 use super::kube_calls::KubeError;
-use super::lifecycle;
+use super::{join_secret, lifecycle};
 use crate::api::meeting::Phase;
-use crate::api::{MeetingBridge, ScheduledMeeting};
+use crate::api::{MeetingBridge, ScheduledMeeting, ScheduledMeetingStatus};
 use crate::cluster::Cluster;
 use crate::drive::drive;
 use crate::plan::booking::key_of;
@@ -29,6 +29,9 @@ use reach::MeetingReach;
 
 /// How long a meeting without a place waits before it asks again.
 const LONGEST_QUEUE: Duration = Duration::from_secs(2);
+
+/// Pause before a join Secret that could not be removed is tried again: its link is dead.
+const REMOVE_AGAIN: Duration = Duration::from_secs(60);
 
 /// Reconciles one meeting.
 ///
@@ -83,7 +86,7 @@ async fn look_after(stored: Arc<ScheduledMeeting>, ctx: &Arc<Context>) -> Result
     if progress.is_closing(now) {
         close(ctx, &mut meeting, &mut progress, &site).await?;
     } else if book::ensure(ctx, &meeting, &mut progress, &mut site, now) {
-        secrets::prepare(ctx, &meeting, &mut progress, &site, now).await?;
+        secrets::prepare(ctx, &meeting, &mut progress, &site, now).await;
         if progress.window.stage(now) != Stage::Before {
             open(ctx, &mut meeting, &mut progress, &mut site).await?;
         }
@@ -103,7 +106,7 @@ async fn open(
         && progress.door == Door::Untouched
         && book::rebook(ctx, meeting, progress, site)
     {
-        secrets::make(ctx, meeting, progress, site).await?;
+        secrets::make(ctx, meeting, progress, site).await;
         progress.pause = Some(Pause::None);
     }
     Ok(())
@@ -161,23 +164,45 @@ async fn finish(
     let uid = meeting.uid().unwrap_or_default();
     let is_released = progress.door == Door::Released;
     let old = meeting.status.clone().unwrap_or_default();
-    let status = build(&progress, &old, meeting.metadata.generation, now);
+    let mut status = build(&progress, &old, meeting.metadata.generation, now);
     if progress.terms.is_deleting && (is_released || lifecycle::may_go(ctx, &meeting)) {
-        secrets::clean_up(ctx, &meeting).await?;
+        ctx.bookings.release(&uid);
+        news::wake_waiting(ctx, &meeting);
         if !is_released {
             news::left_behind(ctx, &meeting).await;
         }
-        ctx.bookings.release(&uid);
-        news::wake_waiting(ctx, &meeting);
+        // If this fails, its owner reference does the rest.
+        let _ = remove_join_secret(ctx, &meeting).await;
         return lifecycle::let_go(ctx, &meeting).await;
     }
-    if status.phase.is_some_and(Phase::is_over) {
-        secrets::clean_up(ctx, &meeting).await?;
+    let mut wait = next_wake(ctx, &uid, &progress, now);
+    let was_over = old.phase.is_some_and(Phase::is_over);
+    let is_over = status.phase.is_some_and(Phase::is_over);
+    let join_secret = progress.draft.join_secret_name.clone();
+    if is_over && was_over && join_secret.is_some() && remove_join_secret(ctx, &meeting).await.is_err() {
+        status.join_secret_name.clone_from(&join_secret);
+        wait = Some(REMOVE_AGAIN);
     }
-    let wait = next_wake(ctx, &uid, &progress, now);
-    let written = lifecycle::store(ctx, &meeting, status).await?;
+    let mut written = lifecycle::store(ctx, &meeting, status).await?;
     news::announce(ctx, &meeting, &written, &progress, site).await;
+    if is_over && !was_over && remove_join_secret(ctx, &written).await.is_err() {
+        // The status names it again, so that it is not forgotten.
+        let kept =
+            ScheduledMeetingStatus { join_secret_name: join_secret, ..written.status.clone().unwrap_or_default() };
+        written = lifecycle::store(ctx, &written, kept).await?;
+        news::join_secret_stays(ctx, &written).await;
+        wait = Some(REMOVE_AGAIN);
+    }
     Ok(wait.map_or_else(Action::await_change, Action::requeue))
+}
+
+/// Removes the join Secret of a meeting that is over. It comes after everything else: nobody's meeting waits for it.
+async fn remove_join_secret(ctx: &Context, meeting: &ScheduledMeeting) -> Result<(), KubeError> {
+    ctx.secrets.forget(&meeting.uid().unwrap_or_default());
+    join_secret::remove(ctx, meeting).await.inspect_err(|error| {
+        let (namespace, name) = (meeting.namespace(), meeting.name_any());
+        tracing::warn!(namespace, name, %error, "the join Secret stays for now");
+    })
 }
 
 /// When to come round again, if nothing happens before.

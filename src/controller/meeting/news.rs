@@ -27,6 +27,12 @@ pub async fn announce(
         normal("Opened", "Open", format!("slot {number} is open")).await;
     }
     announce_failover(ctx, old, written, new, progress).await;
+    if let Some(why) = &progress.unwritten {
+        let before = find(old.map(|status| status.conditions.as_slice()).unwrap_or_default(), types::READY);
+        if before.is_none_or(|condition| condition.reason != why.reason) {
+            ctx.kube.event(written, EventType::Warning, why.reason, "Book", why.message.clone()).await;
+        }
+    }
     if phase == old_phase {
         return;
     }
@@ -76,6 +82,12 @@ async fn announce_failover(
 pub async fn left_behind(ctx: &Context, meeting: &ScheduledMeeting) {
     let note = "the bridge did not answer; its slot is shut as soon as the bridge is back".to_owned();
     ctx.kube.event(meeting, EventType::Warning, "LeftBehind", "Delete", note).await;
+}
+
+/// The join Secret could not be removed.
+pub async fn join_secret_stays(ctx: &Context, meeting: &ScheduledMeeting) {
+    let note = "the join Secret could not be removed; its link is dead, and removal is tried again".to_owned();
+    ctx.kube.event(meeting, EventType::Warning, "JoinSecretStays", "Close", note).await;
 }
 
 /// Wakes those who wait for what this meeting gave up: the next one in the slot, and those without any.

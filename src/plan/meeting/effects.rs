@@ -145,7 +145,7 @@ impl Subject for Progress {
             End::Blocked(Obstacle::DatabaseDown(part)) => self.fail(part, CmsError::DatabaseNotReady),
             End::Blocked(obstacle) => {
                 self.obstacle = Some(obstacle);
-                if !matches!(obstacle, Obstacle::Suspended | Obstacle::ObserveOnly) {
+                if !matches!(obstacle, Obstacle::Suspended | Obstacle::ObserveOnly | Obstacle::DetailsUnwritten) {
                     self.pause = Some(Pause::Blocked);
                 }
             }

@@ -13,9 +13,7 @@ use jiff::Timestamp;
 
 #[cfg(test)]
 use absorb::pick_call;
-#[cfg(test)]
-pub use progress::Problem;
-pub use progress::{Around, Door, JoinSecrets, Note, Progress, Survey, WrittenDoor};
+pub use progress::{Around, Door, JoinSecrets, Note, Problem, Progress, Survey, WrittenDoor};
 pub use step::{Effect, End, Found, Intent, Look, Obstacle, Part, Place, Step};
 
 use crate::api::names::is_mark;
@@ -88,6 +86,9 @@ fn opening(progress: &Progress, facts: &MeetingFacts, around: &Around, now: Time
 /// Seconds before the instant: everything that can go wrong is found out now, then the intent is stored, and at the
 /// instant itself only the write is left to do.
 fn preparing(progress: &Progress, facts: &MeetingFacts, around: &Around) -> Next {
+    if progress.unwritten.is_some() {
+        return blocked(Obstacle::DetailsUnwritten);
+    }
     if progress.passcode().is_none() {
         return blocked(Obstacle::PasscodeUnavailable);
     }
@@ -105,6 +106,9 @@ fn preparing(progress: &Progress, facts: &MeetingFacts, around: &Around) -> Next
 
 fn door(progress: &Progress, facts: &MeetingFacts, around: &Around) -> Option<Next> {
     let is_open = progress.draft.opened_at.is_some();
+    if progress.unwritten.is_some() && !is_open {
+        return Some(blocked(Obstacle::DetailsUnwritten));
+    }
     let (Some(passcode), Some(secret)) = (progress.passcode(), progress.secret()) else {
         // An open door stays as it is while a Secret is missing; a shut one stays shut.
         return (!is_open).then_some(blocked(Obstacle::PasscodeUnavailable));

@@ -200,6 +200,8 @@ pub struct Progress {
     /// It is to be shut before its time.
     pub leaving: bool,
     pub secrets: Option<JoinSecrets>,
+    /// Why the join details are not in their Secret.
+    pub unwritten: Option<Problem>,
     pub written: Option<WrittenDoor>,
     /// The call bridge that the meeting's call is on, or will be.
     pub call_bridge: Option<Address>,
@@ -252,6 +254,7 @@ impl Progress {
             terms,
             draft,
             secrets: None,
+            unwritten: None,
             written: None,
             call_bridge: None,
             lost_call_bridge: None,
@@ -361,6 +364,13 @@ impl Progress {
         };
         self.problem = Some(Problem { part, reason, message: error.to_string(), is_permanent });
         self.pause = Some(Pause::Failed(error));
+    }
+
+    /// The join details could not be written. Until they are, they do not count as there.
+    pub fn details_unwritten(&mut self, why: Problem) {
+        self.unwritten = Some(why);
+        self.draft.join_secret_name = None;
+        self.pause = Some(Pause::Unwritten);
     }
 
     /// There is no connection to the bridge.

@@ -177,6 +177,8 @@ pub enum Obstacle {
     Foreign,
     /// The passcode's Secret or key is missing.
     PasscodeUnavailable,
+    /// The join details cannot be written, which come before the door.
+    DetailsUnwritten,
     /// The meeting before has not released the slot yet.
     SlotBusy,
     /// The call's bridge was lost and the meeting is left as it is.

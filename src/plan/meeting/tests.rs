@@ -11,6 +11,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use secrecy::SecretString;
 
 use super::*;
+use crate::api::conditions::meeting as reason;
 use crate::api::meeting::{CallBinding, ParticipantState, Phase};
 use crate::api::values::Instant;
 use crate::api::{ScheduledMeeting, ScheduledMeetingSpec, ScheduledMeetingStatus};
@@ -321,6 +322,7 @@ impl Reach<Progress> for ModelReach<'_> {
 struct Player {
     spec: ScheduledMeetingSpec,
     passcode: Option<SecretString>,
+    unwritten: Option<Problem>,
     secret: SecretString,
     /// As the apiserver has it.
     stored: ScheduledMeetingStatus,
@@ -343,6 +345,7 @@ impl Player {
         Self {
             spec: spec(parties),
             passcode: Some(PASSCODE.to_owned().into()),
+            unwritten: None,
             secret: SECRET.to_owned().into(),
             stored: start.0,
             leaving: false,
@@ -376,6 +379,7 @@ impl Player {
         progress.terms.allows_outgoing = self.outgoing;
         progress.terms.leaves_running = self.left_alone;
         progress.secrets = Some(JoinSecrets { secret: self.secret.clone(), passcode: self.passcode.clone() });
+        progress.unwritten.clone_from(&self.unwritten);
         progress.written = self.told.zip(self.passcode.clone()).map(|(closes_at, passcode)| WrittenDoor {
             title: self.spec.title.clone(),
             passcode,

@@ -52,6 +52,10 @@ fn failed(part: Part, error: &CmsError, reason: &'static str, is_permanent: bool
     Problem { part, reason, message: error.to_string(), is_permanent }
 }
 
+fn unwritten(reason: &'static str, is_permanent: bool) -> Problem {
+    Problem { part: Part::Door, reason, message: "why".into(), is_permanent }
+}
+
 fn lost(progress: &mut Progress) {
     progress.lost_call_bridge = Some("cms:445".parse().unwrap());
 }
@@ -151,6 +155,39 @@ const BEFORE: &[Row] = &[
         |p| p.obstacle = Some(Obstacle::PasscodeUnavailable),
         Phase::Scheduled,
         &[("Ready", "False", "PasscodeUnavailable"), ("SpaceOpen", "False", "PasscodeUnavailable")],
+    ),
+    row(
+        "its join Secret is somebody else's",
+        booked,
+        -99,
+        |p| p.details_unwritten(unwritten(reason::JOIN_SECRET_CONFLICT, true)),
+        Phase::Scheduled,
+        &[
+            ("Ready", "False", "JoinSecretConflict"),
+            ("Stalled", "True", "JoinSecretConflict"),
+            ("SpaceOpen", "False", "JoinSecretConflict"),
+            ("Accepted", "True", "Accepted"),
+        ],
+    ),
+    row(
+        "its join Secret is refused, and it is time",
+        booked,
+        9,
+        |p| p.details_unwritten(unwritten(reason::JOIN_SECRET_REFUSED, true)),
+        Phase::Scheduled,
+        &[("Ready", "False", "JoinSecretRefused"), ("SpaceOpen", "False", "JoinSecretRefused")],
+    ),
+    row(
+        "it runs, and its join Secret cannot be read",
+        active,
+        9,
+        |p| p.details_unwritten(unwritten(reason::JOIN_SECRET_UNAVAILABLE, false)),
+        Phase::Active,
+        &[
+            ("Ready", "False", "JoinSecretUnavailable"),
+            ("Reconciling", "True", "Retrying"),
+            ("SpaceOpen", "True", "Open"),
+        ],
     ),
     row(
         "the slot is busy",

@@ -2,6 +2,7 @@
 #![cfg(test)]
 
 mod admission;
+mod apiserver;
 mod booking;
 mod bridge_kit;
 mod changes;
@@ -19,6 +20,7 @@ mod failover_return;
 mod failover_setup;
 mod first_contact;
 mod habits;
+mod join_secret;
 mod kit;
 mod life;
 mod lost_replies;

@@ -3,11 +3,13 @@
 use std::fmt::Debug;
 
 use cms_simulator::{Config, EntryKind, Handle, JournalEntry, Simulator, SpaceView};
+use futures::StreamExt;
 use k8s_openapi::ByteString;
 use k8s_openapi::api::core::v1::{ConfigMap, Secret};
 use k8s_openapi::api::events::v1::Event;
 use kube::ResourceExt;
 use kube::api::{Api, ListParams, PostParams};
+use kube::runtime::{WatchStreamExt, watcher};
 use meeting_controller::api::ScheduledMeeting;
 use meeting_controller::api::meeting::{ParticipantState, ScheduledMeetingStatus};
 use serde_json::{Value, json};
@@ -93,6 +95,26 @@ impl Arena {
             .filter(about)
             .map(|event| (event.reason.unwrap_or_default(), event.note.unwrap_or_default()))
             .collect()
+    }
+
+    /// Waits until an event with this reason was told about an object: it comes a moment after what it tells of.
+    pub async fn told(&self, name: &str, reason: &str) {
+        let is_it = |event: &Event| {
+            let regarding = event.regarding.as_ref().and_then(|about| about.name.as_deref());
+            (regarding, event.reason.as_deref()) == (Some(name), Some(reason))
+        };
+        let mut events = watcher::watcher(self.api::<Event>(), watcher::Config::default()).default_backoff().boxed();
+        let waiting = async {
+            while let Some(event) = events.next().await {
+                if let Ok(watcher::Event::Apply(event) | watcher::Event::InitApply(event)) = event
+                    && is_it(&event)
+                {
+                    return;
+                }
+            }
+        };
+        let told = tokio::time::timeout(PATIENCE, waiting).await;
+        assert!(told.is_ok(), "never {reason} about {name}: {:?}", self.events_about(name).await);
     }
 
     /// A further simulator with a bridge on it; both must be kept.

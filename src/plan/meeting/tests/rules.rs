@@ -637,3 +637,21 @@ fn a_call_that_an_earlier_meeting_left_is_not_adopted() {
     assert_eq!(player.run(&mut model), End::Settled);
     assert_eq!(player.call(), Some(here("quick")));
 }
+
+#[test]
+fn the_door_stays_shut_until_the_join_details_are_written() {
+    for now in [at(-305), at(0)] {
+        let mut player = Player::new(&["a@x"], Start::booked());
+        player.unwritten = Some(Problem {
+            part: Part::Door,
+            reason: reason::JOIN_SECRET_REFUSED,
+            message: "m".into(),
+            is_permanent: true,
+        });
+        let mut model = Model::new(Some(free()), now);
+        assert_eq!(player.run(&mut model), End::Blocked(Obstacle::DetailsUnwritten));
+        assert!(player.take_log().is_empty(), "not even a look");
+        player.unwritten = None;
+        assert_eq!(player.run(&mut model), End::Settled);
+    }
+}

@@ -1,0 +1,212 @@
+//! An apiserver that fails: a layer between the controller's client and the real one, which refuses, loses, holds or
+//! mutes chosen requests. The test's own client goes past it.
+
+#![allow(dead_code)]
+
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use http::{Method, Request, Response};
+use http_body_util::combinators::UnsyncBoxBody;
+use http_body_util::{BodyExt, StreamBody};
+use hyper::body::{Bytes, Frame};
+use kube::Client;
+use kube::client::Body;
+use serde_json::json;
+use tokio::sync::Notify;
+use tower::{BoxError, service_fn};
+
+use crate::kit::{Arena, PATIENCE};
+
+/// What becomes of a request.
+#[derive(Clone, Debug)]
+pub enum Failure {
+    /// It is answered with this code, reason and message, and never arrives.
+    Refuse(u16, &'static str, &'static str),
+    /// It waits until the trouble is lifted, and arrives then.
+    Hold,
+    /// It arrives, and its reply is lost.
+    LoseReply,
+    /// It is answered, but no byte of the reply's body ever comes.
+    Mute,
+}
+
+/// Trouble with some requests.
+pub struct Trouble {
+    method: Method,
+    resource: &'static str,
+    subresource: Option<&'static str>,
+    name: Option<String>,
+    failure: Failure,
+    left: AtomicUsize,
+    hits: AtomicUsize,
+    is_lifted: AtomicBool,
+    changed: Notify,
+}
+
+/// Where a request goes: resource, name, subresource; of a watch or list no name.
+fn target(path: &str) -> Option<(&str, Option<&str>, Option<&str>)> {
+    let parts: Vec<&str> = path.trim_matches('/').split('/').collect();
+    let at = parts.iter().position(|part| *part == "namespaces")?;
+    Some((parts.get(at + 2)?, parts.get(at + 3).copied(), parts.get(at + 4).copied()))
+}
+
+impl Trouble {
+    fn concerns(&self, request: &Request<Body>) -> bool {
+        let Some((resource, name, subresource)) = target(request.uri().path()) else { return false };
+        request.method() == self.method
+            && resource == self.resource
+            && subresource == self.subresource
+            && self.name.as_deref().is_none_or(|wanted| name == Some(wanted))
+            && !self.is_lifted.load(Ordering::SeqCst)
+    }
+
+    /// True if this request is hit: there may be a limit.
+    fn take(&self) -> bool {
+        let taken = self.left.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |left| left.checked_sub(1)).is_ok();
+        if taken {
+            self.hits.fetch_add(1, Ordering::SeqCst);
+            self.changed.notify_waiters();
+        }
+        taken
+    }
+
+    /// How many requests were hit.
+    pub fn hits(&self) -> usize {
+        self.hits.load(Ordering::SeqCst)
+    }
+
+    /// Waits until so many requests were hit.
+    pub async fn until(&self, hits: usize) {
+        let waiting = async {
+            loop {
+                let changed = self.changed.notified();
+                if self.hits() >= hits {
+                    return;
+                }
+                changed.await;
+            }
+        };
+        let what = format!("{} {} {:?}", self.method, self.resource, self.subresource);
+        tokio::time::timeout(PATIENCE, waiting).await.unwrap_or_else(|_| panic!("{what}: {} hits", self.hits()));
+    }
+
+    /// Everything works again, and what was held goes on.
+    pub fn lift(&self) {
+        self.is_lifted.store(true, Ordering::SeqCst);
+        self.changed.notify_waiters();
+    }
+
+    async fn lifted(&self) {
+        loop {
+            let changed = self.changed.notified();
+            if self.is_lifted.load(Ordering::SeqCst) {
+                return;
+            }
+            changed.await;
+        }
+    }
+}
+
+/// The layer.
+#[derive(Clone, Default)]
+pub struct Failing(Arc<Mutex<Vec<Arc<Trouble>>>>);
+
+impl Failing {
+    /// A client whose requests come through here.
+    pub async fn client(&self, arena: &Arena) -> Client {
+        let (real, failing) = (arena.plane.client().await.expect("client"), self.clone());
+        let namespace = real.default_namespace().to_owned();
+        Client::new(service_fn(move |request| failing.clone().serve(real.clone(), request)), namespace)
+    }
+
+    /// Every such request fails from now on.
+    pub fn add(
+        &self,
+        (method, resource, subresource): (&str, &'static str, Option<&'static str>),
+        name: Option<&str>,
+        failure: Failure,
+    ) -> Arc<Trouble> {
+        self.add_times(usize::MAX, (method, resource, subresource), name, failure)
+    }
+
+    /// So many such requests fail.
+    pub fn add_times(
+        &self,
+        times: usize,
+        (method, resource, subresource): (&str, &'static str, Option<&'static str>),
+        name: Option<&str>,
+        failure: Failure,
+    ) -> Arc<Trouble> {
+        let trouble = Arc::new(Trouble {
+            method: method.parse().unwrap(),
+            resource,
+            subresource,
+            name: name.map(str::to_owned),
+            failure,
+            left: AtomicUsize::new(times),
+            hits: AtomicUsize::new(0),
+            is_lifted: AtomicBool::new(false),
+            changed: Notify::new(),
+        });
+        self.0.lock().unwrap().push(Arc::clone(&trouble));
+        trouble
+    }
+
+    async fn serve(self, real: Client, request: Request<Body>) -> Result<Response<AnyBody>, BoxError> {
+        let concerned = self.0.lock().unwrap().iter().find(|trouble| trouble.concerns(&request)).cloned();
+        let Some(trouble) = concerned.filter(|trouble| trouble.take()) else {
+            return Ok(any(real.send(request).await?));
+        };
+        match &trouble.failure {
+            Failure::Refuse(code, reason, message) => {
+                let status = json!({
+                    "kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Failure",
+                    "message": message, "reason": reason, "code": code
+                });
+                Ok(any(Response::builder().status(*code).body(Body::from(serde_json::to_vec(&status)?))?))
+            }
+            Failure::Hold => {
+                trouble.lifted().await;
+                Ok(any(real.send(request).await?))
+            }
+            Failure::LoseReply => {
+                real.send(request).await?;
+                Err("the reply was lost".into())
+            }
+            Failure::Mute => {
+                let parts = real.send(request).await?.into_parts().0;
+                let silent = futures::stream::pending::<Result<Frame<Bytes>, BoxError>>();
+                Ok(Response::from_parts(parts, StreamBody::new(silent).boxed_unsync()))
+            }
+        }
+    }
+}
+
+type AnyBody = UnsyncBoxBody<Bytes, BoxError>;
+
+fn any(response: Response<Body>) -> Response<AnyBody> {
+    response.map(|body| body.map_err(Into::into).boxed_unsync())
+}
+
+/// The kinds of requests that tests are about.
+pub const MEETING_STATUS: (&str, &str, Option<&str>) = ("PUT", "scheduledmeetings", Some("status"));
+pub const CREATE_SECRET: (&str, &str, Option<&str>) = ("POST", "secrets", None);
+pub const READ_SECRET: (&str, &str, Option<&str>) = ("GET", "secrets", None);
+pub const DELETE_SECRET: (&str, &str, Option<&str>) = ("DELETE", "secrets", None);
+pub const CREATE_EVENT: (&str, &str, Option<&str>) = ("POST", "events", None);
+
+/// A world with one call bridge and a controller whose apiserver can be made to fail.
+pub async fn failing(prefix: &str, settings: meeting_controller::config::settings::Settings) -> (Arena, Failing) {
+    let mut arena = Arena::quiet(prefix, crate::meetings::lone(), settings).await;
+    let failing = Failing::default();
+    let client = failing.client(&arena).await;
+    arena.start_as(client, Some(arena.namespace.clone())).await;
+    (arena, failing)
+}
+
+/// The calls to the apiserver are given up after this time.
+pub fn impatient() -> meeting_controller::config::settings::Settings {
+    meeting_controller::config::settings::Settings { kube_timeout: Duration::from_secs(3), ..crate::kit::quick() }
+}

@@ -1,0 +1,143 @@
+//! The Secret with the join details: adopted after a restore, somebody else's, refused, and removed at the end (A4, A5).
+
+use k8s_openapi::api::core::v1::{ResourceQuota, Secret};
+use kube::api::{Patch, PatchParams, PostParams};
+use meeting_controller::api::ScheduledMeeting;
+use meeting_controller::api::meeting::Phase;
+use serde_json::json;
+
+use crate::apiserver::*;
+use crate::kit::*;
+use crate::meetings::*;
+
+/// One whose owner is dead instead of lost is a matter of luck: the garbage collector may be faster (the unit test has it).
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_restored_join_secret_is_adopted() {
+    let arena = Arena::new("restore").await;
+    arena.ready_bridge(json!({})).await;
+    let later = json!({ "start": in_ms(3_600_000), "duration": "1h", "passcode": { "generate": {} } });
+    arena.create_meeting("m", later.clone()).await;
+    arena.booked("m").await;
+    let before = arena.join_secret("m").await.unwrap();
+    arena.delete::<ScheduledMeeting>("m").await;
+    arena.gone::<Secret>("m-join").await;
+    let restored: Secret = serde_json::from_value(json!({
+        "metadata": { "name": "m-join", "labels": before.metadata.labels }, "data": before.data
+    }))
+    .unwrap();
+    arena.api::<Secret>().create(&PostParams::default(), &restored).await.expect("restored");
+    arena.create_meeting("m", later).await;
+    let meeting = arena.says("m", "Ready", "True", "Scheduled").await;
+    let adopted = arena.join_secret("m").await.unwrap();
+    assert_eq!(adopted.data, before.data, "what the invitations say still holds");
+    let owners = adopted.metadata.owner_references.unwrap_or_default();
+    assert_eq!(owners.iter().map(|owner| Some(&owner.uid)).collect::<Vec<_>>(), [meeting.metadata.uid.as_ref()]);
+    arena.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_strangers_secret_is_told_and_left_alone() {
+    let arena = Arena::new("taken").await;
+    arena.ready_bridge(json!({})).await;
+    arena.create_secret("m-join", json!({ "passcode": "4711" })).await;
+    arena.create_secret("n-join", json!({ "number": "9" })).await;
+    let stranger = arena.join_secret("m").await.unwrap();
+    // Its own passcode is in a Secret of that name.
+    arena.open_now("m", 600, json!({ "passcodeSecretRef": { "name": "m-join" } })).await;
+    arena.create_meeting("n", json!({ "start": in_ms(3_600_000), "duration": "1h" })).await;
+    for name in ["m", "n"] {
+        let told = arena.says(name, "SpaceOpen", "False", "JoinSecretConflict").await;
+        assert_eq!(
+            (condition(&told, "Ready"), condition(&told, "Stalled").0),
+            (("False", "JoinSecretConflict"), "True")
+        );
+        assert_eq!((condition(&told, "Accepted").0, condition(&told, "SlotReserved").0), ("True", "True"));
+        let status = status_of(&told);
+        assert!(status.window.is_some() && status.phase == Some(Phase::Scheduled) && status.join_secret_name.is_none());
+        assert_eq!(number_of(&told), 1);
+        arena.told(name, "JoinSecretConflict").await;
+    }
+    assert!(!arena.slot(1).open);
+    assert_eq!(arena.join_secret("m").await.unwrap(), stranger);
+    // At once, not at the next try.
+    arena.delete::<Secret>("n-join").await;
+    arena.says("n", "Ready", "True", "Scheduled").await;
+    arena.create_secret("code", json!({ "passcode": "4711" })).await;
+    arena.patch::<ScheduledMeeting>("m", json!({ "spec": { "passcodeSecretRef": { "name": "code" } } })).await;
+    arena.delete::<Secret>("m-join").await;
+    arena.phase("m", Phase::Active).await;
+    arena.says("m", "Ready", "True", "Active").await;
+    arena.assert_rules(1..=5);
+    arena.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_join_secret_that_is_refused_is_told() {
+    let arena = Arena::new("quota").await;
+    arena.ready_bridge(json!({})).await;
+    let quota: ResourceQuota = serde_json::from_value(json!({
+        "metadata": { "name": "full" }, "spec": { "hard": { "count/secrets": "1" } }
+    }))
+    .unwrap();
+    arena.api::<ResourceQuota>().create(&PostParams::default(), &quota).await.unwrap();
+    // The controller that counts is not there; admission goes by the status.
+    let count = async |limit: &str| {
+        let status = json!({ "status": { "hard": { "count/secrets": limit }, "used": { "count/secrets": "1" } } });
+        let api = arena.api::<ResourceQuota>();
+        api.patch_status("full", &PatchParams::default(), &Patch::Merge(&status)).await.unwrap();
+    };
+    count("1").await;
+    arena.create_meeting("m", json!({ "start": in_ms(3_600_000), "duration": "1h" })).await;
+    let told = arena.says("m", "SpaceOpen", "False", "JoinSecretRefused").await;
+    assert!(message(&told, "SpaceOpen").contains("exceeded quota"), "{}", message(&told, "SpaceOpen"));
+    assert_eq!((condition(&told, "Ready").0, phase_of(&told), number_of(&told)), ("False", Phase::Scheduled, 1));
+    arena.told("m", "JoinSecretRefused").await;
+    count("9").await;
+    arena.patch::<ScheduledMeeting>("m", json!({ "metadata": { "labels": { "try": "again" } } })).await;
+    arena.says("m", "Ready", "True", "Scheduled").await;
+    arena.finish().await;
+}
+
+/// Door, call and end go on as long as the details were written once.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_open_meeting_goes_on_while_its_join_secret_cannot_be_read() {
+    let (arena, apiserver) = failing("unread", quick()).await;
+    arena.ready_bridge(json!({})).await;
+    arena.open_now("m", 600, json!({})).await;
+    arena.phase("m", Phase::Active).await;
+    let trouble = apiserver.add(READ_SECRET, Some("m-join"), Failure::Refuse(500, "InternalError", "no"));
+    arena.patch::<ScheduledMeeting>("m", json!({ "spec": { "title": "Another title" } })).await;
+    arena.await_sim("renamed", |sim| slot_of(sim, 1).name == "Another title").await;
+    arena.says("m", "Ready", "False", "JoinSecretUnavailable").await;
+    trouble.lift();
+    arena.says("m", "Ready", "True", "Active").await;
+    arena.assert_rules(1..=5);
+    arena.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn only_our_own_join_secret_is_removed() {
+    let (arena, apiserver) = failing("remove", quick()).await;
+    arena.ready_bridge(json!({})).await;
+    for name in ["m", "n"] {
+        arena.open_now(name, 600, json!({})).await;
+        arena.phase(name, Phase::Active).await;
+    }
+    arena.delete::<Secret>("m-join").await;
+    arena.create_secret("m-join", json!({ "whose": "somebody else's" })).await;
+    let trouble = apiserver.add(DELETE_SECRET, Some("n-join"), Failure::Refuse(403, "Forbidden", "policy"));
+    for name in ["m", "n"] {
+        arena.patch::<ScheduledMeeting>(name, json!({ "spec": { "duration": null, "end": in_ms(-100) } })).await;
+        arena.phase(name, Phase::Ended).await;
+    }
+    // The one that could not be removed is named until it is gone.
+    arena.told("n", "JoinSecretStays").await;
+    arena.meeting("n", "named", |m| status_of(m).join_secret_name.as_deref() == Some("n-join")).await;
+    trouble.lift();
+    arena.patch::<ScheduledMeeting>("n", json!({ "metadata": { "labels": { "try": "again" } } })).await;
+    arena.gone::<Secret>("n-join").await;
+    arena.meeting("n", "not named", |m| status_of(m).join_secret_name.is_none()).await;
+    assert!(arena.join_secret("m").await.is_some(), "a stranger's Secret stays");
+    arena.assert_rules(1..=5);
+    arena.finish().await;
+}
