@@ -89,6 +89,10 @@ pub enum CallBridgeRole {
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ClusterStatus {
+    /// `spec.address` as this was read with. With another address it may be another cluster, and this counts no more.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 260))]
+    pub address: Option<String>,
     /// Constant for the life of the cluster; CMS 3.0 and later.
     #[serde(rename = "clusterID", default, skip_serializing_if = "Option::is_none")]
     pub cluster_id: Option<String>,
@@ -96,6 +100,14 @@ pub struct ClusterStatus {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 64))]
     pub members: Vec<MemberStatus>,
+}
+
+impl ClusterStatus {
+    /// Was it read with this `spec.address`?
+    pub fn is_of(&self, address: &str) -> bool {
+        let parsed = |text: &str| text.parse::<Address>().ok();
+        self.address.as_deref().is_none_or(|known| known == address || parsed(known) == parsed(address))
+    }
 }
 
 /// One call bridge of the cluster.

@@ -75,7 +75,7 @@ pub mod bridge {
         RANGE_TOO_GREAT = "RangeTooGreat" (SLOTS_PROVISIONED) "The bridge makes fewer spaces at once." => "Lower slots.quantity.";
         RESIZE_DEFERRED = "ResizeDeferred" (SLOTS_PROVISIONED) "Slots outside the new range are still held by meetings; they go when these have ended." => "Wait, or end the meetings.";
         SYNC_FAILED = "SyncFailed" (SLOTS_PROVISIONED) "The bridge could not make the spaces." => "Look at the bridge's event log; it is tried again.";
-        ALREADY_CLUSTER_MEMBER = "AlreadyClusterMember" (ACCEPTED) "Another MeetingBridge already owns this cluster; the message names it." => "Delete one of the two.";
+        ALREADY_CLUSTER_MEMBER = "AlreadyClusterMember" (ACCEPTED) "Another MeetingBridge already owns this cluster: it was accepted there before, or both are new and it is older. The message names it if it is in the same namespace." => "Delete one of the two.";
         ALTERNATE_NOT_IN_CLUSTER = "AlternateNotInCluster" (FAILOVER_CONFIGURED) "An alternate is no call bridge of this cluster; the message names it. It is not used." => "Correct failover.alternates: an address or a name that status.cluster.members shows.";
         ALTERNATE_CREDENTIALS_INVALID = "AlternateCredentialsInvalid" (FAILOVER_CONFIGURED) "The Secret of an alternate is missing or incomplete, or the alternate rejects it; the message names it. It is not used." => "Correct the Secret; every call bridge has users of its own.";
         ALTERNATE_IS_PRIMARY = "AlternateIsPrimary" (FAILOVER_CONFIGURED) "An alternate is the call bridge of spec.address itself." => "Remove it from failover.alternates.";

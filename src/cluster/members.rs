@@ -83,7 +83,7 @@ impl Cluster {
         }
         members.sort_by(|a, b| a.name.cmp(&b.name).then_with(|| a.id.cmp(&b.id)));
         let cluster_id = self.system().and_then(|(_, system)| system.cluster_id);
-        let read = ClusterStatus { cluster_id, members };
+        let read = ClusterStatus { address: primary.map(ToString::to_string), cluster_id, members };
         self.cache().members = Some(read.clone());
         Ok(read)
     }

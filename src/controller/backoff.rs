@@ -29,7 +29,13 @@ impl Backoff {
         *count
     }
 
-    /// The object succeeded, or is gone.
+    /// The object is gone, and with it whatever was counted for a part of it (`uid/part`).
+    pub fn forget(&self, uid: &str) {
+        self.lock()
+            .retain(|key, _| key.strip_prefix(uid).is_none_or(|rest| !rest.is_empty() && !rest.starts_with('/')));
+    }
+
+    /// The object succeeded.
     pub fn clear(&self, uid: &str) {
         self.lock().remove(uid);
     }

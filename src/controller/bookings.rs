@@ -85,6 +85,8 @@ struct Index {
     meetings: BTreeMap<MeetingId, MeetingEntry>,
     /// Not booked yet, in booking order: creation, then UID.
     pending: BTreeMap<(Timestamp, MeetingId), Pending>,
+    /// The spaces that live meetings hold, whichever MeetingBridge they are booked on.
+    spaces: BTreeMap<SpaceId, MeetingId>,
     /// Grows whenever a refusal may have become wrong: something was freed, or a bridge changed.
     epoch: u64,
 }
@@ -128,7 +130,7 @@ impl Bookings {
             return;
         }
         let (phase, slot) = (entry.phase, entry.slot);
-        index.meetings.insert(uid.as_str().into(), entry);
+        index.take(uid.as_str().into(), entry);
         index.pending.remove(&order(meeting));
         let status = meeting.status.as_ref();
         let bridge = status.and_then(|status| status.bridge.as_ref()).map(key_of);
@@ -152,7 +154,7 @@ impl Bookings {
     pub fn forget(&self, meeting: &ScheduledMeeting) {
         let uid = meeting.uid().unwrap_or_default();
         let mut index = self.lock();
-        index.meetings.remove(uid.as_str());
+        index.remove(&uid);
         index.pending.remove(&order(meeting));
         index.release(&uid);
     }
@@ -162,7 +164,7 @@ impl Bookings {
         let mut index = self.lock();
         let gone: Vec<MeetingId> = index.meetings.keys().filter(|uid| !listed.contains(&***uid)).cloned().collect();
         for uid in &gone {
-            index.meetings.remove(uid);
+            index.remove(uid);
             index.pending.retain(|(_, pending), _| pending != uid);
             index.release(uid);
         }
@@ -283,6 +285,17 @@ impl Bookings {
         slots.iter().filter(|(_, space)| is_expected(space)).map(|(number, _)| number).collect()
     }
 
+    /// Slots whose space a live meeting holds that is booked on another object: both objects are on one CMS, which shows
+    /// no id by which that would be found out. Such a slot is not shut and not given to anybody.
+    pub fn held_elsewhere(&self, bridge: &ObjectKey, slots: &SlotSpaces) -> Vec<u32> {
+        let index = self.lock();
+        if index.spaces.is_empty() {
+            return Vec::new();
+        }
+        let is_held = |space: &SpaceId| index.holder(space).is_some_and(|(_, known)| !known.is_on(bridge));
+        slots.iter().filter(|(_, space)| is_held(&space.id)).map(|(number, _)| number).collect()
+    }
+
     /// The live meetings that hold these spaces.
     pub fn holders_of(&self, bridge: &ObjectKey, spaces: &[SpaceId]) -> Vec<ObjectKey> {
         let holds = |known: &MeetingEntry| known.space.as_ref().is_some_and(|space| spaces.contains(space));
@@ -334,9 +347,13 @@ impl Bookings {
         self.lock().pending.values().map(|pending| ObjectKey::of(pending.meeting.as_ref())).collect()
     }
 
-    /// Does a live meeting that opened earlier still hold this slot?
-    pub fn is_slot_busy(&self, booking: &Booking, except: &str) -> bool {
+    /// Does a live meeting that opened earlier still hold this slot, or one on another object its space?
+    pub fn is_slot_busy(&self, booking: &Booking, space: Option<&SpaceId>, except: &str) -> bool {
         let index = self.lock();
+        let holder = space.and_then(|space| index.holder(space));
+        if holder.is_some_and(|(uid, known)| **uid != *except && !known.is_on(&booking.bridge)) {
+            return true;
+        }
         index.meetings.iter().any(|(uid, known)| {
             **uid != *except
                 && known.phase.is_live()
@@ -356,6 +373,27 @@ impl Bookings {
 }
 
 impl Index {
+    fn take(&mut self, uid: MeetingId, entry: MeetingEntry) {
+        self.remove(&uid);
+        if let Some(space) = entry.space.clone().filter(|_| entry.phase.is_live()) {
+            self.spaces.entry(space).or_insert_with(|| Arc::clone(&uid));
+        }
+        self.meetings.insert(uid, entry);
+    }
+
+    fn remove(&mut self, uid: &str) {
+        let space = self.meetings.remove(uid).and_then(|known| known.space);
+        if let Some(space) = space.filter(|space| self.spaces.get(space).is_some_and(|holder| **holder == *uid)) {
+            self.spaces.remove(&space);
+        }
+    }
+
+    /// The live meeting that holds a space.
+    fn holder(&self, space: &SpaceId) -> Option<(&MeetingId, &MeetingEntry)> {
+        let uid = self.spaces.get(space)?;
+        Some((uid, self.meetings.get(uid)?))
+    }
+
     fn release(&mut self, uid: &str) {
         let mut freed = false;
         for calendar in self.calendars.values_mut() {

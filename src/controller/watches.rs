@@ -93,9 +93,11 @@ pub fn index_bridge(ctx: &Context, judged: &mut BTreeMap<ObjectKey, Option<u64>>
         Event::Delete(bridge) => {
             let (key, uid) = (ObjectKey::of(bridge), bridge.uid().unwrap_or_default());
             judged.remove(&key);
-            ctx.backoff.clear(&uid);
+            ctx.backoff.forget(&uid);
             MeetingBridge::own_writes(ctx).forget(&uid);
             wake_booked(&key);
+            // Its cluster may have been what another one waits for.
+            ctx.stores.bridges.state().iter().for_each(|other| ctx.wakes.bridge(&ObjectKey::of(other.as_ref())));
         }
         Event::Init | Event::InitDone => {}
     }

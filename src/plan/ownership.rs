@@ -1,36 +1,59 @@
-//! Two objects for one cluster: the older one owns it, the newer one never writes (R36).
+//! Two objects for one cluster: one owns it, the other one never writes (R36). What counts is what an object has read
+//! there, with credentials that the bridge took; an address in a spec is only a wish and takes nothing from anybody.
 
-use crate::api::MeetingBridge;
-use crate::cms::Address;
 use kube::ResourceExt;
 
-/// Order of ownership: creation, then UID.
+use crate::api::bridge::ClusterStatus;
+use crate::api::conditions::types;
+use crate::api::names::ObjectKey;
+use crate::api::{MeetingBridge, is_true};
+
+/// Among objects that are in the same position the older one comes first, then the lower UID.
 fn age(bridge: &MeetingBridge) -> (Option<jiff::Timestamp>, String) {
     (bridge.metadata.creation_timestamp.as_ref().map(|time| time.0), bridge.uid().unwrap_or_default())
 }
 
-fn is_same_cluster(a: &MeetingBridge, b: &MeetingBridge) -> bool {
-    let addresses = |bridge: &MeetingBridge| -> Vec<Address> {
-        let alternates = bridge.spec.failover.alternates.iter().filter_map(|alternate| alternate.address.as_ref());
-        std::iter::once(&bridge.spec.address).chain(alternates).filter_map(|text| text.parse().ok()).collect()
-    };
-    let (ours, theirs) = (addresses(a), addresses(b));
-    if ours.iter().any(|address| theirs.contains(address)) {
-        return true;
-    }
-    let cluster = |bridge: &MeetingBridge| bridge.status.as_ref().and_then(|status| status.cluster.clone());
-    let (Some(a), Some(b)) = (cluster(a), cluster(b)) else { return false };
-    let same_id = a.cluster_id.is_some() && a.cluster_id == b.cluster_id;
-    same_id || a.members.iter().any(|member| b.members.iter().any(|other| other.id == member.id))
+/// What the object has read of its cluster, and stored.
+fn stored(bridge: &MeetingBridge) -> Option<&ClusterStatus> {
+    bridge.status.as_ref()?.cluster.as_ref().filter(|cluster| cluster.is_of(&bridge.spec.address))
 }
 
-/// The older object that owns the cluster of `bridge`, as `namespace/name`; None: `bridge` owns it itself.
-pub fn owner<'a>(bridge: &MeetingBridge, others: impl Iterator<Item = &'a MeetingBridge>) -> Option<String> {
-    others
-        .filter(|other| age(other) < age(bridge) && other.metadata.deletion_timestamp.is_none())
-        .filter(|other| is_same_cluster(bridge, other))
-        .min_by_key(|other| age(other))
-        .map(|owner| format!("{}/{}", owner.namespace().unwrap_or_default(), owner.name_any()))
+fn is_accepted(bridge: &MeetingBridge) -> bool {
+    bridge.status.as_ref().is_some_and(|status| is_true(&status.conditions, types::ACCEPTED))
+}
+
+fn is_same(a: &ClusterStatus, b: &ClusterStatus) -> bool {
+    let same_id = a.cluster_id.is_some() && a.cluster_id == b.cluster_id;
+    // A lone CMS before 3.0 shows no id; then the address where it answered is all there is.
+    let same_address = a.address.as_deref().is_some_and(|address| b.is_of(address)) && b.address.is_some();
+    same_id || same_address || a.members.iter().any(|member| b.members.iter().any(|other| other.id == member.id))
+}
+
+/// The object that owns the cluster of which `bridge` has read this, in words; None: `bridge` owns it itself.
+///
+/// Who was accepted on this very cluster before keeps it: an object that comes to it later, by a new address or because
+/// its bridge tells something else now, never takes it away. One that is being deleted counts until it is gone, since it
+/// still removes what it made.
+pub fn owner<'a>(
+    bridge: &MeetingBridge,
+    read: Option<&ClusterStatus>,
+    others: impl Iterator<Item = &'a MeetingBridge>,
+) -> Option<String> {
+    let read = read?;
+    let rank = |of: &MeetingBridge, is_established: bool| (!is_established, age(of));
+    let before = others.filter(|other| other.uid() != bridge.uid()).filter_map(|other| {
+        let theirs = stored(other).filter(|theirs| is_same(read, theirs))?;
+        let was_here = is_accepted(bridge) && stored(bridge).is_some_and(|ours| is_same(ours, theirs));
+        let other_rank = rank(other, is_accepted(other));
+        (other_rank < rank(bridge, was_here)).then_some((other_rank, other))
+    });
+    let (_, owner) = before.min_by(|(a, _), (b, _)| a.cmp(b))?;
+    // Who owns what in another namespace is nobody's business here.
+    Some(if owner.namespace() == bridge.namespace() {
+        format!("the MeetingBridge {}", ObjectKey::of(owner))
+    } else {
+        "a MeetingBridge of another namespace".to_owned()
+    })
 }
 
 #[cfg(test)]

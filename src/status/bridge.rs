@@ -78,7 +78,7 @@ pub fn build(
 ) -> MeetingBridgeStatus {
     let mut conditions = Conditions::new(&old.conditions, generation, now);
     connection(known, &mut conditions);
-    configuration(known, &mut conditions);
+    configuration(known, old, &mut conditions);
     failover(known, &mut conditions);
     let tried = failed_before(known, old, generation);
     slots(known, tried.as_ref(), &mut conditions);
@@ -146,7 +146,7 @@ fn connection(known: &Report<'_>, conditions: &mut Conditions<'_>) {
     }
 }
 
-fn configuration(known: &Report<'_>, conditions: &mut Conditions<'_>) {
+fn configuration(known: &Report<'_>, old: &MeetingBridgeStatus, conditions: &mut Conditions<'_>) {
     let missing = numbers(&known.progress.spec)
         .err()
         .map(|missing| (reason::DIAL_NUMBER_CONFIGURATION_ERROR, format!("not set: {}", missing.join(", "))));
@@ -159,11 +159,23 @@ fn configuration(known: &Report<'_>, conditions: &mut Conditions<'_>) {
         .is_empty()
         .then(|| (reason::BLANK_SYSTEM_NAME, "spec.displayName is empty; nothing is blocked".to_owned()));
     conditions.judge(types::SYSTEM_NAMED, ("Named", "spec.displayName is set"), blank);
-    let owned = match &known.progress.obstacle {
-        Some(Obstacle::ClusterOwned(owner)) => Some((reason::ALREADY_CLUSTER_MEMBER, owned_by(owner))),
-        _ => None,
-    };
-    conditions.judge(types::ACCEPTED, ("Accepted", "no other MeetingBridge owns this cluster"), owned);
+    if let Some(Obstacle::ClusterOwned(owner)) = &known.progress.obstacle {
+        conditions.set(types::ACCEPTED, Some(false), reason::ALREADY_CLUSTER_MEMBER, owned_by(owner));
+    } else if known.progress.is_owner_judged {
+        conditions.set(types::ACCEPTED, Some(true), "Accepted", "no other MeetingBridge owns this cluster");
+    } else {
+        // A pass that did not get that far changes nothing about who owns the cluster, as long as it is the same one.
+        let before = find(&old.conditions, types::ACCEPTED).filter(|_| known.progress.cluster.is_some());
+        let told = before.map_or((None, "Unknown", "the cluster was not read yet"), |before| {
+            let value = match before.status.as_str() {
+                "True" => Some(true),
+                "False" => Some(false),
+                _ => None,
+            };
+            (value, before.reason.as_str(), before.message.as_str())
+        });
+        conditions.set(types::ACCEPTED, told.0, told.1, told.2);
+    }
 }
 
 fn failover(known: &Report<'_>, conditions: &mut Conditions<'_>) {
@@ -192,7 +204,7 @@ fn failover(known: &Report<'_>, conditions: &mut Conditions<'_>) {
 }
 
 fn owned_by(owner: &str) -> String {
-    format!("the older MeetingBridge {owner} owns this cluster already; delete one of the two")
+    format!("{owner} owns this cluster already; delete one of the two")
 }
 
 fn sync_trouble(failure: &SyncFailure, offender: Option<&str>) -> (&'static str, String) {

@@ -9,3 +9,13 @@ fn waits_grow_and_are_capped() {
     }
     assert_eq!(after(&CmsError::Unauthorized, 1, true), Duration::from_secs(900), "never hammered");
 }
+
+#[test]
+fn what_is_counted_for_a_part_of_an_object_goes_with_it() {
+    let backoff = Backoff::default();
+    for key in ["u", "u/sync", "u2", "u2/sync"] {
+        backoff.count(key);
+    }
+    backoff.forget("u");
+    assert_eq!(backoff.lock().keys().collect::<Vec<_>>(), ["u2", "u2/sync"]);
+}

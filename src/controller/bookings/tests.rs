@@ -63,9 +63,9 @@ fn an_older_version_does_not_undo_our_own_write() {
     assert_eq!(bookings.held(&key), BTreeMap::from([(3, Some("s".into()))]));
     let next =
         |from: i64| Booking { bridge: key.clone(), slot: 3, window: Window::of(&meeting("n", 0, from).spec, None) };
-    assert!(bookings.is_slot_busy(&next(3600), "other"));
-    assert!(!bookings.is_slot_busy(&next(3600), "m"), "not by itself");
-    assert!(!bookings.is_slot_busy(&next(-60), "other"), "not for one that opened earlier");
+    assert!(bookings.is_slot_busy(&next(3600), None, "other"));
+    assert!(!bookings.is_slot_busy(&next(3600), None, "m"), "not by itself");
+    assert!(!bookings.is_slot_busy(&next(-60), None, "other"), "not for one that opened earlier");
     bookings.forget(&booked);
     assert!(bookings.held(&key).is_empty());
 }
@@ -84,4 +84,46 @@ fn what_a_new_list_does_not_show_is_forgotten_with_its_booking() {
     assert_eq!(bookings.of("gone"), None);
     assert_eq!(book(&bookings, &stays, &offers).unwrap().slot, 1);
     assert!(bookings.retain(&BTreeSet::from(["stays".to_owned()])).is_empty());
+}
+
+/// Two objects for one CMS that shows no id: what a meeting of one of them holds is held for the other one, too.
+#[test]
+fn a_space_that_a_meeting_on_another_object_holds_is_held() {
+    let bookings = Bookings::default();
+    let mut running = meeting("m", 0, 0);
+    let at = |secs: i64| Timestamp::from_second(1_800_000_000 + secs).unwrap().to_string();
+    let status = |phase: &str| {
+        serde_json::from_value(serde_json::json!({
+            "phase": phase, "bridge": { "namespace": "ns", "name": "b" }, "slot": { "number": 3, "spaceID": "s" },
+            "window": { "opensAt": at(0), "startsAt": at(0), "closesAt": at(3600) }
+        }))
+        .unwrap()
+    };
+    running.status = status("Active");
+    bookings.take_object(&running);
+    let mut slots = SlotSpaces::new("S_");
+    let space = |id: &str, number: u32| crate::cms::Space {
+        id: id.into(),
+        name: format!("S_{number}"),
+        uri: Some(number.to_string()),
+        call_id: Some(number.to_string()),
+        secondary_uri: None,
+        non_member_access: None,
+        passcode: None,
+        secret: None,
+        cdr_tag: None,
+        call_profile: None,
+        call_leg_profile: None,
+    };
+    slots.take_list(vec![space("s", 3), space("t", 4)], |_| true, true);
+    let (own, alias) = (ObjectKey::new("ns", "b"), ObjectKey::new("ns", "alias"));
+    assert_eq!(bookings.held_elsewhere(&alias, &slots), [3]);
+    assert!(bookings.held_elsewhere(&own, &slots).is_empty(), "that one holds it itself");
+    let next = Booking { bridge: alias.clone(), slot: 3, window: Window::of(&running.spec, None) };
+    assert!(bookings.is_slot_busy(&next, Some(&"s".into()), "other"));
+    assert!(!bookings.is_slot_busy(&next, Some(&"t".into()), "other"));
+    running.status = status("Ended");
+    running.metadata.resource_version = Some("2".into());
+    bookings.take_object(&running);
+    assert!(bookings.held_elsewhere(&alias, &slots).is_empty(), "it is over");
 }

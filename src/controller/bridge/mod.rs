@@ -174,9 +174,7 @@ async fn monitor(
     if !changed.is_empty() {
         ctx.wakes.meetings(ctx.bookings.holders_of(cluster.key(), &changed));
     }
-    if cluster.take_members_changed() {
-        progress.cluster = None;
-    }
+    progress.is_cluster_stale |= cluster.take_members_changed();
     take_reading(ctx, bridge, progress, cluster, reading)
 }
 

@@ -10,7 +10,7 @@ use crate::cluster::{CallBridge, Cluster, ProfileKind, Source};
 use crate::cms::{
     Address, BulkSyncId, CallLegProfileId, CallProfileId, Class, CmsError, Fields, Priority, SyncStatus, if_there,
 };
-use crate::controller::context::Context;
+use crate::controller::context::{Context, Kind};
 use crate::controller::kube_calls::KubeError;
 use crate::controller::lifecycle;
 use crate::drive::Reach;
@@ -96,15 +96,21 @@ impl Reach<BridgeProgress> for BridgeReach<'_> {
 
     fn survey(&mut self, _progress: &BridgeProgress, _now: Timestamp) {}
 
-    fn around(&mut self, _progress: &BridgeProgress, now: Timestamp) -> Around {
-        let key = self.cluster.key();
-        let mut held = self.ctx.bookings.held(key);
-        let expected = self.cluster.with_slots(|slots| self.ctx.bookings.expected_marks(key, now, slots));
+    fn around(&mut self, progress: &BridgeProgress, now: Timestamp) -> Around {
+        let (ctx, key) = (self.ctx, self.cluster.key());
+        let mut held = ctx.bookings.held(key);
+        let expected = self.cluster.with_slots(|slots| {
+            let mut expected = ctx.bookings.expected_marks(key, now, slots);
+            expected.extend(ctx.bookings.held_elsewhere(key, slots));
+            expected
+        });
         for number in expected.unwrap_or_default() {
             held.entry(number).or_default();
         }
-        let others = self.ctx.stores.bridges.state();
-        let owner = ownership::owner(self.bridge, others.iter().map(AsRef::as_ref));
+        // With our own last writes: of two that come to one cluster at one time, one sees the other.
+        let newest = |stored| MeetingBridge::own_writes(ctx).newest(stored);
+        let others: Vec<_> = ctx.stores.bridges.state().into_iter().map(newest).collect();
+        let owner = ownership::owner(self.bridge, progress.cluster.as_ref(), others.iter().map(AsRef::as_ref));
         Around { held, owner }
     }
 

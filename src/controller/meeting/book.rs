@@ -38,12 +38,14 @@ impl Bridges for Context {
 
     fn quarantined(&self, key: &ObjectKey) -> BTreeSet<u32> {
         let Some(cluster) = self.clusters.get(key) else { return BTreeSet::new() };
+        let elsewhere = cluster.with_slots(|slots| self.bookings.held_elsewhere(key, slots)).unwrap_or_default();
         let foreign = |held: &BTreeSet<u32>| cluster.with_slots(|slots| slots.foreign(held)).unwrap_or_default();
+        let mut quarantined: BTreeSet<u32> = elsewhere.into_iter().collect();
         // Who holds what is asked only when something looks foreign, which is seldom.
-        if foreign(&BTreeSet::new()).is_empty() {
-            return BTreeSet::new();
+        if !foreign(&BTreeSet::new()).is_empty() {
+            quarantined.extend(foreign(&self.bookings.held(key).into_keys().collect()));
         }
-        foreign(&self.bookings.held(key).into_keys().collect())
+        quarantined
     }
 
     fn are_slots_read(&self, key: &ObjectKey, range: &RangeInclusive<u32>) -> bool {

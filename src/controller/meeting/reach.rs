@@ -139,11 +139,11 @@ impl Reach<Progress> for MeetingReach<'_> {
         Survey { call_bridge, lost, facts: facts.unwrap_or_default() }
     }
 
-    fn around(&mut self, _progress: &Progress, now: Timestamp) -> Around {
+    fn around(&mut self, progress: &Progress, now: Timestamp) -> Around {
         let uid = self.meeting.uid().unwrap_or_default();
-        let booking = self.ctx.bookings.of(&uid);
+        let (booking, space) = (self.ctx.bookings.of(&uid), progress.space());
         Around {
-            slot_busy: booking.is_some_and(|booking| self.ctx.bookings.is_slot_busy(&booking, &uid)),
+            slot_busy: booking.is_some_and(|booking| self.ctx.bookings.is_slot_busy(&booking, space.as_ref(), &uid)),
             database_lost: self.cluster.is_database_lost(),
             overdue_first: self.cluster.has_trouble(now) && self.ctx.bookings.has_overdue(self.cluster.key(), now),
             active_error: self.cluster.active_error(),

@@ -34,7 +34,7 @@ pub struct Record {
 pub struct Around {
     /// Slots that live meetings hold, with their space if it is recorded.
     pub held: BTreeMap<u32, Option<SpaceId>>,
-    /// The older object that owns this cluster (`plan/ownership.rs`): nothing is written then.
+    /// The object that owns this cluster (`plan/ownership.rs`), in words: nothing is written then.
     pub owner: Option<String>,
 }
 
@@ -71,6 +71,10 @@ pub struct BridgeProgress {
     pub record: Record,
     /// The cluster as last read.
     pub cluster: Option<ClusterStatus>,
+    /// Its table of call bridges is another one now, and is to be read again.
+    pub is_cluster_stale: bool,
+    /// In this pass it was decided whether the cluster is somebody else's.
+    pub is_owner_judged: bool,
     /// In this pass the intent was recorded and no creation was tried since: no lost one need be looked for.
     pub profiles_untried: bool,
     /// The same for bulk parameter sets and their syncs.
@@ -103,7 +107,10 @@ impl BridgeProgress {
             is_deleting: bridge.meta().deletion_timestamp.is_some(),
             is_observing: bridge.spec.management_policy == ManagementPolicy::Observe,
             record: Record { profiles: status.profiles, sets },
-            cluster: status.cluster,
+            // What was read elsewhere tells nothing about the address that the spec names now.
+            cluster: status.cluster.filter(|cluster| cluster.is_of(&bridge.spec.address)),
+            is_cluster_stale: false,
+            is_owner_judged: false,
             profiles_untried: false,
             sets_untried: false,
             problem: None,
@@ -171,7 +178,7 @@ impl Subject for BridgeProgress {
     }
 
     fn begin(&mut self, facts: &mut BridgeFacts, _survey: (), _now: Timestamp) {
-        if !facts.full_recheck && self.cluster.is_some() {
+        if !facts.full_recheck && self.cluster.is_some() && !self.is_cluster_stale {
             facts.members = Seen::Known(());
         }
     }
@@ -236,6 +243,7 @@ impl Subject for BridgeProgress {
     }
 
     fn intend(&mut self, intent: &Intent) {
+        self.is_owner_judged = true;
         self.record.intend(intent);
         match intent {
             Intent::Profiles => self.profiles_untried = true,
@@ -267,6 +275,8 @@ impl Subject for BridgeProgress {
     }
 
     fn rest(&mut self, facts: &mut BridgeFacts, _around: &Around, end: End) {
+        self.is_owner_judged =
+            !self.is_deleting && facts.members.known().is_some() && end != End::Blocked(Obstacle::VersionTooOld);
         match end {
             End::Settled => {
                 // What is missing later is missing, and what a list shows is believed.

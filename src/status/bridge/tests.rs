@@ -41,6 +41,33 @@ fn alternates(report: &mut Report<'_>, reason: &'static str) {
     report.unusable = vec![UnusableAlternate { name: "cms2:445".into(), reason, message: "why".into() }];
 }
 
+#[test]
+fn who_owns_the_cluster_is_told_by_passes_that_found_it_out() {
+    let object = bridge(serde_json::json!({}));
+    let mut progress = BridgeProgress::resume(&object);
+    let at = Timestamp::UNIX_EPOCH;
+    let accepted = |progress: &BridgeProgress, old: &MeetingBridgeStatus| {
+        let status = build(&report(progress), old, Some(2), at);
+        let told = find(&status.conditions, types::ACCEPTED).map(|told| told.status.to_string()).unwrap();
+        (status, told)
+    };
+    let (_, told) = accepted(&progress, &MeetingBridgeStatus::default());
+    assert_eq!(told, "Unknown", "nothing was read");
+    progress.cluster = Some(crate::api::bridge::ClusterStatus::default());
+    progress.obstacle = Some(Obstacle::ClusterOwned("the MeetingBridge ns/old".into()));
+    let (refused, told) = accepted(&progress, &MeetingBridgeStatus::default());
+    assert_eq!(told, "False");
+    progress.obstacle = None;
+    assert_eq!(accepted(&progress, &refused).1, "False", "a pass that fails on the way takes nothing back");
+    progress.is_owner_judged = true;
+    let (owner, told) = accepted(&progress, &refused);
+    assert_eq!(told, "True");
+    progress.is_owner_judged = false;
+    assert_eq!(accepted(&progress, &owner).1, "True");
+    progress.cluster = None;
+    assert_eq!(accepted(&progress, &owner).1, "Unknown", "another address, of which nothing was read");
+}
+
 type Change = fn(&mut BridgeProgress);
 type Tell = fn(&mut Report<'_>);
 
@@ -222,7 +249,7 @@ const TABLE: &[Row] = &[
     row(
         "owned",
         plain,
-        |p| p.obstacle = Some(Obstacle::ClusterOwned("ns/old".into())),
+        |p| p.obstacle = Some(Obstacle::ClusterOwned("the MeetingBridge ns/old".into())),
         UNMADE,
         "Degraded",
         &[("Accepted", "False", "AlreadyClusterMember"), ("Stalled", "True", "AlreadyClusterMember")],

@@ -6,6 +6,7 @@ use meeting_controller::api::{MeetingBridge, ScheduledMeeting};
 use serde_json::{Value, json};
 
 use crate::booking::minutes;
+use crate::bridge_kit::*;
 use crate::kit::*;
 use crate::meetings::*;
 
@@ -108,4 +109,64 @@ async fn the_platform_team_shares_the_bridges_of_a_namespace_and_takes_that_back
     let revoked = arena.says("any", "Accepted", "False", "BridgeNotFound").await;
     assert_eq!(status_of(&revoked).slot, None);
     arena.finish().await;
+}
+
+/// An older object that only names the address of somebody else's cluster takes nothing from the one that is there.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_address_in_a_spec_blocks_nobody() {
+    let arena = Arena::with("squat", lone(), brisk()).await;
+    arena.connect().await;
+    arena.create_secret("rubbish", json!({ "username": "nobody", "password": "nothing" })).await;
+    let _own = arena.further_bridge("squatter", json!({}), json!({})).await;
+    let named = json!([{ "address": arena.sim.address(0), "credentialsSecretRef": { "name": "rubbish" } }]);
+    arena.patch::<MeetingBridge>("squatter", json!({ "spec": { "failover": { "alternates": named } } })).await;
+    let is_refused = |b: &MeetingBridge| condition(b, "FailoverConfigured").0 != "True";
+    arena.bridge("squatter", "its alternate is none", is_refused).await;
+    arena.create_bridge("core", json!({})).await;
+    arena.ready("core").await;
+    // As its own address: what it reads there, if anything, makes it the newcomer.
+    let moved = json!({ "spec": { "address": arena.sim.address(0), "tls": { "caBundleRef": { "name": "cms-ca" } },
+                                  "failover": null } });
+    arena.patch::<MeetingBridge>("squatter", moved).await;
+    arena.reason("squatter", "Accepted", "AlreadyClusterMember").await;
+    let core = arena.bridge("core", "there", |_| true).await;
+    assert_eq!((condition(&core, "Accepted").0, condition(&core, "Ready").0), ("True", "True"));
+    // When the owner is gone, the one that waits comes round by itself.
+    arena.delete::<MeetingBridge>("core").await;
+    arena.gone::<MeetingBridge>("core").await;
+    arena.ready("squatter").await;
+    arena.finish().await;
+}
+
+/// A lone CMS before 3.0 shows no id: two names for one address are not found out. Then each leaves alone what meetings
+/// on the other one hold.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn two_objects_by_an_alias_never_shut_each_others_meetings() {
+    let config = cms_simulator::Config { software_version: "2.9.5".to_owned(), ..lone() };
+    let arena = Arena::with("alias", config, brisk()).await;
+    arena.ready_bridge(json!({ "tls": { "insecureSkipVerify": true } })).await;
+    let alias = arena.sim.address(0).replace("127.0.0.1", "localhost");
+    assert_ne!(alias, arena.sim.address(0));
+    arena.create_bridge("alias", json!({ "address": alias, "tls": { "insecureSkipVerify": true } })).await;
+    arena.ready("alias").await;
+    arena.open_now("m", 600, json!({})).await;
+    arena.phase("m", Phase::Active).await;
+    arena.sim.clear_journal();
+    ask_full_look_of(&arena, "alias").await;
+    assert!(arena.slot(1).open, "{:#?}", arena.journal_lines());
+    assert_eq!(arena.writes(), Vec::<String>::new());
+    arena.open_now("other", 600, json!({ "bridgeRef": { "name": "alias" } })).await;
+    let other = arena.phase("other", Phase::Active).await;
+    assert_eq!(number_of(&other), 2, "the first is held by a meeting on the other object");
+    assert!(arena.slot(1).open && arena.slot(2).open);
+    assert_eq!(arena.sim.calls().len(), 2);
+    arena.assert_rules(1..=5);
+    arena.finish().await;
+}
+
+async fn ask_full_look_of(arena: &Arena, bridge: &str) {
+    let key = meeting_controller::api::names::RECONCILE_ANNOTATION;
+    arena.patch::<MeetingBridge>(bridge, json!({ "metadata": { "annotations": { key: "now" } } })).await;
+    let is_done = |b: &MeetingBridge| handled(b) == Some("now") && is_ready(b);
+    arena.bridge(bridge, "looked at", is_done).await;
 }
