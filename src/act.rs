@@ -1,8 +1,7 @@
-//! Act: carry out one step on the bridge. Before each write the fence is asked: nothing is begun after the shutdown.
+//! Act: carry out one step on the bridge.
 
 use jiff::Timestamp;
 use secrecy::SecretString;
-use tokio_util::sync::CancellationToken;
 
 use crate::api::MeetingBridgeSpec;
 use crate::cluster::CallBridge;
@@ -11,25 +10,6 @@ use crate::cms::{
 };
 use crate::plan::bridge::{Record, Step as BridgeStep};
 use crate::plan::meeting::{Effect, Step};
-
-/// Whether writes may still be begun. Closed once, for good.
-#[derive(Clone, Debug, Default)]
-pub struct Fence(CancellationToken);
-
-impl Fence {
-    /// No write is begun from now on.
-    pub fn shut(&self) {
-        self.0.cancel();
-    }
-
-    /// May a write be begun?
-    ///
-    /// # Errors
-    /// [`CmsError::Cancelled`] after [`Fence::shut`].
-    pub fn check(&self) -> Result<(), CmsError> {
-        if self.0.is_cancelled() { Err(CmsError::Cancelled) } else { Ok(()) }
-    }
-}
 
 /// What a step of a meeting works on.
 pub struct MeetingTarget<'a> {
@@ -47,14 +27,12 @@ pub struct MeetingTarget<'a> {
 /// Carries out one step of a meeting on this call bridge.
 ///
 /// # Errors
-/// What the bridge or the gate says; [`CmsError::Cancelled`] after the shutdown.
+/// What the bridge or the gate says; [`CmsError::Cancelled`] if the right to write is gone.
 pub async fn meeting_step(
     call_bridge: &CallBridge,
-    fence: &Fence,
     step: &Step,
     target: &MeetingTarget<'_>,
 ) -> Result<Effect, CmsError> {
-    fence.check()?;
     let client = call_bridge.client();
     let at = Priority::new(step.class(), target.deadline).urgent();
     match step {
@@ -92,17 +70,15 @@ pub async fn meeting_step(
 /// Carries out one step of a bridge on this call bridge; the id if something was created.
 ///
 /// # Errors
-/// What the bridge or the gate says; [`CmsError::Cancelled`] after the shutdown.
+/// What the bridge or the gate says; [`CmsError::Cancelled`] if the right to write is gone.
 pub async fn bridge_step(
     call_bridge: &CallBridge,
-    fence: &Fence,
     step: &BridgeStep,
     spec: &MeetingBridgeSpec,
     record: &Record,
     now: Timestamp,
 ) -> Result<Option<String>, CmsError> {
     use BridgeStep as Step;
-    fence.check()?;
     let client = call_bridge.client();
     let at = Priority::new(step.class(), now);
     match step {

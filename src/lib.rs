@@ -25,6 +25,7 @@ pub mod config;
 pub mod controller;
 mod drive;
 mod facts;
+mod fence;
 pub mod metrics;
 mod plan;
 mod status;

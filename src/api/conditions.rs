@@ -130,6 +130,7 @@ pub mod meeting {
     pub const CREATED: &str = "Created";
     pub const ADOPTED: &str = "Adopted";
     pub const RECREATED: &str = "Recreated";
+    pub const TAKEN_OVER: &str = "TakenOver";
 }
 
 #[cfg(test)]

@@ -103,8 +103,8 @@ pub enum CmsError {
     /// Given up, or not sent: this call bridge was left for another one of its cluster.
     #[error("given up: this call bridge was left for another one of the cluster")]
     Abandoned,
-    /// Not sent, or given up: the controller is stopping.
-    #[error("cancelled")]
+    /// Not sent: the controller is stopping, or another one leads.
+    #[error("not sent: this controller is stopping, or another one leads")]
     Cancelled,
 }
 
@@ -200,8 +200,8 @@ impl CmsError {
             Self::HttpError { status } => *status >= 500,
             // A proxy's own page instead of the bridge's reply says nothing about what the bridge did.
             Self::NotACms => true,
-            // Both drop a request that may be on the wire.
-            Self::Abandoned | Self::Cancelled => true,
+            // It may have been on the wire.
+            Self::Abandoned => true,
             Self::DnsFailure
             | Self::ConnectionRefused
             | Self::ConnectTimeout
@@ -217,7 +217,8 @@ impl CmsError {
             | Self::PasscodeTooShort
             | Self::Rejected { .. }
             | Self::CircuitOpen { .. }
-            | Self::AuthBlocked { .. } => false,
+            | Self::AuthBlocked { .. }
+            | Self::Cancelled => false,
         }
     }
 

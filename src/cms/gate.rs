@@ -24,6 +24,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::error::CmsError;
+use crate::fence::Fence;
 
 /// What a request is for. Lower ones go first.
 ///
@@ -122,6 +123,8 @@ pub struct GateSnapshot {
 /// One per call bridge, shared by every client of that call bridge.
 pub struct Gate {
     config: GateConfig,
+    /// Writes pass only while it is open.
+    fence: Fence,
     state: Mutex<State>,
 }
 
@@ -186,7 +189,18 @@ impl Gate {
             present: CancellationToken::new(),
             rng: StdRng::seed_from_u64(seed),
         };
-        Self { config, state: Mutex::new(state) }
+        Self { config, fence: Fence::default(), state: Mutex::new(state) }
+    }
+
+    /// The same, with a right to write that can end.
+    #[must_use]
+    pub fn with_fence(self, fence: Fence) -> Self {
+        Self { fence, ..self }
+    }
+
+    /// The right to write.
+    pub fn fence(&self) -> &Fence {
+        &self.fence
     }
 
     /// Waits for a turn. Dropping the future gives the place up.

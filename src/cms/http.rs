@@ -4,6 +4,7 @@
 //! - Credentials go with the first request (R39); they never go anywhere else, because no redirect is followed.
 //! - No proxy from the environment: a bridge is part of the same site, and its password is not a proxy's business.
 //! - HTTP/1.1 only: the bridge speaks nothing else (`cms-protocol.md` 1.1).
+//! - A write needs an open fence right before it is sent, and is given up when the right to it is lost.
 //! - A read whose connection broke is repeated once, at once: a bridge may close a kept connection at any time. Writes
 //!   are never repeated here; whoever asked for them must look first. (The HTTP library moves a request to a fresh
 //!   connection by itself only while not a byte of it was sent.)
@@ -25,9 +26,10 @@ use super::connect::{self, Resolver};
 use super::error::CmsError;
 use super::failure;
 use super::form::Form;
-use super::gate::{Ending, Gate, Priority};
+use super::gate::{Ending, Gate, Permit, Priority};
 use super::tls::{Tls, TlsOptions};
 use super::xml::{self, Bounds, Node};
+use crate::fence::Fence;
 
 /// An API user of the bridge.
 #[derive(Clone, Debug)]
@@ -213,7 +215,8 @@ impl Client {
     /// Sends a request when its turn comes.
     pub(super) async fn send(&self, at: Priority, request: Request) -> Result<Reply, CmsError> {
         let queued = Instant::now();
-        let permit = match self.shared.gate.acquire(at).await {
+        let fence = Some(self.shared.gate.fence()).filter(|_| request.method != Method::GET);
+        let permit = match self.turn(at, fence).await {
             Ok(permit) => permit,
             Err(error) => {
                 self.report(&request, None, queued.elapsed(), Duration::ZERO, Some(&error));
@@ -221,13 +224,22 @@ impl Client {
             }
         };
         let waited = queued.elapsed();
-        let result = tokio::select! {
-            result = self.attempts(&request, waited) => result,
-            () = permit.abandoned() => {
-                let error = CmsError::Abandoned;
-                self.report(&request, None, waited, queued.elapsed().saturating_sub(waited), Some(&error));
-                return Err(error);
+        let lost = async {
+            match fence {
+                Some(fence) => fence.lost().await,
+                None => std::future::pending().await,
             }
+        };
+        let result = tokio::select! {
+            biased;
+            () = lost => None,
+            () = permit.abandoned() => None,
+            result = self.attempts(&request, waited) => Some(result),
+        };
+        let Some(result) = result else {
+            let error = CmsError::Abandoned;
+            self.report(&request, None, waited, queued.elapsed().saturating_sub(waited), Some(&error));
+            return Err(error);
         };
         permit.finish(match &result {
             Err(CmsError::Unauthorized) => Ending::Unauthorized,
@@ -235,6 +247,16 @@ impl Client {
             _ => Ending::Answered,
         });
         result
+    }
+
+    /// Waits at the gate. A write is given up there as soon as its fence is shut, and never begins after that.
+    async fn turn(&self, at: Priority, fence: Option<&Fence>) -> Result<Permit, CmsError> {
+        let Some(fence) = fence else { return self.shared.gate.acquire(at).await };
+        tokio::select! {
+            biased;
+            () = fence.refused() => Err(CmsError::Cancelled),
+            permit = self.shared.gate.acquire(at) => permit,
+        }
     }
 
     async fn attempts(&self, request: &Request, waited: Duration) -> Result<Reply, CmsError> {

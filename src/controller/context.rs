@@ -4,9 +4,9 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use k8s_openapi::api::core::v1::{ConfigMap, Namespace, Secret};
+use kube::Resource;
 use kube::core::PartialObjectMeta;
 use kube::runtime::reflector::{ObjectRef, Store};
-use kube::{Client, Resource};
 use tokio::sync::Semaphore;
 use tokio_util::task::TaskTracker;
 
@@ -17,7 +17,6 @@ use super::own_writes::OwnWrites;
 use super::secrets_cache::SecretsCache;
 use super::wakes::Wakes;
 use super::watchdog::Watchdog;
-use crate::act::Fence;
 use crate::api::names::ObjectKey;
 use crate::api::{MeetingBridge, ScheduledMeeting};
 use crate::clock::Clock;
@@ -73,7 +72,6 @@ pub struct Context {
     pub secrets: SecretsCache,
     pub backoff: Backoff,
     pub wakes: Wakes,
-    pub fence: Fence,
     pub metrics: Arc<Metrics>,
     pub watchdog: Arc<Watchdog>,
     /// Work in the background; waited for at the shutdown.
@@ -87,7 +85,7 @@ pub struct Context {
 impl Context {
     /// A context in which nothing has happened yet.
     pub fn new(
-        client: Client,
+        kube: KubeApi,
         clock: Arc<dyn Clock>,
         settings: Settings,
         stores: Stores,
@@ -96,7 +94,7 @@ impl Context {
         watchdog: Arc<Watchdog>,
     ) -> Self {
         Self {
-            kube: KubeApi::new(client, settings.kube_timeout, Arc::clone(&metrics)),
+            kube,
             clock,
             settings,
             stores,
@@ -105,7 +103,6 @@ impl Context {
             secrets: SecretsCache::default(),
             backoff: Backoff::default(),
             wakes,
-            fence: Fence::default(),
             metrics,
             watchdog,
             tasks: TaskTracker::new(),

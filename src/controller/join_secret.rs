@@ -128,10 +128,10 @@ async fn try_to_ensure(
         Some(existing) => {
             let mut replaced = desired;
             replaced.metadata.resource_version = existing.metadata.resource_version;
-            ctx.kube.bounded("replace join Secret", api.replace(&name, &PostParams::default(), &replaced)).await?;
+            ctx.kube.write("replace join Secret", api.replace(&name, &PostParams::default(), &replaced)).await?;
         }
         None => {
-            ctx.kube.bounded("create join Secret", api.create(&PostParams::default(), &desired)).await?;
+            ctx.kube.write("create join Secret", api.create(&PostParams::default(), &desired)).await?;
         }
     }
     ctx.secrets.keep(&uid, secrets.clone());
@@ -214,7 +214,7 @@ pub async fn remove(ctx: &Context, meeting: &ScheduledMeeting) -> Result<(), Kub
     let Some(secret) = existing.filter(|secret| whose(secret, meeting) == Whose::Ours) else { return Ok(()) };
     let ObjectMeta { uid, resource_version, .. } = secret.metadata;
     let params = DeleteParams::default().preconditions(Preconditions { uid, resource_version });
-    match ctx.kube.bounded("delete join Secret", api.delete(&name, &params)).await {
+    match ctx.kube.write("delete join Secret", api.delete(&name, &params)).await {
         Err(error) if !error.is_not_found() => Err(error),
         _ => Ok(()),
     }

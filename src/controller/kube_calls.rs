@@ -15,6 +15,7 @@ use thiserror::Error;
 use tokio::sync::Semaphore;
 
 use crate::api::names::FIELD_MANAGER;
+use crate::fence::Fence;
 use crate::metrics::{CallLabels, KindLabels, Metrics};
 
 /// Calls at one time: thousands of objects at start must not all call at once.
@@ -29,6 +30,9 @@ pub enum KubeError {
     /// The apiserver did not answer in time.
     #[error("{what}: no answer from the apiserver within {limit:?}")]
     Timeout { what: &'static str, limit: Duration },
+    /// Not sent: another controller may lead.
+    #[error("{what}: not sent, because another controller may lead")]
+    Fenced { what: &'static str },
     /// The apiserver refused, or could not be reached.
     #[error("{what}: {}", words(.source))]
     Api { what: &'static str, source: Box<kube::Error> },
@@ -50,7 +54,7 @@ impl KubeError {
                 kube::Error::Api(status) => Some(status),
                 _ => None,
             },
-            Self::Timeout { .. } => None,
+            Self::Timeout { .. } | Self::Fenced { .. } => None,
         }
     }
 
@@ -90,6 +94,7 @@ impl KubeError {
 /// The apiserver, as reconciles use it.
 pub struct KubeApi {
     client: Client,
+    fence: Fence,
     limit: Duration,
     permits: Semaphore,
     recorder: Recorder,
@@ -98,9 +103,14 @@ pub struct KubeApi {
 
 impl KubeApi {
     /// Nothing is sent.
-    pub fn new(client: Client, limit: Duration, metrics: Arc<Metrics>) -> Self {
+    pub fn new(client: Client, fence: Fence, limit: Duration, metrics: Arc<Metrics>) -> Self {
         let recorder = Recorder::new(client.clone(), FIELD_MANAGER.into());
-        Self { client, limit, permits: Semaphore::new(CALLS_AT_ONCE), recorder, metrics }
+        Self { client, fence, limit, permits: Semaphore::new(CALLS_AT_ONCE), recorder, metrics }
+    }
+
+    /// The right to write.
+    pub fn fence(&self) -> &Fence {
+        &self.fence
     }
 
     /// The objects of a kind in a namespace.
@@ -121,6 +131,22 @@ impl KubeApi {
         call: impl Future<Output = Result<T, kube::Error>>,
     ) -> Result<T, KubeError> {
         self.bounded_by(self.limit, what, call).await
+    }
+
+    /// The same for a write: it is not begun, and given up, if another controller may have taken over meanwhile.
+    ///
+    /// # Errors
+    /// [`KubeError`].
+    pub async fn write<T>(
+        &self,
+        what: &'static str,
+        call: impl Future<Output = Result<T, kube::Error>>,
+    ) -> Result<T, KubeError> {
+        tokio::select! {
+            biased;
+            () = self.fence.lost() => Err(KubeError::Fenced { what }),
+            result = self.bounded(what, call) => result,
+        }
     }
 
     /// The same, with a shorter limit if there is one. Waiting for a place is part of it: an apiserver that is silent
@@ -167,7 +193,7 @@ impl KubeApi {
         let params = PatchParams { field_manager: Some(FIELD_MANAGER.to_owned()), ..PatchParams::default() };
         let api: Api<K> = self.api(&object.namespace().unwrap_or_default());
         let (name, patch) = (object.name_any(), Patch::Merge(&patch));
-        Ok(Some(self.bounded("patch finalizers", api.patch(&name, &params, &patch)).await?))
+        Ok(Some(self.write("patch finalizers", api.patch(&name, &params, &patch)).await?))
     }
 
     /// Replaces the status; the resource version we read guards it, so a stale writer loses instead of winning
@@ -183,7 +209,7 @@ impl KubeApi {
         let params = PostParams { field_manager: Some(FIELD_MANAGER.to_owned()), ..PostParams::default() };
         let api: Api<K> = self.api(&object.namespace().unwrap_or_default());
         let name = object.name_any();
-        let written = self.bounded("replace status", api.replace_status(&name, &params, object)).await?;
+        let written = self.write("replace status", api.replace_status(&name, &params, object)).await?;
         self.metrics.status_writes.get_or_create(&KindLabels { kind }).inc();
         Ok(written)
     }

@@ -8,10 +8,12 @@ use kube::runtime::reflector;
 
 use super::bridge::simulate;
 use super::context::{Context, Stores};
+use super::kube_calls::KubeApi;
 use super::wakes::Wakes;
 use crate::api::{MeetingBridge, ScheduledMeeting};
 use crate::clock::SystemClock;
 use crate::config::settings::Settings;
+use crate::fence::Fence;
 use crate::metrics::Metrics;
 
 /// What would be done to the bridge, in order.
@@ -29,13 +31,14 @@ pub async fn plan_bridge(client: Client, bridge: &MeetingBridge) -> Result<Vec<S
         config_maps: reflector::store().0,
     };
     let (wakes, _woken) = Wakes::new();
+    let (settings, metrics) = (Settings::default(), Arc::new(Metrics::default()));
     let ctx = Arc::new(Context::new(
-        client,
+        KubeApi::new(client, Fence::default(), settings.kube_timeout, Arc::clone(&metrics)),
         Arc::new(SystemClock),
-        Settings::default(),
+        settings,
         stores,
         wakes,
-        Arc::new(Metrics::default()),
+        metrics,
         Arc::default(),
     ));
     // Slots that meetings hold are not missing and not to be shut.
@@ -43,6 +46,6 @@ pub async fn plan_bridge(client: Client, bridge: &MeetingBridge) -> Result<Vec<S
         ctx.bookings.take_object(meeting);
     }
     // Belt and braces: an observing pass plans no writes, and a shut fence lets none through.
-    ctx.fence.shut();
+    ctx.kube.fence().shut();
     simulate(&ctx, bridge).await
 }

@@ -21,7 +21,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::Instrument;
 
 use super::context::{Context, Stores};
-use super::kube_calls::KubeError;
+use super::kube_calls::{KubeApi, KubeError};
 use super::lifecycle::{self, Managed};
 use super::wakes::{Wakes, Woken};
 use super::watchdog::Watchdog;
@@ -30,6 +30,7 @@ use crate::api::names::JOIN_LABEL;
 use crate::api::{MeetingBridge, ScheduledMeeting};
 use crate::clock::Clock;
 use crate::config::settings::Settings;
+use crate::fence::Fence;
 use crate::metrics::{Metrics, ReconcileLabels};
 
 /// Pause of an object whose reconcile panicked; the others go on.
@@ -141,8 +142,9 @@ impl Controller {
         // Both stores and the versions of Secrets are there before the first pass: half a picture leads to wrong
         // bookings.
         let filled = wait_filled(&stores, self.ready.clone()).shared();
+        let (limit, metrics) = (self.settings.kube_timeout, Arc::clone(&self.metrics));
         let ctx = Arc::new(Context::new(
-            self.client.clone(),
+            KubeApi::new(self.client.clone(), Fence::default(), limit, metrics),
             Arc::clone(&self.clock),
             self.settings.clone(),
             stores,
@@ -164,7 +166,7 @@ impl Controller {
         let meeting_loop = run_loop(meeting_loop, Arc::clone(&ctx), gate, meeting::reconcile);
         let stop = async {
             self.shutdown.cancelled().await;
-            ctx.fence.shut();
+            ctx.kube.fence().shut();
         };
         let loops = async { tokio::join!(bridge_loop, meeting_loop) };
         tokio::pin!(loops);

@@ -245,7 +245,12 @@ fn release(judged: &Judged<'_>, conditions: &mut Conditions<'_>) {
     let mut set = |value, reason: &str, message: &str| {
         conditions.set(types::SLOT_RELEASED, Some(value), reason, message);
     };
+    // Nothing is looked at again after the end, so what was found out then stands.
+    let was_taken = judged.draft.conditions.iter().any(|known| known.reason == reason::TAKEN_OVER);
     match judged.phase {
+        Phase::Ended if judged.progress.taken_over || was_taken => {
+            set(true, reason::TAKEN_OVER, "another meeting had the slot already, so it was left as it was");
+        }
         Phase::Ended => set(true, "Released", "the slot is proven shut and has a new secret"),
         Phase::Missed => set(true, "NeverOpened", "the slot was not used"),
         Phase::Closing => {

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use super::server::{Action, STATUS, Server, any, client, limits, reply, xml};
 use crate::cms::*;
+use crate::fence::Fence;
 
 fn created(path: &str) -> Action {
     reply("200 OK", &format!("Location: {path}\r\n"), "")
@@ -252,4 +253,63 @@ async fn the_breaker_counts_connections_not_answers() {
         error,
         Err(CmsError::CircuitOpen { cause: "ConnectionRefused", .. }) | Err(CmsError::ConnectionRefused)
     ));
+}
+
+/// One write on the wire, and others that wait for its place.
+async fn queue_behind_one(fence: &Fence) -> (Server, Client, Vec<tokio::task::JoinHandle<Result<(), CmsError>>>) {
+    let server = Server::start(|number, request| match (number, request.method.as_str()) {
+        (2, "PUT") => Action::Hang,
+        (_, "GET") => xml(STATUS),
+        _ => reply("200 OK", "", ""),
+    })
+    .await;
+    let config = GateConfig { in_flight: 1, ..GateConfig::default() };
+    let gate = Arc::new(Gate::new(config, 1).with_fence(fence.clone()));
+    let credentials = Credentials { username: "tms".to_owned(), password: "hunter2".into() };
+    let client =
+        Client::new(server.address(), credentials, server.tls(), limits(), gate, Arc::new(NoObserver)).unwrap();
+    client.system_status(any()).await.unwrap();
+    let write = |n: usize| {
+        let client = client.clone();
+        tokio::spawn(async move { client.close_space(any(), &format!("s-{n}").as_str().into(), "free", true).await })
+    };
+    let first = write(0);
+    while server.requests().len() < 2 {
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+    let waiting: Vec<_> = std::iter::once(first).chain((1..20).map(write)).collect();
+    while client.gate().snapshot().queued < 19 {
+        tokio::task::yield_now().await;
+    }
+    (server, client, waiting)
+}
+
+#[tokio::test]
+async fn a_write_that_waits_when_the_fence_is_shut_is_never_sent() {
+    let fence = Fence::default();
+    let (server, client, waiting) = queue_behind_one(&fence).await;
+    fence.shut();
+    let mut outcomes = Vec::new();
+    for task in waiting {
+        outcomes.push(task.await.unwrap());
+    }
+    // What is on the wire is finished.
+    assert_eq!(outcomes.remove(0), Err(CmsError::Timeout));
+    assert!(outcomes.iter().all(|outcome| *outcome == Err(CmsError::Cancelled)), "{outcomes:?}");
+    client.system_status(any()).await.expect("looks go on");
+    let sent: Vec<_> = server.requests().into_iter().map(|request| request.method).collect();
+    assert_eq!(sent, ["GET", "PUT", "GET"]);
+}
+
+#[tokio::test]
+async fn when_the_right_is_lost_what_is_on_the_wire_is_given_up() {
+    let fence = Fence::until(tokio::time::Instant::now() + Duration::from_millis(400));
+    let (server, _client, waiting) = queue_behind_one(&fence).await;
+    let mut outcomes = Vec::new();
+    for task in waiting {
+        outcomes.push(task.await.unwrap());
+    }
+    assert_eq!(outcomes.remove(0), Err(CmsError::Abandoned), "it may have taken effect");
+    assert!(outcomes.iter().all(|outcome| *outcome == Err(CmsError::Cancelled)), "{outcomes:?}");
+    assert_eq!(server.requests().len(), 2);
 }

@@ -225,7 +225,7 @@ impl Maker<'_> {
         let gate = known.as_ref().map_or_else(
             || {
                 let config = GateConfig { in_flight: ctx.settings.in_flight, ..GateConfig::default() };
-                Arc::new(Gate::new(config, rand::random()))
+                Arc::new(Gate::new(config, rand::random()).with_fence(ctx.kube.fence().clone()))
             },
             |call_bridge| Arc::clone(call_bridge.client().gate()),
         );

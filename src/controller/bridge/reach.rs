@@ -135,7 +135,7 @@ impl Reach<BridgeProgress> for BridgeReach<'_> {
         // What the database holds can be changed on any call bridge, a call only where it is.
         let of_call = step.call().and_then(|call| self.cluster.call_bridge(&call.call_bridge));
         let at = of_call.unwrap_or_else(|| self.cluster.active());
-        let result = act::bridge_step(&at, &self.ctx.fence, step, &progress.spec, &progress.record, now).await;
+        let result = act::bridge_step(&at, step, &progress.spec, &progress.record, now).await;
         let done = self.ctx.clock.now();
         match result {
             Ok(created) => {

@@ -43,6 +43,7 @@ impl<'a> MeetingReach<'a> {
     pub fn settle(self, progress: &mut Progress) {
         super::take_notes(self.ctx, &self.meeting.uid().unwrap_or_default(), self.cluster, progress);
         if progress.door == Door::Released
+            && !progress.taken_over
             && let Seen::Known(Some(space)) = &self.facts.space
         {
             self.cluster.note_shut(&space.id);
@@ -93,6 +94,10 @@ impl<'a> MeetingReach<'a> {
         Ok(match look {
             Look::Space => {
                 let shown = cluster.read_space(&space, at(Class::Door, window.opens_at), now).await;
+                Found::Space(shown.map_err(of_active)?)
+            }
+            Look::Mark => {
+                let shown = cluster.read_space(&space, at(Class::Door, window.closes_at.min(now)), now).await;
                 Found::Space(shown.map_err(of_active)?)
             }
             Look::Calls => {
@@ -179,7 +184,7 @@ impl Reach<Progress> for MeetingReach<'_> {
             secret: secrets.map(|secrets| &secrets.secret),
             deadline: progress.deadline(step, now),
         };
-        let result = act::meeting_step(&at, &self.ctx.fence, step, &target).await;
+        let result = act::meeting_step(&at, step, &target).await;
         let done = self.ctx.clock.now();
         if !matches!(step, Step::Dial(_)) {
             self.cluster.note_write(&space, done);

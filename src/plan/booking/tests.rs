@@ -290,7 +290,7 @@ fn a_refused_extension_leaves_the_old_end_and_closes_by_the_same_road() {
     assert_eq!(progress.extension_refused.as_ref().map(|refusal| refusal.reason), Some(reason::EXTENSION_CONFLICT));
     assert_eq!(progress.draft.refused_window.map(|window| window.closes_at.0), Some(at(7200)));
     let next = crate::plan::meeting::next(&progress, &Default::default(), &Default::default(), at(3601));
-    assert_eq!(next, crate::plan::Next::Do(crate::plan::meeting::Step::CloseDoor), "shut before anything else");
+    assert_eq!(next, crate::plan::Next::Look(crate::plan::meeting::Look::Mark), "to be shut before anything else");
 }
 
 #[test]

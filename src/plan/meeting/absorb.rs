@@ -36,6 +36,7 @@ impl Progress {
     /// running meetings are to be left as they are.
     pub(super) fn take_survey(&mut self, facts: &mut MeetingFacts, survey: Survey, now: Timestamp) {
         self.call_bridge = Some(survey.call_bridge);
+        self.tried.mark_seen = false;
         if survey.lost.is_some() {
             self.lost_call_bridge = survey.lost;
         }

@@ -43,7 +43,8 @@ impl Subject for Progress {
         super::next(self, facts, around, now)
     }
 
-    fn absorb(&mut self, facts: &mut MeetingFacts, _look: &Look, found: Found) {
+    fn absorb(&mut self, facts: &mut MeetingFacts, look: &Look, found: Found) {
+        self.tried.mark_seen |= matches!(look, Look::Mark | Look::Release);
         match found {
             Found::Space(space) => facts.space = Seen::Known(space),
             Found::Calls(calls) => facts.calls = Seen::Known(calls),
@@ -138,6 +139,9 @@ impl Subject for Progress {
         match end {
             End::Settled => {}
             End::Released => self.door = Door::Released,
+            End::TakenOver => {
+                (self.door, self.taken_over, self.draft.call) = (Door::Released, true, None);
+            }
             End::Blocked(Obstacle::OverdueFirst) => match &around.active_error {
                 Some(error) => self.fail(Part::Door, error.clone()),
                 None => self.pause = Some(Pause::OverdueFirst),

@@ -197,10 +197,17 @@ fn dialling(progress: &Progress, facts: &MeetingFacts, now: Timestamp) -> Option
 }
 
 fn closing(progress: &Progress, facts: &MeetingFacts) -> Next {
-    match progress.door {
-        Door::Untouched | Door::Released => return Next::Rest(End::Released),
-        Door::Intended | Door::Open => return Next::Do(Step::CloseDoor),
-        Door::Shut => {}
+    match (progress.door, &facts.space) {
+        (Door::Untouched | Door::Released, _) => return Next::Rest(End::Released),
+        // Whoever was away for a while may come to shut a slot in which the next meeting sits already.
+        (_, Seen::Known(Some(space))) if progress.tried.mark_seen && is_of_another(progress, space) => {
+            return Next::Rest(End::TakenOver);
+        }
+        (Door::Intended | Door::Open, Seen::Known(_)) if progress.tried.mark_seen => {
+            return Next::Do(Step::CloseDoor);
+        }
+        (Door::Intended | Door::Open, _) => return Next::Look(Look::Mark),
+        (Door::Shut, _) => {}
     }
     let (space, calls) = match (&facts.space, &facts.calls) {
         (Seen::Known(space), Seen::Known(calls)) => (space, calls),
@@ -220,6 +227,12 @@ fn closing(progress: &Progress, facts: &MeetingFacts) -> Next {
         }
         _ => Next::Rest(End::Released),
     }
+}
+
+/// Does the space carry the mark of another meeting of ours? One without a mark, or with a strange one, is still this
+/// meeting's: it has the slot, and somebody changed it by hand.
+fn is_of_another(progress: &Progress, space: &Space) -> bool {
+    space.cdr_tag.as_deref().is_some_and(|mark| is_mark(mark) && mark != progress.terms.mark)
 }
 
 fn delete_first(calls: &[PlacedCall]) -> Next {

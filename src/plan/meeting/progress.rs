@@ -159,6 +159,8 @@ pub struct Tried {
     pub broken_writes: u32,
     /// The bridge said that something does not exist, and the calls were looked at because of it.
     pub doubted_call: bool,
+    /// The space was looked at because it is to be shut.
+    pub mark_seen: bool,
 }
 
 /// A look or a step that did not succeed.
@@ -207,6 +209,8 @@ pub struct Progress {
     pub call_bridge: Option<Address>,
     /// The call bridge that was lost with the meeting's call.
     pub lost_call_bridge: Option<Address>,
+    /// Another meeting had the slot already when this one was to be shut.
+    pub taken_over: bool,
     /// Created, Adopted or Recreated, when the call was found or made in this pass.
     pub call_origin: Option<&'static str>,
     pub tried: Tried,
@@ -258,6 +262,7 @@ impl Progress {
             written: None,
             call_bridge: None,
             lost_call_bridge: None,
+            taken_over: false,
             call_origin: None,
             tried: Tried::default(),
             refusal: None,

@@ -20,6 +20,8 @@ pub enum Look {
     Legs,
     /// Who is still in through the call bridge that was lost, before somebody is dialled again.
     OnLostBridge,
+    /// The slot's space, to know whose it is by its mark before it is shut.
+    Mark,
     /// Space and calls on every call bridge, newer than our last write: proof that the slot is shut.
     Release,
 }
@@ -138,7 +140,7 @@ impl Look {
             Self::Space => Part::Door,
             Self::Calls => Part::Call,
             Self::Legs | Self::OnLostBridge => Part::Legs,
-            Self::Release => Part::Release,
+            Self::Mark | Self::Release => Part::Release,
         }
     }
 }
@@ -200,6 +202,8 @@ pub enum End {
     Settled,
     /// The slot is proven shut, or there never was anything to shut.
     Released,
+    /// Another meeting of ours has the slot already, so there is nothing left to shut.
+    TakenOver,
     /// Nothing can be done although something should be.
     Blocked(Obstacle),
 }

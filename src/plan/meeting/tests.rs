@@ -270,7 +270,7 @@ impl Reach<Progress> for ModelReach<'_> {
         self.model.tick();
         let call = progress.recorded_call();
         let found = match look {
-            Look::Space => Ok(Found::Space(self.model.space.clone())),
+            Look::Space | Look::Mark => Ok(Found::Space(self.model.space.clone())),
             Look::Calls => Ok(Found::Calls(self.model.seen_calls())),
             Look::Legs if self.model.has(call.as_ref()) => Ok(Found::Legs(self.model.seen_legs(call.as_ref()))),
             Look::Legs => Err(Verdict::Answered(CmsError::NotFound { element: "callDoesNotExist".to_owned() })),
@@ -432,6 +432,7 @@ impl Player {
         match (progress.problem, progress.obstacle, progress.door) {
             (Some(_), ..) => None,
             (None, Some(obstacle), _) => Some(End::Blocked(obstacle)),
+            (None, None, Door::Released) if progress.taken_over => Some(End::TakenOver),
             (None, None, Door::Released) => Some(End::Released),
             (None, None, _) => Some(End::Settled),
         }

@@ -368,6 +368,14 @@ const AFTER: &[Row] = &[
         ],
     ),
     row(
+        "another meeting has the slot",
+        active,
+        HOUR,
+        |p| (p.door, p.taken_over) = (Door::Released, true),
+        Phase::Ended,
+        &[("Ready", "True", "Ended"), ("SlotReleased", "True", "TakenOver")],
+    ),
+    row(
         "never opened",
         booked,
         HOUR,

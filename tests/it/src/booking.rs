@@ -122,6 +122,27 @@ async fn the_next_meeting_opens_only_after_the_one_before_is_proven_shut() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_is_deleted_right_before_his_opening_leaves_the_running_meeting_alone() {
+    let arena = Arena::new("deposed").await;
+    arena.ready_bridge(json!({ "slots": { "quantity": 1 } })).await;
+    let edge = in_ms(9_000);
+    let spec = json!({ "start": in_ms(0), "end": edge, "participants": [{ "remoteParty": "a@rooms.test" }] });
+    arena.create_meeting("first", spec).await;
+    arena.phase("first", Phase::Active).await;
+    arena.create_meeting("second", json!({ "start": edge, "duration": "30s" })).await;
+    arena.phase("second", Phase::Opening).await;
+    let before = writes(&arena.sim.journal());
+    arena.delete::<ScheduledMeeting>("second").await;
+    arena.gone::<ScheduledMeeting>("second").await;
+    assert!(arena.slot(1).open && arena.sim.calls().len() == 1);
+    assert_eq!(writes(&arena.sim.journal()), before, "{:#?}", arena.journal_lines());
+    arena.phase("first", Phase::Ended).await;
+    assert!(arena.sim.calls().is_empty() && !arena.slot(1).open);
+    arena.assert_rules([1]);
+    arena.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn preference_then_the_most_free_slots_choose_the_bridge() {
     let arena = Arena::new("choice").await;
     arena.ready_bridge(json!({ "slots": { "quantity": 2 } })).await;

@@ -188,6 +188,8 @@ proptest! {
         for call in calls {
             model = model.with_call(call, &["a@x"]);
         }
+        let other = model.space.as_ref().is_some_and(|shown| shown.cdr_tag.as_deref() == Some(OTHER_MARK));
+        let before = model.calls.clone();
         if model.space.is_none() {
             return Ok(()); // The write says so, and the controller takes that for the end.
         }
@@ -200,7 +202,13 @@ proptest! {
                 model.space = Some(opened());
             }
         }
-        prop_assert!((player.door == Door::Released) && is_shut(&model), "{:?}", model);
+        prop_assert!(player.door == Door::Released, "{:?}", model);
+        if other {
+            prop_assert!(model.space.as_ref().is_some_and(|shown| shown.cdr_tag.as_deref() == Some(OTHER_MARK)));
+            prop_assert_eq!(&model.calls, &before, "the next meeting has them");
+        } else {
+            prop_assert!(is_shut(&model), "{:?}", model);
+        }
         prop_assert!(!player.log.iter().any(|line| line.starts_with("dial") || line.starts_with("create")));
         player.take_log();
         player.pass(&mut model, true, &mut std::iter::empty());

@@ -345,7 +345,7 @@ fn model_is_over_at_the_new_end(player: &mut Player) {
     assert!(player.take_log().is_empty());
     model.clock = at(5400);
     player.run(&mut model);
-    assert_eq!(player.take_log()[0], "shut the space and give it a new secret");
+    assert_eq!(player.take_log()[..2], ["look Mark", "shut the space and give it a new secret"]);
 }
 
 // ---------------------------------------------------------------------------------------------- crashes while opening
@@ -396,13 +396,14 @@ fn closing_shuts_deletes_and_proves() {
     assert_eq!(
         player.take_log(),
         [
+            "look Mark",
             "shut the space and give it a new secret",
             "delete the call",
             "look Release",
             "delete the call",
             "look Release"
         ],
-        "the door, the call that is recorded, then whatever else shows up"
+        "whose it is, the door, the call that is recorded, then whatever else shows up"
     );
     assert!((player.door == Door::Released) && model.calls.is_empty());
     assert_eq!(player.run(&mut model), End::Released);
@@ -413,7 +414,8 @@ fn closing_shuts_deletes_and_proves() {
 fn a_door_that_reads_back_open_is_shut_again() {
     let player = Player::new(&[], Start::running(None));
     let calls = Seen::Known(Vec::new());
-    let table: [(&str, Option<Space>, Next); 5] = [
+    let table: [(&str, Option<Space>, Next); 6] = [
+        ("the next meeting's", Some(space("Next", Some(true), Some(OTHER_MARK))), Next::Rest(End::TakenOver)),
         ("still open", Some(opened()), Next::Do(Step::CloseDoor)),
         ("renamed", Some(space("Party", Some(false), None)), Next::Do(Step::CloseDoor)),
         ("listed as renamed", Some(space("Party", None, None)), Next::Do(Step::CloseDoor)),
@@ -423,11 +425,35 @@ fn a_door_that_reads_back_open_is_shut_again() {
     for (case, shown, wanted) in table {
         let facts = MeetingFacts { space: Seen::Known(shown), calls: calls.clone(), ..MeetingFacts::default() };
         let mut shut = player.progress(at(3600));
-        shut.door = Door::Shut;
+        (shut.door, shut.tried.mark_seen) = (Door::Shut, true);
         assert_eq!(next(&shut, &facts, &Around::default(), at(3600)), wanted, "{case}");
     }
     let seen_shut = MeetingFacts { space: Seen::Known(Some(free())), calls, ..MeetingFacts::default() };
-    assert_eq!(player.ask(&seen_shut, at(3600)), Next::Do(Step::CloseDoor), "a look is no proof of a new secret");
+    assert_eq!(player.ask(&seen_shut, at(3600)), Next::Look(Look::Mark), "what a sweep showed is too old");
+    let mut looked = player.progress(at(3600));
+    looked.tried.mark_seen = true;
+    let shut_anew = next(&looked, &seen_shut, &Around::default(), at(3600));
+    assert_eq!(shut_anew, Next::Do(Step::CloseDoor), "a look is no proof of a new secret");
+}
+
+/// The controller was away while another one shut the slot and opened the next meeting in it (two controllers), or the
+/// meeting is deleted in its last seconds before its opening, while the one before is still in the slot.
+#[test]
+fn a_slot_that_another_meeting_has_is_not_shut() {
+    for start in [Start::running(Some("call")), Start::running(None), Start::intended()] {
+        for (leaving, swept) in [(false, false), (false, true), (true, false), (true, true)] {
+            let theirs = Space { passcode: None, ..space("Next", Some(true), Some(OTHER_MARK)) };
+            let mut model =
+                Model::new(Some(theirs), at(3600)).with_call("call", &["c@x"]).with_call("theirs", &["b@x"]);
+            let mut player = Player::new(&["a@x"], start.clone());
+            player.leaving = leaving;
+            assert_eq!(player.pass(&mut model, swept, &mut std::iter::empty()), Some(End::TakenOver));
+            assert_eq!(player.take_log(), ["look Mark"]);
+            assert_eq!(player.stored.call, None);
+            player.pass(&mut model, swept, &mut std::iter::empty());
+            assert!(player.take_log().is_empty(), "once and for all");
+        }
+    }
 }
 
 #[test]
