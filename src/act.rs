@@ -121,7 +121,9 @@ pub async fn bridge_step(
         }
         Step::DeleteCall(call) => client.delete_call(at, &call.id).await.map(|_| None),
         Step::DeleteSpace { space, .. } => client.delete_space(at, space).await.map(|_| None),
-        Step::DeleteSet(id) => client.delete_bulk_set(at, &BulkSetId::from(id.as_str())).await.map(|_| None),
+        Step::DeleteSet(id) | Step::MergeSet { set: id, .. } => {
+            client.delete_bulk_set(at, &BulkSetId::from(id.as_str())).await.map(|_| None)
+        }
         Step::DeleteCallProfile(id) => {
             client.delete_call_profile(at, &CallProfileId::from(id.as_str())).await.map(|_| None)
         }

@@ -229,6 +229,9 @@ pub enum SlotState {
     Draining,
 }
 
+/// Most parameter sets of a bridge, as the schema has it.
+pub const MOST_SETS: usize = 64;
+
 /// One bulk parameter set this object made.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
@@ -246,6 +249,9 @@ pub struct ParameterSet {
     /// Its spaces were made.
     #[serde(default)]
     pub synced: bool,
+    /// It also stands for further sets, whose spaces it did not make itself.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub merged: bool,
 }
 
 /// Meetings booked on this bridge (R17).

@@ -33,8 +33,6 @@ pub(super) struct Cache {
     pub(super) last_write_at: BTreeMap<SpaceId, Timestamp>,
     /// People of a meeting on call bridges that were lost, as the others still list them: when the look began, and they.
     pub(super) on_lost_bridge: BTreeMap<SpaceId, (Timestamp, OnLostBridge)>,
-    /// Pages that the last list of spaces needed, for choosing between lists and single looks.
-    pub(super) space_pages: u32,
     /// Whether the active call bridge did what it was asked last time, and if not, why.
     pub(super) last_result: Option<Result<(), CmsError>>,
     /// The database takes no writes; asked again until it does.
@@ -124,9 +122,9 @@ impl Cluster {
         self.cache().facts.slots.known().map(use_slots)
     }
 
-    /// The space of a slot, if it is known.
-    pub fn space_of_slot(&self, number: u32) -> Option<SpaceId> {
-        self.with_slots(|slots| slots.space(number).map(|space| space.id.clone())).flatten()
+    /// The space of a slot, if it is known; `recorded` is the one that a meeting has there.
+    pub fn space_of_slot(&self, number: u32, recorded: Option<&SpaceId>) -> Option<SpaceId> {
+        self.with_slots(|slots| slots.space_for(number, recorded)).flatten()
     }
 
     /// The slot was proven shut.
@@ -247,7 +245,11 @@ impl Cluster {
             if cache.space_read_at.get(space).is_some_and(|at| *at > since)
                 && let Seen::Known(slots) = &cache.facts.slots
             {
-                facts.space = Seen::Known(slots.number(space).and_then(|number| slots.space(number)).cloned());
+                facts.space = match slots.looked(space) {
+                    Some(looked) => Seen::Known(Some(looked.clone())),
+                    None if slots.is_gone(space) => Seen::Known(None),
+                    None => Seen::Unknown,
+                };
             }
             if let Some((at, people)) = cache.on_lost_bridge.get(space)
                 && *at > since

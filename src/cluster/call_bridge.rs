@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use jiff::Timestamp;
 
 use super::shared_read::SharedRead;
-use crate::cms::{Address, Call, CallAt, CallId, Client, LegId, Participant, Space, SpaceId, SystemStatus};
+use crate::cms::{Address, Call, CallAt, CallId, Client, LegId, Participant, SpaceId, SystemStatus};
 use crate::facts::Seen;
 use crate::facts::calls::{OrphanCall, PlacedCall, SeenLeg};
 
@@ -62,7 +62,6 @@ pub struct CallBridge {
     address: Address,
     connection: Mutex<Connection>,
     local: Mutex<Local>,
-    pub(super) spaces: Arc<SharedRead<SpaceId, Space>>,
     pub(super) calls: Arc<SharedRead<SpaceId, Vec<Call>>>,
     pub(super) people: Arc<SharedRead<CallId, Vec<Participant>>>,
     /// One diagnosis at a time; who waits shares its outcome.
@@ -76,7 +75,6 @@ impl CallBridge {
             address: client.address().clone(),
             connection: Mutex::new(Connection { client, fingerprint }),
             local: Mutex::default(),
-            spaces: Arc::default(),
             calls: Arc::default(),
             people: Arc::default(),
             diagnosis: tokio::sync::Mutex::default(),

@@ -93,21 +93,4 @@ impl Cluster {
         }
         Ok(None)
     }
-
-    /// A sentence about what has one of the numbers that a failed sync wanted.
-    ///
-    /// # Errors
-    /// What the bridge or the gate says.
-    pub async fn find_offender(&self, wanted: Option<&RangeInclusive<u32>>) -> Result<String, CmsError> {
-        let spaces = self.active().client().spaces(self.provisioning(), None).await?;
-        let takes = |value: &Option<String>| {
-            let number = value.as_deref().and_then(|text| text.parse::<u32>().ok());
-            number.filter(|number| wanted.is_some_and(|range| range.contains(number)))
-        };
-        let offender = spaces.items.iter().find_map(|space| {
-            let number = takes(&space.uri).or_else(|| takes(&space.secondary_uri)).or_else(|| takes(&space.call_id))?;
-            Some(format!("number {number} belongs to the space \"{}\"", space.name))
-        });
-        Ok(offender.unwrap_or_else(|| "no space has it; look at IVRs, users and access methods".to_owned()))
-    }
 }

@@ -1,7 +1,7 @@
 //! The monitor of a bridge: it probes, sweeps once for all meetings, and reads an idle bridge in turn. The bridge's own
 //! reconcile comes round for it; meetings read what it has seen.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -14,6 +14,7 @@ use crate::cms::{
     Address, CallLegProfileId, CallProfileId, Class, CmsError, Priority, SpaceId, SystemStatus, if_there,
 };
 use crate::facts::Seen;
+use crate::facts::slots::SlotSpaces;
 use crate::metrics::BridgeLabels;
 use crate::plan::failover::HealthSignal;
 use crate::plan::rounds::{IdleRead, idle_read};
@@ -153,8 +154,7 @@ impl Cluster {
                 one.sweep_calls(now).await.map_err(|error| (one, error))?;
             }
             (IdleRead::Slot { index }, ..) => {
-                let space = self.with_slots(|slots| slots.iter().nth(index).map(|(_, space)| space.id.clone()));
-                if let Some(space) = space.flatten() {
+                if let Some(space) = self.with_slots(|slots| space_to_look_at(slots, turn, index)).flatten() {
                     self.read_space(&space, reading(now), now).await.map_err(of_active)?;
                 }
             }
@@ -193,4 +193,14 @@ impl Cluster {
         }
         Ok(system)
     }
+}
+
+/// The next space to look at: by turns one that is somebody else's, because only a look tells whether it still is, and
+/// any slot.
+fn space_to_look_at(slots: &SlotSpaces, turn: u64, index: usize) -> Option<SpaceId> {
+    let foreign = slots.foreign_spaces(&BTreeSet::new());
+    if turn.is_multiple_of(2) && !foreign.is_empty() {
+        return foreign.get(index.checked_rem(foreign.len())?).cloned();
+    }
+    slots.iter().nth(index).map(|(_, space)| space.id.clone())
 }

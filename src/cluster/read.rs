@@ -8,69 +8,27 @@ use jiff::{SignedDuration, Timestamp};
 
 use super::shared_read::Reader;
 use super::{CallBridge, Cluster, Source};
-use crate::cms::{Call, CallId, CallLeg, Client, CmsError, Listing, Participant, Priority, Space, SpaceId, if_there};
+use crate::cms::{Call, CallId, CallLeg, CmsError, Listing, Participant, Priority, Space, SpaceId, if_there};
 use crate::facts::Seen;
 use crate::facts::calls::{OnLostBridge, PlacedCall, SeenLeg, SeenLegs};
-use crate::facts::slots::is_doubtful;
 
 /// How many single looks are cheaper than a list, at least.
 const FEW: usize = 2;
 
 impl Cluster {
-    /// Looks at one space; shares a list with others who ask at the same time. None: it does not exist.
+    /// Looks at one space. None: it does not exist. Never answered by a list, which shows neither door nor mark: whatever
+    /// is written afterwards hangs on it.
     ///
     /// # Errors
     /// What the bridge or the gate says.
-    pub async fn read_space(
-        self: &Arc<Self>,
-        space: &SpaceId,
-        at: Priority,
-        now: Timestamp,
-    ) -> Result<Option<Space>, CmsError> {
-        let (cluster, call_bridge) = (Arc::clone(self), self.active());
-        let client = call_bridge.client();
-        let reader = client.clone();
-        let read: Reader<SpaceId, Space> =
-            Arc::new(move |spaces, at| Arc::clone(&cluster).read_spaces(reader.clone(), spaces, at).boxed());
-        let found = call_bridge.spaces.ask(&self.env.tasks, &client, space.clone(), at, read).await?;
+    pub async fn read_space(&self, space: &SpaceId, at: Priority, now: Timestamp) -> Result<Option<Space>, CmsError> {
+        let found = if_there(self.active().client().space(at, space).await)?;
         let mut cache = self.cache();
         cache.space_read_at.insert(space.clone(), now);
-        if let Seen::Known(slots) = &mut cache.facts.slots {
-            slots.take_space(space, found.clone());
+        match &mut cache.facts.slots {
+            Seen::Known(slots) => Ok(slots.take_space(space, found)),
+            Seen::Unknown => Ok(found),
         }
-        Ok(found)
-    }
-
-    /// A few spaces one by one; many by the list of placeholder names, and only those it leaves open one by one.
-    async fn read_spaces(
-        self: Arc<Self>,
-        client: Client,
-        wanted: Vec<SpaceId>,
-        at: Priority,
-    ) -> Result<BTreeMap<SpaceId, Space>, CmsError> {
-        let prefix = self.with_slots(|slots| slots.prefix().to_owned());
-        let pages = usize::try_from(self.cache().space_pages).unwrap_or(0);
-        let mut found = BTreeMap::new();
-        let mut single = wanted;
-        if let Some(prefix) = prefix
-            && single.len() > FEW.max(pages)
-        {
-            let listing = client.spaces(at, Some(&prefix)).await?;
-            self.cache().space_pages = listing.pages;
-            for space in listing.items {
-                let placeholder = space.uri.as_deref().map(|uri| format!("{prefix}{uri}")).unwrap_or_default();
-                if !is_doubtful(&space, &placeholder) {
-                    found.insert(space.id.clone(), space);
-                }
-            }
-            single.retain(|id| !found.contains_key(id));
-        }
-        for (id, space) in all(single, |id| read_one_space(client.clone(), id, at)).await? {
-            if let Some(space) = space {
-                found.insert(id, space);
-            }
-        }
-        Ok(found)
     }
 
     /// Lists the spaces with a placeholder name, or every space.
@@ -78,9 +36,7 @@ impl Cluster {
     /// # Errors
     /// What the bridge or the gate says.
     pub async fn list_spaces(&self, prefix: Option<&str>, at: Priority) -> Result<Vec<Space>, CmsError> {
-        let listing = self.active().client().spaces(at, prefix).await?;
-        self.cache().space_pages = listing.pages;
-        Ok(listing.items)
+        Ok(self.active().client().spaces(at, prefix).await?.items)
     }
 
     /// The calls on a space on every call bridge that can be asked. One that fails is looked at when it is back.
@@ -279,11 +235,6 @@ fn plain_leg(leg: CallLeg) -> SeenLeg {
         direction: leg.direction,
         was_answered: false,
     }
-}
-
-async fn read_one_space(client: Client, id: SpaceId, at: Priority) -> Result<(SpaceId, Option<Space>), CmsError> {
-    let space = if_there(client.space(at, &id).await)?;
-    Ok((id, space))
 }
 
 /// All at once: the gate limits what is on the wire.

@@ -206,6 +206,7 @@ impl Record for Space {
             uri: text(node, "uri"),
             secondary_uri: text(node, "secondaryUri"),
             call_id: text(node, "callId"),
+            tenant: text(node, "tenant"),
             non_member_access: flag(node, "nonMemberAccess"),
             passcode: secret(node, "passcode"),
             secret: secret(node, "secret"),

@@ -119,7 +119,8 @@ pub struct ClusterMember {
     pub sip_domain: Option<String>,
 }
 
-/// A space (`cms-protocol.md` 6.1). List items have only `name`, `uri`, `secondary_uri` and `call_id`.
+/// A space (`cms-protocol.md` 6.1). List items have only `name`, `uri`, `secondary_uri`, `call_id` and
+/// `tenant`.
 #[derive(Clone, Debug)]
 pub struct Space {
     pub id: SpaceId,
@@ -129,6 +130,8 @@ pub struct Space {
     pub secondary_uri: Option<String>,
     /// Digits as text; may begin with a zero.
     pub call_id: Option<String>,
+    /// The tenant whose it is; a slot is nobody's.
+    pub tenant: Option<String>,
     /// False: only members can join, so a slot (which has none) is shut.
     pub non_member_access: Option<bool>,
     /// `None`: not in the reply. `Some("")`: in the reply and empty.

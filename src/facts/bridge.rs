@@ -1,6 +1,7 @@
 //! What the bridge shows about itself, its profiles and its slots.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
+use std::ops::RangeInclusive;
 
 use super::Seen;
 use super::calls::PlacedCall;
@@ -23,11 +24,18 @@ pub struct BridgeFacts {
     pub calls: Seen<Vec<PlacedCall>>,
     /// State of the sync that is under way.
     pub sync: Seen<SyncStatus>,
-    /// How often the spaces may still be listed again before what a complete sync left out counts as missing: a write
-    /// may show late (cms-protocol.md section 14).
-    pub relists_left: u8,
-    /// How the last sync failed, with the offender's name if it was found.
-    pub sync_failure: Option<(SyncFailure, Option<String>)>,
+    /// Something was made or lost since the slots were listed: list them again, and keep what the list does not contradict.
+    pub wants_list: bool,
+    /// The numbers that the last sync made, and how often the spaces may still be listed again before what it left out
+    /// counts as missing: a write may show late (cms-protocol.md section 14).
+    pub awaited: Option<(RangeInclusive<u32>, u8)>,
+    /// How the last sync failed.
+    pub sync_failure: Option<SyncFailure>,
+    /// Once a conflict came back that no list of spaces explains: so many numbers at most are made at once, so that it is
+    /// found out which one it is.
+    pub most_at_once: Option<u32>,
+    /// Numbers that cannot be made although no list shows who has them, and whether it is time for another try.
+    pub blocked: BTreeMap<u32, bool>,
     /// Slots that were told their profiles in this process, so that a bridge that does not show them is told once only.
     pub attached: BTreeSet<SpaceId>,
     /// A full look was asked for: profiles and free slots are looked at one by one, whatever a list shows.
@@ -35,6 +43,11 @@ pub struct BridgeFacts {
 }
 
 impl BridgeFacts {
+    /// May this number still come up as a space, without anything being done?
+    pub fn awaits(&self, number: u32) -> bool {
+        self.awaited.as_ref().is_some_and(|(range, relists)| *relists > 0 && range.contains(&number))
+    }
+
     /// Nothing is known, and nothing is believed without a look at the single object.
     pub fn to_recheck() -> Self {
         Self { full_recheck: true, ..Self::default() }

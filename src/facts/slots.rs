@@ -6,56 +6,88 @@ use std::ops::RangeInclusive;
 use crate::api::names::is_mark;
 use crate::cms::{Space, SpaceId};
 
+/// Whose the space of a slot is, as a look at it alone shows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Standing {
+    /// Shut, with its placeholder name, of no tenant: nobody uses it.
+    Free,
+    /// It carries our mark, whichever meeting that names: a slot of a meeting that ended while the bridge was away is
+    /// shut by the bridge's own pass (R78).
+    Marked,
+    /// Somebody else's, or not proven to be free (R57).
+    Foreign,
+}
+
+/// The one rule of ownership. A reply without `nonMemberAccess` proves nothing: the bridge's own default is open to all.
+pub fn standing(space: &Space, placeholder: &str) -> Standing {
+    if space.cdr_tag.as_deref().is_some_and(is_mark) {
+        return Standing::Marked;
+    }
+    let is_free = space.non_member_access == Some(false) && space.name == placeholder && space.tenant.is_none();
+    if is_free { Standing::Free } else { Standing::Foreign }
+}
+
+/// Is this space, as a look at it alone shows it, somebody else's?
+pub fn is_foreign(space: &Space, placeholder: &str) -> bool {
+    standing(space, placeholder) == Standing::Foreign
+}
+
+/// How a slot came to be known.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum View {
+    /// By a list, which shows names and numbers only.
+    Listed,
+    /// A list contradicts what was known.
+    Doubted,
+    /// By a look at the space alone, or by our own write.
+    Looked,
+}
+
+#[derive(Clone, Debug)]
+struct Slot {
+    space: Space,
+    view: View,
+}
+
 /// The slots known on the bridge, by number, whether inside the wanted range or not.
 #[derive(Clone, Debug, Default)]
 pub struct SlotSpaces {
     prefix: String,
-    slots: BTreeMap<u32, Space>,
+    /// Numbers whose spaces a bulk sync of ours made, and told to be shut.
+    pub made: Vec<RangeInclusive<u32>>,
+    slots: BTreeMap<u32, Slot>,
     by_space: BTreeMap<SpaceId, u32>,
+    /// Numbers that something else has, so that there is no slot: the space, if a list shows it (an IVR, a user or an
+    /// access method does not show).
+    taken: BTreeMap<u32, Option<Space>>,
     /// Spaces that a look found gone.
     gone: BTreeSet<SpaceId>,
     /// Every space was listed, not only those that carry the placeholder name. So what is missing is missing.
     pub complete: bool,
 }
 
-/// Is this space, as a list or a single look shows it, somebody else's?
-///
-/// A space with our own mark is never foreign, whichever meeting it names: a slot of a meeting that ended while the
-/// bridge was away is shut by the sweep. Otherwise a changed name, or an open door, is somebody else's doing (R57).
-pub fn is_foreign(space: &Space, placeholder: &str) -> bool {
-    if space.cdr_tag.as_deref().is_some_and(is_mark) {
-        return false;
-    }
-    let has_detail = space.non_member_access.is_some();
-    let is_open = space.non_member_access == Some(true);
-    // A list carries no mark: a changed name alone is only suspicious, and the caller looks at the space itself.
-    is_open || (has_detail && space.name != placeholder)
-}
-
-/// Does the look at this space leave open whose it is? Then the single object must be looked at.
-pub fn is_doubtful(space: &Space, placeholder: &str) -> bool {
-    space.non_member_access.is_none() && space.name != placeholder
-}
-
 /// The slot number of a space: its user part and its call id, which are the same number without padding. A list that shows
 /// no call id is believed.
 fn number_of(space: &Space) -> Option<u32> {
-    let uri = space.uri.as_deref()?;
-    let number: u32 = uri.parse().ok()?;
-    let plain = number.to_string();
-    let same_call_id = space.call_id.as_deref().is_none_or(|call_id| call_id == plain);
-    (uri == plain && same_call_id).then_some(number)
+    let number = plain(space.uri.as_deref()?)?;
+    let same_call_id = space.call_id.as_deref().is_none_or(|call_id| plain(call_id) == Some(number));
+    same_call_id.then_some(number)
+}
+
+/// A number as a slot has it.
+fn plain(text: &str) -> Option<u32> {
+    text.parse().ok().filter(|number: &u32| number.to_string() == text)
+}
+
+/// Every number that this space keeps from others.
+fn numbers_of(space: &Space) -> impl Iterator<Item = u32> {
+    [&space.uri, &space.secondary_uri, &space.call_id].into_iter().filter_map(|text| plain(text.as_deref()?))
 }
 
 impl SlotSpaces {
-    /// No slots yet; they slots carry `prefix` while they are free.
+    /// No slots yet; they carry `prefix` while they are free.
     pub fn new(prefix: &str) -> Self {
         Self { prefix: prefix.to_owned(), ..Self::default() }
-    }
-
-    /// What the names of free slots begin with.
-    pub fn prefix(&self) -> &str {
-        &self.prefix
     }
 
     /// Name of the slot's space while no meeting holds it.
@@ -64,49 +96,114 @@ impl SlotSpaces {
     }
 
     /// Takes in a list. Only numbers of the bridge's slots are slots; whatever else carries a placeholder name is another
-    /// scheduler's, who uses the same prefix. Details known of the same space from a single look are kept only if the
-    /// list does not contradict them. What a list of everything does not show does not exist.
+    /// scheduler's, who uses the same prefix, and a tenant's space is the tenant's. What was known of the same space from
+    /// a look stands unless the list contradicts it; one that the list should show and does not is in doubt. What a list
+    /// of everything does not show does not exist.
     pub fn take_list(&mut self, items: Vec<Space>, is_slot: impl Fn(u32) -> bool, complete: bool) {
         self.complete = complete;
+        let listed: BTreeSet<SpaceId> = items.iter().map(|item| item.id.clone()).collect();
         if complete {
-            let listed: BTreeSet<&SpaceId> = items.iter().map(|item| &item.id).collect();
-            self.slots.retain(|_, space| listed.contains(&space.id));
+            self.slots.retain(|_, slot| listed.contains(&slot.space.id));
             self.by_space.retain(|id, _| listed.contains(id));
+            self.taken.retain(|_, by| by.is_none());
             self.gone.clear();
         }
+        let prefix = &self.prefix;
+        for (number, slot) in &mut self.slots {
+            if !listed.contains(&slot.space.id) && slot.space.name == format!("{prefix}{number}") {
+                slot.view = View::Doubted;
+            }
+        }
+        let mut by_number: BTreeMap<u32, Vec<Space>> = BTreeMap::new();
         for item in items {
-            let Some(number) = number_of(&item) else { continue };
-            if !is_slot(number) {
-                continue;
+            match number_of(&item).filter(|number| item.tenant.is_none() && is_slot(*number)) {
+                Some(number) => by_number.entry(number).or_default().push(item),
+                None => self.take_number(&item, &is_slot),
             }
-            let keep = self.slots.get(&number).is_some_and(|known| {
-                known.id == item.id && known.name == item.name && known.non_member_access.is_some()
-            });
-            if !keep {
-                self.insert(number, item);
-            }
+        }
+        for (number, rivals) in by_number {
+            self.take_listed(number, rivals);
+        }
+        self.taken.retain(|number, _| !self.slots.contains_key(number));
+    }
+
+    /// What a list shows for one number. The space that is known beats every other one with that number, until a look
+    /// finds it gone; else one that is called as a slot is.
+    fn take_listed(&mut self, number: u32, mut rivals: Vec<Space>) {
+        let placeholder = self.placeholder(number);
+        let Some(known) = self.slots.get_mut(&number) else {
+            let best = rivals.iter().position(|space| space.name == placeholder).unwrap_or_default();
+            let view = if rivals.len() > 1 { View::Doubted } else { View::Listed };
+            self.insert(number, rivals.swap_remove(best), view);
+            return;
+        };
+        match rivals.into_iter().find(|space| space.id == known.space.id) {
+            None => known.view = View::Doubted,
+            Some(space) if space.name != known.space.name => (known.space, known.view) = (space, View::Doubted),
+            Some(space) if known.view == View::Listed => known.space = space,
+            Some(_) => {}
         }
     }
 
-    /// Takes in a look at one space; None: it does not exist any more.
-    pub fn take_space(&mut self, id: &SpaceId, space: Option<Space>) {
+    /// Something that is no slot has numbers that slots would have.
+    fn take_number(&mut self, by: &Space, is_slot: impl Fn(u32) -> bool) {
+        for number in numbers_of(by).filter(|number| is_slot(*number)) {
+            self.taken.insert(number, Some(by.clone()));
+        }
+    }
+
+    /// The bridge refused to make this slot, although no list shows who has its number.
+    pub fn block(&mut self, number: u32) {
+        if !self.slots.contains_key(&number) {
+            self.taken.entry(number).or_default();
+        }
+    }
+
+    /// Takes in a look at one space, and hands out what it means; None: it does not exist any more.
+    pub fn take_space(&mut self, id: &SpaceId, space: Option<Space>) -> Option<Space> {
         let number = self.by_space.get(id).copied();
-        match space {
-            Some(space) => {
-                if let Some(number) = number.or_else(|| number_of(&space)) {
-                    self.insert(number, space);
+        let kept: Vec<u32> =
+            self.taken.iter().filter(|(_, by)| by.as_ref().is_some_and(|by| by.id == *id)).map(|(n, _)| *n).collect();
+        let shown = space.map(|space| self.understood(space));
+        match (&shown, number) {
+            (Some(space), _) if !kept.is_empty() => {
+                self.taken.retain(|number, _| !kept.contains(number));
+                self.take_number(space, |number| kept.contains(&number));
+                // Numbers that it has given up may be somebody else's by now: list again before making a slot.
+                self.complete &= kept.iter().all(|number| self.taken.contains_key(number));
+            }
+            (Some(space), Some(number)) if space.uri.is_some() && number_of(space) != Some(number) => {
+                self.remove(number);
+                self.take_number(space, |taken| taken == number);
+                self.complete &= self.taken.contains_key(&number);
+            }
+            (Some(space), _) => {
+                if let Some(number) = number.or_else(|| number_of(space)) {
+                    self.insert(number, space.clone(), View::Looked);
                 }
             }
-            None => {
+            (None, _) => {
                 if let Some(number) = number {
-                    self.slots.remove(&number);
-                    self.by_space.remove(id);
+                    self.remove(number);
                 }
+                self.taken.retain(|number, _| !kept.contains(number));
                 self.gone.insert(id.clone());
                 // Its number may have got another space since (a foreign bulk sync): list again before making one.
                 self.complete = false;
             }
         }
+        shown
+    }
+
+    /// A reply shows `nonMemberAccess` where somebody set it, and some bridges never do. Of a space that a bulk sync of
+    /// ours made it was set, to false: nobody has changed it there since, as long as the name and the mark tell of nobody.
+    fn understood(&self, mut space: Space) -> Space {
+        let made = |number: &u32| self.made.iter().any(|range| range.contains(number));
+        let is_silent = space.non_member_access.is_none() && !space.cdr_tag.as_deref().is_some_and(is_mark);
+        if is_silent && number_of(&space).filter(made).is_some_and(|number| space.name == self.placeholder(number)) {
+            space.non_member_access = Some(false);
+        }
+        space
     }
 
     /// Did a look find that this space does not exist any more? One that is only not listed is not known to be gone: a
@@ -115,25 +212,49 @@ impl SlotSpaces {
         self.gone.contains(id)
     }
 
-    fn insert(&mut self, number: u32, space: Space) {
-        if let Some(old) = self.slots.remove(&number) {
-            self.by_space.remove(&old.id);
-        }
+    fn insert(&mut self, number: u32, space: Space, view: View) {
+        self.remove(number);
+        self.taken.remove(&number);
         self.gone.remove(&space.id);
         self.by_space.insert(space.id.clone(), number);
-        self.slots.insert(number, space);
+        self.slots.insert(number, Slot { space, view });
     }
 
     /// Forgets one slot (its space was removed).
     pub fn remove(&mut self, number: u32) {
         if let Some(old) = self.slots.remove(&number) {
-            self.by_space.remove(&old.id);
+            self.by_space.remove(&old.space.id);
         }
     }
 
     /// The space of a slot.
     pub fn space(&self, number: u32) -> Option<&Space> {
-        self.slots.get(&number)
+        self.slots.get(&number).map(|slot| &slot.space)
+    }
+
+    /// The space of a slot whose meeting recorded one: the recorded one beats whatever a list shows for its number, until
+    /// it is known to be gone.
+    pub fn space_for(&self, number: u32, recorded: Option<&SpaceId>) -> Option<SpaceId> {
+        let stands = |id: &&SpaceId| !self.gone.contains(*id) && (!self.complete || self.by_space.contains_key(*id));
+        recorded.filter(stands).or_else(|| self.space(number).map(|space| &space.id)).cloned()
+    }
+
+    /// A space as the last look at it alone showed it, if nothing contradicts that since.
+    pub fn looked(&self, id: &SpaceId) -> Option<&Space> {
+        let slot = self.slots.get(self.by_space.get(id)?)?;
+        (slot.view == View::Looked).then_some(&slot.space)
+    }
+
+    /// Whose the space of a slot is, as far as is known. What no look has proven is foreign, but for a slot that a list
+    /// shows with its placeholder name: nothing is written there without a look anyway.
+    pub fn standing(&self, number: u32) -> Option<Standing> {
+        let slot = self.slots.get(&number)?;
+        let placeholder = self.placeholder(number);
+        Some(match slot.view {
+            View::Looked => standing(&slot.space, &placeholder),
+            View::Listed if slot.space.name == placeholder => Standing::Free,
+            View::Listed | View::Doubted => Standing::Foreign,
+        })
     }
 
     /// The slot of a space.
@@ -143,35 +264,68 @@ impl SlotSpaces {
 
     /// Every known slot, by number.
     pub fn iter(&self) -> impl Iterator<Item = (u32, &Space)> {
-        self.slots.iter().map(|(number, space)| (*number, space))
+        self.slots.iter().map(|(number, slot)| (*number, &slot.space))
+    }
+
+    /// Numbers that something else has, so that there is no slot, and the space that has each, if it is known.
+    pub fn taken(&self) -> impl Iterator<Item = (u32, Option<&Space>)> {
+        self.taken.iter().map(|(number, by)| (*number, by.as_ref()))
+    }
+
+    /// Has something else this number?
+    pub fn is_taken(&self, number: u32) -> bool {
+        self.taken.contains_key(&number)
     }
 
     /// Numbers of the range that no space has.
     pub fn missing(&self, range: &RangeInclusive<u32>) -> Vec<u32> {
-        range.clone().filter(|number| !self.slots.contains_key(number)).collect()
+        range.clone().filter(|number| !self.slots.contains_key(number) && !self.taken.contains_key(number)).collect()
     }
 
-    /// Is anything of the range there?
+    /// Does no list show a space with one of these numbers?
+    pub fn is_free_of_spaces(&self, range: &RangeInclusive<u32>) -> bool {
+        self.slots.range(range.clone()).next().is_none() && !self.taken.range(range.clone()).any(|(_, by)| by.is_some())
+    }
+
+    /// Is it known of this number only that it cannot be made?
+    pub fn has_only_blocked(&self, number: u32) -> bool {
+        matches!(self.taken.get(&number), Some(None))
+    }
+
+    /// Is anything known of the range?
     pub fn is_empty_in(&self, range: &RangeInclusive<u32>) -> bool {
-        self.slots.range(range.clone()).next().is_none()
+        self.slots.range(range.clone()).next().is_none() && self.taken.range(range.clone()).next().is_none()
     }
 
-    /// Slots that are somebody else's; `held` are those that our meetings hold.
+    /// Numbers that are somebody else's; `held` are those that our meetings hold.
     pub fn foreign(&self, held: &BTreeSet<u32>) -> BTreeSet<u32> {
-        self.iter()
-            .filter(|(number, space)| !held.contains(number) && is_foreign(space, &self.placeholder(*number)))
-            .map(|(number, _)| number)
-            .collect()
+        let slots = self.slots.keys().filter(|number| self.standing(**number) == Some(Standing::Foreign));
+        slots.chain(self.taken.keys()).filter(|number| !held.contains(number)).copied().collect()
     }
 
-    /// A slot that nobody of ours holds and whose list entry leaves open whose it is.
+    /// Spaces that have to be looked at now and then, because only that tells whether they are still somebody else's.
+    pub fn foreign_spaces(&self, held: &BTreeSet<u32>) -> Vec<SpaceId> {
+        let foreign = self.foreign(held);
+        let slots = self.iter().filter(|(number, _)| foreign.contains(number)).map(|(_, space)| space.id.clone());
+        let others = self.taken.values().flatten().map(|space| space.id.clone());
+        slots.chain(others).collect()
+    }
+
+    /// A slot that nobody of ours holds and of which a list leaves open whose it is. A look settles that.
     pub fn doubtful(&self, held: &BTreeSet<u32>) -> Option<(u32, &Space)> {
-        self.iter().find(|(number, space)| !held.contains(number) && is_doubtful(space, &self.placeholder(*number)))
+        let is_doubtful = |number: u32, slot: &Slot| match slot.view {
+            View::Looked => false,
+            View::Doubted => true,
+            View::Listed => slot.space.name != self.placeholder(number),
+        };
+        let mut slots = self.slots.iter().filter(|(number, _)| !held.contains(number));
+        slots.find(|(number, slot)| is_doubtful(**number, slot)).map(|(number, slot)| (*number, &slot.space))
     }
 
     /// A slot that nobody of ours holds and that only a list showed: whether it is open is not known.
     pub fn unseen(&self, held: &BTreeSet<u32>) -> Option<(u32, &Space)> {
-        self.iter().find(|(number, space)| !held.contains(number) && space.non_member_access.is_none())
+        let mut slots = self.slots.iter().filter(|(number, _)| !held.contains(number));
+        slots.find(|(_, slot)| slot.view != View::Looked).map(|(number, slot)| (*number, &slot.space))
     }
 
     /// Is it known of every slot of the range whose it is, or that it does not exist?
@@ -181,13 +335,15 @@ impl SlotSpaces {
 
     /// A slot that carries our mark although no meeting of ours holds it: it was left open and must be shut (R78).
     pub fn left_open(&self, held: &BTreeSet<u32>) -> Option<(u32, &Space)> {
-        self.iter().find(|(number, space)| !held.contains(number) && space.cdr_tag.as_deref().is_some_and(is_mark))
+        let mut slots = self.iter().filter(|(number, _)| !held.contains(number));
+        slots.find(|(number, _)| self.standing(*number) == Some(Standing::Marked))
     }
 
     /// What a write did to a slot: shut, with its placeholder name and without mark.
     pub fn set_shut(&mut self, number: u32) {
         let name = self.placeholder(number);
-        if let Some(space) = self.slots.get_mut(&number) {
+        if let Some(Slot { space, view }) = self.slots.get_mut(&number) {
+            *view = View::Looked;
             space.name = name;
             space.non_member_access = Some(false);
             space.passcode = None;

@@ -55,8 +55,8 @@ pub struct Report<'a> {
     pub draft: MeetingBridgeStatus,
     /// The bridge answered at least once with its present settings.
     pub has_answered: bool,
-    /// Name of what is in the way of a slot number.
-    pub offender: Option<String>,
+    /// What has numbers of slots, as sentences.
+    pub taken: Vec<String>,
     /// Everything is made and verified.
     pub is_provisioned: bool,
     /// Bridge clock minus ours.
@@ -207,8 +207,13 @@ fn owned_by(owner: &str) -> String {
     format!("{owner} owns this cluster already; delete one of the two")
 }
 
-fn sync_trouble(failure: &SyncFailure, offender: Option<&str>) -> (&'static str, String) {
-    let who = offender.map(|name| format!(": {name}")).unwrap_or_default();
+fn scattered() -> String {
+    "the free numbers of the range lie too scattered between those of others; choose another range".to_owned()
+}
+
+fn sync_trouble(failure: &SyncFailure, taken: &[String]) -> (&'static str, String) {
+    let unknown = "no space has it; look at IVRs, users and access methods".to_owned();
+    let who = format!(": {}", taken.first().unwrap_or(&unknown));
     match failure {
         SyncFailure::UriConflict => {
             (reason::URI_CONFLICT, format!("a slot number is already the URI of something else{who}"))
@@ -247,17 +252,23 @@ fn failed_before(
 
 fn slots(known: &Report<'_>, tried: Option<&(&'static str, String)>, conditions: &mut Conditions<'_>) {
     let bad = match &known.progress.obstacle {
-        Some(Obstacle::Sync(failure)) => Some(sync_trouble(failure, known.offender.as_deref())),
+        Some(Obstacle::Sync(failure)) => Some(sync_trouble(failure, &known.taken)),
         Some(Obstacle::Draining) => Some((
             reason::RESIZE_DEFERRED,
             "slots outside the range are still held; they go when their meetings have ended".to_owned(),
         )),
+        Some(Obstacle::Scattered) => Some((reason::RANGE_SCATTERED, scattered())),
         Some(Obstacle::DialNumbers(_)) => Some((reason::PENDING, "the dial numbers are not configured".to_owned())),
         _ if tried.is_some() => tried.cloned(),
         _ if !known.is_provisioned => Some((reason::PENDING, "the slots are not made yet".to_owned())),
         _ => None,
     };
-    conditions.judge(types::SLOTS_PROVISIONED, ("Provisioned", "every slot of the range is there"), bad);
+    let good = if known.taken.is_empty() {
+        "every slot of the range is there"
+    } else {
+        "every number of the range that nobody else has is there as a slot (see ExclusiveControl)"
+    };
+    conditions.judge(types::SLOTS_PROVISIONED, ("Provisioned", good), bad);
 }
 
 fn control(known: &Report<'_>, conditions: &mut Conditions<'_>) {
@@ -270,7 +281,14 @@ fn control(known: &Report<'_>, conditions: &mut Conditions<'_>) {
             .take(10)
             .map(|entry| entry.number.to_string())
             .collect();
-        let message = format!("somebody else opened or renamed the slots {}; they are left alone", numbers.join(", "));
+        let rest = usize::try_from(slots.foreign).unwrap_or(usize::MAX).saturating_sub(numbers.len());
+        let more = if rest > 0 { format!(" and {rest} more") } else { String::new() };
+        let whose: Vec<String> = known.taken.iter().take(10).map(|taken| format!("; {taken}")).collect();
+        let message = format!(
+            "somebody else opened or renamed the slots, or has the numbers, {}{more}; they are left alone{}",
+            numbers.join(", "),
+            whose.concat()
+        );
         (reason::FOREIGN_CHANGES, message)
     });
     conditions.judge(types::EXCLUSIVE_CONTROL, ("Exclusive", "nobody else uses the slots"), bad);
@@ -311,9 +329,10 @@ fn readiness(known: &Report<'_>, tried: Option<(&'static str, String)>) -> Readi
             message: format!("not set: {}", missing.join(", ")),
         },
         Some(Obstacle::Sync(failure)) => {
-            let (reason, message) = sync_trouble(failure, known.offender.as_deref());
+            let (reason, message) = sync_trouble(failure, &known.taken);
             Readiness::Reconciling { reason, message, retrying: true }
         }
+        Some(Obstacle::Scattered) => Readiness::Stalled { reason: reason::RANGE_SCATTERED, message: scattered() },
         Some(Obstacle::Draining) => Readiness::Reconciling {
             reason: reason::RESIZE_DEFERRED,
             message: "slots outside the range are still held".to_owned(),

@@ -2,6 +2,7 @@
 
 #![deny(clippy::disallowed_methods, clippy::disallowed_types)]
 
+pub mod bounds;
 pub mod bridge;
 pub mod check;
 pub mod meeting;

@@ -108,6 +108,7 @@ fn a_space_that_a_meeting_on_another_object_holds_is_held() {
         uri: Some(number.to_string()),
         call_id: Some(number.to_string()),
         secondary_uri: None,
+        tenant: None,
         non_member_access: None,
         passcode: None,
         secret: None,

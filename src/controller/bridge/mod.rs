@@ -213,6 +213,8 @@ async fn settle(
             Duration::from_millis(1500).saturating_mul(ctx.backoff.count(&sync)).min(Duration::from_secs(5))
         }),
         Some(SyncPause::Retry) => cluster.pause_sync(|| ctx.settings.sync_retry),
+        // A handful of requests each, while meetings go on as usual.
+        Some(SyncPause::Blocked) => cluster.pause_sync(|| ctx.settings.sync_retry.saturating_mul(10)),
         None => None,
     };
     ctx.backoff.clear(&uid);

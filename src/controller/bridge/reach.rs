@@ -72,16 +72,11 @@ impl<'a> BridgeReach<'a> {
             Look::LostSync(set) => Ok(Found::Lost(cluster.find_sync(set).await?)),
             Look::Slots => Ok(Found::Spaces(cluster.list_spaces(Some(prefix), at).await?)),
             Look::AllSpaces => Ok(Found::Spaces(cluster.list_spaces(None, at).await?)),
-            Look::Space(id) => Ok(Found::Space(cluster.read_space(id, at, now).await?)),
+            Look::Space(id) => Ok(Found::Space(cluster.read_space(id, at, now).await?.map(Box::new))),
             Look::Sync(id) => {
                 let sync = if_there(client.bulk_sync(at, &BulkSyncId::from(id.as_str())).await)?;
                 // Finished syncs may not be kept (cms-protocol.md 6.5): the list of spaces tells what came of it.
                 Ok(Found::Sync(sync.map_or(SyncStatus::Complete, |sync| sync.status)))
-            }
-            Look::Offender => {
-                let wanted = progress.record.sets.iter().find(|set| !set.synced);
-                let wanted = wanted.map(|set| set.start_index..=set.end_index);
-                Ok(Found::Offender(cluster.find_offender(wanted.as_ref()).await?))
             }
         }
     }

@@ -1,6 +1,6 @@
 //! The status that a pass over a bridge comes to.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
 use kube::ResourceExt;
@@ -19,19 +19,17 @@ use crate::facts::slots::SlotSpaces;
 use crate::metrics::BridgeLabels;
 use crate::plan::bridge::{BridgeProgress, numbers};
 use crate::plan::failover::Membership;
+use crate::status::bounds::bound;
 use crate::status::bridge::{Report, UnusableAlternate, build, system_info};
 
-/// Most entries of slots that are not free in a status.
-const ENTRY_LIMIT: usize = 100;
-
-/// Most lines of a plan in a status, as the schema has it.
-const PLAN_LIMIT: usize = 100;
-
-/// Most call bridges in a status, as the schema has it.
-const CALL_BRIDGE_LIMIT: usize = 64;
-
-/// The new status.
+/// The new status, within what the schema allows.
 pub fn status(ctx: &Context, bridge: &MeetingBridge, progress: &BridgeProgress, site: &Site) -> MeetingBridgeStatus {
+    let mut status = whole_status(ctx, bridge, progress, site);
+    bound(&mut status);
+    status
+}
+
+fn whole_status(ctx: &Context, bridge: &MeetingBridge, progress: &BridgeProgress, site: &Site) -> MeetingBridgeStatus {
     let now = ctx.clock.now();
     let old = bridge.status.clone().unwrap_or_default();
     let mut draft = old.clone();
@@ -40,7 +38,7 @@ pub fn status(ctx: &Context, bridge: &MeetingBridge, progress: &BridgeProgress, 
     let views = site.cluster.as_ref().map(|cluster| cluster.overview(members)).unwrap_or_default();
     if let Some(cluster) = &site.cluster {
         draft.active_call_bridge = Some(cluster.active().address().to_string());
-        draft.call_bridges = views.iter().take(CALL_BRIDGE_LIMIT).map(status_of).collect();
+        draft.call_bridges = views.iter().map(status_of).collect();
     }
     if progress.awaiting_verdict && draft.slots.is_some() {
         // What was true is not known to be wrong; the next pass judges it.
@@ -49,19 +47,19 @@ pub fn status(ctx: &Context, bridge: &MeetingBridge, progress: &BridgeProgress, 
         }
         return draft;
     }
-    draft.plan = progress.plan.iter().take(PLAN_LIMIT).cloned().collect();
+    draft.plan.clone_from(&progress.plan);
     draft.last_handled_reconcile_at = bridge.annotations().get(RECONCILE_ANNOTATION).cloned();
     draft.last_handled_failback_at = handled_failback(bridge, &old, site.cluster.as_deref());
     draft.cluster.clone_from(&progress.cluster);
     draft.bookings = Some(bookings(ctx, bridge, now));
-    let (mut has_answered, mut skew, mut offender) = (false, None, None);
+    let (mut has_answered, mut skew, mut taken) = (false, None, Vec::new());
     if let Some(cluster) = &site.cluster {
         has_answered = cluster.has_answered();
         if let Some((at, system)) = &cluster.system() {
             draft.system = Some(system_info(*at, system, old.system.as_ref()));
             skew = system.cdr_time.map(|time| time.duration_since(*at));
         }
-        offender = cluster.with_facts(|facts| facts.sync_failure.as_ref().and_then(|(_, offender)| offender.clone()));
+        taken = cluster.with_slots(|spaces| taken_numbers(bridge, spaces)).unwrap_or_default();
         let listed = cluster.with_slots(|spaces| slots(ctx, bridge, progress, spaces));
         // Not read yet in this process: what was known stands.
         draft.slots = Some(listed.unwrap_or_else(|| old.slots.clone().unwrap_or_default()));
@@ -74,8 +72,8 @@ pub fn status(ctx: &Context, bridge: &MeetingBridge, progress: &BridgeProgress, 
         progress,
         draft,
         has_answered,
-        offender,
-        is_provisioned: progress.is_settled || (!progress.is_well() && was_provisioned),
+        taken,
+        is_provisioned: progress.is_settled || (was_provisioned && (!progress.is_well() || progress.is_trying_blocked)),
         skew,
         failed_over: site.cluster.as_deref().and_then(failed_over),
         unusable: site.unusable.iter().cloned().chain(views.iter().filter_map(unusable)).collect(),
@@ -178,8 +176,28 @@ fn slots(ctx: &Context, bridge: &MeetingBridge, progress: &BridgeProgress, space
             note(number, None, SlotState::Missing);
         }
     }
-    slots.entries = entries.into_values().take(ENTRY_LIMIT).collect();
+    for (number, by) in spaces.taken().filter(|(number, _)| is_wanted(*number)) {
+        slots.foreign += 1;
+        note(number, by.map(|space| &space.id), SlotState::Foreign);
+    }
+    slots.entries = entries.into_values().collect();
     slots
+}
+
+/// What has the numbers of slots that cannot be made, as sentences.
+fn taken_numbers(bridge: &MeetingBridge, spaces: &SlotSpaces) -> Vec<String> {
+    let Ok(range) = numbers(&bridge.spec) else { return Vec::new() };
+    let foreign = spaces.foreign(&BTreeSet::new());
+    let taken = spaces.taken().map(|(number, by)| (number, by.map(|space| space.name.as_str())));
+    let slots = spaces.iter().filter(|(number, _)| foreign.contains(number));
+    let rooms = slots.map(|(number, space)| (number, Some(space.name.as_str())));
+    let all: BTreeMap<u32, Option<&str>> = taken.chain(rooms).filter(|(number, _)| range.contains(number)).collect();
+    all.into_iter()
+        .map(|(number, by)| match by {
+            Some(name) => format!("number {number} belongs to the space \"{name}\""),
+            None => format!("of number {number} no space shows who has it; look at IVRs, users and access methods"),
+        })
+        .collect()
 }
 
 /// The numbers of slots as metrics.

@@ -13,6 +13,7 @@ use crate::api::conditions::{bridge, meeting as reason, types};
 use crate::api::names::ObjectKey;
 use crate::api::{MeetingBridge, ScheduledMeeting, find};
 use crate::cluster::Cluster;
+use crate::cms::SpaceId;
 use crate::controller::context::Context;
 use crate::plan::booking::{self, Booking, Bridges, Decision, Offer, Refusal, key_of};
 use crate::plan::meeting::{Door, Obstacle, Progress};
@@ -62,7 +63,7 @@ impl Bridges for Context {
     }
 
     fn space(&self, key: &ObjectKey, slot: u32) -> Option<String> {
-        self.clusters.get(key)?.space_of_slot(slot).map(|space| space.to_string())
+        self.clusters.get(key)?.space_of_slot(slot, None).map(|space| space.to_string())
     }
 }
 
@@ -188,7 +189,8 @@ fn renew_uri(progress: &mut Progress, site: &Site) {
 /// none, and progress says what that means.
 pub fn find_space(progress: &mut Progress, cluster: &Cluster, bridge: Option<&MeetingBridge>, now: Timestamp) -> bool {
     let Some(slot) = progress.draft.slot.as_mut() else { return false };
-    if let Some(space) = cluster.space_of_slot(slot.number) {
+    let recorded = slot.space_id.as_deref().map(SpaceId::from);
+    if let Some(space) = cluster.space_of_slot(slot.number, recorded.as_ref()) {
         slot.space_id = Some(space.to_string());
     }
     if slot.space_id.is_some() {

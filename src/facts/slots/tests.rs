@@ -7,6 +7,7 @@ fn space(id: &str, name: &str, number: &str) -> Space {
         uri: Some(number.into()),
         secondary_uri: None,
         call_id: Some(number.into()),
+        tenant: None,
         non_member_access: None,
         passcode: None,
         secret: None,
@@ -31,37 +32,149 @@ fn only_spaces_with_the_number_as_uri_and_call_id_are_slots() {
         false,
     );
     assert_eq!(pool.iter().map(|(n, _)| n).collect::<Vec<_>>(), vec![1]);
-    assert_eq!(pool.missing(&(1..=4)), vec![2, 3, 4]);
+    assert_eq!(pool.missing(&(1..=4)), vec![2, 4]);
+    assert!(pool.is_taken(3), "nobody else can have it");
+}
+
+#[test]
+fn whose_a_space_is_is_told_by_a_look_at_it_alone() {
+    const OURS: &str = "meeting-controller:ns/m";
+    let table = [
+        ("S_1", Some(false), None, Standing::Free),
+        ("S_1", Some(true), None, Standing::Foreign),
+        ("Party", Some(false), None, Standing::Foreign),
+        // A reply without the field: the bridge's default is open.
+        ("S_1", None, None, Standing::Foreign),
+        ("Party", None, None, Standing::Foreign),
+        ("Party", Some(true), Some(OURS), Standing::Marked),
+        ("Party", Some(true), Some("tms"), Standing::Foreign),
+    ];
+    for (name, open, tag, wanted) in table {
+        let shown = Space { non_member_access: open, cdr_tag: tag.map(str::to_owned), ..space("a", name, "1") };
+        assert_eq!(standing(&shown, "S_1"), wanted, "{shown:?}");
+    }
+    let of_tenant = Space { tenant: Some("t".to_owned()), ..detail("a", "S_1", "1", false, None) };
+    assert_eq!(standing(&of_tenant, "S_1"), Standing::Foreign);
+}
+
+/// Slots 1 to 4, all listed and looked at.
+fn looked_at(made: Vec<RangeInclusive<u32>>, shown: Vec<Space>) -> SlotSpaces {
+    let mut pool = SlotSpaces::new("S_");
+    pool.made = made;
+    pool.take_list(
+        shown.iter().map(|space| Space { non_member_access: None, ..space.clone() }).collect(),
+        is_slot,
+        true,
+    );
+    for space in shown {
+        pool.take_space(&space.id.clone(), Some(space));
+    }
+    pool
+}
+
+fn is_slot(number: u32) -> bool {
+    (1..=4).contains(&number)
+}
+
+fn none() -> BTreeSet<u32> {
+    BTreeSet::new()
 }
 
 #[test]
 fn a_renamed_or_opened_slot_is_foreign_unless_it_is_marked_or_held() {
-    let mut pool = SlotSpaces::new("S_");
-    pool.take_list(
+    let mut pool = looked_at(
+        Vec::new(),
         vec![
             detail("a", "S_1", "1", true, None),
             detail("b", "Party", "2", false, None),
             detail("c", "Ours", "3", true, Some("meeting-controller:ns/m")),
             detail("d", "S_4", "4", false, None),
         ],
-        |n| (1..=4).contains(&n),
-        true,
     );
-    assert_eq!(pool.foreign(&BTreeSet::new()), BTreeSet::from([1, 2]));
+    assert_eq!(pool.foreign(&none()), BTreeSet::from([1, 2]));
     assert_eq!(pool.foreign(&BTreeSet::from([1])), BTreeSet::from([2]));
-    assert_eq!(pool.left_open(&BTreeSet::new()).unwrap().0, 3);
+    assert_eq!(pool.left_open(&none()).unwrap().0, 3);
     pool.set_shut(3);
-    assert!(pool.left_open(&BTreeSet::new()).is_none());
+    assert!(pool.left_open(&none()).is_none());
+}
+
+#[test]
+fn a_field_that_a_bridge_never_shows_is_believed_of_spaces_that_we_made_only() {
+    for (made, foreign) in [(Vec::new(), BTreeSet::from([1, 2])), (vec![1..=2], BTreeSet::from([2]))] {
+        let pool = looked_at(made, vec![space("a", "S_1", "1"), space("b", "Party", "2")]);
+        assert_eq!(pool.foreign(&none()), foreign);
+        assert!(pool.doubtful(&none()).is_none(), "one look settles it");
+    }
 }
 
 #[test]
 fn a_list_keeps_details_that_it_does_not_contradict() {
-    let mut pool = SlotSpaces::new("S_");
-    pool.take_list(vec![detail("a", "S_1", "1", true, None)], |n| (1..=2).contains(&n), false);
-    pool.take_list(vec![space("a", "S_1", "1")], |n| (1..=2).contains(&n), false);
+    let mut pool =
+        looked_at(Vec::new(), vec![detail("a", "S_1", "1", true, None), detail("b", "S_2", "2", false, None)]);
+    pool.take_list(vec![space("a", "S_1", "1"), space("b", "S_2", "2")], is_slot, false);
     assert_eq!(pool.space(1).unwrap().non_member_access, Some(true));
-    pool.take_list(vec![space("a2", "S_1", "1")], |n| (1..=2).contains(&n), false);
-    assert_eq!(pool.space(1).unwrap().non_member_access, None, "another space: its details are unknown");
+    assert_eq!(pool.foreign(&none()), BTreeSet::from([1]));
+    // Not shown by the list of placeholder names any more: renamed or deleted.
+    pool.take_list(vec![space("a", "S_1", "1")], is_slot, false);
+    assert_eq!(pool.doubtful(&none()).unwrap().0, 2);
+    assert_eq!(pool.foreign(&none()), BTreeSet::from([1, 2]), "what is in doubt is not used");
+    assert!(!pool.is_read(&(1..=2), &none()));
+    pool.take_space(&"b".into(), Some(detail("b", "S_2", "2", false, None)));
+    assert!(pool.doubtful(&none()).is_none());
+    // Somebody else's that has its placeholder name again is looked at before it is used.
+    pool.take_space(&"a".into(), Some(detail("a", "Party", "1", true, None)));
+    pool.take_list(vec![space("a", "S_1", "1"), space("b", "S_2", "2")], is_slot, false);
+    assert_eq!(pool.doubtful(&none()).unwrap().0, 1);
+}
+
+#[test]
+fn a_number_that_is_shown_twice_is_the_known_ones_or_the_one_called_as_a_slot_is() {
+    for turned in [false, true] {
+        let mut twice = vec![space("x", "Party", "1"), space("a", "S_1", "1")];
+        if turned {
+            twice.reverse();
+        }
+        let mut pool = SlotSpaces::new("S_");
+        pool.take_list(twice.clone(), is_slot, true);
+        assert_eq!(pool.space(1).unwrap().id.as_str(), "a");
+        let mut pool = looked_at(Vec::new(), vec![detail("x", "Party", "1", true, Some("meeting-controller:ns/m"))]);
+        pool.take_list(twice, is_slot, true);
+        assert_eq!(pool.space(1).unwrap().id.as_str(), "x", "the one that is known");
+    }
+    // Nor does another space with its number, in a list that need not show it, take the place of the known one.
+    let mut pool = looked_at(Vec::new(), vec![detail("a", "S_1", "1", false, None)]);
+    pool.take_list(vec![space("b", "S_1", "1")], is_slot, false);
+    assert_eq!(pool.doubtful(&none()).unwrap().1.id.as_str(), "a");
+    let recorded = SpaceId::from("a");
+    assert_eq!(pool.space_for(1, Some(&recorded)).unwrap(), recorded);
+    pool.take_space(&recorded, None);
+    assert!(pool.space_for(1, Some(&recorded)).is_none());
+    pool.take_list(vec![space("b", "S_1", "1")], is_slot, true);
+    assert_eq!(pool.space_for(1, Some(&recorded)).unwrap().as_str(), "b");
+    assert_eq!(pool.space_for(1, Some(&"b".into())).unwrap().as_str(), "b");
+}
+
+#[test]
+fn numbers_that_something_else_has_are_no_slots_until_it_gives_them_up() {
+    let second = Space { secondary_uri: Some("2".into()), ..space("x", "Board room", "900") };
+    let by_call_id = Space { uri: None, call_id: Some("3".into()), ..space("y", "Lobby", "3") };
+    let of_tenant = Space { tenant: Some("t".into()), ..space("z", "S_4", "4") };
+    let mut pool = SlotSpaces::new("S_");
+    pool.take_list(vec![space("a", "S_1", "1"), second.clone(), by_call_id, of_tenant], is_slot, true);
+    pool.block(1);
+    assert_eq!(pool.taken().map(|(number, _)| number).collect::<Vec<_>>(), [2, 3, 4]);
+    assert_eq!(pool.foreign(&none()), BTreeSet::from([2, 3, 4]));
+    assert!(pool.missing(&(1..=4)).is_empty() && pool.is_read(&(1..=4), &none()));
+    assert_eq!(pool.foreign_spaces(&none()).len(), 3);
+    pool.take_space(&"x".into(), Some(second.clone()));
+    assert!(pool.is_taken(2) && pool.complete);
+    pool.take_space(&"x".into(), Some(Space { secondary_uri: None, ..second }));
+    pool.take_space(&"z".into(), None);
+    assert_eq!(pool.missing(&(1..=4)), [2, 4]);
+    assert!(!pool.complete, "somebody else may have them by now");
+    // A slot whose number was changed is none any more.
+    pool.take_space(&"a".into(), Some(Space { call_id: Some("77".into()), ..detail("a", "S_1", "1", false, None) }));
+    assert!(pool.space(1).is_none() && pool.is_taken(1));
 }
 
 #[test]

@@ -1,5 +1,6 @@
 //! The two profiles that every slot uses: made, verified, repaired, and attached to the slots (R45, R46). PURE.
 
+use super::upkeep::{Claim, claim};
 use super::{Around, BridgeProgress, Intent, Look, Next, Step};
 use crate::cms::Fields;
 use crate::facts::Seen;
@@ -58,17 +59,19 @@ pub(super) fn attach(
 ) -> Option<Next> {
     let ids = bridge.record.profiles.as_ref()?;
     let (call, leg) = (ids.call.as_deref()?, ids.call_leg.as_deref()?);
-    let held = around.held_numbers();
-    let foreign = slots.foreign(&held);
     let other = |shown: Option<&str>, ours: &str| shown.map_or(facts.full_recheck, |shown| shown != ours);
-    slots
+    let strays = slots
         .iter()
-        .filter(|(number, _)| bridge.record.made(*number) && !held.contains(number) && !foreign.contains(number))
+        .filter(|(number, _)| bridge.record.made(*number))
         // Only a look at the single space shows its profiles.
-        .filter(|(_, space)| space.non_member_access.is_some() && !facts.attached.contains(&space.id))
-        .find(|(_, space)| {
+        .filter(|(_, space)| slots.looked(&space.id).is_some() && !facts.attached.contains(&space.id))
+        .filter(|(_, space)| {
             other(space.call_profile.as_ref().map(|id| id.as_str()), call)
                 || other(space.call_leg_profile.as_ref().map(|id| id.as_str()), leg)
-        })
-        .map(|(number, space)| Next::Do(Step::AttachProfiles { number, space: space.id.clone() }))
+        });
+    strays.map(|(number, _)| (number, claim(bridge, around, slots, number))).find_map(|(number, claim)| match claim {
+        Claim::Unproven(space) => Some(Next::Look(Look::Space(space))),
+        Claim::Free(space) => Some(Next::Do(Step::AttachProfiles { number, space })),
+        Claim::LeftOpen(_) | Claim::Foreign => None,
+    })
 }

@@ -1,12 +1,13 @@
 //! A bridge in progress, as a value: what is wanted, what the status remembers of our own doing, and what came of it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
 use kube::Resource;
 
+use super::record::Record;
 use super::step::{End, Found, Intent, Look, Obstacle, Step};
-use crate::api::bridge::{ClusterStatus, ManagementPolicy, ParameterSet, ProfileIds};
+use crate::api::bridge::{ClusterStatus, ManagementPolicy};
 use crate::api::{MeetingBridge, MeetingBridgeSpec};
 use crate::cms::{CmsError, SpaceId, SyncStatus};
 use crate::facts::Seen;
@@ -15,19 +16,17 @@ use crate::facts::slots::SlotSpaces;
 use crate::plan::verdict::{Pause, Verdict};
 use crate::plan::{Attempt, Flow, Store, Subject};
 
-/// Turns of one pass.
-const TURN_LIMIT: usize = 400;
+/// Turns of one pass, besides those that each slot may need.
+const TURNS: usize = 400;
+
+/// Turns that a slot may need in one pass: looks, and each of its writes.
+const TURNS_OF_A_SLOT: usize = 8;
+
+/// Steps that are thought out ahead for one who only observes.
+const MOST_PLANNED: usize = 400;
 
 /// Further lists after a complete sync; with the pauses between them about 20 seconds.
 const RELISTS: u8 = 5;
-
-/// What the status remembers of our own doing: written before and after each creation, so that nothing is made twice.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct Record {
-    /// None: never begun. Without ids: begun, the outcome is unknown, so look before making another.
-    pub profiles: Option<ProfileIds>,
-    pub sets: Vec<ParameterSet>,
-}
 
 /// What changes by itself while a pass lasts.
 #[derive(Clone, Debug, Default)]
@@ -60,6 +59,8 @@ pub enum SyncPause {
     Poll,
     /// It failed.
     Retry,
+    /// All is done but for numbers that something else has: whether it still has them is seen by trying.
+    Blocked,
 }
 
 /// A bridge in progress.
@@ -79,6 +80,10 @@ pub struct BridgeProgress {
     pub profiles_untried: bool,
     /// The same for bulk parameter sets and their syncs.
     pub sets_untried: bool,
+    /// Spaces that were looked at in this pass: only what such a look shows is a reason to write.
+    pub looked: BTreeSet<SpaceId>,
+    /// All that is being made are numbers that something else had so far.
+    pub is_trying_blocked: bool,
     /// Trouble that people are to know.
     pub problem: Option<Problem>,
     /// A call bridge failed, but others are good: nothing is told before it is clear whether it is lost.
@@ -113,6 +118,8 @@ impl BridgeProgress {
             is_owner_judged: false,
             profiles_untried: false,
             sets_untried: false,
+            looked: BTreeSet::new(),
+            is_trying_blocked: false,
             problem: None,
             awaiting_verdict: false,
             failure: None,
@@ -134,13 +141,16 @@ impl BridgeProgress {
     /// When its pause is over, a running sync is asked about and a failed one tried again.
     pub fn revisit_sync(&mut self, facts: &mut BridgeFacts, had_pause: bool) {
         let has_failed = facts.sync_failure.is_some() && had_pause;
-        if had_pause && facts.relists_left > 0 {
-            facts.relists_left -= 1;
-            facts.slots = Seen::Unknown;
+        let mut has_awaited = false;
+        if let Some((_, relists)) = facts.awaited.as_mut().filter(|(_, relists)| had_pause && *relists > 0) {
+            *relists = relists.saturating_sub(1);
+            (facts.wants_list, has_awaited) = (true, true);
         }
         facts.sync = Seen::Unknown;
         if has_failed {
             self.record.retry_sync(facts);
+        } else if had_pause && !has_awaited && self.record.sets.iter().all(|set| set.sync_id.is_none()) {
+            facts.blocked.values_mut().for_each(|is_due| *is_due = true);
         }
     }
 
@@ -174,13 +184,17 @@ impl Subject for BridgeProgress {
     type End = End;
 
     fn turn_limit(&self) -> usize {
-        TURN_LIMIT
+        let wanted = self.spec.slots.quantity.unwrap_or_default();
+        let made = self.record.sets.iter().map(|set| set.end_index.saturating_sub(set.start_index).saturating_add(1));
+        let slots = made.fold(wanted, u32::saturating_add);
+        usize::try_from(slots).unwrap_or(usize::MAX).saturating_mul(TURNS_OF_A_SLOT).saturating_add(TURNS)
     }
 
     fn begin(&mut self, facts: &mut BridgeFacts, _survey: (), _now: Timestamp) {
         if !facts.full_recheck && self.cluster.is_some() && !self.is_cluster_stale {
             facts.members = Seen::Known(());
         }
+        self.is_trying_blocked = facts.blocked.values().any(|is_due| *is_due);
     }
 
     fn next(&mut self, facts: &mut BridgeFacts, around: &Around, _now: Timestamp) -> super::Next {
@@ -194,7 +208,7 @@ impl Subject for BridgeProgress {
                 super::Next::Do(step) => {
                     self.plan.push(step.to_string());
                     // What comes of a sync cannot be known without one.
-                    if step.starts_sync() || self.plan.len() >= TURN_LIMIT {
+                    if step.starts_sync() || self.plan.len() >= MOST_PLANNED {
                         return super::Next::Rest(End::PlanEnds);
                     }
                     self.pretended.push(Pretended::Step(step));
@@ -228,17 +242,13 @@ impl Subject for BridgeProgress {
             (look, Found::Lost(id)) => self.lost_looked_for(look, id),
             (look, Found::Spaces(items)) => self.spaces_listed(facts, look, items),
             (Look::Space(id), Found::Space(space)) => {
+                self.looked.insert(id.clone());
                 if let Seen::Known(slots) = &mut facts.slots {
-                    slots.take_space(id, space);
+                    slots.take_space(id, space.map(|space| *space));
                 }
             }
             (_, Found::Space(_)) => {}
             (_, Found::Sync(status)) => self.sync_looked_at(facts, status),
-            (_, Found::Offender(text)) => {
-                if let Some((_, who)) = &mut facts.sync_failure {
-                    *who = Some(text);
-                }
-            }
         }
     }
 
@@ -280,12 +290,13 @@ impl Subject for BridgeProgress {
         match end {
             End::Settled => {
                 // What is missing later is missing, and what a list shows is believed.
-                (facts.full_recheck, facts.relists_left) = (false, 0);
+                (facts.full_recheck, facts.awaited, facts.most_at_once) = (false, None, None);
+                self.sync_pause = (!facts.blocked.is_empty()).then_some(SyncPause::Blocked);
                 (self.is_settled, self.is_removed) = (!self.is_deleting, self.is_deleting);
             }
             End::AwaitSync => self.sync_pause = Some(SyncPause::Poll),
             End::Blocked(obstacle) => {
-                self.is_settled = obstacle == Obstacle::Draining;
+                self.is_settled = matches!(obstacle, Obstacle::Draining | Obstacle::Scattered);
                 if matches!(obstacle, Obstacle::Sync(_)) {
                     self.sync_pause = Some(SyncPause::Retry);
                 }
@@ -306,11 +317,12 @@ impl BridgeProgress {
         let sets = &mut self.record.sets;
         match look {
             Look::LostSet(range) => {
-                let position = sets.iter().position(|set| set.start_index == *range.start() && set.id.is_none());
+                let position =
+                    sets.iter().position(|set| set.id.is_none() && (set.start_index..=set.end_index) == *range);
                 match (position.and_then(|position| sets.get_mut(position)), id) {
                     (Some(set), Some(id)) => set.id = Some(id),
                     (Some(_), None) if self.is_deleting => {
-                        sets.retain(|set| set.start_index != *range.start() || set.id.is_some());
+                        sets.retain(|set| set.id.is_some() || (set.start_index..=set.end_index) != *range);
                     }
                     _ => self.sets_untried = true,
                 }
@@ -328,10 +340,13 @@ impl BridgeProgress {
 
     fn spaces_listed(&self, facts: &mut BridgeFacts, look: &Look, items: Vec<crate::cms::Space>) {
         let is_complete = *look == Look::AllSpaces;
-        // A list of everything adds to what the list of placeholder names showed.
-        let known = facts.slots.known().cloned().filter(|_| is_complete);
+        let known = facts.slots.known().cloned();
         let mut slots = known.unwrap_or_else(|| SlotSpaces::new(&self.spec.slots.name_prefix));
+        slots.made = self.record.made_ranges().collect();
         slots.take_list(items, |number| super::is_slot(&self.spec, &self.record, number), is_complete);
+        facts.blocked.keys().for_each(|number| slots.block(*number));
+        facts.wants_list = false;
+        facts.awaited.take_if(|(range, _)| slots.missing(range).is_empty());
         facts.slots = Seen::Known(slots);
     }
 
@@ -343,11 +358,19 @@ impl BridgeProgress {
                 SyncStatus::Complete => {
                     set.synced = true;
                     set.sync_id = None;
-                    facts.slots = Seen::Unknown;
-                    facts.relists_left = RELISTS;
+                    let made = set.start_index..=set.end_index;
+                    facts.wants_list = true;
+                    facts.awaited = Some((made.clone(), RELISTS));
                     facts.sync_failure = None;
+                    facts.most_at_once = facts.most_at_once.map(|most| most.saturating_mul(2));
+                    facts.blocked.retain(|number, _| !made.contains(number));
                 }
-                SyncStatus::Failed(failure) => facts.sync_failure = Some((failure.clone(), None)),
+                SyncStatus::Failed(failure) => {
+                    facts.sync_failure = Some(failure.clone());
+                    if let Seen::Known(slots) = &mut facts.slots {
+                        slots.complete = false;
+                    }
+                }
                 SyncStatus::Pending | SyncStatus::Running | SyncStatus::Other(_) => {}
             }
         }
@@ -387,100 +410,5 @@ impl BridgeProgress {
         if error.may_have_taken_effect() {
             (self.profiles_untried, self.sets_untried) = (false, false);
         }
-    }
-}
-
-impl Record {
-    /// Is anything of ours on the bridge, as far as the status tells?
-    pub fn is_empty(&self) -> bool {
-        *self == Self::default()
-    }
-
-    /// A failed sync is tried again: forget its outcome, keep its set.
-    pub(super) fn retry_sync(&mut self, facts: &mut BridgeFacts) {
-        facts.sync_failure = None;
-        facts.sync = Seen::Unknown;
-        // A failed sync may have made some of its spaces; those must be known before the next one.
-        facts.slots = Seen::Unknown;
-        for set in self.sets.iter_mut().filter(|set| !set.synced) {
-            set.sync_id = None;
-        }
-    }
-
-    /// Writes down an intent, before the creation it is for.
-    pub(super) fn intend(&mut self, intent: &Intent) {
-        match intent {
-            Intent::Profiles => self.profiles = Some(ProfileIds::default()),
-            Intent::Set(range) => self.sets.push(ParameterSet {
-                start_index: *range.start(),
-                end_index: *range.end(),
-                id: None,
-                sync_id: None,
-                synced: false,
-            }),
-        }
-    }
-
-    /// Works a successful write into record and facts. `created` is the id of a new object.
-    pub(super) fn apply(&mut self, facts: &mut BridgeFacts, step: &Step, created: Option<String>) {
-        let fields = |pairs: &Vec<(String, String)>| Seen::Known(Some(pairs.iter().cloned().collect()));
-        match step {
-            Step::CreateCallProfile(pairs) => {
-                self.profiles.get_or_insert_default().call = created;
-                self.recheck_slots(facts);
-                facts.call_profile = fields(pairs);
-            }
-            Step::CreateCallLegProfile(pairs) => {
-                self.profiles.get_or_insert_default().call_leg = created;
-                self.recheck_slots(facts);
-                facts.call_leg_profile = fields(pairs);
-            }
-            Step::UpdateCallProfile(_, pairs) => facts.call_profile = fields(pairs),
-            Step::UpdateCallLegProfile(_, pairs) => facts.call_leg_profile = fields(pairs),
-            Step::CreateSet(range) => {
-                let is_it = |set: &&mut ParameterSet| set.start_index == *range.start() && set.id.is_none();
-                if let Some(set) = self.sets.iter_mut().find(is_it) {
-                    set.id = created;
-                }
-            }
-            Step::StartSync { set } | Step::StartRemoval { set } => {
-                if let Some(known) = self.sets.iter_mut().find(|known| known.id.as_ref() == Some(set)) {
-                    known.sync_id = created;
-                    known.synced = matches!(step, Step::StartRemoval { .. });
-                }
-                facts.sync = Seen::Unknown;
-            }
-            Step::AttachProfiles { space, .. } => {
-                facts.attached.insert(space.clone());
-            }
-            Step::ShutSlot { number, .. } => {
-                if let Seen::Known(slots) = &mut facts.slots {
-                    slots.set_shut(*number);
-                }
-            }
-            Step::DeleteCall(gone) => {
-                if let Seen::Known(calls) = &mut facts.calls {
-                    calls.retain(|placed| placed.at() != *gone);
-                }
-            }
-            Step::DeleteSpace { number, .. } => {
-                if let Seen::Known(slots) = &mut facts.slots {
-                    slots.remove(*number);
-                }
-            }
-            Step::DeleteSet(id) => {
-                self.sets.retain(|set| set.id.as_ref() != Some(id));
-                facts.sync = Seen::Unknown;
-                facts.sync_failure = None;
-            }
-            Step::DeleteCallProfile(_) => self.profiles.get_or_insert_default().call = None,
-            Step::DeleteCallLegProfile(_) => self.profiles.get_or_insert_default().call_leg = None,
-        }
-    }
-
-    /// A profile was made anew: slots that are there may refer to the one before, and only single looks tell.
-    fn recheck_slots(&self, facts: &mut BridgeFacts) {
-        facts.attached.clear();
-        facts.full_recheck |= self.sets.iter().any(|set| set.synced);
     }
 }

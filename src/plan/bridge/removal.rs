@@ -1,8 +1,8 @@
 //! What to do next for a bridge whose object is being deleted (R54). PURE.
 
-use std::collections::BTreeSet;
-
-use super::{Around, BridgeProgress, End, Look, Next, Step, keep_shut};
+use super::provisioning::numbers_of;
+use super::upkeep::{Claim, claim, keep_shut};
+use super::{Around, BridgeProgress, End, Look, Next, Step};
 use crate::api::bridge::{DeletionPolicy, ParameterSet};
 use crate::cms::SyncStatus;
 use crate::facts::Seen;
@@ -19,6 +19,9 @@ pub fn next(bridge: &BridgeProgress, facts: &BridgeFacts, around: &Around) -> Ne
         return Next::Rest(End::Settled);
     }
     let Seen::Known(slots) = &facts.slots else { return Next::Look(Look::Slots) };
+    if facts.wants_list {
+        return Next::Look(Look::Slots);
+    }
     if !around.held.is_empty() {
         // The meetings shut their slots themselves; the caller bounds the wait and then calls us without them.
         return Next::Rest(End::AwaitSync);
@@ -27,15 +30,15 @@ pub fn next(bridge: &BridgeProgress, facts: &BridgeFacts, around: &Around) -> Ne
         // A slot that was left open has another name, adopted ones included.
         return Next::Look(Look::AllSpaces);
     }
-    if let Some(next) = keep_shut(facts, around, slots) {
+    if let Some(next) = keep_shut(bridge, facts, around, slots) {
         return next;
     }
     if let Some(set) = bridge.record.sets.first() {
-        if let Some(next) = around_foreign(slots, set) {
+        if let Some(next) = space_by_space(bridge, facts, around, slots, set) {
             return next;
         }
         return match (&set.id, &set.sync_id, &facts.sync) {
-            (None, ..) => Next::Look(Look::LostSet(set.start_index..=set.end_index)),
+            (None, ..) => Next::Look(Look::LostSet(numbers_of(set))),
             (Some(id), None, _) => Next::Do(Step::StartRemoval { set: id.clone() }),
             // Making them failed, perhaps halfway.
             (Some(id), Some(_), Seen::Known(SyncStatus::Failed(_))) if !set.synced => {
@@ -56,20 +59,36 @@ pub fn next(bridge: &BridgeProgress, facts: &BridgeFacts, around: &Around) -> Ne
     }
 }
 
-/// A set with a slot that is somebody else's now cannot be removed at once: the others go one by one. One that is not
-/// seen may have been renamed, outside the range.
-fn around_foreign(slots: &SlotSpaces, set: &ParameterSet) -> Option<Next> {
+/// Before a sync removes the spaces of a set, each is looked at. If one is somebody else's now (one that is not seen may
+/// have been renamed, outside the range), or if the set did not make all of them itself, they go one by one.
+fn space_by_space(
+    bridge: &BridgeProgress,
+    facts: &BridgeFacts,
+    around: &Around,
+    slots: &SlotSpaces,
+    set: &ParameterSet,
+) -> Option<Next> {
     let id = set.id.as_ref()?;
-    let range = set.start_index..=set.end_index;
-    let foreign = slots.foreign(&BTreeSet::new());
-    let strange = |number: u32| foreign.contains(&number) || (set.synced && slots.space(number).is_none());
-    if set.sync_id.is_some() || !range.clone().any(strange) {
+    let has_failed = !set.synced && matches!(facts.sync, Seen::Known(SyncStatus::Failed(_)));
+    if set.sync_id.is_some() && !has_failed {
+        return None;
+    }
+    let claims: Vec<(u32, Claim)> = numbers_of(set)
+        .filter(|number| slots.space(*number).is_some())
+        .map(|number| (number, claim(bridge, around, slots, number)))
+        .collect();
+    if let Some(space) = claims.iter().find_map(|(_, claim)| claim.unproven()) {
+        return Some(Next::Look(Look::Space(space.clone())));
+    }
+    let count = numbers_of(set).count();
+    let is_strange = claims.iter().any(|(_, claim)| *claim == Claim::Foreign) || (set.synced && claims.len() < count);
+    if !is_strange && !set.merged {
         return None;
     }
     // Of a set that was never seen to succeed nobody can tell which spaces it made.
-    let own = slots.iter().find(|(number, _)| set.synced && range.contains(number) && !foreign.contains(number));
-    Some(Next::Do(own.map_or_else(
-        || Step::DeleteSet(id.clone()),
-        |(number, space)| Step::DeleteSpace { number, space: space.id.clone() },
-    )))
+    let own = claims.into_iter().filter(|_| set.synced).find_map(|(number, claim)| match claim {
+        Claim::Free(space) => Some(Step::DeleteSpace { number, space }),
+        _ => None,
+    });
+    Some(Next::Do(own.unwrap_or_else(|| Step::DeleteSet(id.clone()))))
 }

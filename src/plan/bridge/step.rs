@@ -28,8 +28,6 @@ pub enum Look {
     Space(SpaceId),
     /// The sync under way.
     Sync(String),
-    /// Which space is in the way of these numbers?
-    Offender,
 }
 
 impl Look {
@@ -45,8 +43,7 @@ impl Look {
             | Self::CallLegProfile(_)
             | Self::Slots
             | Self::AllSpaces
-            | Self::Space(_)
-            | Self::Offender => false,
+            | Self::Space(_) => false,
         }
     }
 }
@@ -64,10 +61,8 @@ pub enum Found {
     /// The id of a set or sync of ours that the record does not know.
     Lost(Option<String>),
     Spaces(Vec<Space>),
-    Space(Option<Space>),
+    Space(Option<Box<Space>>),
     Sync(SyncStatus),
-    /// A sentence about it.
-    Offender(String),
 }
 
 /// What goes into the status before the next write.
@@ -106,6 +101,11 @@ pub enum Step {
         set: String,
     },
     DeleteSet(String),
+    /// Delete one set and tell its numbers as those of the other one; its spaces stay.
+    MergeSet {
+        set: String,
+        into: String,
+    },
     DeleteCallProfile(String),
     DeleteCallLegProfile(String),
 }
@@ -137,6 +137,7 @@ impl Step {
             | Self::StartSync { .. }
             | Self::StartRemoval { .. }
             | Self::DeleteSet(_)
+            | Self::MergeSet { .. }
             | Self::DeleteCallProfile(_)
             | Self::DeleteCallLegProfile(_) => true,
             Self::UpdateCallProfile(..)
@@ -168,7 +169,7 @@ impl std::fmt::Display for Step {
             Self::DeleteCall(_) => f.write_str("delete a call on a free slot"),
             Self::DeleteSpace { number, .. } => write!(f, "remove the space of slot {number}, which is out of range"),
             Self::StartRemoval { .. } => f.write_str("start the bulk sync that removes the spaces of a set"),
-            Self::DeleteSet(_) => f.write_str("delete a bulk parameter set"),
+            Self::DeleteSet(_) | Self::MergeSet { .. } => f.write_str("delete a bulk parameter set"),
             Self::DeleteCallProfile(_) => f.write_str("delete the call profile"),
             Self::DeleteCallLegProfile(_) => f.write_str("delete the call leg profile"),
         }
@@ -185,6 +186,8 @@ pub enum Obstacle {
     Sync(SyncFailure),
     /// These slots are out of range but held.
     Draining,
+    /// What is missing lies so scattered that it needs more parameter sets than can be remembered.
+    Scattered,
 }
 
 /// Why there is nothing more to do in a pass.

@@ -12,7 +12,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use super::*;
 use crate::api::bridge::{ClusterStatus, DeletionPolicy, SlotsStatus};
 use crate::api::{MeetingBridge, MeetingBridgeStatus};
-use crate::cms::{Call, CmsError, Fields, Space, SpaceId, SyncStatus};
+use crate::cms::{Call, CmsError, Fields, Space, SpaceId, SyncFailure, SyncStatus};
 use crate::drive::{Reach, drive};
 use crate::facts::calls::PlacedCall;
 use crate::plan::faults::Fault;
@@ -36,6 +36,7 @@ fn slot(id: &str, number: u32) -> Space {
         uri: Some(number.to_string()),
         secondary_uri: None,
         call_id: Some(number.to_string()),
+        tenant: None,
         non_member_access: Some(false),
         passcode: None,
         secret: None,
@@ -99,6 +100,10 @@ struct Server {
     calls: Vec<Call>,
     /// A failed sync leaves what it had made until then.
     leaves_half: bool,
+    /// Numbers that something has which no list shows: an IVR, a user, an access method.
+    invisible: BTreeSet<u32>,
+    /// Not even a look at a single space shows `nonMemberAccess`.
+    hides_access: bool,
     next_id: u32,
     wrongs: Vec<String>,
 }
@@ -122,6 +127,25 @@ impl Server {
     fn space_of(&mut self, number: u32) -> Option<&mut Space> {
         let uri = number.to_string();
         self.spaces.iter_mut().find(|space| space.uri.as_deref() == Some(&uri))
+    }
+
+    /// Has anything this number, in whichever way?
+    fn is_taken(&self, number: u32) -> bool {
+        let plain = Some(number.to_string());
+        let has = |space: &Space| [&space.uri, &space.secondary_uri, &space.call_id].contains(&&plain);
+        self.invisible.contains(&number) || self.spaces.iter().any(has)
+    }
+
+    /// A slot of this number that is as we want it to be.
+    fn has_slot(&self, number: u32) -> bool {
+        let mut slots = self.spaces.iter().filter(|space| space.uri.as_deref() == Some(&number.to_string()));
+        slots.any(|space| space.call_id == space.uri)
+    }
+
+    fn shown(&self, id: &SpaceId) -> Option<Space> {
+        let space = self.spaces.iter().find(|space| space.id == *id)?.clone();
+        let non_member_access = space.non_member_access.filter(|_| !self.hides_access);
+        Some(Space { non_member_access, ..space })
     }
 
     fn call_on(&mut self, space: &str) {
@@ -157,7 +181,7 @@ impl Server {
         let mut outcome = SyncStatus::Complete;
         let mut half = Vec::new();
         for number in range.filter(|_| !remove) {
-            if self.numbers().contains(&number) {
+            if self.is_taken(number) {
                 outcome = SyncStatus::Failed(SyncFailure::UriConflict);
                 break;
             }
@@ -250,7 +274,7 @@ impl Server {
                 self.drop_spaces(std::slice::from_ref(space), "a removal");
                 None
             }
-            Step::DeleteSet(id) => {
+            Step::DeleteSet(id) | Step::MergeSet { set: id, .. } => {
                 self.sets.remove(id);
                 None
             }
@@ -324,12 +348,11 @@ impl Reach<BridgeProgress> for ServerReach<'_> {
                 let is_listed = |space: &&Space| *look == Look::AllSpaces || space.name.starts_with(PREFIX);
                 Found::Spaces(server.spaces.iter().filter(is_listed).map(listed).collect())
             }
-            Look::Space(id) => Found::Space(server.spaces.iter().find(|space| space.id == *id).cloned()),
+            Look::Space(id) => Found::Space(server.shown(id).map(Box::new)),
             Look::Sync(id) => Found::Sync(server.syncs.get_mut(id).map_or(SyncStatus::Complete, |sync| {
                 sync.looks = sync.looks.saturating_sub(1);
                 if sync.looks > 0 { SyncStatus::Running } else { sync.outcome.clone() }
             })),
-            Look::Offender => Found::Offender("the space Party".to_owned()),
         })
     }
 
@@ -464,8 +487,8 @@ impl Player {
         }
         Some(match (progress.obstacle, progress.sync_pause) {
             (Some(obstacle), _) => End::Blocked(obstacle),
+            (None, Some(SyncPause::Blocked) | None) => End::Settled,
             (None, Some(_)) => End::AwaitSync,
-            (None, None) => End::Settled,
         })
     }
 
@@ -475,7 +498,7 @@ impl Player {
 
     /// Pass after pass until no sync is under way.
     fn settle(&mut self, server: &mut Server) -> End {
-        for _ in 0..40 {
+        for _ in 0..600 {
             let end = self.run(server);
             if end != End::AwaitSync {
                 return end;
@@ -502,7 +525,7 @@ impl Player {
         let Seen::Known(pool) = &mut self.facts.slots else { return };
         let ids: Vec<SpaceId> = pool.iter().map(|(_, space)| space.id.clone()).collect();
         for id in ids {
-            pool.take_space(&id, server.spaces.iter().find(|space| space.id == id).cloned());
+            pool.take_space(&id, server.shown(&id));
         }
         let place =
             |call: &Call| PlacedCall { call_bridge: "cms.test:445".parse().unwrap(), call: call.clone(), began: None };

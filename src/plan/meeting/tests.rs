@@ -18,7 +18,6 @@ use crate::api::{ScheduledMeeting, ScheduledMeetingSpec, ScheduledMeetingStatus}
 use crate::cms::{Call, CallAt, CallId, CmsError, LegState};
 use crate::drive::{Reach, drive};
 use crate::facts::calls::{OnLostBridge, SeenLeg, SeenLegs};
-use crate::facts::slots::is_doubtful;
 use crate::plan::booking;
 use crate::plan::faults::Fault;
 use crate::plan::verdict::{Pause, Verdict};
@@ -53,6 +52,7 @@ fn space(name: &str, open: Option<bool>, tag: Option<&str>) -> Space {
         uri: Some("1".to_owned()),
         secondary_uri: None,
         call_id: Some("1".to_owned()),
+        tenant: None,
         non_member_access: open,
         passcode: None,
         secret: Some("somebody's".to_owned().into()),

@@ -23,7 +23,7 @@ fn report(progress: &BridgeProgress) -> Report<'_> {
         progress,
         draft: MeetingBridgeStatus::default(),
         has_answered: true,
-        offender: None,
+        taken: Vec::new(),
         is_provisioned: true,
         skew: None,
         failed_over: None,
@@ -253,6 +253,33 @@ const TABLE: &[Row] = &[
         UNMADE,
         "Degraded",
         &[("Accepted", "False", "AlreadyClusterMember"), ("Stalled", "True", "AlreadyClusterMember")],
+    ),
+    row(
+        "numbers too scattered",
+        plain,
+        |p| p.obstacle = Some(Obstacle::Scattered),
+        |_| {},
+        "Degraded",
+        &[
+            ("SlotsProvisioned", "False", "RangeScattered"),
+            ("Ready", "False", "RangeScattered"),
+            ("Stalled", "True", "RangeScattered"),
+        ],
+    ),
+    row(
+        "one number taken",
+        plain,
+        |_| {},
+        |report| {
+            foreign_slot(report);
+            report.taken = vec!["number 3 belongs to the space \"Board room\"".to_owned()];
+        },
+        "Idle",
+        &[
+            ("SlotsProvisioned", "True", "Provisioned"),
+            ("ExclusiveControl", "False", "ForeignChanges"),
+            ("Ready", "True", "Ready"),
+        ],
     ),
     row(
         "number taken",

@@ -210,6 +210,8 @@ pub struct Switches {
     pub application_xml: bool,
     /// Names are kept without blanks at the ends, and with single ones between words. Default false.
     pub blanks_collapsed: bool,
+    /// Never show `nonMemberAccess`, even where it was set. Default false.
+    pub access_hidden: bool,
     /// Bodies without declaration.
     pub missing_declaration: MissingDeclaration,
     /// POST /calls on a space with a live call.
@@ -312,6 +314,7 @@ impl Default for Switches {
             location_absolute: false,
             application_xml: false,
             blanks_collapsed: false,
+            access_hidden: false,
             missing_declaration: MissingDeclaration::CallsListOnly,
             second_call: SecondCall::SameId,
             on_close: OnClose::Stay,

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use cms_simulator::{Fault, FaultKind};
 use meeting_controller::api::MeetingBridge;
 use meeting_controller::api::bridge::SlotState;
 use meeting_controller::config::settings::Settings;
@@ -208,5 +209,52 @@ async fn a_slot_that_somebody_opened_is_not_ours_until_he_shuts_it() {
     let bridge = arena.bridge("core", "ours again", |b| slots_of(b).free == 5).await;
     assert_eq!(condition(&bridge, "ExclusiveControl").0, "True");
     arena.assert_rules(2..=5);
+    arena.finish().await;
+}
+
+/// Another scheduler of the same prefix (TMS, during a migration) opens a free slot between two of our looks.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_meeting_of_another_scheduler_in_a_free_slot_goes_on() {
+    let arena = Arena::with("pol-tms", lone(), brisk()).await;
+    arena.ready_bridge(json!({})).await;
+    let id = space_id(&arena, 3);
+    let open = "nonMemberAccess=true&passcode=&name=Weekly&secret=abc";
+    arena.ask(Method::PUT, &format!("coSpaces/{id}"), open).await;
+    arena.ask(Method::POST, "calls", &format!("coSpace={id}")).await;
+    let calls = arena.sim.calls();
+    assert_eq!(calls.len(), 1);
+    let bridge = arena.reason("core", "ExclusiveControl", "ForeignChanges").await;
+    assert_eq!((slots_of(&bridge).free, slots_of(&bridge).foreign), (4, 1));
+    // A full look changes nothing of it.
+    ask_full_look(&arena, "look").await;
+    arena.bridge("core", "looked", |b| handled(b) == Some("look") && slots_of(b).foreign == 1 && is_ready(b)).await;
+    let looks = arena.requests().len();
+    arena.answered(looks + 8).await;
+    assert_eq!(arena.sim.calls(), calls, "the call goes on");
+    // TMS shuts it: it is ours again, and what was left in it goes.
+    let shut = "nonMemberAccess=false&passcode=&name=TMS_Scheduled_Meeting_3&regenerateSecret=true";
+    arena.ask(Method::PUT, &format!("coSpaces/{id}"), shut).await;
+    arena.bridge("core", "ours again", |b| slots_of(b).free == 5).await;
+    arena.await_sim("the call that was left is ended", |sim| sim.calls().is_empty()).await;
+    arena.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_slot_that_was_left_open_is_shut_although_the_growth_and_the_profiles_are_refused() {
+    let mut arena = Arena::with("pol-first", lone(), brisk()).await;
+    arena.ready_bridge(json!({})).await;
+    arena.controller.take().unwrap().stop().await;
+    let mark = ("cdrTag", "meeting-controller:x/gone");
+    arena.sim.edit_space("1", &[("nonMemberAccess", "true"), ("name", "Gone"), mark]).unwrap();
+    let refused = FaultKind::Failure { status: 400, element: "parameterError".to_owned() };
+    arena.sim.add_fault(Fault::new(refused).method("PUT").route("callProfiles/{id}"));
+    arena
+        .patch::<MeetingBridge>(
+            "core",
+            json!({ "spec": { "slots": { "quantity": 6 }, "profiles": { "call": { "participantLimit": 5 } } } }),
+        )
+        .await;
+    arena.start().await;
+    arena.await_sim("shut", |sim| sim.spaces().iter().all(|space| !space.open)).await;
     arena.finish().await;
 }

@@ -2,9 +2,15 @@
 
 use std::collections::BTreeMap;
 
-use cms_simulator::{Fault, FaultKind, SyncConflict};
+use std::time::Duration;
+
+use cms_simulator::{Fault, FaultKind, JournalEntry, SyncConflict};
 use kube::api::{Patch, PatchParams};
-use meeting_controller::api::MeetingBridge;
+use meeting_controller::api::bridge::SlotState;
+use meeting_controller::api::meeting::Phase;
+use meeting_controller::api::{MeetingBridge, ScheduledMeeting};
+use meeting_controller::config::settings::Settings;
+use reqwest::Method;
 use serde_json::json;
 
 use crate::bridge_kit::*;
@@ -139,55 +145,89 @@ async fn every_way_a_sync_fails_has_its_reason_and_is_tried_again() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_conflict_names_the_offender_and_ends_when_it_is_removed() {
+async fn a_number_of_somebody_else_costs_that_number_until_it_is_free() {
     for (prefix, half) in [("prov-conflict", false), ("prov-half", true)] {
         let mut arena = Arena::quiet(prefix, lone(), brisk()).await;
         if half {
             arena.sim.update_switches(|switches| switches.sync_conflict = SyncConflict::HalfDone);
         }
         arena.sim.add_space("Boardroom", "4", "900").unwrap();
+        let room = arena.sim.spaces();
         arena.start().await;
-        arena.connect().await;
-        arena.create_bridge("core", json!({})).await;
-        let failed = arena.reason("core", "SlotsProvisioned", "UriConflict").await;
-        let said = message(&failed, "SlotsProvisioned");
+        let bridge = arena.ready_bridge(json!({})).await;
+        assert_eq!(slot_numbers(&arena), [1, 2, 3, 5]);
+        let slots = slots_of(&bridge);
+        assert_eq!((slots.total, slots.free, slots.foreign), (4, 4, 1));
+        assert_eq!((slots.entries[0].number, slots.entries[0].state), (4, SlotState::Foreign));
+        assert_eq!(condition(&bridge, "SlotsProvisioned"), ("True", "Provisioned"));
+        assert_eq!(condition(&bridge, "ExclusiveControl"), ("False", "ForeignChanges"));
+        let said = message(&bridge, "ExclusiveControl");
         assert!(said.contains("Boardroom") && said.contains('4'), "{said}");
-        assert_eq!(message(&failed, "Ready"), said);
-        let made = ids(&arena);
-        assert_eq!(made.len(), if half { 4 } else { 1 }, "{made:?}");
+        assert!(arena.sim.spaces().contains(&room[0]), "it was not touched");
         assert!(arena.sim.delete_space("4"));
-        arena.ready("core").await;
+        arena.bridge("core", "complete", |b| slots_of(b).free == 5 && is_ready(b)).await;
         assert_eq!(slot_numbers(&arena), [1, 2, 3, 4, 5]);
+        let bridge = arena.bridge("core", "alone", |b| condition(b, "ExclusiveControl").0 == "True").await;
+        assert_eq!(slots_of(&bridge).foreign, 0);
         arena.assert_rules(1..=5);
         arena.finish().await;
     }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn while_the_conflict_lasts_the_reason_does_not_flap() {
-    let mut arena = Arena::quiet("prov-flap", lone(), brisk()).await;
-    arena.sim.add_space("Boardroom", "4", "900").unwrap();
+async fn a_conflict_that_no_space_shows_costs_its_number_and_does_not_flap() {
+    let settings = Settings { sync_retry: Duration::from_millis(300), ..brisk() };
+    let mut arena = Arena::quiet("prov-hidden", lone(), settings).await;
+    let room = arena.sim.add_space("Boardroom", "900", "900").unwrap();
+    let body = "uri=2&callId=902&name=guests";
+    arena.ask(Method::POST, &format!("coSpaces/{room}/accessMethods"), body).await;
     arena.start().await;
     arena.connect().await;
-    arena.create_bridge("core", json!({})).await;
+    arena.create_bridge("core", json!({ "slots": { "quantity": 2 } })).await;
     let failed = arena.reason("core", "SlotsProvisioned", "UriConflict").await;
-    let tries = |arena: &Arena| arena.effects("POST", "cospaceBulkSyncs").len();
-    let before = tries(&arena);
-    arena
-        .await_requests("two more tries", |journal| {
-            journal.iter().filter(|e| e.method == "POST" && e.route == "cospaceBulkSyncs").count() >= before + 3
-        })
-        .await;
-    let later = arena.bridge("core", "there", |_| true).await;
-    assert_eq!(condition(&later, "SlotsProvisioned"), ("False", "UriConflict"));
-    let since = |bridge: &MeetingBridge| {
-        let found = bridge.conditions().iter().find(|c| c.type_ == "SlotsProvisioned").unwrap();
-        (found.last_transition_time.clone(), found.message.clone())
-    };
-    assert_eq!(since(&later), since(&failed));
-    assert_eq!(arena.events_about("core").await.iter().filter(|(reason, _)| reason == "UriConflict").count(), 1);
-    arena.assert_rules(1..=5);
+    assert!(message(&failed, "SlotsProvisioned").contains("access methods"));
+    let bridge = arena.ready("core").await;
+    assert_eq!(slot_numbers(&arena), [1]);
+    assert_eq!((slots_of(&bridge).free, slots_of(&bridge).foreign), (1, 1));
+    assert!(message(&bridge, "ExclusiveControl").contains("number 2"));
+    // It is tried again now and then, and nobody is told.
+    let history = arena.history::<MeetingBridge>("core", "Ready");
+    let tries = arena.effects("POST", "cospaceBulkSyncs").len();
+    let is_try = |e: &&JournalEntry| e.method == "POST" && e.route == "cospaceBulkSyncs";
+    arena.await_requests("one more try", |all| all.iter().filter(is_try).count() > tries).await;
+    assert!(arena.sim.delete_space("900"));
+    let bridge = arena.bridge("core", "complete", |b| slots_of(b).free == 2).await;
+    assert_eq!(condition(&bridge, "SlotsProvisioned").0, "True");
+    let seen = history.until("True").await;
+    assert!(seen.iter().all(|(status, _)| status == "True"), "{seen:?}");
     arena.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_bridge_that_hides_whether_a_door_is_open_gets_ready_and_leaves_rooms_alone() {
+    for (prefix, never) in [("prov-where", false), ("prov-never", true)] {
+        let mut arena = Arena::quiet(prefix, lone(), patient()).await;
+        arena.sim.update_switches(|switches| (switches.hide_defaults, switches.access_hidden) = (true, never));
+        arena.sim.add_space("Board room", "3", "3").unwrap();
+        let room = arena.sim.spaces();
+        arena.start().await;
+        let bridge = arena.ready_bridge(json!({})).await;
+        assert_eq!((slots_of(&bridge).free, slots_of(&bridge).foreign), (4, 1));
+        for name in ["a", "b", "c", "d"] {
+            arena.open_now(name, 60, json!({})).await;
+            arena.phase(name, Phase::Active).await;
+        }
+        assert!(arena.sim.spaces().contains(&room[0]), "it was not touched");
+        let looks = |path: &str| arena.requests().iter().filter(|e| e.path.contains(path)).count();
+        assert!(looks(&room[0].id) <= 2, "{}", looks(&room[0].id));
+        for name in ["a", "b", "c", "d"] {
+            arena.delete::<ScheduledMeeting>(name).await;
+            arena.gone::<ScheduledMeeting>(name).await;
+        }
+        assert!(arena.sim.spaces().iter().filter(|space| space.id != room[0].id).all(|space| !space.open));
+        arena.assert_rules([1, 2, 4, 5]);
+        arena.finish().await;
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

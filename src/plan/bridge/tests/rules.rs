@@ -103,8 +103,8 @@ fn a_profile_that_drifted_is_repaired_and_one_that_vanished_is_made_again() {
         player.take_log(),
         [
             "create the call profile".to_owned(),
-            "create the call leg profile".to_owned(),
             format!("look Space({slot:?})"),
+            "create the call leg profile".to_owned(),
             "attach the profiles to slot 1".to_owned()
         ]
     );
@@ -127,7 +127,12 @@ fn a_slot_of_ours_is_told_its_profiles_once_and_only_while_nobody_uses_it() {
         pool.take_space(&space.id.clone(), Some(space));
     }
     assert_eq!(player.run(&mut server), End::Settled);
-    assert_eq!(player.take_log(), ["attach the profiles to slot 3"], "one that shows none is believed");
+    let look = format!("look Space({:?})", server.space_of(3).unwrap().id);
+    assert_eq!(
+        player.take_log(),
+        [look, "attach the profiles to slot 3".to_owned()],
+        "one that shows none is believed"
+    );
     assert_eq!(player.run(&mut server), End::Settled);
     assert!(player.take_log().is_empty(), "what it shows has not changed, but it was told");
     assert!(server.wrongs.is_empty(), "{:?}", server.wrongs);
@@ -149,11 +154,11 @@ fn a_full_look_asks_for_the_profiles_and_every_free_slot() {
         [
             "look System".to_owned(),
             "look Cluster".to_owned(),
+            "look Slots".to_owned(),
+            format!("look Space({id:?})"),
             "look CallProfile(\"call-profile-1\")".to_owned(),
             "create the call profile".to_owned(),
             "look CallLegProfile(\"leg-profile-2\")".to_owned(),
-            "look Slots".to_owned(),
-            format!("look Space({id:?})"),
         ],
         "a slot in use is its meeting's business"
     );
@@ -306,30 +311,79 @@ fn a_sync_whose_reply_was_lost_is_not_repeated_over_its_slots() {
     assert!(server.wrongs.is_empty(), "{:?}", server.wrongs);
 }
 
+/// Somebody else's room that has the number 3, though it is no slot.
+fn room() -> Space {
+    Space { call_id: Some("77".to_owned()), name: "Party".to_owned(), ..slot("x", 3) }
+}
+
 #[test]
-fn a_failed_sync_names_the_offender_and_is_tried_again() {
-    for leaves_half in [false, true] {
-        let other = Space { call_id: Some("77".to_owned()), name: "Party".to_owned(), ..slot("x", 3) };
+fn one_foreign_number_costs_that_number_until_it_is_free() {
+    let by_call_id = Space { uri: Some("lobby".to_owned()), call_id: Some("3".to_owned()), ..room() };
+    let second = Space { uri: Some("lobby".to_owned()), secondary_uri: Some("3".to_owned()), ..room() };
+    let tenants = Space { call_id: Some("3".to_owned()), tenant: Some("t".to_owned()), ..slot("x", 3) };
+    for (other, leaves_half) in
+        [(room(), false), (room(), true), (taken("x", 3), true), (by_call_id, false), (second, true), (tenants, false)]
+    {
         let mut server = Server { leaves_half, ..Server::new(vec![other]) };
-        let mut player = Player::new(1, 4);
-        let failed = End::Blocked(Obstacle::Sync(SyncFailure::UriConflict));
-        assert_eq!(player.settle(&mut server), failed);
-        assert_eq!(player.log.last().unwrap(), "look Offender");
-        for _ in 0..5 {
-            assert_eq!(player.settle(&mut server), failed, "while the offender is there");
-        }
-        assert!(server.sets.len() <= 2, "sets do not pile up: {:?}", server.sets);
+        let mut player = Player::new(1, 5);
+        assert_eq!(player.settle(&mut server), End::Settled, "{:?}", player.log);
+        assert!([1, 2, 4, 5].iter().all(|number| server.has_slot(*number)), "{:?}", server.numbers());
+        assert!(server.sets.len() <= 2, "{:?}", server.sets);
+        let foreign = |player: &Player| player.facts.slots.known().unwrap().foreign(&BTreeSet::new());
+        assert_eq!(foreign(&player), BTreeSet::from([3]));
+        player.take_log();
+        assert_eq!(player.run(&mut server), End::Settled);
+        assert!(player.take_log().is_empty(), "it is left alone");
+        // The other one is gone, and a look tells.
         server.spaces.retain(|space| space.id.as_str() != "x");
+        let Seen::Known(pool) = &mut player.facts.slots else { panic!() };
+        pool.take_space(&"x".into(), None);
         assert_eq!(player.settle(&mut server), End::Settled);
-        assert_eq!(server.numbers(), [1, 2, 3, 4], "{leaves_half}");
-        assert!(server.wrongs.is_empty());
+        assert!(server.has_slot(3) && foreign(&player).is_empty());
+        assert!(server.wrongs.is_empty(), "{:?}", server.wrongs);
+    }
+}
+
+#[test]
+fn a_conflict_that_no_list_explains_costs_the_numbers_that_have_it() {
+    for quantity in [1, 5, 500] {
+        let invisible = if quantity == 1 { BTreeSet::from([1]) } else { BTreeSet::from([2, 4]) };
+        let mut server = Server { invisible: invisible.clone(), ..Server::new(Vec::new()) };
+        let mut player = Player::new(1, quantity);
+        // The first time it may be over by the next try.
+        assert_eq!(player.settle(&mut server), End::Blocked(Obstacle::Sync(SyncFailure::UriConflict)));
+        assert!(server.sets.len() == 1 && server.spaces.is_empty());
+        let mut end = End::AwaitSync;
+        for _ in 0..3 {
+            end = player.settle(&mut server);
+        }
+        if quantity == 1 {
+            assert_eq!(end, End::Blocked(Obstacle::Sync(SyncFailure::UriConflict)), "there is no slot at all");
+        } else {
+            assert_eq!(end, End::Settled);
+        }
+        assert_eq!(server.numbers().len(), quantity as usize - invisible.len());
+        assert_eq!(player.facts.slots.known().unwrap().foreign(&BTreeSet::new()), invisible);
+        let tries = player.log.iter().filter(|line| line.starts_with("start the bulk sync")).count();
+        assert!(tries <= 30, "{tries} tries for {quantity}");
+        assert!(server.sets.len() <= 24, "{:?}", server.sets);
+        // Each pause is followed by one more try, and one of them succeeds.
+        player.take_log();
+        player.settle(&mut server);
+        assert!(player.writes().len() <= 3 * invisible.len(), "{:?}", player.log);
+        server.invisible.clear();
+        for _ in 0..3 {
+            end = player.settle(&mut server);
+        }
+        assert_eq!(end, End::Settled);
+        assert_eq!(server.numbers().len(), quantity as usize);
+        assert!(player.facts.blocked.is_empty());
     }
 }
 
 #[test]
 fn a_failed_set_that_is_not_wanted_any_more_is_deleted() {
-    let other = Space { call_id: Some("77".to_owned()), name: "Party".to_owned(), ..slot("x", 3) };
-    let mut server = Server::new(vec![other]);
+    let mut server = Server { invisible: BTreeSet::from([3]), ..Server::new(Vec::new()) };
     let mut player = Player::new(1, 4);
     player.settle(&mut server);
     player.take_log();
@@ -343,13 +397,52 @@ fn a_failed_set_that_is_not_wanted_any_more_is_deleted() {
 }
 
 #[test]
+fn sets_do_not_pile_up() {
+    // Every second slot is deleted by hand.
+    let mut server = Server::new(Vec::new());
+    let mut player = Player::settled(&mut server, 1, 150);
+    let gone: Vec<SpaceId> = (1..=75).map(|n| server.space_of(2 * n).unwrap().id.clone()).collect();
+    server.drop_spaces(&gone, "by hand");
+    player.look_at_all(&server);
+    for _ in 0..10 {
+        player.settle(&mut server);
+    }
+    assert_eq!(server.numbers().len(), 150);
+    assert!(player.stored.sets.len() <= 20 && server.sets.len() <= 20, "{:?}", player.stored.sets);
+    // Up and down.
+    for turn in 0..70 {
+        player.resize(1, 150 + turn % 2 * 10);
+        player.settle(&mut server);
+    }
+    assert!(server.sets.len() <= 20);
+    // What was merged is removed all the same.
+    player.deleting = true;
+    assert_eq!(player.settle(&mut server), End::Settled);
+    assert!(server.spaces.is_empty() && server.sets.is_empty());
+    assert!(server.wrongs.is_empty(), "{:?}", server.wrongs);
+}
+
+#[test]
+fn numbers_that_lie_too_scattered_are_told() {
+    let mut server = Server::new((1..=70).map(|n| taken(&format!("x-{n}"), 2 * n)).collect());
+    let mut player = Player::new(1, 140);
+    let mut end = End::AwaitSync;
+    for _ in 0..4 {
+        end = player.settle(&mut server);
+    }
+    assert_eq!(end, End::Blocked(Obstacle::Scattered));
+    assert_eq!(player.stored.sets.len(), crate::api::bridge::MOST_SETS);
+    assert_eq!(server.spaces.iter().filter(|space| !is_strange(space)).count(), 64);
+}
+
+#[test]
 fn what_a_complete_sync_left_out_is_listed_again_before_it_is_made_again() {
     let mut server = Server::new(Vec::new());
     let mut player = Player::new(1, 3);
     player.settle(&mut server);
     let hidden = server.spaces.pop().unwrap();
     player.facts.slots = Seen::Unknown;
-    player.facts.relists_left = 2;
+    player.facts.awaited = Some((1..=3, 2));
     assert_eq!(player.run(&mut server), End::AwaitSync, "it may only show late");
     server.spaces.push(hidden);
     player.facts.slots = Seen::Unknown;
@@ -376,11 +469,84 @@ fn a_free_slot_that_is_open_is_shut_and_its_call_deleted() {
     server.call_on(id.as_str());
     player.look_at_all(&server);
     assert_eq!(player.run(&mut server), End::Settled);
-    assert_eq!(player.take_log(), ["shut slot 1", "delete a call on a free slot", "delete a call on a free slot"]);
+    let look = |number: u32, server: &mut Server| format!("look Space({:?})", server.space_of(number).unwrap().id);
+    let (one, four) = (look(1, &mut server), look(4, &mut server));
+    let call = "delete a call on a free slot";
+    assert_eq!(player.take_log(), [&one, "shut slot 1", call, &four, call], "looked at first, each");
     assert_eq!(server.calls.len(), 2, "those of the meeting in slot 2 and of the stranger in slot 3 go on");
     assert!(server.wrongs.is_empty(), "{:?}", server.wrongs);
     player.run(&mut server);
     assert!(player.take_log().is_empty());
+}
+
+#[test]
+fn a_slot_that_another_scheduler_opened_between_two_looks_keeps_its_meeting() {
+    let mut server = Server::new(Vec::new());
+    let mut player = Player::settled(&mut server, 1, 3);
+    player.look_at_all(&server);
+    let id = server.space_of(3).unwrap().id.clone();
+    // The list of calls shows it, the space was last seen free.
+    *server.space_of(3).unwrap() = taken(id.as_str(), 3);
+    server.call_on(id.as_str());
+    let place =
+        |call: &Call| PlacedCall { call_bridge: "cms.test:445".parse().unwrap(), call: call.clone(), began: None };
+    player.facts.calls = Seen::Known(server.calls.iter().map(place).collect());
+    assert_eq!(player.run(&mut server), End::Settled);
+    assert_eq!(player.take_log(), [format!("look Space({id:?})")]);
+    assert_eq!(player.facts.slots.known().unwrap().foreign(&BTreeSet::new()), BTreeSet::from([3]));
+    // Nothing is asked about it again, until a look finds it free.
+    assert_eq!(player.run(&mut server), End::Settled);
+    assert!(player.take_log().is_empty());
+    *server.space_of(3).unwrap() = slot(id.as_str(), 3);
+    player.look_at_all(&server);
+    assert_eq!(player.run(&mut server), End::Settled);
+    assert_eq!(player.writes(), ["delete a call on a free slot"]);
+    assert!(player.facts.slots.known().unwrap().foreign(&BTreeSet::new()).is_empty());
+}
+
+#[test]
+fn a_bridge_that_never_shows_the_door_is_set_up_and_asked_once_about_each_room() {
+    let mut server = Server { hides_access: true, ..Server::new(vec![taken("x", 3), slot("tms-4", 4)]) };
+    let mut player = Player::new(1, 5);
+    assert_eq!(player.settle(&mut server), End::Settled);
+    let rooms = player.log.iter().filter(|line| line.starts_with("look Space")).count();
+    assert!(rooms <= 1, "{:?}", player.log);
+    player.look_at_all(&server);
+    assert_eq!(player.facts.slots.known().unwrap().foreign(&BTreeSet::new()), BTreeSet::from([3, 4]));
+    player.take_log();
+    assert_eq!(player.run(&mut server), End::Settled);
+    assert!(player.take_log().is_empty());
+    // A slot of our own making that a meeting left open is shut, too.
+    player.open_meeting(&mut server, 1);
+    player.held.clear();
+    player.look_at_all(&server);
+    assert_eq!(player.run(&mut server), End::Settled);
+    assert_eq!(player.writes(), ["shut slot 1", "delete a call on a free slot"]);
+}
+
+#[test]
+fn free_slots_are_kept_shut_whatever_else_is_wrong() {
+    let mut server = Server::new(Vec::new());
+    let mut settled = Player::settled(&mut server, 1, 3);
+    settled.open_meeting(&mut server, 2);
+    settled.held.clear();
+    type Trouble = fn(&mut Player, &mut Server);
+    let troubles: [(&str, Trouble); 4] = [
+        ("the profile drifted", |player, _| player.spec.profiles.call.participant_limit = Some(7)),
+        ("a growth meets a conflict", |player, server| {
+            server.invisible.insert(5);
+            player.resize(1, 6);
+        }),
+        ("the quantity is gone", |player, _| player.spec.slots.quantity = None),
+        ("the spec is another range", |player, _| player.resize(11, 3)),
+    ];
+    for (trouble, make) in troubles {
+        let (mut server, mut player) = (server.clone(), Player::new(1, 3));
+        player.stored = settled.stored.clone();
+        make(&mut player, &mut server);
+        player.run(&mut server);
+        assert_eq!(player.writes().first().map(String::as_str), Some("shut slot 2"), "{trouble}");
+    }
 }
 
 #[test]
@@ -529,8 +695,7 @@ fn removal_finds_creations_that_were_lost_and_halves_that_failed() {
         assert_eq!(player.settle(&mut server), End::Settled);
         assert!(server.sets.is_empty() && server.spaces.is_empty(), "{index}: {:?}", player.log);
     }
-    let other = Space { call_id: Some("77".to_owned()), name: "Party".to_owned(), ..slot("x", 3) };
-    let mut server = Server { leaves_half: true, ..Server::new(vec![other]) };
+    let mut server = Server { leaves_half: true, ..Server::new(vec![room()]) };
     let mut player = Player::new(1, 4);
     player.run(&mut server);
     player.deleting = true;

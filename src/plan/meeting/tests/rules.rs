@@ -36,7 +36,7 @@ fn preparing_finds_out_what_can_go_wrong() {
         ("renamed", Some(foreign), End::Blocked(Obstacle::Foreign)),
         ("opened", Some(open), End::Blocked(Obstacle::Foreign)),
         ("free", Some(free()), End::Settled),
-        ("listed only", Some(space(PLACEHOLDER, None, None)), End::Settled),
+        ("not told whether it is open", Some(space(PLACEHOLDER, None, None)), End::Blocked(Obstacle::Foreign)),
         ("ours already", Some(opened()), End::Settled),
     ];
     for (case, shown, wanted) in table {
@@ -90,28 +90,6 @@ fn a_foreign_slot_is_never_taken() {
         let mut player = Player::new(&["a@x"], Start::booked());
         assert_eq!(player.run(&mut Model::new(Some(shown), at(0))), End::Blocked(Obstacle::Foreign));
         assert_eq!(player.take_log(), ["look Space"]);
-    }
-}
-
-#[test]
-fn doubt_and_foreignness_of_a_space() {
-    //            name, open, mark, foreign, doubtful
-    let table = [
-        (PLACEHOLDER, Some(false), None, false, false),
-        (PLACEHOLDER, Some(true), None, true, false),
-        ("Party", Some(false), None, true, false),
-        ("Party", None, None, false, true),
-        (PLACEHOLDER, None, None, false, false),
-        ("Party", Some(true), Some(OTHER_MARK), false, false),
-        ("Party", Some(true), Some("tms"), true, false),
-    ];
-    for (name, open, tag, foreign, doubtful) in table {
-        let shown = space(name, open, tag);
-        assert_eq!(
-            (is_foreign(&shown, PLACEHOLDER), is_doubtful(&shown, PLACEHOLDER)),
-            (foreign, doubtful),
-            "{shown:?}"
-        );
     }
 }
 

@@ -117,7 +117,8 @@ fn write_fields(cluster: &Cluster, kind: Kind, fields: &Fields, in_list: bool, x
     let all: Vec<_> = if cluster.switches.fields_backwards { all.rev().collect() } else { all.collect() };
     for field in all {
         let shown = if in_list { field.listed } else { field.shown };
-        if !shown || !field.known(cluster.version) || hidden(field.name) {
+        let is_hidden = hidden(field.name) || is_kept_back(cluster, kind, field.name);
+        if !shown || !field.known(cluster.version) || is_hidden {
             continue;
         }
         match fields.get(field.name) {
@@ -126,6 +127,11 @@ fn write_fields(cluster: &Cluster, kind: Kind, fields: &Fields, in_list: bool, x
             None => {}
         }
     }
+}
+
+/// Whether the switch keeps this field of a space back.
+fn is_kept_back(cluster: &Cluster, kind: Kind, name: &str) -> bool {
+    cluster.switches.access_hidden && kind == Kind::CoSpace && name == "nonMemberAccess"
 }
 
 /// The CDR receiver's address may be called `url` on the way in (0.3).

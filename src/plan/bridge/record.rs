@@ -1,0 +1,163 @@
+//! What the status remembers of our own doing on a bridge, and how steps change it. PURE.
+
+use std::ops::RangeInclusive;
+
+use super::step::{Intent, Step};
+use crate::api::bridge::{ParameterSet, ProfileIds};
+use crate::cms::SyncFailure;
+use crate::facts::Seen;
+use crate::facts::bridge::BridgeFacts;
+
+/// What the status remembers of our own doing: written before and after each creation, so that nothing is made twice.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Record {
+    /// None: never begun. Without ids: begun, the outcome is unknown, so look before making another.
+    pub profiles: Option<ProfileIds>,
+    pub sets: Vec<ParameterSet>,
+}
+
+impl Record {
+    pub(super) fn made(&self, number: u32) -> bool {
+        self.made_ranges().any(|range| range.contains(&number))
+    }
+
+    /// Numbers whose spaces are of our making. A sync that was never seen to succeed may have run into spaces that were
+    /// there before.
+    pub(super) fn made_ranges(&self) -> impl Iterator<Item = RangeInclusive<u32>> {
+        self.sets.iter().filter(|set| set.synced).map(|set| set.start_index..=set.end_index)
+    }
+
+    /// Were both profiles made, which comes before the slots?
+    pub(super) fn has_profiles(&self) -> bool {
+        self.profiles.as_ref().is_some_and(|ids| ids.call.is_some() && ids.call_leg.is_some())
+    }
+
+    /// Is anything of ours on the bridge, as far as the status tells?
+    pub fn is_empty(&self) -> bool {
+        *self == Self::default()
+    }
+
+    /// A failed sync is tried again: forget its outcome, keep its set.
+    pub(super) fn retry_sync(&mut self, facts: &mut BridgeFacts) {
+        let is_conflict = |failure| matches!(failure, SyncFailure::UriConflict | SyncFailure::CallIdConflict);
+        if facts.sync_failure.take().is_some_and(is_conflict) {
+            facts.most_at_once.get_or_insert(u32::MAX);
+        }
+        facts.sync = Seen::Unknown;
+        // A failed sync may have made some of its spaces; those must be known before the next one.
+        facts.wants_list = true;
+        if let Seen::Known(slots) = &mut facts.slots {
+            slots.complete = false;
+        }
+        for set in self.sets.iter_mut().filter(|set| !set.synced) {
+            set.sync_id = None;
+        }
+    }
+
+    /// Writes down an intent, before the creation it is for.
+    pub(super) fn intend(&mut self, intent: &Intent) {
+        match intent {
+            Intent::Profiles => self.profiles = Some(ProfileIds::default()),
+            Intent::Set(range) => self.sets.push(ParameterSet {
+                start_index: *range.start(),
+                end_index: *range.end(),
+                id: None,
+                sync_id: None,
+                synced: false,
+                merged: false,
+            }),
+        }
+    }
+
+    /// Works a successful write into record and facts. `created` is the id of a new object.
+    pub(super) fn apply(&mut self, facts: &mut BridgeFacts, step: &Step, created: Option<String>) {
+        let fields = |pairs: &Vec<(String, String)>| Seen::Known(Some(pairs.iter().cloned().collect()));
+        match step {
+            Step::CreateCallProfile(pairs) => {
+                self.profiles.get_or_insert_default().call = created;
+                self.recheck_slots(facts);
+                facts.call_profile = fields(pairs);
+            }
+            Step::CreateCallLegProfile(pairs) => {
+                self.profiles.get_or_insert_default().call_leg = created;
+                self.recheck_slots(facts);
+                facts.call_leg_profile = fields(pairs);
+            }
+            Step::UpdateCallProfile(_, pairs) => facts.call_profile = fields(pairs),
+            Step::UpdateCallLegProfile(_, pairs) => facts.call_leg_profile = fields(pairs),
+            Step::CreateSet(range) => {
+                let is_it = |set: &&mut ParameterSet| set.id.is_none() && (set.start_index..=set.end_index) == *range;
+                if let Some(set) = self.sets.iter_mut().find(is_it) {
+                    set.id = created;
+                }
+            }
+            Step::StartSync { set } | Step::StartRemoval { set } => {
+                if let Some(known) = self.sets.iter_mut().find(|known| known.id.as_ref() == Some(set)) {
+                    known.sync_id = created;
+                    known.synced = matches!(step, Step::StartRemoval { .. });
+                }
+                facts.sync = Seen::Unknown;
+            }
+            Step::AttachProfiles { space, .. } => {
+                facts.attached.insert(space.clone());
+            }
+            Step::ShutSlot { number, .. } => {
+                if let Seen::Known(slots) = &mut facts.slots {
+                    slots.set_shut(*number);
+                }
+            }
+            Step::DeleteCall(gone) => {
+                if let Seen::Known(calls) = &mut facts.calls {
+                    calls.retain(|placed| placed.at() != *gone);
+                }
+            }
+            Step::DeleteSpace { number, .. } => {
+                if let Seen::Known(slots) = &mut facts.slots {
+                    slots.remove(*number);
+                }
+            }
+            Step::DeleteSet(id) => {
+                if let Some(set) = self.sets.iter().find(|set| set.id.as_ref() == Some(id)) {
+                    learn_conflict(facts, &(set.start_index..=set.end_index));
+                }
+                self.sets.retain(|set| set.id.as_ref() != Some(id));
+                facts.sync = Seen::Unknown;
+                facts.sync_failure = None;
+            }
+            Step::MergeSet { set, into } => {
+                let merged = self.sets.iter().find(|known| known.id.as_ref() == Some(set)).map(|set| set.end_index);
+                if let Some(into) = self.sets.iter_mut().find(|known| known.id.as_ref() == Some(into)) {
+                    into.end_index = into.end_index.max(merged.unwrap_or_default());
+                    into.merged = true;
+                }
+                self.sets.retain(|known| known.id.as_ref() != Some(set));
+            }
+            Step::DeleteCallProfile(_) => self.profiles.get_or_insert_default().call = None,
+            Step::DeleteCallLegProfile(_) => self.profiles.get_or_insert_default().call_leg = None,
+        }
+    }
+
+    /// A profile was made anew: slots that are there may refer to the one before, and only single looks tell.
+    fn recheck_slots(&self, facts: &mut BridgeFacts) {
+        facts.attached.clear();
+        facts.full_recheck |= self.sets.iter().any(|set| set.synced);
+    }
+}
+
+/// The set that is given up met a conflict. If no space explains it, it is known of one number, or to be found out among
+/// half as many.
+fn learn_conflict(facts: &mut BridgeFacts, range: &RangeInclusive<u32>) {
+    let is_conflict = matches!(facts.sync_failure, Some(SyncFailure::UriConflict | SyncFailure::CallIdConflict));
+    let Seen::Known(slots) = &mut facts.slots else { return };
+    if !is_conflict || !slots.is_free_of_spaces(range) {
+        facts.blocked.retain(|number, _| !range.contains(number) || slots.has_only_blocked(*number));
+        return;
+    }
+    let count = range.end().saturating_sub(*range.start()).saturating_add(1);
+    if count == 1 {
+        facts.blocked.insert(*range.start(), false);
+        slots.block(*range.start());
+    } else {
+        facts.most_at_once = Some(count / 2);
+    }
+}

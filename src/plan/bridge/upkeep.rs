@@ -1,0 +1,113 @@
+//! Free slots are shut and without call (R51, R78), before anything else is done; and what is asked before every write to
+//! a slot. PURE.
+
+use super::provisioning::numbers_of;
+use super::{Around, BridgeProgress, Look, Next, Step, numbers};
+use crate::api::bridge::ParameterSet;
+use crate::cms::SpaceId;
+use crate::facts::Seen;
+use crate::facts::bridge::BridgeFacts;
+use crate::facts::slots::{SlotSpaces, Standing};
+
+/// What a slot that no meeting of ours holds is to us.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Claim {
+    /// Nobody looked at it in this pass: somebody may have taken it since.
+    Unproven(SpaceId),
+    /// Nobody uses it.
+    Free(SpaceId),
+    /// A meeting that is over left it open.
+    LeftOpen(SpaceId),
+    /// Somebody else's: it is not touched.
+    Foreign,
+}
+
+impl Claim {
+    /// The space that must be looked at first.
+    pub(super) fn unproven(&self) -> Option<&SpaceId> {
+        if let Self::Unproven(space) = self { Some(space) } else { None }
+    }
+}
+
+/// Asked before every write to a slot: on the strength of a list or of memory nothing is written.
+pub(super) fn claim(bridge: &BridgeProgress, around: &Around, slots: &SlotSpaces, number: u32) -> Claim {
+    let (Some(space), Some(standing)) = (slots.space(number), slots.standing(number)) else { return Claim::Foreign };
+    let id = space.id.clone();
+    match standing {
+        _ if around.holds(number, &id) => Claim::Foreign,
+        // A look that found it so in this pass, or in one before: it stays away until a look finds it free again.
+        Standing::Foreign => Claim::Foreign,
+        _ if !bridge.looked.contains(&id) => Claim::Unproven(id),
+        Standing::Free => Claim::Free(id),
+        Standing::Marked => Claim::LeftOpen(id),
+    }
+}
+
+/// Looks at what is not known, and shuts what is open. None: all free slots are as they should be, as far as is known.
+pub(super) fn next(bridge: &BridgeProgress, facts: &BridgeFacts, around: &Around) -> Option<Next> {
+    let has_slots = !bridge.record.sets.is_empty() || (bridge.record.has_profiles() && numbers(&bridge.spec).is_ok());
+    let slots = match &facts.slots {
+        Seen::Known(slots) => slots,
+        // On a bridge that was set up before, slots may be open.
+        Seen::Unknown if has_slots => return Some(Next::Look(Look::Slots)),
+        Seen::Unknown => return None,
+    };
+    if facts.wants_list || !slots.complete {
+        if is_anything_unlisted(bridge, facts, around, slots) {
+            return Some(Next::Look(Look::AllSpaces));
+        }
+        if facts.wants_list {
+            return Some(Next::Look(Look::Slots));
+        }
+    }
+    keep_shut(bridge, facts, around, slots)
+}
+
+/// Is there a number of ours that no list has shown so far? A slot that is open carries a title, so only a list of
+/// everything shows it.
+fn is_anything_unlisted(bridge: &BridgeProgress, facts: &BridgeFacts, around: &Around, slots: &SlotSpaces) -> bool {
+    let range = numbers(&bridge.spec).ok();
+    if range.as_ref().is_none_or(|range| slots.is_empty_in(range))
+        && around.held.is_empty()
+        && bridge.record.sets.is_empty()
+    {
+        return false; // The first contact: what is in the way of the slots shows in their sync.
+    }
+    // Of a set that is being made nothing is to be found yet, and what one has made may show late.
+    let is_being_made = |set: &&ParameterSet| !set.synced && (bridge.sets_untried || set.sync_id.is_some());
+    let coming: Vec<_> = bridge.record.sets.iter().filter(is_being_made).map(numbers_of).collect();
+    let is_unlisted = |number: u32| {
+        let is_known = around.has_space(slots, number) || slots.is_taken(number);
+        !is_known && !facts.awaits(number) && !coming.iter().any(|range| range.contains(&number))
+    };
+    bridge.record.sets.iter().map(numbers_of).chain(range).any(|mut range| range.any(is_unlisted))
+}
+
+/// A slot that no live meeting holds is shut and has no call.
+pub(super) fn keep_shut(
+    bridge: &BridgeProgress,
+    facts: &BridgeFacts,
+    around: &Around,
+    slots: &SlotSpaces,
+) -> Option<Next> {
+    let held = around.held_numbers();
+    let unseen = || facts.full_recheck.then(|| slots.unseen(&held)).flatten();
+    if let Some((_, space)) = slots.doubtful(&held).or_else(unseen) {
+        return Some(Next::Look(Look::Space(space.id.clone())));
+    }
+    if let Some((number, _)) = slots.left_open(&held) {
+        match claim(bridge, around, slots, number) {
+            Claim::Unproven(space) => return Some(Next::Look(Look::Space(space))),
+            Claim::LeftOpen(space) => return Some(Next::Do(Step::ShutSlot { number, space })),
+            Claim::Free(_) | Claim::Foreign => {}
+        }
+    }
+    facts.calls.known()?.iter().find_map(|placed| {
+        let number = slots.number(placed.call.space.as_ref()?)?;
+        match claim(bridge, around, slots, number) {
+            Claim::Unproven(space) => Some(Next::Look(Look::Space(space))),
+            Claim::Free(_) => Some(Next::Do(Step::DeleteCall(placed.at()))),
+            Claim::LeftOpen(_) | Claim::Foreign => None,
+        }
+    })
+}

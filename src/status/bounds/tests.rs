@@ -1,0 +1,113 @@
+use proptest::prelude::*;
+use serde_json::{Value, json};
+
+use super::*;
+use crate::api::bridge::{
+    CallBridgeRole, CallBridgeStatus, ClusterStatus, MemberStatus, ParameterSet, SlotEntry, SlotState, SlotsStatus,
+};
+
+/// Lists of `value` that have more items than the schema allows, and lists of which it does not say how many it allows.
+fn too_long(schema: &Value, value: &Value, path: &str, out: &mut Vec<String>) {
+    match value {
+        Value::Array(items) => {
+            let most = schema["maxItems"].as_u64();
+            if most.is_none_or(|most| items.len() as u64 > most) {
+                out.push(format!("{path}: {} of {most:?}", items.len()));
+            }
+            items.iter().for_each(|item| too_long(&schema["items"], item, path, out));
+        }
+        Value::Object(fields) => {
+            for (name, value) in fields {
+                too_long(&schema["properties"][name], value, &format!("{path}.{name}"), out);
+            }
+        }
+        _ => {}
+    }
+}
+
+fn schema() -> Value {
+    let crd = serde_json::to_value(&crate::api::crds()[0]).unwrap();
+    crd["spec"]["versions"][0]["schema"]["openAPIV3Schema"]["properties"]["status"].clone()
+}
+
+fn entry(number: u32) -> SlotEntry {
+    let meeting = number.is_multiple_of(3).then(|| "ns/m".to_owned());
+    SlotEntry { number, space_id: None, state: SlotState::Foreign, meeting }
+}
+
+fn filled(count: u32) -> MeetingBridgeStatus {
+    let call_bridge = |n: u32| CallBridgeStatus {
+        address: n.to_string(),
+        role: CallBridgeRole::Discovered,
+        call_bridge_id: None,
+        reachable: None,
+        reason: None,
+    };
+    let member = |n: u32| MemberStatus {
+        id: n.to_string(),
+        name: n.to_string(),
+        address: None,
+        sip_domain: None,
+        primary: false,
+    };
+    let set = |n: u32| ParameterSet {
+        start_index: n,
+        end_index: n,
+        id: Some(n.to_string()),
+        sync_id: None,
+        synced: true,
+        merged: false,
+    };
+    let condition = json!({
+        "type": "T", "status": "True", "reason": "R", "message": "m", "lastTransitionTime": "2026-11-26T10:00:00Z"
+    });
+    MeetingBridgeStatus {
+        conditions: (0..count).map(|_| serde_json::from_value(condition.clone()).unwrap()).collect(),
+        call_bridges: (0..count).map(call_bridge).collect(),
+        cluster: Some(ClusterStatus { members: (0..count).map(member).collect(), ..ClusterStatus::default() }),
+        slots: Some(SlotsStatus {
+            entries: (0..count).map(entry).collect(),
+            parameter_sets: (0..count).map(set).collect(),
+            ..SlotsStatus::default()
+        }),
+        plan: (0..count).map(|n| format!("step {n}")).collect(),
+        ..MeetingBridgeStatus::default()
+    }
+}
+
+proptest! {
+    /// However much there is to tell, the schema takes it.
+    #[test]
+    fn every_list_of_a_status_fits_its_schema(count in prop_oneof![0_u32..3, 30_u32..70, 90_u32..110, 0_u32..2000]) {
+        let mut status = filled(count);
+        bound(&mut status);
+        let mut wrong = Vec::new();
+        too_long(&schema(), &serde_json::to_value(&status).unwrap(), "status", &mut wrong);
+        prop_assert!(wrong.is_empty(), "{wrong:?}");
+        if count <= 32 {
+            prop_assert_eq!(status.plan, filled(count).plan);
+        }
+    }
+}
+
+#[test]
+fn ours_come_first_and_the_rest_is_counted() {
+    let mut status = filled(350);
+    bound(&mut status);
+    assert_eq!(status.plan.last().unwrap(), "and 251 more");
+    let entries = status.slots.unwrap().entries;
+    assert!(entries.iter().all(|entry| entry.meeting.is_some()), "117 are ours, and the first 100 of them are shown");
+    assert_eq!(entries[1].number, 3);
+}
+
+#[test]
+fn every_list_of_the_status_is_filled_by_this_test() {
+    fn lists(schema: &Value, out: &mut usize) {
+        *out += usize::from(schema["type"] == "array");
+        let below = schema["properties"].as_object().into_iter().flat_map(|fields| fields.values());
+        below.chain(schema.get("items")).for_each(|schema| lists(schema, out));
+    }
+    let mut count = 0;
+    lists(&schema(), &mut count);
+    assert_eq!(count, 6, "a new list of the status needs its cut in bounds.rs, and a line in filled()");
+}
