@@ -36,6 +36,10 @@ playground *args:
 bench *args:
     cargo run --release --locked -p bench -- {{ args }}
 
+# The full sets of what the tests sample (docs/proof.md), 10 minutes and more
+proof:
+    SWEEP=all HABITS=200 cargo test --locked -p it -- sweep:: habits:: --nocapture --test-threads 1
+
 # Everything that CI does
 ci:
     bash .ci/run

@@ -22,13 +22,14 @@ pub(super) fn next(bridge: &BridgeProgress, facts: &BridgeFacts, version: &str) 
     let Some(ids) = &bridge.record.profiles else { return Some(Next::Record(Intent::Profiles)) };
     let call = bridge.spec.profiles.call.pairs_for(version);
     let leg = bridge.spec.profiles.call_leg.pairs();
+    let believes_nothing = facts.full_recheck || bridge.is_unjudged;
     // A profile that was seen but is not in the record: made, and the write of the status was refused.
     match (&ids.call, &facts.call_profile) {
         (None, Seen::Unknown | Seen::Known(Some(_))) if !bridge.profiles_untried => {
             return Some(Next::Look(Look::LostCallProfile));
         }
         (None, _) => return Some(Next::Do(Step::CreateCallProfile(call))),
-        (Some(id), Seen::Unknown) if facts.full_recheck => return Some(Next::Look(Look::CallProfile(id.clone()))),
+        (Some(id), Seen::Unknown) if believes_nothing => return Some(Next::Look(Look::CallProfile(id.clone()))),
         (Some(_), Seen::Known(None)) => return Some(Next::Do(Step::CreateCallProfile(call))),
         (Some(id), Seen::Known(Some(have))) if !profile_matches(&call, have) => {
             return Some(Next::Do(Step::UpdateCallProfile(id.clone(), call)));
@@ -40,7 +41,7 @@ pub(super) fn next(bridge: &BridgeProgress, facts: &BridgeFacts, version: &str) 
             Some(Next::Look(Look::LostCallLegProfile))
         }
         (None, _) => Some(Next::Do(Step::CreateCallLegProfile(leg))),
-        (Some(id), Seen::Unknown) if facts.full_recheck => Some(Next::Look(Look::CallLegProfile(id.clone()))),
+        (Some(id), Seen::Unknown) if believes_nothing => Some(Next::Look(Look::CallLegProfile(id.clone()))),
         (Some(_), Seen::Known(None)) => Some(Next::Do(Step::CreateCallLegProfile(leg))),
         (Some(id), Seen::Known(Some(have))) if !profile_matches(&leg, have) => {
             Some(Next::Do(Step::UpdateCallLegProfile(id.clone(), leg)))

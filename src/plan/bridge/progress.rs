@@ -69,6 +69,8 @@ pub struct BridgeProgress {
     pub spec: MeetingBridgeSpec,
     pub is_deleting: bool,
     pub is_observing: bool,
+    /// Nobody has judged this generation of the spec: what was made for an earlier one is looked at, not believed.
+    pub is_unjudged: bool,
     pub record: Record,
     /// The cluster as last read.
     pub cluster: Option<ClusterStatus>,
@@ -106,11 +108,13 @@ impl BridgeProgress {
     /// Takes up a bridge where its status left it.
     pub fn resume(bridge: &MeetingBridge) -> Self {
         let status = bridge.status.clone().unwrap_or_default();
+        let is_unjudged = bridge.meta().generation != status.observed_generation;
         let sets = status.slots.map(|slots| slots.parameter_sets).unwrap_or_default();
         Self {
             spec: bridge.spec.clone(),
             is_deleting: bridge.meta().deletion_timestamp.is_some(),
             is_observing: bridge.spec.management_policy == ManagementPolicy::Observe,
+            is_unjudged,
             record: Record { profiles: status.profiles, sets },
             // What was read elsewhere tells nothing about the address that the spec names now.
             cluster: status.cluster.filter(|cluster| cluster.is_of(&bridge.spec.address)),

@@ -414,6 +414,8 @@ struct Player {
     facts: BridgeFacts,
     held: BTreeMap<u32, Option<SpaceId>>,
     deleting: bool,
+    /// The generation is not the one that the status judged.
+    edited: bool,
     /// A sync is asked about, or tried again, after a pause.
     had_pause: bool,
     log: Vec<String>,
@@ -428,6 +430,7 @@ impl Player {
             facts: BridgeFacts::default(),
             held: BTreeMap::new(),
             deleting: false,
+            edited: false,
             had_pause: false,
             log: Vec::new(),
         }
@@ -457,6 +460,7 @@ impl Player {
             slots: Some(SlotsStatus { parameter_sets: self.stored.sets.clone(), ..SlotsStatus::default() }),
             ..MeetingBridgeStatus::default()
         });
+        bridge.metadata.generation = self.edited.then_some(2);
         if self.deleting {
             bridge.metadata.deletion_timestamp = Some(Time(Timestamp::UNIX_EPOCH));
         }

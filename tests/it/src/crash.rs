@@ -1,5 +1,5 @@
-//! The controller dies at every request, replies are lost, objects are restored without status: the same end, no second
-//! call, no second ring (CONTRIBUTING.md, "One call, one ring").
+//! Replies are lost, objects are restored without status: the same end, no second call, no second ring (CONTRIBUTING.md,
+//! "One call, one ring"). Where the controller dies stands in `sweep.rs`.
 
 use cms_simulator::{Fault, FaultKind, SecondCall};
 use futures::future::join_all;
@@ -11,9 +11,6 @@ use serde_json::{Value, json};
 
 use crate::kit::*;
 use crate::meetings::*;
-
-/// Requests of one meeting with one participant from its start to its end (requirements.md section 3).
-const SCENARIO: u32 = 9;
 
 fn desk() -> Value {
     json!([{ "remoteParty": "desk@rooms.test" }])
@@ -32,41 +29,6 @@ async fn assert_good_end(arena: &Arena, name: &str, what: &str) {
     assert_eq!(made, 1, "{what}: one call\n{}", dump());
     assert_eq!(arena.join_secret(name).await.map(|secret| secret.name_any()), None, "{what}");
     arena.assert_rules(1..=5);
-}
-
-/// Kills the controller at request `index`, before or after its effect, and starts another.
-async fn killed_at(index: u32, after: bool) {
-    let what = format!("killed {} request {index}", if after { "after" } else { "before" });
-    let mut arena = Arena::with(&format!("kill-{index}"), lone(), still()).await;
-    arena.ready_bridge(json!({})).await;
-    arena.sim.clear_journal();
-    let fault = if after { FaultKind::HangAfter } else { FaultKind::HangBefore };
-    arena.sim.add_fault(Fault::new(fault).skip(index).once());
-    let spec = json!({ "start": in_ms(500), "duration": "6s", "participants": desk() });
-    arena.create_meeting("m", spec).await;
-    let index = usize::try_from(index).unwrap();
-    arena
-        .await_requests(&what, |all| {
-            all.get(index).is_some_and(|struck| !after || struck.method == "GET" || struck.effect)
-        })
-        .await;
-    arena.controller.take().unwrap().kill().await;
-    arena.sim.clear_faults();
-    println!("{what}: {}", line(&arena.sim.journal()[index]));
-    arena.settings = quick();
-    arena.start().await;
-    assert_good_end(&arena, "m", &what).await;
-    arena.finish().await;
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_kill_before_any_request_changes_nothing() {
-    join_all((0..SCENARIO + 2).map(|index| killed_at(index, false))).await;
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_kill_after_any_request_changes_nothing() {
-    join_all((0..SCENARIO + 2).map(|index| killed_at(index, true))).await;
 }
 
 /// The reply to one kind of write is lost, once.

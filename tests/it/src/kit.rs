@@ -151,6 +151,11 @@ impl Arena {
 
     /// The same with this client, for this namespace or all.
     pub async fn start_as(&mut self, client: Client, namespace: Option<String>) {
+        self.controller = Some(self.controller(client, namespace).await);
+    }
+
+    /// A controller with its stores filled, which the caller ends.
+    pub async fn controller(&self, client: Client, namespace: Option<String>) -> Running {
         let shutdown = CancellationToken::new();
         let metrics = Arc::new(Metrics::default());
         let clock = Arc::new(SystemClock);
@@ -159,7 +164,7 @@ impl Arena {
         let mut ready = controller.ready();
         let task = tokio::spawn(controller.run());
         tokio::time::timeout(PATIENCE, ready.wait_for(|ready| *ready)).await.expect("ready in time").expect("running");
-        self.controller = Some(Running { shutdown, task, metrics });
+        Running { shutdown, task, metrics }
     }
 
     pub fn api<K>(&self) -> Api<K>

@@ -34,5 +34,7 @@ mod refused;
 mod removal;
 mod secrets;
 mod stranger;
+mod strike;
+mod sweep;
 mod tenants;
 mod trouble;

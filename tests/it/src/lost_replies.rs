@@ -1,4 +1,4 @@
-//! Nothing is made twice: whichever reply is lost, wherever the controller is killed, whoever edits meanwhile.
+//! Nothing is made twice: whichever reply is lost, whoever edits meanwhile (`sweep.rs`: wherever the controller is killed).
 
 use cms_simulator::{Fault, FaultKind};
 use meeting_controller::api::MeetingBridge;
@@ -48,41 +48,6 @@ async fn a_lost_reply_to_a_creation_makes_nothing_twice() {
 async fn a_creation_that_is_never_answered_makes_nothing_twice() {
     let each = CREATIONS.map(|route| lost_reply(route, FaultKind::HangAfter));
     futures::future::join_all(each).await;
-}
-
-/// Kills the controller while request `index` of the set-up hangs, before or after its effect, and starts it again.
-async fn killed_at(index: u32, kind: FaultKind) -> bool {
-    let what = format!("killed at request {index}, {}", kind.name());
-    let mut arena = Arena::quiet(&format!("kill-{index}"), lone(), brisk()).await;
-    arena.connect().await;
-    arena.create_bridge("core", json!({})).await;
-    let fault = arena.sim.add_fault(Fault::new(kind).skip(index).once());
-    arena.start().await;
-    let struck = |arena: &Arena| arena.sim.faults().iter().any(|active| active.id == fault && active.struck > 0);
-    let hangs = arena.sim.await_journal(|_| struck(&arena), PATIENCE);
-    let ready = arena.ready("core");
-    // Past the end of the set-up nothing is struck any more.
-    let inside = tokio::select! { found = hangs => found.is_ok(), _ = ready => struck(&arena) };
-    // The effect of a request that hangs happens before the journal says so, or never.
-    arena.controller.take().unwrap().kill().await;
-    arena.sim.clear_faults();
-    arena.start().await;
-    arena.ready("core").await;
-    assert_one_of_each(&arena, &what).await;
-    arena.finish().await;
-    inside
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_controller_killed_before_any_request_of_the_set_up_ends_at_the_same_point() {
-    let inside = futures::future::join_all((0..9).map(|index| killed_at(index, FaultKind::HangBefore))).await;
-    assert_eq!(inside.iter().filter(|struck| **struck).count(), 9, "the set-up has nine requests: {inside:?}");
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_controller_killed_after_any_request_of_the_set_up_ends_at_the_same_point() {
-    let inside = futures::future::join_all((0..9).map(|index| killed_at(index, FaultKind::HangAfter))).await;
-    assert_eq!(inside.iter().filter(|struck| **struck).count(), 9, "the set-up has nine requests: {inside:?}");
 }
 
 /// The user edits the object while a creation is on its way, so the status that would record it is refused.

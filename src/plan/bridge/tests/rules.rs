@@ -114,6 +114,17 @@ fn a_profile_that_drifted_is_repaired_and_one_that_vanished_is_made_again() {
 }
 
 #[test]
+fn profiles_that_were_made_for_another_spec_are_looked_at_after_a_restart() {
+    let mut server = Server::new(Vec::new());
+    let mut player = Player::settled(&mut server, 1, 1);
+    player.restart();
+    player.edited = true;
+    player.spec.profiles.call.participant_limit = Some(20);
+    assert_eq!(player.run(&mut server), End::Settled);
+    assert_eq!(player.writes(), ["repair the call profile"], "the controller was away when the spec was edited");
+}
+
+#[test]
 fn a_slot_of_ours_is_told_its_profiles_once_and_only_while_nobody_uses_it() {
     let mut server = Server::new(vec![slot("adopted", 1)]);
     let mut player = Player::settled(&mut server, 1, 4);

@@ -1,0 +1,287 @@
+//! The crash sweep: a few scenarios that together make every kind of request, each run again once per request with the
+//! controller killed before it or after its effect, or with the reply of the bridge lost; then a fresh controller. The
+//! end must be the same and the checker silent (docs/proof.md). `SWEEP=all cargo test -p it sweep::` runs the full set.
+
+use std::panic::AssertUnwindSafe;
+
+use cms_simulator::{Config, Fault, FaultKind};
+use futures::FutureExt as _;
+use futures::future::BoxFuture;
+use futures::stream::{self, StreamExt as _};
+use meeting_controller::api::meeting::{ParticipantState, Phase};
+use meeting_controller::api::{MeetingBridge, ScheduledMeeting};
+use rand::SeedableRng as _;
+use rand::rngs::StdRng;
+use rand::seq::IndexedRandom as _;
+use serde_json::{Value, json};
+
+use crate::bridge_kit::*;
+use crate::cluster::*;
+use crate::kit::*;
+use crate::meetings::*;
+use crate::strike::{Counter, Moment};
+
+/// So many worlds at a time.
+const AT_ONCE: usize = 6;
+
+/// Blows for each scenario and kind of blow in the ordinary test run.
+const SAMPLE: usize = 2;
+
+/// What happens, once, in a run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Blow {
+    /// The controller dies at this request to the bridge.
+    Bridge(usize, Moment),
+    /// The reply to this request is lost; the controller lives.
+    Reply(usize),
+    /// The controller dies at this request to the apiserver.
+    Kube(usize, Moment),
+}
+
+type Act = for<'a> fn(&'a Arena) -> BoxFuture<'a, ()>;
+
+/// Something a user does, from a settled world to the end that has to come.
+struct Scenario {
+    name: &'static str,
+    config: fn() -> Config,
+    prepare: Act,
+    act: Act,
+}
+
+const SCENARIOS: [Scenario; 7] = [
+    Scenario {
+        name: "setup",
+        config: lone,
+        prepare: |arena| arena.connect().boxed(),
+        act: |arena| set_up(arena).boxed(),
+    },
+    Scenario { name: "life", config: lone, prepare: |arena| ready(arena).boxed(), act: |arena| life(arena).boxed() },
+    Scenario {
+        name: "delete",
+        config: lone,
+        prepare: |arena| running(arena).boxed(),
+        act: |arena| delete(arena).boxed(),
+    },
+    Scenario {
+        name: "remove",
+        config: lone,
+        prepare: |arena| running(arena).boxed(),
+        act: |arena| remove(arena).boxed(),
+    },
+    Scenario {
+        name: "resize",
+        config: lone,
+        prepare: |arena| ready(arena).boxed(),
+        act: |arena| resize(arena).boxed(),
+    },
+    Scenario {
+        name: "profile",
+        config: lone,
+        prepare: |arena| ready(arena).boxed(),
+        act: |arena| profile(arena).boxed(),
+    },
+    Scenario {
+        name: "failover",
+        config: three,
+        prepare: |arena| on_three(arena).boxed(),
+        act: |arena| fail_over(arena).boxed(),
+    },
+];
+
+async fn ready(arena: &Arena) {
+    arena.ready_bridge(json!({})).await;
+}
+
+async fn running(arena: &Arena) {
+    ready(arena).await;
+    open_with_desk(arena).await;
+}
+
+async fn on_three(arena: &Arena) {
+    arena.ready_bridge(json!({ "failover": arena.alternates() })).await;
+    arena.all_reachable().await;
+    open_with_desk(arena).await;
+}
+
+async fn open_with_desk(arena: &Arena) {
+    arena.open_now("m", 600, json!({ "participants": [{ "remoteParty": DESK }] })).await;
+    arena.party("m", ParticipantState::Connected).await;
+    arena.says("m", "Ready", "True", "Active").await;
+}
+
+async fn set_up(arena: &Arena) {
+    arena.create_bridge("core", json!({})).await;
+    arena.ready("core").await;
+    assert_eq!(slot_numbers(arena), [1, 2, 3, 4, 5]);
+    arena.sim.clear_faults();
+    for collection in ["callProfiles", "callLegProfiles", "cospaceBulkParameterSets"] {
+        assert_eq!(arena.total(collection).await, 1, "{collection}");
+    }
+}
+
+async fn life(arena: &Arena) {
+    let parties: Vec<Value> = (1..=3).map(|n| json!({ "remoteParty": format!("room{n}@rooms.test") })).collect();
+    let made =
+        arena.create_meeting("m", json!({ "start": in_ms(200), "duration": "10m", "participants": parties })).await;
+    let everybody_in = |m: &ScheduledMeeting| {
+        let parties = status_of(m).participants;
+        parties.len() == 3 && parties.iter().all(|party| party.state == ParticipantState::Connected)
+    };
+    arena.meeting("m", "everybody in", everybody_in).await;
+    arena.patch::<ScheduledMeeting>("m", json!({ "spec": { "duration": "20m" } })).await;
+    let later = made.spec.start.0 + jiff::SignedDuration::from_mins(20);
+    arena.meeting("m", "extended", |m| status_of(m).window.is_some_and(|window| window.closes_at.0 == later)).await;
+    arena.end_now("m").await;
+    let ended = arena.phase("m", Phase::Ended).await;
+    assert_eq!(condition(&ended, "Ready"), ("True", "Ended"));
+    assert_eq!(arena.sim.dials().len(), 3, "one ring each: {:#?}", arena.sim.dials());
+    assert_eq!(arena.sim.evidence().calls.len(), 1, "one call");
+    all_shut(arena).await;
+}
+
+async fn delete(arena: &Arena) {
+    arena.delete::<ScheduledMeeting>("m").await;
+    arena.gone::<ScheduledMeeting>("m").await;
+    all_shut(arena).await;
+}
+
+/// Nothing is open, no call is there, and the details that opened the door are gone.
+async fn all_shut(arena: &Arena) {
+    arena
+        .await_sim("all shut", |sim| {
+            sim.calls().is_empty() && sim.spaces().iter().all(|space| !space.open && space.cdr_tag.is_none())
+        })
+        .await;
+    arena.gone::<k8s_openapi::api::core::v1::Secret>("m-join").await;
+}
+
+async fn remove(arena: &Arena) {
+    arena.delete::<MeetingBridge>("core").await;
+    arena.gone::<MeetingBridge>("core").await;
+    assert_eq!(arena.sim.spaces(), [], "nothing of ours is left");
+    arena.sim.clear_faults();
+    for collection in ["callProfiles", "callLegProfiles", "cospaceBulkParameterSets"] {
+        assert_eq!(arena.total(collection).await, 0, "{collection}");
+    }
+}
+
+async fn resize(arena: &Arena) {
+    for quantity in [8, 3] {
+        let patch = json!({ "spec": { "slots": { "quantity": quantity } } });
+        let patched = arena.patch::<MeetingBridge>("core", patch).await.metadata.generation;
+        let is_done = |b: &MeetingBridge| b.observed() == patched && is_ready(b) && slots_of(b).total == quantity;
+        arena.bridge("core", &format!("{quantity} slots"), is_done).await;
+        let wanted: Vec<u32> = (1..=quantity).collect();
+        arena.await_sim(&format!("{quantity} spaces"), |_| slot_numbers(arena) == wanted).await;
+    }
+}
+
+async fn profile(arena: &Arena) {
+    let patch = json!({ "spec": { "profiles": { "call": { "participantLimit": 77 } } } });
+    let patched = arena.patch::<MeetingBridge>("core", patch).await.metadata.generation;
+    arena.bridge("core", "Ready with the new profile", |b| b.observed() == patched && is_ready(b)).await;
+    arena.sim.clear_faults();
+    assert_eq!(arena.total("callProfiles").await, 1);
+    let shown = arena.ask(reqwest::Method::GET, "callProfiles", "").await;
+    assert!(shown.contains("<participantLimit>77</participantLimit>"), "{shown}");
+}
+
+async fn fail_over(arena: &Arena) {
+    arena.sim.stop_bridge(0);
+    arena.call_on("m", 1).await;
+    arena.party("m", ParticipantState::Connected).await;
+    arena.await_sim("in once", |sim| legs_to(sim, DESK) == [1]).await;
+    arena.sim.start_bridge(0);
+    arena.all_reachable().await;
+    arena.await_sim("one call", |sim| hosts_of(sim, 1) == [1]).await;
+    assert_eq!(legs_to(&arena.sim, DESK), [1]);
+}
+
+/// Runs a scenario; gives the requests to the bridge and to the apiserver, and whether the blow fell.
+async fn run(scenario: &Scenario, blow: Option<Blow>) -> (usize, usize, bool) {
+    let arena = Arena::quiet(&format!("sweep-{}", scenario.name), (scenario.config)(), quick()).await;
+    let counter = Counter::new();
+    let client = || async { arena.plane.client().await.expect("client") };
+    let mut running = arena.controller(counter.client(client().await), Some(arena.namespace.clone())).await;
+    (scenario.prepare)(&arena).await;
+    arena.sim.clear_journal();
+    let fault = match blow {
+        Some(Blow::Bridge(index, Moment::Before)) => Some((index, FaultKind::HangBefore)),
+        Some(Blow::Bridge(index, Moment::After)) => Some((index, FaultKind::HangAfter)),
+        Some(Blow::Reply(index)) => Some((index, FaultKind::ResetAfter)),
+        _ => None,
+    };
+    if let Some((index, kind)) = fault {
+        arena.sim.add_fault(Fault::new(kind).skip(u32::try_from(index).unwrap()).once());
+    }
+    counter.arm(match blow {
+        Some(Blow::Kube(index, moment)) => Some((index, moment)),
+        _ => None,
+    });
+    let struck_by_sim = || arena.sim.faults().first().is_some_and(|fault| fault.struck > 0);
+    let fell = async {
+        match blow {
+            Some(Blow::Kube(..)) => counter.struck().await,
+            Some(Blow::Bridge(..)) => {
+                let _ = arena.sim.await_journal(|_| struck_by_sim(), 10 * PATIENCE).await;
+            }
+            _ => std::future::pending().await,
+        }
+    };
+    let mut act = (scenario.act)(&arena);
+    let killed = tokio::select! {
+        () = &mut act => false,
+        () = fell => true,
+    };
+    let struck = killed || struck_by_sim();
+    if killed {
+        running.kill().await;
+        arena.sim.clear_faults();
+        running = arena.controller(client().await, Some(arena.namespace.clone())).await;
+        act.await;
+    }
+    arena.assert_rules(1..=8);
+    let counts = (arena.sim.journal().len(), counter.count());
+    running.stop().await;
+    (counts.0, counts.1, struck)
+}
+
+/// Every blow that can fall in a scenario of so many requests.
+fn blows(bridge: usize, kube: usize) -> [Vec<Blow>; 3] {
+    let moments = |index| [(index, Moment::Before), (index, Moment::After)];
+    [
+        (0..bridge).flat_map(moments).map(|(index, moment)| Blow::Bridge(index, moment)).collect(),
+        (0..bridge).map(Blow::Reply).collect(),
+        (0..kube).flat_map(moments).map(|(index, moment)| Blow::Kube(index, moment)).collect(),
+    ]
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn whatever_dies_at_whichever_request_the_end_is_the_same() {
+    let full = std::env::var("SWEEP").is_ok_and(|set| set == "all");
+    let only = std::env::var("SWEEP_ONLY").unwrap_or_default();
+    let chosen = SCENARIOS.iter().filter(|scenario| scenario.name.contains(&only));
+    let counted = stream::iter(chosen).map(|scenario| async move { (scenario, run(scenario, None).await) });
+    let counted: Vec<_> = counted.buffered(AT_ONCE).collect().await;
+    let mut random = StdRng::seed_from_u64(9);
+    let mut plan = Vec::new();
+    for (scenario, (bridge, kube, _)) in counted {
+        println!("{}: {bridge} requests to the bridge, {kube} to the apiserver", scenario.name);
+        for kind in blows(bridge, kube) {
+            let some = if full { kind } else { kind.sample(&mut random, SAMPLE).copied().collect() };
+            plan.extend(some.into_iter().map(|blow| (scenario, blow)));
+        }
+    }
+    let runs = stream::iter(&plan).map(|(scenario, blow)| async move {
+        let result = AssertUnwindSafe(run(scenario, Some(*blow))).catch_unwind().await;
+        if result.is_err() {
+            println!("NOT SURVIVED: {} {blow:?}", scenario.name);
+        }
+        result.ok().map(|(_, _, struck)| struck)
+    });
+    let results: Vec<Option<bool>> = runs.buffer_unordered(AT_ONCE).collect().await;
+    let survived = results.iter().flatten().count();
+    let fell = results.iter().filter(|result| **result == Some(true)).count();
+    println!("tried {}, fell {fell}, survived {survived}", plan.len());
+    assert_eq!(survived, plan.len());
+}
