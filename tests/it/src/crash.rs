@@ -3,7 +3,6 @@
 
 use cms_simulator::{Fault, FaultKind, SecondCall};
 use futures::future::join_all;
-use kube::ResourceExt;
 use kube::api::Api;
 use meeting_controller::api::ScheduledMeeting;
 use meeting_controller::api::meeting::{ParticipantState, Phase};
@@ -27,7 +26,7 @@ async fn assert_good_end(arena: &Arena, name: &str, what: &str) {
     assert_eq!(rings.len(), 1, "{what}: one ring\n{rings:?}\n{}", dump());
     let made = arena.sim.evidence().calls.len();
     assert_eq!(made, 1, "{what}: one call\n{}", dump());
-    assert_eq!(arena.join_secret(name).await.map(|secret| secret.name_any()), None, "{what}");
+    arena.gone::<k8s_openapi::api::core::v1::Secret>(&format!("{name}-join")).await;
     arena.assert_rules(1..=5);
 }
 
