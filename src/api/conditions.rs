@@ -54,6 +54,7 @@ pub mod bridge {
         SUSPENDED = "Suspended" (READY) "spec.suspend is true: only probes go on." => "Set spec.suspend to false.";
         DELETING = "Deleting" (READY, RECONCILING) "What this object made on the bridge is being removed." => "Wait. If the bridge will never answer again, set the annotation meeting-controller.dev/force-delete=true.";
         REJECTED = "Rejected" (READY) "The bridge rejected a request; the message says which parameter or object it minds." => "Correct what the message names (often a field of spec.profiles); it is tried again every minute at least.";
+        ADDRESS_CHANGE_DEFERRED = "AddressChangeDeferred" (READY) "spec.address names another cluster, but meetings still hold slots on the former one. They go on and are shut there; new credentials are not sent there." => "Wait until they are over; scheduling.allowBooking: false lets no new ones come. A former cluster that does not answer is not waited for.";
         DNS_FAILURE = "DNSFailure" (REACHABLE) "The host name cannot be resolved." => "Correct spec.address, or the cluster's DNS.";
         CONNECT_TIMEOUT = "ConnectTimeout" (REACHABLE) "No answer to the connection." => "Check routes and firewalls between the cluster and spec.address.";
         CONNECTION_REFUSED = "ConnectionRefused" (REACHABLE) "Nothing listens on that port." => "Correct the port in spec.address (MMP command webadmin), or start the call bridge.";
@@ -123,6 +124,7 @@ pub mod meeting {
         DIALING = "Dialing" (PARTICIPANTS_DIALED) "Somebody is being dialled, or will be again." => "Wait.";
         OUTGOING_DIALING_DISABLED = "OutgoingDialingDisabled" (PARTICIPANTS_DIALED) "scheduling.allowOutgoingSIP of the bridge is false: nobody is dialled." => "Let them dial in, or allow outgoing SIP.";
         SOME_FAILED = "SomeFailed" (PARTICIPANTS_DIALED) "Every try failed for somebody; status.participants says for whom." => "Look at the outbound dial plan rules of the bridge and at the endpoint.";
+        LEFT_BEHIND = "LeftBehind" (READY, SLOT_RELEASED) "The meeting is over, but nobody shut its door: its bridge was set to Observe, or its MeetingBridge was gone." => "Shut the slot on the bridge by hand, or let a MeetingBridge with managementPolicy Enforce do it: it shuts what carries our mark.";
         RESET_PENDING = "ResetPending" (SLOT_RELEASED) "The slot is to be shut but that is not proven yet." => "If it lasts, look at the MeetingBridge; the slot is shut as soon as the bridge answers.";
         RETRYING = "Retrying" (RECONCILING) "Something failed and is tried again; Ready says what." => "See the reason of Ready.";
     }

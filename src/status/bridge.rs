@@ -316,6 +316,13 @@ fn readiness(known: &Report<'_>, tried: Option<(&'static str, String)>) -> Readi
             _ => Readiness::Reconciling { reason, message, retrying: true },
         };
     }
+    if let Some(former) = &known.progress.former_address {
+        let message = format!(
+            "meetings hold slots at {former}; spec.address is taken up when they are over (scheduling.allowBooking: \
+             false lets no new ones come)"
+        );
+        return Readiness::Reconciling { reason: reason::ADDRESS_CHANGE_DEFERRED, message, retrying: false };
+    }
     match &known.progress.obstacle {
         Some(Obstacle::VersionTooOld) => Readiness::Stalled {
             reason: reason::VERSION_TOO_OLD,

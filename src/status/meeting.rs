@@ -19,6 +19,8 @@ struct Judged<'a> {
     draft: &'a ScheduledMeetingStatus,
     stage: Stage,
     phase: Phase,
+    /// Why nobody shut the door at the end, now or when it ended.
+    left_behind: Option<String>,
 }
 
 /// The new status: the draft, phase, conditions.
@@ -31,7 +33,10 @@ pub fn build(
     let draft = progress.final_draft(now);
     let stage = progress.window.stage(now);
     let phase = phase(progress, &draft, stage, old.phase);
-    let judged = Judged { progress, draft: &draft, stage, phase };
+    let before = find(&old.conditions, types::SLOT_RELEASED).filter(|_| old.phase.is_some_and(Phase::is_over));
+    let left_before = before.filter(|told| told.reason == reason::LEFT_BEHIND).map(|told| told.message.to_string());
+    let left_behind = progress.left_behind.map(str::to_owned).or(left_before).filter(|_| phase.is_over());
+    let judged = Judged { progress, draft: &draft, stage, phase, left_behind };
     let mut conditions = Conditions::new(&old.conditions, generation, now);
     acceptance(&judged, &mut conditions);
     door(&judged, &mut conditions);
@@ -131,6 +136,10 @@ fn door(judged: &Judged<'_>, conditions: &mut Conditions<'_>) {
     let set = |conditions: &mut Conditions<'_>, value: bool, reason: &str, message: &str| {
         conditions.set(types::SPACE_OPEN, Some(value), reason, message);
     };
+    if let Some(why) = &judged.left_behind {
+        conditions.set(types::SPACE_OPEN, None, reason::LEFT_BEHIND, why.as_str());
+        return;
+    }
     match judged.phase {
         Phase::Ended => set(conditions, false, reason::CLOSED, "the meeting is over"),
         Phase::Missed => {
@@ -155,7 +164,9 @@ fn door(judged: &Judged<'_>, conditions: &mut Conditions<'_>) {
 
 fn call(judged: &Judged<'_>, old: &ScheduledMeetingStatus, conditions: &mut Conditions<'_>) {
     let trouble = judged.progress.problem.as_ref().filter(|problem| problem.part == Part::Call);
-    if matches!(judged.phase, Phase::Ended | Phase::Missed) {
+    if let Some(why) = &judged.left_behind {
+        conditions.set(types::CALL_PRESENT, None, reason::LEFT_BEHIND, why.as_str());
+    } else if matches!(judged.phase, Phase::Ended | Phase::Missed) {
         conditions.set(types::CALL_PRESENT, Some(false), reason::ENDED, "the meeting is over");
     } else if let Some(message) = call_trouble(judged, old) {
         conditions.set(types::CALL_PRESENT, Some(false), reason::BRIDGE_LOST, message);
@@ -247,6 +258,9 @@ fn release(judged: &Judged<'_>, conditions: &mut Conditions<'_>) {
     };
     // Nothing is looked at again after the end, so what was found out then stands.
     let was_taken = judged.draft.conditions.iter().any(|known| known.reason == reason::TAKEN_OVER);
+    if let Some(why) = &judged.left_behind {
+        return set(false, reason::LEFT_BEHIND, why);
+    }
     match judged.phase {
         Phase::Ended if judged.progress.taken_over || was_taken => {
             set(true, reason::TAKEN_OVER, "another meeting had the slot already, so it was left as it was");
@@ -279,6 +293,9 @@ fn readiness(judged: &Judged<'_>) -> Readiness {
             reason: reason::SUSPENDED,
             message: "the meeting or its bridge is suspended".into(),
         };
+    }
+    if let Some(message) = judged.left_behind.clone() {
+        return Readiness::Stalled { reason: reason::LEFT_BEHIND, message };
     }
     match judged.phase {
         Phase::Ended => {

@@ -66,6 +66,8 @@ pub struct Connected {
     pub unusable: Vec<UnusableAlternate>,
     /// Alternates whose address the cluster has not told yet.
     pub unresolved: Vec<String>,
+    /// The spec names another cluster, but this is still the former one, at this address.
+    pub former: Option<Address>,
 }
 
 /// The cluster of a bridge, with clients made from what the spec, the Secrets and the CA bundle say now, and the
@@ -81,6 +83,13 @@ pub async fn connect(ctx: &Context, bridge: &MeetingBridge) -> Result<Connected,
         .parse()
         .map_err(|error| problem(types::REACHABLE, reason::DNS_FAILURE, format!("spec.address: {error}")))?;
     let known = ctx.clusters.get(&key);
+    if let Some(cluster) = &known
+        && let Some(former) = former_address(ctx, bridge, cluster, &address)
+    {
+        // With the clients that there are: new credentials are not for the former cluster.
+        let cluster = Arc::clone(cluster);
+        return Ok(Connected { cluster, unusable: Vec::new(), unresolved: Vec::new(), former: Some(former) });
+    }
     let maker = Maker { ctx, bridge, known: known.as_deref() };
     let primary = maker.call_bridge(&address, &bridge.spec.credentials_secret_ref.name).await?;
     let Others { wanted, mut unusable, unresolved } = others(bridge, &address);
@@ -105,7 +114,8 @@ pub async fn connect(ctx: &Context, bridge: &MeetingBridge) -> Result<Connected,
         }
         None => {
             // A restart of the controller is no reason to move: what was active then had been proven.
-            recorded = bridge.status.as_ref().and_then(|status| status.active_call_bridge.as_ref()?.parse().ok());
+            let status = bridge.status.as_ref().filter(|_| members_of(bridge).is_some());
+            recorded = status.and_then(|status| status.active_call_bridge.as_ref()?.parse().ok());
             for (call_bridge, _, membership) in &mut call_bridges {
                 if recorded.as_ref() == Some(call_bridge.address()) {
                     *membership = Membership::Member;
@@ -117,7 +127,23 @@ pub async fn connect(ctx: &Context, bridge: &MeetingBridge) -> Result<Connected,
         }
     };
     cluster.arrange(call_bridges, policy(bridge), recorded.as_ref());
-    Ok(Connected { cluster, unusable, unresolved })
+    Ok(Connected { cluster, unusable, unresolved, former: None })
+}
+
+/// An edit of the address waits while meetings hold slots on the former cluster, so that these are shut where they are; a
+/// deletion takes away there what was made there. One that does not answer is not waited for. Another address of the same
+/// cluster is none of this.
+fn former_address(ctx: &Context, bridge: &MeetingBridge, cluster: &Cluster, address: &Address) -> Option<Address> {
+    let former = cluster.primary()?.address().clone();
+    let is_same = former == *address || is_named(cluster.members().as_ref().map(|read| &*read.members), address);
+    let is_needed = bridge.metadata.deletion_timestamp.is_some() || !ctx.bookings.held(cluster.key()).is_empty();
+    (!is_same && is_needed && cluster.active_error().is_none()).then_some(former)
+}
+
+/// The call bridges that the cluster at the address of the spec names for itself; what was read elsewhere does not count.
+fn members_of(bridge: &MeetingBridge) -> Option<&[MemberStatus]> {
+    let cluster = bridge.status.as_ref()?.cluster.as_ref()?;
+    cluster.is_of(&bridge.spec.address).then_some(cluster.members.as_slice())
 }
 
 fn policy(bridge: &MeetingBridge) -> Policy {
@@ -138,8 +164,7 @@ struct Others {
 fn others(bridge: &MeetingBridge, primary: &Address) -> Others {
     let failover = &bridge.spec.failover;
     let own = &bridge.spec.credentials_secret_ref.name;
-    let cluster = bridge.status.as_ref().and_then(|status| status.cluster.as_ref());
-    let members = cluster.map(|cluster| cluster.members.as_slice());
+    let members = members_of(bridge);
     let mut others = Others::default();
     let mut seen = BTreeSet::from([primary.clone()]);
     for alternate in &failover.alternates {

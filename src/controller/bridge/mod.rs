@@ -87,9 +87,14 @@ async fn look_after(
         progress.is_removed = true;
         return Ok(ctx.settings.idle_read);
     }
-    let cluster = match connect(ctx, bridge).await {
-        Ok(Connected { cluster, unusable, unresolved }) => {
+    let connected = connect(ctx, bridge).await;
+    if !matches!(&connected, Ok(Connected { former: Some(_), .. })) {
+        news::tell_moved(ctx, bridge).await;
+    }
+    let cluster = match connected {
+        Ok(Connected { cluster, unusable, unresolved, former }) => {
             (site.unusable, site.unresolved) = (unusable, unresolved);
+            progress.former_address = former.map(|address| address.to_string());
             Arc::clone(site.cluster.insert(cluster))
         }
         Err(NotConnected::Kube(error)) => return Err(error),
@@ -104,7 +109,10 @@ async fn look_after(
     serve_request(bridge, &cluster);
     let mut wait = monitor(ctx, bridge, progress, &cluster).await;
     if wait.is_none() {
-        converge(ctx, bridge, progress, &cluster, site).await?;
+        // The spec is meant for the cluster to come; on the former one only what leaves is done.
+        if progress.former_address.is_none() || progress.is_deleting {
+            converge(ctx, bridge, progress, &cluster, site).await?;
+        }
         wait = settle(ctx, bridge, progress, &cluster).await;
     }
     news::tell_failover(ctx, bridge, &cluster).await;

@@ -68,6 +68,21 @@ pub async fn announce(ctx: &Context, before: &MeetingBridge, after: &MeetingBrid
     }
 }
 
+/// The address was edited to another cluster while meetings held slots on the former one, which did not answer: their doors
+/// there were not shut. It is told once, with the status that forgets the former cluster.
+pub async fn tell_moved(ctx: &Context, bridge: &MeetingBridge) {
+    let former = bridge.status.as_ref().and_then(|status| status.cluster.as_ref());
+    let Some(former) = former.filter(|cluster| !cluster.is_of(&bridge.spec.address)) else { return };
+    let held = ctx.bookings.held(&ObjectKey::of(bridge));
+    if held.is_empty() {
+        return;
+    }
+    let at = former.address.clone().unwrap_or_default();
+    let numbers: Vec<String> = held.keys().take(20).map(ToString::to_string).collect();
+    let note = format!("spec.address left {at} while meetings held the slots {}; shut them there", numbers.join(", "));
+    ctx.kube.event(bridge, EventType::Warning, "LeftBehind", "Reconcile", note).await;
+}
+
 /// The object goes although its bridge has not confirmed that it is clean.
 pub async fn left_behind(ctx: &Context, bridge: &MeetingBridge) {
     let note = "the bridge did not answer; spaces, sets and profiles made for this object stay on it".to_owned();

@@ -73,7 +73,9 @@ fn whole_status(ctx: &Context, bridge: &MeetingBridge, progress: &BridgeProgress
         draft,
         has_answered,
         taken,
-        is_provisioned: progress.is_settled || (was_provisioned && (!progress.is_well() || progress.is_trying_blocked)),
+        is_provisioned: progress.is_settled
+            || (was_provisioned
+                && (!progress.is_well() || progress.is_trying_blocked || progress.former_address.is_some())),
         skew,
         failed_over: site.cluster.as_deref().and_then(failed_over),
         unusable: site.unusable.iter().cloned().chain(views.iter().filter_map(unusable)).collect(),

@@ -119,8 +119,15 @@ async fn close(
     progress: &mut Progress,
     site: &Site,
 ) -> Result<(), KubeError> {
-    // Without its bridge object there is nobody to ask and nothing to wait for; one that only observes wrote nothing.
-    if !progress.door.may_be_open() || site.bridge.is_none() || progress.terms.is_observe_only {
+    // Without its bridge object there is nobody to ask and nothing to wait for; where is only observed nothing is written.
+    if progress.door.may_be_open() {
+        progress.left_behind = match &site.bridge {
+            None => Some("its MeetingBridge is gone, and nobody shut the door"),
+            Some(_) if progress.terms.is_observe_only => Some("the bridge is only observed, and nobody shut the door"),
+            Some(_) => None,
+        };
+    }
+    if !progress.door.may_be_open() || progress.left_behind.is_some() {
         progress.door = Door::Released;
         return Ok(());
     }
@@ -168,8 +175,9 @@ async fn finish(
     if progress.terms.is_deleting && (is_released || lifecycle::may_go(ctx, &meeting)) {
         ctx.bookings.release(&uid);
         news::wake_waiting(ctx, &meeting);
-        if !is_released {
-            news::left_behind(ctx, &meeting).await;
+        let unanswered = (!is_released).then_some("the bridge did not answer");
+        if let Some(why) = progress.left_behind.or(unanswered) {
+            news::left_behind(ctx, &meeting, "Delete", why).await;
         }
         // If this fails, its owner reference does the rest.
         let _ = remove_join_secret(ctx, &meeting).await;

@@ -37,6 +37,9 @@ pub async fn announce(
         return;
     }
     match phase {
+        Phase::Ended | Phase::Missed if let Some(why) = progress.left_behind => {
+            left_behind(ctx, written, "Close", why).await;
+        }
         Phase::Ended => normal("Ended", "Close", format!("slot {number} is shut and has a new secret")).await,
         Phase::Missed => {
             let note = "the window passed without the door being opened".to_owned();
@@ -79,9 +82,9 @@ async fn announce_failover(
 }
 
 /// The object goes although its bridge has not confirmed that the slot is shut.
-pub async fn left_behind(ctx: &Context, meeting: &ScheduledMeeting) {
-    let note = "the bridge did not answer; its slot is shut as soon as the bridge is back".to_owned();
-    ctx.kube.event(meeting, EventType::Warning, "LeftBehind", "Delete", note).await;
+pub async fn left_behind(ctx: &Context, meeting: &ScheduledMeeting, action: &'static str, why: &str) {
+    let note = format!("{why}; its slot is shut by its mark as soon as a MeetingBridge does so");
+    ctx.kube.event(meeting, EventType::Warning, "LeftBehind", action, note).await;
 }
 
 /// The join Secret could not be removed.

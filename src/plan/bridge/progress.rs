@@ -76,6 +76,8 @@ pub struct BridgeProgress {
     pub cluster: Option<ClusterStatus>,
     /// Its table of call bridges is another one now, and is to be read again.
     pub is_cluster_stale: bool,
+    /// The spec names another cluster, but meetings still hold slots at this address of the former one.
+    pub former_address: Option<String>,
     /// In this pass it was decided whether the cluster is somebody else's.
     pub is_owner_judged: bool,
     /// In this pass the intent was recorded and no creation was tried since: no lost one need be looked for.
@@ -119,6 +121,7 @@ impl BridgeProgress {
             // What was read elsewhere tells nothing about the address that the spec names now.
             cluster: status.cluster.filter(|cluster| cluster.is_of(&bridge.spec.address)),
             is_cluster_stale: false,
+            former_address: None,
             is_owner_judged: false,
             profiles_untried: false,
             sets_untried: false,

@@ -201,6 +201,8 @@ pub struct Progress {
     pub door: Door,
     /// It is to be shut before its time.
     pub leaving: bool,
+    /// Why it was given up although its door may be open.
+    pub left_behind: Option<&'static str>,
     pub secrets: Option<JoinSecrets>,
     /// Why the join details are not in their Secret.
     pub unwritten: Option<Problem>,
@@ -254,6 +256,7 @@ impl Progress {
             window,
             door,
             leaving: terms.is_deleting,
+            left_behind: None,
             stored_end: draft.window.map(|window| window.closes_at.0),
             terms,
             draft,

@@ -48,6 +48,12 @@ fn no_call() -> serde_json::Value {
     serde_json::json!({ "phase": "Active", "openedAt": at(0).to_string() })
 }
 
+fn given_up() -> serde_json::Value {
+    serde_json::json!({ "phase": "Ended", "openedAt": at(0).to_string(),
+                        "conditions": [{ "type": "SlotReleased", "status": "False", "reason": "LeftBehind",
+                                         "message": "why", "lastTransitionTime": at(0).to_string() }] })
+}
+
 fn failed(part: Part, error: &CmsError, reason: &'static str, is_permanent: bool) -> Problem {
     Problem { part, reason, message: error.to_string(), is_permanent }
 }
@@ -375,6 +381,24 @@ const AFTER: &[Row] = &[
         Phase::Ended,
         &[("Ready", "True", "Ended"), ("SlotReleased", "True", "TakenOver")],
     ),
+    row(
+        "given up with the door open",
+        active,
+        HOUR,
+        |p| {
+            p.door = Door::Released;
+            p.left_behind = Some("only observed");
+        },
+        Phase::Ended,
+        &[
+            ("Ready", "False", "LeftBehind"),
+            ("Stalled", "True", "LeftBehind"),
+            ("SpaceOpen", "Unknown", "LeftBehind"),
+            ("CallPresent", "Unknown", "LeftBehind"),
+            ("SlotReleased", "False", "LeftBehind"),
+        ],
+    ),
+    row("given up before", given_up, HOUR, NOTHING, Phase::Ended, &[("SlotReleased", "False", "LeftBehind")]),
     row(
         "never opened",
         booked,

@@ -3,15 +3,16 @@
 use std::time::Duration;
 
 use cms_simulator::{Fault, FaultKind};
-use meeting_controller::api::MeetingBridge;
 use meeting_controller::api::bridge::SlotState;
+use meeting_controller::api::meeting::Phase;
+use meeting_controller::api::{MeetingBridge, ScheduledMeeting};
 use meeting_controller::config::settings::Settings;
 use reqwest::Method;
 use serde_json::json;
 
 use crate::bridge_kit::*;
 use crate::kit::*;
-use crate::meetings::{lone, number_of};
+use crate::meetings::{lone, number_of, slot_of};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn observe_tells_the_steps_and_writes_nothing() {
@@ -256,5 +257,28 @@ async fn a_slot_that_was_left_open_is_shut_although_the_growth_and_the_profiles_
         .await;
     arena.start().await;
     arena.await_sim("shut", |sim| sim.spaces().iter().all(|space| !space.open)).await;
+    arena.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_was_left_open_is_told_and_shut_when_the_bridge_is_written_to_again() {
+    let arena = Arena::with("pol-left", lone(), brisk()).await;
+    arena.ready_bridge(json!({})).await;
+    arena.open_now("m", 600, json!({})).await;
+    arena.phase("m", Phase::Active).await;
+    arena.patch::<MeetingBridge>("core", json!({ "spec": { "managementPolicy": "Observe" } })).await;
+    arena.bridge("core", "observed", |b| b.observed() == b.metadata.generation).await;
+    arena.patch::<ScheduledMeeting>("m", json!({ "spec": { "start": in_ms(-5_000), "duration": "1s" } })).await;
+    let left = arena.says("m", "SlotReleased", "False", "LeftBehind").await;
+    assert_eq!((phase_of(&left), condition(&left, "Ready")), (Phase::Ended, ("False", "LeftBehind")));
+    assert!(arena.slot(1).open, "nobody wrote there");
+    arena.patch::<ScheduledMeeting>("m", json!({ "metadata": { "labels": { "again": "true" } } })).await;
+    arena.patch::<MeetingBridge>("core", json!({ "spec": { "managementPolicy": "Enforce" } })).await;
+    arena.await_sim("shut by its mark", |sim| !slot_of(sim, 1).open && sim.calls().is_empty()).await;
+    let left = arena.says("m", "SlotReleased", "False", "LeftBehind").await;
+    assert_eq!(phase_of(&left), Phase::Ended);
+    let events = arena.events_about("m").await;
+    assert!(events.iter().any(|(reason, _)| reason == "LeftBehind"), "{events:?}");
+    assert!(events.iter().all(|(reason, _)| reason != "Ended"), "{events:?}");
     arena.finish().await;
 }
