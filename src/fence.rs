@@ -15,15 +15,26 @@ use tokio::sync::watch;
 use tokio::time::{Instant, timeout_at};
 
 #[derive(Clone, Copy, Debug, Default)]
+enum Held {
+    #[default]
+    ForEver,
+    Until(Instant),
+    NotYet,
+}
+
+#[derive(Clone, Copy, Debug, Default)]
 struct Right {
     is_shut: bool,
-    /// None: for ever.
-    until: Option<Instant>,
+    held: Held,
 }
 
 impl Right {
     fn is_lost(self) -> bool {
-        self.until.is_some_and(|until| Instant::now() >= until)
+        match self.held {
+            Held::ForEver => false,
+            Held::Until(moment) => Instant::now() >= moment,
+            Held::NotYet => true,
+        }
     }
 }
 
@@ -31,38 +42,28 @@ impl Right {
 #[derive(Clone, Debug, Default)]
 pub struct Fence(Arc<watch::Sender<Right>>);
 
-#[allow(dead_code)] // Until the lease is there.
 impl Fence {
-    /// A right that is lost at this moment, unless it is held on to.
-    pub fn until(moment: Instant) -> Self {
-        Self(Arc::new(watch::Sender::new(Right { is_shut: false, until: Some(moment) })))
+    /// A right that nobody gave yet.
+    pub fn not_yet() -> Self {
+        Self(Arc::new(watch::Sender::new(Right { is_shut: false, held: Held::NotYet })))
     }
 
-    /// It is certain for longer. False: too late, it was lost before.
+    /// It is certain until then, if not for longer. False: too late, it was lost before.
     pub fn hold_until(&self, moment: Instant) -> bool {
         self.0.send_if_modified(|right| {
-            let holds = !right.is_lost();
-            if holds {
-                right.until = right.until.map(|until| until.max(moment));
-            }
-            holds
+            right.held = match right.held {
+                Held::Until(_) if right.is_lost() => return false,
+                Held::Until(until) => Held::Until(until.max(moment)),
+                Held::NotYet => Held::Until(moment),
+                Held::ForEver => Held::ForEver,
+            };
+            true
         })
     }
 
     /// No write to a bridge is begun from now on.
     pub fn shut(&self) {
         self.0.send_modify(|right| right.is_shut = true);
-    }
-
-    /// May a write to a bridge be begun?
-    pub fn is_open(&self) -> bool {
-        let right = *self.0.borrow();
-        !right.is_shut && !right.is_lost()
-    }
-
-    /// May somebody else have the right?
-    pub fn is_lost(&self) -> bool {
-        self.0.borrow().is_lost()
     }
 
     /// Waits until no write may be begun. First in a biased `select!`, it is asked each time before the rest goes on.
@@ -84,9 +85,9 @@ impl Fence {
                     return;
                 }
                 // The sender is `self`, so it outlives this.
-                let _ = match right.until {
-                    Some(until) => timeout_at(until, changes.changed()).await.is_ok(),
-                    None => changes.changed().await.is_ok(),
+                let _ = match right.held {
+                    Held::Until(moment) => timeout_at(moment, changes.changed()).await.is_ok(),
+                    Held::ForEver | Held::NotYet => changes.changed().await.is_ok(),
                 };
             }
         };
@@ -100,40 +101,56 @@ impl Fence {
 mod tests {
     use std::time::Duration;
 
+    use futures::FutureExt;
+
     use super::*;
 
     fn in_secs(secs: u64) -> Instant {
         Instant::now() + Duration::from_secs(secs)
     }
 
+    fn is_open(fence: &Fence) -> bool {
+        fence.refused().now_or_never().is_none()
+    }
+
+    fn is_lost(fence: &Fence) -> bool {
+        fence.lost().now_or_never().is_some()
+    }
+
+    fn until(moment: Instant) -> Fence {
+        let fence = Fence::not_yet();
+        assert!(!is_open(&fence) && is_lost(&fence));
+        assert!(fence.hold_until(moment));
+        fence
+    }
+
     #[tokio::test(start_paused = true)]
     async fn a_right_without_end_is_only_shut() {
         let fence = Fence::default();
         tokio::time::advance(Duration::from_secs(1_000_000)).await;
-        assert!(fence.is_open() && !fence.is_lost());
+        assert!(is_open(&fence) && !is_lost(&fence));
         fence.shut();
-        fence.refused().await;
-        assert!(!fence.is_open() && !fence.is_lost());
+        assert!(!is_open(&fence) && !is_lost(&fence));
     }
 
     #[tokio::test(start_paused = true)]
     async fn a_right_that_is_not_held_on_to_is_lost_and_stays_so() {
-        let fence = Fence::until(in_secs(10));
+        let fence = until(in_secs(10));
         tokio::time::advance(Duration::from_secs(9)).await;
         assert!(fence.hold_until(in_secs(10)));
         tokio::time::advance(Duration::from_secs(9)).await;
-        assert!(fence.is_open());
+        assert!(is_open(&fence));
         fence.lost().await;
-        assert!(!fence.is_open() && fence.is_lost());
+        assert!(!is_open(&fence));
         assert!(!fence.hold_until(in_secs(10)), "too late");
-        assert!(fence.is_lost());
+        assert!(is_lost(&fence));
     }
 
     #[tokio::test(start_paused = true)]
     async fn an_earlier_reply_that_comes_late_takes_nothing_away() {
-        let fence = Fence::until(in_secs(10));
+        let fence = until(in_secs(10));
         assert!(fence.hold_until(in_secs(5)));
         tokio::time::advance(Duration::from_secs(6)).await;
-        assert!(fence.is_open());
+        assert!(is_open(&fence));
     }
 }

@@ -10,7 +10,7 @@ use meeting_controller::api::MeetingBridge;
 use meeting_controller::cli;
 use meeting_controller::clock::SystemClock;
 use meeting_controller::config::{Cli, Command, LogFormat, PlanArgs, RunArgs};
-use meeting_controller::controller::{Controller, plan_bridge};
+use meeting_controller::controller::{Candidacy, Controller, plan_bridge};
 use meeting_controller::metrics::Metrics;
 use tokio_util::sync::CancellationToken;
 use tracing_subscriber::EnvFilter;
@@ -47,8 +47,34 @@ fn block_on(task: impl Future<Output = Result<(), String>>) -> Result<(), String
 }
 
 async fn client() -> Result<Client, String> {
-    let config = Config::infer().await.map_err(|error| format!("no way to reach Kubernetes: {error}"))?;
+    made(kube_config().await?)
+}
+
+async fn kube_config() -> Result<Config, String> {
+    Config::infer().await.map_err(|error| format!("no way to reach Kubernetes: {error}"))
+}
+
+fn made(config: Config) -> Result<Client, String> {
     Client::try_from(config).map_err(|error| format!("the Kubernetes client cannot be made: {error}"))
+}
+
+/// Stands for election if that is wanted, with a client and connections of its own.
+async fn candidacy(args: &RunArgs) -> Result<Option<Candidacy>, String> {
+    if !args.election.leader_elect {
+        return Ok(None);
+    }
+    let mut config = kube_config().await?;
+    config.default_retry = false;
+    let client = made(config)?;
+    let own = client.default_namespace().to_owned();
+    let pod = std::env::var("HOSTNAME").unwrap_or_else(|_| "meeting-controller".to_owned());
+    Ok(Some(Candidacy {
+        client,
+        namespace: args.election.lease_namespace.clone().unwrap_or(own),
+        name: args.election.lease_name(args.namespace.as_deref()),
+        identity: format!("{pod}_{}", uuid::Uuid::new_v4()),
+        timing: args.election.timing()?,
+    }))
 }
 
 fn start_logging(args: &RunArgs) -> Result<(), String> {
@@ -63,6 +89,7 @@ fn start_logging(args: &RunArgs) -> Result<(), String> {
 
 async fn run(args: RunArgs) -> Result<(), String> {
     start_logging(&args)?;
+    let candidacy = candidacy(&args).await?;
     let shutdown = CancellationToken::new();
     let metrics = Arc::new(Metrics::default());
     let controller = Controller::new(
@@ -72,7 +99,8 @@ async fn run(args: RunArgs) -> Result<(), String> {
         Arc::clone(&metrics),
         shutdown.clone(),
     )
-    .within(args.namespace);
+    .within(args.namespace)
+    .stands(candidacy);
     let admin = Admin::bind(args.listen, controller.ready(), controller.watchdog(), metrics)
         .await
         .map_err(|error| format!("cannot listen on {}: {error}", args.listen))?;

@@ -73,6 +73,10 @@ pub struct Metrics {
     pub close_latency: Histogram,
     pub dials: Counter,
     pub door_repairs: Counter,
+    /// 1 while this process leads, or is alone.
+    pub leader: Gauge,
+    /// How often it became the leader.
+    pub elections: Counter,
     pub bridge_up: Family<BridgeLabels, Gauge>,
     pub call_bridge_up: Family<CallBridgeLabels, Gauge>,
     pub failovers: Family<BridgeLabels, Counter>,
@@ -115,6 +119,8 @@ pub const TABLE: &[MetricDoc] = &[
     },
     MetricDoc { name: "meeting_controller_dials_total", help: "Participants dialled" },
     MetricDoc { name: "meeting_controller_door_repairs_total", help: "Open doors put back after a change by hand" },
+    MetricDoc { name: "meeting_controller_leader", help: "1 while this process leads, or is alone; 0 on standby" },
+    MetricDoc { name: "meeting_controller_elections_total", help: "How often this process became the leader" },
     MetricDoc { name: "meeting_controller_bridge_up", help: "1 if the bridge answered the last probe" },
     MetricDoc {
         name: "meeting_controller_call_bridge_up",
@@ -160,6 +166,8 @@ impl Default for Metrics {
             close_latency: histogram(),
             dials: Counter::default(),
             door_repairs: Counter::default(),
+            leader: Gauge::default(),
+            elections: Counter::default(),
             bridge_up: Family::default(),
             call_bridge_up: Family::default(),
             failovers: Family::default(),
@@ -189,6 +197,8 @@ impl Default for Metrics {
         r.register_with_unit("close_latency", help("close_latency"), seconds(), metrics.close_latency.clone());
         r.register("dials", help("dials"), metrics.dials.clone());
         r.register("door_repairs", help("door_repairs"), metrics.door_repairs.clone());
+        r.register("leader", help("controller_leader"), metrics.leader.clone());
+        r.register("elections", help("elections"), metrics.elections.clone());
         r.register("bridge_up", help("bridge_up"), metrics.bridge_up.clone());
         r.register("call_bridge_up", help("call_bridge_up"), metrics.call_bridge_up.clone());
         r.register("failovers", help("failovers"), metrics.failovers.clone());
@@ -203,6 +213,17 @@ impl Default for Metrics {
 }
 
 impl Metrics {
+    /// What the bridges looked like is another process's business from now on.
+    pub fn forget_bridges(&self) {
+        self.bridge_up.clear();
+        self.call_bridge_up.clear();
+        self.slots_free.clear();
+        self.slots_foreign.clear();
+        self.call_legs.clear();
+        self.uptime.clear();
+        self.clock_skew.clear();
+    }
+
     /// The text that `/metrics` serves.
     pub fn text(&self) -> String {
         let mut text = String::new();

@@ -9,6 +9,7 @@ use std::time::Duration;
 use clap::{Args, Parser, Subcommand};
 
 use crate::cms::Limits;
+use crate::controller::Timing;
 use settings::Settings;
 
 /// Schedules meetings on Cisco Meeting Server from Kubernetes objects.
@@ -69,6 +70,8 @@ pub struct RunArgs {
     pub shared_bridges_in: Vec<String>,
     #[command(flatten)]
     pub timing: TimingArgs,
+    #[command(flatten)]
+    pub election: ElectionArgs,
 }
 
 impl RunArgs {
@@ -76,6 +79,47 @@ impl RunArgs {
     pub fn settings(&self) -> Settings {
         let shared = self.shared_bridges_in.iter().map(|name| name.trim().to_owned());
         Settings { shared_bridges_in: shared.filter(|name| !name.is_empty()).collect(), ..self.timing.settings() }
+    }
+}
+
+/// Flags about the leader election.
+#[derive(Clone, Debug, Args)]
+pub struct ElectionArgs {
+    /// Share the work with other replicas: the one that holds the Lease does it, the others wait. Without it there must be
+    /// one replica only.
+    #[arg(long, env = "MEETING_CONTROLLER_LEADER_ELECT", num_args = 0..=1, require_equals = true,
+          default_value_t = false, default_missing_value = "true", action = clap::ArgAction::Set)]
+    pub leader_elect: bool,
+    /// Name of the Lease; default: meeting-controller, with --namespace meeting-controller-NAMESPACE.
+    #[arg(long, env = "MEETING_CONTROLLER_LEASE_NAME")]
+    pub lease_name: Option<String>,
+    /// Namespace of the Lease; default: that of the pod.
+    #[arg(long, env = "MEETING_CONTROLLER_LEASE_NAMESPACE")]
+    pub lease_namespace: Option<String>,
+    /// After so long without a renewal another replica takes over.
+    #[arg(long, env = "MEETING_CONTROLLER_LEASE_DURATION", default_value = "15s", value_parser = seconds)]
+    pub lease_duration: Duration,
+    /// After so long without a renewal the leader stops working.
+    #[arg(long, env = "MEETING_CONTROLLER_RENEW_DEADLINE", default_value = "10s", value_parser = seconds)]
+    pub renew_deadline: Duration,
+    /// Between two renewals.
+    #[arg(long, env = "MEETING_CONTROLLER_RETRY_PERIOD", default_value = "2s", value_parser = seconds)]
+    pub retry_period: Duration,
+}
+
+impl ElectionArgs {
+    /// As the controller takes them.
+    ///
+    /// # Errors
+    /// If the lengths do not fit together.
+    pub fn timing(&self) -> Result<Timing, String> {
+        Timing { lease: self.lease_duration, renew: self.renew_deadline, retry: self.retry_period }.check()
+    }
+
+    /// The name of the Lease of a controller that looks after this namespace, or all.
+    pub fn lease_name(&self, scope: Option<&str>) -> String {
+        let default = || scope.map_or("meeting-controller".to_owned(), |scope| format!("meeting-controller-{scope}"));
+        self.lease_name.clone().unwrap_or_else(default)
     }
 }
 

@@ -3,9 +3,11 @@
 mod backoff;
 mod bookings;
 mod bridge;
+mod catch_up;
 mod context;
 mod join_secret;
 mod kube_calls;
+mod lead;
 mod lifecycle;
 mod meeting;
 mod own_writes;
@@ -17,6 +19,7 @@ mod wakes;
 mod watchdog;
 mod watches;
 
+pub use lead::{Candidacy, Timing};
 pub use plan_command::plan_bridge;
 pub use run::Controller;
 pub use watchdog::Watchdog;

@@ -20,8 +20,10 @@ use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 use tracing::Instrument;
 
+use super::catch_up::catch_up;
 use super::context::{Context, Stores};
 use super::kube_calls::{KubeApi, KubeError};
+use super::lead::{Candidacy, Lead};
 use super::lifecycle::{self, Managed};
 use super::wakes::{Wakes, Woken};
 use super::watchdog::Watchdog;
@@ -93,6 +95,7 @@ pub struct Controller {
     shutdown: CancellationToken,
     ready: watch::Sender<bool>,
     scope: Option<String>,
+    candidacy: Option<Candidacy>,
 }
 
 impl Controller {
@@ -105,13 +108,19 @@ impl Controller {
         shutdown: CancellationToken,
     ) -> Self {
         let (watchdog, ready) = (Arc::default(), watch::Sender::new(false));
-        Self { client, settings, clock, metrics, watchdog, shutdown, ready, scope: None }
+        Self { client, settings, clock, metrics, watchdog, shutdown, ready, scope: None, candidacy: None }
     }
 
     /// Looks after the objects of one namespace only; a Role there is enough then.
     #[must_use]
     pub fn within(self, namespace: Option<String>) -> Self {
         Self { scope: namespace, ..self }
+    }
+
+    /// Shares the work with others: only the one that leads does anything but watch.
+    #[must_use]
+    pub fn stands(self, candidacy: Option<Candidacy>) -> Self {
+        Self { candidacy, ..self }
     }
 
     fn api<K>(&self) -> Api<K>
@@ -134,8 +143,51 @@ impl Controller {
         Arc::clone(&self.watchdog)
     }
 
-    /// Runs until the shutdown is asked for and the current requests are done.
-    pub async fn run(self) {
+    /// Runs until the shutdown is asked for and the current requests are done. With others it stands for election, again
+    /// after each term; every term begins with nothing but what is read from Kubernetes.
+    pub async fn run(mut self) {
+        let Some(candidacy) = self.candidacy.take() else {
+            self.metrics.leader.set(1);
+            let started = CancellationToken::new();
+            started.cancel();
+            self.work(Fence::default(), &started, None).await;
+            return;
+        };
+        let mut lead = Lead::new(candidacy);
+        while !self.shutdown.is_cancelled() {
+            self.term(&mut lead).await;
+        }
+    }
+
+    /// Standby, then leader, until the lease is lost or the shutdown is done.
+    async fn term(&self, lead: &mut Lead) {
+        let (fence, elected, started) = (Fence::not_yet(), CancellationToken::new(), CancellationToken::new());
+        let lost = async {
+            elected.cancelled().await;
+            tracing::info!("this process leads");
+            self.metrics.elections.inc();
+            self.metrics.leader.set(1);
+            fence.lost().await;
+        };
+        let is_done = tokio::select! {
+            biased;
+            () = lost => false,
+            () = lead.serve(&fence, &elected) => false,
+            () = self.work(fence.clone(), &started, Some(&elected)) => true,
+        };
+        // Dropped with the rest of the work are the passes, wherever they were.
+        self.metrics.leader.set(0);
+        self.metrics.forget_bridges();
+        if !is_done {
+            tracing::warn!("the lease is lost: this process does nothing until it leads again");
+        } else if elected.is_cancelled() {
+            lead.release().await;
+        }
+    }
+
+    /// Fills the stores, and does what there is to do from `started` on: at once, or when it is elected.
+    async fn work(&self, fence: Fence, started: &CancellationToken, elected: Option<&CancellationToken>) {
+        self.ready.send_replace(false);
         let (stores, writers) = stores();
         let (bridges, meetings) = (stores.bridges.clone(), stores.meetings.clone());
         let (wakes, woken) = Wakes::new();
@@ -144,7 +196,7 @@ impl Controller {
         let filled = wait_filled(&stores, self.ready.clone()).shared();
         let (limit, metrics) = (self.settings.kube_timeout, Arc::clone(&self.metrics));
         let ctx = Arc::new(Context::new(
-            KubeApi::new(self.client.clone(), Fence::default(), limit, metrics),
+            KubeApi::new(self.client.clone(), fence, limit, metrics),
             Arc::clone(&self.clock),
             self.settings.clone(),
             stores,
@@ -154,13 +206,26 @@ impl Controller {
         ));
         let Woken { meetings: woken_meetings, bridges: woken_bridges } = woken;
         let others = self.others(&ctx, writers.secrets, writers.config_maps, writers.namespaces);
-        let bridge_loop =
-            Loop::for_stream(watches::triggers(self.bridges(&ctx), writers.bridges, Arc::clone(&ctx)), bridges)
-                .reconcile_on(received(woken_bridges));
-        let meeting_loop =
-            Loop::for_stream(watches::triggers(self.meetings(&ctx), writers.meetings, Arc::clone(&ctx)), meetings)
-                .with_config(Config::default().concurrency(MEETINGS_AT_ONCE))
-                .reconcile_on(received(woken_meetings));
+        let changed = watches::triggers(self.bridges(&ctx), writers.bridges, Arc::clone(&ctx));
+        let bridge_loop = Loop::for_stream(after(started.clone(), changed), bridges)
+            .reconcile_on(after(started.clone(), received(woken_bridges)));
+        let changed = watches::triggers(self.meetings(&ctx), writers.meetings, Arc::clone(&ctx));
+        let meeting_loop = Loop::for_stream(after(started.clone(), changed), meetings)
+            .with_config(Config::default().concurrency(MEETINGS_AT_ONCE))
+            .reconcile_on(after(started.clone(), received(woken_meetings)));
+        let begin = async {
+            filled.clone().await;
+            if let Some(elected) = elected {
+                elected.cancelled().await;
+                tokio::join!(
+                    catch_up(&ctx, self.api(), &ctx.stores.bridges),
+                    catch_up(&ctx, self.api(), &ctx.stores.meetings),
+                );
+                started.cancel();
+                // What changed before was only watched.
+                ctx.wakes.all(&ctx.stores);
+            }
+        };
         let gate = Gate { filled: filled.clone(), shutdown: self.shutdown.clone() };
         let bridge_loop = run_loop(bridge_loop, Arc::clone(&ctx), gate.clone(), bridge::reconcile);
         let meeting_loop = run_loop(meeting_loop, Arc::clone(&ctx), gate, meeting::reconcile);
@@ -171,10 +236,14 @@ impl Controller {
         let loops = async { tokio::join!(bridge_loop, meeting_loop) };
         tokio::pin!(loops);
         // Driven here as well: with no objects there is no pass that would.
-        let background = async { tokio::join!(others, stop, filled) };
+        let background = async { tokio::join!(others, stop, begin) };
         tokio::select! {
             _ = &mut loops => {}
             _ = background => { loops.await; }
+        }
+        if elected.is_some() {
+            // Somebody waits for the lease.
+            return;
         }
         ctx.tasks.close();
         let _ = tokio::time::timeout(BACKGROUND_PATIENCE, ctx.tasks.wait()).await;
@@ -216,6 +285,11 @@ impl Controller {
         };
         watches::watch_others(Arc::clone(ctx), secrets, maps, namespaces)
     }
+}
+
+/// What comes before the work has started is dropped: the stores have it.
+fn after<T>(started: CancellationToken, items: impl Stream<Item = T>) -> impl Stream<Item = T> {
+    items.filter(move |_| std::future::ready(started.is_cancelled()))
 }
 
 fn received<T: Send + 'static>(mut wakes: mpsc::UnboundedReceiver<T>) -> impl Stream<Item = T> + Send + 'static {

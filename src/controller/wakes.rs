@@ -3,6 +3,7 @@
 use kube::runtime::reflector::ObjectRef;
 use tokio::sync::mpsc::{self, UnboundedReceiver, UnboundedSender};
 
+use super::context::Stores;
 use crate::api::names::ObjectKey;
 use crate::api::{MeetingBridge, ScheduledMeeting};
 
@@ -33,6 +34,14 @@ impl Wakes {
             // The receiver lives as long as the controller; after that nobody needs waking.
             let _ = self.meetings.send(ObjectRef::new(&key.name).within(&key.namespace));
         }
+    }
+
+    /// Wakes everybody that there is.
+    pub fn all(&self, stores: &Stores) {
+        for bridge in stores.bridges.state() {
+            self.bridge(&ObjectKey::of(bridge.as_ref()));
+        }
+        self.meetings(stores.meetings.state().iter().map(|meeting| ObjectKey::of(meeting.as_ref())));
     }
 
     /// Wakes a bridge.

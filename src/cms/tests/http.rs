@@ -303,7 +303,8 @@ async fn a_write_that_waits_when_the_fence_is_shut_is_never_sent() {
 
 #[tokio::test]
 async fn when_the_right_is_lost_what_is_on_the_wire_is_given_up() {
-    let fence = Fence::until(tokio::time::Instant::now() + Duration::from_millis(400));
+    let fence = Fence::not_yet();
+    assert!(fence.hold_until(tokio::time::Instant::now() + Duration::from_millis(400)));
     let (server, _client, waiting) = queue_behind_one(&fence).await;
     let mut outcomes = Vec::new();
     for task in waiting {

@@ -19,7 +19,7 @@ use meeting_controller::api::meeting::Phase;
 use meeting_controller::api::{MeetingBridge, ScheduledMeeting};
 use meeting_controller::clock::SystemClock;
 use meeting_controller::config::settings::Settings;
-use meeting_controller::controller::Controller;
+use meeting_controller::controller::{Candidacy, Controller};
 use meeting_controller::metrics::Metrics;
 use meeting_controller::testing::violations;
 use serde_json::{Value, json};
@@ -38,6 +38,18 @@ pub fn quick() -> Settings {
         sweep: Duration::from_millis(700),
         idle_read: Duration::from_millis(1500),
         ..Settings::default()
+    }
+}
+
+/// What is needed to stop a controller, and to know what it does.
+pub struct Prepared {
+    shutdown: CancellationToken,
+    metrics: Arc<Metrics>,
+}
+
+impl Prepared {
+    pub fn run_by(self, task: JoinHandle<()>) -> Running {
+        Running { shutdown: self.shutdown, task, metrics: self.metrics }
     }
 }
 
@@ -151,20 +163,29 @@ impl Arena {
 
     /// The same with this client, for this namespace or all.
     pub async fn start_as(&mut self, client: Client, namespace: Option<String>) {
-        self.controller = Some(self.controller(client, namespace).await);
+        self.controller = Some(self.run_as(client, namespace, None).await);
     }
 
-    /// A controller with its stores filled, which the caller ends.
-    pub async fn controller(&self, client: Client, namespace: Option<String>) -> Running {
-        let shutdown = CancellationToken::new();
-        let metrics = Arc::new(Metrics::default());
-        let clock = Arc::new(SystemClock);
-        let controller = Controller::new(client, self.settings.clone(), clock, Arc::clone(&metrics), shutdown.clone())
-            .within(namespace);
+    /// Runs a controller like this, alone or as one of many, and waits until its stores are filled.
+    pub async fn run_as(&self, client: Client, scope: Option<String>, candidacy: Option<Candidacy>) -> Running {
+        let (prepared, controller) = self.controller_as(client, scope, candidacy);
         let mut ready = controller.ready();
-        let task = tokio::spawn(controller.run());
+        let running = prepared.run_by(tokio::spawn(controller.run()));
         tokio::time::timeout(PATIENCE, ready.wait_for(|ready| *ready)).await.expect("ready in time").expect("running");
-        Running { shutdown, task, metrics }
+        running
+    }
+
+    /// The same, to be run by somebody.
+    pub fn controller_as(
+        &self,
+        client: Client,
+        scope: Option<String>,
+        candidacy: Option<Candidacy>,
+    ) -> (Prepared, Controller) {
+        let prepared = Prepared { shutdown: CancellationToken::new(), metrics: Arc::new(Metrics::default()) };
+        let (metrics, shutdown) = (Arc::clone(&prepared.metrics), prepared.shutdown.clone());
+        let controller = Controller::new(client, self.settings.clone(), Arc::new(SystemClock), metrics, shutdown);
+        (prepared, controller.within(scope).stands(candidacy))
     }
 
     pub fn api<K>(&self) -> Api<K>

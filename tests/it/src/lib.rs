@@ -22,6 +22,7 @@ mod first_contact;
 mod habits;
 mod join_secret;
 mod kit;
+mod leader;
 mod life;
 mod lost_replies;
 mod meetings;

@@ -6,12 +6,13 @@ use std::path::{Path, PathBuf};
 
 use control_plane::{AuditEvent, ControlPlane, Options, client_for};
 use k8s_openapi::api::core::v1::{ConfigMap, Namespace, Secret};
-use k8s_openapi::api::rbac::v1::ClusterRole;
+use k8s_openapi::api::rbac::v1::{ClusterRole, PolicyRule, Role};
 use kube::api::{Api, DynamicObject, Patch, PatchParams, PostParams, ValidationDirective};
 use kube::core::GroupVersionKind;
 use kube::discovery::{Scope, pinned_kind};
 use meeting_controller::api::meeting::{ParticipantState, Phase};
 use meeting_controller::api::{MeetingBridge, ScheduledMeeting};
+use meeting_controller::controller::{Candidacy, Timing};
 use serde::Deserialize;
 use serde_json::json;
 
@@ -27,9 +28,8 @@ fn deploy() -> PathBuf {
 /// Group, resource with subresource, verb.
 type Right = (String, String, String);
 
-fn granted(role: &ClusterRole) -> BTreeSet<Right> {
-    let rules = role.rules.clone().unwrap_or_default();
-    let all = rules.into_iter().flat_map(|rule| {
+fn granted(rules: Option<Vec<PolicyRule>>) -> BTreeSet<Right> {
+    let all = rules.unwrap_or_default().into_iter().flat_map(|rule| {
         let (groups, resources) = (rule.api_groups.unwrap_or_default(), rule.resources.unwrap_or_default());
         assert!(!rule.verbs.iter().chain(&groups).chain(&resources).any(|text| text == "*"), "no wildcards");
         let verbs = rule.verbs;
@@ -124,13 +124,19 @@ async fn the_rights_that_are_granted_are_those_that_are_used() {
     }
     let account = plane.kubeconfig_for_service_account(ACCOUNT, ACCOUNT).await.unwrap();
     let mut arena = Arena::on(Plane::Own(Box::new(plane)), "rbac", lone(), quick()).await;
-    arena.start_as(client_for(&account).await.unwrap(), None).await;
+    let client = client_for(&account).await.unwrap();
+    // The shipped Lease, with lengths that make the test short.
+    let timing = Timing { lease: PATIENCE / 10, renew: PATIENCE / 20, retry: PATIENCE / 100 };
+    let (namespace, name) = (ACCOUNT.to_owned(), ACCOUNT.to_owned());
+    let candidacy = Candidacy { client: client.clone(), namespace, name, identity: "pod".to_owned(), timing };
+    arena.controller = Some(arena.run_as(client, None, Some(candidacy)).await);
     use_everything(&arena).await;
     arena.assert_rules(1..=5);
     let role: ClusterRole = Api::all(arena.client.clone()).get(ACCOUNT).await.unwrap();
     let user = format!("system:serviceaccount:{ACCOUNT}:{ACCOUNT}");
     arena.controller.take().unwrap().stop().await;
-    let granted = granted(&role);
+    let lease: Role = Api::namespaced(arena.client.clone(), ACCOUNT).get("meeting-controller-lease").await.unwrap();
+    let granted: BTreeSet<_> = [role.rules, lease.rules].into_iter().flat_map(granted).collect();
     let mut asked = Vec::new();
     for _ in 0..100 {
         asked = arena.plane.audit_events().unwrap();

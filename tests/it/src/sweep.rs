@@ -202,7 +202,7 @@ async fn run(scenario: &Scenario, blow: Option<Blow>) -> (usize, usize, bool) {
     let arena = Arena::quiet(&format!("sweep-{}", scenario.name), (scenario.config)(), quick()).await;
     let counter = Counter::new();
     let client = || async { arena.plane.client().await.expect("client") };
-    let mut running = arena.controller(counter.client(client().await), Some(arena.namespace.clone())).await;
+    let mut running = arena.run_as(counter.client(client().await), Some(arena.namespace.clone()), None).await;
     (scenario.prepare)(&arena).await;
     arena.sim.clear_journal();
     let fault = match blow {
@@ -237,7 +237,7 @@ async fn run(scenario: &Scenario, blow: Option<Blow>) -> (usize, usize, bool) {
     if killed {
         running.kill().await;
         arena.sim.clear_faults();
-        running = arena.controller(client().await, Some(arena.namespace.clone())).await;
+        running = arena.run_as(client().await, Some(arena.namespace.clone()), None).await;
         act.await;
     }
     arena.assert_rules(1..=8);

@@ -1,0 +1,61 @@
+//! Before the first pass of a leader: what it watched may be behind, because its watch was broken, or is slow. It would
+//! open what was deleted, shut what was extended, and ring who has left.
+
+use std::collections::BTreeMap;
+use std::fmt::Debug;
+use std::time::Duration;
+
+use kube::Resource;
+use kube::api::{Api, ListParams, ObjectMeta};
+use kube::runtime::reflector::Store;
+use serde::de::DeserializeOwned;
+
+use super::context::Context;
+use crate::api::names::ObjectKey;
+
+/// An object that cannot be read never gets into a store, so this is not for ever.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// Between two tries, and between two looks at the store.
+const PAUSE: Duration = Duration::from_secs(1);
+const GLANCE: Duration = Duration::from_millis(20);
+
+/// Versions can be compared as numbers (Kubernetes enhancement 5504).
+fn version(meta: &ObjectMeta) -> u64 {
+    meta.resource_version.as_deref().and_then(|version| version.parse().ok()).unwrap_or_default()
+}
+
+/// Waits until the store shows at least what there is now.
+pub async fn catch_up<K>(ctx: &Context, api: Api<K>, store: &Store<K>)
+where
+    K: Resource<DynamicType = ()> + Clone + DeserializeOwned + Debug + 'static,
+{
+    let listed = loop {
+        match ctx.kube.bounded("list before leading", api.list_metadata(&ListParams::default())).await {
+            Ok(listed) => break listed,
+            Err(error) => tracing::warn!(kind = %K::kind(&()), %error, "a leader cannot begin"),
+        }
+        tokio::time::sleep(PAUSE).await;
+    };
+    let listed_at = listed.metadata.resource_version.and_then(|version| version.parse().ok()).unwrap_or_default();
+    let there: BTreeMap<_, _> = listed.items.iter().map(|item| (ObjectKey::of(item), version(item.meta()))).collect();
+    let is_caught_up = || {
+        let stored: BTreeMap<_, _> =
+            store.state().iter().map(|item| (ObjectKey::of(item.as_ref()), version(item.meta()))).collect();
+        let is_new = there.iter().all(|(key, version)| stored.get(key).is_some_and(|stored| stored >= version));
+        new_or_there(&stored, &there, listed_at) && is_new
+    };
+    let waiting = async {
+        while !is_caught_up() {
+            tokio::time::sleep(GLANCE).await;
+        }
+    };
+    if tokio::time::timeout(PATIENCE, waiting).await.is_err() {
+        tracing::warn!(kind = %K::kind(&()), "the watch is behind, or shows objects that cannot be read");
+    }
+}
+
+/// Nothing is stored that was deleted before the list.
+fn new_or_there(stored: &BTreeMap<ObjectKey, u64>, there: &BTreeMap<ObjectKey, u64>, listed_at: u64) -> bool {
+    stored.iter().all(|(key, version)| there.contains_key(key) || *version > listed_at)
+}

@@ -1,0 +1,370 @@
+//! Replicas: one leads, and the lead changes hands, in order and out of order, without a second call, a second ring or
+//! an open door.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use futures::StreamExt;
+use http::{Request, Response};
+use http_body_util::combinators::UnsyncBoxBody;
+use http_body_util::{BodyExt, BodyStream, StreamBody};
+use hyper::body::Bytes;
+use jiff::{SignedDuration, Timestamp};
+use k8s_openapi::api::coordination::v1::Lease;
+use kube::Client;
+use kube::api::{Api, Patch, PatchParams, PostParams};
+use kube::client::Body;
+use meeting_controller::api::meeting::{ParticipantState, Phase};
+use meeting_controller::controller::{Candidacy, Timing};
+use serde_json::{Value, json};
+use tokio::sync::watch;
+use tower::{BoxError, service_fn};
+
+use crate::kit::*;
+use crate::meetings::*;
+
+const LEASE: &str = "the-lead";
+
+/// As the defaults, but short.
+const SHORT: Timing = Timing {
+    lease: Duration::from_millis(2000),
+    renew: Duration::from_millis(1400),
+    retry: Duration::from_millis(300),
+};
+
+const DEFAULT: Timing =
+    Timing { lease: Duration::from_secs(15), renew: Duration::from_secs(10), retry: Duration::from_secs(2) };
+
+async fn arena(prefix: &str) -> Arena {
+    let arena = Arena::quiet(prefix, lone(), quick()).await;
+    // One that nobody holds: the first to come takes it at once.
+    arena.write_lease(json!({ "holderIdentity": "", "leaseDurationSeconds": 2 })).await;
+    arena
+}
+
+impl Arena {
+    async fn write_lease(&self, spec: Value) {
+        let lease = json!({ "apiVersion": "coordination.k8s.io/v1", "kind": "Lease",
+                            "metadata": { "name": LEASE }, "spec": spec });
+        let lease: Lease = serde_json::from_value(lease).unwrap();
+        self.api::<Lease>().create(&PostParams::default(), &lease).await.expect("a Lease");
+    }
+
+    fn candidacy(&self, client: Client, name: &str, timing: Timing) -> Candidacy {
+        let (namespace, lease) = (self.namespace.clone(), LEASE.to_owned());
+        Candidacy { client, namespace, name: lease, identity: name.to_owned(), timing }
+    }
+
+    async fn replica(&self, name: &str, timing: Timing) -> Running {
+        self.replica_by(self.plane.client().await.unwrap(), name, timing).await
+    }
+
+    async fn replica_by(&self, client: Client, name: &str, timing: Timing) -> Running {
+        let candidacy = self.candidacy(client.clone(), name, timing);
+        self.run_as(client, Some(self.namespace.clone()), Some(candidacy)).await
+    }
+
+    async fn holder(&self) -> String {
+        let lease = self.api::<Lease>().get(LEASE).await.unwrap();
+        lease.spec.and_then(|spec| spec.holder_identity).unwrap_or_default()
+    }
+
+    /// A meeting that runs, with one participant who is in.
+    async fn running_meeting(&self, seconds: i64) {
+        let party = json!([{ "remoteParty": "desk@rooms.test" }]);
+        let spec = json!({ "start": in_ms(0), "end": in_ms(seconds * 1000), "participants": party });
+        self.create_meeting("m", spec).await;
+        self.party("m", ParticipantState::Connected).await;
+    }
+
+    /// The meeting was opened once, with one call and one ring, and shut.
+    async fn ended_as_if_nothing_had_been(&self) {
+        let meeting = self.phase("m", Phase::Ended).await;
+        assert_status(&meeting);
+        let journal = self.sim.journal();
+        let lines = self.journal_lines();
+        let mut doors = doors(&journal, &self.slot(1).id);
+        // An extension is told to the bridge by the same write again.
+        doors.dedup();
+        assert_eq!(doors, [true, false], "{lines:#?}");
+        assert_eq!(count(&journal, "POST", "calls"), 1, "{lines:#?}");
+        assert_eq!(count(&journal, "POST", "calls/{id}/callLegs"), 1, "{lines:#?}");
+        assert!(self.sim.calls().is_empty());
+        self.assert_rules([1]);
+    }
+}
+
+impl Running {
+    fn leads(&self) -> bool {
+        self.metrics.leader.get() == 1
+    }
+}
+
+async fn until(what: &str, mut is_so: impl FnMut() -> bool) {
+    let start = Instant::now();
+    while !is_so() {
+        assert!(start.elapsed() < PATIENCE, "never: {what}");
+        // Who leads is a number that nobody tells of; it is asked often, to catch two at one time.
+        tokio::time::sleep(Duration::from_millis(2)).await;
+    }
+}
+
+/// The connection of one replica to the apiserver: it can be cut, and nothing gets through until it is mended.
+#[derive(Clone)]
+struct Line {
+    is_cut: Arc<watch::Sender<bool>>,
+    /// Requests get through; what comes on a watch does not.
+    only_watches: bool,
+}
+
+impl Line {
+    fn new() -> Self {
+        Self { is_cut: Arc::new(watch::Sender::new(false)), only_watches: false }
+    }
+
+    fn of_watches() -> Self {
+        Self { only_watches: true, ..Self::new() }
+    }
+
+    fn cut(&self) {
+        self.is_cut.send_replace(true);
+    }
+
+    fn mend(&self) {
+        self.is_cut.send_replace(false);
+    }
+
+    async fn open(&self) {
+        let _ = self.is_cut.subscribe().wait_for(|is_cut| !is_cut).await;
+    }
+
+    async fn client(&self, arena: &Arena) -> Client {
+        let (real, line) = (arena.plane.client().await.expect("client"), self.clone());
+        let namespace = real.default_namespace().to_owned();
+        Client::new(service_fn(move |request| line.clone().carry(real.clone(), request)), namespace)
+    }
+
+    async fn carry(
+        self,
+        real: Client,
+        request: Request<Body>,
+    ) -> Result<Response<UnsyncBoxBody<Bytes, BoxError>>, BoxError> {
+        let is_watch = request.uri().query().is_some_and(|query| query.contains("watch=true"));
+        if self.only_watches && !is_watch {
+            return Ok(real.send(request).await?.map(|body| body.map_err(BoxError::from).boxed_unsync()));
+        }
+        self.open().await;
+        let (parts, body) = real.send(request).await?.into_parts();
+        let frames = BodyStream::new(body.map_err(BoxError::from)).then(move |frame| {
+            let line = self.clone();
+            async move {
+                line.open().await;
+                frame
+            }
+        });
+        Ok(Response::from_parts(parts, StreamBody::new(frames).boxed_unsync()))
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn one_of_three_leads_and_an_orderly_stop_hands_over_at_once() {
+    let arena = arena("handover").await;
+    // With the lengths of the defaults: nobody can take this lease before 15 s are over, unless it is let go.
+    let first = arena.replica("a", DEFAULT).await;
+    until("a leads", || first.leads()).await;
+    // Ready, although they do nothing yet.
+    let (b, c) = (arena.replica("b", DEFAULT).await, arena.replica("c", DEFAULT).await);
+    arena.ready_bridge(json!({ "slots": { "quantity": 1 } })).await;
+    arena.running_meeting(7).await;
+    assert!(!b.leads() && !c.leads());
+    let stopping = Instant::now();
+    first.stop().await;
+    until("another one leads", || b.leads() || c.leads()).await;
+    let took = stopping.elapsed();
+    println!("the lead was handed over in {took:?}");
+    assert!(took < Duration::from_secs(5), "{took:?}");
+    arena.ended_as_if_nothing_had_been().await;
+    assert!(b.leads() != c.leads());
+    for running in [b, c] {
+        running.stop().await;
+    }
+    assert_eq!(arena.holder().await, "", "the last one let it go as well");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_leader_that_is_cut_off_steps_down_before_another_one_leads() {
+    let arena = arena("cutoff").await;
+    let line = Line::new();
+    let first = arena.replica_by(line.client(&arena).await, "a", SHORT).await;
+    until("a leads", || first.leads()).await;
+    let other = arena.replica("b", SHORT).await;
+    arena.ready_bridge(json!({ "slots": { "quantity": 1 } })).await;
+    arena.running_meeting(5).await;
+    line.cut();
+    // The old leader does not hear of it. At the old end it must not shut the door.
+    arena.patch_end("m", 9).await;
+    until("a steps down", || {
+        assert!(!other.leads() || !first.leads(), "two leaders");
+        !first.leads()
+    })
+    .await;
+    assert!(!other.leads(), "the lease is longer than the right");
+    until("b leads", || other.leads()).await;
+    arena.sim.clear_journal();
+    line.mend();
+    arena.says("m", "SpaceOpen", "True", "Open").await;
+    let end = arena.phase("m", Phase::Ended).await;
+    let late = status_of(&end).ended_at.unwrap().0.duration_since(end.spec.end.unwrap().0);
+    assert!(late.abs() < SignedDuration::from_secs(2), "{late:?}");
+    let journal = arena.sim.journal();
+    assert_eq!(doors(&journal, &arena.slot(1).id).last(), Some(&false));
+    assert_eq!(count(&journal, "POST", "calls") + count(&journal, "POST", "calls/{id}/callLegs"), 0);
+    assert!(!first.leads() && other.leads());
+    arena.assert_rules([1]);
+    for running in [first, other] {
+        running.stop().await;
+    }
+}
+
+impl Arena {
+    async fn patch_end(&self, name: &str, seconds: i64) {
+        let end = json!({ "spec": { "end": in_ms(seconds * 1000) } });
+        self.patch::<meeting_controller::api::ScheduledMeeting>(name, end).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_frozen_leader_that_wakes_writes_nothing() {
+    let arena = arena("frozen").await;
+    let Plane::Shared(plane) = arena.plane else { unreachable!() };
+    // A thread of its own for all that this replica does, so that all of it can be stopped.
+    let freezer = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
+    let client = freezer.spawn(async { plane.client().await.unwrap() }).await.unwrap();
+    let candidacy = arena.candidacy(client.clone(), "a", SHORT);
+    let (frozen, controller) = arena.controller_as(client, Some(arena.namespace.clone()), Some(candidacy));
+    let frozen = frozen.run_by(freezer.spawn(controller.run()));
+    until("a leads", || frozen.leads()).await;
+    let other = arena.replica("b", SHORT).await;
+    arena.ready_bridge(json!({ "slots": { "quantity": 1 } })).await;
+    let start = in_ms(1_500);
+    let party = json!([{ "remoteParty": "desk@rooms.test" }]);
+    arena.create_meeting("m", json!({ "start": start, "end": in_ms(7_000), "participants": party })).await;
+    arena.phase("m", Phase::Opening).await;
+    // Stopped right before the instant, and for longer than the lease. When it wakes the instant is long due.
+    let is_awake = Arc::new(AtomicBool::new(false));
+    let waking = Arc::clone(&is_awake);
+    freezer.spawn(async move {
+        std::thread::sleep(Duration::from_millis(3_500));
+        waking.store(true, Ordering::SeqCst);
+    });
+    until("b leads", || other.leads()).await;
+    arena.party("m", ParticipantState::Connected).await;
+    until("a wakes", || is_awake.load(Ordering::SeqCst)).await;
+    until("a knows", || !frozen.leads()).await;
+    arena.ended_as_if_nothing_had_been().await;
+    for running in [frozen, other] {
+        running.stop().await;
+    }
+    freezer.shutdown_background();
+}
+
+/// What a standby has watched may be behind when it is elected.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_new_leader_does_nothing_before_it_knows_what_there_is() {
+    let arena = arena("behind").await;
+    let first = arena.replica("a", SHORT).await;
+    until("a leads", || first.leads()).await;
+    let line = Line::of_watches();
+    let other = arena.replica_by(line.client(&arena).await, "b", SHORT).await;
+    arena.ready_bridge(json!({ "slots": { "quantity": 1 } })).await;
+    arena.running_meeting(4).await;
+    line.cut();
+    let old_end = Timestamp::now() + SignedDuration::from_secs(4);
+    arena.patch_end("m", 7).await;
+    first.stop().await;
+    until("b leads", || other.leads()).await;
+    // Nobody tells that nothing is done.
+    tokio::time::sleep((old_end - Timestamp::now()).try_into().unwrap_or_default()).await;
+    assert!(arena.slot(1).open, "b knows only the old end");
+    line.mend();
+    arena.ended_as_if_nothing_had_been().await;
+    other.stop().await;
+}
+
+/// Somebody else's name is written into the Lease while a meeting is being opened, at each of the three writes.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_lease_that_is_stolen_while_a_meeting_opens_costs_no_second_ring() {
+    let writes = [("PUT", "coSpaces/{id}"), ("POST", "calls"), ("POST", "calls/{id}/callLegs")];
+    let each = writes.map(|(method, route)| async move {
+        let arena = arena("stolen").await;
+        let (a, b) = (arena.replica("a", SHORT).await, arena.replica("b", SHORT).await);
+        arena.ready_bridge(json!({ "slots": { "quantity": 1 } })).await;
+        arena.sim.clear_journal();
+        let party = json!([{ "remoteParty": "desk@rooms.test" }]);
+        let spec = json!({ "start": in_ms(0), "end": in_ms(7_000), "participants": party });
+        arena.create_meeting("m", spec).await;
+        arena.await_requests(route, |all| count(all, method, route) == 1).await;
+        let thief = Patch::Merge(json!({ "spec": { "holderIdentity": "thief" } }));
+        arena.api::<Lease>().patch(LEASE, &PatchParams::default(), &thief).await.unwrap();
+        until("nobody leads", || !a.leads() && !b.leads()).await;
+        until("somebody leads", || a.leads() != b.leads()).await;
+        arena.ended_as_if_nothing_had_been().await;
+        for running in [a, b] {
+            running.stop().await;
+        }
+    });
+    futures::future::join_all(each).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_killed_leader_is_replaced_and_the_meeting_ends() {
+    let arena = arena("killed").await;
+    let first = arena.replica("a", SHORT).await;
+    until("a leads", || first.leads()).await;
+    let other = arena.replica("b", SHORT).await;
+    arena.ready_bridge(json!({ "slots": { "quantity": 1 } })).await;
+    arena.running_meeting(3).await;
+    first.kill().await;
+    arena.ended_as_if_nothing_had_been().await;
+    assert!(other.leads());
+    other.stop().await;
+}
+
+/// The clock of whoever wrote the record is an hour behind, or an hour ahead.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_times_in_the_record_do_not_matter() {
+    let each = [-3600, 3600].map(|offset| async move {
+        let arena = Arena::quiet("hours", lone(), quick()).await;
+        let time = Timestamp::now() + SignedDuration::from_secs(offset);
+        let spec = json!({ "holderIdentity": "other", "leaseDurationSeconds": 2, "renewTime": time.to_string() });
+        arena.write_lease(spec).await;
+        let begun = Instant::now();
+        let running = arena.replica("a", SHORT).await;
+        until("a leads", || running.leads()).await;
+        assert!(begun.elapsed() >= SHORT.lease, "{:?}", begun.elapsed());
+        let lease = arena.api::<Lease>().get(LEASE).await.unwrap();
+        assert_eq!(lease.spec.unwrap().lease_transitions, Some(1), "{}", lease.metadata.name.unwrap_or_default());
+        running.stop().await;
+    });
+    futures::future::join_all(each).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_lease_that_is_not_there_is_made_and_waited_for() {
+    let arena = Arena::quiet("none", lone(), quick()).await;
+    let begun = Instant::now();
+    let (a, b) = tokio::join!(arena.replica("a", SHORT), arena.replica("b", SHORT));
+    until("one leads", || a.leads() || b.leads()).await;
+    assert!(begun.elapsed() >= SHORT.lease);
+    // Removed under the leader, so that its next renewal finds none: it steps down, and it takes the length of a lease
+    // until there is one again.
+    Api::<Lease>::namespaced(arena.client.clone(), &arena.namespace).delete(LEASE, &Default::default()).await.unwrap();
+    let removed = Instant::now();
+    until("nobody leads", || !a.leads() && !b.leads()).await;
+    until("one leads again", || a.leads() || b.leads()).await;
+    assert!(removed.elapsed() >= SHORT.lease && a.leads() != b.leads());
+    for running in [a, b] {
+        running.stop().await;
+    }
+}
