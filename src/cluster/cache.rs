@@ -55,6 +55,8 @@ pub(super) struct Schedule {
     pub(super) extra_sweep_at: Option<Timestamp>,
     pub(super) idle_read_at: Option<Timestamp>,
     pub(super) retry_at: Option<Timestamp>,
+    /// The active call bridge was away: its status tells whether it was restarted.
+    pub(super) wants_status: bool,
     /// When the running sync is asked about, or the failed one tried again.
     pub(super) sync_at: Option<Timestamp>,
     /// Sweeps and idle reads so far; single looks go round by it.

@@ -17,8 +17,11 @@ use crate::facts::Seen;
 use crate::facts::slots::SlotSpaces;
 use crate::metrics::BridgeLabels;
 use crate::plan::failover::HealthSignal;
-use crate::plan::rounds::{IdleRead, idle_read};
+use crate::plan::rounds::{IdleRead, ROUND, idle_reads};
 use crate::plan::verdict::Verdict;
+
+/// Most spaces of others that are looked at in one round of idle reads.
+const MOST_FOREIGN: usize = 5;
 
 /// What the monitor is to look after.
 pub struct Duty<'a> {
@@ -69,7 +72,12 @@ impl Cluster {
         let now = self.now();
         let mut changed = self.inspect_due(&duty.live, now).await;
         let due = self.cache().take_due(!duty.live.is_empty(), &self.env.settings, now);
+        let wants_status = std::mem::take(&mut self.cache().schedule.wants_status);
         let result = match due {
+            Due::Nothing | Due::IdleRead(_) if wants_status => {
+                let active = self.active();
+                self.read_system(&active).await.map(drop).map_err(|error| (active, error))
+            }
             Due::Nothing => Ok(()),
             Due::IdleRead(turn) => self.idle_read(duty, turn).await,
             Due::Sweep(turn) => {
@@ -120,44 +128,69 @@ impl Cluster {
         Ok(())
     }
 
-    /// One read of an idle bridge.
+    /// What an idle bridge is asked in this turn.
     async fn idle_read(self: &Arc<Self>, duty: &Duty<'_>, turn: u64) -> Result<(), Failed> {
-        let now = self.now();
-        let usable = self.usable();
-        let slots = self.with_slots(|slots| slots.iter().count());
-        let ids = &duty.profiles;
         // Taken once: while a reply is waited for, another one may become the active call bridge.
-        let active = self.active();
-        let nth = |index: usize| usable.get(index).unwrap_or(&active).clone();
-        let of_active = |error| (Arc::clone(&active), error);
+        let (active, usable) = (self.active(), self.usable());
+        let slots = self.with_slots(|slots| slots.iter().count()).unwrap_or(0);
+        for read in idle_reads(turn, usable.len(), slots) {
+            match read {
+                IdleRead::OtherSystem { index } => {
+                    let mut others = usable.iter().filter(|other| other.address() != active.address());
+                    if let Some(one) = others.nth(index) {
+                        self.read_system(one).await.map_err(|error| (Arc::clone(one), error))?;
+                    }
+                }
+                IdleRead::Calls => {
+                    let now = self.now();
+                    for one in &usable {
+                        one.sweep_calls(now).await.map_err(|error| (Arc::clone(one), error))?;
+                    }
+                }
+                read => self.read_active(&active, duty, read).await.map_err(|error| (Arc::clone(&active), error))?,
+            }
+        }
+        Ok(())
+    }
+
+    /// One read of what the active call bridge tells of the whole cluster.
+    async fn read_active(
+        self: &Arc<Self>,
+        active: &CallBridge,
+        duty: &Duty<'_>,
+        read: IdleRead,
+    ) -> Result<(), CmsError> {
+        let (now, ids) = (self.now(), &duty.profiles);
         let (at, client) = (Priority::new(Class::Provision, now), active.client());
-        match (idle_read(turn, usable.len(), slots.unwrap_or(0)), &ids.call, &ids.call_leg) {
+        match (read, &ids.call, &ids.call_leg) {
             (IdleRead::CallProfile, Some(id), _) => {
-                let found = client.call_profile(at, &CallProfileId::from(id.as_str())).await;
-                self.cache().facts.call_profile = Seen::Known(if_there(found).map_err(of_active)?);
+                let found = if_there(client.call_profile(at, &CallProfileId::from(id.as_str())).await)?;
+                self.cache().facts.call_profile = Seen::Known(found);
             }
             (IdleRead::CallLegProfile, _, Some(id)) => {
-                let found = client.call_leg_profile(at, &CallLegProfileId::from(id.as_str())).await;
-                self.cache().facts.call_leg_profile = Seen::Known(if_there(found).map_err(of_active)?);
+                let found = if_there(client.call_leg_profile(at, &CallLegProfileId::from(id.as_str())).await)?;
+                self.cache().facts.call_leg_profile = Seen::Known(found);
             }
-            (IdleRead::Members, ..) => self.check_members(duty.members.unwrap_or_default()).await.map_err(of_active)?,
-            (IdleRead::System { call_bridge }, ..) => {
-                let one = nth(call_bridge);
-                self.read_system(&one).await.map_err(|error| (one, error))?;
-            }
-            // Without profiles of ours there is nothing to look at but the status.
-            (IdleRead::CallProfile | IdleRead::CallLegProfile, ..) => {
-                self.read_system(&active).await.map_err(of_active)?;
-            }
-            (IdleRead::Calls { call_bridge }, ..) => {
-                let one = nth(call_bridge);
-                one.sweep_calls(now).await.map_err(|error| (one, error))?;
-            }
-            (IdleRead::Slot { index }, ..) => {
-                if let Some(space) = self.with_slots(|slots| space_to_look_at(slots, turn, index)).flatten() {
-                    self.read_space(&space, reading(now), now).await.map_err(of_active)?;
+            (IdleRead::Members, ..) => self.check_members(duty.members.unwrap_or_default()).await?,
+            (IdleRead::Slots, ..) => {
+                // The bridge's own pass lists them, which follows.
+                self.cache().facts.wants_list = true;
+                let foreign = self.with_slots(|slots| slots.foreign_spaces(&BTreeSet::new())).unwrap_or_default();
+                // Only a look tells whether it is still somebody else's. So many at a time; the others have their turn.
+                let round = usize::try_from(self.cache().schedule.round / ROUND).unwrap_or_default();
+                let start = round.wrapping_mul(MOST_FOREIGN).checked_rem(foreign.len()).unwrap_or_default();
+                for space in foreign.iter().cycle().skip(start).take(foreign.len().min(MOST_FOREIGN)) {
+                    self.read_space(space, reading(now), now).await?;
                 }
             }
+            (IdleRead::Slot { index }, ..) => {
+                let nth = |slots: &SlotSpaces| slots.iter().nth(index).map(|(_, space)| space.id.clone());
+                if let Some(space) = self.with_slots(nth).flatten() {
+                    self.read_space(&space, reading(now), now).await?;
+                }
+            }
+            // Without profiles of ours there is nothing to look at but the status.
+            _ => drop(self.read_system(active).await?),
         }
         Ok(())
     }
@@ -189,18 +222,13 @@ impl Cluster {
                 "the call bridge was restarted: its calls are gone"
             );
             at.forget_calls();
-            self.cache().schedule.sweep_at = Some(now);
+            let mut cache = self.cache();
+            cache.schedule.sweep_at = Some(now);
+            if self.active().address() == at.address() {
+                // It may have been rolled back to a backup: all that is stored may be as it was some night.
+                cache.facts.read_anew();
+            }
         }
         Ok(system)
     }
-}
-
-/// The next space to look at: by turns one that is somebody else's, because only a look tells whether it still is, and
-/// any slot.
-fn space_to_look_at(slots: &SlotSpaces, turn: u64, index: usize) -> Option<SpaceId> {
-    let foreign = slots.foreign_spaces(&BTreeSet::new());
-    if turn.is_multiple_of(2) && !foreign.is_empty() {
-        return foreign.get(index.checked_rem(foreign.len())?).cloned();
-    }
-    slots.iter().nth(index).map(|(_, space)| space.id.clone())
 }

@@ -56,6 +56,7 @@ impl Cluster {
     async fn probe_active(self: &Arc<Self>, active: &Arc<CallBridge>, duty: &Duty<'_>) -> Reading {
         let now = self.now();
         let failed_before = self.cache().last_result.clone().and_then(Result::err);
+        let was_lost = failed_before.as_ref().is_some_and(CmsError::is_connection_failure);
         if self.probe_at(active, duty).is_none_or(|at| at <= now) {
             let result = active.client().probe().await;
             active.local().probed_at = Some(self.now());
@@ -65,9 +66,10 @@ impl Cluster {
                 return Reading::Failed(self.judge(active, error, Source::Monitor).await);
             }
             self.praise(active, HealthSignal::Connects);
-            if failed_before.as_ref().is_some_and(CmsError::is_connection_failure) {
-                // The network is back: ask the bridge itself at once.
-                self.cache().schedule.retry_at = None;
+            if was_lost {
+                // The network is back: ask the bridge itself at once, and whether it was restarted meanwhile.
+                let mut cache = self.cache();
+                (cache.schedule.retry_at, cache.schedule.wants_status) = (None, true);
             }
         }
         let wait = self.cache().schedule.retry_at.filter(|at| *at > now);

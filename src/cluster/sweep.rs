@@ -56,6 +56,11 @@ impl Cluster {
         match sweep_read(turn, signs) {
             SweepRead::Calls => at.sweep_calls(now).await,
             SweepRead::Remote => at.sweep_remote(now).await,
+            SweepRead::System => self.read_system(at).await.map(drop),
+            SweepRead::Slots => {
+                self.cache().facts.wants_list = true;
+                Ok(())
+            }
             SweepRead::Singles { legs, spaces } => {
                 for id in unsure.into_iter().take(legs) {
                     at.read_leg(&id, now).await?;

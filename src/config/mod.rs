@@ -136,7 +136,7 @@ pub struct TimingArgs {
     #[arg(long, env = "MEETING_CONTROLLER_SWEEP", default_value = "15s", value_parser = seconds)]
     pub sweep: Duration,
     /// Between reads of a bridge without live meetings.
-    #[arg(long, env = "MEETING_CONTROLLER_IDLE_READ", default_value = "60s", value_parser = seconds)]
+    #[arg(long, env = "MEETING_CONTROLLER_IDLE_READ", default_value = "30s", value_parser = seconds)]
     pub idle_read: Duration,
     /// Requests in flight per call bridge.
     #[arg(long, env = "MEETING_CONTROLLER_IN_FLIGHT", default_value = "8", value_parser = clap::value_parser!(u16).range(1..=256))]

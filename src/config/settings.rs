@@ -39,7 +39,7 @@ impl Default for Settings {
             probe_idle: Duration::from_secs(25),
             probe_doubtful: Duration::from_secs(1),
             sweep: Duration::from_secs(15),
-            idle_read: Duration::from_secs(60),
+            idle_read: Duration::from_secs(30),
             sync_retry: Duration::from_secs(30),
             in_flight: 8,
             limits: Limits::default(),

@@ -38,11 +38,23 @@ pub struct BridgeFacts {
     pub blocked: BTreeMap<u32, bool>,
     /// Slots that were told their profiles in this process, so that a bridge that does not show them is told once only.
     pub attached: BTreeSet<SpaceId>,
+    /// The profiles are to be read again.
+    pub wants_profiles: bool,
     /// A full look was asked for: profiles and free slots are looked at one by one, whatever a list shows.
     pub full_recheck: bool,
 }
 
 impl BridgeFacts {
+    /// What is stored on the bridge may be another than it was: it is listed and read again. What was known of single slots
+    /// stands as long as the list does not contradict it.
+    pub fn read_anew(&mut self) {
+        (self.call_profile, self.call_leg_profile) = (Seen::Unknown, Seen::Unknown);
+        (self.wants_profiles, self.wants_list) = (true, true);
+        if let Seen::Known(slots) = &mut self.slots {
+            slots.complete = false;
+        }
+    }
+
     /// May this number still come up as a space, without anything being done?
     pub fn awaits(&self, number: u32) -> bool {
         self.awaited.as_ref().is_some_and(|(range, relists)| *relists > 0 && range.contains(&number))

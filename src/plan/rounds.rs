@@ -1,18 +1,20 @@
-//! What is read when, so that everything is looked at in turn and the bridge is asked seldom: at most one request a minute
-//! when it is idle, and two for each page of legs in a sweep (requirements.md section 3).
+//! What is read when, so that everything is looked at in turn and the bridge is asked seldom: two requests a minute when it
+//! is idle and a list of its slots every three, and two for each page of legs in a sweep (requirements.md section 3).
 
 /// One read of an idle bridge; each is one request, or one for each page of a list.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum IdleRead {
-    /// The status of this call bridge, counted among those that can be asked.
-    System {
-        call_bridge: usize,
+    /// The status of the active call bridge: whether it was restarted.
+    System,
+    /// The status of another call bridge, counted among them.
+    OtherSystem {
+        index: usize,
     },
-    /// The calls on this call bridge.
-    Calls {
-        call_bridge: usize,
-    },
-    /// This slot, counted among those that are known.
+    /// The calls on every call bridge: one request to each.
+    Calls,
+    /// The slots that carry their placeholder name: what is not among them was renamed, opened under a name, or deleted.
+    Slots,
+    /// This slot, counted among those that are known: only this shows that one was opened and kept its name.
     Slot {
         index: usize,
     },
@@ -27,18 +29,25 @@ fn modulo(number: u64, count: usize) -> usize {
     usize::try_from(number % count).unwrap_or(0)
 }
 
-/// What an idle bridge is asked in its n-th read. Of four reads two are slots and one is a list of calls; the fourth is
-/// the status, or in its place, once in 32 reads, one of those that seldom change. Status and calls go round the call
-/// bridges.
-pub fn idle_read(turn: u64, call_bridges: usize, slots: usize) -> IdleRead {
-    let four = turn / 4;
-    match (turn % 4, four % 8) {
-        (0, 1) => IdleRead::CallProfile,
-        (0, 3) => IdleRead::CallLegProfile,
-        (0, 5) => IdleRead::Members,
-        (0, _) => IdleRead::System { call_bridge: modulo(four / 2, call_bridges) },
-        (1, _) => IdleRead::Calls { call_bridge: modulo(four, call_bridges) },
-        _ => IdleRead::Slot { index: modulo(four * 2 + turn % 2, slots) },
+/// Idle reads until everything has had its turn, but for what seldom changes.
+pub const ROUND: u64 = 6;
+
+/// What an idle bridge is asked in its n-th read. Every second read is the status, so that a restart shows within two of
+/// them; the others are calls and slots, and the two profiles. Once in five rounds the table of call bridges, or one slot,
+/// takes the place of one status.
+pub fn idle_reads(turn: u64, call_bridges: usize, slots: usize) -> Vec<IdleRead> {
+    let round = turn / ROUND;
+    match turn % ROUND {
+        1 => vec![IdleRead::Calls, IdleRead::Slots],
+        3 if call_bridges > 1 => {
+            let index = modulo(round, call_bridges.saturating_sub(1));
+            vec![IdleRead::CallProfile, IdleRead::OtherSystem { index }]
+        }
+        3 => vec![IdleRead::CallProfile],
+        4 if round % 10 == 4 => vec![IdleRead::Slot { index: modulo(round / 10, slots) }],
+        4 if round % 10 == 9 => vec![IdleRead::Members],
+        5 => vec![IdleRead::CallLegProfile],
+        _ => vec![IdleRead::System],
     }
 }
 
@@ -63,6 +72,10 @@ pub struct SweepSigns {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum SweepRead {
     Calls,
+    /// The status: whether it was restarted.
+    System,
+    /// The free slots.
+    Slots,
     /// Who is in through other call bridges.
     Remote,
     /// Single objects: so many unsure legs, and the spaces of these meetings.
@@ -79,6 +92,13 @@ pub fn sweep_read(turn: u64, signs: SweepSigns) -> SweepRead {
     }
     if signs.unsure_legs == 0 && turn % 4 == 1 && signs.is_clustered {
         return SweepRead::Remote;
+    }
+    // What an idle bridge is read for; what concerns a running meeting comes first.
+    match turn % 12 {
+        3 | 7 if signs.unsure_legs == 0 => return SweepRead::System,
+        9 if signs.unsure_legs == 0 => return SweepRead::Calls,
+        11 if signs.unsure_legs == 0 => return SweepRead::Slots,
+        _ => {}
     }
     let budget = signs.pages.max(1);
     let legs = signs.unsure_legs.min(budget);

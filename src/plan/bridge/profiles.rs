@@ -22,7 +22,7 @@ pub(super) fn next(bridge: &BridgeProgress, facts: &BridgeFacts, version: &str) 
     let Some(ids) = &bridge.record.profiles else { return Some(Next::Record(Intent::Profiles)) };
     let call = bridge.spec.profiles.call.pairs_for(version);
     let leg = bridge.spec.profiles.call_leg.pairs();
-    let believes_nothing = facts.full_recheck || bridge.is_unjudged;
+    let believes_nothing = facts.full_recheck || facts.wants_profiles || bridge.is_unjudged;
     // A profile that was seen but is not in the record: made, and the write of the status was refused.
     match (&ids.call, &facts.call_profile) {
         (None, Seen::Unknown | Seen::Known(Some(_))) if !bridge.profiles_untried => {

@@ -297,7 +297,8 @@ impl Subject for BridgeProgress {
         match end {
             End::Settled => {
                 // What is missing later is missing, and what a list shows is believed.
-                (facts.full_recheck, facts.awaited, facts.most_at_once) = (false, None, None);
+                (facts.full_recheck, facts.wants_profiles) = (false, false);
+                (facts.awaited, facts.most_at_once) = (None, None);
                 self.sync_pause = (!facts.blocked.is_empty()).then_some(SyncPause::Blocked);
                 (self.is_settled, self.is_removed) = (!self.is_deleting, self.is_deleting);
             }

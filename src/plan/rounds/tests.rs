@@ -2,46 +2,81 @@ use std::collections::BTreeSet;
 
 use super::*;
 
-#[test]
-fn an_idle_bridge_is_asked_once_a_read_and_everything_comes_in_turn() {
-    let round: Vec<IdleRead> = (0..32).map(|turn| idle_read(turn, 1, 5)).collect();
-    let count = |wanted: fn(&IdleRead) -> bool| round.iter().filter(|read| wanted(read)).count();
-    assert_eq!(count(|read| matches!(read, IdleRead::System { .. })), 5, "at least every eighth read");
-    assert_eq!(count(|read| matches!(read, IdleRead::Calls { .. })), 8);
-    assert_eq!(count(|read| matches!(read, IdleRead::Slot { .. })), 16);
-    assert_eq!(count(|read| matches!(read, IdleRead::CallProfile)), 1);
-    assert_eq!(count(|read| matches!(read, IdleRead::CallLegProfile)), 1);
-    assert_eq!(count(|read| matches!(read, IdleRead::Members)), 1);
-    // A read is one request: with the default of one a minute that is one request a minute.
-    assert_eq!(round.len(), 32);
+/// Half a minute between two idle reads, as is the default.
+const MINUTE: u64 = 2;
+
+fn reads(turns: std::ops::Range<u64>, call_bridges: usize) -> Vec<(u64, IdleRead)> {
+    let of_turn = |turn| idle_reads(turn, call_bridges, 500).into_iter().map(move |read| (turn, read));
+    turns.flat_map(of_turn).collect()
+}
+
+/// The most turns that something may stay unseen: from just after one look to the next.
+fn longest_gap(wanted: fn(&IdleRead) -> bool, call_bridges: usize) -> u64 {
+    let turns = reads(0..600, call_bridges).into_iter().filter(|(_, read)| wanted(read)).map(|(turn, _)| turn);
+    let turns: Vec<u64> = turns.collect();
+    turns.windows(2).map(|pair| pair[1] - pair[0]).max().unwrap()
 }
 
 #[test]
-fn the_status_is_never_long_in_coming() {
-    let is_system = |turn: u64| matches!(idle_read(turn, 1, 5), IdleRead::System { .. });
-    for start in 0..64 {
-        assert!((start..start + 8).any(is_system), "from {start}");
+fn drift_on_an_idle_bridge_is_seen_within_three_minutes() {
+    for call_bridges in [1, 4] {
+        for wanted in [
+            (|read| *read == IdleRead::Slots) as fn(&IdleRead) -> bool,
+            |read| *read == IdleRead::Calls,
+            |read| *read == IdleRead::CallProfile,
+            |read| *read == IdleRead::CallLegProfile,
+        ] {
+            assert!(longest_gap(wanted, call_bridges) <= 3 * MINUTE);
+        }
+        // A restart within a minute; where another read takes its turn, once in a quarter of an hour, within two.
+        let is_status = |read: &IdleRead| *read == IdleRead::System;
+        assert!(longest_gap(is_status, call_bridges) <= 2 * MINUTE);
+        let first: Vec<u64> =
+            reads(0..24, 1).into_iter().filter(|(_, read)| is_status(read)).map(|(at, _)| at).collect();
+        assert_eq!(first, (0..12).map(|n| n * MINUTE).collect::<Vec<_>>());
     }
 }
 
 #[test]
+fn an_idle_bridge_is_asked_twice_a_minute_and_for_one_list() {
+    let round = reads(0..120, 1);
+    // 120 reads are an hour.
+    let lists = round.iter().filter(|(_, read)| *read == IdleRead::Slots).count();
+    assert_eq!((round.len() - lists, lists), (120, 20));
+    // 500 slots in pages of 50: ten requests more in three minutes.
+    let of_others = reads(0..120, 4).iter().filter(|(_, read)| matches!(read, IdleRead::OtherSystem { .. })).count();
+    assert_eq!(of_others, 20, "each of the others once in nine minutes, besides its calls");
+}
+
+#[test]
 fn every_slot_and_every_call_bridge_has_its_turn() {
-    let slots: BTreeSet<usize> = (0..20)
-        .filter_map(|turn| match idle_read(turn, 3, 7) {
-            IdleRead::Slot { index } => Some(index),
-            _ => None,
-        })
+    let slots: BTreeSet<usize> = (0..600)
+        .flat_map(|turn| idle_reads(turn, 3, 7))
+        .filter_map(|read| if let IdleRead::Slot { index } = read { Some(index) } else { None })
         .collect();
     assert_eq!(slots, (0..7).collect());
-    let asked: BTreeSet<(bool, usize)> = (0..32)
-        .filter_map(|turn| match idle_read(turn, 3, 7) {
-            IdleRead::System { call_bridge } => Some((true, call_bridge)),
-            IdleRead::Calls { call_bridge } => Some((false, call_bridge)),
-            _ => None,
-        })
+    let others: BTreeSet<usize> = (0..24)
+        .flat_map(|turn| idle_reads(turn, 3, 7))
+        .filter_map(|read| if let IdleRead::OtherSystem { index } = read { Some(index) } else { None })
         .collect();
-    assert_eq!(asked.len(), 6);
-    assert_eq!(idle_read(2, 0, 0), IdleRead::Slot { index: 0 }, "nothing is known yet");
+    assert_eq!(others, BTreeSet::from([0, 1]));
+    assert_eq!(idle_reads(28, 0, 0), [IdleRead::Slot { index: 0 }], "nothing is known yet");
+    assert!(reads(0..120, 1).iter().any(|(_, read)| *read == IdleRead::Members));
+}
+
+#[test]
+fn a_bridge_with_live_meetings_is_looked_after_as_well() {
+    let signs = SweepSigns { pages: 1, live: 3, is_clustered: true, ..SweepSigns::default() };
+    let reads: Vec<SweepRead> = (0..12).map(|turn| sweep_read(turn, signs)).collect();
+    let count = |wanted: SweepRead| reads.iter().filter(|read| **read == wanted).count();
+    // Twelve sweeps are three minutes.
+    assert_eq!((count(SweepRead::System), count(SweepRead::Slots)), (2, 1));
+    assert_eq!(count(SweepRead::Remote), 3);
+    let lone: Vec<SweepRead> =
+        (0..12).map(|turn| sweep_read(turn, SweepSigns { is_clustered: false, ..signs })).collect();
+    assert!(lone.contains(&SweepRead::Calls));
+    let unsure = SweepSigns { unsure_legs: 1, ..signs };
+    assert!((0..12).all(|turn| matches!(sweep_read(turn, unsure), SweepRead::Singles { .. })), "people come first");
 }
 
 #[test]
@@ -52,7 +87,7 @@ fn a_sweep_costs_at_most_as_much_again_as_its_list_of_legs() {
                 for live in 0..9 {
                     let signs = SweepSigns { unsure_legs, pages, live, is_clustered: true, ..SweepSigns::default() };
                     let requests = match sweep_read(turn, signs) {
-                        SweepRead::Calls | SweepRead::Remote => 1,
+                        SweepRead::Calls | SweepRead::Remote | SweepRead::System | SweepRead::Slots => 1,
                         SweepRead::Singles { legs, spaces } => {
                             assert!(spaces.iter().all(|index| *index < live));
                             legs + spaces.len()

@@ -32,7 +32,10 @@ pub async fn run(options: &Options) -> Result<(), String> {
     tokio::time::sleep(window).await;
     let idle = core.sim.journal();
     let writes = idle.iter().filter(|entry| entry.method != "GET").count();
-    println!("idle bridge:           {:>6.2} reads/min (bar 1), {writes} writes", idle.len() as f64 / minutes);
+    println!(
+        "idle bridge:           {:>6.2} reads/min (bar 2, and a list of the slots every 3 minutes), {writes} writes",
+        idle.len() as f64 / minutes
+    );
 
     let start = Timestamp::now().checked_add(SignedDuration::from_secs(12)).map_err(|error| error.to_string())?;
     world

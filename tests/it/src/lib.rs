@@ -20,6 +20,7 @@ mod failover_return;
 mod failover_setup;
 mod first_contact;
 mod habits;
+mod idle;
 mod join_secret;
 mod kit;
 mod leader;

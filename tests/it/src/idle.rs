@@ -1,0 +1,57 @@
+//! What is seen of a bridge while nothing of ours runs on it, and how soon (R43, R44, R51).
+
+use std::time::Duration;
+
+use cms_simulator::JournalEntry;
+use meeting_controller::config::settings::Settings;
+use reqwest::Method;
+use serde_json::json;
+
+use crate::bridge_kit::*;
+use crate::kit::*;
+use crate::meetings::lone;
+
+/// The bridge restarts with all that is stored as it was some night, when a meeting was on.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_bridge_that_was_rolled_back_is_read_anew_at_once() {
+    let settings = Settings { idle_read: Duration::from_millis(1500), ..quick() };
+    let arena = Arena::with("pol-rollback", lone(), settings).await;
+    arena.ready_bridge(json!({})).await;
+    arena.sim.clear_journal();
+    let is_list = |entry: &&JournalEntry| entry.method == "GET" && entry.route == "coSpaces";
+    arena.await_requests("the list of a round", |all| all.iter().any(|entry| is_list(&entry))).await;
+    let mark = ("cdrTag", "meeting-controller:x/gone");
+    arena.sim.edit_space("4", &[("nonMemberAccess", "true"), ("name", "Last night"), mark]).unwrap();
+    arena.sim.restart_bridge(0);
+    arena.sim.clear_journal();
+    arena.await_sim("shut", |sim| sim.spaces().iter().all(|space| !space.open)).await;
+    arena.await_requests("profiles, too", |all| all.iter().any(|entry| entry.route == "callLegProfiles/{id}")).await;
+    let all = arena.requests();
+    assert!(!all.iter().any(|entry| entry.route == "calls"), "before its turn: {:?}", arena.journal_lines());
+    arena.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_somebody_did_to_an_idle_bridge_is_seen_in_one_round() {
+    let settings = Settings { idle_read: Duration::from_millis(300), ..quick() };
+    let arena = Arena::with("pol-round", lone(), settings).await;
+    arena.ready_bridge(json!({})).await;
+    let id = space_id(&arena, 1);
+    assert!(arena.sim.delete_space("2"));
+    arena.sim.edit_space("3", &[("name", "Party")]).unwrap();
+    let mark = ("cdrTag", "meeting-controller:x/gone");
+    arena.sim.edit_space("4", &[("nonMemberAccess", "true"), ("name", "Last night"), mark]).unwrap();
+    arena.ask(Method::POST, "calls", &format!("coSpace={id}")).await;
+    arena.sim.clear_journal();
+    arena
+        .await_sim("mended", |sim| {
+            let spaces = sim.spaces();
+            sim.calls().is_empty() && spaces.len() == 5 && spaces.iter().all(|space| !space.open)
+        })
+        .await;
+    let bridge = arena.bridge("core", "told", |b| slots_of(b).foreign == 1 && is_ready(b)).await;
+    assert_eq!(slots_of(&bridge).free, 4);
+    let statuses = arena.requests().iter().filter(|entry| entry.route == "calls").count();
+    assert!(statuses <= 3, "{statuses} rounds");
+    arena.finish().await;
+}
