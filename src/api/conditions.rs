@@ -120,6 +120,7 @@ pub mod meeting {
         REJECTED = "Rejected" (SPACE_OPEN) "The bridge rejected the request; the message says why." => "Correct what the message names.";
         ENDED = "Ended" (CALL_PRESENT) "The meeting is over and the call is gone." => "Nothing.";
         BRIDGE_LOST = "BridgeLost" (READY, CALL_PRESENT) "The call bridge that held the call is lost." => "With runningMeetings Recreate the call is made again on another call bridge; with Leave, wait for the return of the call bridge.";
+        ENDED_BY_OTHERS = "EndedByOthers" (READY, CALL_PRESENT) "Somebody ended the call again and again; it is not made again, and nobody is dialled any more. The door stays open until the end." => "Nothing, if that was meant. Any edit of the spec makes the call again.";
         CALL_FAILED = "CallFailed" (CALL_PRESENT) "The call could not be made; it is tried again." => "The message says why.";
         DIALING = "Dialing" (PARTICIPANTS_DIALED) "Somebody is being dialled, or will be again." => "Wait.";
         OUTGOING_DIALING_DISABLED = "OutgoingDialingDisabled" (PARTICIPANTS_DIALED) "scheduling.allowOutgoingSIP of the bridge is false: nobody is dialled." => "Let them dial in, or allow outgoing SIP.";

@@ -270,6 +270,9 @@ pub struct ScheduledMeetingStatus {
     /// The call on the bridge.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub call: Option<CallBinding>,
+    /// How often somebody else ended the call since the spec was last edited.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub calls_ended: u32,
     /// Participants of the spec, in its order.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 200))]

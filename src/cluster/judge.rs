@@ -69,14 +69,28 @@ impl Cluster {
         let urgent = source == Source::Meeting { is_due: true } && is_decisive(error);
         let is_news = self.learn(at.address(), HealthSignal::Fails(error.clone()), urgent, self.now());
         match source {
-            // If it is not clear yet that it is lost, the next probe is to tell soon.
-            Source::Meeting { .. } if is_news || !self.is_alone() => {
+            // If it is not clear yet that it is lost, the next probe is to tell soon. So it is with a lone one: nobody else
+            // would find out that it is well again, and whoever is due would wait out his pause.
+            Source::Meeting { .. } if self.note_failure(at, error) || is_news || !self.is_alone() => {
                 at.want_probe();
                 (self.env.wake)();
             }
             Source::Aside if is_news => (self.env.wake)(),
             Source::Monitor | Source::Meeting { .. } | Source::Aside => {}
         }
+    }
+
+    /// A meeting was the first to find out that the active call bridge cannot be used at all. True: that is news, and the
+    /// next success of the bridge's own pass wakes who waits.
+    fn note_failure(&self, at: &CallBridge, error: &CmsError) -> bool {
+        use CmsError::{ConnectTimeout, ConnectionRefused, DnsFailure, TlsFailure};
+        let is_whole = matches!(error, DnsFailure | ConnectionRefused | ConnectTimeout | TlsFailure { .. })
+            || error.class() == ErrorClass::Auth;
+        if !is_whole || self.active().address() != at.address() {
+            return false;
+        }
+        let before = self.cache().last_result.replace(Err(error.clone()));
+        !matches!(before, Some(Err(_)))
     }
 
     /// Whether the active call bridge did what it was asked is known again only when the next probe has told.

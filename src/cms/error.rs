@@ -264,6 +264,36 @@ impl CmsError {
         }
     }
 
+    /// Whether the bridge's API itself has answered, so that the credentials work. A proxy may have sent the rest.
+    pub fn is_of_bridge(&self) -> bool {
+        match self {
+            Self::Forbidden
+            | Self::NotFound { .. }
+            | Self::Conflict { .. }
+            | Self::ParameterError { .. }
+            | Self::LimitReached { .. }
+            | Self::DatabaseNotReady
+            | Self::PasscodeTooShort
+            | Self::Rejected { .. }
+            | Self::AmbiguousCreate => true,
+            Self::DnsFailure
+            | Self::ConnectionRefused
+            | Self::ConnectTimeout
+            | Self::TlsFailure { .. }
+            | Self::Timeout
+            | Self::ConnectionLost
+            | Self::Busy
+            | Self::HttpError { .. }
+            | Self::Unauthorized
+            | Self::NotACms
+            | Self::MalformedReply { .. }
+            | Self::CircuitOpen { .. }
+            | Self::AuthBlocked { .. }
+            | Self::Abandoned
+            | Self::Cancelled => false,
+        }
+    }
+
     /// How long the gate still refuses such requests, for the two errors that know it.
     pub fn retry_after(&self) -> Option<Duration> {
         match self {

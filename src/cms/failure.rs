@@ -16,9 +16,13 @@ const LONGEST_WORD: usize = 64;
 pub fn judge(status: u16, content_type: Option<&str>, body: &[u8]) -> Result<(), CmsError> {
     // 401 first: whatever else the reply holds, no further request may follow (R39).
     if status == 401 {
-        return Err(CmsError::Unauthorized);
+        return Err(of_401(content_type, None));
     }
     let success = (200..300).contains(&status);
+    // A log-in page for people in place of the bridge's reply: nothing was done.
+    if success && is_page(body) {
+        return Err(CmsError::NotACms);
+    }
     // A success is a document of any size that only rarely is a failure: look before parsing it twice.
     if success && !mentions_failure(body) {
         return Ok(());
@@ -30,6 +34,24 @@ pub fn judge(status: u16, content_type: Option<&str>, body: &[u8]) -> Result<(),
         return Err(by_element(status, root));
     }
     if success { Ok(()) } else { Err(by_status(status, content_type, parsed.as_ref().err())) }
+}
+
+/// What a 401 says. That of the bridge has no body and names its realm (`cms-protocol.md` 1.1); a page for people was sent
+/// by something in front of it, which knows nothing of the bridge's accounts. In doubt it is the bridge's (R39).
+pub fn of_401(content_type: Option<&str>, challenge: Option<&str>) -> CmsError {
+    let is_of_bridge = challenge.is_some_and(|challenge| challenge.contains("realm=\"acano\""));
+    if is_html(content_type) && !is_of_bridge { CmsError::NotACms } else { CmsError::Unauthorized }
+}
+
+fn is_html(content_type: Option<&str>) -> bool {
+    content_type.is_some_and(|kind| kind.trim_ascii_start().to_ascii_lowercase().starts_with("text/html"))
+}
+
+/// Whether a body begins like a page for people.
+fn is_page(body: &[u8]) -> bool {
+    let body = body.trim_ascii_start();
+    let begins = |with: &[u8]| body.get(..with.len()).is_some_and(|start| start.eq_ignore_ascii_case(with));
+    begins(b"<!doctype html") || begins(b"<html")
 }
 
 /// Whether the beginning of a body is that of a `failureDetails` document (or of something that may be one).
@@ -83,14 +105,14 @@ fn of_element(element: &Node) -> Option<CmsError> {
 
 fn by_status(status: u16, content_type: Option<&str>, fault: Option<&XmlError>) -> CmsError {
     // Something in front of the bridge, or something else altogether, answers pages made for people.
-    let foreign = content_type
-        .is_some_and(|kind| kind.trim_ascii_start().to_ascii_lowercase().starts_with("text/html"))
-        || fault.is_some_and(|fault| *fault != XmlError::Empty);
+    let foreign = is_html(content_type) || fault.is_some_and(|fault| *fault != XmlError::Empty);
     match status {
+        // A page that says "not found" must never count as proof that an object is gone, nor "forbidden" as the bridge's
+        // word on its user.
+        400..=499 if foreign => CmsError::NotACms,
+        503 if foreign => CmsError::HttpError { status },
         403 => CmsError::Forbidden,
         429 | 503 => CmsError::Busy,
-        // A page that says "not found" must never count as proof that an object is gone.
-        400..=499 if foreign => CmsError::NotACms,
         404 => CmsError::NotFound { element: "404".to_owned() },
         _ => CmsError::HttpError { status },
     }

@@ -7,8 +7,9 @@
 //!   *one* request tries; an urgent one may try at once. So a meeting instant is never slept past.
 //! - **Abandoned**: when the call bridge is left for another one, whoever waits or has a request on the wire is told at
 //!   once instead of at the end of a time limit.
-//! - **401**: after the first one nothing is sent for 15 minutes, or until the credentials change, because the bridge
-//!   may lock the account (R39, `cms-protocol.md` 1.1). Credentials that have not worked yet are tried by one request alone.
+//! - **401**: nothing is sent for 15 minutes, or until the credentials change, because the bridge may lock the account
+//!   (R39, `cms-protocol.md` 1.1). Credentials that have not worked yet are tried by one request alone. Those that have
+//!   worked are given one more try first: everybody waits two seconds, then one request alone confirms the 401 or not.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -82,6 +83,8 @@ pub struct GateConfig {
     pub backoff_cap: Duration,
     /// How long nothing is sent after a 401.
     pub auth_block: Duration,
+    /// How long after a 401 to credentials that had worked one request tries them again.
+    pub confirm_after: Duration,
 }
 
 impl Default for GateConfig {
@@ -92,6 +95,7 @@ impl Default for GateConfig {
             backoff_base: Duration::from_secs(1),
             backoff_cap: Duration::from_secs(60),
             auth_block: Duration::from_secs(15 * 60),
+            confirm_after: Duration::from_secs(2),
         }
     }
 }
@@ -101,6 +105,8 @@ impl Default for GateConfig {
 pub enum Ending {
     /// The bridge answered, whatever it said.
     Answered,
+    /// There was an answer, but it says nothing about the credentials: it may not be the bridge's.
+    Unclear,
     /// The bridge answered 401.
     Unauthorized,
     /// The bridge was not reached or did not reply. With the reason, for those who are refused because of it.
@@ -166,6 +172,10 @@ enum Auth {
     /// No answer with these credentials yet: one request at a time, so that a wrong password costs one attempt.
     Unproven,
     Proven,
+    /// They had worked and got a 401: nothing is sent until then, and then one request tells.
+    Doubted {
+        until: Instant,
+    },
     Blocked {
         until: Instant,
     },
@@ -208,7 +218,7 @@ impl Gate {
     /// # Errors
     /// [`CmsError::CircuitOpen`] and [`CmsError::AuthBlocked`], also while waiting.
     pub async fn acquire(self: &Arc<Self>, at: Priority) -> Result<Permit, CmsError> {
-        let (answer, turn) = oneshot::channel();
+        let (answer, mut turn) = oneshot::channel();
         let ticket = {
             let mut state = self.lock();
             state.arrivals += 1;
@@ -220,7 +230,19 @@ impl Gate {
         // granted but not received is dropped inside the channel.
         let _place = Place { gate: self, ticket };
         self.serve();
-        turn.await.unwrap_or(Err(CmsError::Cancelled))
+        loop {
+            match tokio::time::timeout(self.config.confirm_after, &mut turn).await {
+                Ok(answer) => return answer.unwrap_or(Err(CmsError::Cancelled)),
+                // Nothing ends with the pause after a 401 that would wake those who wait.
+                Err(_) => self.serve(),
+            }
+        }
+    }
+
+    /// Whether a request that got a 401 is worth a second try: the credentials have worked, and nothing has confirmed yet
+    /// that they do not any more.
+    pub fn trusts_credentials(&self) -> bool {
+        matches!(self.lock().auth, Auth::Proven | Auth::Doubted { .. })
     }
 
     /// Forgets a 401: the credentials are new.
@@ -309,8 +331,11 @@ impl Gate {
             state.auth = Auth::Unproven;
             state.auth_epoch += 1;
         }
+        if matches!(state.auth, Auth::Doubted { until } if now < until) {
+            return false;
+        }
         let room = match state.auth {
-            Auth::Unproven => 1,
+            Auth::Unproven | Auth::Doubted { .. } => 1,
             Auth::Proven | Auth::Blocked { .. } => self.config.in_flight.max(1),
         };
         let mut is_trial = false;
@@ -361,14 +386,15 @@ impl Gate {
                 None => {}
                 Some(Ending::Answered) => {
                     state.close_circuit();
-                    if permit.auth_epoch == state.auth_epoch && matches!(state.auth, Auth::Unproven) {
+                    if permit.auth_epoch == state.auth_epoch && !matches!(state.auth, Auth::Blocked { .. }) {
                         state.auth = Auth::Proven;
                     }
                 }
+                Some(Ending::Unclear) => state.close_circuit(),
                 Some(Ending::Unauthorized) => {
                     state.close_circuit();
                     if permit.auth_epoch == state.auth_epoch {
-                        state.auth = Auth::Blocked { until: Instant::now() + self.config.auth_block };
+                        self.doubt(&mut state);
                     }
                 }
                 Some(Ending::Unreachable(cause)) => self.count_failure(&mut state, permit, cause, &mut answers),
@@ -378,6 +404,21 @@ impl Gate {
             drop(to.send(answer));
         }
         self.serve();
+    }
+
+    /// A 401 to the credentials that are used now.
+    fn doubt(&self, state: &mut State) {
+        let now = Instant::now();
+        state.auth = match state.auth {
+            Auth::Proven => {
+                // What is on the wire now was sent before: its 401 is the same one.
+                state.auth_epoch += 1;
+                Auth::Doubted { until: now + self.config.confirm_after }
+            }
+            Auth::Unproven | Auth::Doubted { .. } | Auth::Blocked { .. } => {
+                Auth::Blocked { until: now + self.config.auth_block }
+            }
+        };
     }
 
     fn count_failure(&self, state: &mut State, permit: &Permit, cause: &'static str, answers: &mut Answers) {

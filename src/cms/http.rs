@@ -14,7 +14,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use reqwest::header::{CONTENT_TYPE, LOCATION};
+use reqwest::header::{CONTENT_TYPE, LOCATION, WWW_AUTHENTICATE};
 use reqwest::redirect::Policy;
 use reqwest::{Method, Response};
 use rustls::pki_types::ServerName;
@@ -30,6 +30,9 @@ use super::gate::{Ending, Gate, Permit, Priority};
 use super::tls::{Tls, TlsOptions};
 use super::xml::{self, Bounds, Node};
 use crate::fence::Fence;
+
+/// How often a request is sent that gets a 401 again and again while other ones do not.
+const MAX_TRIES: u32 = 3;
 
 /// An API user of the bridge.
 #[derive(Clone, Debug)]
@@ -212,14 +215,27 @@ impl Client {
         &*self.shared.observer
     }
 
-    /// Sends a request when its turn comes.
+    /// Sends a request when its turn comes. A 401 was not carried out, whatever it was for: while the credentials are
+    /// trusted all the same, the request takes its place in the queue again.
     pub(super) async fn send(&self, at: Priority, request: Request) -> Result<Reply, CmsError> {
+        let mut tries = 1;
+        loop {
+            let result = self.send_once(at, &request).await;
+            let is_refused = matches!(result, Err(CmsError::Unauthorized));
+            if !is_refused || tries == MAX_TRIES || !self.shared.gate.trusts_credentials() {
+                return result;
+            }
+            tries += 1;
+        }
+    }
+
+    async fn send_once(&self, at: Priority, request: &Request) -> Result<Reply, CmsError> {
         let queued = Instant::now();
         let fence = Some(self.shared.gate.fence()).filter(|_| request.method != Method::GET);
         let permit = match self.turn(at, fence).await {
             Ok(permit) => permit,
             Err(error) => {
-                self.report(&request, None, queued.elapsed(), Duration::ZERO, Some(&error));
+                self.report(request, None, queued.elapsed(), Duration::ZERO, Some(&error));
                 return Err(error);
             }
         };
@@ -234,16 +250,17 @@ impl Client {
             biased;
             () = lost => None,
             () = permit.abandoned() => None,
-            result = self.attempts(&request, waited) => Some(result),
+            result = self.attempts(request, waited) => Some(result),
         };
         let Some(result) = result else {
             let error = CmsError::Abandoned;
-            self.report(&request, None, waited, queued.elapsed().saturating_sub(waited), Some(&error));
+            self.report(request, None, waited, queued.elapsed().saturating_sub(waited), Some(&error));
             return Err(error);
         };
         permit.finish(match &result {
             Err(CmsError::Unauthorized) => Ending::Unauthorized,
             Err(error) if error.is_connection_failure() => Ending::Unreachable(error.reason()),
+            Err(error) if !error.is_of_bridge() => Ending::Unclear,
             _ => Ending::Answered,
         });
         result
@@ -299,7 +316,7 @@ impl Client {
         let (location, content_type) = (header(LOCATION), header(CONTENT_TYPE));
         if code == 401 {
             // Decided without the body: it may never come.
-            return Err(CmsError::Unauthorized);
+            return Err(failure::of_401(content_type.as_deref(), header(WWW_AUTHENTICATE).as_deref()));
         }
         let body = self.body_of(response).await?;
         failure::judge(code, content_type.as_deref(), &body)?;

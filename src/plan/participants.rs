@@ -249,6 +249,17 @@ pub fn after_call_lost(statuses: &mut [ParticipantStatus], lost: Option<&str>) {
     }
 }
 
+/// The call ended because the last one left it: nobody was cut off.
+pub fn after_all_left(statuses: &mut [ParticipantStatus]) {
+    for status in statuses.iter_mut().filter(|status| status.call_bridge.is_none()) {
+        match status.state {
+            ParticipantState::Connected => (status.state, status.leg_id) = (ParticipantState::Left, None),
+            ParticipantState::Ringing => start_over(status),
+            _ => {}
+        }
+    }
+}
+
 /// The empty call on a call bridge that had been lost was deleted: who was in through it has left, who only rang there is
 /// dialled again.
 pub fn after_orphan_gone(statuses: &mut [ParticipantStatus], host: &Address) {

@@ -10,6 +10,7 @@ use crate::plan::booking::Refusal;
 use crate::plan::meeting::{Door, Obstacle, Part, Progress};
 use crate::plan::window::Stage;
 
+const CALL_UNWANTED: &str = "somebody ended the call again and again; it is not made again unless the spec is edited";
 const SLOTS_PENDING: &str = "the bridge is still making its slots";
 
 /// What the conditions are judged by.
@@ -119,7 +120,7 @@ fn door_trouble(judged: &Judged<'_>) -> Option<(&'static str, String)> {
                 "the Secret of passcodeSecretRef, or its key, is missing or empty; set it and the door opens".into(),
             ),
             Obstacle::SlotBusy => (reason::NOT_YET, "the meeting before is still being closed".into()),
-            Obstacle::CallBridgeLost => return None, // The door is as it should be.
+            Obstacle::CallBridgeLost | Obstacle::CallUnwanted => return None, // The door is as it should be.
             Obstacle::Suspended => (reason::NOT_YET, "suspended".into()),
             Obstacle::SlotsPending => (reason::NOT_YET, SLOTS_PENDING.into()),
             // Told by the problem, or nothing that people need to know.
@@ -168,6 +169,8 @@ fn call(judged: &Judged<'_>, old: &ScheduledMeetingStatus, conditions: &mut Cond
         conditions.set(types::CALL_PRESENT, None, reason::LEFT_BEHIND, why.as_str());
     } else if matches!(judged.phase, Phase::Ended | Phase::Missed) {
         conditions.set(types::CALL_PRESENT, Some(false), reason::ENDED, "the meeting is over");
+    } else if judged.progress.obstacle == Some(Obstacle::CallUnwanted) {
+        conditions.set(types::CALL_PRESENT, Some(false), reason::ENDED_BY_OTHERS, CALL_UNWANTED);
     } else if let Some(message) = call_trouble(judged, old) {
         conditions.set(types::CALL_PRESENT, Some(false), reason::BRIDGE_LOST, message);
     } else if let Some(call) = &judged.draft.call {
@@ -343,6 +346,9 @@ fn running_readiness(judged: &Judged<'_>) -> Readiness {
         if judged.progress.obstacle == Some(Obstacle::CallBridgeLost) {
             let message = "the call bridge of the call is lost; running meetings are left as they are".to_owned();
             return Readiness::Stalled { reason: reason::BRIDGE_LOST, message };
+        }
+        if judged.progress.obstacle == Some(Obstacle::CallUnwanted) {
+            return Readiness::Stalled { reason: reason::ENDED_BY_OTHERS, message: CALL_UNWANTED.to_owned() };
         }
         if judged.draft.call.is_none() {
             let message =

@@ -85,7 +85,8 @@ fn without_details_the_status_decides() {
     for (status, body, wanted) in [
         (200, "", "ok"),
         (200, "<calls/>", "ok"),
-        (200, html, "ok"),
+        (200, html, "not_a_cms"),
+        (200, "  <HTML><br>", "not_a_cms"),
         (201, "", "ok"),
         (204, "", "ok"),
         (301, "", "http_error"),
@@ -93,7 +94,8 @@ fn without_details_the_status_decides() {
         (400, "", "http_error"),
         (400, html, "not_a_cms"),
         (401, html, "unauthorized"),
-        (403, html, "forbidden"),
+        (403, "", "forbidden"),
+        (403, html, "not_a_cms"),
         (404, "", "not_found"),
         (404, "<other/>", "not_found"),
         (404, html, "not_a_cms"),
@@ -103,13 +105,29 @@ fn without_details_the_status_decides() {
         (429, "", "busy"),
         (500, html, "http_error"),
         (502, html, "http_error"),
-        (503, html, "busy"),
+        (503, html, "http_error"),
         (503, "", "busy"),
         (504, "", "http_error"),
     ] {
         assert_eq!(label(status, body), wanted, "{status} {body:?}");
     }
     assert_eq!(judge(404, Some("text/html; charset=utf-8"), b"<p/>"), Err(CmsError::NotACms));
+}
+
+#[test]
+fn a_page_that_asks_for_a_log_in_says_nothing_about_the_bridges_accounts() {
+    let html = Some("text/html");
+    for (kind, challenge, wanted) in [
+        (None, Some("Basic realm=\"acano\""), "unauthorized"),
+        (None, None, "unauthorized"),
+        (Some("text/xml"), None, "unauthorized"),
+        (html, Some("Basic realm=\"acano\""), "unauthorized"),
+        (html, Some("Basic realm=\"company proxy\""), "not_a_cms"),
+        (html, Some("Bearer"), "not_a_cms"),
+        (html, None, "not_a_cms"),
+    ] {
+        assert_eq!(of_401(kind, challenge).label(), wanted, "{kind:?} {challenge:?}");
+    }
 }
 
 #[test]

@@ -133,8 +133,12 @@ async fn credentials_that_never_worked_are_tried_by_one_request_alone() {
 async fn a_401_blocks_for_15_minutes_or_until_the_credentials_change() {
     let gate = proven(8).await;
     gate.bind_credentials("tms", "old");
-    gate.acquire(at(Class::Read, 0)).await.unwrap().finish(Ending::Unauthorized);
-    assert!(gate.snapshot().auth_blocked);
+    // They had worked: one more request confirms it.
+    for _ in 0..2 {
+        assert!(!gate.snapshot().auth_blocked);
+        gate.acquire(at(Class::Read, 0)).await.unwrap().finish(Ending::Unauthorized);
+    }
+    assert!(gate.snapshot().auth_blocked && !gate.trusts_credentials());
     let error = gate.acquire(at(Class::Door, 0).urgent()).await.unwrap_err();
     assert_eq!((error.label(), error.reason()), ("auth_blocked", "Unauthorized"));
     assert_eq!(error.retry_after(), Some(Duration::from_secs(900)));
@@ -147,6 +151,36 @@ async fn a_401_blocks_for_15_minutes_or_until_the_credentials_change() {
     assert!(gate.acquire(at(Class::Read, 0)).await.is_err());
     advance(Duration::from_secs(2)).await;
     assert!(gate.acquire(at(Class::Read, 0)).await.is_ok());
+}
+
+/// What was on the wire when the first 401 came says the same once more, and adds no try.
+#[tokio::test(start_paused = true)]
+async fn a_stray_401_is_confirmed_once_two_seconds_later_by_one_request_alone() {
+    let gate = proven(8).await;
+    let permits: Vec<_> = futures::future::join_all((0..4).map(|_| gate.acquire(at(Class::Read, 0)))).await;
+    permits.into_iter().for_each(|permit| permit.unwrap().finish(Ending::Unauthorized));
+    let waits = |class| {
+        let gate = Arc::clone(&gate);
+        tokio::spawn(async move { gate.acquire(at(class, 0)).await })
+    };
+    let (sweep, door) = (waits(Class::Read), waits(Class::Door));
+    settle().await;
+    assert!(gate.trusts_credentials() && gate.snapshot().in_flight == 0 && gate.snapshot().queued == 2);
+    let begun = Instant::now();
+    let confirming = door.await.unwrap().unwrap();
+    assert_eq!(begun.elapsed().as_secs(), 2);
+    settle().await;
+    assert_eq!((gate.snapshot().in_flight, gate.snapshot().queued), (1, 1), "one request alone");
+    // A page of a proxy in between confirms nothing, and neither does a broken connection.
+    confirming.finish(Ending::Unclear);
+    let second = sweep.await.unwrap().unwrap();
+    let other = waits(Class::Leg);
+    settle().await;
+    assert_eq!((gate.snapshot().in_flight, gate.snapshot().queued), (1, 1), "still one alone");
+    second.finish(Ending::Answered);
+    drop(other.await.unwrap().unwrap());
+    let all = futures::future::join_all((0..8).map(|_| gate.acquire(at(Class::Read, 0)))).await;
+    assert!(all.iter().all(Result::is_ok), "proven again");
 }
 
 #[tokio::test(start_paused = true)]

@@ -100,6 +100,21 @@ async fn after_a_401_nothing_more_is_sent_until_the_credentials_change() {
     assert!(new.system_status(any()).await.is_ok());
 }
 
+/// The account guard of a bridge answers 401 now and then: the write that met it is sent again, and succeeds.
+#[tokio::test]
+async fn one_stray_401_costs_a_request_two_seconds_and_nothing_else() {
+    let server = Server::start(|count, _| match count {
+        2 => reply("401 Unauthorized", "WWW-Authenticate: Basic realm=\"acano\"\r\n", ""),
+        _ => xml(STATUS),
+    })
+    .await;
+    let client = server.client();
+    client.system_status(any()).await.unwrap();
+    assert_eq!(client.delete_call(any(), &"c".into()).await, Ok(true));
+    assert_eq!(server.requests().len(), 3);
+    assert!(!client.gate().snapshot().auth_blocked);
+}
+
 #[tokio::test]
 async fn no_redirection_is_followed() {
     let trap = Server::start(|_, _| xml(STATUS)).await;

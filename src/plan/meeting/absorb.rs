@@ -3,7 +3,8 @@
 use jiff::Timestamp;
 
 use super::progress::{Progress, Survey};
-use crate::api::conditions::meeting as reason;
+use crate::api::conditions::{meeting as reason, types};
+use crate::api::find;
 use crate::api::meeting::{CallBinding, ParticipantState, ParticipantStatus};
 use crate::cms::CallAt;
 use crate::facts::Seen;
@@ -90,8 +91,7 @@ impl Progress {
             Some(placed) if recorded.as_ref() != Some(&placed.at()) => {
                 let is_same = recorded.as_ref().is_some_and(|call| call.id == placed.call.id);
                 if recorded.is_some() && !is_same && !self.tried.call_is_new {
-                    participants::after_call_lost(&mut self.draft.participants, elsewhere.as_deref());
-                    self.tried.call_was_lost = true;
+                    self.call_ended(elsewhere.as_deref());
                 }
                 if !is_same {
                     self.call_origin = Some(match (self.tried.call_is_new, self.tried.call_was_lost) {
@@ -112,13 +112,33 @@ impl Progress {
                 SeenLegsAre::OfThisCall
             }
             None if recorded.is_some() => {
-                self.tried.call_was_lost = true;
-                participants::after_call_lost(&mut self.draft.participants, elsewhere.as_deref());
+                self.call_ended(elsewhere.as_deref());
                 self.draft.call = None;
                 SeenLegsAre::OfAnother
             }
             None => SeenLegsAre::OfThisCall,
         }
+    }
+
+    /// The recorded call is not there any more. One that we made stays when it is empty, so somebody ended it (or its call
+    /// bridge was restarted, which nothing tells apart). One that somebody made by joining ends with its last leg: if no
+    /// more than one was in, he left.
+    fn call_ended(&mut self, elsewhere: Option<&str>) {
+        self.tried.call_was_lost = true;
+        if elsewhere.is_some() {
+            participants::after_call_lost(&mut self.draft.participants, elsewhere);
+            return;
+        }
+        let made = find(&self.draft.conditions, types::CALL_PRESENT).map(|known| known.reason.as_str());
+        let was_adopted = self.call_origin.or(made) == Some(reason::ADOPTED);
+        let have_left = was_adopted && self.draft.participant_count.unwrap_or_default() <= 1;
+        self.draft.calls_ended = self.draft.calls_ended.saturating_add(u32::from(!have_left));
+        if have_left || self.is_call_unwanted() {
+            participants::after_all_left(&mut self.draft.participants);
+        } else {
+            participants::after_call_lost(&mut self.draft.participants, None);
+        }
+        self.draft.participant_count = None;
     }
 
     pub(super) fn bind_call(&mut self, call: &CallAt, correlator: Option<String>) {

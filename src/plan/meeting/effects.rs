@@ -149,8 +149,13 @@ impl Subject for Progress {
             End::Blocked(Obstacle::DatabaseDown(part)) => self.fail(part, CmsError::DatabaseNotReady),
             End::Blocked(obstacle) => {
                 self.obstacle = Some(obstacle);
-                if !matches!(obstacle, Obstacle::Suspended | Obstacle::ObserveOnly | Obstacle::DetailsUnwritten) {
-                    self.pause = Some(Pause::Blocked);
+                match obstacle {
+                    // Nothing that a pass could wait for: the object changes, or the door is only told about.
+                    Obstacle::Suspended
+                    | Obstacle::ObserveOnly
+                    | Obstacle::CallUnwanted
+                    | Obstacle::DetailsUnwritten => {}
+                    _ => self.pause = Some(Pause::Blocked),
                 }
             }
         }

@@ -70,6 +70,9 @@ fn opening(progress: &Progress, facts: &MeetingFacts, around: &Around, now: Time
     if progress.is_left_alone() {
         return blocked(Obstacle::CallBridgeLost);
     }
+    if progress.is_call_unwanted() && progress.draft.call.is_none() {
+        return blocked(Obstacle::CallUnwanted);
+    }
     if let Some(next) = call(progress, facts) {
         return next;
     }

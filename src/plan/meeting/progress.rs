@@ -21,6 +21,9 @@ use crate::plan::verdict::Pause;
 use crate::plan::window::{Stage, Window};
 use kube::{Resource, ResourceExt};
 
+/// How often a call that somebody ended is made again, unless the meeting is edited.
+const CALLS_MADE_AGAIN: u32 = 2;
+
 /// What is to be, as the object and its bridge say. Does not change while a pass lasts.
 #[derive(Clone, Debug)]
 pub struct Terms {
@@ -244,6 +247,10 @@ impl Progress {
         if draft.extended_until.is_some_and(|until| until.0 > window.closes_at) {
             (draft.extended_until, draft.extended_from) = (None, None);
         }
+        if meeting.metadata.generation != draft.observed_generation {
+            // Who edits the meeting wants it to go on.
+            draft.calls_ended = 0;
+        }
         draft.last_handled_reconcile_at = meeting.annotations().get(RECONCILE_ANNOTATION).cloned();
         let door = match phase {
             phase if phase.is_over() => Door::Released,
@@ -306,6 +313,11 @@ impl Progress {
     /// counts only if it is found again.
     pub fn call_here(&self) -> Option<CallAt> {
         self.recorded_call().filter(|call| self.call_bridge.as_ref() == Some(&call.call_bridge))
+    }
+
+    /// Somebody ends the call whenever it is there: that is what is wanted, and it is not made again.
+    pub fn is_call_unwanted(&self) -> bool {
+        self.draft.calls_ended > CALLS_MADE_AGAIN
     }
 
     /// The recorded call was lost with its call bridge, and nothing is to be done about it.

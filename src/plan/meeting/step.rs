@@ -185,6 +185,8 @@ pub enum Obstacle {
     SlotBusy,
     /// The call's bridge was lost and the meeting is left as it is.
     CallBridgeLost,
+    /// Somebody ended the call again and again.
+    CallUnwanted,
     /// Suspended.
     Suspended,
     /// The bridge has managementPolicy Observe.

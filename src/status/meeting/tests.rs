@@ -301,6 +301,19 @@ const INSIDE: &[Row] = &[
         &[("Ready", "False", "BridgeLost"), ("Stalled", "True", "BridgeLost"), ("SpaceOpen", "True", "Open")],
     ),
     row(
+        "somebody ended the call again and again",
+        no_call,
+        60,
+        |p| p.obstacle = Some(Obstacle::CallUnwanted),
+        Phase::Active,
+        &[
+            ("Ready", "False", "EndedByOthers"),
+            ("Stalled", "True", "EndedByOthers"),
+            ("CallPresent", "False", "EndedByOthers"),
+            ("SpaceOpen", "True", "Open"),
+        ],
+    ),
+    row(
         "no call can be made",
         no_call,
         60,

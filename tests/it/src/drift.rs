@@ -63,6 +63,29 @@ async fn a_call_that_was_deleted_by_hand_is_made_again_with_its_legs() {
     arena.finish().await;
 }
 
+/// Somebody ends the meeting for all, three times: that is meant.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_call_that_is_ended_again_and_again_is_given_up_and_nobody_is_rung_any_more() {
+    let arena = running("ended").await;
+    for ended in 1..=3_u32 {
+        assert_eq!(arena.sim.end_calls("1"), 1);
+        let told = |m: &ScheduledMeeting| {
+            let party = status_of(m).participants.first().map(|party| party.state);
+            status_of(m).calls_ended == ended && (ended == 3 || party == Some(ParticipantState::Connected))
+        };
+        arena.meeting("m", "the end was noticed", told).await;
+    }
+    let told = arena.says("m", "CallPresent", "False", "EndedByOthers").await;
+    assert_eq!(condition(&told, "Ready"), ("False", "EndedByOthers"));
+    assert_eq!(condition(&told, "SpaceOpen"), ("True", "Open"), "whoever wants may come back");
+    assert_eq!(arena.sim.dials().len(), 3);
+    arena.patch::<ScheduledMeeting>("m", json!({ "spec": { "title": "Go on" } })).await;
+    arena.says("m", "CallPresent", "True", "Created").await;
+    assert_eq!(arena.sim.dials().len(), 3);
+    arena.assert_rules(1..=5);
+    arena.finish().await;
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_bridge_that_restarts_gets_its_calls_back() {
     let arena = running("restart").await;

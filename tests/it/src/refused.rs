@@ -53,3 +53,19 @@ async fn a_dial_that_never_left_is_sent_again_and_is_the_only_try() {
     arena.assert_rules(1..=5);
     arena.finish().await;
 }
+
+/// The bridge's account guard answers 401 now and then, although the password is right.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn one_stray_401_at_the_door_costs_two_seconds() {
+    let arena = Arena::new("stray").await;
+    arena.ready_bridge(json!({})).await;
+    arena.sim.add_fault(Fault::new(FaultKind::Unauthorized).method("PUT").route("coSpaces/{id}").once());
+    arena.open_now("m", 120, json!({})).await;
+    let open = arena.says("m", "CallPresent", "True", "Created").await;
+    let latency = status_of(&open).open_latency.expect("it opened");
+    assert!(latency.trim_end_matches('s').parse::<f64>().unwrap() < 8.0, "{latency}");
+    let refused = arena.sim.journal().iter().filter(|entry| entry.status == Some(401)).count();
+    assert_eq!(refused, 1);
+    arena.assert_rules(1..=5);
+    arena.finish().await;
+}

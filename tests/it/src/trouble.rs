@@ -54,6 +54,24 @@ async fn a_wrong_password_is_tried_once_and_mended_without_a_restart() {
     arena.finish().await;
 }
 
+/// API passwords expire after six months: one more request confirms it, and then there is silence.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_password_that_expires_is_confirmed_once() {
+    let arena = Arena::with("expired", lone(), brisk()).await;
+    arena.ready_bridge(json!({})).await;
+    arena.sim.clear_journal();
+    arena.sim.set_password("renewed");
+    arena.patch::<MeetingBridge>("core", json!({ "spec": { "displayName": "look" } })).await;
+    ask_full_look(&arena, "now").await;
+    arena.reason("core", "CredentialsValid", "Unauthorized").await;
+    let refused = arena.requests().iter().filter(|entry| entry.status == Some(401)).count();
+    assert_eq!(refused, 2, "{:?}", arena.journal_lines());
+    set_password(&arena, "renewed").await;
+    arena.ready("core").await;
+    arena.assert_rules(1..=5);
+    arena.finish().await;
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_missing_secret_or_key_is_named_and_waited_for() {
     let arena = Arena::with("no-secret", lone(), patient()).await;

@@ -165,6 +165,52 @@ fn a_call_that_vanished_is_made_again_and_who_was_cut_off_is_dialled_again() {
     assert_eq!(player.take_log(), ["create the call", "dial a@x"], "who had left is left alone");
 }
 
+/// Host keys have a button "end for all", and who presses it means it.
+#[test]
+fn a_call_that_somebody_ends_again_and_again_is_made_again_twice() {
+    let mut model = Model::new(Some(free()), at(0));
+    let mut player = Player::new(&["a@x"], Start::booked());
+    player.spec.participants[0].retry.limit = 0;
+    let mut rings = 0;
+    for _ in 0..6 {
+        player.pass(&mut model, true, &mut std::iter::empty());
+        model.calls.values_mut().flatten().for_each(|leg| leg.2 = true);
+        player.pass(&mut model, true, &mut std::iter::empty());
+        rings += player.take_log().iter().filter(|line| line.starts_with("dial")).count();
+        model.calls.clear();
+    }
+    assert_eq!((rings, model.calls_made), (3, 3), "once for the meeting, and once for each of two losses");
+    assert_eq!(player.run(&mut model), End::Blocked(Obstacle::CallUnwanted));
+    assert_eq!((player.stored.calls_ended, player.stored.participants[0].state), (3, ParticipantState::Left));
+    assert!(player.take_log().is_empty(), "nobody looks for a call any more");
+    // An edit of the spec wants it back. As for whoever was let go, he is left alone.
+    player.stored.observed_generation = Some(0);
+    assert_eq!(player.run(&mut model), End::Settled);
+    assert_eq!(player.take_log(), ["look Calls", "create the call"]);
+    assert_eq!(player.stored.calls_ended, 0);
+}
+
+/// A call that somebody made by joining ends with its last leg.
+#[test]
+fn a_call_that_ended_because_the_last_one_left_rings_nobody() {
+    for (others, dialled) in [(0, false), (1, true)] {
+        let mut model = Model::new(Some(opened()), at(10)).with_call("theirs", &["a@x"]);
+        for other in 0..others {
+            let leg = (format!("leg-{other}"), format!("other-{other}@x"), true);
+            model.calls.get_mut(&"theirs".into()).unwrap().push(leg);
+        }
+        let mut player = Player::new(&["a@x"], Start::running(None));
+        player.pass(&mut model, false, &mut std::iter::empty());
+        player.pass(&mut model, true, &mut std::iter::empty());
+        assert_eq!(player.stored.participants[0].state, ParticipantState::Connected);
+        player.take_log();
+        model.calls.clear();
+        player.pass(&mut model, true, &mut std::iter::empty());
+        assert_eq!(player.take_log().contains(&"dial a@x".to_owned()), dialled, "{others} others were in");
+        assert_eq!(player.stored.calls_ended, others, "only that of two was ended for all");
+    }
+}
+
 // ---------------------------------------------------------------------------------------------- tries in vain
 
 fn refusal(element: &str) -> CmsError {
