@@ -58,7 +58,7 @@ pub mod bridge {
         DNS_FAILURE = "DNSFailure" (REACHABLE) "The host name cannot be resolved." => "Correct spec.address, or the cluster's DNS.";
         CONNECT_TIMEOUT = "ConnectTimeout" (REACHABLE) "No answer to the connection." => "Check routes and firewalls between the cluster and spec.address.";
         CONNECTION_REFUSED = "ConnectionRefused" (REACHABLE) "Nothing listens on that port." => "Correct the port in spec.address (MMP command webadmin), or start the call bridge.";
-        TLS_FAILURE = "TLSFailure" (REACHABLE) "The certificate is not trusted, does not fit the name, has expired, or TLS versions differ." => "Set tls.caBundleRef (and tls.serverName if the certificate has another name).";
+        TLS_FAILURE = "TLSFailure" (REACHABLE) "The certificate is not trusted, does not fit the name, has expired, or TLS versions differ." => "Set tls.caBundleRef to its authority or to the certificate itself, tls.serverName if it has another name; one without subject alternative names must be made anew, or be in tls.caBundleRef itself.";
         HTTP_ERROR = "HTTPError" (REACHABLE) "The connection works but requests fail: time-outs, 5xx replies or a lost connection." => "Look at the bridge's event log; a proxy in between may answer in its place.";
         SECRET_NOT_FOUND = "SecretNotFound" (CREDENTIALS_VALID) "The Secret of credentialsSecretRef (or the CA bundle) does not exist." => "Create it in the namespace of the MeetingBridge.";
         KEY_MISSING = "KeyMissing" (CREDENTIALS_VALID) "The Secret lacks a key." => "Add username and password (or the key of tls.caBundleRef).";

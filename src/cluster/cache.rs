@@ -224,7 +224,7 @@ impl Cluster {
             cache.facts = BridgeFacts::to_recheck();
         }
         for call_bridge in self.all() {
-            call_bridge.client().gate().reset_auth();
+            call_bridge.client().gate().lift_block();
             call_bridge.forget_membership();
         }
     }

@@ -255,6 +255,14 @@ impl Gate {
         self.serve();
     }
 
+    /// Ends a block after a 401 before its time: somebody asks for another try. What is proven stays so.
+    pub fn lift_block(self: &Arc<Self>) {
+        let is_blocked = matches!(self.lock().auth, Auth::Blocked { .. });
+        if is_blocked {
+            self.reset_auth();
+        }
+    }
+
     /// Tells which credentials are used from now on; others than before count as new ones. Only a hash is kept, made
     /// with a key of this process.
     pub fn bind_credentials(self: &Arc<Self>, username: &str, password: &str) {

@@ -184,6 +184,11 @@ impl Client {
         &self.shared.gate
     }
 
+    /// Which certificates of the CA bundle cannot be read, counted from 1.
+    pub fn unreadable_certificates(&self) -> &[usize] {
+        &self.shared.tls.unreadable
+    }
+
     /// The limits it was made with.
     pub fn limits(&self) -> &Limits {
         &self.shared.limits

@@ -33,6 +33,8 @@ pub struct Tls {
     pub config: Arc<ClientConfig>,
     /// The name to ask for and to check, if it is not the host of the address.
     pub server_name: Option<ServerName<'static>>,
+    /// Which certificates of the bundle cannot be read, counted from 1. They are left out.
+    pub unreadable: Vec<usize>,
 }
 
 impl Tls {
@@ -45,24 +47,25 @@ impl Tls {
             .with_safe_default_protocol_versions()
             .map_err(|_| failure("no usable protocol version"))?;
         // A bundle is read even if nothing is verified: a broken one should not show only when the switch is removed.
-        let bundle = options.ca_bundle_pem.as_deref().map(parse_bundle).transpose()?;
+        let bundle = options.ca_bundle_pem.as_deref().map(Bundle::parse).transpose()?;
+        let unreadable = bundle.as_ref().map(|bundle| bundle.unreadable.clone()).unwrap_or_default();
         let verifier: Arc<dyn ServerCertVerifier> = if options.insecure_skip_verify {
             Arc::new(AcceptAll { provider })
         } else {
-            let roots = match &bundle {
-                Some(certificates) => Arc::new(roots_of(certificates)?),
-                None => system_roots()?,
+            let (roots, pinned) = match bundle {
+                Some(bundle) => (Arc::new(bundle.roots), bundle.certificates),
+                None => (system_roots()?, Vec::new()),
             };
             let by_authority = WebPkiServerVerifier::builder_with_provider(roots, provider)
                 .build()
                 .map_err(|_| failure("the CA bundle has no usable certificate"))?;
-            Arc::new(Verifier { by_authority, pinned: bundle.unwrap_or_default(), name: server_name.clone() })
+            Arc::new(Verifier { by_authority, pinned, name: server_name.clone() })
         };
         let mut config = builder.dangerous().with_custom_certificate_verifier(verifier).with_no_client_auth();
         config.alpn_protocols = vec![b"http/1.1".to_vec()];
         // An IP address cannot be asked for in the handshake; without this the host of the address would be.
         config.enable_sni = !matches!(server_name, Some(ServerName::IpAddress(_)));
-        Ok(Self { config: Arc::new(config), server_name })
+        Ok(Self { config: Arc::new(config), server_name, unreadable })
     }
 }
 
@@ -74,7 +77,14 @@ pub fn describe(error: &rustls::Error) -> String {
             CertificateError::NotValidYet | CertificateError::NotValidYetContext { .. } => {
                 "the certificate is not valid yet"
             }
-            CertificateError::UnknownIssuer => "the certificate is signed by an unknown authority; set tls.caBundleRef",
+            CertificateError::UnknownIssuer => {
+                "the certificate is signed by an unknown authority; set tls.caBundleRef to the authority or to this \
+                 certificate"
+            }
+            _ if has_no_names(fault) => {
+                "the certificate has no subject alternative name, and its common name does not count; make it anew with \
+                 one, or put it into tls.caBundleRef to trust exactly this certificate"
+            }
             CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. } => {
                 "the certificate is for another name; set tls.serverName"
             }
@@ -102,21 +112,31 @@ fn parse_name(name: &str) -> Result<ServerName<'static>, CmsError> {
     ServerName::try_from(name.to_owned()).map_err(|_| failure("the server name is not a DNS name or IP address"))
 }
 
-fn parse_bundle(pem: &[u8]) -> Result<Vec<CertificateDer<'static>>, CmsError> {
-    let certificates: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(pem).collect();
-    match certificates {
-        Ok(certificates) if certificates.is_empty() => Err(failure("the CA bundle has no certificate in PEM form")),
-        Ok(certificates) => Ok(certificates),
-        Err(_) => Err(failure("the CA bundle is not valid PEM")),
-    }
+/// The certificates of a CA bundle that can be read.
+struct Bundle {
+    certificates: Vec<CertificateDer<'static>>,
+    roots: RootCertStore,
+    unreadable: Vec<usize>,
 }
 
-fn roots_of(certificates: &[CertificateDer<'static>]) -> Result<RootCertStore, CmsError> {
-    let mut roots = RootCertStore::empty();
-    for certificate in certificates {
-        roots.add(certificate.clone()).map_err(|_| failure("the CA bundle has a certificate that cannot be read"))?;
+impl Bundle {
+    /// One certificate that cannot be read does not make the others worthless.
+    fn parse(pem: &[u8]) -> Result<Self, CmsError> {
+        let mut bundle = Self { certificates: Vec::new(), roots: RootCertStore::empty(), unreadable: Vec::new() };
+        for (index, certificate) in CertificateDer::pem_slice_iter(pem).enumerate() {
+            match certificate {
+                Ok(certificate) if bundle.roots.add(certificate.clone()).is_ok() => {
+                    bundle.certificates.push(certificate);
+                }
+                Ok(_) | Err(_) => bundle.unreadable.push(index + 1),
+            }
+        }
+        match (bundle.certificates.is_empty(), bundle.unreadable.is_empty()) {
+            (true, true) => Err(failure("the CA bundle has no certificate in PEM form")),
+            (true, false) => Err(failure("the CA bundle has no certificate that can be read")),
+            (false, _) => Ok(bundle),
+        }
     }
-    Ok(roots)
 }
 
 /// The system's certificates, read once per process: it takes milliseconds, and they would be kept per call bridge.
@@ -137,9 +157,12 @@ fn system_roots() -> Result<Arc<RootCertStore>, CmsError> {
     Ok(Arc::clone(roots))
 }
 
-/// By authority as usual, with two additions: the name can be another one than the host of the address, and the
-/// bridge's own certificate in the bundle is trusted even if it calls itself an authority. The latter is what
-/// `openssl req -x509` makes, and the usual checks refuse it as a server's.
+/// By authority as usual, with two additions. The name can be another one than the host of the address. And the bridge's own
+/// certificate in the bundle is trusted, whoever signed it and even if it calls itself an authority (which is what `openssl
+/// req -x509` makes): exactly that one, as long as it is valid and whoever shows it holds the key.
+///
+/// The names in it are checked all the same, so that of several bridges in one bundle none can pass for another. One
+/// without any subject alternative name has nothing to check: there the certificate itself is the identity.
 #[derive(Debug)]
 struct Verifier {
     by_authority: Arc<WebPkiServerVerifier>,
@@ -159,11 +182,12 @@ impl ServerCertVerifier for Verifier {
         let name = self.name.as_ref().unwrap_or(server_name);
         let verdict = self.by_authority.verify_server_cert(end_entity, intermediates, name, ocsp_response, now);
         match &verdict {
-            // The validity in time is checked before this fault is found, the name is not.
-            Err(rustls::Error::InvalidCertificate(fault))
-                if is_authority_as_server(fault) && self.pinned.iter().any(|known| known == end_entity) =>
-            {
-                verify_server_name(&ParsedCertificate::try_from(end_entity)?, name)?;
+            // The validity in time is checked before any of these faults is found, the name is not.
+            Err(rustls::Error::InvalidCertificate(fault)) if is_forgiven(fault) && self.is_pinned(end_entity) => {
+                match verify_server_name(&ParsedCertificate::try_from(end_entity)?, name) {
+                    Err(rustls::Error::InvalidCertificate(fault)) if has_no_names(&fault) => {}
+                    checked => checked?,
+                }
                 Ok(ServerCertVerified::assertion())
             }
             _ => verdict,
@@ -191,6 +215,22 @@ impl ServerCertVerifier for Verifier {
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
         self.by_authority.supported_verify_schemes()
     }
+}
+
+impl Verifier {
+    fn is_pinned(&self, certificate: &CertificateDer<'_>) -> bool {
+        self.pinned.iter().any(|known| known == certificate)
+    }
+}
+
+/// What does not matter where the certificate itself is in the bundle.
+fn is_forgiven(fault: &CertificateError) -> bool {
+    matches!(fault, CertificateError::UnknownIssuer) || is_authority_as_server(fault) || has_no_names(fault)
+}
+
+/// The certificate carries no name at all that could fit; common names do not count any more.
+fn has_no_names(fault: &CertificateError) -> bool {
+    matches!(fault, CertificateError::NotValidForNameContext { presented, .. } if presented.is_empty())
 }
 
 /// rustls has no variant of its own for this fault of webpki's, only its text.

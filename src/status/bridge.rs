@@ -61,6 +61,8 @@ pub struct Report<'a> {
     pub is_provisioned: bool,
     /// Bridge clock minus ours.
     pub skew: Option<SignedDuration>,
+    /// Which certificates of the CA bundle cannot be read.
+    pub unreadable: Vec<usize>,
     /// Which call bridge does the primary's work, and why.
     pub failed_over: Option<String>,
     /// Alternates that cannot be used.
@@ -91,6 +93,15 @@ pub fn build(
     status
 }
 
+/// What is said of the CA bundle beside the connection itself.
+fn of_bundle(unreadable: &[usize]) -> String {
+    if unreadable.is_empty() {
+        return String::new();
+    }
+    let numbers: Vec<String> = unreadable.iter().take(5).map(usize::to_string).collect();
+    format!("; of the CA bundle these certificates cannot be read and are left out: no. {}", numbers.join(", "))
+}
+
 fn connection(known: &Report<'_>, conditions: &mut Conditions<'_>) {
     // What comes after the trouble in the chain is not known.
     let chain = [
@@ -110,9 +121,11 @@ fn connection(known: &Report<'_>, conditions: &mut Conditions<'_>) {
         .as_ref()
         .is_some_and(|problem| matches!(problem.reason, reason::SECRET_NOT_FOUND | reason::KEY_MISSING));
     for (index, (condition, good, message)) in chain.into_iter().enumerate() {
+        let beside = if condition == types::REACHABLE { of_bundle(&known.unreadable) } else { String::new() };
+        let message = format!("{message}{beside}");
         match (at, &known.progress.problem) {
             (Some(at), Some(problem)) if at == index => {
-                conditions.set(condition, Some(false), problem.reason, problem.message.as_str());
+                conditions.set(condition, Some(false), problem.reason, format!("{}{beside}", problem.message));
             }
             (Some(at), _) if index > at || local => {
                 conditions.set(condition, None, "Unknown", "not known while the condition before it is not True");

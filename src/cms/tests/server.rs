@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
 
-use rcgen::{BasicConstraints, CertificateParams, IsCa, KeyPair};
+use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
 use rustls::ServerConfig;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
@@ -72,13 +72,26 @@ impl Server {
         is_authority: bool,
         script: impl Fn(usize, &Recorded) -> Action + Send + Sync + 'static,
     ) -> Self {
-        let key = KeyPair::generate().unwrap();
         let names: Vec<String> = names.iter().map(|name| (*name).to_owned()).collect();
         let mut params = CertificateParams::new(names).unwrap();
         if is_authority {
             params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         }
-        let certificate = params.self_signed(&key).unwrap();
+        Self::with_certificate(&params, None, script).await
+    }
+
+    /// A server with any certificate, signed by this authority or by itself.
+    pub async fn with_certificate(
+        params: &CertificateParams,
+        authority: Option<&Issuer<'static, KeyPair>>,
+        script: impl Fn(usize, &Recorded) -> Action + Send + Sync + 'static,
+    ) -> Self {
+        let key = KeyPair::generate().unwrap();
+        let certificate = match authority {
+            Some(authority) => params.signed_by(&key, authority),
+            None => params.self_signed(&key),
+        };
+        let certificate = certificate.unwrap();
         let provider = Arc::new(rustls::crypto::ring::default_provider());
         let config = ServerConfig::builder_with_provider(provider)
             .with_safe_default_protocol_versions()

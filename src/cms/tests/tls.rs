@@ -1,5 +1,6 @@
 //! Whom we trust: real handshakes with certificates of all kinds.
 
+use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair, date_time_ymd};
 use tokio::io::AsyncWriteExt;
 use tokio::net::TcpListener;
 
@@ -59,6 +60,71 @@ async fn the_bridges_own_certificate_is_enough_even_if_it_calls_itself_an_author
     );
 }
 
+/// A private authority.
+fn authority() -> (String, Issuer<'static, KeyPair>) {
+    let key = KeyPair::generate().unwrap();
+    let mut params = CertificateParams::new(Vec::new()).unwrap();
+    params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    params.distinguished_name.push(DnType::CommonName, "Private CA");
+    (params.self_signed(&key).unwrap().pem(), Issuer::new(params, key))
+}
+
+fn bundle(certificates: &[&str]) -> TlsOptions {
+    TlsOptions { ca_bundle_pem: Some(certificates.join("\n").into_bytes()), ..TlsOptions::default() }
+}
+
+/// What the browser exports and an admin puts into the trust bundle: the leaf that an authority of the company signed.
+#[tokio::test]
+async fn a_certificate_in_the_bundle_is_trusted_exactly_whoever_signed_it() {
+    let (root, issuer) = authority();
+    let params = CertificateParams::new(vec!["localhost".to_owned()]).unwrap();
+    let server = Server::with_certificate(&params, Some(&issuer), |_, _| xml(STATUS)).await;
+    assert_eq!(outcome(&server, "localhost", bundle(&[&root])).await, both("ok"));
+    assert_eq!(outcome(&server, "localhost", server.tls()).await, both("ok"));
+    // Another one of the same authority, for the same name.
+    let other = Server::with_certificate(&params, Some(&issuer), |_, _| xml(STATUS)).await;
+    let unknown = "TLS to the bridge failed: the certificate is signed by an unknown authority; set tls.caBundleRef to the \
+         authority or to this certificate";
+    assert_eq!(outcome(&other, "localhost", server.tls()).await, both(unknown));
+    // In one bundle with others it still is for its own names only.
+    assert_eq!(
+        outcome(&server, "127.0.0.1", bundle(&[&server.certificate, &other.certificate])).await,
+        both("TLS to the bridge failed: the certificate is for another name; set tls.serverName")
+    );
+    let mut old = CertificateParams::new(vec!["localhost".to_owned()]).unwrap();
+    (old.not_before, old.not_after) = (date_time_ymd(2020, 1, 1), date_time_ymd(2021, 1, 1));
+    let expired = Server::with_certificate(&old, Some(&issuer), |_, _| xml(STATUS)).await;
+    let text = "TLS to the bridge failed: the certificate has expired";
+    assert_eq!(outcome(&expired, "localhost", expired.tls()).await, both(text));
+}
+
+/// Older web admin certificates have their name in the common name only, which no client looks at any more.
+#[tokio::test]
+async fn a_certificate_without_subject_alternative_names_gets_advice_that_helps() {
+    let (root, issuer) = authority();
+    let mut params = CertificateParams::new(Vec::new()).unwrap();
+    params.distinguished_name.push(DnType::CommonName, "localhost");
+    let server = Server::with_certificate(&params, Some(&issuer), |_, _| xml(STATUS)).await;
+    let verdict = outcome(&server, "localhost", bundle(&[&root])).await;
+    assert!(verdict.iter().all(|text| text.contains("no subject alternative name")), "{verdict:?}");
+    assert!(verdict.iter().all(|text| !text.contains("serverName")), "{verdict:?}");
+    // The advice: trust exactly this certificate.
+    assert_eq!(outcome(&server, "localhost", server.tls()).await, both("ok"));
+    assert_eq!(outcome(&server, "localhost", bundle(&[&root, &server.certificate])).await, both("ok"));
+    let itself = Server::with_certificate(&params, None, |_, _| xml(STATUS)).await;
+    assert_eq!(outcome(&itself, "127.0.0.1", itself.tls()).await, both("ok"), "self-signed as well");
+}
+
+#[tokio::test]
+async fn a_certificate_that_cannot_be_read_does_not_spoil_the_bundle() {
+    let server = Server::start(|_, _| xml(STATUS)).await;
+    let broken = "-----BEGIN CERTIFICATE-----\n!!!\n-----END CERTIFICATE-----";
+    let empty = "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----";
+    let mixed = bundle(&[broken, &server.certificate, empty]);
+    assert_eq!(outcome(&server, "localhost", mixed.clone()).await, both("ok"));
+    assert_eq!(client(server.address(), mixed, limits()).unreadable_certificates(), [1, 3]);
+}
+
 #[tokio::test]
 async fn insecure_accepts_everything() {
     let server = Server::with_names(&["elsewhere.test"], true, |_, _| xml(STATUS)).await;
@@ -75,12 +141,12 @@ async fn unusable_options_are_told_at_once() {
         let made = Client::new("cms".parse().unwrap(), credentials, tls, Limits::default(), gate, observer);
         made.unwrap_err().to_string()
     };
-    let bundle = |text: &str| TlsOptions { ca_bundle_pem: Some(text.into()), ..TlsOptions::default() };
-    assert_eq!(make(bundle("")), "TLS to the bridge failed: the CA bundle has no certificate in PEM form");
+    assert_eq!(make(bundle(&[])), "TLS to the bridge failed: the CA bundle has no certificate in PEM form");
     let broken = "-----BEGIN CERTIFICATE-----\n!!!\n-----END CERTIFICATE-----\n";
-    assert_eq!(make(bundle(broken)), "TLS to the bridge failed: the CA bundle is not valid PEM");
+    let none = "TLS to the bridge failed: the CA bundle has no certificate that can be read";
+    assert_eq!(make(bundle(&[broken])), none);
     let empty = "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n";
-    assert!(make(bundle(empty)).ends_with("a certificate that cannot be read"));
+    assert_eq!(make(bundle(&[empty])), none);
     let name = TlsOptions { server_name: Some("no name".to_owned()), ..TlsOptions::default() };
     assert!(make(name).ends_with("not a DNS name or IP address"));
 }

@@ -77,11 +77,17 @@ fn whole_status(ctx: &Context, bridge: &MeetingBridge, progress: &BridgeProgress
             || (was_provisioned
                 && (!progress.is_well() || progress.is_trying_blocked || progress.former_address.is_some())),
         skew,
+        unreadable: site.cluster.as_deref().map(unreadable).unwrap_or_default(),
         failed_over: site.cluster.as_deref().and_then(failed_over),
         unusable: site.unusable.iter().cloned().chain(views.iter().filter_map(unusable)).collect(),
         unproven: site.unresolved.iter().cloned().chain(views.iter().filter_map(unproven)).collect(),
     };
     build(&known, &old, bridge.metadata.generation, now)
+}
+
+/// Which certificates of the CA bundle cannot be read.
+fn unreadable(cluster: &Cluster) -> Vec<usize> {
+    cluster.active().client().unreadable_certificates().to_vec()
 }
 
 /// A request for the failback is kept until the primary could take over.

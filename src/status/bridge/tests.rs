@@ -26,6 +26,7 @@ fn report(progress: &BridgeProgress) -> Report<'_> {
         taken: Vec::new(),
         is_provisioned: true,
         skew: None,
+        unreadable: Vec::new(),
         failed_over: None,
         unusable: Vec::new(),
         unproven: Vec::new(),
@@ -411,4 +412,14 @@ fn between_two_tries_of_a_failed_sync_nothing_looks_better() {
     assert_eq!(find(&again.conditions, types::SLOTS_PROVISIONED).unwrap().reason, "CallIdConflict");
     let edited = build(&Report { is_provisioned: false, ..report(&progress) }, &failed, Some(3), now);
     assert_eq!(find(&edited.conditions, types::SLOTS_PROVISIONED).unwrap().reason, "Pending", "another spec");
+}
+
+#[test]
+fn a_certificate_that_cannot_be_read_is_named() {
+    let progress = BridgeProgress::resume(&bridge(serde_json::json!({ "address": "cms.test" })));
+    let report = Report { unreadable: vec![2, 4], ..report(&progress) };
+    let status = build(&report, &MeetingBridgeStatus::default(), Some(2), Timestamp::UNIX_EPOCH);
+    let reachable = find(&status.conditions, types::REACHABLE).unwrap();
+    assert_eq!((reachable.status.as_str(), reachable.reason.as_str()), ("True", "Reachable"));
+    assert!(reachable.message.contains("cannot be read and are left out: no. 2, 4"), "{}", reachable.message);
 }
