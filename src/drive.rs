@@ -1,7 +1,10 @@
 //! The one loop, for both kinds and for the tests of the plans: ask for the next thing, look, record or act, and work
 //! the outcome in. It has no opinion: what is next decides the plan, what a failure means the judge of the cluster.
 
+use std::time::Duration;
+
 use jiff::Timestamp;
+use tokio::time::Instant;
 
 use crate::plan::verdict::Verdict;
 use crate::plan::{Attempt, Flow, Next, Store, Subject};
@@ -36,6 +39,10 @@ pub trait Reach<S: Subject> {
     fn record(&mut self, subject: &S) -> impl Future<Output = Result<(), Self::Abort>> + Send;
 }
 
+/// After so long a pass stores how far it has come, and the next one goes on: a bridge that answers slowly must not hold
+/// one until it is taken for stuck (`controller/watchdog.rs`).
+const LONGEST: Duration = Duration::from_secs(120);
+
 /// Asks the plan until there is nothing more to do in this pass.
 ///
 /// # Errors
@@ -46,7 +53,11 @@ where
     R: Reach<S>,
 {
     begin(subject, reach);
+    let begun = Instant::now();
     for _ in 0..subject.turn_limit() {
+        if begun.elapsed() > LONGEST {
+            break;
+        }
         // One reading of the clock for one decision and what follows from it.
         let now = reach.now();
         let around = reach.around(subject, now);

@@ -1,6 +1,8 @@
 //! Metrics, in the OpenMetrics text format. No meeting names as labels: their number is not bounded.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::AtomicI64;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use prometheus_client::encoding::{EncodeLabelSet, text::encode};
@@ -13,7 +15,7 @@ use prometheus_client::registry::{Registry, Unit};
 use crate::cms::{Observer, Sample};
 
 /// One request to a bridge.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, EncodeLabelSet)]
 pub struct RequestLabels {
     pub bridge: String,
     pub operation: String,
@@ -62,6 +64,8 @@ pub struct MetricDoc {
 /// Every metric.
 pub struct Metrics {
     registry: Registry,
+    /// What is served of each bridge, to be taken back with it.
+    served: Mutex<BTreeMap<String, Served>>,
     pub requests: Family<RequestLabels, Counter>,
     request_seconds: Family<BridgeLabels, Histogram>,
     gate_seconds: Family<BridgeLabels, Histogram>,
@@ -178,6 +182,7 @@ impl Default for Metrics {
             uptime: Family::default(),
             clock_skew: Family::default(),
             registry: Registry::default(),
+            served: Mutex::default(),
         };
         let r = &mut registry;
         r.register("bridge_requests", help("bridge_requests"), metrics.requests.clone());
@@ -231,12 +236,65 @@ impl Metrics {
         let _ = encode(&mut text, &self.registry);
         text
     }
+
+    fn served(&self) -> MutexGuard<'_, BTreeMap<String, Served>> {
+        self.served.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Shows which call bridges of a bridge are good; those that it has no more are taken back.
+    pub fn show_call_bridges(&self, bridge: &str, good: &BTreeMap<String, bool>) {
+        let labels =
+            |call_bridge: &String| CallBridgeLabels { bridge: bridge.to_owned(), call_bridge: call_bridge.clone() };
+        let mut served = self.served();
+        let before = &mut served.entry(bridge.to_owned()).or_default().call_bridges;
+        for gone in before.iter().filter(|address| !good.contains_key(*address)) {
+            self.call_bridge_up.remove(&labels(gone));
+        }
+        *before = good.keys().cloned().collect();
+        for (address, is_good) in good {
+            self.call_bridge_up.get_or_create(&labels(address)).set(i64::from(*is_good));
+        }
+    }
+
+    /// Takes back every series of a bridge that is gone: it must raise no alert for ever.
+    pub fn forget_bridge(&self, bridge: &str) {
+        self.show_call_bridges(bridge, &BTreeMap::new());
+        for labels in self.served().remove(bridge).unwrap_or_default().requests {
+            self.requests.remove(&labels);
+        }
+        let labels = BridgeLabels { bridge: bridge.to_owned() };
+        self.request_seconds.remove(&labels);
+        self.gate_seconds.remove(&labels);
+        self.failovers.remove(&labels);
+        for family in [&self.bridge_up, &self.slots_free, &self.slots_foreign, &self.call_legs] {
+            family.remove(&labels);
+        }
+        for family in [&self.uptime, &self.clock_skew] {
+            family.remove(&labels);
+        }
+    }
+}
+
+/// What is served of one bridge besides the families that have one series for each.
+#[derive(Default)]
+struct Served {
+    /// Bounded: operations and outcomes are of a fixed few.
+    requests: BTreeSet<RequestLabels>,
+    call_bridges: BTreeSet<String>,
 }
 
 /// Reports the requests of one bridge.
 pub struct BridgeObserver {
-    pub metrics: std::sync::Arc<Metrics>,
-    pub bridge: String,
+    metrics: Arc<Metrics>,
+    bridge: String,
+}
+
+impl BridgeObserver {
+    /// The bridge is there from now on.
+    pub fn new(metrics: Arc<Metrics>, bridge: String) -> Self {
+        metrics.served().entry(bridge.clone()).or_default();
+        Self { metrics, bridge }
+    }
 }
 
 impl Observer for BridgeObserver {
@@ -246,7 +304,15 @@ impl Observer for BridgeObserver {
             operation: sample.operation.to_owned(),
             outcome: sample.outcome.to_owned(),
         };
-        self.metrics.requests.get_or_create(&labels).inc();
+        {
+            let mut served = self.metrics.served();
+            // A request that ends after its bridge is gone is not counted.
+            let Some(of_bridge) = served.get_mut(&self.bridge) else { return };
+            if !of_bridge.requests.contains(&labels) {
+                of_bridge.requests.insert(labels.clone());
+            }
+            self.metrics.requests.get_or_create(&labels).inc();
+        }
         let bridge = BridgeLabels { bridge: self.bridge.clone() };
         self.metrics.gate_seconds.get_or_create(&bridge).observe(sample.waited.as_secs_f64());
         if sample.took > Duration::ZERO {

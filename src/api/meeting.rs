@@ -3,6 +3,7 @@
 // Each printcolumn has a type and a priority of its own; the lint takes them for repetitions.
 #![allow(clippy::duplicated_attributes)]
 
+use jiff::SignedDuration;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{self, LabelSelector};
 use kube::{CustomResource, KubeSchema};
 use schemars::JsonSchema;
@@ -198,13 +199,14 @@ pub enum Dial {
 }
 
 /// Further tries for a participant who never connected.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, KubeSchema)]
+#[x_kube(validation = Rule::new("duration(self.backoff) >= duration('5s')").message("retry.backoff must be at least 5s"))]
 pub struct RetrySpec {
     /// Further tries after the first.
     #[serde(default = "retry_limit")]
     #[schemars(range(min = 0, max = 100))]
     pub limit: u32,
-    /// Wait before each further try.
+    /// Wait before each further try, at least 5s.
     #[serde(default = "retry_backoff")]
     pub backoff: Span,
 }
@@ -214,6 +216,20 @@ fn retry_limit() -> u32 {
 }
 fn retry_backoff() -> Span {
     Span::from_secs(20)
+}
+
+impl RetrySpec {
+    /// The wait, also where an older object asks for a shorter one than is allowed now.
+    pub fn pause(&self) -> SignedDuration {
+        self.backoff.signed().max(SignedDuration::from_secs(5))
+    }
+}
+
+impl AutoExtension {
+    /// The length of one extension, also where an older object asks for a shorter one than is allowed now.
+    pub fn length(&self) -> SignedDuration {
+        self.step.signed().max(SignedDuration::from_mins(1))
+    }
 }
 
 impl Default for RetrySpec {
@@ -231,10 +247,10 @@ pub struct ExtensionSpec {
 
 /// How far a meeting extends itself.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, KubeSchema)]
-#[x_kube(validation = Rule::new("duration(self.step) > duration('0s') && duration(self.step) <= duration(self.max)")
-    .message("extension.auto needs 0 < step <= max"))]
+#[x_kube(validation = Rule::new("duration(self.step) >= duration('1m') && duration(self.step) <= duration(self.max)")
+    .message("extension.auto needs 1m <= step <= max"))]
 pub struct AutoExtension {
-    /// Length of one extension.
+    /// Length of one extension, at least a minute.
     pub step: Span,
     /// Most that is added in all.
     pub max: Span,

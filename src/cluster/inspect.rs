@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 
-use super::{CallBridge, Cluster, Source, SweepTarget, reading};
+use super::{CallBridge, Cluster, Source, SweepTarget, in_time, reading};
 use crate::cms::{CallId, CmsError, SpaceId};
 
 /// Most calls, and most legs, that one inspection looks at one by one; the next one goes on.
@@ -32,7 +32,7 @@ impl Cluster {
                 continue;
             }
             was_inspected = true;
-            if let Err(error) = call_bridge.inspect(live, &ours, now).await {
+            if let Err(error) = in_time(call_bridge.inspect(live, &ours, now)).await {
                 self.judge(&call_bridge, error, Source::Aside).await;
             }
         }

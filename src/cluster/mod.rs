@@ -40,6 +40,17 @@ use crate::metrics::Metrics;
 use crate::plan::failover::{Candidate, Health, HealthSignal, HealthTable, Membership, Move, Policy};
 use cache::Cache;
 
+/// One look with all its requests; a bridge on which it takes longer is too slow to be of use.
+const LONGEST_LOOK: Duration = Duration::from_secs(60);
+
+/// Gives a look up that takes too long.
+///
+/// # Errors
+/// Those of the look, and [`CmsError::Timeout`].
+pub async fn in_time<T>(look: impl Future<Output = Result<T, CmsError>>) -> Result<T, CmsError> {
+    tokio::time::timeout(LONGEST_LOOK, look).await.unwrap_or(Err(CmsError::Timeout))
+}
+
 /// What a cluster needs of its surroundings.
 #[derive(Clone)]
 pub struct Env {

@@ -8,7 +8,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use super::cache::Due;
-use super::{CallBridge, Cluster, Source, SweepTarget, reading};
+use super::{CallBridge, Cluster, Source, SweepTarget, in_time, reading};
 use crate::api::bridge::{MemberStatus, ProfileIds};
 use crate::cms::{
     Address, CallLegProfileId, CallProfileId, Class, CmsError, Priority, SpaceId, SystemStatus, if_there,
@@ -117,7 +117,7 @@ impl Cluster {
         let active = self.active();
         for call_bridge in self.usable() {
             let Some(meetings) = by_call_bridge.get(call_bridge.address()) else { continue };
-            match self.sweep(&call_bridge, meetings, turn, now).await {
+            match in_time(self.sweep(&call_bridge, meetings, turn, now)).await {
                 Ok(()) => self.praise(&call_bridge, HealthSignal::Answers),
                 Err(error) if call_bridge.address() == active.address() => return Err((call_bridge, error)),
                 Err(error) => {

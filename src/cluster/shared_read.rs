@@ -8,10 +8,10 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use futures::future::BoxFuture;
-use tokio::sync::oneshot;
+use tokio::sync::{Notify, oneshot};
 use tokio_util::task::TaskTracker;
 
-use crate::cms::{Client, CmsError, Priority};
+use crate::cms::{Client, CmsError, Permit, Priority};
 
 /// Looks up all the given keys; leaves out those of which nothing is known.
 pub(super) type Reader<K, T> =
@@ -31,11 +31,13 @@ struct Queue<K, T> {
 /// Collects questions about spaces or calls (`K`) and answers them in batches.
 pub(super) struct SharedRead<K, T> {
     queue: Mutex<Queue<K, T>>,
+    /// Somebody asked.
+    asked: Notify,
 }
 
 impl<K, T> Default for SharedRead<K, T> {
     fn default() -> Self {
-        Self { queue: Mutex::new(Queue { waiting: Vec::new(), is_served: false }) }
+        Self { queue: Mutex::new(Queue { waiting: Vec::new(), is_served: false }), asked: Notify::new() }
     }
 }
 
@@ -87,6 +89,7 @@ where
             queue.waiting.push(Waiting { key, at, answer });
             !std::mem::replace(&mut queue.is_served, true)
         };
+        self.asked.notify_one();
         if is_first {
             tasks.spawn(serve(Serving { shared: Arc::clone(self), is_over: false }, client.clone(), read));
         }
@@ -96,10 +99,37 @@ where
     /// The priority of the most urgent question; None: nobody waits, and the queue is not served any more.
     fn next_turn(&self) -> Option<Priority> {
         let mut queue = self.lock();
-        let first = queue.waiting.iter().map(|waiting| waiting.at).min_by_key(|at| (at.class, at.deadline));
+        let first = most_urgent(&queue.waiting);
         queue.is_served = first.is_some();
         first
     }
+
+    /// Waits at the gate for those who ask, and moves up there when somebody asks who is more urgent: a door does not wait
+    /// behind what a sweep waits behind.
+    async fn turn(&self, client: &Client, mut at: Priority) -> Result<Permit, CmsError> {
+        loop {
+            let turn = client.gate().acquire(at);
+            let mut turn = std::pin::pin!(turn);
+            loop {
+                tokio::select! {
+                    biased;
+                    permit = &mut turn => return permit,
+                    () = self.asked.notified() => {}
+                }
+                let now = most_urgent(&self.lock().waiting).unwrap_or(at);
+                if now != at {
+                    at = now;
+                    break;
+                }
+            }
+        }
+    }
+}
+
+/// The earliest of their deadlines in the first of their classes; urgent if any of them is.
+fn most_urgent<K, T>(waiting: &[Waiting<K, T>]) -> Option<Priority> {
+    let first = waiting.iter().map(|waiting| waiting.at).min_by_key(|at| (at.class, at.deadline))?;
+    Some(Priority { urgent: waiting.iter().any(|waiting| waiting.at.urgent), ..first })
 }
 
 /// Answers batch after batch until nobody waits.
@@ -110,8 +140,9 @@ where
 {
     while let Some(at) = serving.shared.next_turn() {
         // Waiting for the turn lets more questions gather; the look itself queues again for each of its pages.
-        let turn = client.gate().acquire(at).await;
+        let turn = serving.shared.turn(&client, at).await;
         let batch = std::mem::take(&mut serving.shared.lock().waiting);
+        let at = most_urgent(&batch).unwrap_or(at);
         let answers = match turn {
             Ok(permit) => {
                 drop(permit);

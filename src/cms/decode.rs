@@ -26,6 +26,8 @@ pub trait Record: Sized {
     const LIST: &'static str;
     /// One item, and the root of the single object.
     const ITEM: &'static str;
+    /// More items than any real list of them has: a bridge that goes on for ever must not fill our memory.
+    const MOST: usize;
 
     /// # Errors
     /// If it cannot be used at all.
@@ -180,6 +182,7 @@ fn sync_status(word: &str) -> SyncStatus {
 impl Record for ClusterMember {
     const LIST: &'static str = "callBridges";
     const ITEM: &'static str = "callBridge";
+    const MOST: usize = 64;
 
     fn decode(node: &Node) -> Result<Self, Undecodable> {
         Ok(Self {
@@ -198,6 +201,7 @@ impl Record for ClusterMember {
 impl Record for Space {
     const LIST: &'static str = "coSpaces";
     const ITEM: &'static str = "coSpace";
+    const MOST: usize = 100_000;
 
     fn decode(node: &Node) -> Result<Self, Undecodable> {
         Ok(Self {
@@ -224,6 +228,7 @@ impl Record for Space {
 impl Record for Call {
     const LIST: &'static str = "calls";
     const ITEM: &'static str = "call";
+    const MOST: usize = 20_000;
 
     fn decode(node: &Node) -> Result<Self, Undecodable> {
         Ok(Self {
@@ -243,6 +248,7 @@ impl Record for Call {
 impl Record for CallLeg {
     const LIST: &'static str = "callLegs";
     const ITEM: &'static str = "callLeg";
+    const MOST: usize = 20_000;
 
     fn decode(node: &Node) -> Result<Self, Undecodable> {
         Ok(Self {
@@ -266,6 +272,7 @@ impl Record for CallLeg {
 impl Record for Participant {
     const LIST: &'static str = "participants";
     const ITEM: &'static str = "participant";
+    const MOST: usize = 20_000;
 
     fn decode(node: &Node) -> Result<Self, Undecodable> {
         Ok(Self {
@@ -287,6 +294,7 @@ impl Record for Participant {
 impl Record for BulkSet {
     const LIST: &'static str = "cospaceBulkParameterSets";
     const ITEM: &'static str = "cospaceBulkParameterSet";
+    const MOST: usize = 2_000;
 
     fn decode(node: &Node) -> Result<Self, Undecodable> {
         Ok(Self {
@@ -310,6 +318,7 @@ impl Record for BulkSet {
 impl Record for BulkSync {
     const LIST: &'static str = "cospaceBulkSyncs";
     const ITEM: &'static str = "cospaceBulkSync";
+    const MOST: usize = 2_000;
 
     fn decode(node: &Node) -> Result<Self, Undecodable> {
         Ok(Self {
@@ -331,6 +340,7 @@ pub struct CallProfileItem(pub CallProfileId);
 impl Record for CallProfileItem {
     const LIST: &'static str = "callProfiles";
     const ITEM: &'static str = "callProfile";
+    const MOST: usize = 2_000;
 
     fn decode(node: &Node) -> Result<Self, Undecodable> {
         id_of(node).map(Self)
@@ -348,6 +358,7 @@ pub struct CallLegProfileItem(pub CallLegProfileId);
 impl Record for CallLegProfileItem {
     const LIST: &'static str = "callLegProfiles";
     const ITEM: &'static str = "callLegProfile";
+    const MOST: usize = 2_000;
 
     fn decode(node: &Node) -> Result<Self, Undecodable> {
         id_of(node).map(Self)

@@ -23,10 +23,11 @@ use tokio::time::Instant;
 
 use super::address::Address;
 use super::connect::{self, Resolver};
-use super::error::CmsError;
+use super::error::{CmsError, ErrorClass};
 use super::failure;
 use super::form::Form;
 use super::gate::{Ending, Gate, Permit, Priority};
+use super::room::{Body, Room, SMALL_REPLY};
 use super::tls::{Tls, TlsOptions};
 use super::xml::{self, Bounds, Node};
 use crate::fence::Fence;
@@ -132,7 +133,15 @@ pub(super) struct Request {
 /// A reply that is a success.
 pub(super) struct Reply {
     pub location: Option<String>,
-    pub body: Vec<u8>,
+    body: Body,
+}
+
+/// A document, and what it cost.
+pub(super) struct Document {
+    pub root: Node,
+    pub size: usize,
+    /// Until it is made use of.
+    _room: Room,
 }
 
 impl Client {
@@ -209,11 +218,14 @@ impl Client {
     }
 
     /// Reads a document whose root must be `root`.
-    pub(super) async fn read(&self, at: Priority, request: Request, root: &str) -> Result<Node, CmsError> {
-        let reply = self.send(at, request).await?;
+    pub(super) async fn read(&self, at: Priority, request: Request, wanted: &str) -> Result<Document, CmsError> {
+        let Body { bytes, room } = self.send(at, request).await?.body;
         let bounds = Bounds { bytes: self.shared.limits.max_reply_bytes, ..Bounds::default() };
-        let node = xml::parse(&reply.body, bounds).map_err(failure::unreadable)?;
-        if node.is(root) { Ok(node) } else { Err(failure::wrong_root(&node, root)) }
+        let root = xml::parse(&bytes, bounds).map_err(failure::unreadable)?;
+        if !root.is(wanted) {
+            return Err(failure::wrong_root(&root, wanted));
+        }
+        Ok(Document { root, size: bytes.len(), _room: room })
     }
 
     pub(super) fn observer(&self) -> &dyn Observer {
@@ -324,19 +336,26 @@ impl Client {
             return Err(failure::of_401(content_type.as_deref(), header(WWW_AUTHENTICATE).as_deref()));
         }
         let body = self.body_of(response).await?;
-        failure::judge(code, content_type.as_deref(), &body)?;
+        failure::judge(code, content_type.as_deref(), &body.bytes)?;
         Ok(Reply { location, body })
     }
 
     /// Reads the body up to the limit, whatever length was announced.
-    async fn body_of(&self, mut response: Response) -> Result<Vec<u8>, CmsError> {
+    async fn body_of(&self, mut response: Response) -> Result<Body, CmsError> {
         let limit = self.shared.limits.max_reply_bytes;
-        let mut body = Vec::new();
+        let mut body = Body { bytes: Vec::new(), room: Room::small().await };
         while let Some(chunk) = response.chunk().await.map_err(|error| connect::classify(&error))? {
-            if body.len() + chunk.len() > limit {
+            let size = body.bytes.len() + chunk.len();
+            if size > limit {
                 return Err(CmsError::MalformedReply { detail: "it is too large".to_owned() });
             }
-            body.extend_from_slice(&chunk);
+            if size > SMALL_REPLY && !body.room.is_large() {
+                // A sender that is slow holds the place no longer than the request may take.
+                body.room = tokio::time::timeout(self.shared.limits.request, body.room.grow())
+                    .await
+                    .map_err(|_| CmsError::Timeout)?;
+            }
+            body.bytes.extend_from_slice(&chunk);
         }
         Ok(body)
     }
@@ -374,7 +393,9 @@ impl Client {
                 )
             };
         }
-        if request.method == Method::GET {
+        // What was not sent changed nothing, and comes again each few seconds.
+        let was_sent = error.is_none_or(|error| error.class() != ErrorClass::Blocked && error.retry_after().is_none());
+        if request.method == Method::GET || !was_sent {
             say!(trace)
         } else {
             say!(info)

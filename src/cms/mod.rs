@@ -26,6 +26,7 @@ mod http;
 mod model;
 mod operations;
 mod paging;
+mod room;
 mod tls;
 mod xml;
 
@@ -34,7 +35,7 @@ mod tests;
 
 pub use address::Address;
 pub use error::{CmsError, ErrorClass, if_there};
-pub use gate::{Class, Gate, GateConfig, Priority};
+pub use gate::{Class, Gate, GateConfig, Permit, Priority};
 #[cfg(test)]
 pub use http::NoObserver;
 pub use http::{Client, Credentials, Limits, Observer, Sample};

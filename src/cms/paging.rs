@@ -8,8 +8,10 @@
 //! one is not.
 
 use std::collections::HashSet;
+use std::time::Duration;
 
 use reqwest::Method;
+use tokio::time::Instant;
 
 use super::decode::{self, Record};
 use super::error::CmsError;
@@ -17,10 +19,23 @@ use super::form::Form;
 use super::gate::Priority;
 use super::http::{Client, Request};
 use super::model::Listing;
+use super::room;
 use super::xml::Node;
 
 /// More pages than any real list has, even one item at a time: a bridge that never ends a list must not hold us.
 const MAX_PAGES: u32 = 20_000;
+
+/// What the replies to one list may have in all, for each item that it may have: more than any of them needs.
+const BYTES_PER_ITEM: usize = 1024;
+
+/// No list may take more than this, however many items it may have.
+const MAX_BYTES: usize = 32 << 20;
+
+/// From this size on only a few lists are read at one time, whatever bridges they come from.
+const LARGE: usize = 1 << 20;
+
+/// A list that takes longer is as good as none: whoever waits for it gives up.
+const LONGEST: Duration = Duration::from_secs(60);
 
 /// How often a list that moves is read: this often in any case, and a little more while items are known to be missing.
 const PASSES: u32 = 2;
@@ -41,7 +56,15 @@ impl Client {
     /// Reads a whole list.
     pub(super) async fn list<T: Record>(&self, at: Priority, asked: ListRequest<'_>) -> Result<Listing<T>, CmsError> {
         let mut reading = Reading::default();
+        let begun = Instant::now();
+        let mut place = None;
         loop {
+            if reading.is_large() && place.is_none() {
+                place = tokio::time::timeout(LONGEST, room::for_large_list()).await.map_err(|_| CmsError::Timeout)?;
+            }
+            if begun.elapsed() > LONGEST {
+                return Err(CmsError::Timeout);
+            }
             let page_size = self.limits().page_size;
             let mut query = asked
                 .filters
@@ -63,12 +86,17 @@ impl Client {
                 body: Form::new(),
             };
             let page = self.read(at, request, T::LIST).await?;
-            if reading.absorb(&page, asked.operation)? == Next::Done {
+            reading.weigh(page.size)?;
+            if reading.absorb(&page.root, asked.operation)? == Next::Done {
                 self.observer().listed(asked.operation, reading.pages);
                 return Ok(reading.into_listing());
             }
         }
     }
+}
+
+fn endless() -> CmsError {
+    CmsError::MalformedReply { detail: "the list does not end, or has more items than any real one".to_owned() }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -89,6 +117,8 @@ struct Reading<T> {
     offset: u64,
     total: Option<u64>,
     pages: u32,
+    /// What the replies of this pass had together.
+    bytes: usize,
     pass: u32,
     moved: bool,
     skipped: usize,
@@ -104,6 +134,7 @@ impl<T> Default for Reading<T> {
             offset: 0,
             total: None,
             pages: 0,
+            bytes: 0,
             pass: 1,
             moved: false,
             skipped: 0,
@@ -112,10 +143,21 @@ impl<T> Default for Reading<T> {
 }
 
 impl<T: Record> Reading<T> {
+    /// Will it need so much memory that not many may be read at one time?
+    fn is_large(&self) -> bool {
+        self.bytes > LARGE
+    }
+
+    /// Counts the size of a reply.
+    fn weigh(&mut self, bytes: usize) -> Result<(), CmsError> {
+        self.bytes = self.bytes.saturating_add(bytes);
+        if self.bytes > T::MOST.saturating_mul(BYTES_PER_ITEM).min(MAX_BYTES) { Err(endless()) } else { Ok(()) }
+    }
+
     fn absorb(&mut self, page: &Node, operation: &'static str) -> Result<Next, CmsError> {
         self.pages += 1;
         if self.pages > MAX_PAGES {
-            return Err(CmsError::MalformedReply { detail: "the list does not end".to_owned() });
+            return Err(endless());
         }
         let total = decode::total(page);
         let mut anchor = self.anchor.take();
@@ -146,6 +188,9 @@ impl<T: Record> Reading<T> {
                 }
             }
         }
+        if self.items.len().max(self.earlier.len()) > T::MOST || self.skipped > T::MOST {
+            return Err(endless());
+        }
         // Without anything in the place of the anchor the list became shorter, perhaps in front of what was read.
         self.moved |= anchored && received == 0;
         self.offset += received;
@@ -173,7 +218,7 @@ impl<T: Record> Reading<T> {
         }
         self.pass += 1;
         self.moved = false;
-        self.offset = 0;
+        (self.offset, self.bytes) = (0, 0);
         self.skipped = 0;
         Next::Page
     }

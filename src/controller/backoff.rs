@@ -14,19 +14,44 @@ const BASE: Duration = Duration::from_secs(1);
 
 /// Failures in a row, by UID of the object.
 #[derive(Default)]
-pub struct Backoff(Mutex<BTreeMap<String, u32>>);
+pub struct Backoff(Mutex<BTreeMap<String, Failures>>);
+
+/// The failures of one object.
+#[derive(Default)]
+struct Failures {
+    /// In a row, whatever they are.
+    count: u32,
+    /// The last reason that was logged or could have been, and how often in a row.
+    told: Option<(&'static str, u32)>,
+}
 
 impl Backoff {
-    fn lock(&self) -> MutexGuard<'_, BTreeMap<String, u32>> {
+    fn lock(&self) -> MutexGuard<'_, BTreeMap<String, Failures>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Counts a failure; returns how many there are in a row now.
     pub fn count(&self, uid: &str) -> u32 {
         let mut failures = self.lock();
-        let count = failures.entry(uid.to_owned()).or_default();
+        let count = &mut failures.entry(uid.to_owned()).or_default().count;
         *count = count.saturating_add(1);
         *count
+    }
+
+    /// Is this failure worth a line of the log? The first of its kind is, then the second, fourth, eighth ...: five hundred
+    /// meetings on a dead bridge say the same each few seconds.
+    pub fn is_worth_a_line(&self, uid: &str, reason: &'static str) -> bool {
+        let mut failures = self.lock();
+        match &mut failures.entry(uid.to_owned()).or_default().told {
+            Some((before, times)) if *before == reason => {
+                *times = times.saturating_add(1);
+                times.is_power_of_two()
+            }
+            told => {
+                *told = Some((reason, 1));
+                true
+            }
+        }
     }
 
     /// The object is gone, and with it whatever was counted for a part of it (`uid/part`).

@@ -83,6 +83,12 @@ pub struct Context {
 }
 
 impl Context {
+    /// A bridge is gone: neither its cluster nor its metrics stay.
+    pub fn forget_bridge(&self, key: &ObjectKey) {
+        self.clusters.forget(key);
+        self.metrics.forget_bridge(&key.to_string());
+    }
+
     /// A context in which nothing has happened yet.
     pub fn new(
         kube: KubeApi,

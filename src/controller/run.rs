@@ -27,13 +27,19 @@ use super::lead::{Candidacy, Lead};
 use super::lifecycle::{self, Managed};
 use super::wakes::{Wakes, Woken};
 use super::watchdog::Watchdog;
-use super::{bridge, meeting, streams, watches};
+use super::{backoff, bridge, meeting, streams, watches};
 use crate::api::names::JOIN_LABEL;
 use crate::api::{MeetingBridge, ScheduledMeeting};
 use crate::clock::Clock;
 use crate::config::settings::Settings;
 use crate::fence::Fence;
 use crate::metrics::{Metrics, ReconcileLabels};
+
+/// The longest pass: all its waits are bounded by far less, and it ends well before the watchdog has the process restarted.
+const LONGEST_PASS: Duration = Duration::from_secs(8 * 60);
+
+/// The longest wait after a pass that took too long.
+const LONGEST_PAUSE: Duration = Duration::from_secs(10);
 
 /// Pause of an object whose reconcile panicked; the others go on.
 const PANIC_PAUSE: Duration = Duration::from_secs(60);
@@ -55,6 +61,9 @@ enum RunError {
     /// The apiserver refused, or could not be reached.
     #[error(transparent)]
     Kube(#[from] KubeError),
+    /// A bridge that answers everything, but slowly.
+    #[error("the pass took too long")]
+    TooLong,
     /// A bug of ours.
     #[error("the pass panicked: {0}")]
     Panic(String),
@@ -333,14 +342,21 @@ where
             let _guard = ctx.watchdog.begin(kind);
             // Every line of a pass, down to the requests to the bridge, names its object.
             let span = tracing::info_span!("reconcile", kind, namespace = object.namespace(), name = object.name_any());
-            match AssertUnwindSafe(reconcile(object, ctx).instrument(span)).catch_unwind().await {
-                Ok(result) => result.map_err(RunError::from),
-                Err(panic) => Err(RunError::Panic(text_of(panic.as_ref()))),
+            let pass = AssertUnwindSafe(reconcile(object, ctx).instrument(span)).catch_unwind();
+            // Given up as by a crash, which loses nothing: what was done is found by the looks of the next one.
+            match tokio::time::timeout(LONGEST_PASS, pass).await {
+                Ok(Ok(result)) => result.map_err(RunError::from),
+                Err(_) => Err(RunError::TooLong),
+                Ok(Err(panic)) => Err(RunError::Panic(text_of(panic.as_ref()))),
             }
         }
     };
     let policy = move |object: Arc<K>, error: &RunError, ctx: Arc<Context>| match error {
         RunError::Kube(error) => lifecycle::on_error(object, error, &ctx),
+        RunError::TooLong => {
+            tracing::error!(kind, namespace = object.namespace(), name = object.name_any(), "pass took too long");
+            Action::requeue(backoff::jittered(LONGEST_PAUSE))
+        }
         RunError::Panic(text) => {
             tracing::error!(kind, namespace = object.namespace(), name = object.name_any(), text, "pass panicked");
             Action::requeue(PANIC_PAUSE)

@@ -94,6 +94,7 @@ pub fn index_bridge(ctx: &Context, judged: &mut BTreeMap<ObjectKey, Option<u64>>
             let (key, uid) = (ObjectKey::of(bridge), bridge.uid().unwrap_or_default());
             judged.remove(&key);
             ctx.backoff.forget(&uid);
+            ctx.forget_bridge(&key);
             MeetingBridge::own_writes(ctx).forget(&uid);
             wake_booked(&key);
             // Its cluster may have been what another one waits for.

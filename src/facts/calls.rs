@@ -75,7 +75,9 @@ pub struct OnLostBridge {
 /// The address without scheme and parameters, in lower case: `sip:Desk@x;transport=tls` is `desk@x`.
 pub fn plain_address(address: &str) -> String {
     let address = address.trim();
-    let bare = address.split_once(':').filter(|(scheme, _)| matches!(*scheme, "sip" | "sips" | "tel"));
+    let bare = address
+        .split_once(':')
+        .filter(|(scheme, _)| ["sip", "sips", "tel"].iter().any(|known| scheme.eq_ignore_ascii_case(known)));
     let rest = bare.map_or(address, |(_, rest)| rest);
     rest.split(';').next().unwrap_or(rest).to_ascii_lowercase()
 }
@@ -90,6 +92,25 @@ impl SeenLeg {
         let wanted = plain_address(remote_party);
         let dialled = self.original_remote_party.as_deref().filter(|party| !party.is_empty());
         plain_address(dialled.unwrap_or(&self.remote_party)) == wanted
+    }
+
+    /// May it be, although it is shown otherwise? Bridges before 2.3 complete a number to `1234@domain`, or add a port, and do
+    /// not show what was dialled.
+    pub fn may_be_to(&self, remote_party: &str) -> bool {
+        let has_original = self.original_remote_party.as_deref().is_some_and(|party| !party.is_empty());
+        if has_original || self.direction == Some(Direction::Incoming) {
+            return false;
+        }
+        let (wanted, shown) = (plain_address(remote_party), plain_address(&self.remote_party));
+        let (user, host) = shown.split_once('@').unwrap_or((&shown, ""));
+        let host = host
+            .rsplit_once(':')
+            .filter(|(_, port)| port.bytes().all(|b| b.is_ascii_digit()))
+            .map_or(host, |(host, _)| host);
+        match wanted.split_once('@') {
+            None => user == wanted,
+            Some((name, at)) => (user, host) == (name, at),
+        }
     }
 
     /// Was it answered, as far as a look at `at` tells, if it was dialled at `since`?

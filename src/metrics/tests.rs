@@ -1,10 +1,9 @@
 use super::*;
-use std::sync::Arc;
 
 #[test]
 fn the_table_names_exactly_what_is_served() {
     let metrics = Arc::new(Metrics::default());
-    let observer = BridgeObserver { metrics: Arc::clone(&metrics), bridge: "ns/b".into() };
+    let observer = BridgeObserver::new(Arc::clone(&metrics), "ns/b".into());
     observer.request(&Sample {
         operation: "calls",
         method: "GET",
@@ -38,4 +37,36 @@ fn the_table_names_exactly_what_is_served() {
     documented.sort();
     assert_eq!(served, documented);
     assert!(TABLE.iter().all(|doc| text.contains(doc.help)), "every help text is served");
+}
+
+#[test]
+fn what_is_gone_is_served_no_more() {
+    let metrics = Arc::new(Metrics::default());
+    let sample = |outcome| Sample {
+        operation: "calls",
+        method: "GET",
+        outcome,
+        waited: Duration::ZERO,
+        took: Duration::from_millis(20),
+    };
+    let observers: Vec<_> = ["ns/a", "ns/b"].map(|name| BridgeObserver::new(Arc::clone(&metrics), name.into())).into();
+    for (observer, name) in observers.iter().zip(["ns/a", "ns/b"]) {
+        observer.request(&sample("ok"));
+        observer.request(&sample("timeout"));
+        let labels = BridgeLabels { bridge: name.into() };
+        metrics.bridge_up.get_or_create(&labels).set(0);
+        metrics.slots_free.get_or_create(&labels).set(3);
+        metrics.uptime.get_or_create(&labels).set(3);
+        metrics.failovers.get_or_create(&labels).inc();
+        let good = [("cms1:445", true), ("cms2:445", false)].map(|(at, good)| (at.to_owned(), good));
+        metrics.show_call_bridges(name, &good.into());
+    }
+    metrics.show_call_bridges("ns/a", &[("cms1:445".to_owned(), true)].into());
+    let text = metrics.text();
+    assert_eq!(text.matches("cms2:445").count(), 1, "an alternate that was taken out of the spec");
+    metrics.forget_bridge("ns/a");
+    observers[0].request(&sample("ok"));
+    let text = metrics.text();
+    assert!(!text.contains("ns/a"), "{text}");
+    assert!(text.contains("ns/b"));
 }

@@ -46,10 +46,10 @@ pub fn update(
             let before = old.iter().find(|p| p.remote_party == participant.remote_party);
             let mut now = before.cloned().unwrap_or_else(|| fresh(participant));
             if let Some(seen) = seen {
-                apply_look(participant, &mut now, seen);
+                apply_look(spec, participant, &mut now, seen);
             }
             if let Some(on_lost_bridge) = on_lost_bridge {
-                apply_on_lost_bridge(participant, &mut now, on_lost_bridge);
+                apply_on_lost_bridge(spec, participant, &mut now, on_lost_bridge);
             }
             if participant.dial == Dial::Out && !outgoing && now.leg_id.is_none() && !was_in(now.state) {
                 now.state = ParticipantState::NotDialed;
@@ -67,17 +67,26 @@ fn was_in(state: ParticipantState) -> bool {
     matches!(state, ParticipantState::Connected | ParticipantState::Left)
 }
 
-/// Is this the leg of the participant?
-fn is_leg_of(participant: &ParticipantSpec, leg: &SeenLeg) -> bool {
+/// Is this the leg of the participant? One that only may be is nobody else's.
+fn is_leg_of(spec: &ScheduledMeetingSpec, participant: &ParticipantSpec, leg: &SeenLeg) -> bool {
+    let party = &participant.remote_party;
     match participant.dial {
-        Dial::Out => leg.is_to(&participant.remote_party),
+        Dial::Out => {
+            let is_others = || spec.participants.iter().any(|other| leg.is_to(&other.remote_party));
+            leg.is_to(party) || (leg.may_be_to(party) && !is_others())
+        }
         // Who dials in shows up with the address they call from.
         Dial::In => plain_address(&leg.remote_party) == plain_address(&participant.remote_party),
     }
 }
 
-fn apply_look(participant: &ParticipantSpec, now: &mut ParticipantStatus, seen: &SeenLegs) {
-    let of_us = |leg: &&SeenLeg| now.leg_id.as_deref() == Some(leg.id.as_str()) || is_leg_of(participant, leg);
+fn apply_look(
+    spec: &ScheduledMeetingSpec,
+    participant: &ParticipantSpec,
+    now: &mut ParticipantStatus,
+    seen: &SeenLegs,
+) {
+    let of_us = |leg: &&SeenLeg| now.leg_id.as_deref() == Some(leg.id.as_str()) || is_leg_of(spec, participant, leg);
     if let Some(leg) = seen.legs.iter().find(of_us) {
         now.leg_id = Some(leg.id.to_string());
         (now.call_bridge, now.vain_tries) = (None, 0);
@@ -147,9 +156,14 @@ pub fn in_vain(status: &mut ParticipantStatus, why: &str, at: Timestamp) {
 
 /// Somebody whose call bridge was lost is still in, or was cut off and is dialled again; if that call bridge is back and
 /// still has the call, who is missing has left.
-fn apply_on_lost_bridge(participant: &ParticipantSpec, now: &mut ParticipantStatus, on_lost_bridge: &OnLostBridge) {
+fn apply_on_lost_bridge(
+    spec: &ScheduledMeetingSpec,
+    participant: &ParticipantSpec,
+    now: &mut ParticipantStatus,
+    on_lost_bridge: &OnLostBridge,
+) {
     let Some(host) = now.call_bridge.clone() else { return };
-    if let Some(leg) = on_lost_bridge.legs.iter().find(|leg| is_leg_of(participant, leg)) {
+    if let Some(leg) = on_lost_bridge.legs.iter().find(|leg| is_leg_of(spec, participant, leg)) {
         match &leg.state {
             Some(LegState::Connected | LegState::OnHold) => now.state = ParticipantState::Connected,
             Some(_) => now.state = ParticipantState::Ringing,
@@ -180,7 +194,7 @@ fn due(participant: &ParticipantSpec, status: &ParticipantStatus, starts_at: Tim
     if status.attempts > participant.retry.limit {
         return None;
     }
-    let backoff = participant.retry.backoff.signed();
+    let backoff = participant.retry.pause();
     // Who is refused again and again is asked ever less often: nobody rings there, and the limit of tries does not end it.
     let pause = match i32::try_from(status.vain_tries).unwrap_or(i32::MAX) {
         0 | 1 => backoff,

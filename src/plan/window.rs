@@ -99,7 +99,7 @@ impl Window {
     /// that several short steps would be taken at once.
     pub fn extends_at(&self, spec: &ScheduledMeetingSpec) -> Option<Timestamp> {
         self.extended(spec)?;
-        let step = spec.extension.as_ref()?.auto.step.signed();
+        let step = spec.extension.as_ref()?.auto.length();
         self.closes_at.checked_sub(EXTEND_LEAD.min(step / 2)).ok()
     }
 
@@ -108,7 +108,7 @@ impl Window {
         let auto = &spec.extension.as_ref()?.auto;
         let asked = Window::of(spec, None).closes_at;
         let cap = asked.checked_add(auto.max.signed()).ok()?;
-        let next = self.closes_at.checked_add(auto.step.signed()).ok()?.min(cap);
+        let next = self.closes_at.checked_add(auto.length()).ok()?.min(cap);
         (next > self.closes_at).then_some(next)
     }
 }

@@ -154,6 +154,7 @@ fn cases() -> Vec<(&'static str, &'static str, Value, Value)> {
     let alternates = |alternates: Value| json!({"failover": {"alternates": alternates}});
     let extension = |step: &str| json!({"extension": {"auto": {"step": step, "max": "30m"}}});
     let party = |party: &str| json!({"participants": [{"remoteParty": party}]});
+    let backoff = |backoff: &str| json!({"participants": [{"remoteParty": "a@x", "retry": {"backoff": backoff}}]});
     vec![
         (B, address, json!({"address": "https://cms.example.com"}), json!({"address": "[2001:db8::1]:445"})),
         (B, address, json!({"address": "2001:db8::1"}), json!({"address": "10.0.0.1"})),
@@ -218,8 +219,9 @@ fn cases() -> Vec<(&'static str, &'static str, Value, Value)> {
         (M, "earlyJoin must not exceed 24h", json!({"earlyJoin": "24h1s"}), json!({"earlyJoin": "24h"})),
         (M, "remoteParty must not contain spaces or control characters", party("a b"), party("sip:ä@b")),
         (M, "remoteParty must not contain spaces or control characters", party("a\u{7f}"), party("+4930")),
-        (M, "extension.auto needs 0 < step <= max", extension("31m"), extension("30m")),
-        (M, "extension.auto needs 0 < step <= max", extension("0s"), extension("1ms")),
+        (M, "extension.auto needs 1m <= step <= max", extension("31m"), extension("30m")),
+        (M, "retry.backoff must be at least 5s", backoff("4999ms"), backoff("5s")),
+        (M, "extension.auto needs 1m <= step <= max", extension("59s"), extension("60s")),
     ]
 }
 

@@ -46,3 +46,32 @@ async fn after_a_panic_nobody_waits_for_ever_and_the_next_question_is_answered()
     let answered = tokio::time::timeout(std::time::Duration::from_secs(5), shared.ask(&tasks, &client, 2, at(), good));
     assert_eq!(answered.await, Ok(Ok(Some(2))));
 }
+
+/// Whoever asks after the sweep has its place in the queue, and is more urgent, pulls the common look forward.
+#[tokio::test(start_paused = true)]
+async fn a_look_that_is_shared_has_the_place_of_its_most_urgent_asker() {
+    let (shared, tasks, client) = (Arc::new(SharedRead::<u32, u32>::default()), TaskTracker::new(), client());
+    let read = || -> Reader<u32, u32> {
+        Arc::new(|keys: Vec<u32>, at| {
+            async move { Ok(keys.into_iter().map(|key| (key, u32::from(at.class == Class::Door))).collect()) }.boxed()
+        })
+    };
+    let priority = |class| Priority::new(class, Timestamp::UNIX_EPOCH);
+    // The only turn of unproven credentials is taken, and somebody with a leg waits for the next.
+    let busy = client.gate().acquire(at()).await.unwrap();
+    let sweep = shared.ask(&tasks, &client, 1, priority(Class::Read), read());
+    let mut sweep = Box::pin(sweep);
+    assert!(futures::poll!(&mut sweep).is_pending());
+    tokio::task::yield_now().await;
+    let mut leg = Box::pin(client.gate().acquire(priority(Class::Leg)));
+    assert!(futures::poll!(&mut leg).is_pending());
+    let mut door = Box::pin(shared.ask(&tasks, &client, 2, priority(Class::Door), read()));
+    assert!(futures::poll!(&mut door).is_pending());
+    for _ in 0..10 {
+        tokio::task::yield_now().await;
+    }
+    drop(busy);
+    assert_eq!(door.await, Ok(Some(1)), "with the class of the door, while the leg waits still");
+    assert_eq!(sweep.await, Ok(Some(1)));
+    assert!(leg.await.is_ok());
+}

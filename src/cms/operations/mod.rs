@@ -48,7 +48,7 @@ fn unusable(why: Undecodable) -> CmsError {
 impl Client {
     async fn get(&self, at: Priority, operation: &'static str, path: String, root: &str) -> Result<Node, CmsError> {
         let request = Request { operation, method: Method::GET, path, query: Form::new(), body: Form::new() };
-        self.read(at, request, root).await
+        Ok(self.read(at, request, root).await?.root)
     }
 
     /// Reads one object that has an id.

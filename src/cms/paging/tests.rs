@@ -99,6 +99,26 @@ fn a_bridge_that_ignores_the_offset_ends() {
     assert_eq!(ids(reading.into_listing()), numbers(0..10));
 }
 
+/// New ids for ever, whatever is asked: our memory must not be what ends it.
+#[test]
+fn a_list_that_never_ends_is_given_up() {
+    let mut reading = Reading::<Call>::default();
+    let mut first = 0;
+    let given_up = loop {
+        let next = reading.absorb(&page(None, &numbers(first..first + 1000)), "test");
+        first += 1000;
+        if !matches!(next, Ok(Next::Page)) {
+            break next;
+        }
+    };
+    assert_eq!(given_up, Err(endless()));
+    assert!(first <= Call::MOST + 1000 && reading.items.len() <= Call::MOST + 1000);
+    // Few, but each of them as large as can be.
+    let mut reading = Reading::<Call>::default();
+    assert!(reading.weigh(MAX_BYTES / 2).is_ok());
+    assert_eq!(reading.weigh(MAX_BYTES / 2 + 1), Err(endless()));
+}
+
 #[test]
 fn a_total_that_is_too_large_ends_at_the_empty_page() {
     let mut reading = Reading::<Call>::default();

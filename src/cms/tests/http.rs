@@ -116,6 +116,19 @@ async fn one_stray_401_costs_a_request_two_seconds_and_nothing_else() {
 }
 
 #[tokio::test]
+async fn a_server_with_call_bridges_without_end_is_no_cluster() {
+    let server = Server::start(|count, _| {
+        let items: String =
+            (0..50).map(|n| format!("<callBridge id=\"{count}-{n}\"><name>n</name></callBridge>")).collect();
+        xml(&format!("<callBridges>{items}</callBridges>"))
+    })
+    .await;
+    let error = server.client().call_bridges(any()).await.map(|listing| listing.pages).unwrap_err();
+    assert_eq!(error.label(), "malformed_reply");
+    assert_eq!(server.requests().len(), 2);
+}
+
+#[tokio::test]
 async fn no_redirection_is_followed() {
     let trap = Server::start(|_, _| xml(STATUS)).await;
     let location = format!("Location: https://localhost:{}/api/v1/system/status\r\n", trap.at.port());

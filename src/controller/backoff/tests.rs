@@ -19,3 +19,13 @@ fn what_is_counted_for_a_part_of_an_object_goes_with_it() {
     backoff.forget("u");
     assert_eq!(backoff.lock().keys().collect::<Vec<_>>(), ["u2", "u2/sync"]);
 }
+
+#[test]
+fn the_same_failure_is_logged_ever_less_often() {
+    let backoff = Backoff::default();
+    let lines = (0..100).filter(|_| backoff.is_worth_a_line("u", "Busy")).count();
+    assert_eq!(lines, 7, "1, 2, 4, 8, 16, 32, 64");
+    assert!(backoff.is_worth_a_line("u", "Timeout") && backoff.is_worth_a_line("v", "Busy"), "anything else is new");
+    backoff.clear("u");
+    assert!(backoff.is_worth_a_line("u", "Timeout"), "after a success it is news again");
+}

@@ -255,7 +255,7 @@ impl Maker<'_> {
             |call_bridge| Arc::clone(call_bridge.client().gate()),
         );
         let label = ObjectKey::of(bridge).to_string();
-        let observer = Arc::new(BridgeObserver { metrics: Arc::clone(&ctx.metrics), bridge: label });
+        let observer = Arc::new(BridgeObserver::new(Arc::clone(&ctx.metrics), label));
         let client = Client::new(address.clone(), credentials, tls, self.limits(), gate, observer)
             .map_err(|error| problem(types::REACHABLE, reason::TLS_FAILURE, error.to_string()))?;
         let Some(call_bridge) = known else { return Ok(Arc::new(CallBridge::new(client, fingerprint))) };

@@ -49,7 +49,7 @@ pub(super) struct Site {
 pub async fn reconcile(stored: Arc<MeetingBridge>, ctx: Arc<Context>) -> Result<Action, KubeError> {
     let key = ObjectKey::of(stored.as_ref());
     let Some(taken) = lifecycle::take(&ctx, stored).await? else {
-        ctx.clusters.forget(&key);
+        ctx.forget_bridge(&key);
         return Ok(Action::await_change());
     };
     let mut bridge = taken.as_ref().clone();
@@ -65,7 +65,7 @@ pub async fn reconcile(stored: Arc<MeetingBridge>, ctx: Arc<Context>) -> Result<
             news::left_behind(&ctx, &bridge).await;
         }
         let gone = lifecycle::let_go(&ctx, &bridge).await?;
-        ctx.clusters.forget(&key);
+        ctx.forget_bridge(&key);
         ctx.wakes.meetings(ctx.bookings.ahead(&key, ctx.clock.now()));
         return Ok(gone);
     }
@@ -278,10 +278,13 @@ fn failed(
         Verdict::DatabaseDown | Verdict::Retry(_) | Verdict::Answered(_) => {}
     }
     let error = verdict.into_error();
-    let failures = ctx.backoff.count(&bridge.uid().unwrap_or_default());
+    let uid = bridge.uid().unwrap_or_default();
+    let failures = ctx.backoff.count(&uid);
     let wait = backoff::after(&error, failures, is_busy(ctx, cluster.key()));
     let key = cluster.key();
-    tracing::warn!(namespace = key.namespace, name = key.name, %error, "the bridge failed");
+    if ctx.backoff.is_worth_a_line(&uid, error.reason()) {
+        tracing::warn!(namespace = key.namespace, name = key.name, %error, "the bridge failed");
+    }
     progress.problem = Some(problem_of(&error));
     cluster.pause(error, wait);
     wait

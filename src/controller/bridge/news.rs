@@ -9,16 +9,15 @@ use crate::api::names::ObjectKey;
 use crate::api::{MeetingBridge, find};
 use crate::cluster::{Cluster, FailoverEvent};
 use crate::controller::context::Context;
-use crate::metrics::{BridgeLabels, CallBridgeLabels};
+use crate::metrics::BridgeLabels;
 use crate::plan::failover::Cause;
 
 /// Events and metrics about what happened to the call bridges, and the meetings that are concerned are told.
 pub async fn tell_failover(ctx: &Context, bridge: &MeetingBridge, cluster: &Cluster) {
     let (key, table) = (cluster.key(), cluster.health_table());
-    for known in table.iter().filter(|known| known.health.is_known()) {
-        let labels = CallBridgeLabels { bridge: key.to_string(), call_bridge: known.address.to_string() };
-        ctx.metrics.call_bridge_up.get_or_create(&labels).set(i64::from(known.health.is_good()));
-    }
+    let known = table.iter().filter(|known| known.health.is_known());
+    let good = known.map(|known| (known.address.to_string(), known.health.is_good())).collect();
+    ctx.metrics.show_call_bridges(&key.to_string(), &good);
     let events = cluster.take_events();
     if events.is_empty() || cluster.is_alone() {
         return;

@@ -6,7 +6,7 @@ use jiff::Timestamp;
 
 use crate::act;
 use crate::api::MeetingBridge;
-use crate::cluster::{CallBridge, Cluster, ProfileKind, Source};
+use crate::cluster::{CallBridge, Cluster, ProfileKind, Source, in_time};
 use crate::cms::{
     Address, BulkSyncId, CallLegProfileId, CallProfileId, Class, CmsError, Fields, Priority, SyncStatus, if_there,
 };
@@ -115,7 +115,7 @@ impl Reach<BridgeProgress> for BridgeReach<'_> {
 
     async fn look(&mut self, progress: &BridgeProgress, look: &Look, now: Timestamp) -> Result<Found, Verdict> {
         let active = self.cluster.active();
-        match self.ask(progress, look, now).await {
+        match in_time(self.ask(progress, look, now)).await {
             Ok(found) => Ok(found),
             Err(error) => Err(self.judge(&active, error).await),
         }

@@ -7,7 +7,7 @@ use kube::ResourceExt;
 
 use crate::act::{self, MeetingTarget};
 use crate::api::ScheduledMeeting;
-use crate::cluster::{CallBridge, Cluster, Source};
+use crate::cluster::{CallBridge, Cluster, Source, in_time};
 use crate::cms::{Class, CmsError, Priority};
 use crate::controller::context::Context;
 use crate::controller::kube_calls::KubeError;
@@ -41,7 +41,8 @@ impl<'a> MeetingReach<'a> {
 
     /// Tells others what this pass has found out: the cluster, metrics, caches.
     pub fn settle(self, progress: &mut Progress) {
-        super::take_notes(self.ctx, &self.meeting.uid().unwrap_or_default(), self.cluster, progress);
+        let uid = self.meeting.uid().unwrap_or_default();
+        super::take_notes(self.ctx, &uid, self.cluster, progress);
         if progress.door == Door::Released
             && !progress.taken_over
             && let Seen::Known(Some(space)) = &self.facts.space
@@ -57,7 +58,11 @@ impl<'a> MeetingReach<'a> {
         if let Some(problem) = &progress.problem {
             let (namespace, name) = (self.meeting.namespace(), self.meeting.name_any());
             let (part, reason) = (problem.part, problem.reason);
-            tracing::warn!(namespace, name, ?part, reason, error = problem.message, "step failed");
+            if self.ctx.backoff.is_worth_a_line(&uid, reason) {
+                tracing::warn!(namespace, name, ?part, reason, error = problem.message, "step failed");
+            } else {
+                tracing::debug!(namespace, name, ?part, reason, error = problem.message, "step failed");
+            }
         }
     }
 
@@ -104,7 +109,7 @@ impl<'a> MeetingReach<'a> {
                 let at = at(Class::Call, window.opens_at);
                 // Before a call is taken for this meeting's: is it older than that?
                 let known = call.as_ref().map(|call| &call.id);
-                let calls = cluster.read_aged_calls(&here, &space, known, at, now).await;
+                let calls = in_time(cluster.read_aged_calls(&here, &space, known, at, now)).await;
                 Found::Calls(calls.map_err(of_here)?)
             }
             Look::Legs => {
@@ -114,7 +119,8 @@ impl<'a> MeetingReach<'a> {
             Look::OnLostBridge => {
                 let Some(call) = call else { return Ok(Found::Nothing) };
                 let at = at(Class::Leg, window.starts_at);
-                Found::OnLostBridge(cluster.read_on_lost_bridge(&here, &call.id, &space, at).await.map_err(of_here)?)
+                let people = in_time(cluster.read_on_lost_bridge(&here, &call.id, &space, at)).await;
+                Found::OnLostBridge(people.map_err(of_here)?)
             }
             Look::Release => {
                 let at = at(Class::Call, window.closes_at);

@@ -140,3 +140,42 @@ fn who_is_seen_ringing_rings_however_long_it_takes() {
     // Where no look has told, time decides.
     assert_eq!(state_after(&dialled(0, 1, Ringing), &seen(110, vec![leg(None)])), Connected);
 }
+
+#[test]
+fn a_back_off_that_is_too_short_counts_as_five_seconds() {
+    let mut spec = spec();
+    spec.participants[0].retry.backoff = crate::api::values::Span::from_secs(0);
+    let waiting = update(&spec, &dialled(0, 1, ParticipantState::Ringing), Some(&seen(1, vec![])), None, true);
+    assert_eq!(next_dial(&spec, &waiting, at(0), at(1)), Some(at(5)));
+}
+
+/// Bridges before 2.3 show a number with the domain they completed it to, and not what was dialled.
+#[test]
+fn a_leg_is_recognised_although_the_bridge_completed_its_address() {
+    let leg_to = |shown: &str| SeenLeg { remote_party: shown.to_owned(), ..leg(None) };
+    let mut spec = spec();
+    let mut taken = |party: &str, shown: &str| {
+        spec.participants[0].remote_party = party.to_owned();
+        update(&spec, &[], Some(&seen(1, vec![leg_to(shown)])), None, true)[0].leg_id.is_some()
+    };
+    for (party, shown) in [
+        ("2001", "2001@10.0.0.9"),
+        ("2001", "sip:2001@10.0.0.9:5060;transport=tcp"),
+        ("SIP:Room@x", "room@x"),
+        ("room@x", "sip:room@x:5061"),
+    ] {
+        assert!(taken(party, shown), "{party} shown as {shown}");
+    }
+    for (party, shown) in [("2001", "12001@x"), ("2001", "20019@x"), ("room@x", "room@y"), ("room@x:5060", "room@x")] {
+        assert!(!taken(party, shown), "{party} is not {shown}");
+    }
+    // What is exactly somebody else's is nobody's by half.
+    let other = serde_json::from_value(serde_json::json!({ "remoteParty": "2001@y" })).unwrap();
+    spec.participants[0].remote_party = "2001".to_owned();
+    spec.participants.push(other);
+    let both = update(&spec, &[], Some(&seen(1, vec![leg_to("2001@y")])), None, true);
+    assert_eq!((both[0].leg_id.is_some(), both[1].leg_id.is_some()), (false, true));
+    // Where the bridge shows what was dialled, that counts.
+    let original = SeenLeg { original_remote_party: Some("9@y".into()), ..leg_to("2001@x") };
+    assert!(update(&spec, &[], Some(&seen(1, vec![original])), None, true)[0].leg_id.is_none());
+}

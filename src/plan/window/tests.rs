@@ -47,7 +47,8 @@ fn every_instant_is_met_once_and_in_order() {
     spec.extension = serde_json::from_value(serde_json::json!({ "auto": { "step": "20m", "max": "30m" } })).unwrap();
     assert_eq!(window.next_instant(&spec, at(1)), Some(at(3570)), "an extension is decided before the end");
     spec.extension = serde_json::from_value(serde_json::json!({ "auto": { "step": "20s", "max": "30m" } })).unwrap();
-    assert_eq!(window.next_instant(&spec, at(1)), Some(at(3590)), "a short one later");
+    assert_eq!(window.next_instant(&spec, at(1)), Some(at(3570)), "one that is too short counts as a minute");
+    assert_eq!(window.extended(&spec), Some(at(3660)));
 }
 
 #[test]

@@ -64,8 +64,12 @@ async fn meetings_that_make_no_sense_are_refused_with_a_reason() {
         (json!({ "participants": [party("a b@x")] }), "remoteParty must not contain spaces"),
         (json!({ "participants": [{ "remoteParty": "a@x", "dial": "Sideways" }] }), "dial"),
         (json!({ "participants": [{ "remoteParty": "a@x", "retry": { "limit": 101 } }] }), "limit"),
-        (json!({ "extension": { "auto": { "step": "2h", "max": "1h" } } }), "0 < step <= max"),
-        (json!({ "extension": { "auto": { "step": "0s", "max": "1h" } } }), "0 < step <= max"),
+        (
+            json!({ "participants": [{ "remoteParty": "a@x", "retry": { "backoff": "4999ms" } }] }),
+            "retry.backoff must be at least 5s",
+        ),
+        (json!({ "extension": { "auto": { "step": "2h", "max": "1h" } } }), "1m <= step <= max"),
+        (json!({ "extension": { "auto": { "step": "59s", "max": "1h" } } }), "1m <= step <= max"),
     ];
     for (changes, wanted) in cases {
         let message = refusal(&arena, "ScheduledMeeting", with(&good, changes.clone())).await;

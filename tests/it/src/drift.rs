@@ -13,7 +13,7 @@ use crate::kit::*;
 use crate::meetings::*;
 
 fn desk() -> Value {
-    json!([{ "remoteParty": "desk@rooms.test", "retry": { "limit": 2, "backoff": "1s" } }])
+    json!([{ "remoteParty": "desk@rooms.test", "retry": { "limit": 2, "backoff": "5s" } }])
 }
 
 /// An arena whose meeting `m` is open in slot 1 with `desk` connected.
@@ -147,7 +147,7 @@ async fn who_does_not_answer_is_dialled_again_up_to_the_limit() {
     for (address, script, _) in scripts {
         arena.sim.script_endpoint(address, script);
     }
-    let retry = json!({ "limit": 1, "backoff": "1s" });
+    let retry = json!({ "limit": 1, "backoff": "5s" });
     let mut parties: Vec<_> = scripts.iter().map(|(who, ..)| json!({ "remoteParty": who, "retry": retry })).collect();
     parties.push(json!({ "remoteParty": "desk@rooms.test" }));
     arena.open_now("m", 120, json!({ "participants": parties })).await;
@@ -164,7 +164,7 @@ async fn who_does_not_answer_is_dialled_again_up_to_the_limit() {
         let dials: Vec<_> = arena.sim.dials().into_iter().filter(|dial| dial.remote_party == address).collect();
         assert_eq!(dials.len(), 2, "{address}: one try and one more");
         assert!(dials.iter().all(|dial| dial.outcome == outcome));
-        assert!(dials[1].at.duration_since(dials[0].at) >= SignedDuration::from_secs(1), "{address}: the back-off");
+        assert!(dials[1].at.duration_since(dials[0].at) >= SignedDuration::from_secs(5), "{address}: the back-off");
         let party = status_of(&failed).participants.into_iter().find(|p| p.remote_party == address).unwrap();
         assert_eq!((party.attempts, party.leg_id), (2, None));
     }

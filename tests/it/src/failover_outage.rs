@@ -118,7 +118,7 @@ async fn partition(leave_before_the_end: bool) {
     let after = Duration::from_millis(50);
     arena.sim.script_endpoint(lobby, EndpointScript::Busy { after });
     let parties = json!([
-        { "remoteParty": DESK }, { "remoteParty": lobby, "retry": { "limit": 20, "backoff": "3s" } }
+        { "remoteParty": DESK }, { "remoteParty": lobby, "retry": { "limit": 20, "backoff": "5s" } }
     ]);
     arena.open_now("m", 120, json!({ "participants": parties })).await;
     arena.party("m", ParticipantState::Connected).await;

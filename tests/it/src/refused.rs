@@ -15,7 +15,7 @@ async fn who_is_refused_because_of_the_load_is_dialled_when_it_is_over() {
     let refusal = || FaultKind::Failure { status: 400, element: "callBridgeUnavailable".to_owned() };
     arena.sim.add_fault(Fault::new(refusal()).method("POST").route("calls").once());
     arena.sim.add_fault(Fault::new(refusal()).method("POST").route("calls/{id}/callLegs").once());
-    let retry = json!({ "limit": 0, "backoff": "6s" });
+    let retry = json!({ "limit": 0, "backoff": "5s" });
     let parties = json!([{ "remoteParty": "full@rooms.test", "retry": retry }, { "remoteParty": "desk@rooms.test" }]);
     arena.open_now("m", 120, json!({ "participants": parties })).await;
     let told = arena

@@ -163,6 +163,7 @@ async fn wrong_address(address: &str, kind: &str, reason: &str) {
 async fn a_wrong_address_is_told_apart() {
     let page = crate::stranger::start("text/html", "<!DOCTYPE html><html><body>Hello</body></html>").await;
     let xml = crate::stranger::start("text/xml", "<?xml version=\"1.0\"?><rss><channel></channel></rss>").await;
+    let endless = crate::stranger::endless().await;
     let silent = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let never_accepts = silent.local_addr().unwrap().to_string();
     tokio::join!(
@@ -171,6 +172,7 @@ async fn a_wrong_address_is_told_apart() {
         wrong_address(&never_accepts, "Reachable", "ConnectTimeout"),
         wrong_address(&page, "Recognized", "NotACMS"),
         wrong_address(&xml, "Recognized", "MalformedReply"),
+        wrong_address(&endless, "Recognized", "MalformedReply"),
     );
 }
 
