@@ -11,7 +11,11 @@ use crate::facts::calls::{OnLostBridge, SeenLeg, SeenLegs, plain_address};
 /// The reason of a try whose connection broke.
 const CONNECTION_LOST: &str = "ConnectionLost";
 
-/// Tries in a row that are repeated at once when they were lost before they had an effect.
+/// The reason of a try that the bridge was too busy for, whomever it was to ring.
+const BUSY: &str = "Busy";
+
+/// Tries in a row that are repeated at once when they were lost before they had an effect, or by the next pass when the
+/// bridge was busy.
 const AT_ONCE: u32 = 2;
 
 /// The longest wait for somebody whom the bridge refuses for now, unless their back-off is longer.
@@ -144,14 +148,14 @@ pub fn is_any_unsure(statuses: &[ParticipantStatus], seen: Option<&SeenLegs>) ->
     statuses.iter().filter(is_unsure).any(|status| !is_told(status.last_attempt_at))
 }
 
-/// A try rang nobody: it is no attempt, and it is made again. One that was only lost is made again at once, but not for
-/// ever.
+/// A try rang nobody: it is no attempt, and it is made again; at once if it was only lost or met a busy bridge, but not for
+/// ever, so that those behind have their turn.
 pub fn in_vain(status: &mut ParticipantStatus, why: &str, at: Timestamp) {
     status.vain_tries = status.vain_tries.saturating_add(1);
     status.state = ParticipantState::Waiting;
     (status.leg_id, status.reason) = (None, Some(why.to_owned()));
-    let is_lost = why == CONNECTION_LOST && status.vain_tries <= AT_ONCE;
-    status.last_attempt_at = (!is_lost).then_some(Instant(at));
+    let is_passing = matches!(why, CONNECTION_LOST | BUSY) && status.vain_tries <= AT_ONCE;
+    status.last_attempt_at = (!is_passing).then_some(Instant(at));
 }
 
 /// Somebody whose call bridge was lost is still in, or was cut off and is dialled again; if that call bridge is back and

@@ -42,11 +42,13 @@ const REMOVE_AGAIN: Duration = Duration::from_secs(60);
 /// What the apiserver says; trouble with the bridge is told in the status instead.
 pub async fn reconcile(stored: Arc<ScheduledMeeting>, ctx: Arc<Context>) -> Result<Action, KubeError> {
     // What is due takes no place either, so that a bridge that hangs keeps none from the others.
-    let _place = match ctx.places.try_acquire() {
-        _ if is_due(&stored, ctx.clock.now()) => None,
-        Ok(place) => Some(place),
+    let _place = if is_due(&stored, ctx.clock.now()) {
+        None
+    } else if let Ok(place) = ctx.places.try_acquire() {
+        Some(place)
+    } else {
         // Back into the queue: one that waited here would hold up those that are due.
-        Err(_) => return Ok(Action::requeue(backoff::jittered(LONGEST_QUEUE))),
+        return Ok(Action::requeue(backoff::jittered(LONGEST_QUEUE)));
     };
     Box::pin(look_after(stored, &ctx)).await
 }

@@ -265,6 +265,11 @@ impl Progress {
                 self.refuse_party(party, error.word(), since);
                 Flow::GoOn
             }
+            CmsError::Busy => {
+                self.refuse_party(party, error.word(), since);
+                self.fail(Part::Legs, error);
+                Flow::Stop
+            }
             _ if matches!(error.class(), ErrorClass::Invalid | ErrorClass::Conflict) => {
                 self.reject_party(party, &error, since);
                 Flow::GoOn

@@ -247,6 +247,21 @@ fn who_is_refused_for_now_blocks_nobody_and_is_tried_again_ever_less_often() {
 }
 
 #[test]
+fn who_meets_a_busy_bridge_again_and_again_holds_up_nobody() {
+    let mut model = Model::new(Some(opened()), at(10)).with_call("call", &[]);
+    model.refused.insert("a@x".to_owned(), CmsError::Busy);
+    let mut player = Player::new(&["a@x", "b@x"], Start::running(Some("call")));
+    for _ in 0..2 {
+        player.pass(&mut model, false, &mut std::iter::empty());
+        assert_eq!(player.take_log(), ["look Legs", "dial a@x"], "the bridge may be busy for all");
+    }
+    player.pass(&mut model, false, &mut std::iter::empty());
+    player.pass(&mut model, false, &mut std::iter::empty());
+    assert_eq!(player.take_log(), ["look Legs", "dial a@x", "look Legs", "dial b@x"]);
+    assert_eq!(player.stored.participants[0].attempts, 0);
+}
+
+#[test]
 fn a_dial_that_was_lost_before_it_rang_is_no_attempt_and_is_sent_again_at_once() {
     let mut model = Model::new(Some(opened()), at(10)).with_call("call", &[]);
     let mut player = Player::new(&["a@x"], Start::running(Some("call")));
