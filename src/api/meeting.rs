@@ -398,6 +398,9 @@ pub struct CallBinding {
     /// Ties the instances of one call on several call bridges together.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub correlator: Option<String>,
+    /// It was found there, not made by us: it may end with the last one who leaves.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub adopted: bool,
 }
 
 impl Compact for ScheduledMeeting {

@@ -3,8 +3,7 @@
 use jiff::Timestamp;
 
 use super::progress::{Progress, Survey};
-use crate::api::conditions::{meeting as reason, types};
-use crate::api::find;
+use crate::api::conditions::meeting as reason;
 use crate::api::meeting::{CallBinding, ParticipantState, ParticipantStatus};
 use crate::cms::CallAt;
 use crate::facts::Seen;
@@ -100,7 +99,9 @@ impl Progress {
                         (false, _) => reason::ADOPTED,
                     });
                 }
-                self.bind_call(&placed.at(), placed.call.correlator.clone());
+                let was_adopted = self.draft.call.as_ref().is_some_and(|binding| binding.adopted);
+                let adopted = if is_same { was_adopted } else { self.call_origin == Some(reason::ADOPTED) };
+                self.bind_call(&placed.at(), placed.call.correlator.clone(), adopted);
                 if !is_same && recorded.is_some() { SeenLegsAre::OfAnother } else { SeenLegsAre::OfThisCall }
             }
             Some(placed) => {
@@ -129,8 +130,7 @@ impl Progress {
             participants::after_call_lost(&mut self.draft.participants, elsewhere);
             return;
         }
-        let made = find(&self.draft.conditions, types::CALL_PRESENT).map(|known| known.reason.as_str());
-        let was_adopted = self.call_origin.or(made) == Some(reason::ADOPTED);
+        let was_adopted = self.draft.call.as_ref().is_some_and(|binding| binding.adopted);
         let have_left = was_adopted && self.draft.participant_count.unwrap_or_default() <= 1;
         self.draft.calls_ended = self.draft.calls_ended.saturating_add(u32::from(!have_left));
         if have_left || self.is_call_unwanted() {
@@ -141,8 +141,8 @@ impl Progress {
         self.draft.participant_count = None;
     }
 
-    pub(super) fn bind_call(&mut self, call: &CallAt, correlator: Option<String>) {
-        self.draft.call =
-            Some(CallBinding { id: call.id.to_string(), call_bridge: call.call_bridge.to_string(), correlator });
+    pub(super) fn bind_call(&mut self, call: &CallAt, correlator: Option<String>, adopted: bool) {
+        let (id, call_bridge) = (call.id.to_string(), call.call_bridge.to_string());
+        self.draft.call = Some(CallBinding { id, call_bridge, correlator, adopted });
     }
 }

@@ -190,7 +190,7 @@ impl Progress {
         self.tried.call_is_new = true;
         let was_lost = self.tried.call_was_lost;
         self.call_origin = Some(if was_lost { reason::RECREATED } else { reason::CREATED });
-        self.bind_call(call, None);
+        self.bind_call(call, None, false);
         if let Some(lost) = self.lost_call_bridge.clone() {
             self.notes.push(Note::Recreated { at, lost });
         }
