@@ -16,11 +16,15 @@ use super::values::Span;
 /// The highest slot number. It fits the bridge's 32-bit index fields (cms-protocol.md section 6.4).
 pub const LAST_SLOT_LIMIT: u32 = 2_147_483_647;
 
-/// `host` or `host:port`. CEL cannot check the octets of an address or the port's range; the controller does.
-const ADDRESS_RULE: &str =
-    r"self.matches('^(\\[[0-9A-Fa-f:.]+\\]|[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?)(:[0-9]{1,5})?$')";
-const ADDRESS_MESSAGE: &str =
-    "address must be host or host:port without scheme and path, for example cms.example.com:445 or [2001:db8::1]:445";
+/// `host` or `host:port`, ports from 1 to 65535. CEL cannot check the octets of an address; the controller does.
+const ADDRESS_RULE: &str = concat!(
+    r"self.matches('^(\\[[0-9A-Fa-f:.]+\\]|[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?)",
+    r"(:([1-9][0-9]{0,3}|[1-5][0-9]{4}|6[0-4][0-9]{3}|65[0-4][0-9]{2}|655[0-2][0-9]|6553[0-5]))?$')",
+);
+const ADDRESS_MESSAGE: &str = concat!(
+    "address must be host or host:port (1 to 65535) without scheme and path, for example cms.example.com:445 or ",
+    "[2001:db8::1]:445"
+);
 
 /// A Cisco Meeting Server cluster that meetings can be booked on.
 #[derive(CustomResource, KubeSchema, Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -95,7 +99,7 @@ pub struct MeetingBridgeSpec {
     /// Base of the web join link, `https://host[:port]`; without it meetings have no web link.
     #[serde(rename = "webBridgeURI", default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 260))]
-    #[x_kube(validation = Rule::new("self.startsWith('https://') || self.startsWith('http://')")
+    #[x_kube(validation = Rule::new("self.startsWith('https://')")
         .message("webBridgeURI must start with https://"))]
     pub web_bridge_uri: Option<String>,
 

@@ -52,6 +52,15 @@ pub const FORCE_DELETE_ANNOTATION: &str = "meeting-controller.dev/force-delete";
 /// Label on every join Secret, so that they can be found and excluded.
 pub const JOIN_LABEL: &str = "meeting-controller.dev/join";
 
+/// Label by which the owner of a Secret allows that it is sent to a bridge; asked for with `--require-secret-label`.
+pub const USE_LABEL: &str = "meeting-controller.dev/use";
+
+/// Its value on the Secret of a `credentialsSecretRef`.
+pub const USE_CREDENTIALS: &str = "credentials";
+
+/// Its value on the Secret of a `passcodeSecretRef`.
+pub const USE_PASSCODE: &str = "passcode";
+
 /// Prefix of every `cdrTag` we write: proof that an open space is ours.
 const MARK_PREFIX: &str = "meeting-controller:";
 

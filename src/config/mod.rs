@@ -68,6 +68,10 @@ pub struct RunArgs {
     /// name no bridge, as far as allowedNamespaces lets them. Without it only bridges of the meeting's own namespace are.
     #[arg(long, env = "MEETING_CONTROLLER_SHARED_BRIDGES_IN", value_delimiter = ',')]
     pub shared_bridges_in: Vec<String>,
+    /// Send a Secret to a bridge only if its owner labelled it for that: meeting-controller.dev/use=credentials, or
+    /// =passcode. Without it every Secret that a MeetingBridge or ScheduledMeeting of its namespace names is sent.
+    #[arg(long, env = "MEETING_CONTROLLER_REQUIRE_SECRET_LABEL")]
+    pub require_secret_label: bool,
     #[command(flatten)]
     pub timing: TimingArgs,
     #[command(flatten)]
@@ -78,7 +82,11 @@ impl RunArgs {
     /// As the controller takes them.
     pub fn settings(&self) -> Settings {
         let shared = self.shared_bridges_in.iter().map(|name| name.trim().to_owned());
-        Settings { shared_bridges_in: shared.filter(|name| !name.is_empty()).collect(), ..self.timing.settings() }
+        Settings {
+            shared_bridges_in: shared.filter(|name| !name.is_empty()).collect(),
+            require_secret_label: self.require_secret_label,
+            ..self.timing.settings()
+        }
     }
 }
 

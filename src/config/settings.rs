@@ -30,6 +30,8 @@ pub struct Settings {
     pub deletion_deadline: Duration,
     /// Namespaces whose bridges are offered to meetings of every namespace that name no bridge.
     pub shared_bridges_in: BTreeSet<String>,
+    /// Only Secrets whose label says so are sent to a bridge.
+    pub require_secret_label: bool,
 }
 
 impl Default for Settings {
@@ -46,6 +48,7 @@ impl Default for Settings {
             kube_timeout: Duration::from_secs(15),
             deletion_deadline: Duration::from_secs(300),
             shared_bridges_in: BTreeSet::new(),
+            require_secret_label: false,
         }
     }
 }

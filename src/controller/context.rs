@@ -17,7 +17,7 @@ use super::own_writes::OwnWrites;
 use super::secrets_cache::SecretsCache;
 use super::wakes::Wakes;
 use super::watchdog::Watchdog;
-use crate::api::names::ObjectKey;
+use crate::api::names::{ObjectKey, USE_LABEL};
 use crate::api::{MeetingBridge, ScheduledMeeting};
 use crate::clock::Clock;
 use crate::cluster::{Cluster, Env};
@@ -134,6 +134,13 @@ impl Context {
     pub fn bridge(&self, key: &ObjectKey) -> Option<Arc<MeetingBridge>> {
         let stored = self.stores.bridges.get(&ObjectRef::new(&key.name).within(&key.namespace))?;
         Some(self.own_bridges.newest(stored))
+    }
+
+    /// May what is in this Secret be sent to a bridge? Whoever names it may be somebody else than its owner, who says so by
+    /// a label where that is asked for.
+    pub fn may_send(&self, secret: &Secret, purpose: &str) -> bool {
+        let allowed = secret.metadata.labels.as_ref().and_then(|labels| labels.get(USE_LABEL));
+        !self.settings.require_secret_label || allowed.is_some_and(|allowed| allowed == purpose)
     }
 
     /// Wakes those who wait for a slot.

@@ -13,7 +13,7 @@ use secrecy::{ExposeSecret, SecretString};
 use uuid::Uuid;
 
 use crate::api::ScheduledMeeting;
-use crate::api::names::{JOIN_LABEL, join_secret_name};
+use crate::api::names::{JOIN_LABEL, USE_PASSCODE, join_secret_name};
 use crate::cms::Space;
 use crate::controller::context::Context;
 use crate::controller::kube_calls::KubeError;
@@ -33,7 +33,7 @@ fn text(secret: &Secret, key: &str) -> Option<String> {
     String::from_utf8(bytes.0.clone()).ok()
 }
 
-/// The passcode that the spec asks for; None: its Secret or key is missing.
+/// The passcode that the spec asks for; None: its Secret or key is missing, or it may not be sent to a bridge.
 async fn wanted_passcode(
     ctx: &Context,
     meeting: &ScheduledMeeting,
@@ -44,7 +44,8 @@ async fn wanted_passcode(
     if let Some(reference) = &meeting.spec.passcode_secret_ref {
         let secrets: Api<Secret> = ctx.kube.api(&namespace);
         let secret = ctx.kube.bounded("get Secret", secrets.get_opt(&reference.name)).await?;
-        let passcode = secret.and_then(|secret| text(&secret, &reference.key)).map(|text| text.trim().to_owned());
+        let allowed = secret.filter(|secret| ctx.may_send(secret, USE_PASSCODE));
+        let passcode = allowed.and_then(|secret| text(&secret, &reference.key)).map(|text| text.trim().to_owned());
         // Who names a Secret wants a passcode: an empty one is as good as none, and the door stays shut.
         return Ok(passcode.filter(|passcode| !passcode.is_empty()).map(SecretString::from));
     }

@@ -14,10 +14,11 @@ use kube::runtime::{PredicateConfig, WatchStreamExt};
 use kube::{Resource, ResourceExt};
 
 use super::context::{Context, Kind};
+use crate::api::conditions::types;
 use crate::api::names::{
     FAILBACK_ANNOTATION, FORCE_DELETE_ANNOTATION, ObjectKey, RECONCILE_ANNOTATION, join_secret_name,
 };
-use crate::api::{MeetingBridge, ScheduledMeeting};
+use crate::api::{MeetingBridge, ScheduledMeeting, find, is_true};
 
 /// What makes a change worth a pass: the spec, the finalizers, the mark of deletion, labels, our annotations. Not our own
 /// status writes.
@@ -76,19 +77,33 @@ pub fn index_meeting(ctx: &Context, listed: &mut BTreeSet<String>, event: &Event
     }
 }
 
-/// Tells meetings of an event about a bridge. `judged` holds what was relevant about each bridge when its meetings last
-/// looked at it.
-pub fn index_bridge(ctx: &Context, judged: &mut BTreeMap<ObjectKey, Option<u64>>, event: &Event<MeetingBridge>) {
+/// What of a bridge's status decides which slots it offers. The rest changes often, and nobody is to book anew for it.
+fn offered(bridge: &MeetingBridge) -> (bool, bool, u32) {
+    let Some(status) = &bridge.status else { return (false, false, 0) };
+    let is_refused = find(&status.conditions, types::ACCEPTED).is_some_and(|told| told.status == "False");
+    let foreign = status.slots.as_ref().map_or(0, |slots| slots.foreign);
+    (is_true(&status.conditions, types::READY), is_refused, foreign)
+}
+
+/// What was relevant about a bridge when its meetings last looked at it, and what it offered.
+pub type Judged = (Option<u64>, (bool, bool, u32));
+
+/// Tells meetings of an event about a bridge: those that are booked on it if it is to be something else, those without a
+/// slot if it may offer something else.
+pub fn index_bridge(ctx: &Context, judged: &mut BTreeMap<ObjectKey, Judged>, event: &Event<MeetingBridge>) {
     let wake_booked = |key: &ObjectKey| ctx.wakes.meetings(ctx.bookings.ahead(key, ctx.clock.now()));
     match event {
         Event::Apply(bridge) | Event::InitApply(bridge) => {
-            let (key, now) = (ObjectKey::of(bridge), relevant(bridge));
-            if judged.insert(key.clone(), now).is_some_and(|before| before != now) {
+            let (key, now) = (ObjectKey::of(bridge), (relevant(bridge), offered(bridge)));
+            let before = judged.insert(key.clone(), now);
+            if before.is_some_and(|before| before.0 != now.0) {
                 // Its switches hold for the meetings that are booked on it as well.
                 wake_booked(&key);
             }
-            ctx.bookings.bridges_changed();
-            ctx.wake_pending();
+            if before != Some(now) {
+                ctx.bookings.bridges_changed();
+                ctx.wake_pending();
+            }
         }
         Event::Delete(bridge) => {
             let (key, uid) = (ObjectKey::of(bridge), bridge.uid().unwrap_or_default());
@@ -162,3 +177,6 @@ fn secret_changed(ctx: &Context, secret: &ObjectKey) {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

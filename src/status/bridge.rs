@@ -115,11 +115,9 @@ fn connection(known: &Report<'_>, conditions: &mut Conditions<'_>) {
         .as_ref()
         .and_then(|problem| chain.iter().position(|(kind, ..)| *kind == problem.condition));
     // A missing Secret says nothing about the network.
-    let local = known
-        .progress
-        .problem
-        .as_ref()
-        .is_some_and(|problem| matches!(problem.reason, reason::SECRET_NOT_FOUND | reason::KEY_MISSING));
+    let local = known.progress.problem.as_ref().is_some_and(|problem| {
+        matches!(problem.reason, reason::SECRET_NOT_FOUND | reason::SECRET_NOT_LABELLED | reason::KEY_MISSING)
+    });
     for (index, (condition, good, message)) in chain.into_iter().enumerate() {
         let beside = if condition == types::REACHABLE { of_bundle(&known.unreadable) } else { String::new() };
         let message = format!("{message}{beside}");
@@ -323,9 +321,11 @@ fn readiness(known: &Report<'_>, tried: Option<(&'static str, String)>) -> Readi
     if let Some(problem) = &known.progress.problem {
         let (reason, message) = (problem.reason, problem.message.clone());
         return match reason {
-            reason::UNAUTHORIZED | reason::FORBIDDEN | reason::SECRET_NOT_FOUND | reason::KEY_MISSING => {
-                Readiness::Stalled { reason, message }
-            }
+            reason::UNAUTHORIZED
+            | reason::FORBIDDEN
+            | reason::SECRET_NOT_FOUND
+            | reason::SECRET_NOT_LABELLED
+            | reason::KEY_MISSING => Readiness::Stalled { reason, message },
             _ => Readiness::Reconciling { reason, message, retrying: true },
         };
     }

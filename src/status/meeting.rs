@@ -117,7 +117,9 @@ fn door_trouble(judged: &Judged<'_>) -> Option<(&'static str, String)> {
             ),
             Obstacle::PasscodeUnavailable => (
                 reason::PASSCODE_UNAVAILABLE,
-                "the Secret of passcodeSecretRef, or its key, is missing or empty; set it and the door opens".into(),
+                "the Secret of passcodeSecretRef, or its key, is missing or empty, or lacks the label \
+                 meeting-controller.dev/use=passcode where that is required; set it and the door opens"
+                    .into(),
             ),
             Obstacle::SlotBusy => (reason::NOT_YET, "the meeting before is still being closed".into()),
             Obstacle::CallBridgeLost | Obstacle::CallUnwanted => return None, // The door is as it should be.

@@ -72,7 +72,7 @@ fn all_problems_of_all_files_are_reported_with_their_lines() {
 0.yaml:13: ScheduledMeeting Team_A/standup: spec.participants[0].remotePartie: is no field here; did you mean remoteParty?
 0.yaml:13: ScheduledMeeting Team_A/standup: spec.participants[0].remoteParty: is required but missing; add it (SIP URI, number or user; unique within the meeting)
 0.yaml:15: is no Kubernetes object; it needs apiVersion and kind
-1.yaml:5: MeetingBridge conferencing/berlin: spec.address: the port must be a number from 1 to 65535; write it like cms.example.com:445
+1.yaml:5: MeetingBridge conferencing/berlin: spec.address: address must be host or host:port (1 to 65535) without scheme and path, for example cms.example.com:445 or [2001:db8::1]:445
 1.yaml:7: MeetingBridge conferencing/berlin: spec.managementPolicy: \"observe\" is not one of the choices; did you mean Observe?
 2 objects checked, 8 problems
 "
@@ -150,7 +150,7 @@ fn the_examples_of_the_project_are_valid() {
 fn cases() -> Vec<(&'static str, &'static str, Value, Value)> {
     const B: &str = "MeetingBridge";
     const M: &str = "ScheduledMeeting";
-    let address = "address must be host or host:port without scheme and path, for example cms.example.com:445 or [2001:db8::1]:445";
+    let address = "address must be host or host:port (1 to 65535) without scheme and path, for example cms.example.com:445 or [2001:db8::1]:445";
     let alternates = |alternates: Value| json!({"failover": {"alternates": alternates}});
     let extension = |step: &str| json!({"extension": {"auto": {"step": step, "max": "30m"}}});
     let party = |party: &str| json!({"participants": [{"remoteParty": party}]});

@@ -14,7 +14,7 @@ use secrecy::SecretString;
 use crate::api::MeetingBridge;
 use crate::api::bridge::{Alternate, CaBundleKind, CallBridgeRole, FailbackPolicy, MemberStatus};
 use crate::api::conditions::{bridge as reason, types};
-use crate::api::names::ObjectKey;
+use crate::api::names::{ObjectKey, USE_CREDENTIALS, USE_LABEL};
 use crate::cluster::{CallBridge, Cluster};
 use crate::cms::{Address, Client, Credentials, Gate, GateConfig, Limits, TlsOptions};
 use crate::controller::context::Context;
@@ -305,6 +305,11 @@ async fn credentials(ctx: &Context, bridge: &MeetingBridge, name: &str) -> Resul
         let message = format!("the Secret {name} of credentialsSecretRef does not exist");
         return Err(problem(types::CREDENTIALS_VALID, reason::SECRET_NOT_FOUND, message));
     };
+    if !ctx.may_send(&secret, USE_CREDENTIALS) {
+        let message =
+            format!("the Secret {name} of credentialsSecretRef lacks the label {USE_LABEL}={USE_CREDENTIALS}");
+        return Err(problem(types::CREDENTIALS_VALID, reason::SECRET_NOT_LABELLED, message));
+    }
     let read = |key: &str| -> Result<String, NotConnected> {
         let value = secret.data.as_ref().and_then(|data| data.get(key));
         let text = value.and_then(|bytes| String::from_utf8(bytes.0.clone()).ok()).filter(|text| !text.is_empty());

@@ -88,9 +88,16 @@ async fn bridges_that_make_no_sense_are_refused_with_a_reason() {
         let message = refusal(&arena, "MeetingBridge", with(&good, json!({ "address": address }))).await;
         assert_eq!(message, "accepted", "{address}");
     }
-    for address in
-        ["https://cms.example.com", "cms.example.com/api", "cms.example.com:123456", "2001:db8::1", "a b", ""]
-    {
+    for address in [
+        "https://cms.example.com",
+        "cms.example.com/api",
+        "cms:65536",
+        "cms:0",
+        "[::1]:70000",
+        "2001:db8::1",
+        "a b",
+        "",
+    ] {
         let message = refusal(&arena, "MeetingBridge", with(&good, json!({ "address": address }))).await;
         assert!(message.contains("spec.address"), "{address:?}: {message}");
     }
@@ -105,6 +112,8 @@ async fn bridges_that_make_no_sense_are_refused_with_a_reason() {
         (json!({ "managementPolicy": "Hope" }), "managementPolicy"),
         (json!({ "deletionPolicy": "Maybe" }), "deletionPolicy"),
         (json!({ "webBridgeURI": "join.example.com" }), "webBridgeURI"),
+        (json!({ "webBridgeURI": "http://join.example.com" }), "webBridgeURI"),
+        (json!({ "scheduling": { "preference": 1001 } }), "spec.scheduling.preference"),
         (json!({ "tls": { "caBundleRef": { "kind": "Pod", "name": "ca" } } }), "caBundleRef"),
     ];
     for (changes, wanted) in cases {

@@ -104,3 +104,28 @@ async fn a_passcode_that_is_too_short_says_so() {
     arena.assert_rules(1..=5);
     arena.finish().await;
 }
+
+/// Who names a Secret may be somebody else than its owner: with --require-secret-label the owner has the last word.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn only_labelled_secrets_are_sent_where_that_is_required() {
+    let settings = meeting_controller::config::settings::Settings { require_secret_label: true, ..quick() };
+    let arena = Arena::with("label", lone(), settings).await;
+    arena.connect().await;
+    arena.create_bridge("core", json!({})).await;
+    arena.bridge("core", "refused", |b| condition(b, "CredentialsValid") == ("False", "SecretNotLabelled")).await;
+    assert!(arena.sim.journal().is_empty(), "{:#?}", arena.journal_lines());
+    let label = |purpose: &str| json!({ "metadata": { "labels": { "meeting-controller.dev/use": purpose } } });
+    arena.patch::<Secret>("cms", label("credentials")).await;
+    arena.bridge("core", "Ready", |b| condition(b, "Ready").0 == "True").await;
+    arena.create_secret("db", json!({ "password": "hunter2" })).await;
+    let wanted = json!({ "passcodeSecretRef": { "name": "db", "key": "password" } });
+    arena.open_now("m", 600, wanted).await;
+    arena.says("m", "SpaceOpen", "False", "PasscodeUnavailable").await;
+    arena.patch::<Secret>("db", label("credentials")).await;
+    arena.patch::<ScheduledMeeting>("m", json!({ "spec": { "title": "Again" } })).await;
+    arena.meeting("m", "judged", |m| status_of(m).observed_generation == m.metadata.generation).await;
+    assert!(!arena.slot(1).open, "the label of another use is none");
+    arena.patch::<Secret>("db", label("passcode")).await;
+    arena.phase("m", Phase::Active).await;
+    arena.finish().await;
+}
