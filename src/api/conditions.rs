@@ -108,6 +108,7 @@ pub mod meeting {
         INCOMING_DIALING_DISABLED = "IncomingDialingDisabled" (ACCEPTED) "A participant dials in, but scheduling.allowIncomingSIP of the bridge is false." => "Use dial: Out, or allow incoming SIP.";
         EXTENSION_CONFLICT = "ExtensionConflict" (SLOT_RESERVED) "The slot is reserved for somebody else in the added time; the old end stands." => "Move the other meeting, or accept the old end.";
         EXTENSION_NOT_ALLOWED = "ExtensionNotAllowed" (SLOT_RESERVED) "The bridge is not open to this meeting any more: allowedNamespaces, labels or a grant changed while it ran. The old end stands." => "Open the bridge to the namespace again, or book the rest on another bridge.";
+        START_MOVED = "StartMoved" (READY, SLOT_RESERVED) "The start was moved to later while people are in the meeting. The window agreed before, which status.window shows, stands until they have left or it ends; then the new one is booked." => "Wait, or ask the people to leave; nothing is reserved for the new time before.";
         NOT_YET = "NotYet" (SPACE_OPEN, CALL_PRESENT, PARTICIPANTS_DIALED, SLOT_RELEASED) "It is not time yet." => "Nothing.";
         CLOSED = "Closed" (SPACE_OPEN) "The meeting is over and the door is shut." => "Nothing.";
         BRIDGE_UNREACHABLE = "BridgeUnreachable" (SPACE_OPEN) "The bridge does not answer, or rejects the credentials." => "Look at the conditions of the MeetingBridge.";

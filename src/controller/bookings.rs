@@ -35,7 +35,7 @@ struct MeetingEntry {
     call: Option<CallAt>,
     on_lost_bridge: bool,
     phase: Phase,
-    opens_at: Option<Timestamp>,
+    agreed: Option<Window>,
     wanted: Window,
 }
 
@@ -54,7 +54,7 @@ impl MeetingEntry {
             call: status.call.as_ref().and_then(CallBinding::at),
             on_lost_bridge: is_anybody_on_lost_bridge(&status.participants),
             phase: status.phase.unwrap_or_default(),
-            opens_at: status.window.map(|window| window.opens_at.0),
+            agreed: status.window.map(Window::from),
             wanted: Window::of_meeting(&meeting.spec, &status),
         }
     }
@@ -69,7 +69,9 @@ impl MeetingEntry {
 
     /// Its time is over, but its slot is not proven shut.
     fn is_overdue(&self, now: Timestamp) -> bool {
-        self.phase.is_live() && (self.phase == Phase::Closing || self.wanted.stage(now) == Stage::Over)
+        // What is asked for may be a window that was refused, or that comes after this one.
+        let window = self.agreed.unwrap_or(self.wanted);
+        self.phase.is_live() && (self.phase == Phase::Closing || window.stage(now) == Stage::Over)
     }
 
     /// Something is to be done about it now: it is live, or its window begins.
@@ -359,7 +361,7 @@ impl Bookings {
                 && known.phase.is_live()
                 && known.slot == Some(booking.slot)
                 && known.is_on(&booking.bridge)
-                && known.opens_at < Some(booking.window.opens_at)
+                && known.agreed.is_none_or(|agreed| agreed.opens_at < booking.window.opens_at)
         })
     }
 

@@ -282,7 +282,7 @@ pub fn decide(
         Ok(offers) => offers,
         Err(refusal) => return Decision::Refused(refusal),
     };
-    let stage = progress.window.stage(now);
+    let stage = progress.stage(now);
     if stage >= Stage::Preparing && progress.draft.slot.is_none() {
         // Inside its window, a meeting without status may be one that was restored: the bridge's slots say so.
         if !offers.iter().all(|offer| bridges.are_slots_read(&offer.bridge, &offer.range)) {
@@ -333,11 +333,33 @@ pub fn uri(bridge: &MeetingBridge, slot: u32) -> Option<String> {
     Some(format!("{slot}@{domain}"))
 }
 
+/// What an edit of the window means for a meeting whose door may be open.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Moved {
+    /// The window that is asked for has begun as well: only the end moves (R70).
+    EndOnly,
+    /// Nothing was sent yet: it is booked anew.
+    BeforeOpening,
+    /// What is asked for is another window, later. The two are never one: this one is ended first.
+    Away,
+}
+
+/// Compares the window that was agreed upon with the one that is asked for. People who are in when the later one begins
+/// stay in; but a window that begins only after the end of the other one is always another meeting.
+pub fn moved(agreed: Window, asked: Window, was_opened: bool, now: Timestamp) -> Moved {
+    if asked.opens_at != agreed.opens_at && !was_opened && now < agreed.opens_at {
+        return Moved::BeforeOpening;
+    }
+    let has_begun = asked.opens_at <= now && asked.opens_at < agreed.closes_at;
+    if asked.opens_at > agreed.opens_at && !has_begun { Moved::Away } else { Moved::EndOnly }
+}
+
 /// The window that is to be agreed upon for a meeting whose door may be open; None: the one that it has stands.
 ///
 /// The door was opened at the old instant; only the end can still move (R70).
 pub fn window_to_agree(progress: &Progress) -> Option<Window> {
-    let stored = Window::from(progress.draft.window.filter(|_| progress.door.may_be_open())?);
+    let may_move = progress.door.may_be_open() && progress.moved_to.is_none();
+    let stored = Window::from(progress.draft.window.filter(|_| may_move)?);
     let wanted = Window { opens_at: stored.opens_at, ..progress.window };
     (wanted != stored).then_some(wanted)
 }
@@ -350,6 +372,7 @@ pub fn extension(progress: &Progress, now: Timestamp) -> Option<Window> {
     let is_wanted = progress.draft.participant_count.is_some_and(|count| count > 0)
         && progress.draft.opened_at.is_some()
         && progress.extension_refused.is_none()
+        && progress.moved_to.is_none()
         && !progress.terms.is_suspended;
     let closes_at = progress.window.extended(spec).filter(|_| is_due && is_wanted)?;
     Some(Window { closes_at, ..progress.window })

@@ -11,6 +11,8 @@ use crate::plan::meeting::{Door, Obstacle, Part, Progress};
 use crate::plan::window::Stage;
 
 const CALL_UNWANTED: &str = "somebody ended the call again and again; it is not made again unless the spec is edited";
+const START_MOVED: &str = "the start was moved while people are in: the window agreed before stands until they have left \
+                           or it ends, then the new one is booked";
 const SLOTS_PENDING: &str = "the bridge is still making its slots";
 
 /// What the conditions are judged by.
@@ -32,8 +34,8 @@ pub fn build(
     now: Timestamp,
 ) -> ScheduledMeetingStatus {
     let draft = progress.final_draft(now);
-    let stage = progress.window.stage(now);
-    let phase = phase(progress, &draft, stage, old.phase);
+    let stage = progress.stage(now);
+    let phase = phase(progress, &draft, stage, old.phase, progress.is_closing(now));
     let before = find(&old.conditions, types::SLOT_RELEASED).filter(|_| old.phase.is_some_and(Phase::is_over));
     let left_before = before.filter(|told| told.reason == reason::LEFT_BEHIND).map(|told| told.message.to_string());
     let left_behind = progress.left_behind.map(str::to_owned).or(left_before).filter(|_| phase.is_over());
@@ -52,9 +54,15 @@ pub fn build(
     status
 }
 
-fn phase(progress: &Progress, draft: &ScheduledMeetingStatus, stage: Stage, old: Option<Phase>) -> Phase {
+fn phase(
+    progress: &Progress,
+    draft: &ScheduledMeetingStatus,
+    stage: Stage,
+    old: Option<Phase>,
+    is_closing: bool,
+) -> Phase {
     let was_opened = draft.opened_at.is_some();
-    if progress.leaving || stage == Stage::Over {
+    if is_closing {
         return match progress.door {
             Door::Released if was_opened => Phase::Ended,
             Door::Untouched | Door::Released => Phase::Missed,
@@ -80,6 +88,10 @@ fn acceptance(judged: &Judged<'_>, conditions: &mut Conditions<'_>) {
     conditions.judge(types::ACCEPTED, ("Accepted", &format!("booked on the bridge {bridge}")), refused.clone());
     if let Some(refusal) = &judged.progress.extension_refused {
         conditions.set(types::SLOT_RESERVED, Some(false), refusal.reason, refusal.message.as_str());
+        return;
+    }
+    if judged.progress.moved_to.is_some() && !judged.progress.vacated {
+        conditions.set(types::SLOT_RESERVED, Some(false), reason::START_MOVED, START_MOVED);
         return;
     }
     match &draft.slot {
@@ -340,6 +352,10 @@ fn running_readiness(judged: &Judged<'_>) -> Readiness {
     if judged.progress.obstacle == Some(Obstacle::SlotsPending) {
         let message = SLOTS_PENDING.to_owned();
         return Readiness::Reconciling { reason: reason::PROGRESSING, message, retrying: false };
+    }
+    if judged.progress.moved_to.is_some() {
+        let message = START_MOVED.to_owned();
+        return Readiness::Reconciling { reason: reason::START_MOVED, message, retrying: false };
     }
     if let Some(Refusal { reason, message }) = judged.progress.extension_refused.clone() {
         return Readiness::Stalled { reason, message };

@@ -86,15 +86,36 @@ async fn look_after(stored: Arc<ScheduledMeeting>, ctx: &Arc<Context>) -> Result
     // The window is agreed upon before anything else, from memory alone: there is one road to close, and no request to
     // the apiserver stands before the write that shuts the door.
     book::agree(ctx, &meeting, &mut progress, &site, now);
-    if progress.is_closing(now) {
-        close(ctx, &mut meeting, &mut progress, &site).await?;
-    } else if book::ensure(ctx, &meeting, &mut progress, &mut site, now) {
-        secrets::prepare(ctx, &meeting, &mut progress, &site, now).await;
-        if progress.window.stage(now) != Stage::Before {
-            open(ctx, &mut meeting, &mut progress, &mut site).await?;
-        }
+    live(ctx, &mut meeting, &mut progress, &mut site, now).await?;
+    if progress.begins_anew() {
+        // The start was moved away: secret, passcode and whatever else was of the life before goes.
+        remove_join_secret(ctx, &meeting).await?;
+        ctx.bookings.release(&meeting.uid().unwrap_or_default());
+        progress = Progress::anew(&meeting, now);
+        site = Site::default();
+        live(ctx, &mut meeting, &mut progress, &mut site, now).await?;
     }
     finish(ctx, meeting, progress, &site).await
+}
+
+/// Closes, or books and opens, whatever it is time for.
+async fn live(
+    ctx: &Arc<Context>,
+    meeting: &mut ScheduledMeeting,
+    progress: &mut Progress,
+    site: &mut Site,
+    now: Timestamp,
+) -> Result<(), KubeError> {
+    if progress.is_closing(now) {
+        return close(ctx, meeting, progress, site).await;
+    }
+    if book::ensure(ctx, meeting, progress, site, now) {
+        secrets::prepare(ctx, meeting, progress, site, now).await;
+        if progress.stage(now) != Stage::Before {
+            open(ctx, meeting, progress, site).await?;
+        }
+    }
+    Ok(())
 }
 
 /// From the moment of preparing on: stores the intent, opens the door, makes the call, dials.
@@ -218,7 +239,7 @@ async fn remove_join_secret(ctx: &Context, meeting: &ScheduledMeeting) -> Result
 
 /// When to come round again, if nothing happens before.
 fn next_wake(ctx: &Context, uid: &str, progress: &Progress, now: Timestamp) -> Option<Duration> {
-    let is_due = progress.window.stage(now) >= Stage::Inside;
+    let is_due = progress.stage(now) >= Stage::Inside;
     if progress.pause.is_none() {
         ctx.backoff.clear(uid);
     }

@@ -47,7 +47,12 @@ pub async fn announce(
         }
         _ => {}
     }
-    if phase.is_over() {
+    let is_moved = old_phase.is_live() && matches!(phase, Phase::Pending | Phase::Scheduled);
+    if is_moved && old.is_some_and(|status| status.opened_at.is_some()) && new.opened_at.is_none() {
+        normal("Moved", "Close", "the slot was shut, and the meeting is booked anew for its new start".to_owned())
+            .await;
+    }
+    if phase.is_over() || is_moved {
         wake_waiting(ctx, before);
     }
     // The bridge sweeps a meeting as long as it has a call.

@@ -84,7 +84,7 @@ impl<'a> MeetingReach<'a> {
 
     async fn judge(&self, progress: &Progress, (at, error): Failed) -> Verdict {
         let now = self.ctx.clock.now();
-        let is_due = progress.window.stage(now) >= Stage::Inside || progress.is_closing(now);
+        let is_due = progress.stage(now) >= Stage::Inside || progress.is_closing(now);
         self.cluster.judge(&at, error, Source::Meeting { is_due }).await
     }
 

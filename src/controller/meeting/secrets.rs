@@ -18,7 +18,7 @@ use crate::plan::window::Stage;
 /// If it cannot be, the progress says why.
 pub async fn prepare(ctx: &Context, meeting: &ScheduledMeeting, progress: &mut Progress, site: &Site, now: Timestamp) {
     let uid = meeting.uid().unwrap_or_default();
-    let is_soon = progress.window.stage(now) >= Stage::Preparing;
+    let is_soon = progress.stage(now) >= Stage::Preparing;
     let (at_hand, written) = ctx.secrets.get(&uid);
     progress.written = written;
     let is_changed = progress.draft.join_secret_name.is_none()
@@ -88,7 +88,7 @@ fn explain(name: &str, why: &Unwritten) -> Problem {
 
 /// The slot's space if it carries our mark already: the meeting runs, and its objects were restored.
 fn marked_space(ctx: &Context, progress: &Progress, site: &Site, slot: u32) -> Option<Space> {
-    let cluster = site.cluster.as_ref().filter(|_| progress.window.stage(ctx.clock.now()) == Stage::Inside)?;
+    let cluster = site.cluster.as_ref().filter(|_| progress.stage(ctx.clock.now()) == Stage::Inside)?;
     let space = cluster.with_slots(|slots| slots.space(slot).cloned())?;
     space.filter(|space| space.cdr_tag.as_deref() == Some(&progress.terms.mark))
 }

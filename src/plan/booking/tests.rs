@@ -328,3 +328,51 @@ fn an_address_is_withheld_where_nobody_may_dial_in() {
     assert_eq!(shown(|_| {}), Some("7@meet.test".to_owned()));
     assert_eq!(shown(|b| b.spec.scheduling.allow_incoming_sip = false), None);
 }
+
+#[test]
+fn a_moved_start_never_makes_one_window_of_two() {
+    use Moved::{Away, BeforeOpening, EndOnly};
+    let window = |opens, closes| Window { opens_at: at(opens), starts_at: at(opens), closes_at: at(closes) };
+    let agreed = window(0, 3600);
+    let table = [
+        // What is asked for, was the door opened, now, what it means.
+        ("nothing moved", (0, 3600), true, 60, EndOnly),
+        ("a later end", (0, 7200), true, 60, EndOnly),
+        ("while preparing, to later", (60, 3660), false, -5, BeforeOpening),
+        ("while preparing, to tomorrow", (86_400, 90_000), false, -5, BeforeOpening),
+        ("while preparing, to earlier", (-60, 3540), false, -5, BeforeOpening),
+        ("the write may be under way", (86_400, 90_000), false, 1, Away),
+        ("to tomorrow", (86_400, 90_000), true, 60, Away),
+        ("by some minutes", (600, 4200), true, 60, Away),
+        ("later, and a shorter end", (600, 1200), true, 60, Away),
+        ("later, with the old end", (600, 3600), true, 60, Away),
+        ("that later window has begun", (600, 4200), true, 600, EndOnly),
+        ("later, but begun already", (30, 3630), true, 60, EndOnly),
+        ("to earlier", (-600, 3000), true, 60, EndOnly),
+        ("after an outage: both are over or begun, but they are two", (7200, 10_800), true, 7300, Away),
+        ("right after the other one", (3600, 7200), true, 3600, Away),
+        ("the clock went back", (0, 3600), true, -60, EndOnly),
+    ];
+    for (case, (opens, closes), was_opened, now, wanted) in table {
+        assert_eq!(moved(agreed, window(opens, closes), was_opened, at(now)), wanted, "{case}");
+    }
+}
+
+#[test]
+fn a_window_that_is_left_is_neither_moved_nor_extended() {
+    let mut meeting = open_until(90_000, serde_json::json!({ "participantCount": 1 }));
+    meeting.spec.start = Instant(at(86_400));
+    meeting.spec.extension =
+        serde_json::from_value(serde_json::json!({ "auto": { "step": "20m", "max": "30m" } })).unwrap();
+    let mut progress = Progress::resume(&meeting, at(3590));
+    assert!(window_to_agree(&progress).is_none());
+    progress.agree(None);
+    assert_eq!((progress.window.opens_at, progress.window.closes_at), (at(0), at(3600)));
+    assert!(extension(&progress, at(3590)).is_none(), "its end is the end");
+    assert!(!progress.is_closing(at(3599)) && progress.is_closing(at(3600)));
+    progress.door = crate::plan::meeting::Door::Released;
+    assert!(progress.begins_anew());
+    let anew = Progress::anew(&meeting, at(3600));
+    assert_eq!((anew.window.opens_at, anew.draft.slot.is_none()), (at(86_400), true));
+    assert_eq!((anew.draft.opened_at, anew.draft.participants.len(), anew.begins_anew()), (None, 0, false));
+}

@@ -37,6 +37,7 @@ impl Progress {
     pub(super) fn take_survey(&mut self, facts: &mut MeetingFacts, survey: Survey, now: Timestamp) {
         self.call_bridge = Some(survey.call_bridge);
         self.tried.mark_seen = false;
+        self.tried.legs_seen = false;
         if survey.lost.is_some() {
             self.lost_call_bridge = survey.lost;
         }
@@ -79,6 +80,18 @@ impl Progress {
             let remote = usize::try_from(facts.remote_count).unwrap_or(0);
             self.draft.participant_count = u32::try_from(count + still_in.max(remote)).ok();
         }
+    }
+
+    /// Is nobody in a meeting whose start was moved away, as a look of this pass shows?
+    pub(super) fn note_vacancy(&mut self, facts: &MeetingFacts) {
+        if self.moved_to.is_none() || self.is_left_alone() {
+            return;
+        }
+        let is_empty = match self.call_here() {
+            Some(_) => self.tried.legs_seen && facts.legs.known().is_some() && self.draft.participant_count == Some(0),
+            None => facts.calls.known().is_some_and(Vec::is_empty),
+        };
+        self.vacated |= is_empty && facts.orphan_calls.iter().all(|orphan| orphan.is_empty);
     }
 
     /// Works the calls on the space, at the call bridge of the meeting, into the record of its call.

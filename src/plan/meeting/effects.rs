@@ -40,11 +40,13 @@ impl Subject for Progress {
 
     fn next(&mut self, facts: &mut MeetingFacts, around: &Around, now: Timestamp) -> super::Next {
         self.digest(facts, now);
+        self.note_vacancy(facts);
         super::next(self, facts, around, now)
     }
 
     fn absorb(&mut self, facts: &mut MeetingFacts, look: &Look, found: Found) {
         self.tried.mark_seen |= matches!(look, Look::Mark | Look::Release);
+        self.tried.legs_seen |= *look == Look::Legs;
         match found {
             Found::Space(space) => facts.space = Seen::Known(space),
             Found::Calls(calls) => facts.calls = Seen::Known(calls),

@@ -39,7 +39,11 @@ pub fn next(progress: &Progress, facts: &MeetingFacts, around: &Around, now: Tim
         let is_done = over && !progress.door.may_be_open();
         return if is_done { Next::Rest(End::Released) } else { blocked(Obstacle::Suspended) };
     }
-    let wanted = if over { closing(progress, facts) } else { opening(progress, facts, around, now) };
+    let wanted = match vacancy(progress, facts) {
+        _ if over => closing(progress, facts),
+        Some(look) => Next::Look(look),
+        None => opening(progress, facts, around, now),
+    };
     permitted(progress, around, wanted)
 }
 
@@ -58,8 +62,22 @@ fn permitted(progress: &Progress, around: &Around, wanted: Next) -> Next {
     }
 }
 
+/// The start was moved away: before the door is shut because nobody is in, that must be seen now.
+fn vacancy(progress: &Progress, facts: &MeetingFacts) -> Option<Look> {
+    let is_seen_in = facts.legs.known().is_some() && progress.draft.participant_count > Some(0);
+    if progress.moved_to.is_none() || progress.tried.legs_seen || is_seen_in || progress.is_left_alone() {
+        return None;
+    }
+    match (progress.call_here(), &facts.calls) {
+        (Some(_), _) if !progress.tried.doubted_call => Some(Look::Legs),
+        (_, Seen::Unknown) => Some(Look::Calls),
+        (Some(_), Seen::Known(_)) => Some(Look::Legs),
+        (None, Seen::Known(_)) => None,
+    }
+}
+
 fn opening(progress: &Progress, facts: &MeetingFacts, around: &Around, now: Timestamp) -> Next {
-    match progress.window.stage(now) {
+    match progress.stage(now) {
         Stage::Before => return Next::Rest(End::Settled),
         Stage::Preparing => return preparing(progress, facts, around),
         Stage::Inside | Stage::Over => {}
@@ -181,7 +199,8 @@ fn call(progress: &Progress, facts: &MeetingFacts) -> Option<Next> {
 }
 
 fn dialling(progress: &Progress, facts: &MeetingFacts, now: Timestamp) -> Option<Next> {
-    if !progress.terms.allows_outgoing {
+    // Whoever is invited for another time is not rung now.
+    if !progress.terms.allows_outgoing || progress.moved_to.is_some() {
         return None;
     }
     let (spec, statuses) = (&progress.terms.spec, &progress.draft.participants);

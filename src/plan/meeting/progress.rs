@@ -3,7 +3,7 @@
 
 use std::fmt;
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use secrecy::{ExposeSecret, SecretString};
 
 use super::step::{Obstacle, Part, Step};
@@ -15,7 +15,7 @@ use crate::api::values::Instant;
 use crate::api::{MeetingBridge, ScheduledMeeting, ScheduledMeetingSpec, ScheduledMeetingStatus};
 use crate::cms::{Address, CallAt, CmsError, ErrorClass, SpaceId};
 use crate::facts::meeting::MeetingFacts;
-use crate::plan::booking::Refusal;
+use crate::plan::booking::{Moved, Refusal, moved};
 use crate::plan::participants;
 use crate::plan::verdict::Pause;
 use crate::plan::window::{Stage, Window};
@@ -23,6 +23,8 @@ use kube::{Resource, ResourceExt};
 
 /// How often a call that somebody ended is made again, unless the meeting is edited.
 const CALLS_MADE_AGAIN: u32 = 2;
+/// A meeting that ended so long before its end was ended by something else than the clock; what is shown is rounded.
+const CUT_SHORT: SignedDuration = SignedDuration::from_secs(2);
 
 /// What is to be, as the object and its bridge say. Does not change while a pass lasts.
 #[derive(Clone, Debug)]
@@ -164,6 +166,8 @@ pub struct Tried {
     pub doubted_call: bool,
     /// The space was looked at because it is to be shut.
     pub mark_seen: bool,
+    /// The legs of the call were looked at.
+    pub legs_seen: bool,
 }
 
 /// A look or a step that did not succeed.
@@ -206,6 +210,10 @@ pub struct Progress {
     pub leaving: bool,
     /// Why it was given up although its door may be open.
     pub left_behind: Option<&'static str>,
+    /// Its start was moved away while the door may be open: the window that comes after this one.
+    pub moved_to: Option<Window>,
+    /// Its start was moved away and nobody is in, so the door is shut now.
+    pub vacated: bool,
     pub secrets: Option<JoinSecrets>,
     /// Why the join details are not in their Secret.
     pub unwritten: Option<Problem>,
@@ -235,14 +243,10 @@ impl Progress {
     /// Takes up a meeting where its status left it. A meeting that is over has a new life if an edit moved its end.
     pub fn resume(meeting: &ScheduledMeeting, now: Timestamp) -> Self {
         let mut draft = meeting.status.clone().unwrap_or_default();
-        let mut window = Window::of_meeting(&meeting.spec, &draft);
+        let window = Window::of_meeting(&meeting.spec, &draft);
         let mut phase = draft.phase.unwrap_or_default();
-        if phase.is_over() {
-            window = window_of_over(&draft, window, now);
-            if window.stage(now) != Stage::Over {
-                draft = ScheduledMeetingStatus { conditions: draft.conditions, ..ScheduledMeetingStatus::default() };
-                phase = Phase::Pending;
-            }
+        if phase.is_over() && has_new_life(meeting, &draft, window, now) {
+            (draft, phase) = (without_life(draft), Phase::Pending);
         }
         if draft.extended_until.is_some_and(|until| until.0 > window.closes_at) {
             (draft.extended_until, draft.extended_from) = (None, None);
@@ -259,11 +263,13 @@ impl Progress {
             _ => Door::Untouched,
         };
         let terms = Terms::new(meeting);
-        Self {
+        let mut progress = Self {
             window,
             door,
             leaving: terms.is_deleting,
             left_behind: None,
+            moved_to: None,
+            vacated: false,
             stored_end: draft.window.map(|window| window.closes_at.0),
             terms,
             draft,
@@ -281,7 +287,42 @@ impl Progress {
             problem: None,
             pause: None,
             notes: Vec::new(),
+        };
+        progress.take_move(phase, now);
+        progress
+    }
+
+    /// Takes up a meeting whose start was moved away, once its slot is proven shut: only what its conditions said is left
+    /// of the life before.
+    pub fn anew(meeting: &ScheduledMeeting, now: Timestamp) -> Self {
+        let status = meeting.status.clone().map(without_life);
+        Self::resume(&ScheduledMeeting { status, ..meeting.clone() }, now)
+    }
+
+    /// Is the old window done with, and another one asked for?
+    pub fn begins_anew(&self) -> bool {
+        self.moved_to.is_some() && self.door == Door::Released && !self.leaving && self.left_behind.is_none()
+    }
+
+    /// The start may have been moved away from a window that was agreed upon.
+    fn take_move(&mut self, phase: Phase, now: Timestamp) {
+        let Some(stored) = self.draft.window.map(Window::from).filter(|_| self.door.may_be_open()) else { return };
+        let was_opened = self.draft.opened_at.is_some();
+        match moved(stored, self.window, was_opened, now) {
+            Moved::EndOnly => {}
+            Moved::BeforeOpening => self.door = Door::Untouched,
+            Moved::Away => {
+                self.moved_to = Some(std::mem::replace(&mut self.window, stored));
+                // Where the door was never seen open nobody is in; where its closing has begun it is ended.
+                self.vacated = !was_opened || phase == Phase::Closing;
+            }
         }
+    }
+
+    /// Where `now` stands in the window. A door that was opened stays open to the end, wherever the clock steps.
+    pub fn stage(&self, now: Timestamp) -> Stage {
+        let stage = self.window.stage(now);
+        if self.door == Door::Open { stage.max(Stage::Inside) } else { stage }
     }
 
     /// Takes in what the bridge says on which it is booked. One that only has a booking on a bridge that goes is booked
@@ -296,7 +337,8 @@ impl Progress {
 
     /// Is the door to be shut now, or should it have been?
     pub fn is_closing(&self, now: Timestamp) -> bool {
-        self.leaving || self.window.stage(now) == Stage::Over
+        // What was proven shut is over, whatever the clock says later.
+        self.leaving || self.vacated || self.door == Door::Released || self.window.stage(now) == Stage::Over
     }
 
     /// The space of the slot, once known.
@@ -355,6 +397,8 @@ impl Progress {
             draft.join_secret_name = None;
             draft.participant_count = None;
             draft.ended_at = draft.ended_at.or(Some(Instant::shown(now)));
+            // One that was never booked is over by what was asked for.
+            draft.window = draft.window.filter(|_| draft.slot.is_some()).or(Some(self.window.into()));
         }
         draft
     }
@@ -367,7 +411,8 @@ impl Progress {
         let (spec, starts_at) = (&self.terms.spec, self.window.starts_at);
         let dial = participants::next_dial(spec, &self.draft.participants, starts_at, now);
         let dial = dial.filter(|_| self.draft.call.is_some());
-        self.window.next_instant(spec, now).into_iter().chain(dial).min()
+        let begins = self.moved_to.map(|window| window.opens_at).filter(|at| *at > now);
+        self.window.next_instant(spec, now).into_iter().chain(dial).chain(begins).min()
     }
 
     /// Notes what failed, for conditions and the pause.
@@ -410,13 +455,24 @@ impl Progress {
     }
 }
 
-/// The window of a meeting that is over: what is asked for, so that an edit of it gives the meeting a new life, unless
-/// that is what was refused while it ran; then the old end stands, whatever else is edited.
-fn window_of_over(draft: &ScheduledMeetingStatus, asked: Window, now: Timestamp) -> Window {
-    let was_refused = draft.refused_window.map(Window::from) == Some(asked);
+/// Does a meeting that is over begin again? Only an edit of its end does that, never a clock that is behind; and not to
+/// the end that was refused while it ran, whatever else is edited.
+fn has_new_life(meeting: &ScheduledMeeting, draft: &ScheduledMeetingStatus, asked: Window, now: Timestamp) -> bool {
+    if asked.stage(now) == Stage::Over {
+        return false;
+    }
+    let Some(stored) = draft.window.map(Window::from) else {
+        return meeting.metadata.generation != draft.observed_generation;
+    };
     // It may have ended before its time, because its bridge went.
-    let over = draft.window.map(Window::from).filter(|stored| stored.stage(now) == Stage::Over);
-    over.filter(|_| was_refused).unwrap_or(asked)
+    let was_cut = draft.ended_at.is_some_and(|at| stored.closes_at.duration_since(at.0) > CUT_SHORT);
+    let was_refused = draft.refused_window.map(Window::from) == Some(asked);
+    was_cut || (asked.closes_at != stored.closes_at && !was_refused)
+}
+
+/// What stays of a status when the meeting has a new life.
+fn without_life(status: ScheduledMeetingStatus) -> ScheduledMeetingStatus {
+    ScheduledMeetingStatus { conditions: status.conditions, ..ScheduledMeetingStatus::default() }
 }
 
 fn is_about_passcode(error: &CmsError) -> bool {

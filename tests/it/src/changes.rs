@@ -287,3 +287,79 @@ async fn a_meeting_that_is_over_can_be_booked_again() {
     arena.assert_rules(1..=5);
     arena.finish().await;
 }
+
+fn opens_at(meeting: &ScheduledMeeting) -> Timestamp {
+    status_of(meeting).window.expect("a window").opens_at.0
+}
+
+/// Waits until the meeting is booked for this start, as if nothing had been before.
+async fn booked_anew(arena: &Arena, name: &str, start: &str) -> ScheduledMeeting {
+    let start: Timestamp = start.parse().unwrap();
+    let anew = |m: &ScheduledMeeting| phase_of(m) == Phase::Scheduled && opens_at(m) == start;
+    let booked = arena.meeting(name, "booked anew", anew).await;
+    assert_eq!(condition(&booked, "Ready"), ("True", "Scheduled"));
+    let status = status_of(&booked);
+    assert_eq!((status.opened_at, status.ended_at, status.call), (None, None, None));
+    assert!(status.participants.iter().all(|party| party.attempts == 0), "{:?}", status.participants);
+    booked
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_start_moved_away_shuts_an_empty_meeting_and_books_it_anew() {
+    let arena = Arena::new("away").await;
+    arena.ready_bridge(json!({})).await;
+    // Preparing: nothing was sent for it yet, and nothing is.
+    arena.create_meeting("soon", json!({ "start": in_ms(8_000), "duration": "1h" })).await;
+    arena.phase("soon", Phase::Opening).await;
+    arena.sim.clear_journal();
+    let later = in_ms(3_600_000);
+    arena.patch::<ScheduledMeeting>("soon", json!({ "spec": { "start": later } })).await;
+    booked_anew(&arena, "soon", &later).await;
+    assert_eq!(writes(&arena.sim.journal()), 0, "{:#?}", arena.journal_lines());
+
+    arena.open_now("empty", 3_600, json!({ "passcode": { "generate": { "digits": 8 } } })).await;
+    arena.phase("empty", Phase::Active).await;
+    let number = status_of(&arena.booked("empty").await).slot.unwrap().number;
+    let before = (arena.slot(number).secret, arena.join_secret("empty").await.unwrap().data);
+    arena.patch::<ScheduledMeeting>("empty", json!({ "spec": { "start": later } })).await;
+    booked_anew(&arena, "empty", &later).await;
+    assert!(!arena.slot(number).open && arena.sim.calls().is_empty());
+    assert_ne!(arena.slot(number).secret, before.0);
+    assert_ne!(arena.join_secret("empty").await.unwrap().data, before.1, "nobody gets in with what he knows");
+    arena.told("empty", "Moved").await;
+    arena.assert_rules(1..=5);
+    arena.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_start_moved_away_lets_people_finish_and_rings_again_at_the_new_start() {
+    let arena = Arena::new("stay").await;
+    arena.ready_bridge(json!({})).await;
+    arena.open_now("busy", 600, json!({ "participants": desk() })).await;
+    let running = arena.party("busy", ParticipantState::Connected).await;
+    let agreed = status_of(&running).window;
+    arena.patch::<ScheduledMeeting>("busy", json!({ "spec": { "start": in_ms(3_600_000) } })).await;
+    let told = arena.says("busy", "Ready", "False", "StartMoved").await;
+    assert_eq!(condition(&told, "SlotReserved"), ("False", "StartMoved"));
+    assert_eq!((status_of(&told).window, phase_of(&told)), (agreed, Phase::Active), "what was agreed stands");
+    assert!(arena.slot(1).open && arena.sim.dials().len() == 1);
+
+    // Back again while it waits, and away once more, with another end.
+    let start = agreed.unwrap().starts_at;
+    arena.patch::<ScheduledMeeting>("busy", json!({ "spec": { "start": start } })).await;
+    arena.says("busy", "Ready", "True", "Active").await;
+    let soon = in_ms(4_000);
+    arena.patch::<ScheduledMeeting>("busy", json!({ "spec": { "start": soon, "duration": "90s" } })).await;
+    arena.says("busy", "Ready", "False", "StartMoved").await;
+    let leg = arena.sim.legs()[0].id.clone();
+    assert!(arena.sim.leave(&leg));
+    let again = arena.meeting("busy", "opened anew", |m| {
+        let is_new = status_of(m).window.is_some_and(|window| Some(window) != agreed);
+        is_new && status_of(m).participants.first().is_some_and(|p| p.state == ParticipantState::Connected)
+    });
+    let again = status_of(&again.await);
+    assert_eq!((again.window.unwrap().opens_at.0, again.participants[0].attempts), (soon.parse().unwrap(), 1));
+    assert_eq!(arena.sim.dials().len(), 2, "rung once for each start");
+    arena.assert_rules(1..=5);
+    arena.finish().await;
+}

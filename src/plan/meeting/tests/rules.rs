@@ -720,3 +720,92 @@ fn the_door_stays_shut_until_the_join_details_are_written() {
         assert_eq!(player.run(&mut model), End::Settled);
     }
 }
+
+// ------------------------------------------------------------------------------------------ moved starts, odd clocks
+
+#[test]
+fn a_moved_start_shuts_the_door_once_nobody_is_seen_in() {
+    let shut = ["look Mark", "shut the space and give it a new secret", "delete the call", "look Release"];
+    let mut player = Player::new(&["a@x", "b@x"], Start::running(Some("call")));
+    player.spec.start = Instant(at(86_400));
+    let mut model = Model::new(Some(opened()), at(600)).with_call("call", &["c@x"]);
+    assert_eq!(player.run(&mut model), End::Settled);
+    assert_eq!(player.take_log(), ["look Legs"], "somebody is in, and nobody is rung for another time");
+    assert_eq!(player.stored.phase, Some(Phase::Active));
+    let shown = crate::api::find(&player.stored.conditions, "Ready").map(|ready| ready.reason.to_string());
+    assert_eq!(shown.as_deref(), Some("StartMoved"));
+
+    let mut back = Player::new(&["a@x"], Start(player.stored.clone()));
+    assert_eq!(back.run(&mut model.clone()), End::Settled);
+    assert_eq!(back.take_log(), ["look Legs", "dial a@x"], "moved back: as if nothing had been");
+
+    // A sweep shows who is in; that nobody is must be seen now.
+    player.pass(&mut model, true, &mut std::iter::empty());
+    assert!(player.take_log().is_empty());
+    model.calls.values_mut().for_each(Vec::clear);
+    player.pass(&mut model, true, &mut std::iter::empty());
+    let log = player.take_log();
+    assert_eq!(log[0], "look Legs");
+    assert!(log.ends_with(&shut.map(str::to_owned)), "{log:?}");
+    assert_eq!(player.door, Door::Released);
+}
+
+#[test]
+fn whoever_waits_for_the_moved_start_stays_in() {
+    let mut player = Player::new(&[], Start::running(Some("call")));
+    (player.spec.start, player.spec.early_join) = (Instant(at(1200)), None);
+    let mut model = Model::new(Some(opened()), at(600)).with_call("call", &["c@x"]);
+    player.pass(&mut model, true, &mut std::iter::empty());
+    assert_eq!(player.progress(at(600)).next_instant(at(600)), Some(at(1200)), "then the end may move");
+    model.clock = at(1200);
+    player.pass(&mut model, true, &mut std::iter::empty());
+    assert_eq!(player.stored.window.map(|window| window.closes_at.0), Some(at(4800)));
+    assert_eq!(player.take_log(), ["mark the extension on the space"]);
+}
+
+#[test]
+fn a_clock_that_steps_back_throws_nobody_out() {
+    for now in [at(-301), at(-100_000)] {
+        let mut player = Player::new(&["a@x"], Start::running(Some("call")));
+        let mut model = Model::new(Some(opened()), now).with_call("call", &["c@x"]);
+        player.pass(&mut model, true, &mut std::iter::empty());
+        assert_eq!(player.stored.phase, Some(Phase::Active));
+        assert!(player.take_log().is_empty(), "and nobody is dialled before the start");
+    }
+}
+
+#[test]
+fn only_an_edit_gives_a_new_life() {
+    let hour = |status: serde_json::Value| Player::new(&[], Start::with(status));
+    let ended = || hour(serde_json::json!({ "phase": "Ended", "openedAt": at(-300), "endedAt": at(3600) }));
+    let mut unbooked = hour(serde_json::json!({ "phase": "Missed", "observedGeneration": 1 }));
+    unbooked.stored.window = None;
+    let mut edited = unbooked.stored.clone();
+    edited.observed_generation = Some(0);
+    let longer = |mut player: Player| {
+        player.spec.duration = Some(crate::api::values::Span::from_secs(7200));
+        player
+    };
+    let cut = hour(serde_json::json!({ "phase": "Ended", "openedAt": at(-300), "endedAt": at(60) }));
+    let refused = |until: i64| {
+        let mut player = longer(ended());
+        let until = crate::plan::window::Window { closes_at: at(until), ..player.progress(at(0)).window };
+        player.stored.refused_window = Some(until.into());
+        player
+    };
+    let table = [
+        ("the clock is behind", ended(), false),
+        ("never booked, the clock is behind", unbooked, false),
+        ("never booked, edited", Player::new(&[], Start(edited)), true),
+        ("a later end", longer(ended()), true),
+        ("its bridge went", cut, true),
+        ("the end that was refused", refused(7200), false),
+        ("another end than the one refused", refused(5000), true),
+    ];
+    for (case, player, wanted) in table {
+        let progress = player.progress(at(120));
+        assert_eq!(progress.door == Door::Untouched, wanted, "{case}");
+        assert_eq!(progress.is_closing(at(120)), !wanted, "{case}");
+        assert!(player.progress(at(7200)).is_closing(at(7200)), "{case}");
+    }
+}
