@@ -326,6 +326,14 @@ impl Bookings {
         due
     }
 
+    /// Every meeting that is not over; those of which something is to be done now come first, the overdue before all.
+    pub fn not_over(&self, now: Timestamp) -> Vec<ObjectKey> {
+        let index = self.lock();
+        let mut known: Vec<_> = index.meetings.values().filter(|known| !known.phase.is_over()).collect();
+        known.sort_by_key(|known| (!known.is_overdue(now), !known.is_due(now)));
+        known.into_iter().map(MeetingEntry::key).collect()
+    }
+
     /// Is there a meeting on a bridge whose time is over but whose slot is not proven shut?
     pub fn has_overdue(&self, bridge: &ObjectKey, now: Timestamp) -> bool {
         self.lock().meetings.values().any(|known| known.is_on(bridge) && known.is_overdue(now))

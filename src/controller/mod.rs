@@ -4,6 +4,7 @@ mod backoff;
 mod bookings;
 mod bridge;
 mod catch_up;
+mod clock_steps;
 mod context;
 mod join_secret;
 mod kube_calls;

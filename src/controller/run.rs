@@ -27,7 +27,7 @@ use super::lead::{Candidacy, Lead};
 use super::lifecycle::{self, Managed};
 use super::wakes::{Wakes, Woken};
 use super::watchdog::Watchdog;
-use super::{backoff, bridge, meeting, streams, watches};
+use super::{backoff, bridge, clock_steps, meeting, streams, watches};
 use crate::api::names::JOIN_LABEL;
 use crate::api::{MeetingBridge, ScheduledMeeting};
 use crate::clock::Clock;
@@ -245,7 +245,8 @@ impl Controller {
         let loops = async { tokio::join!(bridge_loop, meeting_loop) };
         tokio::pin!(loops);
         // Driven here as well: with no objects there is no pass that would.
-        let background = async { tokio::join!(others, stop, begin) };
+        let clock = clock_steps::watch(Arc::clone(&ctx), ctx.stores.bridges.clone());
+        let background = async { tokio::join!(others, stop, begin, clock) };
         tokio::select! {
             _ = &mut loops => {}
             _ = background => { loops.await; }

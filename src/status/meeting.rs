@@ -26,6 +26,13 @@ struct Judged<'a> {
     left_behind: Option<String>,
 }
 
+impl Judged<'_> {
+    /// The space that was opened is gone.
+    fn lacks_space(&self) -> bool {
+        matches!(self.progress.obstacle, Some(Obstacle::SpaceMissing | Obstacle::Foreign))
+    }
+}
+
 /// The new status: the draft, phase, conditions.
 pub fn build(
     progress: &Progress,
@@ -123,6 +130,12 @@ fn door_trouble(judged: &Judged<'_>) -> Option<(&'static str, String)> {
             Obstacle::SpaceMissing => {
                 (reason::SPACE_MISSING, "the slot's space does not exist on the bridge; it is made again".into())
             }
+            Obstacle::Foreign if judged.draft.opened_at.is_some() => (
+                reason::SPACE_MISSING,
+                "the slot's space is gone and somebody else's has its number; free that number on the bridge, and the \
+                 slot is made again and opened"
+                    .into(),
+            ),
             Obstacle::Foreign => (
                 reason::SPACE_MISSING,
                 "somebody else opened or renamed the slot; another slot is taken as soon as one is free".into(),
@@ -164,7 +177,7 @@ fn door(judged: &Judged<'_>, conditions: &mut Conditions<'_>) {
         Phase::Closing if judged.draft.opened_at.is_some() => {
             set(conditions, true, "Open", "the meeting is over and the door is being shut");
         }
-        _ if judged.draft.opened_at.is_some() => {
+        _ if judged.draft.opened_at.is_some() && !judged.lacks_space() => {
             set(conditions, true, "Open", "anybody who knows number and passcode may join");
         }
         _ => match door_trouble(judged) {
@@ -360,7 +373,7 @@ fn running_readiness(judged: &Judged<'_>) -> Readiness {
     if let Some(Refusal { reason, message }) = judged.progress.extension_refused.clone() {
         return Readiness::Stalled { reason, message };
     }
-    if judged.phase == Phase::Active && judged.stage == Stage::Inside {
+    if judged.phase == Phase::Active && judged.stage == Stage::Inside && !judged.lacks_space() {
         if judged.progress.obstacle == Some(Obstacle::CallBridgeLost) {
             let message = "the call bridge of the call is lost; running meetings are left as they are".to_owned();
             return Readiness::Stalled { reason: reason::BRIDGE_LOST, message };

@@ -13,10 +13,10 @@ use crate::api::conditions::{bridge, meeting as reason, types};
 use crate::api::names::ObjectKey;
 use crate::api::{MeetingBridge, ScheduledMeeting, find};
 use crate::cluster::Cluster;
-use crate::cms::SpaceId;
+use crate::cms::{Class, Priority, SpaceId};
 use crate::controller::context::Context;
 use crate::plan::booking::{self, Booking, Bridges, Decision, Offer, Refusal, key_of};
-use crate::plan::meeting::{Door, Obstacle, Progress};
+use crate::plan::meeting::{Door, Obstacle, Progress, may_go_on_in};
 use crate::plan::verdict::Pause;
 use crate::plan::window::Window;
 
@@ -187,24 +187,49 @@ fn renew_uri(progress: &mut Progress, site: &Site) {
 
 /// The space of the slot: as the bridge shows it now, else as recorded (its slots may not be read yet). False: there is
 /// none, and progress says what that means.
-pub fn find_space(progress: &mut Progress, cluster: &Cluster, bridge: Option<&MeetingBridge>, now: Timestamp) -> bool {
-    let Some(slot) = progress.draft.slot.as_mut() else { return false };
+pub async fn find_space(
+    progress: &mut Progress,
+    cluster: &Cluster,
+    bridge: Option<&MeetingBridge>,
+    now: Timestamp,
+) -> bool {
+    let Some(slot) = &progress.draft.slot else { return false };
     let recorded = slot.space_id.as_deref().map(SpaceId::from);
-    if let Some(space) = cluster.space_of_slot(slot.number, recorded.as_ref()) {
-        slot.space_id = Some(space.to_string());
-    }
-    if slot.space_id.is_some() {
+    let found = cluster.space_of_slot(slot.number, recorded.as_ref());
+    let is_another = found.is_some() && recorded.is_some() && found != recorded;
+    let why = match &found {
+        Some(space) if is_another && progress.door.may_be_open() => another_space(progress, cluster, space, now).await,
+        Some(_) => None,
+        None if recorded.is_some() => return true,
+        None if are_being_made(bridge) => Some(Obstacle::SlotsPending),
+        None => Some(Obstacle::SpaceMissing),
+    };
+    let Some(obstacle) = why else {
+        if let (Some(slot), Some(space)) = (progress.draft.slot.as_mut(), found) {
+            slot.space_id = Some(space.to_string());
+        }
         return true;
-    }
-    let are_known = cluster.with_slots(|_| ()).is_some();
-    if progress.door.may_be_open() && progress.is_closing(now) && are_known {
-        // The slots are known and this one is not among them: there is nothing left to shut.
+    };
+    let is_gone = obstacle == Obstacle::Foreign || (found.is_none() && cluster.with_slots(|_| ()).is_some());
+    if progress.door.may_be_open() && progress.is_closing(now) && is_gone {
+        // The slots are known and the meeting's is not among them: there is nothing left to shut.
         progress.door = Door::Released;
         return false;
     }
-    progress.obstacle = Some(if are_being_made(bridge) { Obstacle::SlotsPending } else { Obstacle::SpaceMissing });
+    progress.obstacle = Some(obstacle);
     progress.pause = Some(Pause::SpaceMissing);
     false
+}
+
+/// The space of a meeting that runs is gone, and another one has its number. What stands in the way of going on there?
+async fn another_space(progress: &Progress, cluster: &Cluster, space: &SpaceId, now: Timestamp) -> Option<Obstacle> {
+    let at = Priority::new(Class::Door, progress.window.opens_at).urgent();
+    match cluster.read_space(space, at, now).await {
+        Ok(Some(shown)) if may_go_on_in(&shown, &progress.terms.mark, &progress.terms.placeholder) => None,
+        Ok(Some(_)) => Some(Obstacle::Foreign),
+        // Looked for again after a pause.
+        Ok(None) | Err(_) => Some(Obstacle::SpaceMissing),
+    }
 }
 
 /// Are the bridge's slots still being made, without trouble so far?

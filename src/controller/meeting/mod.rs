@@ -175,7 +175,7 @@ async fn run(
         progress.not_connected();
         return Ok(());
     };
-    if !book::find_space(progress, cluster, site.bridge.as_deref(), ctx.clock.now()) {
+    if !book::find_space(progress, cluster, site.bridge.as_deref(), ctx.clock.now()).await {
         return Ok(());
     }
     let mut reach = MeetingReach::new(ctx, cluster, meeting);

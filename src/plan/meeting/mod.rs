@@ -21,7 +21,7 @@ use crate::cms::Space;
 use crate::facts::Seen;
 use crate::facts::calls::{OrphanCall, PlacedCall};
 use crate::facts::meeting::MeetingFacts;
-use crate::facts::slots::is_foreign;
+use crate::facts::slots::{Standing, is_foreign, standing};
 use crate::plan::participants;
 use crate::plan::window::Stage;
 
@@ -59,6 +59,16 @@ fn permitted(progress: &Progress, around: &Around, wanted: Next) -> Next {
         }
         Next::Do(step) if around.database_lost && step.needs_database() => blocked(Obstacle::DatabaseDown(step.part())),
         other => other,
+    }
+}
+
+/// May a meeting whose own space is gone go on in this one, which a look shows under its number? If it carries our mark
+/// for this very meeting, or is as free as a bulk sync makes it; everything else is somebody's.
+pub fn may_go_on_in(space: &Space, mark: &str, placeholder: &str) -> bool {
+    match standing(space, placeholder) {
+        Standing::Free => true,
+        Standing::Marked => space.cdr_tag.as_deref() == Some(mark),
+        Standing::Foreign => false,
     }
 }
 

@@ -346,6 +346,30 @@ const INSIDE: &[Row] = &[
         &[("Ready", "False", "ExtensionNotAllowed"), ("SlotReserved", "False", "ExtensionNotAllowed")],
     ),
     row(
+        "a stranger's space has its number",
+        active,
+        60,
+        |p| p.obstacle = Some(Obstacle::Foreign),
+        Phase::Active,
+        &[
+            ("Ready", "False", "SpaceMissing"),
+            ("Reconciling", "True", "Retrying"),
+            ("SpaceOpen", "False", "SpaceMissing"),
+        ],
+    ),
+    row(
+        "its space is gone",
+        no_call,
+        60,
+        |p| p.obstacle = Some(Obstacle::SpaceMissing),
+        Phase::Active,
+        &[
+            ("Ready", "False", "SpaceMissing"),
+            ("Reconciling", "True", "Retrying"),
+            ("SpaceOpen", "False", "SpaceMissing"),
+        ],
+    ),
+    row(
         "the start was moved while somebody is in",
         active,
         60,

@@ -292,3 +292,32 @@ async fn a_space_that_vanished_is_made_again_and_the_meeting_reopened() {
     arena.assert_rules(1..=5);
     arena.finish().await;
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_strangers_space_with_the_number_of_a_running_meeting_is_left_to_him() {
+    let arena = running("board").await;
+    let before = arena.slot(1);
+    assert!(arena.sim.delete_space(&before.id));
+    let board = [("name", "Board"), ("uri", "1"), ("callId", "1"), ("nonMemberAccess", "true")];
+    let board = arena.sim.add_space_with(&board).expect("a space");
+    let theirs = arena.slot(1);
+    let told = arena.says("m", "Ready", "False", "SpaceMissing").await;
+    assert_eq!(condition(&told, "SpaceOpen"), ("False", "SpaceMissing"));
+    assert!(message(&told, "SpaceOpen").contains("free that number"), "{}", message(&told, "SpaceOpen"));
+    arena.sim.clear_journal();
+    arena.await_requests("looks at it", |all| count(all, "GET", "coSpaces/{id}") >= 2).await;
+    assert_eq!((writes(&arena.sim.journal()), arena.sim.calls().len()), (0, 0), "{:#?}", arena.journal_lines());
+    assert_eq!((arena.slot(1), arena.sim.dials().len()), (theirs, 1));
+    assert!(arena.sim.delete_space(&board));
+    arena
+        .await_sim("open again", |sim| {
+            sim.spaces().iter().any(|space| space.call_id.as_deref() == Some("1") && space.open)
+                && sim.legs().len() == 1
+        })
+        .await;
+    let now = arena.slot(1);
+    assert_eq!((&now.name, &now.secret, &now.passcode), (&before.name, &before.secret, &before.passcode));
+    arena.says("m", "Ready", "True", "Active").await;
+    arena.assert_rules(1..=5);
+    arena.finish().await;
+}

@@ -2,6 +2,7 @@
 
 use std::fmt::Debug;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
 use cms_simulator::check::{Expectation, check};
@@ -17,7 +18,7 @@ use kube::runtime::{WatchStreamExt, watcher};
 use kube::{Client, Resource, ResourceExt};
 use meeting_controller::api::meeting::Phase;
 use meeting_controller::api::{MeetingBridge, ScheduledMeeting};
-use meeting_controller::clock::SystemClock;
+use meeting_controller::clock::Clock;
 use meeting_controller::config::settings::Settings;
 use meeting_controller::controller::{Candidacy, Controller};
 use meeting_controller::metrics::Metrics;
@@ -115,6 +116,23 @@ impl std::ops::Deref for Plane {
     }
 }
 
+/// The wall clock of a controller, which a test may set. What passes steadily is not touched.
+#[derive(Debug, Default)]
+pub struct SetClock(AtomicI64);
+
+impl SetClock {
+    /// Sets it so much ahead, or back.
+    pub fn step(&self, seconds: i64) {
+        self.0.fetch_add(seconds, Ordering::SeqCst);
+    }
+}
+
+impl Clock for SetClock {
+    fn now(&self) -> Timestamp {
+        Timestamp::now() + SignedDuration::from_secs(self.0.load(Ordering::SeqCst))
+    }
+}
+
 /// One test's world.
 pub struct Arena {
     pub plane: Plane,
@@ -122,6 +140,7 @@ pub struct Arena {
     pub namespace: String,
     pub sim: Simulator,
     pub settings: Settings,
+    pub clock: Arc<SetClock>,
     pub controller: Option<Running>,
 }
 
@@ -153,7 +172,7 @@ impl Arena {
         let client = plane.client().await.expect("admin client");
         let namespace = plane.namespace(prefix).await.expect("a namespace");
         let sim = Simulator::start(config).await.expect("simulator");
-        Self { plane, client, namespace, sim, settings, controller: None }
+        Self { plane, client, namespace, sim, settings, clock: Arc::default(), controller: None }
     }
 
     /// Starts the controller and waits until its stores are filled.
@@ -184,7 +203,8 @@ impl Arena {
     ) -> (Prepared, Controller) {
         let prepared = Prepared { shutdown: CancellationToken::new(), metrics: Arc::new(Metrics::default()) };
         let (metrics, shutdown) = (Arc::clone(&prepared.metrics), prepared.shutdown.clone());
-        let controller = Controller::new(client, self.settings.clone(), Arc::new(SystemClock), metrics, shutdown);
+        let clock = Arc::clone(&self.clock);
+        let controller = Controller::new(client, self.settings.clone(), clock, metrics, shutdown);
         (prepared, controller.within(scope).stands(candidacy))
     }
 

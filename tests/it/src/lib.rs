@@ -6,6 +6,7 @@ mod apiserver;
 mod booking;
 mod bridge_kit;
 mod changes;
+mod clocks;
 mod cluster;
 mod crash;
 mod deletion;

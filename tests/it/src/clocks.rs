@@ -1,0 +1,54 @@
+//! A wall clock that is set while meetings wait, run and are over; a suspended node looks like a step ahead.
+
+use jiff::SignedDuration;
+use meeting_controller::api::ScheduledMeeting;
+use meeting_controller::api::meeting::{ParticipantState, Phase};
+use serde_json::json;
+
+use crate::kit::*;
+use crate::meetings::*;
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn doors_follow_a_clock_that_steps_ahead_at_once() {
+    let arena = Arena::new("clock-ahead").await;
+    arena.ready_bridge(json!({})).await;
+    let created = arena.create_meeting("far", json!({ "start": in_ms(7_200_000), "duration": "1h" })).await;
+    arena.booked("far").await;
+    arena.clock.step(7_201);
+    let open = status_of(&arena.phase("far", Phase::Active).await);
+    // The instant is the step itself here: a second later by the wall clock that was set.
+    let late = open.opened_at.unwrap().0.duration_since(created.spec.start.0);
+    assert!(late < SignedDuration::from_secs(5), "{late:?} after the instant");
+    arena.clock.step(3_600);
+    let ended = status_of(&arena.phase("far", Phase::Ended).await);
+    let late = ended.ended_at.unwrap().0.duration_since(ended.window.unwrap().closes_at.0);
+    assert!(late < SignedDuration::from_secs(5), "{late:?} after the end");
+    assert!(!arena.slot(1).open && arena.sim.calls().is_empty());
+    arena.assert_rules(1..=5);
+    arena.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_clock_that_steps_back_throws_nobody_out_and_begins_nothing_again() {
+    let arena = Arena::new("clock-back").await;
+    arena.ready_bridge(json!({})).await;
+    let desk = json!([{ "remoteParty": "desk@rooms.test" }]);
+    arena.open_now("over", 2, json!({ "participants": desk })).await;
+    arena.phase("over", Phase::Ended).await;
+    let dials = arena.sim.dials().len();
+    let other = json!([{ "remoteParty": "other@rooms.test" }]);
+    arena.open_now("runs", 3_600, json!({ "participants": other })).await;
+    arena.party("runs", ParticipantState::Connected).await;
+    let calls = arena.sim.calls();
+    arena.clock.step(-600);
+    // Everybody is looked at again; an edit is carried out, so the running one has been by then.
+    arena.patch::<ScheduledMeeting>("runs", json!({ "spec": { "title": "Renamed" } })).await;
+    arena.await_sim("renamed", |sim| slot_of(sim, 1).name == "Renamed").await;
+    let runs = arena.phase("runs", Phase::Active).await;
+    assert_eq!(condition(&runs, "Ready"), ("True", "Active"));
+    assert_eq!(phase_of(&arena.phase("over", Phase::Ended).await), Phase::Ended);
+    assert_eq!(arena.sim.calls(), calls);
+    assert_eq!(arena.sim.dials().len(), dials + 1, "nobody is rung again");
+    arena.assert_rules(1..=5);
+    arena.finish().await;
+}
