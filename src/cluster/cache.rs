@@ -104,6 +104,21 @@ impl Cache {
     }
 }
 
+impl Cache {
+    fn forget_instants(&mut self, now: Timestamp) {
+        let Schedule { idle_read_at, sync_at, round, handled_request, .. } = std::mem::take(&mut self.schedule);
+        // A pause before the next word about a sync is over; that there was one matters.
+        let (idle_read_at, sync_at) = (idle_read_at.map(|_| now), sync_at.map(|_| now));
+        self.schedule = Schedule { idle_read_at, sync_at, round, handled_request, ..Schedule::default() };
+        self.space_read_at.clear();
+        self.on_lost_bridge.clear();
+        self.last_dial_at.clear();
+        // What was seen before a write of ours still does not count.
+        self.last_write_at.values_mut().for_each(|at| *at = now);
+        self.writable_since = self.writable_since.map(|_| now);
+    }
+}
+
 impl Cluster {
     /// Lends the bridge's facts to its plan, with the calls of every call bridge of which they are known. Nothing may be
     /// awaited meanwhile.
@@ -166,6 +181,17 @@ impl Cluster {
     /// Takes no writes, as far as is known.
     pub fn is_database_lost(&self) -> bool {
         self.cache().database_lost
+    }
+
+    /// The wall clock was set: what is kept with an instant is neither newer nor due any more. It is looked at again.
+    pub fn clock_stepped(&self) {
+        let now = self.now();
+        {
+            let mut cache = self.cache();
+            cache.forget_instants(now);
+        }
+        self.call_bridges().table.clock_stepped(now);
+        self.all().iter().for_each(|call_bridge| call_bridge.clock_stepped());
     }
 
     /// Must openings step aside for ends that are overdue? After trouble and while it lasts: an opening that tries again

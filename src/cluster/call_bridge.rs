@@ -195,6 +195,13 @@ impl CallBridge {
         (local.remote, local.began, local.links) = Default::default();
     }
 
+    /// The wall clock was set: what is kept with an instant is looked at again.
+    pub(super) fn clock_stepped(&self) {
+        let mut local = self.local();
+        (local.calls, local.legs, local.probed_at, local.database) = (None, None, None, None);
+        local.began.clear();
+    }
+
     /// The address leads to another bridge.
     pub(super) fn forget_everything(&self) {
         self.forget_calls();

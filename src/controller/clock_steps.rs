@@ -30,9 +30,9 @@ pub async fn watch(ctx: Arc<Context>, bridges: Store<MeetingBridge>) {
             continue;
         }
         tracing::warn!(seconds = step.as_secs_f64(), "the wall clock stepped, or the node slept: everybody is woken");
+        let bridges: Vec<_> = bridges.state().iter().map(|bridge| ObjectKey::of(bridge.as_ref())).collect();
+        bridges.iter().filter_map(|key| ctx.clusters.get(key)).for_each(|cluster| cluster.clock_stepped());
         ctx.wakes.meetings(ctx.bookings.not_over(ctx.clock.now()));
-        for bridge in bridges.state() {
-            ctx.wakes.bridge(&ObjectKey::of(bridge.as_ref()));
-        }
+        bridges.iter().for_each(|key| ctx.wakes.bridge(key));
     }
 }

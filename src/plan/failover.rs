@@ -292,6 +292,15 @@ impl HealthTable {
         }
     }
 
+    /// The wall clock was set: spans are counted from now on, and the next failure counts.
+    pub fn clock_stepped(&mut self, now: Timestamp) {
+        for Candidate { health, .. } in &mut self.call_bridges {
+            health.counted = None;
+            health.good_since = health.good_since.map(|_| now);
+            health.failing_since = health.failing_since.map(|_| now);
+        }
+    }
+
     /// Takes in a sign of life.
     pub fn learn(&mut self, address: &Address, signal: HealthSignal, policy: &Policy, now: Timestamp) {
         if let Some(call_bridge) = self.find(address) {

@@ -34,6 +34,9 @@ const IMMINENT: SignedDuration = SignedDuration::from_secs(120);
 /// The shortest wait between two passes.
 const BREATH: Duration = Duration::from_millis(50);
 
+/// Longest pause between two passes: whatever was reckoned wrongly, the bridge is looked after.
+const LONGEST_SLEEP: Duration = Duration::from_secs(60);
+
 /// What a pass has found out besides the progress of the bridge.
 #[derive(Default)]
 pub(super) struct Site {
@@ -302,7 +305,7 @@ fn next_round(
     let may_read = progress.problem.is_none() && !bridge.spec.suspend;
     let next = cluster.next_round(&duty(ctx, bridge, progress), may_read);
     let left = next.map(|at| Duration::try_from(at.duration_since(now)).unwrap_or(Duration::ZERO));
-    left.into_iter().chain(wait).min().unwrap_or(ctx.settings.idle_read).max(BREATH)
+    left.into_iter().chain(wait).min().unwrap_or(ctx.settings.idle_read).clamp(BREATH, LONGEST_SLEEP)
 }
 
 /// Whether the plan of a bridge waits for dial numbers, as a sentence.

@@ -44,6 +44,9 @@ async fn a_clock_that_steps_back_throws_nobody_out_and_begins_nothing_again() {
     // Everybody is looked at again; an edit is carried out, so the running one has been by then.
     arena.patch::<ScheduledMeeting>("runs", json!({ "spec": { "title": "Renamed" } })).await;
     arena.await_sim("renamed", |sim| slot_of(sim, 1).name == "Renamed").await;
+    // The bridge's own watch goes on as well: what is changed by hand is put back.
+    assert!(arena.sim.edit_space("1", &[("name", "Hacked")]).unwrap());
+    arena.await_sim("put back", |sim| slot_of(sim, 1).name == "Renamed").await;
     let runs = arena.phase("runs", Phase::Active).await;
     assert_eq!(condition(&runs, "Ready"), ("True", "Active"));
     assert_eq!(phase_of(&arena.phase("over", Phase::Ended).await), Phase::Ended);
