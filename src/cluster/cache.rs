@@ -31,6 +31,8 @@ pub(super) struct Cache {
     pub(super) space_read_at: BTreeMap<SpaceId, Timestamp>,
     /// When we last wrote to a space or to its call: older facts do not count.
     pub(super) last_write_at: BTreeMap<SpaceId, Timestamp>,
+    /// When we last sent a dial to it: legs that were listed before do not count any more.
+    pub(super) last_leg_at: BTreeMap<SpaceId, Timestamp>,
     /// People of a meeting on call bridges that were lost, as the others still list them: when the look began, and they.
     pub(super) on_lost_bridge: BTreeMap<SpaceId, (Timestamp, OnLostBridge)>,
     /// Whether the active call bridge did what it was asked last time, and if not, why.
@@ -165,6 +167,11 @@ impl Cluster {
         self.cache().last_write_at.insert(space.clone(), now);
     }
 
+    /// Notes a dial, whatever became of it: a list of legs from before does not show it.
+    pub fn note_dial(&self, space: &SpaceId, now: Timestamp) {
+        self.cache().last_leg_at.insert(space.clone(), now);
+    }
+
     /// Somebody was dialled: a sweep is wanted no later than `at`.
     pub fn want_sweep(&self, space: &SpaceId, now: Timestamp, at: Timestamp) {
         let mut cache = self.cache();
@@ -267,7 +274,7 @@ impl Cluster {
     /// the call bridge of its call.
     pub fn view(&self, at: &Address, space: &SpaceId, call: Option<&CallId>) -> MeetingFacts {
         let mut facts = MeetingFacts::default();
-        let since = {
+        let (since, legs_since) = {
             let cache = self.cache();
             let since = cache.last_write_at.get(space).copied().unwrap_or(Timestamp::MIN);
             if cache.space_read_at.get(space).is_some_and(|at| *at > since)
@@ -284,14 +291,14 @@ impl Cluster {
             {
                 facts.on_lost_bridge = Seen::Known(people.clone());
             }
-            since
+            (since, cache.last_leg_at.get(space).copied().unwrap_or(Timestamp::MIN))
         };
         let Some(call_bridge) = self.call_bridge(at) else { return facts };
         if let Some(calls) = call_bridge.calls_on_since(space, since) {
             facts.calls = Seen::Known(calls);
         }
         if let Some(call) = call {
-            if let Some((at, legs)) = call_bridge.legs_of(call) {
+            if let Some((at, legs)) = call_bridge.legs_of(call).filter(|(at, _)| *at > legs_since) {
                 facts.legs = Seen::Known(SeenLegs { at, legs });
             }
             facts.remote_count = call_bridge.remote_count(call).unwrap_or(0);

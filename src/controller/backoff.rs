@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use rand::RngExt;
 
+use super::kube_calls::KubeError;
 use crate::cms::{CmsError, ErrorClass};
 use crate::plan::verdict::Pause;
 
@@ -103,8 +104,14 @@ pub fn after(error: &CmsError, failures: u32, is_due: bool) -> Duration {
 }
 
 /// After the n-th failure in a row of the apiserver.
-pub fn after_apiserver(failures: u32) -> Duration {
-    jittered(Duration::from_secs(1 << failures.min(5)))
+pub fn after_apiserver(error: &KubeError, failures: u32) -> Duration {
+    if error.is_conflict() && failures <= 1 {
+        // What is there now was read anew.
+        return Duration::from_millis(50);
+    }
+    // It will refuse again until somebody changes something.
+    let longest = if error.is_refusal() { Duration::from_secs(120) } else { Duration::from_secs(1 << failures.min(4)) };
+    jittered(longest)
 }
 
 /// Between a quarter of a second and `longest`, evenly.

@@ -26,6 +26,9 @@ use crate::plan::window::{Stage, Window};
 #[derive(Clone, Debug)]
 struct MeetingEntry {
     version: u64,
+    has_status: bool,
+    /// Number of the list that was begun last when this was taken in.
+    list: u64,
     name: String,
     // Few namespaces and bridges, many meetings: each of these names is kept once.
     namespace: Text,
@@ -46,6 +49,8 @@ impl MeetingEntry {
         let bridge = status.bridge.as_ref();
         Self {
             version: version_of(meeting),
+            has_status: meeting.status.is_some(),
+            list: 0,
             name: meeting.name_any(),
             namespace: meeting.namespace().unwrap_or_default().into(),
             bridge: bridge.map(|bridge| (bridge.namespace.as_str().into(), bridge.name.as_str().into())),
@@ -89,6 +94,8 @@ struct Index {
     pending: BTreeMap<(Timestamp, MeetingId), Pending>,
     /// The spaces that live meetings hold, whichever MeetingBridge they are booked on.
     spaces: BTreeMap<SpaceId, MeetingId>,
+    /// Counts the lists.
+    list: u64,
     /// Grows whenever a refusal may have become wrong: something was freed, or a bridge changed.
     epoch: u64,
 }
@@ -124,14 +131,18 @@ impl Bookings {
     }
 
     /// Takes in an object from the watch or from our own write; older versions than the known one are ignored.
-    pub fn take_object(&self, meeting: &ScheduledMeeting) {
-        let Some(uid) = meeting.uid() else { return };
+    /// True if it had a status before and has none now: somebody wiped it.
+    pub fn take_object(&self, meeting: &ScheduledMeeting) -> bool {
+        let Some(uid) = meeting.uid() else { return false };
         let mut index = self.lock();
-        let entry = MeetingEntry::of(meeting);
-        if index.meetings.get(uid.as_str()).is_some_and(|known| known.version > entry.version) {
-            return;
+        let entry = MeetingEntry { list: index.list, ..MeetingEntry::of(meeting) };
+        // What was known before a list was begun is in that list, or the apiserver's database was restored.
+        let is_old = |known: &MeetingEntry| known.version > entry.version && known.list == entry.list;
+        if index.meetings.get(uid.as_str()).is_some_and(is_old) {
+            return false;
         }
-        let (phase, slot) = (entry.phase, entry.slot);
+        let (phase, slot, has_status) = (entry.phase, entry.slot, entry.has_status);
+        let had_status = index.meetings.get(uid.as_str()).is_some_and(|before| before.has_status);
         index.take(uid.as_str().into(), entry);
         index.pending.remove(&order(meeting));
         let status = meeting.status.as_ref();
@@ -150,6 +161,7 @@ impl Bookings {
             }
             _ => {}
         }
+        had_status && !has_status
     }
 
     /// The object is gone.
@@ -159,6 +171,11 @@ impl Bookings {
         index.remove(&uid);
         index.pending.remove(&order(meeting));
         index.release(&uid);
+    }
+
+    /// A list is begun: it is believed, even if versions went back.
+    pub fn list_begins(&self) {
+        self.lock().list += 1;
     }
 
     /// The list was read anew: what it does not show is gone, although no event told. Returns what was forgotten.

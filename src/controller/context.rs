@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use jiff::Timestamp;
 use k8s_openapi::api::core::v1::{ConfigMap, Namespace, Secret};
 use kube::Resource;
 use kube::core::PartialObjectMeta;
@@ -12,9 +13,11 @@ use tokio_util::task::TaskTracker;
 
 use super::backoff::Backoff;
 use super::bookings::Bookings;
+use super::events::Events;
 use super::kube_calls::KubeApi;
 use super::own_writes::OwnWrites;
 use super::secrets_cache::SecretsCache;
+use super::unsaved::Unsaved;
 use super::wakes::Wakes;
 use super::watchdog::Watchdog;
 use crate::api::names::{ObjectKey, USE_LABEL};
@@ -23,6 +26,7 @@ use crate::clock::Clock;
 use crate::cluster::{Cluster, Env};
 use crate::config::settings::Settings;
 use crate::metrics::Metrics;
+use crate::plan::window::Window;
 
 /// Passes over meetings at one time; those that are due do not wait for a place.
 const PLACES: usize = 64;
@@ -64,10 +68,12 @@ impl Clusters {
 /// What both reconcile functions share.
 pub struct Context {
     pub kube: KubeApi,
+    pub events: Events,
     pub clock: Arc<dyn Clock>,
     pub settings: Settings,
     pub stores: Stores,
     pub bookings: Bookings,
+    pub unsaved: Unsaved,
     pub clusters: Clusters,
     pub secrets: SecretsCache,
     pub backoff: Backoff,
@@ -99,19 +105,24 @@ impl Context {
         metrics: Arc<Metrics>,
         watchdog: Arc<Watchdog>,
     ) -> Self {
+        let (events, publishing) = Events::new(kube.client(), settings.kube_timeout, Arc::clone(&metrics));
+        let tasks = TaskTracker::new();
+        tasks.spawn(publishing);
         Self {
+            events,
             kube,
             clock,
             settings,
             stores,
             bookings: Bookings::default(),
+            unsaved: Unsaved::default(),
             clusters: Clusters::default(),
             secrets: SecretsCache::default(),
             backoff: Backoff::default(),
             wakes,
             metrics,
             watchdog,
-            tasks: TaskTracker::new(),
+            tasks,
             places: Semaphore::new(PLACES),
             own_meetings: OwnWrites::default(),
             own_bridges: OwnWrites::default(),
@@ -164,6 +175,10 @@ pub trait Kind: Resource<DynamicType = ()> + Clone + Sized {
     fn store(ctx: &Context) -> &Store<Self>;
     /// We wrote it, and the watch does not show that yet.
     fn wrote(&self, _ctx: &Context) {}
+    /// The next instant after this one that must not be slept past.
+    fn next_instant(&self, _after: Timestamp) -> Option<Timestamp> {
+        None
+    }
 }
 
 impl Kind for ScheduledMeeting {
@@ -184,7 +199,13 @@ impl Kind for ScheduledMeeting {
         &ctx.stores.meetings
     }
     fn wrote(&self, ctx: &Context) {
-        ctx.bookings.take_object(self);
+        ctx.bookings.take_object(&ctx.unsaved.known(self));
+    }
+    fn next_instant(&self, after: Timestamp) -> Option<Timestamp> {
+        let status = self.status.clone().unwrap_or_default();
+        let agreed = status.window.map(Window::from);
+        let windows = agreed.into_iter().chain([Window::of_meeting(&self.spec, &status)]);
+        windows.filter_map(|window| window.next_instant(&self.spec, after)).min()
     }
 }
 

@@ -7,7 +7,6 @@ use std::time::Duration;
 use k8s_openapi::NamespaceResourceScope;
 use kube::api::{Api, Patch, PatchParams, PostParams};
 use kube::core::Status;
-use kube::runtime::events::{Event, EventType, Recorder};
 use kube::{Client, Resource, ResourceExt};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -20,9 +19,6 @@ use crate::metrics::{CallLabels, KindLabels, Metrics};
 
 /// Calls at one time: thousands of objects at start must not all call at once.
 const CALLS_AT_ONCE: usize = 32;
-
-/// Longest text of an event.
-const NOTE_LIMIT: usize = 900;
 
 /// A call to the apiserver that did not succeed.
 #[derive(Debug, Error)]
@@ -97,20 +93,23 @@ pub struct KubeApi {
     fence: Fence,
     limit: Duration,
     permits: Semaphore,
-    recorder: Recorder,
     metrics: Arc<Metrics>,
 }
 
 impl KubeApi {
     /// Nothing is sent.
     pub fn new(client: Client, fence: Fence, limit: Duration, metrics: Arc<Metrics>) -> Self {
-        let recorder = Recorder::new(client.clone(), FIELD_MANAGER.into());
-        Self { client, fence, limit, permits: Semaphore::new(CALLS_AT_ONCE), recorder, metrics }
+        Self { client, fence, limit, permits: Semaphore::new(CALLS_AT_ONCE), metrics }
     }
 
     /// The right to write.
     pub fn fence(&self) -> &Fence {
         &self.fence
+    }
+
+    /// The client itself, for events.
+    pub fn client(&self) -> Client {
+        self.client.clone()
     }
 
     /// The objects of a kind in a namespace.
@@ -142,10 +141,19 @@ impl KubeApi {
         what: &'static str,
         call: impl Future<Output = Result<T, kube::Error>>,
     ) -> Result<T, KubeError> {
+        self.write_within(self.limit, what, call).await
+    }
+
+    async fn write_within<T>(
+        &self,
+        limit: Duration,
+        what: &'static str,
+        call: impl Future<Output = Result<T, kube::Error>>,
+    ) -> Result<T, KubeError> {
         tokio::select! {
             biased;
             () = self.fence.lost() => Err(KubeError::Fenced { what }),
-            result = self.bounded(what, call) => result,
+            result = self.bounded_by(limit, what, call) => result,
         }
     }
 
@@ -201,7 +209,7 @@ impl KubeApi {
     ///
     /// # Errors
     /// [`KubeError`]; a conflict means that the object changed since it was read.
-    pub async fn replace_status<K>(&self, kind: &'static str, object: &K) -> Result<K, KubeError>
+    pub async fn replace_status<K>(&self, kind: &'static str, object: &K, within: Duration) -> Result<K, KubeError>
     where
         K: Resource<Scope = NamespaceResourceScope, DynamicType = ()> + Clone + DeserializeOwned + Serialize,
         K: std::fmt::Debug,
@@ -209,28 +217,8 @@ impl KubeApi {
         let params = PostParams { field_manager: Some(FIELD_MANAGER.to_owned()), ..PostParams::default() };
         let api: Api<K> = self.api(&object.namespace().unwrap_or_default());
         let name = object.name_any();
-        let written = self.write("replace status", api.replace_status(&name, &params, object)).await?;
+        let written = self.write_within(within, "replace status", api.replace_status(&name, &params, object)).await?;
         self.metrics.status_writes.get_or_create(&KindLabels { kind }).inc();
         Ok(written)
-    }
-
-    /// Publishes an event; a failure is logged and nothing else: events are for people.
-    pub async fn event<K>(&self, object: &K, kind: EventType, reason: &str, action: &str, note: String)
-    where
-        K: Resource<DynamicType = ()>,
-    {
-        let event = Event {
-            type_: kind,
-            reason: reason.to_owned(),
-            action: action.to_owned(),
-            note: Some(note.chars().take(NOTE_LIMIT).collect()),
-            secondary: None,
-        };
-        let reference = object.object_ref(&());
-        match tokio::time::timeout(self.limit, self.recorder.publish(&event, &reference)).await {
-            Ok(Ok(())) => {}
-            Ok(Err(error)) => tracing::debug!(%error, reason, "event not published"),
-            Err(_) => tracing::debug!(reason, "event not published in time"),
-        }
     }
 }

@@ -4,9 +4,10 @@ use std::fmt::Debug;
 use std::sync::Arc;
 use std::time::Duration;
 
-use jiff::SignedDuration;
+use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::NamespaceResourceScope;
 use kube::ResourceExt;
+use kube::api::{Api, ListParams};
 use kube::runtime::controller::Action;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -15,6 +16,7 @@ use super::backoff;
 use super::context::{Context, Kind};
 use super::kube_calls::KubeError;
 use crate::api::names::FORCE_DELETE_ANNOTATION;
+use crate::plan::window;
 
 /// An object that a reconcile works on.
 pub trait Managed: 'static + Kind<Scope = NamespaceResourceScope> + DeserializeOwned + Serialize + Debug {}
@@ -56,7 +58,15 @@ pub async fn store<K: Managed>(ctx: &Context, object: &K, status: K::Status) -> 
     }
     let mut changed = object.clone();
     changed.set_status(status);
-    let written = ctx.kube.replace_status(K::NAME, &changed).await?;
+    write(ctx, &changed, Duration::MAX).await
+}
+
+/// Writes the status within this time. Returns the object as it is now.
+///
+/// # Errors
+/// As [`store`].
+pub async fn write<K: Managed>(ctx: &Context, object: &K, within: Duration) -> Result<K, KubeError> {
+    let written = ctx.kube.replace_status(K::NAME, object, within).await?;
     note(ctx, &written);
     Ok(written)
 }
@@ -87,14 +97,46 @@ pub async fn let_go<K: Managed>(ctx: &Context, object: &K) -> Result<Action, Kub
     Ok(Action::await_change())
 }
 
-/// What to do when a pass ended with an error of the apiserver.
-pub fn on_error<K: Managed>(object: Arc<K>, error: &KubeError, ctx: &Context) -> Action {
+/// After a pass that began at `began` and that the apiserver ended: how long to wait. Never past an instant of the
+/// object; if one has come meanwhile, not at all.
+pub async fn after_error<K: Managed>(ctx: &Context, object: &K, error: &KubeError, began: Timestamp) -> Duration {
+    let failures = ctx.backoff.count(&trouble_key(object));
+    let (namespace, name) = (object.namespace(), object.name_any());
     if error.is_conflict() {
-        // The object changed since we read it. The watch brings the new one and with it the next pass; should it be late,
-        // this does.
-        return Action::requeue(Duration::from_millis(500));
+        tracing::debug!(namespace, name, failures, %error, "the object changed meanwhile; it is read anew");
+        reread(ctx, object).await;
+    } else if error.is_refusal() {
+        tracing::error!(namespace, name, failures, %error, "the apiserver refuses what has to be written");
+    } else {
+        tracing::warn!(namespace, name, failures, %error, "reconcile failed");
     }
-    let failures = ctx.backoff.count(&object.uid().unwrap_or_default());
-    tracing::warn!(namespace = object.namespace(), name = object.name_any(), %error, "reconcile failed");
-    Action::requeue(backoff::after_apiserver(failures))
+    let pause = backoff::after_apiserver(error, failures);
+    let now = ctx.clock.now();
+    match object.next_instant(began) {
+        Some(at) if at <= now => Duration::ZERO,
+        Some(at) => pause.min(window::sleep(now, at)),
+        None => pause,
+    }
+}
+
+/// The apiserver did all that was asked of it.
+pub fn after_success<K: Managed>(ctx: &Context, object: &K) {
+    ctx.backoff.clear(&trouble_key(object));
+}
+
+/// Troubles with the apiserver are counted apart from those with the bridge.
+fn trouble_key<K: Managed>(object: &K) -> String {
+    format!("{}/apiserver", object.uid().unwrap_or_default())
+}
+
+/// Reads an object anew after a conflict, which proves that we know an old one: the watch may be silent. By a list of one,
+/// for which the rights are there.
+async fn reread<K: Managed>(ctx: &Context, object: &K) {
+    let api: Api<K> = ctx.kube.api(&object.namespace().unwrap_or_default());
+    let params = ListParams::default().fields(&format!("metadata.name={}", object.name_any()));
+    let Ok(found) = ctx.kube.bounded("read anew", api.list(&params)).await else { return };
+    if let Some(newest) = found.items.into_iter().find(|found| found.uid() == object.uid()) {
+        newest.wrote(ctx);
+        K::own_writes(ctx).believe(K::store(ctx), &newest);
+    }
 }

@@ -7,8 +7,25 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use kube::runtime::reflector::{ObjectRef, Store};
 use kube::{Resource, ResourceExt};
 
+/// An object that is newer than what the watch shows.
+struct Ours<K> {
+    object: Arc<K>,
+    /// It was read anew while the store showed this version, and holds against that one even if it has a lower version
+    /// itself: the apiserver's database was restored.
+    instead_of: Option<u64>,
+    /// The list that is read now may have begun before it.
+    is_of_this_list: bool,
+}
+
+impl<K: Resource> Ours<K> {
+    fn is_newer(&self, stored: &K) -> bool {
+        let version = version_of(stored);
+        version_of(self.object.as_ref()) > version || self.instead_of == Some(version)
+    }
+}
+
 /// Our own last writes of one kind, by UID.
-pub struct OwnWrites<K>(Mutex<BTreeMap<String, Arc<K>>>);
+pub struct OwnWrites<K>(Mutex<BTreeMap<String, Ours<K>>>);
 
 impl<K> Default for OwnWrites<K> {
     fn default() -> Self {
@@ -22,7 +39,7 @@ pub fn version_of<K: Resource>(object: &K) -> u64 {
 }
 
 impl<K: Resource<DynamicType = ()> + Clone> OwnWrites<K> {
-    fn lock(&self) -> MutexGuard<'_, BTreeMap<String, Arc<K>>> {
+    fn lock(&self) -> MutexGuard<'_, BTreeMap<String, Ours<K>>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -31,7 +48,7 @@ impl<K: Resource<DynamicType = ()> + Clone> OwnWrites<K> {
         let Some(uid) = stored.uid() else { return stored };
         let mut written = self.lock();
         match written.get(&uid) {
-            Some(ours) if version_of(ours.as_ref()) > version_of(stored.as_ref()) => Arc::clone(ours),
+            Some(ours) if ours.is_newer(&stored) => Arc::clone(&ours.object),
             Some(_) => {
                 written.remove(&uid);
                 stored
@@ -42,10 +59,21 @@ impl<K: Resource<DynamicType = ()> + Clone> OwnWrites<K> {
 
     /// Keeps what we wrote until the store shows it, if it does not already: the watch is often faster than the reply.
     pub fn note(&self, store: &Store<K>, object: &K) {
-        let shown = store.get(&ObjectRef::from_obj(object));
-        let is_shown = shown.is_some_and(|shown| version_of(shown.as_ref()) >= version_of(object));
-        if let Some(uid) = object.uid().filter(|_| !is_shown) {
-            self.lock().insert(uid, Arc::new(object.clone()));
+        let shown = store.get(&ObjectRef::from_obj(object)).map(|shown| version_of(shown.as_ref()));
+        let Some(uid) = object.uid() else { return };
+        let mut written = self.lock();
+        let instead_of = written.get(&uid).and_then(|ours| ours.instead_of).filter(|version| Some(*version) == shown);
+        if instead_of.is_some() || shown.is_none_or(|shown| shown < version_of(object)) {
+            written.insert(uid, Ours { object: Arc::new(object.clone()), instead_of, is_of_this_list: true });
+        }
+    }
+
+    /// Keeps what was read anew, because a write met a conflict: the watch is behind, whatever the versions say.
+    pub fn believe(&self, store: &Store<K>, object: &K) {
+        let instead_of = store.get(&ObjectRef::from_obj(object)).map(|shown| version_of(shown.as_ref()));
+        if let Some(uid) = object.uid().filter(|_| instead_of != Some(version_of(object))) {
+            let ours = Ours { object: Arc::new(object.clone()), instead_of, is_of_this_list: true };
+            self.lock().insert(uid, ours);
         }
     }
 
@@ -53,9 +81,19 @@ impl<K: Resource<DynamicType = ()> + Clone> OwnWrites<K> {
     pub fn store_has(&self, object: &K) {
         let Some(uid) = object.uid() else { return };
         let mut written = self.lock();
-        if written.get(&uid).is_some_and(|ours| version_of(ours.as_ref()) <= version_of(object)) {
+        if written.get(&uid).is_some_and(|ours| !ours.is_newer(object)) {
             written.remove(&uid);
         }
+    }
+
+    /// A list is begun: what was written before is in it.
+    pub fn list_begins(&self) {
+        self.lock().values_mut().for_each(|ours| ours.is_of_this_list = false);
+    }
+
+    /// The list is there, and is believed even if versions went back.
+    pub fn list_is_there(&self) {
+        self.lock().retain(|_, ours| ours.is_of_this_list);
     }
 
     /// The object is gone.
@@ -63,3 +101,6 @@ impl<K: Resource<DynamicType = ()> + Clone> OwnWrites<K> {
         self.lock().remove(uid);
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -58,9 +58,9 @@ const MEETINGS_AT_ONCE: u16 = 1792;
 /// Why a pass over an object ended badly.
 #[derive(Debug, Error)]
 enum RunError {
-    /// The apiserver refused, or could not be reached.
-    #[error(transparent)]
-    Kube(#[from] KubeError),
+    /// The apiserver refused, or could not be reached; how long to wait.
+    #[error("{0}")]
+    Kube(KubeError, Duration),
     /// A bridge that answers everything, but slowly.
     #[error("the pass took too long")]
     TooLong,
@@ -251,6 +251,7 @@ impl Controller {
             _ = &mut loops => {}
             _ = background => { loops.await; }
         }
+        ctx.events.end();
         if elected.is_some() {
             // Somebody waits for the lease.
             return;
@@ -343,17 +344,25 @@ where
             let _guard = ctx.watchdog.begin(kind);
             // Every line of a pass, down to the requests to the bridge, names its object.
             let span = tracing::info_span!("reconcile", kind, namespace = object.namespace(), name = object.name_any());
-            let pass = AssertUnwindSafe(reconcile(object, ctx).instrument(span)).catch_unwind();
+            let (taken, began) = (Arc::clone(&object), ctx.clock.now());
+            let pass = AssertUnwindSafe(reconcile(object, Arc::clone(&ctx)).instrument(span)).catch_unwind();
             // Given up as by a crash, which loses nothing: what was done is found by the looks of the next one.
             match tokio::time::timeout(LONGEST_PASS, pass).await {
-                Ok(Ok(result)) => result.map_err(RunError::from),
+                Ok(Ok(Ok(action))) => {
+                    lifecycle::after_success(&ctx, taken.as_ref());
+                    Ok(action)
+                }
+                Ok(Ok(Err(error))) => {
+                    let wait = lifecycle::after_error(&ctx, taken.as_ref(), &error, began).await;
+                    Err(RunError::Kube(error, wait))
+                }
                 Err(_) => Err(RunError::TooLong),
                 Ok(Err(panic)) => Err(RunError::Panic(text_of(panic.as_ref()))),
             }
         }
     };
-    let policy = move |object: Arc<K>, error: &RunError, ctx: Arc<Context>| match error {
-        RunError::Kube(error) => lifecycle::on_error(object, error, &ctx),
+    let policy = move |object: Arc<K>, error: &RunError, _: Arc<Context>| match error {
+        RunError::Kube(_, wait) => Action::requeue(*wait),
         RunError::TooLong => {
             tracing::error!(kind, namespace = object.namespace(), name = object.name_any(), "pass took too long");
             Action::requeue(backoff::jittered(LONGEST_PAUSE))

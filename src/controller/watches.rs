@@ -51,23 +51,35 @@ where
 pub fn index_meeting(ctx: &Context, listed: &mut BTreeSet<String>, event: &Event<ScheduledMeeting>) {
     let forget = |uid: &str| {
         ctx.secrets.forget(uid);
+        ctx.unsaved.forget(uid);
         ctx.backoff.clear(uid);
+        ctx.backoff.clear(&format!("{uid}/apiserver"));
         ScheduledMeeting::own_writes(ctx).forget(uid);
     };
+    let take = |meeting: &ScheduledMeeting| {
+        if ctx.bookings.take_object(&ctx.unsaved.known(meeting)) {
+            ctx.wakes.meetings([ObjectKey::of(meeting)]);
+        }
+    };
     match event {
-        Event::Apply(meeting) => ctx.bookings.take_object(meeting),
+        Event::Apply(meeting) => take(meeting),
         Event::Delete(meeting) => {
             ctx.bookings.forget(meeting);
             forget(&meeting.uid().unwrap_or_default());
             ctx.wake_pending();
         }
-        Event::Init => listed.clear(),
+        Event::Init => {
+            listed.clear();
+            ctx.bookings.list_begins();
+            ScheduledMeeting::own_writes(ctx).list_begins();
+        }
         Event::InitApply(meeting) => {
             listed.insert(meeting.uid().unwrap_or_default());
-            ctx.bookings.take_object(meeting);
+            take(meeting);
         }
         // The watch was broken: what was deleted meanwhile is told by its absence only.
         Event::InitDone => {
+            ScheduledMeeting::own_writes(ctx).list_is_there();
             let gone = ctx.bookings.retain(&std::mem::take(listed));
             gone.iter().for_each(|uid| forget(uid));
             if !gone.is_empty() {
@@ -85,17 +97,21 @@ fn offered(bridge: &MeetingBridge) -> (bool, bool, u32) {
     (is_true(&status.conditions, types::READY), is_refused, foreign)
 }
 
-/// What was relevant about a bridge when its meetings last looked at it, and what it offered.
-pub type Judged = (Option<u64>, (bool, bool, u32));
+/// What was relevant about a bridge when its meetings last looked at it, what it offered, and whether
+/// it had a status.
+pub type Judged = (Option<u64>, (bool, bool, u32), bool);
 
 /// Tells meetings of an event about a bridge: those that are booked on it if it is to be something else, those without a
-/// slot if it may offer something else.
+/// slot if it may offer something else. A status that somebody wiped is written anew.
 pub fn index_bridge(ctx: &Context, judged: &mut BTreeMap<ObjectKey, Judged>, event: &Event<MeetingBridge>) {
     let wake_booked = |key: &ObjectKey| ctx.wakes.meetings(ctx.bookings.ahead(key, ctx.clock.now()));
     match event {
         Event::Apply(bridge) | Event::InitApply(bridge) => {
-            let (key, now) = (ObjectKey::of(bridge), (relevant(bridge), offered(bridge)));
+            let (key, now) = (ObjectKey::of(bridge), (relevant(bridge), offered(bridge), bridge.status.is_some()));
             let before = judged.insert(key.clone(), now);
+            if before.is_some_and(|before| before.2 && !now.2) {
+                ctx.wakes.bridge(&key);
+            }
             if before.is_some_and(|before| before.0 != now.0) {
                 // Its switches hold for the meetings that are booked on it as well.
                 wake_booked(&key);
@@ -115,7 +131,8 @@ pub fn index_bridge(ctx: &Context, judged: &mut BTreeMap<ObjectKey, Judged>, eve
             // Its cluster may have been what another one waits for.
             ctx.stores.bridges.state().iter().for_each(|other| ctx.wakes.bridge(&ObjectKey::of(other.as_ref())));
         }
-        Event::Init | Event::InitDone => {}
+        Event::Init => MeetingBridge::own_writes(ctx).list_begins(),
+        Event::InitDone => MeetingBridge::own_writes(ctx).list_is_there(),
     }
 }
 

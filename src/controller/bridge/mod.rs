@@ -65,7 +65,7 @@ pub async fn reconcile(stored: Arc<MeetingBridge>, ctx: Arc<Context>) -> Result<
     }
     if progress.is_deleting && (progress.is_removed || lifecycle::may_go(&ctx, &bridge)) {
         if !progress.is_removed {
-            news::left_behind(&ctx, &bridge).await;
+            news::left_behind(&ctx, &bridge);
         }
         let gone = lifecycle::let_go(&ctx, &bridge).await?;
         ctx.forget_bridge(&key);
@@ -75,7 +75,7 @@ pub async fn reconcile(stored: Arc<MeetingBridge>, ctx: Arc<Context>) -> Result<
     let status = report::status(&ctx, &bridge, &progress, &site);
     report::count_slots(&ctx, &key, &status);
     let written = lifecycle::store(&ctx, &bridge, status).await?;
-    news::announce(&ctx, &bridge, &written).await;
+    news::announce(&ctx, &bridge, &written);
     Ok(Action::requeue(wait))
 }
 
@@ -92,7 +92,7 @@ async fn look_after(
     }
     let connected = connect(ctx, bridge).await;
     if !matches!(&connected, Ok(Connected { former: Some(_), .. })) {
-        news::tell_moved(ctx, bridge).await;
+        news::tell_moved(ctx, bridge);
     }
     let cluster = match connected {
         Ok(Connected { cluster, unusable, unresolved, former }) => {
@@ -118,7 +118,7 @@ async fn look_after(
         }
         wait = settle(ctx, bridge, progress, &cluster).await;
     }
-    news::tell_failover(ctx, bridge, &cluster).await;
+    news::tell_failover(ctx, bridge, &cluster);
     Ok(next_round(ctx, bridge, progress, &cluster, wait))
 }
 
@@ -160,7 +160,7 @@ async fn monitor(
 ) -> Option<Duration> {
     let probed = cluster.probe(&duty(ctx, bridge, progress)).await;
     let mut wait = take_reading(ctx, bridge, progress, cluster, probed);
-    news::tell_failover(ctx, bridge, cluster).await;
+    news::tell_failover(ctx, bridge, cluster);
     match cluster.check_database().await {
         Some(true) => {
             progress.problem = Some(problem_of(&CmsError::DatabaseNotReady));

@@ -13,7 +13,7 @@ use crate::metrics::BridgeLabels;
 use crate::plan::failover::Cause;
 
 /// Events and metrics about what happened to the call bridges, and the meetings that are concerned are told.
-pub async fn tell_failover(ctx: &Context, bridge: &MeetingBridge, cluster: &Cluster) {
+pub fn tell_failover(ctx: &Context, bridge: &MeetingBridge, cluster: &Cluster) {
     let (key, table) = (cluster.key(), cluster.health_table());
     let known = table.iter().filter(|known| known.health.is_known());
     let good = known.map(|known| (known.address.to_string(), known.health.is_good())).collect();
@@ -41,14 +41,14 @@ pub async fn tell_failover(ctx: &Context, bridge: &MeetingBridge, cluster: &Clus
             }
         };
         tracing::info!(namespace = key.namespace, name = key.name, reason, note, "call bridges changed");
-        ctx.kube.event(bridge, kind, reason, "Failover", note).await;
+        ctx.events.tell(bridge, kind, reason, "Failover", note);
     }
     ctx.backoff.clear(&bridge.uid().unwrap_or_default());
     super::wake_waiting(ctx, cluster);
 }
 
 /// An event when Ready changes, and the meetings are told.
-pub async fn announce(ctx: &Context, before: &MeetingBridge, after: &MeetingBridge) {
+pub fn announce(ctx: &Context, before: &MeetingBridge, after: &MeetingBridge) {
     let ready = |bridge: &MeetingBridge| {
         let conditions = bridge.status.as_ref().map(|status| status.conditions.clone()).unwrap_or_default();
         find(&conditions, types::READY).map(|c| (c.status.clone(), c.reason.clone(), c.message.clone()))
@@ -58,7 +58,7 @@ pub async fn announce(ctx: &Context, before: &MeetingBridge, after: &MeetingBrid
     let Some((status, reason, message)) = &new else { return };
     if changed(|c| &c.0) || changed(|c| &c.1) {
         let kind = if status == "True" || reason == "Progressing" { EventType::Normal } else { EventType::Warning };
-        ctx.kube.event(after, kind, reason, "Reconcile", message.to_string()).await;
+        ctx.events.tell(after, kind, reason, "Reconcile", message.to_string());
     }
     if changed(|c| &c.0) || before.metadata.generation != after.metadata.generation {
         ctx.bookings.bridges_changed();
@@ -69,7 +69,7 @@ pub async fn announce(ctx: &Context, before: &MeetingBridge, after: &MeetingBrid
 
 /// The address was edited to another cluster while meetings held slots on the former one, which did not answer: their doors
 /// there were not shut. It is told once, with the status that forgets the former cluster.
-pub async fn tell_moved(ctx: &Context, bridge: &MeetingBridge) {
+pub fn tell_moved(ctx: &Context, bridge: &MeetingBridge) {
     let former = bridge.status.as_ref().and_then(|status| status.cluster.as_ref());
     let Some(former) = former.filter(|cluster| !cluster.is_of(&bridge.spec.address)) else { return };
     let held = ctx.bookings.held(&ObjectKey::of(bridge));
@@ -79,11 +79,12 @@ pub async fn tell_moved(ctx: &Context, bridge: &MeetingBridge) {
     let at = former.address.clone().unwrap_or_default();
     let numbers: Vec<String> = held.keys().take(20).map(ToString::to_string).collect();
     let note = format!("spec.address left {at} while meetings held the slots {}; shut them there", numbers.join(", "));
-    ctx.kube.event(bridge, EventType::Warning, "LeftBehind", "Reconcile", note).await;
+    ctx.events.tell(bridge, EventType::Warning, "LeftBehind", "Reconcile", note);
 }
 
 /// The object goes although its bridge has not confirmed that it is clean.
-pub async fn left_behind(ctx: &Context, bridge: &MeetingBridge) {
+pub fn left_behind(ctx: &Context, bridge: &MeetingBridge) {
     let note = "the bridge did not answer; spaces, sets and profiles made for this object stay on it".to_owned();
-    ctx.kube.event(bridge, EventType::Warning, "LeftBehind", "Delete", note).await;
+    tracing::warn!(namespace = bridge.namespace(), name = bridge.name_any(), note, "left behind");
+    ctx.events.tell(bridge, EventType::Warning, "LeftBehind", "Delete", note);
 }

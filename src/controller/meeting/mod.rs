@@ -17,6 +17,7 @@ use super::context::Context;
 use super::kube_calls::KubeError;
 use super::{join_secret, lifecycle};
 use crate::api::meeting::Phase;
+use crate::api::names::join_secret_name;
 use crate::api::{MeetingBridge, ScheduledMeeting, ScheduledMeetingStatus};
 use crate::cluster::Cluster;
 use crate::drive::drive;
@@ -32,6 +33,9 @@ const LONGEST_QUEUE: Duration = Duration::from_secs(2);
 
 /// Pause before a join Secret that could not be removed is tried again: its link is dead.
 const REMOVE_AGAIN: Duration = Duration::from_secs(60);
+
+/// A status write is given this long at least, even if an instant is near.
+const SHORTEST_WRITE: Duration = Duration::from_secs(1);
 
 /// Reconciles one meeting.
 ///
@@ -78,8 +82,8 @@ impl Site {
 }
 
 async fn look_after(stored: Arc<ScheduledMeeting>, ctx: &Arc<Context>) -> Result<Action, KubeError> {
-    let Some(meeting) = lifecycle::take(ctx, stored).await? else { return Ok(Action::await_change()) };
-    let mut meeting = meeting.as_ref().clone();
+    let Some(stored) = lifecycle::take(ctx, stored).await? else { return Ok(Action::await_change()) };
+    let mut meeting = ctx.unsaved.known(&stored).into_owned();
     let now = ctx.clock.now();
     let mut progress = Progress::resume(&meeting, now);
     let mut site = Site::of(ctx, &mut progress);
@@ -95,7 +99,7 @@ async fn look_after(stored: Arc<ScheduledMeeting>, ctx: &Arc<Context>) -> Result
         site = Site::default();
         live(ctx, &mut meeting, &mut progress, &mut site, now).await?;
     }
-    finish(ctx, meeting, progress, &site).await
+    finish(ctx, &stored, meeting, progress, &site).await
 }
 
 /// Closes, or books and opens, whatever it is time for.
@@ -184,48 +188,94 @@ async fn run(
     result
 }
 
-/// Stores the status, tells who wants to know, and says when to come round again.
+/// Tells who wants to know, stores the status, and says when to come round again. `stored` is the meeting as the
+/// apiserver has it.
 async fn finish(
     ctx: &Arc<Context>,
+    stored: &ScheduledMeeting,
     meeting: ScheduledMeeting,
     progress: Progress,
     site: &Site,
 ) -> Result<Action, KubeError> {
     let now = ctx.clock.now();
     let uid = meeting.uid().unwrap_or_default();
-    let is_released = progress.door == Door::Released;
     let old = meeting.status.clone().unwrap_or_default();
     let mut status = build(&progress, &old, meeting.metadata.generation, now);
-    if progress.terms.is_deleting && (is_released || lifecycle::may_go(ctx, &meeting)) {
-        ctx.bookings.release(&uid);
-        news::wake_waiting(ctx, &meeting);
-        let unanswered = (!is_released).then_some("the bridge did not answer");
-        if let Some(why) = progress.left_behind.or(unanswered) {
-            news::left_behind(ctx, &meeting, "Delete", why).await;
-        }
-        // If this fails, its owner reference does the rest.
-        let _ = remove_join_secret(ctx, &meeting).await;
-        return lifecycle::let_go(ctx, &meeting).await;
+    if progress.terms.is_deleting && (progress.door == Door::Released || lifecycle::may_go(ctx, &meeting)) {
+        return let_go(ctx, meeting, &progress, status).await;
     }
     let mut wait = next_wake(ctx, &uid, &progress, now);
-    let was_over = old.phase.is_some_and(Phase::is_over);
+    let was_over = stored.status.as_ref().and_then(|status| status.phase).is_some_and(Phase::is_over);
     let is_over = status.phase.is_some_and(Phase::is_over);
-    let join_secret = progress.draft.join_secret_name.clone();
-    if is_over && was_over && join_secret.is_some() && remove_join_secret(ctx, &meeting).await.is_err() {
-        status.join_secret_name.clone_from(&join_secret);
+    let name = Some(join_secret_name(&meeting.name_any()));
+    if was_over && old.join_secret_name == name && remove_join_secret(ctx, &meeting).await.is_err() {
+        status.join_secret_name.clone_from(&name);
         wait = Some(REMOVE_AGAIN);
     }
-    let mut written = lifecycle::store(ctx, &meeting, status).await?;
-    news::announce(ctx, &meeting, &written, &progress, site).await;
+    let mut written = save(ctx, &meeting, &progress, status, site).await?;
+    news::announce(ctx, stored, &written, &progress);
     if is_over && !was_over && remove_join_secret(ctx, &written).await.is_err() {
         // The status names it again, so that it is not forgotten.
-        let kept =
-            ScheduledMeetingStatus { join_secret_name: join_secret, ..written.status.clone().unwrap_or_default() };
-        written = lifecycle::store(ctx, &written, kept).await?;
-        news::join_secret_stays(ctx, &written).await;
+        let kept = ScheduledMeetingStatus { join_secret_name: name, ..written.status.clone().unwrap_or_default() };
+        written = save(ctx, &written, &progress, kept, site).await?;
+        news::join_secret_stays(ctx, &written);
         wait = Some(REMOVE_AGAIN);
     }
     Ok(wait.map_or_else(Action::await_change, Action::requeue))
+}
+
+/// Stores the status. The index of bookings and those who wait learn of it before, and the next pass knows it even if
+/// this fails: whoever is next in the slot does not wait for the apiserver.
+async fn save(
+    ctx: &Context,
+    meeting: &ScheduledMeeting,
+    progress: &Progress,
+    status: ScheduledMeetingStatus,
+    site: &Site,
+) -> Result<ScheduledMeeting, KubeError> {
+    let uid = meeting.uid().unwrap_or_default();
+    if meeting.status.as_ref() == Some(&status) && !ctx.unsaved.has(&uid) {
+        return Ok(meeting.clone());
+    }
+    let changed = learn(ctx, meeting, status);
+    news::wake(ctx, meeting, &changed, site);
+    let now = ctx.clock.now();
+    // A write that hangs must not make the meeting miss an instant; it is repeated after that.
+    let next = progress.window.next_instant(&progress.terms.spec, now).map(|at| window::sleep(now, at));
+    let within = next.map_or(Duration::MAX, |left| left.max(SHORTEST_WRITE));
+    let written = lifecycle::write(ctx, &changed, within).await?;
+    ctx.unsaved.forget(&uid);
+    Ok(written)
+}
+
+/// What is known now counts from now on, whether it can be stored or not.
+fn learn(ctx: &Context, meeting: &ScheduledMeeting, status: ScheduledMeetingStatus) -> ScheduledMeeting {
+    ctx.unsaved.keep(&meeting.uid().unwrap_or_default(), status.clone());
+    let changed = ScheduledMeeting { status: Some(status), ..meeting.clone() };
+    ctx.bookings.take_object(&changed);
+    changed
+}
+
+/// The object is deleted, and its slot is shut, or nobody waits for that any longer.
+async fn let_go(
+    ctx: &Context,
+    meeting: ScheduledMeeting,
+    progress: &Progress,
+    status: ScheduledMeetingStatus,
+) -> Result<Action, KubeError> {
+    let is_released = progress.door == Door::Released;
+    if is_released {
+        learn(ctx, &meeting, status);
+    }
+    let unanswered = (!is_released).then_some("the bridge did not answer");
+    if let Some(why) = progress.left_behind.or(unanswered) {
+        news::left_behind(ctx, &meeting, "Delete", why);
+    }
+    ctx.bookings.release(&meeting.uid().unwrap_or_default());
+    news::wake_waiting(ctx, &meeting);
+    // If this fails, its owner reference does the rest.
+    let _ = remove_join_secret(ctx, &meeting).await;
+    lifecycle::let_go(ctx, &meeting).await
 }
 
 /// Removes the join Secret of a meeting that is over. It comes after everything else: nobody's meeting waits for it.

@@ -1,5 +1,6 @@
 //! Events about a meeting, and who is woken by what became of it.
 
+use kube::ResourceExt;
 use kube::runtime::events::EventType;
 
 use super::Site;
@@ -10,27 +11,21 @@ use crate::controller::context::Context;
 use crate::plan::booking::key_of;
 use crate::plan::meeting::Progress;
 
-/// Events and wake-ups after the status was written.
-pub async fn announce(
-    ctx: &Context,
-    before: &ScheduledMeeting,
-    written: &ScheduledMeeting,
-    progress: &Progress,
-    site: &Site,
-) {
+/// Events after the status was written. `before` is the meeting as the apiserver had it.
+pub fn announce(ctx: &Context, before: &ScheduledMeeting, written: &ScheduledMeeting, progress: &Progress) {
     let old = before.status.as_ref();
     let Some(new) = &written.status else { return };
     let (phase, old_phase) = (new.phase.unwrap_or_default(), old.and_then(|status| status.phase).unwrap_or_default());
     let number = new.slot.as_ref().map_or(0, |slot| slot.number);
-    let normal = |reason, action, note| ctx.kube.event(written, EventType::Normal, reason, action, note);
+    let normal = |reason, action, note| ctx.events.tell(written, EventType::Normal, reason, action, note);
     if old.is_none_or(|status| status.opened_at.is_none()) && new.opened_at.is_some() {
-        normal("Opened", "Open", format!("slot {number} is open")).await;
+        normal("Opened", "Open", format!("slot {number} is open"));
     }
-    announce_failover(ctx, old, written, new, progress).await;
+    announce_failover(ctx, old, written, new, progress);
     if let Some(why) = &progress.unwritten {
         let before = find(old.map(|status| status.conditions.as_slice()).unwrap_or_default(), types::READY);
         if before.is_none_or(|condition| condition.reason != why.reason) {
-            ctx.kube.event(written, EventType::Warning, why.reason, "Book", why.message.clone()).await;
+            ctx.events.tell(written, EventType::Warning, why.reason, "Book", why.message.clone());
         }
     }
     if phase == old_phase {
@@ -38,33 +33,40 @@ pub async fn announce(
     }
     match phase {
         Phase::Ended | Phase::Missed if let Some(why) = progress.left_behind => {
-            left_behind(ctx, written, "Close", why).await;
+            left_behind(ctx, written, "Close", why);
         }
-        Phase::Ended => normal("Ended", "Close", format!("slot {number} is shut and has a new secret")).await,
+        Phase::Ended => normal("Ended", "Close", format!("slot {number} is shut and has a new secret")),
         Phase::Missed => {
             let note = "the window passed without the door being opened".to_owned();
-            ctx.kube.event(written, EventType::Warning, "Missed", "Open", note).await;
+            ctx.events.tell(written, EventType::Warning, "Missed", "Open", note);
         }
         _ => {}
     }
     let is_moved = old_phase.is_live() && matches!(phase, Phase::Pending | Phase::Scheduled);
     if is_moved && old.is_some_and(|status| status.opened_at.is_some()) && new.opened_at.is_none() {
-        normal("Moved", "Close", "the slot was shut, and the meeting is booked anew for its new start".to_owned())
-            .await;
+        normal("Moved", "Close", "the slot was shut, and the meeting is booked anew for its new start".to_owned());
     }
-    if phase.is_over() || is_moved {
+}
+
+/// Wakes those who are concerned by what a pass came to. `before` is the meeting as it was known at its beginning.
+pub fn wake(ctx: &Context, before: &ScheduledMeeting, after: &ScheduledMeeting, site: &Site) {
+    let phase =
+        |meeting: &ScheduledMeeting| meeting.status.as_ref().and_then(|status| status.phase).unwrap_or_default();
+    let (old, new) = (phase(before), phase(after));
+    let is_moved = old.is_live() && matches!(new, Phase::Pending | Phase::Scheduled);
+    if (new.is_over() && !old.is_over()) || is_moved {
         wake_waiting(ctx, before);
     }
     // The bridge sweeps a meeting as long as it has a call.
-    let has_call = |status: Option<&ScheduledMeetingStatus>| status.is_some_and(|status| status.call.is_some());
-    if (phase.is_live() != old_phase.is_live() || has_call(old) != has_call(Some(new)))
+    let has_call = |meeting: &ScheduledMeeting| meeting.status.as_ref().is_some_and(|status| status.call.is_some());
+    if (new.is_live() != old.is_live() || has_call(before) != has_call(after))
         && let Some(cluster) = &site.cluster
     {
         ctx.wakes.bridge(cluster.key());
     }
 }
 
-async fn announce_failover(
+fn announce_failover(
     ctx: &Context,
     old: Option<&ScheduledMeetingStatus>,
     written: &ScheduledMeeting,
@@ -75,27 +77,28 @@ async fn announce_failover(
     let was_told = find(conditions, types::CALL_PRESENT).is_some_and(|known| known.reason == reason::BRIDGE_LOST);
     if let Some(lost) = progress.lost_call_bridge.as_ref().filter(|_| !was_told) {
         let note = format!("the call bridge {lost} was lost with the call");
-        ctx.kube.event(written, EventType::Warning, "CallBridgeLost", "Failover", note).await;
+        ctx.events.tell(written, EventType::Warning, "CallBridgeLost", "Failover", note);
     }
     if progress.call_origin == Some(reason::RECREATED) {
         let at = new.call.as_ref().map_or("", |call| call.call_bridge.as_str());
         let dialled = new.participants.iter().filter(|p| p.state == ParticipantState::Ringing).count();
         let still_in = new.participants.iter().filter(|p| p.call_bridge.is_some()).count();
         let note = format!("the call was made again on {at}: {dialled} dialled again, {still_in} still in");
-        ctx.kube.event(written, EventType::Normal, "CallRecreated", "Failover", note).await;
+        ctx.events.tell(written, EventType::Normal, "CallRecreated", "Failover", note);
     }
 }
 
 /// The object goes although its bridge has not confirmed that the slot is shut.
-pub async fn left_behind(ctx: &Context, meeting: &ScheduledMeeting, action: &'static str, why: &str) {
+pub fn left_behind(ctx: &Context, meeting: &ScheduledMeeting, action: &'static str, why: &str) {
     let note = format!("{why}; its slot is shut by its mark as soon as a MeetingBridge does so");
-    ctx.kube.event(meeting, EventType::Warning, "LeftBehind", action, note).await;
+    tracing::warn!(namespace = meeting.namespace(), name = meeting.name_any(), note, "left behind");
+    ctx.events.tell(meeting, EventType::Warning, "LeftBehind", action, note);
 }
 
 /// The join Secret could not be removed.
-pub async fn join_secret_stays(ctx: &Context, meeting: &ScheduledMeeting) {
+pub fn join_secret_stays(ctx: &Context, meeting: &ScheduledMeeting) {
     let note = "the join Secret could not be removed; its link is dead, and removal is tried again".to_owned();
-    ctx.kube.event(meeting, EventType::Warning, "JoinSecretStays", "Close", note).await;
+    ctx.events.tell(meeting, EventType::Warning, "JoinSecretStays", "Close", note);
 }
 
 /// Wakes those who wait for what this meeting gave up: the next one in the slot, and those without any.

@@ -192,8 +192,9 @@ impl Reach<Progress> for MeetingReach<'_> {
         };
         let result = act::meeting_step(&at, step, &target).await;
         let done = self.ctx.clock.now();
-        if !matches!(step, Step::Dial(_)) {
-            self.cluster.note_write(&space, done);
+        match step {
+            Step::Dial(_) => self.cluster.note_dial(&space, done),
+            _ => self.cluster.note_write(&space, done),
         }
         match result {
             Ok(effect) => {

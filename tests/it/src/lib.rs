@@ -3,6 +3,7 @@
 
 mod admission;
 mod apiserver;
+mod apiserver_outage;
 mod booking;
 mod bridge_kit;
 mod changes;

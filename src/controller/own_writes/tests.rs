@@ -1,0 +1,47 @@
+use k8s_openapi::api::core::v1::ConfigMap;
+use kube::runtime::reflector::store;
+use kube::runtime::watcher::Event;
+
+use super::*;
+
+fn object(version: u64) -> ConfigMap {
+    serde_json::from_value(serde_json::json!({
+        "metadata": { "name": "m", "namespace": "ns", "uid": "u", "resourceVersion": version.to_string() }
+    }))
+    .unwrap()
+}
+
+fn newest(own: &OwnWrites<ConfigMap>, store: &Store<ConfigMap>) -> u64 {
+    version_of(own.newest(store.get(&ObjectRef::from_obj(&object(0))).unwrap()).as_ref())
+}
+
+#[test]
+fn what_was_read_anew_holds_until_the_watch_moves_even_if_versions_went_back() {
+    let (store, mut writer) = store();
+    let own = OwnWrites::default();
+    writer.apply_watcher_event(&Event::Apply(object(90)));
+    own.believe(&store, &object(40));
+    assert_eq!(newest(&own, &store), 40, "the database was restored");
+    own.note(&store, &object(41));
+    assert_eq!(newest(&own, &store), 41, "and we wrote since");
+    own.list_begins();
+    own.note(&store, &object(42));
+    own.list_is_there();
+    assert_eq!(newest(&own, &store), 42, "the list may have begun before this write");
+    own.store_has(&object(45));
+    writer.apply_watcher_event(&Event::Apply(object(45)));
+    assert_eq!(newest(&own, &store), 45);
+}
+
+#[test]
+fn what_was_written_before_a_list_is_in_it() {
+    let (store, mut writer) = store();
+    let own = OwnWrites::default();
+    writer.apply_watcher_event(&Event::Apply(object(80)));
+    own.note(&store, &object(90));
+    assert_eq!(newest(&own, &store), 90);
+    own.list_begins();
+    writer.apply_watcher_event(&Event::Apply(object(40)));
+    own.list_is_there();
+    assert_eq!(newest(&own, &store), 40, "the list is believed");
+}

@@ -1,0 +1,137 @@
+//! An apiserver that refuses, loses or holds what we write: nobody is rung again, nothing is late, nobody waits for it.
+
+use cms_simulator::EndpointScript;
+use jiff::{SignedDuration, Timestamp};
+use k8s_openapi::api::core::v1::Secret;
+use meeting_controller::api::ScheduledMeeting;
+use meeting_controller::api::meeting::{ParticipantState, Phase};
+use serde_json::json;
+
+use crate::apiserver::*;
+use crate::kit::*;
+use crate::meetings::*;
+
+const DOWN: Failure = Failure::Refuse(500, "InternalError", "down");
+
+fn desk(limit: u32) -> serde_json::Value {
+    json!({ "participants": [{ "remoteParty": "desk@rooms.test", "retry": { "limit": limit, "backoff": "1s" } }] })
+}
+
+impl Arena {
+    async fn sweeps(&self, count_of: usize) {
+        self.sim.clear_journal();
+        self.await_requests("sweeps", |all| count(all, "GET", "callLegs") >= count_of).await;
+    }
+}
+
+fn rings(sim: &cms_simulator::Handle, party: &str) -> usize {
+    sim.dials().iter().filter(|dial| dial.remote_party == party).count()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn nobody_is_rung_more_often_because_the_status_cannot_be_written() {
+    let (arena, apiserver) = failing("unsaved", quick()).await;
+    arena.ready_bridge(json!({})).await;
+    let ms = std::time::Duration::from_millis;
+    arena.sim.script_endpoint("desk@rooms.test", EndpointScript::NoAnswer { after: ms(900) });
+    arena.sim.script_endpoint("guest@rooms.test", EndpointScript::HangsUp { answer_after: ms(100), after: ms(5000) });
+    arena.open_now("m", 600, desk(1)).await;
+    let guest =
+        json!({ "participants": [{ "remoteParty": "guest@rooms.test", "retry": { "limit": 5, "backoff": "1s" } }] });
+    arena.open_now("n", 600, guest).await;
+    arena.await_sim("first rings", |sim| sim.dials().len() == 2).await;
+    let trouble = apiserver.add(MEETING_STATUS, None, DOWN);
+    arena.await_sim("second ring", |sim| rings(sim, "desk@rooms.test") == 2).await;
+    arena.await_sim("nobody is in", |sim| sim.legs().is_empty() && rings(sim, "guest@rooms.test") == 1).await;
+    arena.sweeps(6).await;
+    assert!(trouble.hits() > 1, "nothing could be stored");
+    let rung = |party| arena.sim.dials().iter().filter(|dial| dial.remote_party == party).count();
+    assert_eq!((rung("desk@rooms.test"), rung("guest@rooms.test")), (2, 1), "limit + 1, and who left is left alone");
+    trouble.lift();
+    for name in ["m", "n"] {
+        arena.patch::<ScheduledMeeting>(name, json!({ "metadata": { "labels": { "try": "again" } } })).await;
+    }
+    let desk = arena.party("m", ParticipantState::Failed).await;
+    assert_eq!(status_of(&desk).participants[0].attempts, 2);
+    arena.party("n", ParticipantState::Left).await;
+    assert_eq!((rung("desk@rooms.test"), rung("guest@rooms.test")), (2, 1));
+    arena.assert_rules(1..=5);
+    arena.finish().await;
+}
+
+/// The pass after the conflict knows that it dialled, and believes no list of legs from before.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_conflict_after_a_dial_rings_nobody_twice() {
+    let (arena, apiserver) = failing("conflict", quick()).await;
+    arena.ready_bridge(json!({})).await;
+    arena.open_now("m", 600, desk(3)).await;
+    arena.party("m", ParticipantState::Connected).await;
+    arena.sweeps(2).await;
+    let long = std::time::Duration::from_secs(5);
+    arena.sim.script_endpoint("late@rooms.test", EndpointScript::NoAnswer { after: long });
+    let conflict = Failure::Refuse(409, "Conflict", "the object has been modified");
+    let trouble = apiserver.add_times(1, MEETING_STATUS, Some("m"), conflict);
+    let both = json!([{ "remoteParty": "desk@rooms.test" }, { "remoteParty": "late@rooms.test" }]);
+    arena.patch::<ScheduledMeeting>("m", json!({ "spec": { "participants": both } })).await;
+    trouble.until(1).await;
+    let ringing = arena
+        .meeting("m", "ringing", |m| {
+            status_of(m).participants.get(1).is_some_and(|party| party.state == ParticipantState::Ringing)
+        })
+        .await;
+    assert_eq!(status_of(&ringing).participants[1].attempts, 1);
+    arena.sweeps(2).await;
+    assert_eq!(arena.sim.dials().iter().filter(|dial| dial.remote_party == "late@rooms.test").count(), 1);
+    arena.assert_rules(1..=5);
+    arena.finish().await;
+}
+
+/// The slot is proven shut, and that is known although nothing about it can be written, removed or published.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_next_meeting_of_the_slot_does_not_wait_for_the_apiserver() {
+    let (arena, apiserver) = failing("handover", quick()).await;
+    arena.ready_bridge(json!({ "slots": { "quantity": 1 } })).await;
+    let start = Timestamp::now().checked_add(SignedDuration::from_millis(500)).unwrap();
+    let change = start.checked_add(SignedDuration::from_secs(4)).unwrap();
+    arena.create_meeting("a", json!({ "start": start.to_string(), "end": change.to_string() })).await;
+    arena.booked("a").await;
+    arena.create_meeting("b", json!({ "start": change.to_string(), "duration": "10m" })).await;
+    arena.booked("b").await;
+    arena.says("a", "Ready", "True", "Active").await;
+    let refused = apiserver.add(MEETING_STATUS, Some("a"), Failure::Refuse(422, "Invalid", "no"));
+    let kept = apiserver.add(DELETE_SECRET, None, Failure::Refuse(403, "Forbidden", "policy"));
+    let held = apiserver.add(CREATE_EVENT, None, Failure::Hold);
+    let open = arena.phase("b", Phase::Active).await;
+    let late = status_of(&open).opened_at.unwrap().0.duration_since(change);
+    assert!(late < SignedDuration::from_millis(2500), "{late:?}");
+    assert_eq!(phase_of(&arena.api::<ScheduledMeeting>().get("a").await.unwrap()), Phase::Active, "as stored");
+    let counted = |metrics: &str| metrics.contains("{call=\"replace status\",outcome=\"refused\"}");
+    assert!(counted(&arena.controller.as_ref().unwrap().metrics.text()));
+    [&refused, &kept, &held].iter().for_each(|trouble| trouble.lift());
+    arena.patch::<ScheduledMeeting>("a", json!({ "metadata": { "labels": { "try": "again" } } })).await;
+    arena.phase("a", Phase::Ended).await;
+    arena.gone::<Secret>("a-join").await;
+    assert!(arena.slot(1).open, "the end of the one before touches nothing");
+    arena.assert_rules([1]);
+    arena.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_write_that_hangs_holds_up_no_end() {
+    let (arena, apiserver) = failing("hanging", quick()).await;
+    arena.ready_bridge(json!({})).await;
+    let end = Timestamp::now().checked_add(SignedDuration::from_secs(6)).unwrap();
+    arena.create_meeting("m", json!({ "start": in_ms(-500), "end": end.to_string() })).await;
+    arena.says("m", "Ready", "True", "Active").await;
+    let held = apiserver.add(MEETING_STATUS, None, Failure::Hold);
+    arena.patch::<ScheduledMeeting>("m", json!({ "spec": { "title": "Renamed" } })).await;
+    held.until(1).await;
+    arena.await_sim("shut", |sim| !slot_of(sim, 1).open).await;
+    let late = Timestamp::now().duration_since(end);
+    assert!(late < SignedDuration::from_millis(2500), "{late:?}");
+    held.lift();
+    arena.patch::<ScheduledMeeting>("m", json!({ "metadata": { "labels": { "try": "again" } } })).await;
+    arena.phase("m", Phase::Ended).await;
+    arena.assert_rules(1..=5);
+    arena.finish().await;
+}
