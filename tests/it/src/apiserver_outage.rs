@@ -14,7 +14,7 @@ use crate::meetings::*;
 const DOWN: Failure = Failure::Refuse(500, "InternalError", "down");
 
 fn desk(limit: u32) -> serde_json::Value {
-    json!({ "participants": [{ "remoteParty": "desk@rooms.test", "retry": { "limit": limit, "backoff": "1s" } }] })
+    json!({ "participants": [{ "remoteParty": "desk@rooms.test", "retry": { "limit": limit, "backoff": "5s" } }] })
 }
 
 impl Arena {
@@ -34,10 +34,10 @@ async fn nobody_is_rung_more_often_because_the_status_cannot_be_written() {
     arena.ready_bridge(json!({})).await;
     let ms = std::time::Duration::from_millis;
     arena.sim.script_endpoint("desk@rooms.test", EndpointScript::NoAnswer { after: ms(900) });
-    arena.sim.script_endpoint("guest@rooms.test", EndpointScript::HangsUp { answer_after: ms(100), after: ms(5000) });
+    arena.sim.script_endpoint("guest@rooms.test", EndpointScript::HangsUp { answer_after: ms(100), after: ms(6000) });
     arena.open_now("m", 600, desk(1)).await;
     let guest =
-        json!({ "participants": [{ "remoteParty": "guest@rooms.test", "retry": { "limit": 5, "backoff": "1s" } }] });
+        json!({ "participants": [{ "remoteParty": "guest@rooms.test", "retry": { "limit": 5, "backoff": "5s" } }] });
     arena.open_now("n", 600, guest).await;
     arena.await_sim("first rings", |sim| sim.dials().len() == 2).await;
     let trouble = apiserver.add(MEETING_STATUS, None, DOWN);
