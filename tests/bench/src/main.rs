@@ -1,12 +1,13 @@
 //! Benchmarks on the real apiserver and the simulator. They print tables with ratios and are not timed tests.
 //!
-//! `cargo run --release -p bench -- top_of_hour` (also `failover`, `settled`, `memory`)
+//! `cargo run --release -p bench -- top_of_hour` (also `failover`, `settled`, `memory`, `soak`)
 
 mod failover;
 mod lateness;
 mod memory;
 mod report;
 mod settled;
+mod soak;
 mod top_of_hour;
 mod world;
 
@@ -35,7 +36,10 @@ enum Bench {
     /// Memory and status writes with many meetings far in the future.
     #[command(name = "memory")]
     Memory(memory::Options),
-    /// The controller alone, for `memory`.
+    /// Days of meetings in minutes, with faults: does anything grow?
+    #[command(name = "soak")]
+    Soak(soak::Options),
+    /// The controller alone, for `memory` and `soak`.
     #[command(name = "controller", hide = true)]
     Controller,
 }
@@ -53,6 +57,7 @@ async fn main() -> ExitCode {
         Bench::Failover(options) => failover::run(&options).await,
         Bench::Settled(options) => settled::run(&options).await,
         Bench::Memory(options) => memory::run(&options).await,
+        Bench::Soak(options) => soak::run(&options).await,
         Bench::Controller => memory::controller().await,
     };
     match result {

@@ -42,10 +42,10 @@ pub async fn controller() -> Result<(), String> {
 }
 
 /// A controller in a process of its own; killed when dropped.
-struct Process(Child);
+pub struct Process(Child);
 
 impl Process {
-    fn start(world: &World) -> Result<Self, String> {
+    pub fn start(world: &World) -> Result<Self, String> {
         let program = std::env::current_exe().map_err(told("own program"))?;
         let child = Command::new(program)
             .arg("controller")
@@ -56,7 +56,7 @@ impl Process {
     }
 
     /// Resident memory and its peak in MiB, as the kernel tells.
-    fn resident(&self) -> (f64, f64) {
+    pub fn resident(&self) -> (f64, f64) {
         let status = std::fs::read_to_string(format!("/proc/{}/status", self.0.id())).unwrap_or_default();
         let mib = |name: &str| {
             let line = status.lines().find(|line| line.starts_with(name)).unwrap_or_default();
