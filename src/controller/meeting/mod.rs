@@ -17,7 +17,6 @@ use super::context::Context;
 use super::kube_calls::KubeError;
 use super::{join_secret, lifecycle};
 use crate::api::meeting::Phase;
-use crate::api::names::join_secret_name;
 use crate::api::{MeetingBridge, ScheduledMeeting, ScheduledMeetingStatus};
 use crate::cluster::Cluster;
 use crate::drive::drive;
@@ -207,19 +206,23 @@ async fn finish(
     let mut wait = next_wake(ctx, &uid, &progress, now);
     let was_over = stored.status.as_ref().and_then(|status| status.phase).is_some_and(Phase::is_over);
     let is_over = status.phase.is_some_and(Phase::is_over);
-    let name = Some(join_secret_name(&meeting.name_any()));
-    if was_over && old.join_secret_name == name && remove_join_secret(ctx, &meeting).await.is_err() {
-        status.join_secret_name.clone_from(&name);
-        wait = Some(REMOVE_AGAIN);
+    if is_over {
+        // It is named until it is gone, so that whoever takes over from here removes it.
+        status.join_secret_name.clone_from(&old.join_secret_name);
     }
-    let mut written = save(ctx, &meeting, &progress, status, site).await?;
+    let written = save(ctx, &meeting, &progress, status, site).await?;
     news::announce(ctx, stored, &written, &progress);
-    if is_over && !was_over && remove_join_secret(ctx, &written).await.is_err() {
-        // The status names it again, so that it is not forgotten.
-        let kept = ScheduledMeetingStatus { join_secret_name: name, ..written.status.clone().unwrap_or_default() };
-        written = save(ctx, &written, &progress, kept, site).await?;
-        news::join_secret_stays(ctx, &written);
-        wait = Some(REMOVE_AGAIN);
+    if is_over && old.join_secret_name.is_some() {
+        if remove_join_secret(ctx, &written).await.is_ok() {
+            let status =
+                ScheduledMeetingStatus { join_secret_name: None, ..written.status.clone().unwrap_or_default() };
+            save(ctx, &written, &progress, status, site).await?;
+        } else {
+            if !was_over {
+                news::join_secret_stays(ctx, &written);
+            }
+            wait = Some(REMOVE_AGAIN);
+        }
     }
     Ok(wait.map_or_else(Action::await_change, Action::requeue))
 }

@@ -42,3 +42,4 @@ mod strike;
 mod sweep;
 mod tenants;
 mod trouble;
+mod walk;
