@@ -206,23 +206,23 @@ async fn finish(
     let mut wait = next_wake(ctx, &uid, &progress, now);
     let was_over = stored.status.as_ref().and_then(|status| status.phase).is_some_and(Phase::is_over);
     let is_over = status.phase.is_some_and(Phase::is_over);
-    if is_over {
-        // It is named until it is gone, so that whoever takes over from here removes it.
-        status.join_secret_name.clone_from(&old.join_secret_name);
+    let mut stays = false;
+    if is_over && old.join_secret_name.is_some() {
+        if !was_over {
+            // Whoever is next in the slot does not wait for the removal.
+            news::wake(ctx, &meeting, &learn(ctx, &meeting, status.clone()), site);
+        }
+        // The status that is over names it no more, so it goes first: whoever dies in between closes once more.
+        stays = remove_join_secret(ctx, &meeting).await.is_err();
+        if stays {
+            status.join_secret_name.clone_from(&old.join_secret_name);
+            wait = Some(REMOVE_AGAIN);
+        }
     }
     let written = save(ctx, &meeting, &progress, status, site).await?;
     news::announce(ctx, stored, &written, &progress);
-    if is_over && old.join_secret_name.is_some() {
-        if remove_join_secret(ctx, &written).await.is_ok() {
-            let status =
-                ScheduledMeetingStatus { join_secret_name: None, ..written.status.clone().unwrap_or_default() };
-            save(ctx, &written, &progress, status, site).await?;
-        } else {
-            if !was_over {
-                news::join_secret_stays(ctx, &written);
-            }
-            wait = Some(REMOVE_AGAIN);
-        }
+    if stays && !was_over {
+        news::join_secret_stays(ctx, &written);
     }
     Ok(wait.map_or_else(Action::await_change, Action::requeue))
 }
@@ -281,7 +281,7 @@ async fn let_go(
     lifecycle::let_go(ctx, &meeting).await
 }
 
-/// Removes the join Secret of a meeting that is over. It comes after everything else: nobody's meeting waits for it.
+/// Removes the join Secret of a meeting that is over: nobody's meeting waits for it.
 async fn remove_join_secret(ctx: &Context, meeting: &ScheduledMeeting) -> Result<(), KubeError> {
     ctx.secrets.forget(&meeting.uid().unwrap_or_default());
     join_secret::remove(ctx, meeting).await.inspect_err(|error| {

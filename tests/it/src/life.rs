@@ -158,7 +158,8 @@ async fn a_running_meeting_is_watched_without_a_write() {
     arena.ready_bridge(json!({})).await;
     arena.open_now("calm", 60, json!({ "participants": [{ "remoteParty": "desk@rooms.test" }] })).await;
     arena.party("calm", ParticipantState::Connected).await;
-    // Two sweeps bring the last news, such as the bridge's count of slots in use.
+    // The last news are the bridge's count of slots in use, and the call's correlator, which the list of calls brings.
+    arena.meeting("calm", "told everything", |m| status_of(m).call.is_some_and(|call| call.correlator.is_some())).await;
     arena.sim.clear_journal();
     arena.await_requests("two sweeps", |all| count(all, "GET", "callLegs") >= 2).await;
     arena.sim.clear_journal();
