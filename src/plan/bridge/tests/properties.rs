@@ -1,6 +1,7 @@
 //! Properties: whatever fails and whoever interferes, the end is as wanted.
 
 use proptest::prelude::*;
+use proptest::test_runner::RngSeed;
 
 use super::*;
 use crate::plan::faults::any_fault;
@@ -82,7 +83,8 @@ fn strangers(server: &Server) -> Vec<String> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 512, ..ProptestConfig::default() })]
+    // The same cases in every run; PROPTEST_RNG_SEED and PROPTEST_CASES look further.
+    #![proptest_config(ProptestConfig { cases: 512, rng_seed: RngSeed::Fixed(9), ..ProptestConfig::default() })]
 
     /// Whatever stands on the bridge, happens there, and fails: the range comes to be complete, left-open slots are
     /// shut, nothing is made twice, nothing in use and nothing foreign is touched; then nothing more is done.
@@ -108,7 +110,9 @@ proptest! {
             player.look_at_all(&server);
         }
         let range = numbers(&player.spec).unwrap();
-        let has_slots = range.clone().any(|number| server.has_slot(number));
+        // Where every number is somebody else's, there is nothing to make or to keep: UriConflict says so.
+        let is_slot = |space: &&Space| range.clone().any(|number| space.uri.as_deref() == Some(&number.to_string()));
+        let has_slots = server.spaces.iter().filter(is_slot).any(|space| !is_strange(space));
         let is_good = matches!(end, End::Settled | End::Blocked(Obstacle::Draining)) || !has_slots;
         prop_assert!(is_good, "{end:?}: {:?}", player.log);
         prop_assert!(server.wrongs.is_empty(), "{:?}: {:?}", server.wrongs, player.log);
