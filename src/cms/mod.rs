@@ -7,7 +7,7 @@
 //! paging.rs    lists that change while they are read
 //!    v
 //! http.rs      one request: gate -> send -> judge -> trace line, metric
-//!    |  gate.rs    order, limit in flight, circuit breaker, 401 block
+//!    |  gate.rs    order, limit in flight, circuit breaker, 401 block    priority.rs   place in the queue
 //!    |  connect.rs, tls.rs, address.rs   names, certificates, connection errors
 //!    |  failure.rs, xml.rs               what a reply means
 //! ```
@@ -26,6 +26,7 @@ mod http;
 mod model;
 mod operations;
 mod paging;
+mod priority;
 mod room;
 mod tls;
 mod xml;
@@ -35,11 +36,12 @@ mod tests;
 
 pub use address::Address;
 pub use error::{CmsError, ErrorClass, if_there};
-pub use gate::{Class, Gate, GateConfig, Permit, Priority};
+pub use gate::{Gate, GateConfig, Permit};
 #[cfg(test)]
 pub use http::NoObserver;
 pub use http::{Client, Credentials, Limits, Observer, Sample};
 pub use model::*;
+pub use priority::{Class, Priority};
 pub use tls::TlsOptions;
 
 /// For the fuzz target and nothing else: what the reader does with the bytes of a reply, whatever they are.

@@ -16,9 +16,9 @@ use tokio::time::Instant;
 use super::decode::{self, Record};
 use super::error::CmsError;
 use super::form::Form;
-use super::gate::Priority;
 use super::http::{Client, Request};
 use super::model::Listing;
+use super::priority::Priority;
 use super::room;
 use super::xml::Node;
 

@@ -2,10 +2,10 @@
 
 use super::super::error::CmsError;
 use super::super::form::Form;
-use super::super::gate::Priority;
 use super::super::http::Client;
 use super::super::model::{Call, CallId, CallLeg, LegId, Listing, Participant, ParticipantId, SpaceId};
 use super::super::paging::ListRequest;
+use super::super::priority::Priority;
 use super::object;
 
 /// `POST calls` (R62).

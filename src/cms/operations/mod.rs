@@ -14,8 +14,8 @@ use reqwest::Method;
 use super::decode::{self, Record, Undecodable};
 use super::error::CmsError;
 use super::form::Form;
-use super::gate::Priority;
 use super::http::{Client, Request};
+use super::priority::Priority;
 use super::xml::Node;
 
 /// The path of one object.

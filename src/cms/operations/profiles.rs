@@ -5,10 +5,10 @@
 use super::super::decode::{self, CallLegProfileItem, CallProfileItem};
 use super::super::error::CmsError;
 use super::super::form::Form;
-use super::super::gate::Priority;
 use super::super::http::Client;
 use super::super::model::{CallLegProfileId, CallProfileId, Fields};
 use super::super::paging::ListRequest;
+use super::super::priority::Priority;
 use super::object;
 
 const UNREFERENCED: &[(&str, &str)] = &[("usageFilter", "unreferenced")];

@@ -4,13 +4,13 @@ use secrecy::ExposeSecret;
 
 use super::super::error::CmsError;
 use super::super::form::{Form, escape_template};
-use super::super::gate::Priority;
 use super::super::http::Client;
 use super::super::model::{
     BulkSet, BulkSetId, BulkSync, BulkSyncId, CallLegProfileId, CallProfileId, Listing, NewBulkSet, Opening, Space,
     SpaceId,
 };
 use super::super::paging::ListRequest;
+use super::super::priority::Priority;
 use super::object;
 
 /// Stands for the number of a space in the mappings of a bulk parameter set.

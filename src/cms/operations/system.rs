@@ -2,10 +2,10 @@
 
 use super::super::decode;
 use super::super::error::CmsError;
-use super::super::gate::Priority;
 use super::super::http::Client;
 use super::super::model::{CallBridgeId, ClusterMember, Database, Listing, SystemStatus};
 use super::super::paging::ListRequest;
+use super::super::priority::Priority;
 use super::unusable;
 
 impl Client {
