@@ -98,8 +98,9 @@ fn print_end(options: &Options, count: usize, start: Timestamp, journal: &[Journ
     let end = start.checked_add(SignedDuration::from_secs(options.length)).unwrap_or(start);
     let unit = limit(count, options.latency_ms, options.in_flight);
     let after: Vec<JournalEntry> = journal.iter().filter(|entry| entry.at >= end).cloned().collect();
-    row(&count, "shut", lateness(&after, end, |entry| is_door(entry, false)), unit, None);
+    // Before a space is shut it is looked at by itself: two requests, then the call's end.
+    row(&count, "shut", lateness(&after, end, |entry| is_door(entry, false)), 2.0 * unit, None);
     let is_delete = |entry: &JournalEntry| entry.method == "DELETE" && entry.route == "calls/{id}";
     let requests = after.len() as f64 / count as f64;
-    row(&count, "ended", lateness(&after, end, is_delete), 2.0 * unit, Some(requests));
+    row(&count, "ended", lateness(&after, end, is_delete), 3.0 * unit, Some(requests));
 }

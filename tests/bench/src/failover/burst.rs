@@ -103,17 +103,18 @@ async fn burst(options: &Options, job: Job, ground: Ground) -> Result<Seen, Stri
     if let Some(loss) = job.loss {
         loss.strike(&core.sim);
     }
-    let (hit, not_hit) = tokio::try_join!(seen(&core, start, options.meetings), seen(&other, start, job.others))?;
+    let (hit, not_hit) =
+        tokio::try_join!(seen(&core, start, options.meetings, options), seen(&other, start, job.others, options))?;
     world.stop().await?;
     Ok(if job.others > 0 { not_hit } else { hit })
 }
 
-async fn seen(site: &Site, start: Timestamp, count: usize) -> Result<Seen, String> {
+async fn seen(site: &Site, start: Timestamp, count: usize, options: &Options) -> Result<Seen, String> {
     let rung = site.sim.await_state(|sim| sim.dials().len() >= count, Duration::from_secs(90)).await;
     rung.map_err(|_| format!("{}: {} of {count} were dialled", site.name, site.sim.dials().len()))?;
     // Long enough for the last reply, and to see whether somebody rings twice.
     tokio::time::sleep(Duration::from_secs(3)).await;
-    Ok(Seen { start, count, evidence: site.sim.evidence(), broken: broken(site) })
+    Ok(Seen { start, count, evidence: site.sim.evidence(), broken: broken(site, options) })
 }
 
 fn print(label: &dyn Display, options: &Options, seen: &Seen) {

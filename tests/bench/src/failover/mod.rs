@@ -121,9 +121,10 @@ async fn moved(world: &World, site: &Site) -> Result<Timestamp, String> {
     Ok(Timestamp::now())
 }
 
-/// The rules that were broken, to print.
-fn broken(site: &Site) -> String {
-    let found = check_evidence(&site.sim.evidence(), &Expectation::default());
+/// The rules that were broken, to print. What was on the wire at the first 401 gets one as well, and one more confirms it.
+fn broken(site: &Site, options: &Options) -> String {
+    let expected = Expectation { max_unauthorized: options.in_flight + 1, ..Expectation::default() };
+    let found = check_evidence(&site.sim.evidence(), &expected);
     let mut serious: Vec<_> =
         found.iter().filter(|v| v.severity == Severity::Error).map(|v| format!("{:?}", v.rule)).collect();
     serious.sort();

@@ -81,6 +81,6 @@ async fn one(options: &Options, loss: Loss) -> Result<(), String> {
         (last - detected) / unit,
         requests as f64 / count as f64
     );
-    println!("{:>10}  dialled again: {dialled} of {count}; {}", "", broken(&site));
+    println!("{:>10}  dialled again: {dialled} of {count}; {}", "", broken(&site, options));
     world.stop().await
 }

@@ -120,7 +120,7 @@ async fn running(options: &Options, world: &World, loss: Loss, sample: u32, shar
     let evidence = site.sim.evidence();
     let call = evidence.calls.iter().find(|call| call.bridge != 0).map_or(f64::NAN, |call| seconds(lost, call.began));
     let leg = evidence.dials.iter().find(|dial| dial.bridge != 0).map(|dial| seconds(lost, dial.at));
-    Ok(Found { loss, detected: seconds(lost, detected).min(call), call, leg, broken: broken(&site) })
+    Ok(Found { loss, detected: seconds(lost, detected).min(call), call, leg, broken: broken(&site, options) })
 }
 
 async fn idle(world: &World, loss: Loss, sample: u32, share: f64) -> Result<(Loss, f64), String> {
