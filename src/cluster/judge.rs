@@ -28,6 +28,7 @@ impl Cluster {
     /// Judges a failed request.
     pub async fn judge(self: &Arc<Self>, at: &Arc<CallBridge>, error: CmsError, source: Source) -> Verdict {
         let now = self.now();
+        let may_have_taken_effect = error.may_have_taken_effect();
         let error = if source == Source::Aside { error } else { self.diagnose(at, error, now).await };
         if error == CmsError::DatabaseNotReady {
             self.cache().database_lost = true;
@@ -46,7 +47,7 @@ impl Cluster {
             return Verdict::Moved;
         }
         match error.class() {
-            _ if error == CmsError::DatabaseNotReady => Verdict::DatabaseDown,
+            _ if error == CmsError::DatabaseNotReady => Verdict::DatabaseDown { may_have_taken_effect },
             _ if is_blamed && self.health_table().has_other_than(at.address()) => {
                 self.in_doubt(at, &error);
                 Verdict::InDoubt(error)

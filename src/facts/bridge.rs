@@ -15,7 +15,7 @@ pub struct BridgeFacts {
     pub version: Seen<String>,
     /// The table of call bridges was read.
     pub members: Seen<()>,
-    /// Fields of the recorded profiles; `Known(None)`: the bridge does not have it.
+    /// Fields of the recorded profiles; `Known(None)`: none that was lost was found.
     pub call_profile: Seen<Option<Fields>>,
     pub call_leg_profile: Seen<Option<Fields>>,
     /// The slots.
@@ -24,6 +24,8 @@ pub struct BridgeFacts {
     pub calls: Seen<Vec<PlacedCall>>,
     /// State of the sync that is under way.
     pub sync: Seen<SyncStatus>,
+    /// Sets that this process made, and of which no sync was ever sent: the first one has nothing to delete.
+    pub unsynced: BTreeSet<String>,
     /// Something was made or lost since the slots were listed: list them again, and keep what the list does not contradict.
     pub wants_list: bool,
     /// The numbers that the last sync made, and how often the spaces may still be listed again before what it left out

@@ -9,8 +9,9 @@ pub enum Verdict {
     Moved,
     /// Its failures do not prove yet that it is lost, and others of its cluster are good: the next probe tells.
     InDoubt(CmsError),
-    /// The cluster's database takes no writes; another call bridge would not do better.
-    DatabaseDown,
+    /// The cluster's database takes no writes; another call bridge would not do better. A request that was answered by
+    /// nobody may have had its effect all the same.
+    DatabaseDown { may_have_taken_effect: bool },
     /// It cannot be done now, and may be done later on the same call bridge.
     Retry(CmsError),
     /// The call bridge is well, and this is its answer: repeating the request changes nothing.
@@ -22,8 +23,17 @@ impl Verdict {
     pub fn into_error(self) -> CmsError {
         match self {
             Self::Moved => CmsError::Abandoned,
-            Self::DatabaseDown => CmsError::DatabaseNotReady,
+            Self::DatabaseDown { .. } => CmsError::DatabaseNotReady,
             Self::InDoubt(error) | Self::Retry(error) | Self::Answered(error) => error,
+        }
+    }
+
+    /// May what was asked for have happened? Then it must be looked for before it is asked for again.
+    pub fn may_have_taken_effect(&self) -> bool {
+        match self {
+            Self::Moved => true,
+            Self::DatabaseDown { may_have_taken_effect } => *may_have_taken_effect,
+            Self::InDoubt(error) | Self::Retry(error) | Self::Answered(error) => error.may_have_taken_effect(),
         }
     }
 }

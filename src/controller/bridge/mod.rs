@@ -278,7 +278,7 @@ fn failed(
             progress.awaiting_verdict = true;
             return ctx.settings.idle_read;
         }
-        Verdict::DatabaseDown | Verdict::Retry(_) | Verdict::Answered(_) => {}
+        Verdict::DatabaseDown { .. } | Verdict::Retry(_) | Verdict::Answered(_) => {}
     }
     let error = verdict.into_error();
     let uid = bridge.uid().unwrap_or_default();

@@ -17,7 +17,7 @@ pub use record::Record;
 pub use step::{End, Found, Intent, Look, Obstacle, Step};
 
 use crate::api::MeetingBridgeSpec;
-use crate::cms::SpaceId;
+use crate::cms::{SpaceId, SyncFailure};
 use crate::facts::Seen;
 use crate::facts::bridge::BridgeFacts;
 use crate::facts::slots::SlotSpaces;
@@ -108,7 +108,11 @@ pub fn next(bridge: &BridgeProgress, facts: &BridgeFacts, around: &Around) -> Ne
     if let Some(next) = profiles::attach(bridge, facts, around, slots) {
         return next;
     }
-    provisioning::shrinking(bridge, around, slots, &range).unwrap_or(Next::Rest(End::Settled))
+    match provisioning::shrinking(bridge, around, slots, &range) {
+        Some(next @ (Next::Look(_) | Next::Do(_))) => next,
+        _ if provisioning::has_no_slot(around, slots, &range) => blocked(Obstacle::Sync(SyncFailure::UriConflict)),
+        rest => rest.unwrap_or(Next::Rest(End::Settled)),
+    }
 }
 
 #[cfg(test)]

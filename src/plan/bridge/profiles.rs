@@ -30,7 +30,6 @@ pub(super) fn next(bridge: &BridgeProgress, facts: &BridgeFacts, version: &str) 
         }
         (None, _) => return Some(Next::Do(Step::CreateCallProfile(call))),
         (Some(id), Seen::Unknown) if believes_nothing => return Some(Next::Look(Look::CallProfile(id.clone()))),
-        (Some(_), Seen::Known(None)) => return Some(Next::Do(Step::CreateCallProfile(call))),
         (Some(id), Seen::Known(Some(have))) if !profile_matches(&call, have) => {
             return Some(Next::Do(Step::UpdateCallProfile(id.clone(), call)));
         }
@@ -42,7 +41,6 @@ pub(super) fn next(bridge: &BridgeProgress, facts: &BridgeFacts, version: &str) 
         }
         (None, _) => Some(Next::Do(Step::CreateCallLegProfile(leg))),
         (Some(id), Seen::Unknown) if believes_nothing => Some(Next::Look(Look::CallLegProfile(id.clone()))),
-        (Some(_), Seen::Known(None)) => Some(Next::Do(Step::CreateCallLegProfile(leg))),
         (Some(id), Seen::Known(Some(have))) if !profile_matches(&leg, have) => {
             Some(Next::Do(Step::UpdateCallLegProfile(id.clone(), leg)))
         }

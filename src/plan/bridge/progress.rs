@@ -1,10 +1,12 @@
 //! A bridge in progress, as a value: what is wanted, what the status remembers of our own doing, and what came of it.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::ops::RangeInclusive;
 
 use jiff::Timestamp;
 use kube::Resource;
 
+use super::provisioning::numbers_of;
 use super::record::Record;
 use super::step::{End, Found, Intent, Look, Obstacle, Step};
 use crate::api::bridge::{ClusterStatus, ManagementPolicy};
@@ -82,8 +84,10 @@ pub struct BridgeProgress {
     pub is_owner_judged: bool,
     /// In this pass the intent was recorded and no creation was tried since: no lost one need be looked for.
     pub profiles_untried: bool,
-    /// The same for bulk parameter sets and their syncs.
-    pub sets_untried: bool,
+    /// The same for the bulk parameter set of this range.
+    pub untried_set: Option<RangeInclusive<u32>>,
+    /// In this pass no sync of this set was found that runs, or has made its spaces.
+    pub without_sync: Option<String>,
     /// Spaces that were looked at in this pass: only what such a look shows is a reason to write.
     pub looked: BTreeSet<SpaceId>,
     /// All that is being made are numbers that something else had so far.
@@ -124,7 +128,8 @@ impl BridgeProgress {
             former_address: None,
             is_owner_judged: false,
             profiles_untried: false,
-            sets_untried: false,
+            untried_set: None,
+            without_sync: None,
             looked: BTreeSet::new(),
             is_trying_blocked: false,
             problem: None,
@@ -173,7 +178,8 @@ impl BridgeProgress {
                 }
             }
         }
-        let imagined = Self { record, profiles_untried: true, sets_untried: true, ..self.clone() };
+        let untried_set = record.sets.iter().find(|set| set.id.is_none()).map(numbers_of);
+        let imagined = Self { record, profiles_untried: true, untried_set, ..self.clone() };
         super::next(&imagined, &facts, around)
     }
 }
@@ -206,7 +212,15 @@ impl Subject for BridgeProgress {
 
     fn next(&mut self, facts: &mut BridgeFacts, around: &Around, _now: Timestamp) -> super::Next {
         if !self.is_observing {
-            return super::next(self, facts, around);
+            let next = super::next(self, facts, around);
+            // Whatever becomes of the pass: what says that it was not done yet does not outlive the try.
+            match &next {
+                super::Next::Do(Step::StartSync { set }) => _ = facts.unsynced.remove(set),
+                super::Next::Do(Step::CreateCallProfile(_)) => facts.call_profile = Seen::Unknown,
+                super::Next::Do(Step::CreateCallLegProfile(_)) => facts.call_leg_profile = Seen::Unknown,
+                _ => {}
+            }
+            return next;
         }
         loop {
             match self.pretend(facts, around) {
@@ -236,7 +250,9 @@ impl Subject for BridgeProgress {
                     self.pause = Some(Pause::None);
                 }
             }
+            (Look::CallProfile(_), Found::Profile(None)) => self.record.lose_call_profile(facts),
             (Look::CallProfile(_), Found::Profile(fields)) => facts.call_profile = Seen::Known(fields),
+            (_, Found::Profile(None)) => self.record.lose_call_leg_profile(facts),
             (_, Found::Profile(fields)) => facts.call_leg_profile = Seen::Known(fields),
             (Look::LostCallProfile, Found::LostProfile(found)) => {
                 self.record.profiles.get_or_insert_default().call = found.as_ref().map(|(id, _)| id.clone());
@@ -246,7 +262,7 @@ impl Subject for BridgeProgress {
                 self.record.profiles.get_or_insert_default().call_leg = found.as_ref().map(|(id, _)| id.clone());
                 facts.call_leg_profile = Seen::Known(found.map(|(_, fields)| fields));
             }
-            (look, Found::Lost(id)) => self.lost_looked_for(look, id),
+            (look, Found::Lost(id)) => self.lost_looked_for(facts, look, id),
             (look, Found::Spaces(items)) => self.spaces_listed(facts, look, items),
             (Look::Space(id), Found::Space(space)) => {
                 self.looked.insert(id.clone());
@@ -264,7 +280,7 @@ impl Subject for BridgeProgress {
         self.record.intend(intent);
         match intent {
             Intent::Profiles => self.profiles_untried = true,
-            Intent::Set(_) => self.sets_untried = true,
+            Intent::Set(range) => self.untried_set = Some(range.clone()),
         }
     }
 
@@ -285,7 +301,8 @@ impl Subject for BridgeProgress {
         _since: Timestamp,
     ) -> Flow {
         if let Attempt::Do(step) = attempt {
-            self.step_failed(facts, step, &verdict.clone().into_error());
+            let may_be_done = verdict.may_have_taken_effect();
+            self.step_failed(facts, step, &verdict.clone().into_error(), may_be_done);
         }
         self.failure = Some(verdict);
         Flow::Stop
@@ -321,7 +338,7 @@ impl Subject for BridgeProgress {
 
 impl BridgeProgress {
     /// A set or a sync of ours that the record does not know was looked for.
-    fn lost_looked_for(&mut self, look: &Look, id: Option<String>) {
+    fn lost_looked_for(&mut self, facts: &mut BridgeFacts, look: &Look, id: Option<String>) {
         let sets = &mut self.record.sets;
         match look {
             Look::LostSet(range) => {
@@ -332,14 +349,20 @@ impl BridgeProgress {
                     (Some(_), None) if self.is_deleting => {
                         sets.retain(|set| set.id.is_some() || (set.start_index..=set.end_index) != *range);
                     }
-                    _ => self.sets_untried = true,
+                    _ => self.untried_set = Some(range.clone()),
                 }
             }
             Look::LostSync(of) => {
                 let set = sets.iter_mut().find(|set| set.id.as_ref() == Some(of));
                 match (set, id) {
                     (Some(set), Some(id)) => set.sync_id = Some(id),
-                    _ => self.sets_untried = true,
+                    _ => {
+                        self.without_sync = Some(of.clone());
+                        // It may have ended, or failed halfway, since the spaces were listed.
+                        if let Seen::Known(slots) = &mut facts.slots {
+                            slots.complete = false;
+                        }
+                    }
                 }
             }
             _ => {}
@@ -386,20 +409,10 @@ impl BridgeProgress {
     }
 
     /// What a failed write tells about the bridge.
-    fn step_failed(&mut self, facts: &mut BridgeFacts, step: &Step, error: &CmsError) {
+    fn step_failed(&mut self, facts: &mut BridgeFacts, step: &Step, error: &CmsError, may_be_done: bool) {
         match step {
-            // The one that the record names is gone, and another may have been made.
-            Step::CreateCallProfile(_) if error.may_have_taken_effect() => {
-                self.record.profiles.get_or_insert_default().call = None;
-                facts.call_profile = Seen::Unknown;
-            }
-            Step::CreateCallLegProfile(_) if error.may_have_taken_effect() => {
-                self.record.profiles.get_or_insert_default().call_leg = None;
-                facts.call_leg_profile = Seen::Unknown;
-            }
-            // The profile that we know is gone: make another.
-            Step::UpdateCallProfile(..) if error.is_not_found() => facts.call_profile = Seen::Known(None),
-            Step::UpdateCallLegProfile(..) if error.is_not_found() => facts.call_leg_profile = Seen::Known(None),
+            Step::UpdateCallProfile(..) if error.is_not_found() => self.record.lose_call_profile(facts),
+            Step::UpdateCallLegProfile(..) if error.is_not_found() => self.record.lose_call_leg_profile(facts),
             // One of the profiles is gone: find out which, and make another.
             Step::CreateSet(_) if error.is_not_found() => {
                 (facts.call_profile, facts.call_leg_profile) = (Seen::Unknown, Seen::Unknown);
@@ -408,15 +421,15 @@ impl BridgeProgress {
             Step::StartSync { set } | Step::StartRemoval { set } if error.is_not_found() => {
                 self.record.sets.retain(|known| known.id.as_ref() != Some(set));
             }
+            Step::StartSync { set } if !may_be_done => {
+                facts.unsynced.insert(set.clone());
+            }
             Step::ShutSlot { number, .. } | Step::AttachProfiles { number, .. } if error.is_not_found() => {
                 if let Seen::Known(slots) = &mut facts.slots {
                     slots.remove(*number);
                 }
             }
             _ => {}
-        }
-        if error.may_have_taken_effect() {
-            (self.profiles_untried, self.sets_untried) = (false, false);
         }
     }
 }

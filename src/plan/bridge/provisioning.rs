@@ -18,7 +18,8 @@ pub(super) fn numbers_of(set: &ParameterSet) -> RangeInclusive<u32> {
 }
 
 /// Makes what is missing, by a further set: a set is never synced twice, because a sync deletes and makes anew every
-/// space of its set (cms-protocol.md section 6.5).
+/// space of its set (cms-protocol.md section 6.5), whoever uses it by now and whatever number he gave it. If it is not
+/// known what came of the one sync, its set is deleted, which leaves the spaces, and another set is made.
 pub(super) fn next(
     bridge: &BridgeProgress,
     facts: &BridgeFacts,
@@ -44,9 +45,7 @@ pub(super) fn next(
     };
     let missing: Vec<u32> = range.clone().filter(is_wanted).collect();
     if missing.is_empty() {
-        // Every number is somebody else's.
-        let has_slots = range.clone().any(|number| around.has_space(slots, number));
-        return (!has_slots).then_some(blocked(Obstacle::Sync(SyncFailure::UriConflict)));
+        return None;
     }
     if missing.iter().any(|number| facts.awaits(*number)) {
         return Some(Next::Rest(End::AwaitSync));
@@ -65,6 +64,11 @@ pub(super) fn next(
     Some(Next::Record(Intent::Set(*first.start()..=end)))
 }
 
+/// Nothing is missing, and nothing is there: every number is somebody else's.
+pub(super) fn has_no_slot(around: &Around, slots: &SlotSpaces, range: &RangeInclusive<u32>) -> bool {
+    !range.clone().any(|number| around.has_space(slots, number))
+}
+
 /// What is next for a set that is being made.
 fn in_progress(
     bridge: &BridgeProgress,
@@ -76,7 +80,7 @@ fn in_progress(
     let wanted = numbers_of(set);
     let is_unwanted = !(range.contains(wanted.start()) && range.contains(wanted.end()));
     match (&set.id, &set.sync_id, &facts.sync) {
-        (None, ..) if bridge.sets_untried => Next::Do(Step::CreateSet(wanted)),
+        (None, ..) if bridge.untried_set.as_ref() == Some(&wanted) => Next::Do(Step::CreateSet(wanted)),
         (None, ..) => Next::Look(Look::LostSet(wanted)),
         (Some(id), ..) if facts.sync_failure.is_some() => match &facts.sync_failure {
             // The spec has moved away from it since.
@@ -98,10 +102,11 @@ fn in_progress(
             Some(failure) => blocked(Obstacle::Sync(failure.clone())),
             None => Next::Rest(End::AwaitSync),
         },
-        // Not the first try: what is in the way, or in use under another name, must be known.
-        (Some(_), None, _) if !bridge.sets_untried && !slots.complete => Next::Look(Look::AllSpaces),
-        (Some(id), None, _) if bridge.sets_untried => Next::Do(Step::StartSync { set: id.clone() }),
-        (Some(id), None, _) => Next::Look(Look::LostSync(id.clone())),
+        (Some(id), None, _) if facts.unsynced.contains(id) => Next::Do(Step::StartSync { set: id.clone() }),
+        (Some(id), None, _) if bridge.without_sync.as_ref() != Some(id) => Next::Look(Look::LostSync(id.clone())),
+        // What it made, under whatever name, stays in the record with its set.
+        (Some(_), None, _) if !slots.complete => Next::Look(Look::AllSpaces),
+        (Some(id), None, _) => Next::Do(Step::DeleteSet(id.clone())),
         (Some(_), Some(sync), Seen::Unknown) => Next::Look(Look::Sync(sync.clone())),
         (Some(_), Some(_), Seen::Known(_)) => Next::Rest(End::AwaitSync),
     }

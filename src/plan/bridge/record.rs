@@ -69,6 +69,17 @@ impl Record {
         }
     }
 
+    /// The profile that we know is gone. Another may have been made, and the process died before it was noted.
+    pub(super) fn lose_call_profile(&mut self, facts: &mut BridgeFacts) {
+        self.profiles.get_or_insert_default().call = None;
+        facts.call_profile = Seen::Unknown;
+    }
+
+    pub(super) fn lose_call_leg_profile(&mut self, facts: &mut BridgeFacts) {
+        self.profiles.get_or_insert_default().call_leg = None;
+        facts.call_leg_profile = Seen::Unknown;
+    }
+
     /// Works a successful write into record and facts. `created` is the id of a new object.
     pub(super) fn apply(&mut self, facts: &mut BridgeFacts, step: &Step, created: Option<String>) {
         let fields = |pairs: &Vec<(String, String)>| Seen::Known(Some(pairs.iter().cloned().collect()));
@@ -88,6 +99,7 @@ impl Record {
             Step::CreateSet(range) => {
                 let is_it = |set: &&mut ParameterSet| set.id.is_none() && (set.start_index..=set.end_index) == *range;
                 if let Some(set) = self.sets.iter_mut().find(is_it) {
+                    facts.unsynced.extend(created.clone());
                     set.id = created;
                 }
             }
@@ -121,6 +133,7 @@ impl Record {
                     learn_conflict(facts, &(set.start_index..=set.end_index));
                 }
                 self.sets.retain(|set| set.id.as_ref() != Some(id));
+                facts.unsynced.remove(id);
                 facts.sync = Seen::Unknown;
                 facts.sync_failure = None;
             }

@@ -358,7 +358,7 @@ impl Reach<BridgeProgress> for ServerReach<'_> {
 
     async fn act(
         &mut self,
-        progress: &BridgeProgress,
+        _: &BridgeProgress,
         step: &Step,
         now: Timestamp,
     ) -> Result<(Option<String>, Timestamp), Verdict> {
@@ -368,12 +368,13 @@ impl Reach<BridgeProgress> for ServerReach<'_> {
             return Err(Verdict::Retry(error));
         }
         self.player.log.push(step.to_string());
-        let is_synced =
-            |set: &String| progress.record.sets.iter().any(|known| known.id.as_ref() == Some(set) && known.synced);
+        let is_synced = |set: &String| self.server.syncs.values().any(|sync| sync.set == *set);
         if matches!(step, Step::StartSync { set } if is_synced(set)) {
             self.server.wrongs.push("a set was synced again".to_owned());
         }
-        if matches!(step, Step::StartSync { set } | Step::StartRemoval { set } if !self.server.sets.contains_key(set)) {
+        if matches!(step, Step::StartSync { set } | Step::StartRemoval { set } if !self.server.sets.contains_key(set))
+            || matches!(step, Step::UpdateCallProfile(id, _) if !self.server.call_profiles.contains_key(id))
+        {
             return Err(not_found());
         }
         if matches!(step, Step::ShutSlot { space, .. } if !self.server.spaces.iter().any(|shown| shown.id == *space)) {

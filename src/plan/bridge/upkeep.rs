@@ -74,7 +74,11 @@ fn is_anything_unlisted(bridge: &BridgeProgress, facts: &BridgeFacts, around: &A
         return false; // The first contact: what is in the way of the slots shows in their sync.
     }
     // Of a set that is being made nothing is to be found yet, and what one has made may show late.
-    let is_being_made = |set: &&ParameterSet| !set.synced && (bridge.sets_untried || set.sync_id.is_some());
+    let is_being_made = |set: &&ParameterSet| {
+        let is_untried = bridge.untried_set.as_ref() == Some(&numbers_of(set));
+        let is_unsynced = set.id.as_ref().is_some_and(|id| facts.unsynced.contains(id));
+        !set.synced && (set.sync_id.is_some() || is_untried || is_unsynced)
+    };
     let coming: Vec<_> = bridge.record.sets.iter().filter(is_being_made).map(numbers_of).collect();
     let is_unlisted = |number: u32| {
         let is_known = around.has_space(slots, number) || slots.is_taken(number);

@@ -133,7 +133,10 @@ impl Subject for Progress {
                 }
                 Flow::StartAnew
             }
-            Attempt::Do(step) => self.step_failed(facts, step, verdict.into_error(), since),
+            Attempt::Do(step) => {
+                let may_be_done = verdict.may_have_taken_effect();
+                self.step_failed(facts, step, (verdict.into_error(), may_be_done), since)
+            }
         }
     }
 
@@ -205,9 +208,16 @@ impl Progress {
         (facts.calls, facts.legs) = (Seen::Unknown, Seen::Unknown);
     }
 
-    fn step_failed(&mut self, facts: &mut MeetingFacts, step: &Step, error: CmsError, since: Timestamp) -> Flow {
+    /// With the failure comes whether what was asked for may have happened.
+    fn step_failed(
+        &mut self,
+        facts: &mut MeetingFacts,
+        step: &Step,
+        (error, may_be_done): (CmsError, bool),
+        since: Timestamp,
+    ) -> Flow {
         match step {
-            Step::Dial(party) => return self.dial_failed(facts, party, error, since),
+            Step::Dial(party) => return self.dial_failed(facts, party, (error, may_be_done), since),
             Step::CloseDoor if error.is_not_found() => {
                 self.notes.push(Note::SpaceGone);
                 self.door = Door::Released;
@@ -242,12 +252,18 @@ impl Progress {
         self.tried.broken_writes <= BROKEN_WRITES
     }
 
-    fn dial_failed(&mut self, facts: &mut MeetingFacts, party: &str, error: CmsError, since: Timestamp) -> Flow {
+    fn dial_failed(
+        &mut self,
+        facts: &mut MeetingFacts,
+        party: &str,
+        (error, may_be_done): (CmsError, bool),
+        since: Timestamp,
+    ) -> Flow {
         if error.is_not_found() && !self.tried.doubted_call {
             self.doubt_call(facts);
             return Flow::GoOn;
         }
-        if error.may_have_taken_effect() {
+        if may_be_done {
             // It may ring: the try counts until a look tells that it does not.
             self.note_dialled(party, None, since);
             if let Some(status) = self.participant(party) {

@@ -126,6 +126,8 @@ struct Model {
     calls_made: u32,
     /// Whom it does not ring, and what it says instead.
     refused: BTreeMap<String, CmsError>,
+    /// What is not answered is put down to the database.
+    database_down: bool,
     wrongs: Vec<String>,
 }
 
@@ -136,9 +138,10 @@ impl Model {
             calls: BTreeMap::new(),
             began: None,
             next_id: 0,
+            refused: BTreeMap::new(),
+            database_down: false,
             clock: now,
             calls_made: 0,
-            refused: BTreeMap::new(),
             wrongs: Vec::new(),
         }
     }
@@ -296,7 +299,9 @@ impl Reach<Progress> for ModelReach<'_> {
         }
         let made = self.model.act(step, &progress.terms.spec.title, progress.recorded_call().as_ref());
         if let Some(error) = fault.after() {
-            return Err(Verdict::Retry(error));
+            let is_outage = self.model.database_down;
+            let down = Verdict::DatabaseDown { may_have_taken_effect: error.may_have_taken_effect() };
+            return Err(if is_outage { down } else { Verdict::Retry(error) });
         }
         let Some(made) = made else {
             return Err(Verdict::Answered(CmsError::NotFound { element: "it".to_owned() }));

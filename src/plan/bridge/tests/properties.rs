@@ -34,6 +34,8 @@ enum Event {
     Resized(u32, u32),
     Restart,
     LookedAt,
+    /// Somebody deletes the call profile.
+    Unprofiled,
 }
 
 fn any_event() -> impl Strategy<Value = Event> {
@@ -47,6 +49,7 @@ fn any_event() -> impl Strategy<Value = Event> {
         1 => (1_u32..4, 1_u32..9).prop_map(|(base, quantity)| Event::Resized(base, quantity)),
         1 => Just(Event::Restart),
         1 => Just(Event::LookedAt),
+        1 => Just(Event::Unprofiled),
     ]
 }
 
@@ -75,6 +78,10 @@ fn happen(event: Event, player: &mut Player, server: &mut Server) {
         Event::Resized(base, quantity) => player.resize(base, quantity),
         Event::Restart => player.restart(),
         Event::LookedAt => player.look_at_all(server),
+        Event::Unprofiled => {
+            server.call_profiles.clear();
+            player.facts.read_anew();
+        }
     }
 }
 
@@ -104,6 +111,7 @@ proptest! {
         }
         let before = strangers(&server);
         player.look_at_all(&server);
+        (player.facts.wants_profiles, player.facts.call_profile) = (true, Seen::Unknown);
         let mut end = End::AwaitSync;
         for _ in 0..12 {
             end = player.settle(&mut server);

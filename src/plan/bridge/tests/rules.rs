@@ -1,6 +1,7 @@
 //! Table tests: what is done next, rule by rule.
 
 use super::*;
+use crate::plan::{Attempt, Subject};
 
 // ---------------------------------------------------------------------------------------------------- first contact
 
@@ -95,19 +96,18 @@ fn a_profile_that_drifted_is_repaired_and_one_that_vanished_is_made_again() {
         Seen::Known(Some(Fields::from([("MUTESELFALLOWED".to_owned(), "false".to_owned())])));
     player.run(&mut server);
     assert_eq!(player.take_log(), ["repair the call leg profile"]);
-    player.facts.call_profile = Seen::Known(None);
-    player.facts.call_leg_profile = Seen::Known(None);
-    assert_eq!(player.run(&mut server), End::Settled);
-    let slot = server.space_of(1).unwrap().id.clone();
-    assert_eq!(
-        player.take_log(),
-        [
-            "create the call profile".to_owned(),
-            format!("look Space({slot:?})"),
-            "create the call leg profile".to_owned(),
-            "attach the profiles to slot 1".to_owned()
-        ]
-    );
+    (server.call_profiles, server.leg_profiles) = Default::default();
+    player.facts.read_anew();
+    // The process dies when it has made one: it is found.
+    assert_eq!(player.pass(&mut server, &mut [Fault::Crash].into_iter()), None);
+    player.facts.read_anew();
+    assert_eq!(player.settle(&mut server), End::Settled);
+    let writes = player.writes();
+    let (first, rest) = writes.split_first().unwrap();
+    assert_eq!(first, "create the call profile");
+    assert_eq!(rest, ["create the call leg profile", "attach the profiles to slot 1"]);
+    player.settle(&mut server);
+    player.take_log();
     player.spec.profiles.call.participant_limit = Some(20);
     player.run(&mut server);
     assert_eq!(player.take_log(), ["repair the call profile"], "a change of the spec is one, too");
@@ -168,6 +168,7 @@ fn a_full_look_asks_for_the_profiles_and_every_free_slot() {
             "look Slots".to_owned(),
             format!("look Space({id:?})"),
             "look CallProfile(\"call-profile-1\")".to_owned(),
+            "look LostCallProfile".to_owned(),
             "create the call profile".to_owned(),
             "look CallLegProfile(\"leg-profile-2\")".to_owned(),
         ],
@@ -320,6 +321,53 @@ fn a_sync_whose_reply_was_lost_is_not_repeated_over_its_slots() {
     assert_eq!(player.settle(&mut server), End::Settled);
     assert_eq!(player.writes()[0], "create a bulk parameter set for 3..3");
     assert!(server.wrongs.is_empty(), "{:?}", server.wrongs);
+}
+
+#[test]
+fn a_set_is_synced_once_in_its_life() {
+    // The third number cannot be made, so a sync fails halfway.
+    let mut server = Server { leaves_half: true, invisible: [3].into(), ..Server::new(Vec::new()) };
+    let mut player = Player::new(1, 3);
+    let [done, broken, lost] = [Fault::None, Fault::BrokenBefore, Fault::LostReply];
+    assert_eq!(player.pass(&mut server, &mut [done, done, done, broken, done, done, lost].into_iter()), None);
+    // What came of the first try is not known. So it is looked for, and another set takes the place of the first.
+    assert_eq!(
+        player.writes()[3..],
+        [
+            "delete a bulk parameter set",
+            "create a bulk parameter set for 1..3",
+            "start the bulk sync that makes its spaces"
+        ]
+    );
+    // Somebody opens one slot that was made, and gives another one a number of his own.
+    *server.space_of(1).unwrap() = taken("space-9", 1);
+    let id = server.space_of(2).unwrap().id.clone();
+    *server.space_of(2).unwrap() = taken(id.as_ref(), 77);
+    player.settle(&mut server);
+    assert!(server.wrongs.is_empty(), "{:?}", server.wrongs);
+    assert_eq!(server.numbers(), [1, 2, 77]);
+    assert!(server.spaces.iter().any(|space| space.id == id), "it is his");
+}
+
+#[test]
+fn a_refused_sync_is_tried_again_without_another_set() {
+    let mut server = Server::new(Vec::new());
+    let mut player = Player::new(1, 3);
+    let mut progress = player.progress();
+    let sync = Step::StartSync { set: "set-3".to_owned() };
+    let verdicts = [
+        (Verdict::Answered(CmsError::Busy), true),
+        (Verdict::Retry(CmsError::Timeout), false),
+        (Verdict::DatabaseDown { may_have_taken_effect: false }, true),
+        (Verdict::DatabaseDown { may_have_taken_effect: true }, false),
+        (Verdict::Moved, false),
+    ];
+    for (verdict, is_unsynced) in verdicts {
+        player.facts.unsynced.clear();
+        progress.failed(&mut player.facts, Attempt::Do(&sync), verdict.clone(), Timestamp::UNIX_EPOCH);
+        assert_eq!(player.facts.unsynced.contains("set-3"), is_unsynced, "{verdict:?}");
+    }
+    assert_eq!(player.settle(&mut server), End::Settled);
 }
 
 /// Somebody else's room that has the number 3, though it is no slot.

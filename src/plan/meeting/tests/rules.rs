@@ -273,6 +273,14 @@ fn a_dial_that_was_lost_before_it_rang_is_no_attempt_and_is_sent_again_at_once()
 }
 
 #[test]
+fn a_dial_that_was_not_answered_counts_also_if_the_database_is_to_blame() {
+    let mut model = Model { database_down: true, ..Model::new(Some(opened()), at(10)).with_call("call", &[]) };
+    let mut player = Player::new(&["a@x"], Start::running(Some("call")));
+    player.pass(&mut model, false, &mut [Fault::LostReply].into_iter());
+    assert_eq!(player.stored.participants[0].attempts, 1);
+}
+
+#[test]
 fn a_bridge_that_breaks_off_every_dial_is_not_dialled_for_ever() {
     let mut model = Model::new(Some(opened()), at(10)).with_call("call", &[]);
     let mut player = Player::new(&["a@x"], Start::running(Some("call")));
