@@ -6,7 +6,7 @@ use secrecy::SecretString;
 use crate::api::MeetingBridgeSpec;
 use crate::cluster::CallBridge;
 use crate::cms::{
-    BulkSetId, CallId, CallLegProfileId, CallProfileId, CmsError, NewBulkSet, Opening, Priority, SpaceId,
+    BulkSetId, CallId, CallLegProfileId, CallProfileId, Client, CmsError, NewBulkSet, Opening, Priority, SpaceId,
 };
 use crate::plan::bridge::{Record, Step as BridgeStep};
 use crate::plan::meeting::{Effect, Step};
@@ -24,16 +24,17 @@ pub struct MeetingTarget<'a> {
     pub deadline: Timestamp,
 }
 
-/// Carries out one step of a meeting on this call bridge.
+/// Carries out one step of a meeting on this call bridge, by this client of it.
 ///
 /// # Errors
-/// What the bridge or the gate says; [`CmsError::Cancelled`] if the right to write is gone.
+/// What the bridge or the gate says; [`CmsError::Cancelled`] if the right to write is gone,
+/// [`CmsError::Superseded`] if the step is not wanted any more.
 pub async fn meeting_step(
     call_bridge: &CallBridge,
+    client: &Client,
     step: &Step,
     target: &MeetingTarget<'_>,
 ) -> Result<Effect, CmsError> {
-    let client = call_bridge.client();
     let at = Priority::new(step.class(), target.deadline).urgent();
     match step {
         Step::OpenDoor | Step::MarkExtension => {
@@ -67,19 +68,19 @@ pub async fn meeting_step(
     }
 }
 
-/// Carries out one step of a bridge on this call bridge; the id if something was created.
+/// Carries out one step of a bridge by the client of a call bridge; the id if something was created.
 ///
 /// # Errors
-/// What the bridge or the gate says; [`CmsError::Cancelled`] if the right to write is gone.
+/// What the bridge or the gate says; [`CmsError::Cancelled`] if the right to write is gone,
+/// [`CmsError::Superseded`] if the step is not wanted any more.
 pub async fn bridge_step(
-    call_bridge: &CallBridge,
+    client: &Client,
     step: &BridgeStep,
     spec: &MeetingBridgeSpec,
     record: &Record,
     now: Timestamp,
 ) -> Result<Option<String>, CmsError> {
     use BridgeStep as Step;
-    let client = call_bridge.client();
     let at = Priority::new(step.class(), now);
     match step {
         Step::CreateCallProfile(pairs) => Ok(Some(client.create_call_profile(at, pairs).await?.to_string())),

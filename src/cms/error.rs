@@ -106,6 +106,9 @@ pub enum CmsError {
     /// Not sent: the controller is stopping, or another one leads.
     #[error("not sent: this controller is stopping, or another one leads")]
     Cancelled,
+    /// Not sent: while it waited for its turn it ceased to be wanted.
+    #[error("not sent: while it waited for its turn it ceased to be wanted")]
+    Superseded,
 }
 
 impl CmsError {
@@ -127,7 +130,7 @@ impl CmsError {
             Self::Conflict { .. } => ErrorClass::Conflict,
             Self::ParameterError { .. } | Self::PasscodeTooShort | Self::Rejected { .. } => ErrorClass::Invalid,
             Self::NotACms | Self::MalformedReply { .. } | Self::AmbiguousCreate => ErrorClass::Malformed,
-            Self::CircuitOpen { .. } | Self::Abandoned | Self::Cancelled => ErrorClass::Blocked,
+            Self::CircuitOpen { .. } | Self::Abandoned | Self::Cancelled | Self::Superseded => ErrorClass::Blocked,
         }
     }
 
@@ -158,6 +161,7 @@ impl CmsError {
             Self::CircuitOpen { cause, .. } => cause,
             Self::Abandoned => "Abandoned",
             Self::Cancelled => "Cancelled",
+            Self::Superseded => "Superseded",
         }
     }
 
@@ -188,6 +192,7 @@ impl CmsError {
             Self::AuthBlocked { .. } => "auth_blocked",
             Self::Abandoned => "abandoned",
             Self::Cancelled => "cancelled",
+            Self::Superseded => "superseded",
         }
     }
 
@@ -218,7 +223,8 @@ impl CmsError {
             | Self::Rejected { .. }
             | Self::CircuitOpen { .. }
             | Self::AuthBlocked { .. }
-            | Self::Cancelled => false,
+            | Self::Cancelled
+            | Self::Superseded => false,
         }
     }
 
@@ -249,7 +255,8 @@ impl CmsError {
             | Self::CircuitOpen { .. }
             | Self::AuthBlocked { .. }
             | Self::Abandoned
-            | Self::Cancelled => false,
+            | Self::Cancelled
+            | Self::Superseded => false,
         }
     }
 
@@ -290,7 +297,8 @@ impl CmsError {
             | Self::CircuitOpen { .. }
             | Self::AuthBlocked { .. }
             | Self::Abandoned
-            | Self::Cancelled => false,
+            | Self::Cancelled
+            | Self::Superseded => false,
         }
     }
 

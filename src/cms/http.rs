@@ -106,6 +106,8 @@ impl Observer for NoObserver {
 #[derive(Clone)]
 pub struct Client {
     shared: Arc<Shared>,
+    /// Asked right before a write is sent.
+    still: Option<Arc<dyn Fn() -> bool + Send + Sync>>,
 }
 
 struct Shared {
@@ -181,7 +183,16 @@ impl Client {
             .build()
             .map_err(|_| super::tls::failure("the HTTP client rejects the TLS settings"))?;
         gate.bind_credentials(&credentials.username, credentials.password.expose_secret());
-        Ok(Self { shared: Arc::new(Shared { http, address, base, credentials, tls, limits, gate, observer }) })
+        Ok(Self {
+            shared: Arc::new(Shared { http, address, base, credentials, tls, limits, gate, observer }),
+            still: None,
+        })
+    }
+
+    /// The same for writes that are sent only if that is so after the wait at the gate.
+    #[must_use]
+    pub fn only_while(self, still: impl Fn() -> bool + Send + Sync + 'static) -> Self {
+        Self { still: Some(Arc::new(still)), ..self }
     }
 
     /// Where this client's call bridge is.
@@ -287,11 +298,13 @@ impl Client {
     /// Waits at the gate. A write is given up there as soon as its fence is shut, and never begins after that.
     async fn turn(&self, at: Priority, fence: Option<&Fence>) -> Result<Permit, CmsError> {
         let Some(fence) = fence else { return self.shared.gate.acquire(at).await };
-        tokio::select! {
+        let permit = tokio::select! {
             biased;
-            () = fence.refused() => Err(CmsError::Cancelled),
-            permit = self.shared.gate.acquire(at) => permit,
-        }
+            () = fence.refused() => return Err(CmsError::Cancelled),
+            permit = self.shared.gate.acquire(at) => permit?,
+        };
+        let is_wanted = self.still.as_ref().is_none_or(|still| still());
+        if is_wanted { Ok(permit) } else { Err(CmsError::Superseded) }
     }
 
     async fn attempts(&self, request: &Request, waited: Duration) -> Result<Reply, CmsError> {

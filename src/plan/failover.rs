@@ -163,7 +163,7 @@ pub fn is_decisive(error: &CmsError) -> bool {
 pub fn blames_call_bridge(error: &CmsError) -> bool {
     use ErrorClass::{Auth, Blocked, Busy, Conflict, Invalid, Malformed, NotFound, Unreachable};
     match error {
-        CmsError::Cancelled | CmsError::Abandoned | CmsError::AmbiguousCreate => false,
+        CmsError::Cancelled | CmsError::Superseded | CmsError::Abandoned | CmsError::AmbiguousCreate => false,
         // Another call bridge has the same database, and the limits of a licence are shared.
         CmsError::DatabaseNotReady | CmsError::LimitReached { .. } => false,
         _ => match error.class() {

@@ -18,6 +18,8 @@ pub enum Fault {
     BrokenReply,
     /// The connection breaks before it is done.
     BrokenBefore,
+    /// It ceases to be wanted while it waits for its turn.
+    Superseded,
 }
 
 impl Fault {
@@ -31,6 +33,7 @@ impl Fault {
         match self {
             Self::CrashBefore => Some(CmsError::Cancelled),
             Self::BrokenBefore => Some(CmsError::ConnectionLost),
+            Self::Superseded => Some(CmsError::Superseded),
             Self::None | Self::Crash | Self::LostReply | Self::BrokenReply => None,
         }
     }
@@ -40,7 +43,7 @@ impl Fault {
         match self {
             Self::Crash | Self::LostReply => Some(CmsError::Timeout),
             Self::BrokenReply => Some(CmsError::ConnectionLost),
-            Self::None | Self::CrashBefore | Self::BrokenBefore => None,
+            Self::None | Self::CrashBefore | Self::BrokenBefore | Self::Superseded => None,
         }
     }
 }
@@ -54,5 +57,6 @@ pub fn any_fault(successes: u32) -> impl Strategy<Value = Fault> {
         1 => Just(Fault::LostReply),
         1 => Just(Fault::BrokenReply),
         1 => Just(Fault::BrokenBefore),
+        1 => Just(Fault::Superseded),
     ]
 }

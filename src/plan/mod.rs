@@ -14,6 +14,7 @@ pub mod failover;
 #[cfg(test)]
 mod faults;
 pub mod meeting;
+pub mod order;
 pub mod ownership;
 pub mod participants;
 pub mod rounds;

@@ -28,6 +28,11 @@ impl Verdict {
         }
     }
 
+    /// Was nothing sent because it ceased to be wanted while it waited?
+    pub fn is_superseded(&self) -> bool {
+        *self == Self::Retry(CmsError::Superseded)
+    }
+
     /// May what was asked for have happened? Then it must be looked for before it is asked for again.
     pub fn may_have_taken_effect(&self) -> bool {
         match self {

@@ -342,3 +342,22 @@ async fn when_the_right_is_lost_what_is_on_the_wire_is_given_up() {
     assert!(outcomes.iter().all(|outcome| *outcome == Err(CmsError::Cancelled)), "{outcomes:?}");
     assert_eq!(server.requests().len(), 2);
 }
+
+#[tokio::test]
+async fn a_write_that_is_not_wanted_any_more_when_its_turn_comes_is_not_sent() {
+    let fence = Fence::default();
+    let (server, client, waiting) = queue_behind_one(&fence).await;
+    let is_wanted = Arc::new(std::sync::atomic::AtomicBool::new(true));
+    let asked = Arc::clone(&is_wanted);
+    let outdated = client.only_while(move || asked.load(std::sync::atomic::Ordering::SeqCst));
+    let late = tokio::spawn(async move { outdated.close_space(any(), &"late".into(), "free", true).await });
+    while server.requests().len() < 3 {
+        is_wanted.store(false, std::sync::atomic::Ordering::SeqCst);
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+    assert_eq!(late.await.unwrap(), Err(CmsError::Superseded));
+    for task in waiting.into_iter().skip(1) {
+        assert_eq!(task.await.unwrap(), Ok(()), "the others go on");
+    }
+    assert!(!server.requests().iter().any(|request| request.path.contains("late")));
+}

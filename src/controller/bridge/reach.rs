@@ -1,8 +1,10 @@
 //! What the loop reaches out with for a bridge: its cluster, and the apiserver for what must be remembered.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use jiff::Timestamp;
+use kube::runtime::reflector::ObjectRef;
 
 use crate::act;
 use crate::api::MeetingBridge;
@@ -16,6 +18,7 @@ use crate::controller::lifecycle;
 use crate::drive::Reach;
 use crate::facts::bridge::BridgeFacts;
 use crate::plan::bridge::{Around, BridgeProgress, Found, Look, Step};
+use crate::plan::order::Order;
 use crate::plan::ownership;
 use crate::plan::verdict::Verdict;
 
@@ -41,6 +44,20 @@ impl<'a> BridgeReach<'a> {
 
     async fn judge(&self, at: &Arc<CallBridge>, error: CmsError) -> Verdict {
         self.cluster.judge(at, error, Source::Monitor).await
+    }
+
+    /// Is the step still wanted when its turn comes? The order may have changed while it waited, or a meeting may have come
+    /// into a slot that is to be cleared.
+    fn still_wants(&self, step: &Step) -> impl Fn() -> bool + Send + Sync + 'static {
+        let (ctx, order, stored) = (Arc::clone(self.ctx), Order::of(self.bridge), ObjectRef::from_obj(self.bridge));
+        let key = self.cluster.key().clone();
+        let held = step.clears().then(|| ctx.bookings.held(&key));
+        move || {
+            let shown = ctx.stores.bridges.get(&stored).map(|stored| Order::of(stored.as_ref()));
+            let is_current = shown.is_some_and(|shown| !order.is_superseded_by(&shown));
+            let is_free = |held| ctx.bookings.held(&key).keys().all(|number| BTreeMap::contains_key(held, number));
+            is_current && held.as_ref().is_none_or(is_free)
+        }
     }
 
     async fn ask(&self, progress: &BridgeProgress, look: &Look, now: Timestamp) -> Result<Found, CmsError> {
@@ -130,7 +147,8 @@ impl Reach<BridgeProgress> for BridgeReach<'_> {
         // What the database holds can be changed on any call bridge, a call only where it is.
         let of_call = step.call().and_then(|call| self.cluster.call_bridge(&call.call_bridge));
         let at = of_call.unwrap_or_else(|| self.cluster.active());
-        let result = act::bridge_step(&at, step, &progress.spec, &progress.record, now).await;
+        let client = at.client().only_while(self.still_wants(step));
+        let result = act::bridge_step(&client, step, &progress.spec, &progress.record, now).await;
         let done = self.ctx.clock.now();
         match result {
             Ok(created) => {
@@ -144,6 +162,7 @@ impl Reach<BridgeProgress> for BridgeReach<'_> {
                 }
                 Ok((created, done))
             }
+            Err(CmsError::Superseded) => Err(Verdict::Retry(CmsError::Superseded)),
             Err(error) => Err(self.judge(&at, error).await),
         }
     }

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use jiff::{SignedDuration, Timestamp};
 use kube::ResourceExt;
+use kube::runtime::reflector::ObjectRef;
 
 use crate::act::{self, MeetingTarget};
 use crate::api::ScheduledMeeting;
@@ -16,6 +17,7 @@ use crate::drive::Reach;
 use crate::facts::Seen;
 use crate::facts::meeting::MeetingFacts;
 use crate::plan::meeting::{Around, Door, Effect, Found, Look, Place, Progress, Step, Survey};
+use crate::plan::order::Order;
 use crate::plan::verdict::Verdict;
 use crate::plan::window::Stage;
 use crate::status::meeting::build;
@@ -63,6 +65,19 @@ impl<'a> MeetingReach<'a> {
             } else {
                 tracing::debug!(namespace, name, ?part, reason, error = problem.message, "step failed");
             }
+        }
+    }
+
+    /// Is the step still wanted when its turn comes? Nobody is let in or rung after the end, whatever the queue; and nothing
+    /// is done for an order that was changed meanwhile.
+    fn still_wants(&self, progress: &Progress, step: &Step) -> impl Fn() -> bool + Send + Sync + 'static {
+        let (ctx, order, key) = (Arc::clone(self.ctx), Order::of(self.meeting), ObjectRef::from_obj(self.meeting));
+        let (lets_in, closes_at) = (step.lets_in(), progress.window.closes_at);
+        move || {
+            let shown = ctx.stores.meetings.get(&key).map(|stored| Order::of(stored.as_ref()));
+            // Whatever became of the object: a door that it left open is shut.
+            let is_current = shown.map_or(!lets_in, |shown| !order.is_superseded_by(&shown));
+            is_current && (!lets_in || ctx.clock.now() < closes_at)
         }
     }
 
@@ -190,7 +205,8 @@ impl Reach<Progress> for MeetingReach<'_> {
             secret: secrets.map(|secrets| &secrets.secret),
             deadline: progress.deadline(step, now),
         };
-        let result = act::meeting_step(&at, step, &target).await;
+        let client = at.client().only_while(self.still_wants(progress, step));
+        let result = act::meeting_step(&at, &client, step, &target).await;
         let done = self.ctx.clock.now();
         match step {
             Step::Dial(_) => self.cluster.note_dial(&space, done),
@@ -206,6 +222,7 @@ impl Reach<Progress> for MeetingReach<'_> {
                 }
                 Ok((effect, done))
             }
+            Err(CmsError::Superseded) => Err(Verdict::Retry(CmsError::Superseded)),
             Err(error) => Err(self.judge(progress, (at, error)).await),
         }
     }

@@ -304,6 +304,11 @@ impl Subject for BridgeProgress {
             let may_be_done = verdict.may_have_taken_effect();
             self.step_failed(facts, step, &verdict.clone().into_error(), may_be_done);
         }
+        if verdict.is_superseded() {
+            // While it waited, a meeting came into the slot, or the spec was edited: the next pass takes that up.
+            self.pause = Some(Pause::None);
+            return Flow::Stop;
+        }
         self.failure = Some(verdict);
         Flow::Stop
     }

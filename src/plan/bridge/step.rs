@@ -120,6 +120,14 @@ impl Step {
         }
     }
 
+    /// Does it shut, empty or remove slots because no meeting holds them?
+    pub fn clears(&self) -> bool {
+        matches!(
+            self,
+            Self::ShutSlot { .. } | Self::DeleteCall(_) | Self::DeleteSpace { .. } | Self::StartRemoval { .. }
+        )
+    }
+
     /// The call that it concerns, which only its own call bridge can change; everything else is in the database.
     pub fn call(&self) -> Option<&CallAt> {
         match self {

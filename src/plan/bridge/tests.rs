@@ -486,7 +486,7 @@ impl Player {
         if lost {
             return None;
         }
-        if progress.failure.is_some() {
+        if progress.failure.is_some() || progress.pause == Some(Pause::None) {
             // "There is no such object": the next pass goes on from there.
             return self.pass(server, faults);
         }

@@ -126,6 +126,11 @@ impl Subject for Progress {
                 self.fail(look.part(), verdict.into_error());
                 Flow::Stop
             }
+            // While it waited the meeting ended, or was edited or deleted: the next pass takes that up.
+            Attempt::Do(_) if verdict.is_superseded() => {
+                self.pause = Some(Pause::None);
+                Flow::Stop
+            }
             Attempt::Do(step) if verdict == Verdict::Moved => {
                 if let Step::Dial(party) = step {
                     // Whether it rings there nobody knows; the others of the cluster are asked before the next try.

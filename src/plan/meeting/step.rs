@@ -114,6 +114,14 @@ impl Step {
         }
     }
 
+    /// Does it let people in, or call them?
+    pub fn lets_in(&self) -> bool {
+        match self {
+            Self::OpenDoor | Self::MarkExtension | Self::CreateCall | Self::Dial(_) => true,
+            Self::CloseDoor | Self::DeleteCall(_) => false,
+        }
+    }
+
     /// Does it go to the database that the cluster shares?
     pub fn needs_database(&self) -> bool {
         match self {

@@ -436,6 +436,7 @@ impl Player {
         self.door = progress.door;
         match (progress.problem, progress.obstacle, progress.door) {
             (Some(_), ..) => None,
+            _ if progress.pause == Some(Pause::None) => None,
             (None, Some(obstacle), _) => Some(End::Blocked(obstacle)),
             (None, None, Door::Released) if progress.taken_over => Some(End::TakenOver),
             (None, None, Door::Released) => Some(End::Released),

@@ -1,7 +1,7 @@
 //! Table tests: what is done next, rule by rule.
 
 use super::*;
-use crate::plan::{Attempt, Subject};
+use crate::plan::{Attempt, Flow, Subject};
 
 // ---------------------------------------------------------------------------------------------------- first contact
 
@@ -347,6 +347,28 @@ fn a_set_is_synced_once_in_its_life() {
     assert!(server.wrongs.is_empty(), "{:?}", server.wrongs);
     assert_eq!(server.numbers(), [1, 2, 77]);
     assert!(server.spaces.iter().any(|space| space.id == id), "it is his");
+}
+
+#[test]
+fn a_write_that_ceased_to_be_wanted_while_it_waited_is_decided_anew() {
+    let mut server = Server::new(Vec::new());
+    let mut player = Player::settled(&mut server, 1, 3);
+    server.space_of(2).unwrap().cdr_tag = Some(MARK.to_owned());
+    player.look_at_all(&server);
+    let mut progress = player.progress();
+    let id = server.space_of(2).unwrap().id.clone();
+    let shut = Step::ShutSlot { number: 2, space: id.clone() };
+    let superseded = Verdict::Retry(CmsError::Superseded);
+    let flow = progress.failed(&mut player.facts, Attempt::Do(&shut), superseded, Timestamp::UNIX_EPOCH);
+    assert_eq!(
+        (flow, progress.is_well(), &progress.pause),
+        (Flow::Stop, true, &Some(Pause::None)),
+        "no trouble, and at once"
+    );
+    // A meeting has come into it: it is its own now.
+    player.held.insert(2, Some(id));
+    assert_eq!(player.run(&mut server), End::Settled);
+    assert!(player.writes().is_empty());
 }
 
 #[test]

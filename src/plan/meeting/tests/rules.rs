@@ -281,6 +281,19 @@ fn a_dial_that_was_not_answered_counts_also_if_the_database_is_to_blame() {
 }
 
 #[test]
+fn a_dial_that_waited_until_the_meeting_was_over_is_no_attempt_and_no_trouble() {
+    let mut model = Model::new(Some(opened()), at(10)).with_call("call", &[]);
+    let mut player = Player::new(&["a@x"], Start::running(Some("call")));
+    player.pass(&mut model, false, &mut [Fault::Superseded].into_iter());
+    let party = &player.stored.participants[0];
+    assert_eq!((party.state, party.attempts, party.vain_tries), (ParticipantState::Waiting, 0, 0));
+    player.take_log();
+    model.clock = at(3600);
+    assert_eq!(player.run(&mut model), End::Released);
+    assert!(!player.take_log().iter().any(|line| line.starts_with("dial")));
+}
+
+#[test]
 fn a_bridge_that_breaks_off_every_dial_is_not_dialled_for_ever() {
     let mut model = Model::new(Some(opened()), at(10)).with_call("call", &[]);
     let mut player = Player::new(&["a@x"], Start::running(Some("call")));
