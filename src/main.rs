@@ -2,6 +2,7 @@
 
 use std::process::ExitCode;
 use std::sync::Arc;
+use std::time::Duration;
 
 use clap::Parser;
 use kube::{Api, Client, Config};
@@ -14,6 +15,9 @@ use meeting_controller::controller::{Candidacy, Controller, plan_bridge};
 use meeting_controller::metrics::Metrics;
 use tokio_util::sync::CancellationToken;
 use tracing_subscriber::EnvFilter;
+
+/// A connection to the apiserver on which nothing comes for so long is dead: a watch is ended before that.
+const SILENCE: Duration = Duration::from_secs(60);
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
@@ -47,14 +51,12 @@ fn block_on(task: impl Future<Output = Result<(), String>>) -> Result<(), String
 }
 
 async fn client() -> Result<Client, String> {
-    made(kube_config().await?)
-}
-
-async fn kube_config() -> Result<Config, String> {
-    Config::infer().await.map_err(|error| format!("no way to reach Kubernetes: {error}"))
-}
-
-fn made(config: Config) -> Result<Client, String> {
+    let mut config = Config::infer().await.map_err(|error| format!("no way to reach Kubernetes: {error}"))?;
+    // Whoever asks has a pause of its own and counts the error. The client's tries last minutes, unseen, and hold up a
+    // watch long after the apiserver is back.
+    config.default_retry = false;
+    // A request to list or watch has no other limit.
+    config.read_timeout = Some(SILENCE);
     Client::try_from(config).map_err(|error| format!("the Kubernetes client cannot be made: {error}"))
 }
 
@@ -63,9 +65,7 @@ async fn candidacy(args: &RunArgs) -> Result<Option<Candidacy>, String> {
     if !args.election.leader_elect {
         return Ok(None);
     }
-    let mut config = kube_config().await?;
-    config.default_retry = false;
-    let client = made(config)?;
+    let client = client().await?;
     let own = client.default_namespace().to_owned();
     let pod = std::env::var("HOSTNAME").unwrap_or_else(|_| "meeting-controller".to_owned());
     Ok(Some(Candidacy {

@@ -26,6 +26,8 @@ pub struct Settings {
     pub limits: Limits,
     /// Bound on every request to the apiserver.
     pub kube_timeout: Duration,
+    /// How long a watch lasts before it is taken up again. One that is silent for longer is dead.
+    pub watch_limit: Duration,
     /// How long a deletion waits for a bridge that does not answer.
     pub deletion_deadline: Duration,
     /// Namespaces whose bridges are offered to meetings of every namespace that name no bridge.
@@ -46,6 +48,7 @@ impl Default for Settings {
             in_flight: 8,
             limits: Limits::default(),
             kube_timeout: Duration::from_secs(15),
+            watch_limit: Duration::from_secs(45),
             deletion_deadline: Duration::from_secs(300),
             shared_bridges_in: BTreeSet::new(),
             require_secret_label: false,

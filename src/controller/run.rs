@@ -262,7 +262,8 @@ impl Controller {
 
     fn bridges(&self, ctx: &Arc<Context>) -> impl Stream<Item = kube::runtime::watcher::Event<MeetingBridge>> + use<> {
         let (index, mut judged) = (Arc::clone(ctx), BTreeMap::new());
-        let events = streams::objects(self.api(), "MeetingBridge", Arc::clone(&self.metrics));
+        let events =
+            streams::objects(self.api(), "MeetingBridge", self.settings.watch_limit, Arc::clone(&self.metrics));
         events.inspect(move |event| watches::index_bridge(&index, &mut judged, event))
     }
 
@@ -271,7 +272,8 @@ impl Controller {
         ctx: &Arc<Context>,
     ) -> impl Stream<Item = kube::runtime::watcher::Event<ScheduledMeeting>> + use<> {
         let (index, mut listed) = (Arc::clone(ctx), BTreeSet::new());
-        let events = streams::objects(self.api(), "ScheduledMeeting", Arc::clone(&self.metrics));
+        let events =
+            streams::objects(self.api(), "ScheduledMeeting", self.settings.watch_limit, Arc::clone(&self.metrics));
         events.inspect(move |event| watches::index_meeting(&index, &mut listed, event))
     }
 
@@ -283,14 +285,16 @@ impl Controller {
         config_map_writer: Writer<PartialObjectMeta<ConfigMap>>,
         namespace_writer: Writer<PartialObjectMeta<Namespace>>,
     ) -> impl Future<Output = ()> + use<> {
+        let limit = self.settings.watch_limit;
         let not_ours = format!("!{JOIN_LABEL}");
         let metrics = || Arc::clone(&self.metrics);
-        let secrets = streams::metadata::<Secret>(self.api(), "Secret", Some(not_ours), secret_writer, metrics());
-        let maps = streams::metadata::<ConfigMap>(self.api(), "ConfigMap", None, config_map_writer, metrics());
+        let secrets =
+            streams::metadata::<Secret>(self.api(), "Secret", Some(not_ours), limit, secret_writer, metrics());
+        let maps = streams::metadata::<ConfigMap>(self.api(), "ConfigMap", None, limit, config_map_writer, metrics());
         // Within one namespace no other one can book, so their labels do not matter, and no right to list them is needed.
         let namespaces = if self.scope.is_none() {
             let api = Api::all(self.client.clone());
-            streams::metadata::<Namespace>(api, "Namespace", None, namespace_writer, metrics()).left_stream()
+            streams::metadata::<Namespace>(api, "Namespace", None, limit, namespace_writer, metrics()).left_stream()
         } else {
             futures::stream::pending().right_stream()
         };

@@ -3,18 +3,48 @@
 
 use std::fmt::Debug;
 use std::sync::Arc;
+use std::time::Duration;
 
 use futures::{Stream, StreamExt};
 use kube::api::Api;
 use kube::core::DeserializeGuard;
 use kube::runtime::WatchStreamExt;
 use kube::runtime::reflector::store::Writer;
-use kube::runtime::watcher::{self, Event, watcher};
+use kube::runtime::utils::Backoff;
+use kube::runtime::watcher::{self, DefaultBackoff, Event, watcher};
 use kube::{Resource, ResourceExt, core::PartialObjectMeta};
 use serde::de::DeserializeOwned;
 
 use crate::api::Compact;
 use crate::metrics::{KindLabels, Metrics};
+
+/// The longest pause of a watch after an error: the apiserver is back before that is long ago.
+const LONGEST_PAUSE: Duration = Duration::from_secs(5);
+
+/// The back-off of kube, cut at [`LONGEST_PAUSE`].
+#[derive(Default)]
+struct Brief(DefaultBackoff);
+
+impl Iterator for Brief {
+    type Item = Duration;
+
+    fn next(&mut self) -> Option<Duration> {
+        self.0.next().map(|pause| pause.min(LONGEST_PAUSE))
+    }
+}
+
+impl Backoff for Brief {
+    fn reset(&mut self) {
+        self.0.reset();
+    }
+}
+
+/// A watch is ended by the apiserver after `limit` and taken up again where it was. If even that does not come, five
+/// seconds later, the connection is dead: nobody told us, and nothing has come by it.
+fn config(limit: Duration) -> watcher::Config {
+    let seconds = u32::try_from(limit.as_secs().max(1)).unwrap_or(u32::MAX);
+    watcher::Config::default().page_size(100).timeout(seconds)
+}
 
 fn count(metrics: &Metrics, kind: &'static str, error: &watcher::Error) {
     metrics.watch_errors.get_or_create(&KindLabels { kind }).inc();
@@ -25,13 +55,13 @@ fn count(metrics: &Metrics, kind: &'static str, error: &watcher::Error) {
 pub fn objects<K>(
     api: Api<DeserializeGuard<K>>,
     kind: &'static str,
+    limit: Duration,
     metrics: Arc<Metrics>,
 ) -> impl Stream<Item = Event<K>>
 where
     K: Resource<DynamicType = ()> + Compact + Clone + DeserializeOwned + Debug + Send + 'static,
 {
-    let config = watcher::Config::default().page_size(100);
-    watcher(api, config).default_backoff().filter_map(move |event| {
+    watcher(api, config(limit)).backoff(Brief::default()).filter_map(move |event| {
         let metrics = Arc::clone(&metrics);
         async move {
             match event {
@@ -70,6 +100,7 @@ pub fn metadata<K>(
     api: Api<PartialObjectMeta<K>>,
     kind: &'static str,
     selector: Option<String>,
+    limit: Duration,
     writer: Writer<PartialObjectMeta<K>>,
     metrics: Arc<Metrics>,
 ) -> impl Stream<Item = PartialObjectMeta<K>>
@@ -77,11 +108,8 @@ where
     K: Resource<DynamicType = ()> + Clone + Debug + Send + Sync + 'static,
     PartialObjectMeta<K>: Resource<DynamicType = ()> + Clone + Debug + DeserializeOwned + Send + Sync,
 {
-    let mut config = watcher::Config::default().page_size(100);
-    if let Some(selector) = selector {
-        config = config.labels(&selector);
-    }
-    let stream = watcher(api, config).default_backoff().filter_map(move |event| {
+    let config = selector.iter().fold(config(limit), |config, selector| config.labels(selector));
+    let stream = watcher(api, config).backoff(Brief::default()).filter_map(move |event| {
         let metrics = Arc::clone(&metrics);
         async move {
             match event {

@@ -240,6 +240,21 @@ impl Maker<'_> {
         if let Some(call_bridge) = known.as_ref().filter(|call_bridge| call_bridge.is_made_with(&fingerprint)) {
             return Ok(Arc::clone(call_bridge));
         }
+        let is_leaving = self.bridge.metadata.deletion_timestamp.is_some();
+        match (known.clone(), self.make(address, secret, fingerprint, known).await) {
+            // Its Secret or CA bundle went with it, or before it: what was used last serves until it is gone.
+            (Some(call_bridge), Err(_)) if is_leaving => Ok(call_bridge),
+            (_, made) => made,
+        }
+    }
+
+    async fn make(
+        &self,
+        address: &Address,
+        secret: &str,
+        fingerprint: String,
+        known: Option<Arc<CallBridge>>,
+    ) -> Result<Arc<CallBridge>, NotConnected> {
         let (ctx, bridge) = (self.ctx, self.bridge);
         let credentials = credentials(ctx, bridge, secret).await?;
         let tls = TlsOptions {

@@ -1,11 +1,7 @@
-//! An apiserver that fails: a layer between the controller's client and the real one, which refuses, loses, holds or
-//! mutes chosen requests. The test's own client goes past it.
-
-#![allow(dead_code)]
+//! An apiserver that fails: a layer between the controller's client and the real one, which refuses, holds or mutes chosen requests. The test's own client goes past it.
 
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
 
 use http::{Method, Request, Response};
 use http_body_util::combinators::UnsyncBoxBody;
@@ -13,11 +9,13 @@ use http_body_util::{BodyExt, StreamBody};
 use hyper::body::{Bytes, Frame};
 use kube::Client;
 use kube::client::Body;
+use meeting_controller::config::settings::Settings;
 use serde_json::json;
 use tokio::sync::Notify;
 use tower::{BoxError, service_fn};
 
 use crate::kit::{Arena, PATIENCE};
+use crate::meetings::lone;
 
 /// What becomes of a request.
 #[derive(Clone, Debug)]
@@ -26,8 +24,6 @@ pub enum Failure {
     Refuse(u16, &'static str, &'static str),
     /// It waits until the trouble is lifted, and arrives then.
     Hold,
-    /// It arrives, and its reply is lost.
-    LoseReply,
     /// It is answered, but no byte of the reply's body ever comes.
     Mute,
 }
@@ -55,7 +51,10 @@ fn target(path: &str) -> Option<(&str, Option<&str>, Option<&str>)> {
 impl Trouble {
     fn concerns(&self, request: &Request<Body>) -> bool {
         let Some((resource, name, subresource)) = target(request.uri().path()) else { return false };
-        request.method() == self.method
+        // A watch is a GET that never ends.
+        let is_watch = request.uri().query().is_some_and(|query| query.contains("watch=true"));
+        let method = if is_watch { "WATCH" } else { request.method().as_str() };
+        method == self.method.as_str()
             && resource == self.resource
             && subresource == self.subresource
             && self.name.as_deref().is_none_or(|wanted| name == Some(wanted))
@@ -121,6 +120,12 @@ impl Failing {
         Client::new(service_fn(move |request| failing.clone().serve(real.clone(), request)), namespace)
     }
 
+    /// Starts the controller behind the layer.
+    pub async fn start(&self, arena: &mut Arena) {
+        let client = self.client(arena).await;
+        arena.start_as(client, Some(arena.namespace.clone())).await;
+    }
+
     /// Every such request fails from now on.
     pub fn add(
         &self,
@@ -171,10 +176,6 @@ impl Failing {
                 trouble.lifted().await;
                 Ok(any(real.send(request).await?))
             }
-            Failure::LoseReply => {
-                real.send(request).await?;
-                Err("the reply was lost".into())
-            }
             Failure::Mute => {
                 let parts = real.send(request).await?.into_parts().0;
                 let silent = futures::stream::pending::<Result<Frame<Bytes>, BoxError>>();
@@ -192,21 +193,14 @@ fn any(response: Response<Body>) -> Response<AnyBody> {
 
 /// The kinds of requests that tests are about.
 pub const MEETING_STATUS: (&str, &str, Option<&str>) = ("PUT", "scheduledmeetings", Some("status"));
-pub const CREATE_SECRET: (&str, &str, Option<&str>) = ("POST", "secrets", None);
 pub const READ_SECRET: (&str, &str, Option<&str>) = ("GET", "secrets", None);
 pub const DELETE_SECRET: (&str, &str, Option<&str>) = ("DELETE", "secrets", None);
+pub const WATCH_MEETINGS: (&str, &str, Option<&str>) = ("WATCH", "scheduledmeetings", None);
 pub const CREATE_EVENT: (&str, &str, Option<&str>) = ("POST", "events", None);
 
 /// A world with one call bridge and a controller whose apiserver can be made to fail.
-pub async fn failing(prefix: &str, settings: meeting_controller::config::settings::Settings) -> (Arena, Failing) {
-    let mut arena = Arena::quiet(prefix, crate::meetings::lone(), settings).await;
-    let failing = Failing::default();
-    let client = failing.client(&arena).await;
-    arena.start_as(client, Some(arena.namespace.clone())).await;
+pub async fn failing(prefix: &str, settings: Settings) -> (Arena, Failing) {
+    let (mut arena, failing) = (Arena::quiet(prefix, lone(), settings).await, Failing::default());
+    failing.start(&mut arena).await;
     (arena, failing)
-}
-
-/// The calls to the apiserver are given up after this time.
-pub fn impatient() -> meeting_controller::config::settings::Settings {
-    meeting_controller::config::settings::Settings { kube_timeout: Duration::from_secs(3), ..crate::kit::quick() }
 }

@@ -1,10 +1,12 @@
-//! An apiserver that refuses, loses or holds what we write: nobody is rung again, nothing is late, nobody waits for it.
+//! An apiserver that refuses or holds what we write, or whose watch is silent: nobody is rung again, nothing is late,
+//! nobody waits for it.
 
 use cms_simulator::EndpointScript;
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::api::core::v1::Secret;
 use meeting_controller::api::ScheduledMeeting;
 use meeting_controller::api::meeting::{ParticipantState, Phase};
+use meeting_controller::config::settings::Settings;
 use serde_json::json;
 
 use crate::apiserver::*;
@@ -132,6 +134,38 @@ async fn a_write_that_hangs_holds_up_no_end() {
     held.lift();
     arena.patch::<ScheduledMeeting>("m", json!({ "metadata": { "labels": { "try": "again" } } })).await;
     arena.phase("m", Phase::Ended).await;
+    arena.assert_rules(1..=5);
+    arena.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_silent_watch_is_noticed() {
+    let settings = Settings { watch_limit: std::time::Duration::from_secs(1), ..quick() };
+    let (mut arena, apiserver) = (Arena::quiet("silent", lone(), settings).await, Failing::default());
+    let mute = apiserver.add_times(1, WATCH_MEETINGS, None, Failure::Mute);
+    apiserver.start(&mut arena).await;
+    arena.ready_bridge(json!({})).await;
+    mute.until(1).await;
+    arena.create_meeting("m", json!({ "start": in_ms(3_600_000), "duration": "1h" })).await;
+    arena.booked("m").await;
+    arena.finish().await;
+}
+
+/// The watch does not tell of the edit; the refused write does.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn after_a_conflict_the_object_is_read_anew() {
+    let (mut arena, apiserver) = (Arena::quiet("anew", lone(), quick()).await, Failing::default());
+    arena.connect().await;
+    arena.create_bridge("core", json!({})).await;
+    arena.open_now("m", 600, json!({})).await;
+    apiserver.add(WATCH_MEETINGS, None, Failure::Mute);
+    let conflict = apiserver.add(MEETING_STATUS, Some("m"), Failure::Hold);
+    apiserver.start(&mut arena).await;
+    conflict.until(1).await;
+    arena.patch::<ScheduledMeeting>("m", json!({ "spec": { "title": "Newer" } })).await;
+    conflict.lift();
+    arena.says("m", "Ready", "True", "Active").await;
+    assert_eq!(arena.slot(1).name, "Newer");
     arena.assert_rules(1..=5);
     arena.finish().await;
 }

@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
-use k8s_openapi::api::core::v1::{Namespace, Secret};
+use k8s_openapi::api::core::v1::{ConfigMap, Namespace, Secret};
 use kube::api::{Api, DeleteParams};
 use kube::runtime::wait::await_condition;
 use meeting_controller::api::meeting::{ParticipantState, Phase};
@@ -13,6 +13,7 @@ use serde_json::{Value, json};
 
 use crate::kit::*;
 use crate::meetings::*;
+use crate::removal::left;
 
 fn desk() -> Value {
     json!([{ "remoteParty": "desk@rooms.test" }])
@@ -129,9 +130,7 @@ async fn a_bridge_that_is_deleted_ends_its_meetings_first() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_namespace_is_deleted_with_everything_in_it() {
-    let settings =
-        meeting_controller::config::settings::Settings { deletion_deadline: Duration::from_secs(5), ..quick() };
-    let arena = Arena::with("all", lone(), settings).await;
+    let arena = Arena::new("all").await;
     arena.ready_bridge(json!({})).await;
     arena.open_now("running", 600, json!({ "participants": desk() })).await;
     arena.create_meeting("later", json!({ "start": in_ms(3_600_000), "duration": "1h" })).await;
@@ -141,8 +140,26 @@ async fn a_namespace_is_deleted_with_everything_in_it() {
     namespaces.delete(&arena.namespace, &DeleteParams::default()).await.unwrap();
     let gone = await_condition(namespaces, &arena.namespace, |namespace: Option<&Namespace>| namespace.is_none());
     tokio::time::timeout(PATIENCE, gone).await.expect("the namespace goes").unwrap();
-    assert!(arena.sim.calls().is_empty(), "{:#?}", arena.journal_lines());
-    assert!(arena.sim.spaces().iter().all(|space| !space.open));
+    assert!(arena.sim.calls().is_empty() && arena.sim.spaces().is_empty(), "{:#?}", arena.journal_lines());
+    assert_eq!(left(&arena).await, [0, 0, 0], "its Secret may have gone first");
+    arena.assert_rules(1..=5);
+    arena.finish().await;
+}
+
+/// What was used last serves until the object is gone.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_bridge_whose_secret_and_ca_bundle_went_first_is_removed() {
+    let arena = Arena::new("bare").await;
+    arena.ready_bridge(json!({})).await;
+    arena.open_now("running", 600, json!({})).await;
+    arena.phase("running", Phase::Active).await;
+    arena.delete::<Secret>("cms").await;
+    arena.delete::<ConfigMap>("cms-ca").await;
+    arena.bridge("core", "bare", |bridge| condition(bridge, "CredentialsValid") == ("False", "SecretNotFound")).await;
+    arena.delete::<MeetingBridge>("core").await;
+    arena.gone::<MeetingBridge>("core").await;
+    assert!(arena.sim.calls().is_empty() && arena.sim.spaces().is_empty(), "{:#?}", arena.journal_lines());
+    assert_eq!(left(&arena).await, [0, 0, 0]);
     arena.assert_rules(1..=5);
     arena.finish().await;
 }

@@ -14,7 +14,7 @@ use crate::meetings::lone;
 
 const COLLECTIONS: [&str; 3] = ["callProfiles", "callLegProfiles", "cospaceBulkParameterSets"];
 
-async fn left(arena: &Arena) -> Vec<usize> {
+pub async fn left(arena: &Arena) -> Vec<usize> {
     futures::future::join_all(COLLECTIONS.map(|collection| arena.total(collection))).await
 }
 
