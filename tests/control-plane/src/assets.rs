@@ -6,7 +6,35 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use crate::pin::{GoModule, Target};
 use crate::{Error, gobuild};
+
+/// What the programs are built from.
+pub(crate) const MODULE: GoModule = GoModule {
+    name: "Kubernetes",
+    path: "k8s.io/kubernetes",
+    sources: &["etcd/main.go"],
+    targets: &[
+        Target { program: Assets::ETCD, package: "./etcd", usual: "less than 1 min" },
+        Target { program: Assets::API_SERVER, package: "k8s.io/kubernetes/cmd/kube-apiserver", usual: "3 to 6 min" },
+        Target {
+            program: Assets::CONTROLLER_MANAGER,
+            package: "k8s.io/kubernetes/cmd/kube-controller-manager",
+            usual: "1 to 2 min",
+        },
+    ],
+    flags: kubernetes_flags,
+    instead: ", or set KUBEBUILDER_ASSETS to a directory that holds etcd, kube-apiserver and kube-controller-manager",
+};
+
+/// Kubernetes gets its own version from the linker; without it, it takes itself for v0.0.0 and its compatibility
+/// checks fail.
+pub(crate) fn kubernetes_flags(version: &str) -> Vec<String> {
+    let mut numbers = version.trim_start_matches('v').split('.');
+    let (major, minor) = (numbers.next().unwrap_or_default(), numbers.next().unwrap_or_default());
+    let at = "-X k8s.io/component-base/version";
+    vec![format!("-ldflags=-s -w {at}.gitVersion={version} {at}.gitMajor={major} {at}.gitMinor={minor}")]
+}
 
 /// The programs of a control plane.
 #[derive(Debug, Clone)]
@@ -32,14 +60,7 @@ impl Assets {
         if let Some(assets) = Self::from_kubebuilder(std::env::var_os("KUBEBUILDER_ASSETS"))? {
             return Ok(assets);
         }
-        let build = gobuild::GoBuild {
-            module: Path::new(env!("CARGO_MANIFEST_DIR")).join("go"),
-            output: target_dir(std::env::var_os("CARGO_TARGET_DIR")).join("control-plane"),
-            search_path: std::env::var_os("PATH"),
-            progress: Duration::from_secs(15),
-            say: &say,
-        };
-        Ok(Self { dir: build.ensure()? })
+        Ok(Self { dir: build(&MODULE, "go", "control-plane")? })
     }
 
     /// `None` if the variable is not set, or is empty.
@@ -59,6 +80,19 @@ impl Assets {
     pub(crate) fn program(&self, name: &str) -> PathBuf {
         self.dir.join(name)
     }
+}
+
+/// Builds from a directory of this crate into one of cargo's target directory, if need be; returns that of the programs.
+pub(crate) fn build(module: &GoModule, from: &str, to: &str) -> Result<PathBuf, Error> {
+    let build = gobuild::GoBuild {
+        module,
+        dir: Path::new(env!("CARGO_MANIFEST_DIR")).join(from),
+        output: target_dir(std::env::var_os("CARGO_TARGET_DIR")).join(to),
+        search_path: std::env::var_os("PATH"),
+        progress: Duration::from_secs(15),
+        say: &say,
+    };
+    build.ensure()
 }
 
 /// Not `eprintln!`, because the test harness keeps that back until a test fails.

@@ -22,39 +22,44 @@ pub enum Error {
 
     /// The programs have to be built and there is no Go toolchain.
     #[error(
-        "cannot build etcd, kube-apiserver and kube-controller-manager: there is no `go` on PATH ({path}).\n\
-         Remedy: install Go {wanted} or newer (https://go.dev/dl/) and put its bin directory on PATH, or set \
-         KUBEBUILDER_ASSETS to a directory that holds these three programs."
+        "cannot build {what}: there is no `go` on PATH ({path}).\n\
+         Remedy: install Go {wanted} or newer (https://go.dev/dl/) and put its bin directory on PATH{instead}."
     )]
     NoGo {
+        /// What was to be built.
+        what: &'static str,
         /// The Go version that go.mod asks for.
         wanted: String,
         /// The search path that was looked through.
         path: String,
+        /// What else can be done.
+        instead: &'static str,
     },
 
-    /// There is a Go toolchain, but it is too old for the pinned Kubernetes.
+    /// There is a Go toolchain, but it is too old for the pinned version.
     #[error(
-        "cannot build etcd, kube-apiserver and kube-controller-manager: {} is Go {found}, and \
-         tests/control-plane/go/go.mod needs Go {wanted} or newer.\n\
-         Remedy: install Go {wanted} or newer (https://go.dev/dl/) and put it first on PATH, or set \
-         KUBEBUILDER_ASSETS to a directory that holds these three programs.",
+        "cannot build {what}: {} is Go {found}, and its go.mod in tests/control-plane needs Go {wanted} or newer.\n\
+         Remedy: install Go {wanted} or newer (https://go.dev/dl/) and put it first on PATH{instead}.",
         go.display()
     )]
     OldGo {
+        /// What was to be built.
+        what: &'static str,
         /// The `go` that was found.
         go: PathBuf,
         /// Its version.
         found: String,
         /// The version that go.mod asks for.
         wanted: String,
+        /// What else can be done.
+        instead: &'static str,
     },
 
     /// `go build` failed.
     #[error(
         "`go build` of {program} failed ({reason}). Its whole output is in {}; the last lines are:\n{tail}\n\
          Remedy: if modules could not be downloaded, check the network and `go env GOPROXY`; if the disk is full, \
-         about 4 GB are needed; or set KUBEBUILDER_ASSETS to a directory with ready-made programs.",
+         about 4 GB are needed{instead}.",
         log.display()
     )]
     GoBuild {
@@ -66,6 +71,8 @@ pub enum Error {
         log: PathBuf,
         /// The end of that output.
         tail: String,
+        /// What else can be done.
+        instead: &'static str,
     },
 
     /// The Go module in this crate cannot be read.

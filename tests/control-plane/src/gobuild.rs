@@ -1,4 +1,4 @@
-//! Builds the programs from the Go module in `go/`, once.
+//! Builds the programs of a Go module, once.
 
 use std::ffi::OsString;
 use std::fs::{self, File, TryLockError};
@@ -6,31 +6,16 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-use crate::assets::{Assets, is_executable};
+use crate::Error;
+use crate::assets::is_executable;
+use crate::pin::{GoModule, Pin, Target};
 use crate::process::{Program, Supervised, tail};
-use crate::{Error, pin::Pin};
-
-struct Target {
-    program: &'static str,
-    package: &'static str,
-    /// How long it takes with an empty build cache on two cores, as measured.
-    usual: &'static str,
-}
-
-const TARGETS: [Target; 3] = [
-    Target { program: Assets::ETCD, package: "./etcd", usual: "less than 1 min" },
-    Target { program: Assets::API_SERVER, package: "k8s.io/kubernetes/cmd/kube-apiserver", usual: "3 to 6 min" },
-    Target {
-        program: Assets::CONTROLLER_MANAGER,
-        package: "k8s.io/kubernetes/cmd/kube-controller-manager",
-        usual: "1 to 2 min",
-    },
-];
 
 /// Where to build from and to. Fields instead of the environment, for the tests.
 pub(crate) struct GoBuild<'a> {
-    /// The directory of go.mod.
-    pub module: PathBuf,
+    pub module: &'a GoModule,
+    /// The directory of its go.mod.
+    pub dir: PathBuf,
     /// Gets `bin/`, the logs of the build and the lock.
     pub output: PathBuf,
     /// `PATH`.
@@ -44,7 +29,7 @@ pub(crate) struct GoBuild<'a> {
 impl GoBuild<'_> {
     /// Returns the directory with all programs as pinned, built if need be.
     pub fn ensure(&self) -> Result<PathBuf, Error> {
-        let pin = Pin::read(&self.module)?;
+        let pin = Pin::read(&self.dir, self.module)?;
         let bin = self.output.join("bin");
         if self.stale(&pin).is_empty() {
             return Ok(bin);
@@ -58,9 +43,10 @@ impl GoBuild<'_> {
         let started = Instant::now();
         for (index, target) in stale.iter().enumerate() {
             (self.say)(&format!(
-                "building {} of Kubernetes {} with `go build` ({} of {}; usually {}, only the first time)",
+                "building {} of {} {} with `go build` ({} of {}; usually {}, only the first time)",
                 target.program,
-                pin.kubernetes(),
+                self.module.name,
+                pin.version(),
                 index + 1,
                 stale.len(),
                 target.usual
@@ -73,13 +59,13 @@ impl GoBuild<'_> {
         Ok(bin)
     }
 
-    fn stale(&self, pin: &Pin) -> Vec<&'static Target> {
+    fn stale(&self, pin: &Pin) -> Vec<&Target> {
         let fresh = |target: &Target| {
             let stamp = fs::read(self.stamp(target.program)).unwrap_or_default();
             stamp == pin.stamp(target.package).as_bytes()
                 && is_executable(&self.output.join("bin").join(target.program))
         };
-        TARGETS.iter().filter(|target| !fresh(target)).collect()
+        self.module.targets.iter().filter(|target| !fresh(target)).collect()
     }
 
     fn stamp(&self, program: &str) -> PathBuf {
@@ -88,10 +74,15 @@ impl GoBuild<'_> {
 
     fn find_go(&self, pin: &Pin) -> Result<PathBuf, Error> {
         let search_path = self.search_path.clone().unwrap_or_default();
-        let go =
-            std::env::split_paths(&search_path).map(|dir| dir.join("go")).find(|go| is_executable(go)).ok_or_else(
-                || Error::NoGo { wanted: pin.go().to_owned(), path: search_path.to_string_lossy().into_owned() },
-            )?;
+        let go = std::env::split_paths(&search_path)
+            .map(|dir| dir.join("go"))
+            .find(|go| is_executable(go))
+            .ok_or_else(|| Error::NoGo {
+                what: self.module.name,
+                wanted: pin.go().to_owned(),
+                path: search_path.to_string_lossy().into_owned(),
+                instead: self.module.instead,
+            })?;
         // In `/`, because in the module's directory an old Go fails before it tells its version.
         let answer = Command::new(&go)
             .arg("version")
@@ -106,7 +97,13 @@ impl GoBuild<'_> {
         if let Some(found) = found
             && version(&found) < version(pin.go())
         {
-            return Err(Error::OldGo { go, found, wanted: pin.go().to_owned() });
+            return Err(Error::OldGo {
+                what: self.module.name,
+                go,
+                found,
+                wanted: pin.go().to_owned(),
+                instead: self.module.instead,
+            });
         }
         Ok(go)
     }
@@ -126,7 +123,8 @@ impl GoBuild<'_> {
             if said.is_none_or(|said| said.elapsed() >= self.progress) {
                 said = Some(Instant::now());
                 (self.say)(&format!(
-                    "waiting for another process that builds the control plane ({} so far; usually 5 to 10 min)",
+                    "waiting for another process that builds in {} ({} so far; minutes are usual)",
+                    self.output.display(),
                     seconds(started)
                 ));
             }
@@ -151,13 +149,13 @@ impl GoBuild<'_> {
         let mut env = Pin::environment();
         env.push(("GOTMPDIR", temporary.to_string_lossy().into_owned()));
         let mut args = vec!["build".to_owned()];
-        args.extend(pin.flags());
+        args.extend(pin.flags().iter().cloned());
         args.extend(["-o".to_owned(), building.to_string_lossy().into_owned(), target.package.to_owned()]);
         let mut child = Supervised::spawn(Program {
             name: "go",
             path: go,
             args,
-            cwd: &self.module,
+            cwd: &self.dir,
             log: log.clone(),
             remove: Some(&temporary),
             env: Some(env),
@@ -166,7 +164,7 @@ impl GoBuild<'_> {
         if code != 0 {
             fs::copy(&log, &kept_log).map_err(Error::io("copy", &log))?;
             let (reason, tail) = (format!("exit code {code}"), tail(&kept_log, 20));
-            return Err(Error::GoBuild { program, reason, tail, log: kept_log });
+            return Err(Error::GoBuild { program, reason, tail, log: kept_log, instead: self.module.instead });
         }
         child.stop();
         // A new file under the old name: the old program may be running.
@@ -214,6 +212,7 @@ fn remove_if_there(file: &Path) -> Result<(), Error> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::assets::MODULE;
     use std::os::unix::fs::PermissionsExt as _;
     use std::sync::Mutex;
 
@@ -243,7 +242,8 @@ mod tests {
 
         fn ensure_with_path(&self, search_path: Option<OsString>) -> Result<PathBuf, Error> {
             GoBuild {
-                module: self.dir.path().join("go"),
+                module: &MODULE,
+                dir: self.dir.path().join("go"),
                 output: self.dir.path().join("out"),
                 search_path,
                 progress: Duration::from_millis(300),
@@ -297,7 +297,7 @@ chmod 755 "$2"
     fn programs_are_built_once_and_again_when_the_pin_changes() {
         let fixture = Fixture::new(Some(WORKING));
         let bin = fixture.ensure().unwrap();
-        assert!(TARGETS.iter().all(|target| is_executable(&bin.join(target.program))));
+        assert!(MODULE.targets.iter().all(|target| is_executable(&bin.join(target.program))));
         let builds = fixture.builds();
         assert_eq!(builds.len(), 3);
         for build in builds {

@@ -26,6 +26,7 @@ mod pin;
 mod ports;
 mod process;
 mod shared;
+pub mod tools;
 
 use std::fs::{self, File, TryLockError};
 use std::path::{Path, PathBuf};
