@@ -286,7 +286,7 @@ pub struct ScheduledMeetingStatus {
     /// The call on the bridge.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub call: Option<CallBinding>,
-    /// How often somebody else ended the call since the spec was last edited.
+    /// How often somebody else ended the call since the spec was last edited; a restart of its call bridge does not count.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub calls_ended: u32,
     /// Participants of the spec, in its order.
@@ -401,6 +401,9 @@ pub struct CallBinding {
     /// It was found there, not made by us: it may end with the last one who leaves.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub adopted: bool,
+    /// When it was made or found. A call bridge that was started later has lost it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub since: Option<Instant>,
 }
 
 impl Compact for ScheduledMeeting {

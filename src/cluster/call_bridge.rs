@@ -66,6 +66,8 @@ pub struct CallBridge {
     pub(super) people: Arc<SharedRead<CallId, Vec<Participant>>>,
     /// One diagnosis at a time; who waits shares its outcome.
     pub(super) diagnosis: tokio::sync::Mutex<()>,
+    /// The same for the question when it was started.
+    pub(super) boot: tokio::sync::Mutex<()>,
 }
 
 impl CallBridge {
@@ -78,6 +80,7 @@ impl CallBridge {
             calls: Arc::default(),
             people: Arc::default(),
             diagnosis: tokio::sync::Mutex::default(),
+            boot: tokio::sync::Mutex::default(),
         }
     }
 

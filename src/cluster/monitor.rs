@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 
 use super::cache::Due;
 use super::{CallBridge, Cluster, Source, SweepTarget, in_time, reading};
@@ -193,6 +193,22 @@ impl Cluster {
             _ => drop(self.read_system(active).await?),
         }
         Ok(())
+    }
+
+    /// When this call bridge was started, as a look shows that began after the question. All whose calls are gone ask at
+    /// the same time, and one look answers them.
+    ///
+    /// # Errors
+    /// What the bridge or the gate says.
+    pub async fn read_boot(&self, at: &CallBridge) -> Result<Timestamp, CmsError> {
+        let asked = self.now();
+        let _one_at_a_time = at.boot.lock().await;
+        let (seen, system) = match at.system().filter(|(seen, _)| *seen > asked) {
+            Some(known) => known,
+            None => (self.now(), self.read_system(at).await?),
+        };
+        let uptime = SignedDuration::from_secs(i64::try_from(system.uptime_seconds).unwrap_or(i64::MAX));
+        Ok(seen.checked_sub(uptime).unwrap_or(Timestamp::MIN))
     }
 
     /// The status of the system of one call bridge; after its restart its calls are gone.

@@ -1,5 +1,7 @@
 //! What the bridge shows about one meeting.
 
+use jiff::Timestamp;
+
 use super::Seen;
 use super::calls::{OnLostBridge, OrphanCall, PlacedCall, SeenLegs};
 use crate::cms::Space;
@@ -13,6 +15,8 @@ pub struct MeetingFacts {
     pub calls: Seen<Vec<PlacedCall>>,
     /// Legs of the meeting's call.
     pub legs: Seen<SeenLegs>,
+    /// When the call bridge of the meeting's call was started, if that matters.
+    pub booted: Seen<Timestamp>,
     /// Who is in through a call bridge that was lost.
     pub on_lost_bridge: Seen<OnLostBridge>,
     /// How many are in through other call bridges, as far as is known.

@@ -127,6 +127,7 @@ impl<'a> MeetingReach<'a> {
                 let calls = in_time(cluster.read_aged_calls(&here, &space, known, at, now)).await;
                 Found::Calls(calls.map_err(of_here)?)
             }
+            Look::Boot => Found::Boot(cluster.read_boot(&here).await.map_err(of_here)?),
             Look::Legs => {
                 let Some(call) = call else { return Ok(Found::Nothing) };
                 Found::Legs(here.read_legs(&call.id, at(Class::Leg, window.starts_at), now).await.map_err(of_here)?)

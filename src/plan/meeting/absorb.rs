@@ -5,6 +5,7 @@ use jiff::Timestamp;
 use super::progress::{Progress, Survey};
 use crate::api::conditions::meeting as reason;
 use crate::api::meeting::{CallBinding, ParticipantState, ParticipantStatus};
+use crate::api::values::Instant;
 use crate::cms::CallAt;
 use crate::facts::Seen;
 use crate::facts::calls::PlacedCall;
@@ -38,6 +39,7 @@ impl Progress {
         self.call_bridge = Some(survey.call_bridge);
         self.tried.mark_seen = false;
         self.tried.legs_seen = false;
+        self.tried.wants_boot = false;
         if survey.lost.is_some() {
             self.lost_call_bridge = survey.lost;
         }
@@ -59,9 +61,13 @@ impl Progress {
         let is_closing = self.is_closing(now);
         if let Seen::Known(calls) = &facts.calls
             && !is_closing
-            && self.digest_calls(calls) == SeenLegsAre::OfAnother
+            && self.digest_calls(calls, facts.booted.known().copied(), now) == SeenLegsAre::OfAnother
         {
             facts.legs = Seen::Unknown;
+        }
+        if self.tried.wants_boot {
+            // Why the legs are gone is not known yet.
+            return;
         }
         let seen = facts.legs.known().filter(|_| self.draft.call.is_some() && !is_closing);
         let elsewhere = facts.on_lost_bridge.known().filter(|_| !is_closing);
@@ -95,15 +101,23 @@ impl Progress {
     }
 
     /// Works the calls on the space, at the call bridge of the meeting, into the record of its call.
-    fn digest_calls(&mut self, calls: &[PlacedCall]) -> SeenLegsAre {
+    fn digest_calls(&mut self, calls: &[PlacedCall], booted: Option<Timestamp>, now: Timestamp) -> SeenLegsAre {
         let recorded = self.recorded_call();
         let is_elsewhere = |call: &&CallAt| self.call_bridge.as_ref() != Some(&call.call_bridge);
         let elsewhere = recorded.as_ref().filter(is_elsewhere).map(|call| call.call_bridge.to_string());
-        match pick_call(calls, recorded.as_ref(), self.window.opens_at) {
+        let picked = pick_call(calls, recorded.as_ref(), self.window.opens_at);
+        let is_gone = recorded.as_ref().is_some_and(|call| picked.is_none_or(|placed| placed.call.id != call.id));
+        // Of a call that this pass made, and of one on a call bridge that is given up, it is known what became of it.
+        let is_known = self.tried.call_is_new || elsewhere.is_some() || self.terms.is_suspended;
+        self.tried.wants_boot = is_gone && !is_known && booted.is_none();
+        if self.tried.wants_boot {
+            return SeenLegsAre::OfThisCall;
+        }
+        match picked {
             Some(placed) if recorded.as_ref() != Some(&placed.at()) => {
                 let is_same = recorded.as_ref().is_some_and(|call| call.id == placed.call.id);
                 if recorded.is_some() && !is_same && !self.tried.call_is_new {
-                    self.call_ended(elsewhere.as_deref());
+                    self.call_ended(elsewhere.as_deref(), booted);
                 }
                 if !is_same {
                     self.call_origin = Some(match (self.tried.call_is_new, self.tried.call_was_lost) {
@@ -114,7 +128,8 @@ impl Progress {
                 }
                 let was_adopted = self.draft.call.as_ref().is_some_and(|binding| binding.adopted);
                 let adopted = if is_same { was_adopted } else { self.call_origin == Some(reason::ADOPTED) };
-                self.bind_call(&placed.at(), placed.call.correlator.clone(), adopted);
+                let since = self.draft.call.as_ref().and_then(|binding| binding.since).filter(|_| is_same);
+                self.bind_call(&placed.at(), placed.call.correlator.clone(), adopted, since.map_or(now, |at| at.0));
                 if !is_same && recorded.is_some() { SeenLegsAre::OfAnother } else { SeenLegsAre::OfThisCall }
             }
             Some(placed) => {
@@ -126,7 +141,7 @@ impl Progress {
                 SeenLegsAre::OfThisCall
             }
             None if recorded.is_some() => {
-                self.call_ended(elsewhere.as_deref());
+                self.call_ended(elsewhere.as_deref(), booted);
                 self.draft.call = None;
                 SeenLegsAre::OfAnother
             }
@@ -134,18 +149,22 @@ impl Progress {
         }
     }
 
-    /// The recorded call is not there any more. One that we made stays when it is empty, so somebody ended it (or its call
-    /// bridge was restarted, which nothing tells apart). One that somebody made by joining ends with its last leg: if no
-    /// more than one was in, he left.
-    fn call_ended(&mut self, elsewhere: Option<&str>) {
+    /// The recorded call is not there any more. One that we made stays when it is empty, so somebody ended it, unless its
+    /// call bridge was started since. One that somebody made by joining ends with its last leg: if no more than one was in,
+    /// he left.
+    fn call_ended(&mut self, elsewhere: Option<&str>, booted: Option<Timestamp>) {
         self.tried.call_was_lost = true;
         if elsewhere.is_some() {
             participants::after_call_lost(&mut self.draft.participants, elsewhere);
             return;
         }
-        let was_adopted = self.draft.call.as_ref().is_some_and(|binding| binding.adopted);
-        let have_left = was_adopted && self.draft.participant_count.unwrap_or_default() <= 1;
-        self.draft.calls_ended = self.draft.calls_ended.saturating_add(u32::from(!have_left));
+        let binding = self.draft.call.as_ref();
+        let since = binding.and_then(|binding| binding.since).or(self.draft.opened_at);
+        let was_restarted = booted.zip(since).is_some_and(|(booted, since)| booted > since.0);
+        let was_adopted = binding.is_some_and(|binding| binding.adopted);
+        let have_left = was_adopted && !was_restarted && self.draft.participant_count.unwrap_or_default() <= 1;
+        let was_ended = !have_left && !was_restarted;
+        self.draft.calls_ended = self.draft.calls_ended.saturating_add(u32::from(was_ended));
         if have_left || self.is_call_unwanted() {
             participants::after_all_left(&mut self.draft.participants);
         } else {
@@ -154,8 +173,9 @@ impl Progress {
         self.draft.participant_count = None;
     }
 
-    pub(super) fn bind_call(&mut self, call: &CallAt, correlator: Option<String>, adopted: bool) {
+    pub(super) fn bind_call(&mut self, call: &CallAt, correlator: Option<String>, adopted: bool, since: Timestamp) {
         let (id, call_bridge) = (call.id.to_string(), call.call_bridge.to_string());
-        self.draft.call = Some(CallBinding { id, call_bridge, correlator, adopted });
+        self.draft.call =
+            Some(CallBinding { id, call_bridge, correlator, adopted, since: Some(Instant::shown(since)) });
     }
 }

@@ -50,6 +50,7 @@ impl Subject for Progress {
         match found {
             Found::Space(space) => facts.space = Seen::Known(space),
             Found::Calls(calls) => facts.calls = Seen::Known(calls),
+            Found::Boot(at) => facts.booted = Seen::Known(at),
             Found::Legs(legs) => facts.legs = Seen::Known(legs),
             Found::OnLostBridge(people) => facts.on_lost_bridge = Seen::Known(people),
             Found::Release { space, calls } => {
@@ -200,7 +201,7 @@ impl Progress {
         self.tried.call_is_new = true;
         let was_lost = self.tried.call_was_lost;
         self.call_origin = Some(if was_lost { reason::RECREATED } else { reason::CREATED });
-        self.bind_call(call, None, false);
+        self.bind_call(call, None, false, at);
         if let Some(lost) = self.lost_call_bridge.clone() {
             self.notes.push(Note::Recreated { at, lost });
         }

@@ -41,6 +41,7 @@ pub fn next(progress: &Progress, facts: &MeetingFacts, around: &Around, now: Tim
     }
     let wanted = match vacancy(progress, facts) {
         _ if over => closing(progress, facts),
+        _ if progress.tried.wants_boot => Next::Look(Look::Boot),
         Some(look) => Next::Look(look),
         None => opening(progress, facts, around, now),
     };

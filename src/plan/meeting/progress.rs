@@ -156,6 +156,8 @@ pub struct Around {
 pub struct Tried {
     /// The call was made by us in this pass, so it has no legs but those we made.
     pub call_is_new: bool,
+    /// The recorded call is gone, and it is not known yet whether its call bridge was started anew.
+    pub wants_boot: bool,
     /// The call that the status recorded was lost in this pass.
     pub call_was_lost: bool,
     /// Somebody was dialled, or may have been.

@@ -16,6 +16,8 @@ pub enum Look {
     Space,
     /// The calls on the space, before one is made.
     Calls,
+    /// When the call bridge was started: whether that is why the call is gone.
+    Boot,
     /// The legs of the call, before somebody is dialled.
     Legs,
     /// Who is still in through the call bridge that was lost, before somebody is dialled again.
@@ -31,6 +33,7 @@ pub enum Look {
 pub enum Found {
     Space(Option<Space>),
     Calls(Vec<PlacedCall>),
+    Boot(Timestamp),
     Legs(SeenLegs),
     OnLostBridge(OnLostBridge),
     Release {
@@ -146,7 +149,7 @@ impl Look {
     pub fn part(self) -> Part {
         match self {
             Self::Space => Part::Door,
-            Self::Calls => Part::Call,
+            Self::Calls | Self::Boot => Part::Call,
             Self::Legs | Self::OnLostBridge => Part::Legs,
             Self::Mark | Self::Release => Part::Release,
         }

@@ -126,6 +126,8 @@ struct Model {
     calls_made: u32,
     /// Whom it does not ring, and what it says instead.
     refused: BTreeMap<String, CmsError>,
+    /// When the call bridge was started.
+    booted: Timestamp,
     /// What is not answered is put down to the database.
     database_down: bool,
     wrongs: Vec<String>,
@@ -139,6 +141,7 @@ impl Model {
             began: None,
             next_id: 0,
             refused: BTreeMap::new(),
+            booted: Timestamp::UNIX_EPOCH,
             database_down: false,
             clock: now,
             calls_made: 0,
@@ -275,6 +278,7 @@ impl Reach<Progress> for ModelReach<'_> {
         let found = match look {
             Look::Space | Look::Mark => Ok(Found::Space(self.model.space.clone())),
             Look::Calls => Ok(Found::Calls(self.model.seen_calls())),
+            Look::Boot => Ok(Found::Boot(self.model.booted)),
             Look::Legs if self.model.has(call.as_ref()) => Ok(Found::Legs(self.model.seen_legs(call.as_ref()))),
             Look::Legs => Err(Verdict::Answered(CmsError::NotFound { element: "callDoesNotExist".to_owned() })),
             Look::OnLostBridge => Ok(Found::OnLostBridge(self.player.on_lost_bridge.clone())),

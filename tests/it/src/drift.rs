@@ -90,7 +90,8 @@ async fn a_call_that_is_ended_again_and_again_is_given_up_and_nobody_is_rung_any
 async fn a_bridge_that_restarts_gets_its_calls_back() {
     let arena = running("restart").await;
     arena.sim.restart_bridge(0);
-    arena.says("m", "CallPresent", "True", "Recreated").await;
+    let again = arena.says("m", "CallPresent", "True", "Recreated").await;
+    assert_eq!(status_of(&again).calls_ended, 0, "nobody ended it");
     arena.await_sim("dialled again", |sim| sim.legs().len() == 1).await;
     arena.says("m", "Ready", "True", "Active").await;
     arena.bridge("core", "Ready", |b| condition(b, "Ready").0 == "True").await;

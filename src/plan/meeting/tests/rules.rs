@@ -162,7 +162,7 @@ fn a_call_that_vanished_is_made_again_and_who_was_cut_off_is_dialled_again() {
     player.take_log();
     model.calls.clear();
     player.pass(&mut model, true, &mut std::iter::empty());
-    assert_eq!(player.take_log(), ["create the call", "dial a@x"], "who had left is left alone");
+    assert_eq!(player.take_log(), ["look Boot", "create the call", "dial a@x"], "who had left is left alone");
 }
 
 /// Host keys have a button "end for all", and who presses it means it.
@@ -188,6 +188,26 @@ fn a_call_that_somebody_ends_again_and_again_is_made_again_twice() {
     assert_eq!(player.run(&mut model), End::Settled);
     assert_eq!(player.take_log(), ["look Calls", "create the call"]);
     assert_eq!(player.stored.calls_ended, 0);
+}
+
+#[test]
+fn a_call_that_went_with_its_call_bridge_is_not_counted_as_ended_by_others() {
+    for (is_adopted, booted) in [(false, at(20)), (false, at(5)), (true, at(20))] {
+        let mut model = Model::new(Some(opened()), at(10));
+        if is_adopted {
+            model = model.with_call("theirs", &["a@x"]);
+        }
+        let mut player = Player::new(&["a@x"], Start::running(None));
+        player.pass(&mut model, false, &mut std::iter::empty());
+        player.pass(&mut model, true, &mut std::iter::empty());
+        player.take_log();
+        model.calls.clear();
+        (model.clock, model.booted) = (at(30), booted);
+        player.pass(&mut model, true, &mut std::iter::empty());
+        let was_restarted = booted > at(10);
+        assert_eq!(player.stored.calls_ended, u32::from(!was_restarted));
+        assert_eq!(player.take_log(), ["look Boot", "create the call", "dial a@x"], "whoever was cut off is dialled");
+    }
 }
 
 /// A call that somebody made by joining ends with its last leg.
