@@ -66,7 +66,7 @@ impl Admin {
 
 /// A restart is no help against a bridge or an apiserver that does not answer, so neither counts here.
 async fn healthz(State(shared): State<Shared>) -> impl IntoResponse {
-    match shared.watchdog.stuck() {
+    match shared.watchdog.stuck().or_else(|| shared.metrics.pulses.stuck()) {
         None => (StatusCode::OK, "ok\n".to_owned()),
         Some(what) => (StatusCode::INTERNAL_SERVER_ERROR, format!("{what}\n")),
     }

@@ -28,6 +28,7 @@ mod facts;
 mod fence;
 pub mod metrics;
 mod plan;
+mod pulse;
 mod status;
 
 /// For the tests of other crates, and nothing else.

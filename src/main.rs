@@ -17,7 +17,7 @@ use tokio_util::sync::CancellationToken;
 use tracing_subscriber::EnvFilter;
 
 /// A connection to the apiserver on which nothing comes for so long is dead: a watch is ended before that.
-const SILENCE: Duration = Duration::from_secs(60);
+const SILENCE: Duration = Duration::from_secs(50);
 
 fn main() -> ExitCode {
     let cli = Cli::parse();

@@ -13,6 +13,7 @@ use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::{Registry, Unit};
 
 use crate::cms::{Observer, Sample};
+use crate::pulse::Pulses;
 
 /// One request to a bridge.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, EncodeLabelSet)]
@@ -72,6 +73,8 @@ pub struct Metrics {
     pub reconciles: Family<ReconcileLabels, Counter>,
     pub status_writes: Family<KindLabels, Counter>,
     pub watch_errors: Family<KindLabels, Counter>,
+    watch_age: Family<KindLabels, Gauge>,
+    pub pulses: Arc<Pulses>,
     pub apiserver_errors: Family<CallLabels, Counter>,
     pub open_latency: Histogram,
     pub close_latency: Histogram,
@@ -109,6 +112,10 @@ pub const TABLE: &[MetricDoc] = &[
     MetricDoc { name: "meeting_controller_reconcile_total", help: "Passes over an object, by kind and outcome" },
     MetricDoc { name: "meeting_controller_status_writes_total", help: "Status writes, by kind" },
     MetricDoc { name: "meeting_controller_watch_errors_total", help: "Errors of a watch, by kind" },
+    MetricDoc {
+        name: "meeting_controller_watch_age_seconds",
+        help: "Time since the apiserver was last heard on a watch: event, bookmark, reconnect; by kind",
+    },
     MetricDoc {
         name: "meeting_controller_apiserver_errors_total",
         help: "Calls to the apiserver that failed, by call and outcome",
@@ -165,6 +172,8 @@ impl Default for Metrics {
             reconciles: Family::default(),
             status_writes: Family::default(),
             watch_errors: Family::default(),
+            watch_age: Family::default(),
+            pulses: Arc::default(),
             apiserver_errors: Family::default(),
             open_latency: histogram(),
             close_latency: histogram(),
@@ -197,6 +206,7 @@ impl Default for Metrics {
         r.register("reconcile", help("reconcile"), metrics.reconciles.clone());
         r.register("status_writes", help("status_writes"), metrics.status_writes.clone());
         r.register("watch_errors", help("watch_errors"), metrics.watch_errors.clone());
+        r.register_with_unit("watch_age", help("watch_age"), seconds(), metrics.watch_age.clone());
         r.register("apiserver_errors", help("apiserver_errors"), metrics.apiserver_errors.clone());
         r.register_with_unit("open_latency", help("open_latency"), seconds(), metrics.open_latency.clone());
         r.register_with_unit("close_latency", help("close_latency"), seconds(), metrics.close_latency.clone());
@@ -231,6 +241,10 @@ impl Metrics {
 
     /// The text that `/metrics` serves.
     pub fn text(&self) -> String {
+        self.watch_age.clear();
+        for (kind, age) in self.pulses.ages() {
+            self.watch_age.get_or_create(&KindLabels { kind }).set(age.as_secs().try_into().unwrap_or(i64::MAX));
+        }
         let mut text = String::new();
         // Writing into a String cannot fail.
         let _ = encode(&mut text, &self.registry);

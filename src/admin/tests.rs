@@ -2,7 +2,7 @@ use super::*;
 use std::time::Duration;
 
 #[tokio::test(start_paused = true)]
-async fn a_stuck_pass_makes_it_unhealthy() {
+async fn what_is_stuck_makes_it_unhealthy() {
     let watchdog = Arc::new(Watchdog::default());
     let shared = Shared { ready: watch::channel(true).1, watchdog: Arc::clone(&watchdog), metrics: Arc::default() };
     let beat = watchdog.begin("MeetingBridge");
@@ -12,4 +12,9 @@ async fn a_stuck_pass_makes_it_unhealthy() {
     assert_eq!(status().await, StatusCode::INTERNAL_SERVER_ERROR);
     drop(beat);
     assert_eq!(status().await, StatusCode::OK);
+    shared.metrics.pulses.heard("Secret");
+    tokio::time::advance(Duration::from_secs(3600)).await;
+    assert_eq!(status().await, StatusCode::INTERNAL_SERVER_ERROR, "nor is a watch heard");
+    shared.metrics.pulses.tried("Secret");
+    assert_eq!(status().await, StatusCode::OK, "an apiserver that is away is no reason for a restart");
 }

@@ -74,6 +74,12 @@ impl KubeError {
         self.status().is_some_and(|status| matches!(status.code, 400 | 403 | 405 | 413 | 422))
     }
 
+    /// The apiserver refuses or fails, and what it says is worth telling: no conflict, which the next pass ends, nothing
+    /// about an object that is gone, and no word of ours that we do not lead.
+    pub fn is_trouble(&self) -> bool {
+        !self.is_conflict() && !self.is_not_found() && !matches!(self, Self::Fenced { .. })
+    }
+
     /// How it is counted.
     fn outcome(&self) -> &'static str {
         match self.status() {

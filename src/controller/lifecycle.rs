@@ -8,7 +8,6 @@ use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::NamespaceResourceScope;
 use kube::ResourceExt;
 use kube::api::{Api, ListParams};
-use kube::runtime::controller::Action;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
@@ -23,24 +22,41 @@ pub trait Managed: 'static + Kind<Scope = NamespaceResourceScope> + DeserializeO
 
 impl<K> Managed for K where K: 'static + Kind<Scope = NamespaceResourceScope> + DeserializeOwned + Serialize + Debug {}
 
+/// An object that is ours to look after.
+pub struct Taken<K> {
+    pub object: Arc<K>,
+    /// Why it does not have our finalizer, if it has not: it may vanish before we have cleaned up.
+    pub untied: Option<String>,
+}
+
 /// The newest copy of the object, with our finalizer. None: it is on its way out, and we have nothing to do with it any
 /// more.
 ///
 /// # Errors
 /// [`KubeError`].
-pub async fn take<K: Managed>(ctx: &Context, stored: Arc<K>) -> Result<Option<Arc<K>>, KubeError> {
+pub async fn take<K: Managed>(ctx: &Context, stored: Arc<K>) -> Result<Option<Taken<K>>, KubeError> {
     let newest = K::own_writes(ctx).newest(stored);
     let is_ours = newest.finalizers().iter().any(|name| name == K::FINALIZER);
     if is_deleting(newest.as_ref()) && !is_ours {
         return Ok(None);
     }
-    match ctx.kube.set_finalizer(newest.as_ref(), K::FINALIZER, true).await? {
-        Some(patched) => {
+    match ctx.kube.set_finalizer(newest.as_ref(), K::FINALIZER, true).await {
+        Ok(Some(patched)) => {
             note(ctx, &patched);
-            Ok(Some(Arc::new(patched)))
+            Ok(Some(Taken { object: Arc::new(patched), untied: None }))
         }
-        None => Ok(Some(newest)),
+        Ok(None) => Ok(Some(Taken { object: newest, untied: None })),
+        Err(error) => Ok(Some(Taken { untied: Some(refused(newest.as_ref(), error)?), object: newest })),
     }
+}
+
+/// That the finalizer cannot be changed, for the status. A conflict only means that the object must be read anew.
+fn refused<K: Managed>(object: &K, error: KubeError) -> Result<String, KubeError> {
+    if !error.is_trouble() {
+        return Err(error);
+    }
+    tracing::error!(namespace = object.namespace(), name = object.name_any(), %error, "the finalizer cannot be changed");
+    Ok(format!("the apiserver does not let our finalizer be changed: {error}"))
 }
 
 fn note<K: Managed>(ctx: &Context, object: &K) {
@@ -88,13 +104,16 @@ pub fn may_go<K: Managed>(ctx: &Context, object: &K) -> bool {
     is_forced(object) || since.is_some_and(|since| ctx.clock.now().duration_since(since) > patience)
 }
 
-/// Lets it go.
+/// Lets it go. Returns why that is not possible, for the status.
 ///
 /// # Errors
 /// [`KubeError`].
-pub async fn let_go<K: Managed>(ctx: &Context, object: &K) -> Result<Action, KubeError> {
-    ctx.kube.set_finalizer(object, K::FINALIZER, false).await?;
-    Ok(Action::await_change())
+pub async fn let_go<K: Managed>(ctx: &Context, object: &K) -> Result<Option<String>, KubeError> {
+    match ctx.kube.set_finalizer(object, K::FINALIZER, false).await {
+        Ok(_) => Ok(None),
+        Err(error) if error.is_not_found() => Ok(None),
+        Err(error) => refused(object, error).map(Some),
+    }
 }
 
 /// After a pass that began at `began` and that the apiserver ended: how long to wait. Never past an instant of the

@@ -25,6 +25,7 @@ use super::context::{Context, Stores};
 use super::kube_calls::{KubeApi, KubeError};
 use super::lead::{Candidacy, Lead};
 use super::lifecycle::{self, Managed};
+use super::streams::About;
 use super::wakes::{Wakes, Woken};
 use super::watchdog::Watchdog;
 use super::{backoff, bridge, clock_steps, meeting, streams, watches};
@@ -34,6 +35,7 @@ use crate::clock::Clock;
 use crate::config::settings::Settings;
 use crate::fence::Fence;
 use crate::metrics::{Metrics, ReconcileLabels};
+use crate::pulse::listen;
 
 /// The longest pass: all its waits are bounded by far less, and it ends well before the watchdog has the process restarted.
 const LONGEST_PASS: Duration = Duration::from_secs(8 * 60);
@@ -132,14 +134,22 @@ impl Controller {
         Self { candidacy, ..self }
     }
 
-    fn api<K>(&self) -> Api<K>
+    fn api<K>(&self, client: Client) -> Api<K>
     where
         K: Resource<Scope = k8s_openapi::NamespaceResourceScope, DynamicType = ()>,
     {
         match &self.scope {
-            Some(namespace) => Api::namespaced(self.client.clone(), namespace),
-            None => Api::all(self.client.clone()),
+            Some(namespace) => Api::namespaced(client, namespace),
+            None => Api::all(client),
         }
+    }
+
+    /// A client for the watch of a kind, which is there from now on.
+    fn watch(&self, kind: &'static str) -> (Client, About) {
+        let metrics = Arc::clone(&self.metrics);
+        metrics.pulses.heard(kind);
+        let client = listen(self.client.clone(), kind, Arc::clone(&metrics.pulses));
+        (client, About { kind, limit: self.settings.watch_limit, metrics })
     }
 
     /// Becomes true once both stores are filled.
@@ -187,6 +197,7 @@ impl Controller {
         // Dropped with the rest of the work are the passes, wherever they were.
         self.metrics.leader.set(0);
         self.metrics.forget_bridges();
+        self.metrics.pulses.forget();
         if !is_done {
             tracing::warn!("the lease is lost: this process does nothing until it leads again");
         } else if elected.is_cancelled() {
@@ -227,8 +238,8 @@ impl Controller {
             if let Some(elected) = elected {
                 elected.cancelled().await;
                 tokio::join!(
-                    catch_up(&ctx, self.api(), &ctx.stores.bridges),
-                    catch_up(&ctx, self.api(), &ctx.stores.meetings),
+                    catch_up(&ctx, self.api(self.client.clone()), &ctx.stores.bridges),
+                    catch_up(&ctx, self.api(self.client.clone()), &ctx.stores.meetings),
                 );
                 started.cancel();
                 // What changed before was only watched.
@@ -262,9 +273,9 @@ impl Controller {
 
     fn bridges(&self, ctx: &Arc<Context>) -> impl Stream<Item = kube::runtime::watcher::Event<MeetingBridge>> + use<> {
         let (index, mut judged) = (Arc::clone(ctx), BTreeMap::new());
-        let events =
-            streams::objects(self.api(), "MeetingBridge", self.settings.watch_limit, Arc::clone(&self.metrics));
-        events.inspect(move |event| watches::index_bridge(&index, &mut judged, event))
+        let (client, about) = self.watch("MeetingBridge");
+        streams::objects(self.api(client), about)
+            .inspect(move |event| watches::index_bridge(&index, &mut judged, event))
     }
 
     fn meetings(
@@ -272,9 +283,9 @@ impl Controller {
         ctx: &Arc<Context>,
     ) -> impl Stream<Item = kube::runtime::watcher::Event<ScheduledMeeting>> + use<> {
         let (index, mut listed) = (Arc::clone(ctx), BTreeSet::new());
-        let events =
-            streams::objects(self.api(), "ScheduledMeeting", self.settings.watch_limit, Arc::clone(&self.metrics));
-        events.inspect(move |event| watches::index_meeting(&index, &mut listed, event))
+        let (client, about) = self.watch("ScheduledMeeting");
+        streams::objects(self.api(client), about)
+            .inspect(move |event| watches::index_meeting(&index, &mut listed, event))
     }
 
     /// The watches of what others own: Secrets and ConfigMaps by their metadata, labels of namespaces.
@@ -285,16 +296,15 @@ impl Controller {
         config_map_writer: Writer<PartialObjectMeta<ConfigMap>>,
         namespace_writer: Writer<PartialObjectMeta<Namespace>>,
     ) -> impl Future<Output = ()> + use<> {
-        let limit = self.settings.watch_limit;
         let not_ours = format!("!{JOIN_LABEL}");
-        let metrics = || Arc::clone(&self.metrics);
-        let secrets =
-            streams::metadata::<Secret>(self.api(), "Secret", Some(not_ours), limit, secret_writer, metrics());
-        let maps = streams::metadata::<ConfigMap>(self.api(), "ConfigMap", None, limit, config_map_writer, metrics());
+        let (client, about) = self.watch("Secret");
+        let secrets = streams::metadata(self.api(client), about, Some(not_ours), secret_writer);
+        let (client, about) = self.watch("ConfigMap");
+        let maps = streams::metadata(self.api(client), about, None, config_map_writer);
         // Within one namespace no other one can book, so their labels do not matter, and no right to list them is needed.
         let namespaces = if self.scope.is_none() {
-            let api = Api::all(self.client.clone());
-            streams::metadata::<Namespace>(api, "Namespace", None, limit, namespace_writer, metrics()).left_stream()
+            let (client, about) = self.watch("Namespace");
+            streams::metadata(Api::all(client), about, None, namespace_writer).left_stream()
         } else {
             futures::stream::pending().right_stream()
         };

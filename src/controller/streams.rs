@@ -5,6 +5,7 @@ use std::fmt::Debug;
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures::stream::BoxStream;
 use futures::{Stream, StreamExt};
 use kube::api::Api;
 use kube::core::DeserializeGuard;
@@ -20,6 +21,31 @@ use crate::metrics::{KindLabels, Metrics};
 
 /// The longest pause of a watch after an error: the apiserver is back before that is long ago.
 const LONGEST_PAUSE: Duration = Duration::from_secs(5);
+
+/// What all watches have, each for its own kind.
+#[derive(Clone)]
+pub struct About {
+    pub kind: &'static str,
+    /// The apiserver ends a watch after this time.
+    pub limit: Duration,
+    pub metrics: Arc<Metrics>,
+}
+
+impl About {
+    /// A watch is ended by the apiserver after the limit and taken up again where it was. If even that does not come, five
+    /// seconds later, the connection is dead: nobody told us, and nothing has come by it.
+    fn config(&self) -> watcher::Config {
+        let seconds = u32::try_from(self.limit.as_secs().max(1)).unwrap_or(u32::MAX);
+        watcher::Config::default().page_size(100).timeout(seconds)
+    }
+
+    fn failed(&self, error: &dyn std::fmt::Display) {
+        let kind = self.kind;
+        self.metrics.pulses.tried(kind);
+        self.metrics.watch_errors.get_or_create(&KindLabels { kind }).inc();
+        tracing::warn!(kind, %error, "watch failed; it is tried again");
+    }
+}
 
 /// The back-off of kube, cut at [`LONGEST_PAUSE`].
 #[derive(Default)]
@@ -39,43 +65,67 @@ impl Backoff for Brief {
     }
 }
 
-/// A watch is ended by the apiserver after `limit` and taken up again where it was. If even that does not come, five
-/// seconds later, the connection is dead: nobody told us, and nothing has come by it.
-fn config(limit: Duration) -> watcher::Config {
-    let seconds = u32::try_from(limit.as_secs().max(1)).unwrap_or(u32::MAX);
-    watcher::Config::default().page_size(100).timeout(seconds)
+/// The apiserver has too much to do: a list would be more of it.
+fn is_overload(error: &watcher::Error) -> bool {
+    match error {
+        watcher::Error::InitialListFailed(error)
+        | watcher::Error::WatchStartFailed(error)
+        | watcher::Error::WatchFailed(error) => matches!(error, kube::Error::Api(status) if status.code == 429),
+        watcher::Error::WatchError(status) => status.code == 429,
+        watcher::Error::NoResourceVersion => false,
+    }
 }
 
-fn count(metrics: &Metrics, kind: &'static str, error: &watcher::Error) {
-    metrics.watch_errors.get_or_create(&KindLabels { kind }).inc();
-    tracing::warn!(kind, %error, "watch failed; it is tried again");
+/// A watch that never ends. One that failed begins with a list again, as does one that shows no sign of life: while the
+/// apiserver was away its database may have been put back to an older state, and a watch that is taken up at a version
+/// which is still to come shows nothing until then, without an error (kubernetes#107457).
+fn unbroken<T>(
+    about: About,
+    begin: impl Fn() -> BoxStream<'static, watcher::Result<Event<T>>> + Send + 'static,
+) -> impl Stream<Item = Event<T>> + Send
+where
+    T: Send + 'static,
+{
+    let told = about.clone();
+    let watches = futures::stream::unfold((about, begin(), begin), |(about, mut watch, begin)| async move {
+        loop {
+            match tokio::time::timeout(about.limit, watch.next()).await {
+                Ok(item) => {
+                    let item = item?;
+                    if item.as_ref().is_err_and(|error| !is_overload(error)) {
+                        watch = begin();
+                    }
+                    return Some((item, (about, watch, begin)));
+                }
+                Err(_) if about.metrics.pulses.silence(about.kind) > about.limit.saturating_mul(2) => {
+                    about.failed(&"no sign of life");
+                    watch = begin();
+                }
+                Err(_) => {}
+            }
+        }
+    });
+    watches.backoff(Brief::default()).filter_map(move |item| {
+        let good = item.map_err(|error| told.failed(&error)).ok();
+        std::future::ready(good)
+    })
 }
 
 /// Watches objects of a kind. What does not decode is logged and left out.
-pub fn objects<K>(
-    api: Api<DeserializeGuard<K>>,
-    kind: &'static str,
-    limit: Duration,
-    metrics: Arc<Metrics>,
-) -> impl Stream<Item = Event<K>>
+pub fn objects<K>(api: Api<DeserializeGuard<K>>, about: About) -> impl Stream<Item = Event<K>>
 where
     K: Resource<DynamicType = ()> + Compact + Clone + DeserializeOwned + Debug + Send + 'static,
 {
-    watcher(api, config(limit)).backoff(Brief::default()).filter_map(move |event| {
-        let metrics = Arc::clone(&metrics);
-        async move {
-            match event {
-                Ok(Event::Apply(guard)) => decoded(guard, kind).map(Event::Apply),
-                Ok(Event::InitApply(guard)) => decoded(guard, kind).map(Event::InitApply),
-                Ok(Event::Delete(guard)) => decoded(guard, kind).map(Event::Delete),
-                Ok(Event::Init) => Some(Event::Init),
-                Ok(Event::InitDone) => Some(Event::InitDone),
-                Err(error) => {
-                    count(&metrics, kind, &error);
-                    None
-                }
-            }
-        }
+    let (kind, config) = (about.kind, about.config());
+    unbroken(about, move || watcher(api.clone(), config.clone()).boxed()).filter_map(move |event| {
+        let good = match event {
+            Event::Apply(guard) => decoded(guard, kind).map(Event::Apply),
+            Event::InitApply(guard) => decoded(guard, kind).map(Event::InitApply),
+            Event::Delete(guard) => decoded(guard, kind).map(Event::Delete),
+            Event::Init => Some(Event::Init),
+            Event::InitDone => Some(Event::InitDone),
+        };
+        std::future::ready(good)
     })
 }
 
@@ -98,33 +148,22 @@ fn decoded<K: Resource<DynamicType = ()> + Compact>(guard: DeserializeGuard<K>, 
 /// Watches the metadata of a kind only: names, labels and versions, never what is inside.
 pub fn metadata<K>(
     api: Api<PartialObjectMeta<K>>,
-    kind: &'static str,
+    about: About,
     selector: Option<String>,
-    limit: Duration,
     writer: Writer<PartialObjectMeta<K>>,
-    metrics: Arc<Metrics>,
 ) -> impl Stream<Item = PartialObjectMeta<K>>
 where
     K: Resource<DynamicType = ()> + Clone + Debug + Send + Sync + 'static,
     PartialObjectMeta<K>: Resource<DynamicType = ()> + Clone + Debug + DeserializeOwned + Send + Sync,
 {
-    let config = selector.iter().fold(config(limit), |config, selector| config.labels(selector));
-    let stream = watcher(api, config).backoff(Brief::default()).filter_map(move |event| {
-        let metrics = Arc::clone(&metrics);
-        async move {
-            match event {
-                Ok(event) => Some(event.modify(|object| {
-                    object.metadata.managed_fields = None;
-                    object.annotations_mut().clear();
-                })),
-                Err(error) => {
-                    count(&metrics, kind, &error);
-                    None
-                }
-            }
-        }
+    let config = selector.iter().fold(about.config(), |config, selector| config.labels(selector));
+    let events = unbroken(about, move || watcher(api.clone(), config.clone()).boxed()).map(|event| {
+        event.modify(|object| {
+            object.metadata.managed_fields = None;
+            object.annotations_mut().clear();
+        })
     });
-    kube::runtime::reflector(writer, stream.map(Ok::<_, watcher::Error>))
+    kube::runtime::reflector(writer, events.map(Ok::<_, watcher::Error>))
         .touched_objects()
         .filter_map(|object| async move { object.ok() })
 }

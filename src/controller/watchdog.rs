@@ -1,5 +1,5 @@
-//! Which passes are under way, and since when. Every wait of a pass is bounded by far less than [`LONGEST_PASS`], and
-//! kube-rs ends a watch that is silent for too long; a pass that lasts longer is stuck, and only a restart helps.
+//! Which passes are under way, and since when. Every wait of a pass is bounded by far less than [`LONGEST_PASS`]; one
+//! that lasts longer is stuck, and only a restart helps.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};

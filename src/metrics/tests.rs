@@ -25,6 +25,7 @@ fn the_table_names_exactly_what_is_served() {
     metrics.status_writes.get_or_create(&KindLabels { kind: "MeetingBridge" }).inc();
     metrics.watch_errors.get_or_create(&KindLabels { kind: "MeetingBridge" }).inc();
     metrics.apiserver_errors.get_or_create(&CallLabels { call: "get Secret", outcome: "refused" }).inc();
+    metrics.pulses.heard("MeetingBridge");
     let text = metrics.text();
     let mut served: Vec<String> = text
         .lines()

@@ -116,7 +116,10 @@ fn connection(known: &Report<'_>, conditions: &mut Conditions<'_>) {
         .and_then(|problem| chain.iter().position(|(kind, ..)| *kind == problem.condition));
     // A missing Secret says nothing about the network.
     let local = known.progress.problem.as_ref().is_some_and(|problem| {
-        matches!(problem.reason, reason::SECRET_NOT_FOUND | reason::SECRET_NOT_LABELLED | reason::KEY_MISSING)
+        matches!(
+            problem.reason,
+            reason::SECRET_NOT_FOUND | reason::SECRET_NOT_LABELLED | reason::SECRET_UNREADABLE | reason::KEY_MISSING
+        )
     });
     for (index, (condition, good, message)) in chain.into_iter().enumerate() {
         let beside = if condition == types::REACHABLE { of_bundle(&known.unreadable) } else { String::new() };
@@ -306,6 +309,9 @@ fn control(known: &Report<'_>, conditions: &mut Conditions<'_>) {
 }
 
 fn readiness(known: &Report<'_>, tried: Option<(&'static str, String)>) -> Readiness {
+    if let Some(message) = known.progress.untied.clone() {
+        return Readiness::Stalled { reason: reason::FINALIZER_REFUSED, message };
+    }
     if known.progress.is_deleting {
         let message =
             known.progress.problem.as_ref().map_or("being removed".to_owned(), |problem| problem.message.clone());
@@ -325,6 +331,7 @@ fn readiness(known: &Report<'_>, tried: Option<(&'static str, String)>) -> Readi
             | reason::FORBIDDEN
             | reason::SECRET_NOT_FOUND
             | reason::SECRET_NOT_LABELLED
+            | reason::SECRET_UNREADABLE
             | reason::KEY_MISSING => Readiness::Stalled { reason, message },
             _ => Readiness::Reconciling { reason, message, retrying: true },
         };

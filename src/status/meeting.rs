@@ -27,6 +27,11 @@ struct Judged<'a> {
 }
 
 impl Judged<'_> {
+    /// Without our finalizer it may vanish unseen. Nobody minds that once it is over, except who wants to delete it.
+    fn is_to_be_tied(&self) -> bool {
+        !self.phase.is_over() || self.progress.terms.is_deleting
+    }
+
     /// The space that was opened is gone.
     fn lacks_space(&self) -> bool {
         matches!(self.progress.obstacle, Some(Obstacle::SpaceMissing | Obstacle::Foreign))
@@ -307,6 +312,9 @@ fn release(judged: &Judged<'_>, conditions: &mut Conditions<'_>) {
 }
 
 fn readiness(judged: &Judged<'_>) -> Readiness {
+    if let Some(message) = judged.progress.untied.clone().filter(|_| judged.is_to_be_tied()) {
+        return Readiness::Stalled { reason: reason::FINALIZER_REFUSED, message };
+    }
     if let Some(refusal) = &judged.progress.refusal
         && judged.phase == Phase::Pending
     {

@@ -314,9 +314,19 @@ impl Maker<'_> {
     }
 }
 
+/// The apiserver does not give us what is there, or may be.
+fn unreadable(kind: &str, name: &str, error: KubeError) -> NotConnected {
+    if !error.is_trouble() {
+        return error.into();
+    }
+    let message = format!("the {kind} {name} cannot be read: {error}");
+    problem(types::CREDENTIALS_VALID, reason::SECRET_UNREADABLE, message)
+}
+
 async fn credentials(ctx: &Context, bridge: &MeetingBridge, name: &str) -> Result<Credentials, NotConnected> {
     let api: Api<Secret> = ctx.kube.api(&bridge.namespace().unwrap_or_default());
-    let Some(secret) = ctx.kube.bounded("get Secret", api.get_opt(name)).await? else {
+    let found = ctx.kube.bounded("get Secret", api.get_opt(name)).await;
+    let Some(secret) = found.map_err(|error| unreadable("Secret", name, error))? else {
         let message = format!("the Secret {name} of credentialsSecretRef does not exist");
         return Err(problem(types::CREDENTIALS_VALID, reason::SECRET_NOT_FOUND, message));
     };
@@ -345,12 +355,14 @@ async fn ca_bundle(ctx: &Context, bridge: &MeetingBridge) -> Result<Option<Vec<u
     let found: Option<Option<Vec<u8>>> = match reference.kind {
         CaBundleKind::Secret => {
             let api: Api<Secret> = ctx.kube.api(&namespace);
-            let secret = ctx.kube.bounded("get Secret", api.get_opt(name)).await?;
+            let found = ctx.kube.bounded("get Secret", api.get_opt(name)).await;
+            let secret = found.map_err(|error| unreadable("Secret", name, error))?;
             secret.map(|secret| secret.data.unwrap_or_default().get(key).map(|bytes| bytes.0.clone()))
         }
         CaBundleKind::ConfigMap => {
             let api: Api<ConfigMap> = ctx.kube.api(&namespace);
-            let map = ctx.kube.bounded("get ConfigMap", api.get_opt(name)).await?;
+            let found = ctx.kube.bounded("get ConfigMap", api.get_opt(name)).await;
+            let map = found.map_err(|error| unreadable("ConfigMap", name, error))?;
             map.map(|map| {
                 let text = map.data.unwrap_or_default().get(key).map(|text| text.clone().into_bytes());
                 text.or_else(|| map.binary_data.unwrap_or_default().get(key).map(|bytes| bytes.0.clone()))

@@ -37,6 +37,9 @@ const BREATH: Duration = Duration::from_millis(50);
 /// Longest pause between two passes: whatever was reckoned wrongly, the bridge is looked after.
 const LONGEST_SLEEP: Duration = Duration::from_secs(60);
 
+/// The longest pause before a finalizer that cannot be removed is tried again.
+const FINALIZER_AGAIN: Duration = Duration::from_secs(30);
+
 /// What a pass has found out besides the progress of the bridge.
 #[derive(Default)]
 pub(super) struct Site {
@@ -55,22 +58,27 @@ pub async fn reconcile(stored: Arc<MeetingBridge>, ctx: Arc<Context>) -> Result<
         ctx.forget_bridge(&key);
         return Ok(Action::await_change());
     };
-    let mut bridge = taken.as_ref().clone();
+    let mut bridge = taken.object.as_ref().clone();
     let mut progress = BridgeProgress::resume(&bridge);
+    progress.untied = taken.untied;
     let mut site = Site::default();
     let mut wait = ctx.settings.idle_read;
-    // Forced means at once: a bridge that hangs is not waited for.
-    if !(progress.is_deleting && lifecycle::is_forced(&bridge)) {
+    // Forced means at once: a bridge that hangs is not waited for. And nothing is begun that nobody would clean up.
+    let is_forced = progress.is_deleting && lifecycle::is_forced(&bridge);
+    if !is_forced && (progress.untied.is_none() || !progress.record.is_empty()) {
         wait = look_after(&ctx, &mut bridge, &mut progress, &mut site).await?;
     }
     if progress.is_deleting && (progress.is_removed || lifecycle::may_go(&ctx, &bridge)) {
         if !progress.is_removed {
-            news::left_behind(&ctx, &bridge);
+            news::left_behind(&ctx, &bridge, progress.problem.as_ref());
         }
-        let gone = lifecycle::let_go(&ctx, &bridge).await?;
-        ctx.forget_bridge(&key);
-        ctx.wakes.meetings(ctx.bookings.ahead(&key, ctx.clock.now()));
-        return Ok(gone);
+        progress.untied = lifecycle::let_go(&ctx, &bridge).await?;
+        if progress.untied.is_none() {
+            ctx.forget_bridge(&key);
+            ctx.wakes.meetings(ctx.bookings.ahead(&key, ctx.clock.now()));
+            return Ok(Action::await_change());
+        }
+        wait = backoff::jittered(FINALIZER_AGAIN);
     }
     let status = report::status(&ctx, &bridge, &progress, &site);
     report::count_slots(&ctx, &key, &status);

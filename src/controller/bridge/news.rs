@@ -10,6 +10,7 @@ use crate::api::{MeetingBridge, find};
 use crate::cluster::{Cluster, FailoverEvent};
 use crate::controller::context::Context;
 use crate::metrics::BridgeLabels;
+use crate::plan::bridge::Problem;
 use crate::plan::failover::Cause;
 
 /// Events and metrics about what happened to the call bridges, and the meetings that are concerned are told.
@@ -83,8 +84,9 @@ pub fn tell_moved(ctx: &Context, bridge: &MeetingBridge) {
 }
 
 /// The object goes although its bridge has not confirmed that it is clean.
-pub fn left_behind(ctx: &Context, bridge: &MeetingBridge) {
-    let note = "the bridge did not answer; spaces, sets and profiles made for this object stay on it".to_owned();
+pub fn left_behind(ctx: &Context, bridge: &MeetingBridge, problem: Option<&Problem>) {
+    let why = problem.map_or("the bridge did not answer", |problem| &problem.message);
+    let note = format!("{why}; spaces, sets and profiles made for this object stay on the bridge");
     tracing::warn!(namespace = bridge.namespace(), name = bridge.name_any(), note, "left behind");
     ctx.events.tell(bridge, EventType::Warning, "LeftBehind", "Delete", note);
 }

@@ -15,6 +15,7 @@ use kube::runtime::controller::Action;
 use super::backoff;
 use super::context::Context;
 use super::kube_calls::KubeError;
+use super::lifecycle::Taken;
 use super::{join_secret, lifecycle};
 use crate::api::meeting::Phase;
 use crate::api::{MeetingBridge, ScheduledMeeting, ScheduledMeetingStatus};
@@ -32,6 +33,9 @@ const LONGEST_QUEUE: Duration = Duration::from_secs(2);
 
 /// Pause before a join Secret that could not be removed is tried again: its link is dead.
 const REMOVE_AGAIN: Duration = Duration::from_secs(60);
+
+/// The longest pause before a finalizer that cannot be changed is tried again.
+const FINALIZER_AGAIN: Duration = Duration::from_secs(30);
 
 /// A status write is given this long at least, even if an instant is near.
 const SHORTEST_WRITE: Duration = Duration::from_secs(1);
@@ -81,10 +85,13 @@ impl Site {
 }
 
 async fn look_after(stored: Arc<ScheduledMeeting>, ctx: &Arc<Context>) -> Result<Action, KubeError> {
-    let Some(stored) = lifecycle::take(ctx, stored).await? else { return Ok(Action::await_change()) };
+    let Some(Taken { object: stored, untied }) = lifecycle::take(ctx, stored).await? else {
+        return Ok(Action::await_change());
+    };
     let mut meeting = ctx.unsaved.known(&stored).into_owned();
     let now = ctx.clock.now();
     let mut progress = Progress::resume(&meeting, now);
+    progress.untied = untied;
     let mut site = Site::of(ctx, &mut progress);
     // The window is agreed upon before anything else, from memory alone: there is one road to close, and no request to
     // the apiserver stands before the write that shuts the door.
@@ -94,7 +101,9 @@ async fn look_after(stored: Arc<ScheduledMeeting>, ctx: &Arc<Context>) -> Result
         // The start was moved away: secret, passcode and whatever else was of the life before goes.
         remove_join_secret(ctx, &meeting).await?;
         ctx.bookings.release(&meeting.uid().unwrap_or_default());
+        let untied = progress.untied.take();
         progress = Progress::anew(&meeting, now);
+        progress.untied = untied;
         site = Site::default();
         live(ctx, &mut meeting, &mut progress, &mut site, now).await?;
     }
@@ -111,6 +120,9 @@ async fn live(
 ) -> Result<(), KubeError> {
     if progress.is_closing(now) {
         return close(ctx, meeting, progress, site).await;
+    }
+    if progress.must_be_tied_first() {
+        return Ok(());
     }
     if book::ensure(ctx, meeting, progress, site, now) {
         secrets::prepare(ctx, meeting, progress, site, now).await;
@@ -193,7 +205,7 @@ async fn finish(
     ctx: &Arc<Context>,
     stored: &ScheduledMeeting,
     meeting: ScheduledMeeting,
-    progress: Progress,
+    mut progress: Progress,
     site: &Site,
 ) -> Result<Action, KubeError> {
     let now = ctx.clock.now();
@@ -201,7 +213,11 @@ async fn finish(
     let old = meeting.status.clone().unwrap_or_default();
     let mut status = build(&progress, &old, meeting.metadata.generation, now);
     if progress.terms.is_deleting && (progress.door == Door::Released || lifecycle::may_go(ctx, &meeting)) {
-        return let_go(ctx, meeting, &progress, status).await;
+        progress.untied = let_go(ctx, &meeting, &progress, status).await?;
+        if progress.untied.is_none() {
+            return Ok(Action::await_change());
+        }
+        status = build(&progress, &old, meeting.metadata.generation, now);
     }
     let mut wait = next_wake(ctx, &uid, &progress, now);
     let was_over = stored.status.as_ref().and_then(|status| status.phase).is_some_and(Phase::is_over);
@@ -262,23 +278,23 @@ fn learn(ctx: &Context, meeting: &ScheduledMeeting, status: ScheduledMeetingStat
 /// The object is deleted, and its slot is shut, or nobody waits for that any longer.
 async fn let_go(
     ctx: &Context,
-    meeting: ScheduledMeeting,
+    meeting: &ScheduledMeeting,
     progress: &Progress,
     status: ScheduledMeetingStatus,
-) -> Result<Action, KubeError> {
+) -> Result<Option<String>, KubeError> {
     let is_released = progress.door == Door::Released;
     if is_released {
-        learn(ctx, &meeting, status);
+        learn(ctx, meeting, status);
     }
     let unanswered = (!is_released).then_some("the bridge did not answer");
     if let Some(why) = progress.left_behind.or(unanswered) {
-        news::left_behind(ctx, &meeting, "Delete", why);
+        news::left_behind(ctx, meeting, "Delete", why);
     }
     ctx.bookings.release(&meeting.uid().unwrap_or_default());
-    news::wake_waiting(ctx, &meeting);
+    news::wake_waiting(ctx, meeting);
     // If this fails, its owner reference does the rest.
-    let _ = remove_join_secret(ctx, &meeting).await;
-    lifecycle::let_go(ctx, &meeting).await
+    let _ = remove_join_secret(ctx, meeting).await;
+    lifecycle::let_go(ctx, meeting).await
 }
 
 /// Removes the join Secret of a meeting that is over: nobody's meeting waits for it.
@@ -297,6 +313,8 @@ fn next_wake(ctx: &Context, uid: &str, progress: &Progress, now: Timestamp) -> O
         ctx.backoff.clear(uid);
     }
     let pause = progress.pause.as_ref().map(|pause| ctx.backoff.wait(uid, pause, is_due));
+    // The finalizer is tried again.
+    let pause = progress.untied.as_ref().map(|_| backoff::jittered(FINALIZER_AGAIN)).into_iter().chain(pause).min();
     if progress.is_closing(now) && progress.door == Door::Released {
         return None;
     }

@@ -92,6 +92,8 @@ pub struct BridgeProgress {
     pub looked: BTreeSet<SpaceId>,
     /// All that is being made are numbers that something else had so far.
     pub is_trying_blocked: bool,
+    /// Why it does not have our finalizer, or cannot get rid of it.
+    pub untied: Option<String>,
     /// Trouble that people are to know.
     pub problem: Option<Problem>,
     /// A call bridge failed, but others are good: nothing is told before it is clear whether it is lost.
@@ -132,6 +134,7 @@ impl BridgeProgress {
             without_sync: None,
             looked: BTreeSet::new(),
             is_trying_blocked: false,
+            untied: None,
             problem: None,
             awaiting_verdict: false,
             failure: None,

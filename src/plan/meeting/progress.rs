@@ -229,6 +229,8 @@ pub struct Progress {
     /// Created, Adopted or Recreated, when the call was found or made in this pass.
     pub call_origin: Option<&'static str>,
     pub tried: Tried,
+    /// Why it does not have our finalizer, or cannot get rid of it.
+    pub untied: Option<String>,
     /// Why there is no slot.
     pub refusal: Option<Refusal>,
     /// Why the time that was asked for in addition is not to be had.
@@ -283,6 +285,7 @@ impl Progress {
             taken_over: false,
             call_origin: None,
             tried: Tried::default(),
+            untied: None,
             refusal: None,
             extension_refused: None,
             obstacle: None,
@@ -299,6 +302,13 @@ impl Progress {
     pub fn anew(meeting: &ScheduledMeeting, now: Timestamp) -> Self {
         let status = meeting.status.clone().map(without_life);
         Self::resume(&ScheduledMeeting { status, ..meeting.clone() }, now)
+    }
+
+    /// Without our finalizer nothing is booked, because it could vanish unseen. What is booked goes on.
+    pub fn must_be_tied_first(&mut self) -> bool {
+        let Some(message) = self.untied.clone().filter(|_| self.draft.slot.is_none()) else { return false };
+        self.refuse(Refusal { reason: reason::FINALIZER_REFUSED, message });
+        true
     }
 
     /// Is the old window done with, and another one asked for?

@@ -221,6 +221,31 @@ const TABLE: &[Row] = &[
         &[("CredentialsValid", "False", "SecretNotFound"), ("Reachable", "Unknown", "Unknown")],
     ),
     row(
+        "Secret not given",
+        plain,
+        |p| {
+            p.problem = Some(Problem {
+                condition: types::CREDENTIALS_VALID,
+                reason: reason::SECRET_UNREADABLE,
+                message: "forbidden".into(),
+            })
+        },
+        |r| {
+            r.has_answered = false;
+            r.is_provisioned = false;
+        },
+        "Degraded",
+        &[("CredentialsValid", "False", "SecretUnreadable"), ("Stalled", "True", "SecretUnreadable")],
+    ),
+    row(
+        "no finalizer",
+        plain,
+        |p| p.untied = Some("policy".into()),
+        UNMADE,
+        "Pending",
+        &[("Ready", "False", "FinalizerRefused"), ("Stalled", "True", "FinalizerRefused")],
+    ),
+    row(
         "too old",
         plain,
         |p| p.obstacle = Some(Obstacle::VersionTooOld),

@@ -111,6 +111,33 @@ const BEFORE: &[Row] = &[
         &[("Ready", "False", "NoFreeSlot"), ("Stalled", "True", "NoFreeSlot"), ("Accepted", "False", "NoFreeSlot")],
     ),
     row(
+        "no finalizer, nothing booked",
+        booked,
+        -99,
+        |p| {
+            p.draft.slot = None;
+            p.untied = Some("policy".into());
+            assert!(p.must_be_tied_first());
+        },
+        Phase::Pending,
+        &[
+            ("Ready", "False", "FinalizerRefused"),
+            ("Stalled", "True", "FinalizerRefused"),
+            ("Accepted", "False", "FinalizerRefused"),
+        ],
+    ),
+    row(
+        "no finalizer, but booked",
+        booked,
+        -99,
+        |p| {
+            p.untied = Some("policy".into());
+            assert!(!p.must_be_tied_first());
+        },
+        Phase::Scheduled,
+        &[("Ready", "False", "FinalizerRefused"), ("Accepted", "True", "Accepted")],
+    ),
+    row(
         "its bridge comes later",
         booked,
         -99,

@@ -53,6 +53,10 @@ use process::Supervised;
 /// How long the tokens of ServiceAccounts are valid: longer than any test.
 const TOKEN_SECONDS: i64 = 24 * 60 * 60;
 
+/// Where etcd has its data, and where a copy of it is kept.
+const ETCD_DATA: &str = "etcd";
+const KEPT_DATA: &str = "etcd-kept";
+
 /// How a control plane is started. The default is right for tests.
 #[derive(Debug, Clone)]
 pub struct Options {
@@ -93,9 +97,10 @@ pub struct ControlPlane {
     /// In the order in which they are stopped. The fields below must outlive them.
     components: Vec<Supervised>,
     setup: Setup,
+    files: certs::Files,
     /// The data directory is removed, or the lock on it released, when the components are gone.
     _dir: DataDir,
-    _ports: [ReservedPort; 2],
+    ports: [ReservedPort; 2],
     server: String,
     ca_pem: String,
     admin: Kubeconfig,
@@ -159,8 +164,9 @@ impl ControlPlane {
         Ok(Self {
             components: vec![manager, api_server, etcd],
             setup,
+            files,
             _dir: dir,
-            _ports: ports,
+            ports,
             server,
             ca_pem,
             admin,
@@ -311,6 +317,39 @@ impl ControlPlane {
         audit::read(&self.audit_log_path()?, position)
     }
 
+    /// Keeps a copy of what etcd has now, for [`Self::put_back`].
+    ///
+    /// # Errors
+    /// If etcd cannot be halted, or its files cannot be copied.
+    pub async fn keep_data(&self) -> Result<(), Error> {
+        let Some((_, pid)) = self.processes().into_iter().find(|(name, _)| name == Assets::ETCD) else {
+            return Ok(());
+        };
+        // What is on disk while it stands still is what it would find after a crash.
+        let pid = pid.to_string();
+        run("kill", &["-STOP", &pid], &self.setup.dir).await?;
+        let copied = run("cp", &["-a", ETCD_DATA, KEPT_DATA], &self.setup.dir).await;
+        run("kill", &["-CONT", &pid], &self.setup.dir).await?;
+        copied
+    }
+
+    /// Stops the API server and etcd, puts etcd's data back to what was kept, and starts both again: revisions go back.
+    /// Only with [`Options::data_dir`]; without, the first component that is stopped removes the data.
+    ///
+    /// # Errors
+    /// If one of them does not get ready.
+    pub async fn put_back(&mut self) -> Result<(), Error> {
+        let stopped: Vec<_> = self.components.drain(1..).collect();
+        tokio::task::spawn_blocking(move || drop(stopped)).await?;
+        run("rm", &["-rf", ETCD_DATA], &self.setup.dir).await?;
+        run("mv", &[KEPT_DATA, ETCD_DATA], &self.setup.dir).await?;
+        let etcd = self.setup.etcd().await?;
+        let api_server = self.setup.api_server(&self.files, self.ports[0].number(), self.audit)?;
+        self.setup.wait_for_http(&api_server, &self.client().await?, "readyz").await?;
+        self.components.extend([api_server, etcd]);
+        Ok(())
+    }
+
     /// Where data, certificates and logs are.
     pub fn data_dir(&self) -> &Path {
         &self.setup.dir
@@ -372,6 +411,15 @@ impl DataDir {
             Self::Temporary(dir) => dir.path(),
             Self::Kept(dir, _) => dir,
         }
+    }
+}
+
+/// Runs a small program to its end.
+async fn run(program: &str, args: &[&str], dir: &Path) -> Result<(), Error> {
+    let status = tokio::process::Command::new(program).args(args).current_dir(dir).status().await;
+    match status.map_err(Error::io("run", program))?.success() {
+        true => Ok(()),
+        false => Err(Error::io("run", program)(std::io::Error::other(args.join(" ")))),
     }
 }
 

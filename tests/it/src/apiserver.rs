@@ -1,8 +1,12 @@
-//! An apiserver that fails: a layer between the controller's client and the real one, which refuses, holds or mutes chosen requests. The test's own client goes past it.
+//! An apiserver that fails: a layer between the controller's client and the real one, which refuses, holds or mutes chosen
+//! requests. The test's own client goes past it.
 
+use std::io::Error;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
+use futures::{StreamExt, TryStreamExt};
 use http::{Method, Request, Response};
 use http_body_util::combinators::UnsyncBoxBody;
 use http_body_util::{BodyExt, StreamBody};
@@ -12,6 +16,8 @@ use kube::client::Body;
 use meeting_controller::config::settings::Settings;
 use serde_json::json;
 use tokio::sync::Notify;
+use tokio_util::codec::{FramedRead, LinesCodec};
+use tokio_util::io::StreamReader;
 use tower::{BoxError, service_fn};
 
 use crate::kit::{Arena, PATIENCE};
@@ -26,6 +32,8 @@ pub enum Failure {
     Hold,
     /// It is answered, but no byte of the reply's body ever comes.
     Mute,
+    /// Each line of its reply comes so much later, and twice.
+    LateAndTwice(Duration),
 }
 
 /// Trouble with some requests.
@@ -160,8 +168,8 @@ impl Failing {
     }
 
     async fn serve(self, real: Client, request: Request<Body>) -> Result<Response<AnyBody>, BoxError> {
-        let concerned = self.0.lock().unwrap().iter().find(|trouble| trouble.concerns(&request)).cloned();
-        let Some(trouble) = concerned.filter(|trouble| trouble.take()) else {
+        let hit = self.0.lock().unwrap().iter().find(|trouble| trouble.concerns(&request) && trouble.take()).cloned();
+        let Some(trouble) = hit else {
             return Ok(any(real.send(request).await?));
         };
         match &trouble.failure {
@@ -181,6 +189,20 @@ impl Failing {
                 let silent = futures::stream::pending::<Result<Frame<Bytes>, BoxError>>();
                 Ok(Response::from_parts(parts, StreamBody::new(silent).boxed_unsync()))
             }
+            Failure::LateAndTwice(late) => {
+                let (parts, body) = real.send(request).await?.into_parts();
+                let lines = FramedRead::new(
+                    StreamReader::new(body.into_data_stream().map_err(Error::other)),
+                    LinesCodec::new(),
+                );
+                let late = *late;
+                let odd = lines.then(move |line| async move {
+                    tokio::time::sleep(late).await;
+                    let line = line?;
+                    Ok::<_, BoxError>(Frame::data(Bytes::from(format!("{line}\n{line}\n"))))
+                });
+                Ok(Response::from_parts(parts, StreamBody::new(odd).boxed_unsync()))
+            }
         }
     }
 }
@@ -195,6 +217,10 @@ fn any(response: Response<Body>) -> Response<AnyBody> {
 pub const MEETING_STATUS: (&str, &str, Option<&str>) = ("PUT", "scheduledmeetings", Some("status"));
 pub const READ_SECRET: (&str, &str, Option<&str>) = ("GET", "secrets", None);
 pub const DELETE_SECRET: (&str, &str, Option<&str>) = ("DELETE", "secrets", None);
+pub const WATCH_SECRETS: (&str, &str, Option<&str>) = ("WATCH", "secrets", None);
+pub const PATCH_MEETING: (&str, &str, Option<&str>) = ("PATCH", "scheduledmeetings", None);
+pub const PATCH_BRIDGE: (&str, &str, Option<&str>) = ("PATCH", "meetingbridges", None);
+pub const WATCH_BRIDGES: (&str, &str, Option<&str>) = ("WATCH", "meetingbridges", None);
 pub const WATCH_MEETINGS: (&str, &str, Option<&str>) = ("WATCH", "scheduledmeetings", None);
 pub const CREATE_EVENT: (&str, &str, Option<&str>) = ("POST", "events", None);
 

@@ -169,3 +169,65 @@ async fn after_a_conflict_the_object_is_read_anew() {
     arena.assert_rules(1..=5);
     arena.finish().await;
 }
+
+/// Nothing is begun for an object without our finalizer; what was begun goes on; one that may not go says why.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_refused_finalizer_is_told() {
+    let (arena, apiserver) = failing("untied", quick()).await;
+    arena.ready_bridge(json!({})).await;
+    arena.open_now("before", 600, desk(1)).await;
+    arena.says("before", "Ready", "True", "Active").await;
+    let refused = apiserver.add(PATCH_MEETING, None, Failure::Refuse(403, "Forbidden", "a policy says no"));
+    let failed = apiserver.add(PATCH_BRIDGE, None, Failure::Refuse(500, "InternalError", "a webhook is away"));
+    let later = json!({ "start": in_ms(3_600_000), "duration": "1h" });
+    arena.create_meeting("m", later).await;
+    let told = arena.says("m", "Ready", "False", "FinalizerRefused").await;
+    assert!(message(&told, "Ready").contains("a policy says no"), "{}", message(&told, "Ready"));
+    assert_eq!(condition(&told, "Accepted"), ("False", "FinalizerRefused"));
+    assert!(status_of(&told).slot.is_none());
+    arena.create_bridge("second", json!({})).await;
+    arena.bridge("second", "told", |bridge| condition(bridge, "Ready") == ("False", "FinalizerRefused")).await;
+    arena.patch::<ScheduledMeeting>("before", json!({ "metadata": { "finalizers": [] } })).await;
+    arena.says("before", "Ready", "False", "FinalizerRefused").await;
+    arena.patch::<ScheduledMeeting>("before", json!({ "spec": { "title": "Renamed" } })).await;
+    arena.await_sim("renamed", |sim| slot_of(sim, 1).name == "Renamed").await;
+    [&refused, &failed].iter().for_each(|trouble| trouble.lift());
+    let touched = json!({ "metadata": { "labels": { "try": "again" } } });
+    for name in ["m", "before"] {
+        arena.patch::<ScheduledMeeting>(name, touched.clone()).await;
+    }
+    arena.says("before", "Ready", "True", "Active").await;
+    arena.booked("m").await;
+    let refused = apiserver.add(PATCH_MEETING, Some("m"), Failure::Refuse(403, "Forbidden", "a policy says no"));
+    arena.delete::<ScheduledMeeting>("m").await;
+    arena.says("m", "Ready", "False", "FinalizerRefused").await;
+    refused.lift();
+    arena.patch::<ScheduledMeeting>("m", json!({ "metadata": { "labels": { "try": "more" } } })).await;
+    arena.gone::<ScheduledMeeting>("m").await;
+    arena.assert_rules(1..=5);
+    arena.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn without_rights_on_secrets_who_needs_one_says_so_and_the_others_go_on() {
+    let (arena, apiserver) = failing("rights", quick()).await;
+    arena.ready_bridge(json!({})).await;
+    arena.open_now("running", 600, desk(1)).await;
+    arena.says("running", "Ready", "True", "Active").await;
+    let forbidden = || Failure::Refuse(403, "Forbidden", "may not get resource secrets");
+    let troubles = [READ_SECRET, WATCH_SECRETS].map(|what| apiserver.add(what, None, forbidden()));
+    arena.create_bridge("second", json!({})).await;
+    let told = ("False", "SecretUnreadable");
+    let second = arena.bridge("second", "told", |bridge| condition(bridge, "CredentialsValid") == told).await;
+    assert!(message(&second, "Ready").contains("may not get resource secrets"));
+    assert_eq!((condition(&second, "Stalled").0, condition(&second, "Reachable").0), ("True", "Unknown"));
+    arena.open_now("m", 600, json!({})).await;
+    arena.says("m", "Ready", "False", "JoinSecretRefused").await;
+    arena.patch::<ScheduledMeeting>("running", json!({ "spec": { "title": "Renamed" } })).await;
+    arena.await_sim("renamed", |sim| slot_of(sim, 1).name == "Renamed").await;
+    arena.bridge("core", "still ready", |bridge| condition(bridge, "Ready") == ("True", "Ready")).await;
+    troubles.iter().for_each(|trouble| trouble.lift());
+    arena.bridge("second", "credentials", |bridge| condition(bridge, "CredentialsValid").0 == "True").await;
+    arena.assert_rules(1..=5);
+    arena.finish().await;
+}

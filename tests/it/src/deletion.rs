@@ -9,6 +9,7 @@ use kube::api::{Api, DeleteParams};
 use kube::runtime::wait::await_condition;
 use meeting_controller::api::meeting::{ParticipantState, Phase};
 use meeting_controller::api::{MeetingBridge, ScheduledMeeting};
+use meeting_controller::config::settings::Settings;
 use serde_json::{Value, json};
 
 use crate::kit::*;
@@ -161,5 +162,24 @@ async fn a_bridge_whose_secret_and_ca_bundle_went_first_is_removed() {
     assert!(arena.sim.calls().is_empty() && arena.sim.spaces().is_empty(), "{:#?}", arena.journal_lines());
     assert_eq!(left(&arena).await, [0, 0, 0]);
     arena.assert_rules(1..=5);
+    arena.finish().await;
+}
+
+/// After a restart of the controller there are no credentials to go on with: that is told, and ends.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_bridge_without_credentials_goes_after_the_deadline_and_says_what_it_leaves() {
+    let settings = Settings { deletion_deadline: Duration::from_secs(3), ..quick() };
+    let mut arena = Arena::with("unkeyed", lone(), settings).await;
+    arena.ready_bridge(json!({})).await;
+    arena.controller.take().unwrap().kill().await;
+    arena.delete::<Secret>("cms").await;
+    arena.delete::<MeetingBridge>("core").await;
+    arena.start().await;
+    arena.bridge("core", "told", |bridge| condition(bridge, "CredentialsValid") == ("False", "SecretNotFound")).await;
+    arena.gone::<MeetingBridge>("core").await;
+    arena.told("core", "LeftBehind").await;
+    let notes = arena.events_about("core").await;
+    assert!(notes.iter().any(|(reason, note)| reason == "LeftBehind" && note.contains("Secret cms")), "{notes:?}");
+    assert!(arena.sim.spaces().iter().all(|space| !space.open));
     arena.finish().await;
 }

@@ -43,3 +43,4 @@ mod sweep;
 mod tenants;
 mod trouble;
 mod walk;
+mod watches;

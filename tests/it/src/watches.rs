@@ -1,0 +1,91 @@
+//! Watches that are stale or odd (proof 5.2): late, doubled, expired, and an etcd that went back to an older revision.
+
+use std::time::Duration;
+
+use control_plane::{ControlPlane, Options};
+use k8s_openapi::api::core::v1::ConfigMap;
+use meeting_controller::api::ScheduledMeeting;
+use meeting_controller::api::meeting::{ParticipantState, Phase};
+use serde_json::json;
+
+use crate::apiserver::*;
+use crate::kit::*;
+use crate::meetings::*;
+
+impl Arena {
+    fn metric_text(&self) -> String {
+        self.controller.as_ref().unwrap().metrics.text()
+    }
+}
+
+/// What the apiserver says is behind what was known, and it accepts a watch from a version that is still to come without
+/// ever showing anything on it.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_etcd_that_was_put_back_is_believed() {
+    let dir = tempfile::tempdir().unwrap();
+    let options = Options { data_dir: Some(dir.path().into()), ..Options::with_workspace_crds() };
+    let plane = ControlPlane::start(options).await.expect("control plane");
+    let mut arena = Arena::on(Plane::Own(Box::new(plane)), "back", lone(), quick()).await;
+    arena.start().await;
+    arena.ready_bridge(json!({})).await;
+    arena.create_meeting("early", json!({ "start": in_ms(3_600_000), "duration": "1h" })).await;
+    arena.booked("early").await;
+    let desk = json!([{ "remoteParty": "desk@rooms.test" }]);
+    arena.create_meeting("running", json!({ "start": in_ms(4000), "duration": "10m", "participants": desk })).await;
+    arena.booked("running").await;
+    arena.plane.keep_data().await.expect("a copy");
+    arena.party("running", ParticipantState::Connected).await;
+    arena.create_meeting("lost", json!({ "start": in_ms(3_600_000), "duration": "1h" })).await;
+    let slot = number_of(&arena.booked("lost").await);
+    for round in 0..200 {
+        arena.patch::<ConfigMap>("cms-ca", json!({ "metadata": { "labels": { "round": round.to_string() } } })).await;
+    }
+    let Plane::Own(plane) = &mut arena.plane else { panic!("its own") };
+    plane.put_back().await.expect("the older state");
+    arena.patch::<ScheduledMeeting>("early", json!({ "spec": { "duration": "2h" } })).await;
+    let longer = |m: &ScheduledMeeting| {
+        let window = status_of(m).window.unwrap();
+        window.closes_at.0.duration_since(window.starts_at.0).as_secs() == 7200
+    };
+    arena.meeting("early", "two hours long", longer).await;
+    arena.create_meeting("new", json!({ "start": in_ms(3_600_000), "duration": "1h" })).await;
+    assert_eq!(number_of(&arena.booked("new").await), slot, "who had it is forgotten");
+    arena.says("running", "Ready", "True", "Active").await;
+    arena.party("running", ParticipantState::Connected).await;
+    assert_eq!(arena.sim.dials().len(), 1, "nobody is rung again");
+    arena.assert_rules(1..=5);
+    arena.finish().await;
+}
+
+/// Each event comes late and twice, and the first watches are said to be expired, or to be ahead of the apiserver.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn late_doubled_and_expired_watches_change_nothing() {
+    let mut arena = Arena::quiet("odd", lone(), quick()).await;
+    let apiserver = Failing::default();
+    let expired = apiserver.add_times(1, WATCH_MEETINGS, None, Failure::Refuse(410, "Expired", "too old"));
+    let ahead = Failure::Refuse(504, "Timeout", "Too large resource version: 999999999, current: 7");
+    let ahead = apiserver.add_times(1, WATCH_MEETINGS, None, ahead);
+    for watch in [WATCH_MEETINGS, WATCH_BRIDGES] {
+        apiserver.add(watch, None, Failure::LateAndTwice(Duration::from_millis(300)));
+    }
+    apiserver.start(&mut arena).await;
+    arena.ready_bridge(json!({})).await;
+    let desk = json!({ "participants": [{ "remoteParty": "desk@rooms.test" }] });
+    arena.open_now("m", 8, desk).await;
+    arena.party("m", ParticipantState::Connected).await;
+    arena.create_meeting("gone", json!({ "start": in_ms(3_600_000), "duration": "1h" })).await;
+    let slot = number_of(&arena.booked("gone").await);
+    arena.delete::<ScheduledMeeting>("gone").await;
+    arena.gone::<ScheduledMeeting>("gone").await;
+    arena.create_meeting("next", json!({ "start": in_ms(3_600_000), "duration": "1h" })).await;
+    assert_eq!(number_of(&arena.booked("next").await), slot);
+    arena.phase("m", Phase::Ended).await;
+    assert_eq!((expired.hits(), ahead.hits(), arena.sim.dials().len()), (1, 1, 1));
+    let metrics = arena.metric_text();
+    for kind in ["MeetingBridge", "ScheduledMeeting", "Secret", "ConfigMap"] {
+        let age = format!("meeting_controller_watch_age_seconds{{kind=\"{kind}\"}} ");
+        assert!(metrics.contains(&age), "{kind}: {metrics}");
+    }
+    arena.assert_rules(1..=5);
+    arena.finish().await;
+}
