@@ -3,13 +3,24 @@
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::{
     CustomResourceDefinition, JSONSchemaProps, JSONSchemaPropsOrArray, JSONSchemaPropsOrBool,
 };
-use kube::CustomResourceExt;
+use kube::{CustomResourceExt, ResourceExt};
 
 use super::{MeetingBridge, ScheduledMeeting};
+
+/// With a CRD every object of its kind goes. So none is removed with what brought it: a Helm release, a Flux
+/// Kustomization, an Argo CD Application. `kubectl delete crd` means it.
+const KEPT: [(&str, &str); 3] = [
+    ("argocd.argoproj.io/sync-options", "Prune=false,Delete=false"),
+    ("helm.sh/resource-policy", "keep"),
+    ("kustomize.toolkit.fluxcd.io/prune", "disabled"),
+];
 
 /// Both CRDs, in the order in which they are printed and applied.
 pub fn crds() -> Vec<CustomResourceDefinition> {
     let mut crds = vec![MeetingBridge::crd(), ScheduledMeeting::crd()];
+    for crd in &mut crds {
+        crd.annotations_mut().extend(KEPT.map(|(name, value)| (name.to_owned(), value.to_owned())));
+    }
     let schemas = crds.iter_mut().flat_map(|crd| &mut crd.spec.versions).filter_map(|version| version.schema.as_mut());
     for schema in schemas.filter_map(|schema| schema.open_api_v3_schema.as_mut()) {
         fit(schema);

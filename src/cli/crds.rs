@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use serde_json::Value;
 use thiserror::Error;
 
-use super::reference;
+use super::{reference, schema};
 use crate::api;
 
 /// First line of each generated file.
@@ -40,6 +40,10 @@ pub fn render() -> Result<Vec<(String, String)>, Error> {
         let yaml = serde_yaml::to_string(&ordered(&serde_json::to_value(crd)?))?;
         files.push((format!("{}.yaml", crd.spec.names.plural), format!("# {HEADER}\n{yaml}")));
     }
+    for crd in &crds {
+        let json = serde_json::to_string_pretty(&ordered(&schema::for_editors(crd)?))?;
+        files.push((schema::file(crd), format!("{json}\n")));
+    }
     files.push(("reference.md".to_owned(), format!("<!-- {HEADER} -->\n\n{}", reference::text(&crds)?)));
     Ok(files)
 }
@@ -71,11 +75,9 @@ pub fn write(dir: &Path, check: bool) -> Result<(), Error> {
         if check {
             confirm(path, &text, dir)?;
         } else {
-            std::fs::create_dir_all(dir).and_then(|()| std::fs::write(&path, text)).map_err(|source| Error::Io {
-                action: "write",
-                path,
-                source,
-            })?;
+            std::fs::create_dir_all(path.parent().unwrap_or(dir))
+                .and_then(|()| std::fs::write(&path, text))
+                .map_err(|source| Error::Io { action: "write", path, source })?;
         }
     }
     Ok(())

@@ -14,6 +14,16 @@ fn the_committed_files_are_up_to_date() {
     }
 }
 
+/// A chart can only carry what is below it, so it has a copy.
+#[test]
+fn the_chart_carries_the_same_crds() {
+    let chart = Path::new(env!("CARGO_MANIFEST_DIR")).join("deploy/chart/files/crds");
+    for (name, text) in render().unwrap().iter().filter(|(name, _)| name.ends_with(".yaml")) {
+        let carried = std::fs::read_to_string(chart.join(name)).unwrap();
+        assert!(carried == *text, "run: just crds (or: cp crds/*.yaml deploy/chart/files/crds/)");
+    }
+}
+
 #[test]
 fn what_is_written_is_what_is_checked_and_drift_names_file_and_command() {
     let dir = std::env::temp_dir().join(format!("meeting-controller-crds-{}", std::process::id()));

@@ -2,4 +2,8 @@
 //! these tools are built at the first call, which would disturb what `it` measures.
 #![cfg(test)]
 
+mod chart;
+mod hardening;
+mod kit;
+mod schemas;
 mod tools;
