@@ -71,7 +71,7 @@ async fn candidacy(args: &RunArgs) -> Result<Option<Candidacy>, String> {
     Ok(Some(Candidacy {
         client,
         namespace: args.election.lease_namespace.clone().unwrap_or(own),
-        name: args.election.lease_name(args.namespace.as_deref()),
+        name: args.election.lease_name(&args.scope()),
         identity: format!("{pod}_{}", uuid::Uuid::new_v4()),
         timing: args.election.timing()?,
     }))
@@ -99,7 +99,7 @@ async fn run(args: RunArgs) -> Result<(), String> {
         Arc::clone(&metrics),
         shutdown.clone(),
     )
-    .within(args.namespace)
+    .within(args.scope())
     .stands(candidacy);
     let admin = Admin::bind(args.listen, controller.ready(), controller.watchdog(), metrics)
         .await

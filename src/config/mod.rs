@@ -2,6 +2,7 @@
 
 pub mod settings;
 
+use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -61,9 +62,9 @@ pub struct RunArgs {
     /// What is logged, in the syntax of tracing's EnvFilter.
     #[arg(long, env = "MEETING_CONTROLLER_LOG", default_value = "info,kube=warn")]
     pub log: String,
-    /// Look after the objects of this namespace only.
-    #[arg(long, env = "MEETING_CONTROLLER_NAMESPACE")]
-    pub namespace: Option<String>,
+    /// Look after the objects of these namespaces only, separated by commas. Without it all namespaces.
+    #[arg(long, alias = "namespace", env = "MEETING_CONTROLLER_NAMESPACES", value_delimiter = ',')]
+    pub namespaces: Vec<String>,
     /// Namespaces of the platform team, separated by commas: their bridges are offered to meetings of every namespace that
     /// name no bridge, as far as allowedNamespaces lets them. Without it only bridges of the meeting's own namespace are.
     #[arg(long, env = "MEETING_CONTROLLER_SHARED_BRIDGES_IN", value_delimiter = ',')]
@@ -79,15 +80,24 @@ pub struct RunArgs {
 }
 
 impl RunArgs {
+    /// The namespaces to look after; none: all.
+    pub fn scope(&self) -> BTreeSet<String> {
+        names(&self.namespaces)
+    }
+
     /// As the controller takes them.
     pub fn settings(&self) -> Settings {
-        let shared = self.shared_bridges_in.iter().map(|name| name.trim().to_owned());
         Settings {
-            shared_bridges_in: shared.filter(|name| !name.is_empty()).collect(),
+            shared_bridges_in: names(&self.shared_bridges_in),
             require_secret_label: self.require_secret_label,
             ..self.timing.settings()
         }
     }
+}
+
+/// What was separated by commas.
+fn names(list: &[String]) -> BTreeSet<String> {
+    list.iter().map(|name| name.trim().to_owned()).filter(|name| !name.is_empty()).collect()
 }
 
 /// Flags about the leader election.
@@ -98,7 +108,7 @@ pub struct ElectionArgs {
     #[arg(long, env = "MEETING_CONTROLLER_LEADER_ELECT", num_args = 0..=1, require_equals = true,
           default_value_t = false, default_missing_value = "true", action = clap::ArgAction::Set)]
     pub leader_elect: bool,
-    /// Name of the Lease; default: meeting-controller, with --namespace meeting-controller-NAMESPACE.
+    /// Name of the Lease; default: meeting-controller, with --namespaces meeting-controller-NAMESPACE, several with dots.
     #[arg(long, env = "MEETING_CONTROLLER_LEASE_NAME")]
     pub lease_name: Option<String>,
     /// Namespace of the Lease; default: that of the pod.
@@ -124,10 +134,15 @@ impl ElectionArgs {
         Timing { lease: self.lease_duration, renew: self.renew_deadline, retry: self.retry_period }.check()
     }
 
-    /// The name of the Lease of a controller that looks after this namespace, or all.
-    pub fn lease_name(&self, scope: Option<&str>) -> String {
-        let default = || scope.map_or("meeting-controller".to_owned(), |scope| format!("meeting-controller-{scope}"));
-        self.lease_name.clone().unwrap_or_else(default)
+    /// The name of the Lease of a controller that looks after these namespaces, or all. A namespace's name has no dot.
+    pub fn lease_name(&self, scope: &BTreeSet<String>) -> String {
+        let names: Vec<&str> = scope.iter().map(String::as_str).collect();
+        let default = if names.is_empty() {
+            "meeting-controller".to_owned()
+        } else {
+            format!("meeting-controller-{}", names.join("."))
+        };
+        self.lease_name.clone().unwrap_or(default)
     }
 }
 

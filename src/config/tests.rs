@@ -15,17 +15,26 @@ fn spans_need_a_unit_and_a_sensible_length() {
 
 #[test]
 fn leaders_are_elected_only_if_asked_for() {
-    let election = |flags: &[&str]| {
+    let run_args = |flags: &[&str]| {
         let Command::Run(args) = Cli::parse_from(["meeting-controller", "run"].iter().chain(flags)).command else {
             unreachable!()
         };
-        args.election
+        args
     };
+    let election = |flags: &[&str]| run_args(flags).election;
     assert!(!election(&[]).leader_elect && !election(&["--leader-elect=false"]).leader_elect);
     assert!(election(&["--leader-elect"]).leader_elect && election(&["--leader-elect=true"]).leader_elect);
-    assert_eq!(election(&[]).lease_name(None), "meeting-controller");
-    assert_eq!(election(&[]).lease_name(Some("team")), "meeting-controller-team");
-    assert_eq!(election(&["--lease-name", "x"]).lease_name(Some("team")), "x");
+    let name = |args: &[&str]| {
+        let args = run_args(args);
+        args.election.lease_name(&args.scope())
+    };
+    assert_eq!(name(&[]), "meeting-controller");
+    assert_eq!(name(&["--namespace", "team"]), "meeting-controller-team");
+    // Whatever their order.
+    for list in ["b,a", "a, b,", "a,b,a"] {
+        assert_eq!(name(&["--namespaces", list]), "meeting-controller-a.b", "{list}");
+    }
+    assert_eq!(name(&["--namespaces", "team", "--lease-name", "x"]), "x");
     assert!(election(&[]).timing().is_ok());
     assert!(election(&["--renew-deadline", "15s"]).timing().unwrap_err().contains("lease duration"));
 }

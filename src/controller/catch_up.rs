@@ -25,8 +25,8 @@ fn version(meta: &ObjectMeta) -> u64 {
     meta.resource_version.as_deref().and_then(|version| version.parse().ok()).unwrap_or_default()
 }
 
-/// Waits until the store shows at least what there is now.
-pub async fn catch_up<K>(ctx: &Context, api: Api<K>, store: &Store<K>)
+/// Waits until the store shows at least what there is now, within this namespace or all.
+pub async fn catch_up<K>(ctx: &Context, api: Api<K>, namespace: Option<&str>, store: &Store<K>)
 where
     K: Resource<DynamicType = ()> + Clone + DeserializeOwned + Debug + 'static,
 {
@@ -40,8 +40,9 @@ where
     let listed_at = listed.metadata.resource_version.and_then(|version| version.parse().ok()).unwrap_or_default();
     let there: BTreeMap<_, _> = listed.items.iter().map(|item| (ObjectKey::of(item), version(item.meta()))).collect();
     let is_caught_up = || {
-        let stored: BTreeMap<_, _> =
-            store.state().iter().map(|item| (ObjectKey::of(item.as_ref()), version(item.meta()))).collect();
+        let stored = store.state();
+        let within = stored.iter().filter(|item| namespace.is_none() || item.meta().namespace.as_deref() == namespace);
+        let stored: BTreeMap<_, _> = within.map(|item| (ObjectKey::of(item.as_ref()), version(item.meta()))).collect();
         let is_new = there.iter().all(|(key, version)| stored.get(key).is_some_and(|stored| stored >= version));
         new_or_there(&stored, &there, listed_at) && is_new
     };

@@ -12,6 +12,7 @@ mod kube_calls;
 mod lead;
 mod lifecycle;
 mod meeting;
+mod merge;
 mod own_writes;
 mod plan_command;
 mod run;

@@ -5,7 +5,7 @@ use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures::future::{BoxFuture, Shared};
+use futures::future::{BoxFuture, Shared, join_all};
 use futures::{FutureExt, Stream, StreamExt};
 use k8s_openapi::api::core::v1::{ConfigMap, Namespace, Secret};
 use kube::api::Api;
@@ -25,7 +25,7 @@ use super::context::{Context, Stores};
 use super::kube_calls::{KubeApi, KubeError};
 use super::lead::{Candidacy, Lead};
 use super::lifecycle::{self, Managed};
-use super::streams::About;
+use super::streams::{About, Watched};
 use super::wakes::{Wakes, Woken};
 use super::watchdog::Watchdog;
 use super::{backoff, bridge, clock_steps, meeting, streams, watches};
@@ -105,7 +105,8 @@ pub struct Controller {
     watchdog: Arc<Watchdog>,
     shutdown: CancellationToken,
     ready: watch::Sender<bool>,
-    scope: Option<String>,
+    /// The namespaces that are looked after; none: all.
+    scope: BTreeSet<String>,
     candidacy: Option<Candidacy>,
 }
 
@@ -119,13 +120,13 @@ impl Controller {
         shutdown: CancellationToken,
     ) -> Self {
         let (watchdog, ready) = (Arc::default(), watch::Sender::new(false));
-        Self { client, settings, clock, metrics, watchdog, shutdown, ready, scope: None, candidacy: None }
+        Self { client, settings, clock, metrics, watchdog, shutdown, ready, scope: BTreeSet::new(), candidacy: None }
     }
 
-    /// Looks after the objects of one namespace only; a Role there is enough then.
+    /// Looks after the objects of these namespaces only; a Role in each is enough then.
     #[must_use]
-    pub fn within(self, namespace: Option<String>) -> Self {
-        Self { scope: namespace, ..self }
+    pub fn within(self, namespaces: impl IntoIterator<Item = String>) -> Self {
+        Self { scope: namespaces.into_iter().collect(), ..self }
     }
 
     /// Shares the work with others: only the one that leads does anything but watch.
@@ -134,14 +135,24 @@ impl Controller {
         Self { candidacy, ..self }
     }
 
-    fn api<K>(&self, client: Client) -> Api<K>
+    /// What is looked at, each with its namespace, or with none for all.
+    fn apis<K>(&self, client: &Client) -> Vec<(Option<&str>, Api<K>)>
     where
         K: Resource<Scope = k8s_openapi::NamespaceResourceScope, DynamicType = ()>,
     {
-        match &self.scope {
-            Some(namespace) => Api::namespaced(client, namespace),
-            None => Api::all(client),
+        if self.scope.is_empty() {
+            return vec![(None, Api::all(client.clone()))];
         }
+        self.scope.iter().map(|name| (Some(name.as_str()), Api::namespaced(client.clone(), name))).collect()
+    }
+
+    /// Waits until a store shows at least what there is now.
+    async fn caught_up<K>(&self, ctx: &Context, store: &Store<K>)
+    where
+        K: Managed + serde::de::DeserializeOwned,
+    {
+        let apis = self.apis(&self.client).into_iter();
+        join_all(apis.map(|(namespace, api)| catch_up(ctx, api, namespace, store))).await;
     }
 
     /// A client for the watch of a kind, which is there from now on.
@@ -150,6 +161,15 @@ impl Controller {
         metrics.pulses.heard(kind);
         let client = listen(self.client.clone(), kind, Arc::clone(&metrics.pulses));
         (client, About { kind, limit: self.settings.watch_limit, metrics })
+    }
+
+    /// The watches of a kind, with this selector of labels.
+    fn watched<K>(&self, client: &Client, about: &About, selector: Option<&str>) -> Watched<K>
+    where
+        K: Resource<Scope = k8s_openapi::NamespaceResourceScope, DynamicType = ()>,
+    {
+        let config = selector.iter().fold(about.config(), |config, selector| config.labels(selector));
+        self.apis(client).into_iter().map(|(_, api)| (api, config.clone())).collect()
     }
 
     /// Becomes true once both stores are filled.
@@ -237,10 +257,7 @@ impl Controller {
             filled.clone().await;
             if let Some(elected) = elected {
                 elected.cancelled().await;
-                tokio::join!(
-                    catch_up(&ctx, self.api(self.client.clone()), &ctx.stores.bridges),
-                    catch_up(&ctx, self.api(self.client.clone()), &ctx.stores.meetings),
-                );
+                tokio::join!(self.caught_up(&ctx, &ctx.stores.bridges), self.caught_up(&ctx, &ctx.stores.meetings),);
                 started.cancel();
                 // What changed before was only watched.
                 ctx.wakes.all(&ctx.stores);
@@ -274,7 +291,7 @@ impl Controller {
     fn bridges(&self, ctx: &Arc<Context>) -> impl Stream<Item = kube::runtime::watcher::Event<MeetingBridge>> + use<> {
         let (index, mut judged) = (Arc::clone(ctx), BTreeMap::new());
         let (client, about) = self.watch("MeetingBridge");
-        streams::objects(self.api(client), about)
+        streams::objects(self.watched(&client, &about, None), about, ctx.stores.bridges.clone())
             .inspect(move |event| watches::index_bridge(&index, &mut judged, event))
     }
 
@@ -284,7 +301,7 @@ impl Controller {
     ) -> impl Stream<Item = kube::runtime::watcher::Event<ScheduledMeeting>> + use<> {
         let (index, mut listed) = (Arc::clone(ctx), BTreeSet::new());
         let (client, about) = self.watch("ScheduledMeeting");
-        streams::objects(self.api(client), about)
+        streams::objects(self.watched(&client, &about, None), about, ctx.stores.meetings.clone())
             .inspect(move |event| watches::index_meeting(&index, &mut listed, event))
     }
 
@@ -298,15 +315,22 @@ impl Controller {
     ) -> impl Future<Output = ()> + use<> {
         let not_ours = format!("!{JOIN_LABEL}");
         let (client, about) = self.watch("Secret");
-        let secrets = streams::metadata(self.api(client), about, Some(not_ours), secret_writer);
+        let secrets = streams::metadata(self.watched(&client, &about, Some(&not_ours)), about, secret_writer);
         let (client, about) = self.watch("ConfigMap");
-        let maps = streams::metadata(self.api(client), about, None, config_map_writer);
+        let maps = streams::metadata(self.watched(&client, &about, None), about, config_map_writer);
         // Within one namespace no other one can book, so their labels do not matter, and no right to list them is needed.
-        let namespaces = if self.scope.is_none() {
-            let (client, about) = self.watch("Namespace");
-            streams::metadata(Api::all(client), about, None, namespace_writer).left_stream()
-        } else {
+        // Of several each is watched by its name, so that the right to these is enough.
+        let namespaces = if self.scope.len() == 1 {
             futures::stream::pending().right_stream()
+        } else {
+            let (client, about) = self.watch("Namespace");
+            let one = |name: &String| about.config().fields(&format!("metadata.name={name}"));
+            let mut configs: Vec<_> = self.scope.iter().map(one).collect();
+            if configs.is_empty() {
+                configs.push(about.config());
+            }
+            let watched = configs.into_iter().map(|config| (Api::all(client.clone()), config)).collect();
+            streams::metadata(watched, about, namespace_writer).left_stream()
         };
         watches::watch_others(Arc::clone(ctx), secrets, maps, namespaces)
     }

@@ -10,12 +10,14 @@ use futures::{Stream, StreamExt};
 use kube::api::Api;
 use kube::core::DeserializeGuard;
 use kube::runtime::WatchStreamExt;
+use kube::runtime::reflector::Store;
 use kube::runtime::reflector::store::Writer;
 use kube::runtime::utils::Backoff;
 use kube::runtime::watcher::{self, DefaultBackoff, Event, watcher};
 use kube::{Resource, ResourceExt, core::PartialObjectMeta};
 use serde::de::DeserializeOwned;
 
+use super::merge::merged;
 use crate::api::Compact;
 use crate::metrics::{KindLabels, Metrics};
 
@@ -34,7 +36,7 @@ pub struct About {
 impl About {
     /// A watch is ended by the apiserver after the limit and taken up again where it was. If even that does not come, five
     /// seconds later, the connection is dead: nobody told us, and nothing has come by it.
-    fn config(&self) -> watcher::Config {
+    pub fn config(&self) -> watcher::Config {
         let seconds = u32::try_from(self.limit.as_secs().max(1)).unwrap_or(u32::MAX);
         watcher::Config::default().page_size(100).timeout(seconds)
     }
@@ -111,22 +113,34 @@ where
     })
 }
 
-/// Watches objects of a kind. What does not decode is logged and left out.
-pub fn objects<K>(api: Api<DeserializeGuard<K>>, about: About) -> impl Stream<Item = Event<K>>
+/// What is watched, and how: everything, or each of some namespaces.
+pub type Watched<K> = Vec<(Api<K>, watcher::Config)>;
+
+/// Watches objects of a kind, for this store. What does not decode is logged and left out.
+pub fn objects<K>(
+    watched: Watched<DeserializeGuard<K>>,
+    about: About,
+    store: Store<K>,
+) -> impl Stream<Item = Event<K>> + use<K>
 where
-    K: Resource<DynamicType = ()> + Compact + Clone + DeserializeOwned + Debug + Send + 'static,
+    K: Resource<DynamicType = ()> + Compact + Clone + DeserializeOwned + Debug + Send + Sync + 'static,
 {
-    let (kind, config) = (about.kind, about.config());
-    unbroken(about, move || watcher(api.clone(), config.clone()).boxed()).filter_map(move |event| {
-        let good = match event {
-            Event::Apply(guard) => decoded(guard, kind).map(Event::Apply),
-            Event::InitApply(guard) => decoded(guard, kind).map(Event::InitApply),
-            Event::Delete(guard) => decoded(guard, kind).map(Event::Delete),
-            Event::Init => Some(Event::Init),
-            Event::InitDone => Some(Event::InitDone),
-        };
-        std::future::ready(good)
-    })
+    let kind = about.kind;
+    let watches = watched.into_iter().map(|(api, config)| {
+        unbroken(about.clone(), move || watcher(api.clone(), config.clone()).boxed())
+            .filter_map(move |event| {
+                let good = match event {
+                    Event::Apply(guard) => decoded(guard, kind).map(Event::Apply),
+                    Event::InitApply(guard) => decoded(guard, kind).map(Event::InitApply),
+                    Event::Delete(guard) => decoded(guard, kind).map(Event::Delete),
+                    Event::Init => Some(Event::Init),
+                    Event::InitDone => Some(Event::InitDone),
+                };
+                std::future::ready(good)
+            })
+            .boxed()
+    });
+    merged(watches.collect(), store)
 }
 
 fn decoded<K: Resource<DynamicType = ()> + Compact>(guard: DeserializeGuard<K>, kind: &'static str) -> Option<K> {
@@ -147,22 +161,25 @@ fn decoded<K: Resource<DynamicType = ()> + Compact>(guard: DeserializeGuard<K>, 
 
 /// Watches the metadata of a kind only: names, labels and versions, never what is inside.
 pub fn metadata<K>(
-    api: Api<PartialObjectMeta<K>>,
+    watched: Watched<PartialObjectMeta<K>>,
     about: About,
-    selector: Option<String>,
     writer: Writer<PartialObjectMeta<K>>,
 ) -> impl Stream<Item = PartialObjectMeta<K>>
 where
     K: Resource<DynamicType = ()> + Clone + Debug + Send + Sync + 'static,
     PartialObjectMeta<K>: Resource<DynamicType = ()> + Clone + Debug + DeserializeOwned + Send + Sync,
 {
-    let config = selector.iter().fold(about.config(), |config, selector| config.labels(selector));
-    let events = unbroken(about, move || watcher(api.clone(), config.clone()).boxed()).map(|event| {
-        event.modify(|object| {
-            object.metadata.managed_fields = None;
-            object.annotations_mut().clear();
-        })
+    let watches = watched.into_iter().map(|(api, config)| {
+        unbroken(about.clone(), move || watcher(api.clone(), config.clone()).boxed())
+            .map(|event| {
+                event.modify(|object: &mut PartialObjectMeta<K>| {
+                    object.metadata.managed_fields = None;
+                    object.annotations_mut().clear();
+                })
+            })
+            .boxed()
     });
+    let events = merged(watches.collect(), writer.as_reader());
     kube::runtime::reflector(writer, events.map(Ok::<_, watcher::Error>))
         .touched_objects()
         .filter_map(|object| async move { object.ok() })

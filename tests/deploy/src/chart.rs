@@ -8,7 +8,7 @@ use crate::kit::*;
 /// Everything that is off by default, and the rest with other values.
 const EVERYTHING: [&str; 22] = [
     "--set=networkPolicy.enabled=true",
-    "--set=namespaces={team-b}",
+    "--set=namespaces={team-a,team-b}",
     "--set=image.digest=sha256:0000000000000000000000000000000000000000000000000000000000000000",
     "--set=imagePullSecrets[0].name=registry",
     "--set=priorityClassName=system-cluster-critical",
@@ -106,14 +106,16 @@ async fn what_is_set_is_what_is_rendered() {
     let rendered = objects(&template(&EVERYTHING).await.unwrap());
     let deployment = serde_yaml::to_string(&rendered["Deployment meeting-controller mc"]).unwrap();
     let digest = "image: meeting-controller@sha256:00";
-    for text in ["--namespace=team-b", digest, "type: Recreate", "--require-secret-label", "HTTPS_PROXY"] {
+    for text in ["--namespaces=team-a,team-b", digest, "type: Recreate", "--require-secret-label", "HTTPS_PROXY"] {
         assert!(deployment.contains(text), "{text}\n{deployment}");
     }
     for absent in ["leader-elect", "lease"] {
         assert!(!deployment.contains(absent), "{absent}\n{deployment}");
     }
     let rights: Vec<_> = rendered.iter().filter(|(name, _)| name.contains("Role")).collect();
-    assert!(rights.iter().any(|(name, _)| *name == "Role team-b mc"));
+    for role in ["Role team-a mc", "Role team-b mc", "ClusterRole - mc-namespaces"] {
+        assert!(rights.iter().any(|(name, _)| *name == role), "{role}");
+    }
     for (name, right) in rights {
         let text = serde_yaml::to_string(right).unwrap();
         assert!(!name.starts_with("ClusterRole ") || !text.contains("secrets"), "{text}");

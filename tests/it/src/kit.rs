@@ -181,12 +181,17 @@ impl Arena {
     }
 
     /// The same with this client, for this namespace or all.
-    pub async fn start_as(&mut self, client: Client, namespace: Option<String>) {
+    pub async fn start_as(&mut self, client: Client, namespace: impl IntoIterator<Item = String>) {
         self.controller = Some(self.run_as(client, namespace, None).await);
     }
 
     /// Runs a controller like this, alone or as one of many, and waits until its stores are filled.
-    pub async fn run_as(&self, client: Client, scope: Option<String>, candidacy: Option<Candidacy>) -> Running {
+    pub async fn run_as(
+        &self,
+        client: Client,
+        scope: impl IntoIterator<Item = String>,
+        candidacy: Option<Candidacy>,
+    ) -> Running {
         let (prepared, controller) = self.controller_as(client, scope, candidacy);
         let mut ready = controller.ready();
         let running = prepared.run_by(tokio::spawn(controller.run()));
@@ -198,7 +203,7 @@ impl Arena {
     pub fn controller_as(
         &self,
         client: Client,
-        scope: Option<String>,
+        scope: impl IntoIterator<Item = String>,
         candidacy: Option<Candidacy>,
     ) -> (Prepared, Controller) {
         let prepared = Prepared { shutdown: CancellationToken::new(), metrics: Arc::new(Metrics::default()) };

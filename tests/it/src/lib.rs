@@ -30,6 +30,7 @@ mod life;
 mod lost_replies;
 mod meetings;
 mod moved;
+mod namespaces;
 mod passcode;
 mod policies;
 mod provisioning;

@@ -1,0 +1,106 @@
+//! A controller that looks after some namespaces only (`--namespaces`), with the rights that the chart gives it then.
+
+use control_plane::{ControlPlane, Options, client_for};
+use k8s_openapi::api::authorization::v1::SelfSubjectAccessReview;
+use k8s_openapi::api::core::v1::{Namespace, Secret};
+use k8s_openapi::api::rbac::v1::{ClusterRole, ClusterRoleBinding, Role, RoleBinding};
+use kube::api::{Api, DeleteParams, Patch, PatchParams, PostParams};
+use meeting_controller::api::{MeetingBridge, ScheduledMeeting};
+use serde_json::json;
+
+use crate::kit::*;
+use crate::meetings::*;
+
+const ACCOUNT: &str = "meeting-controller";
+
+fn from<K: serde::de::DeserializeOwned>(value: serde_json::Value) -> K {
+    serde_json::from_value(value).unwrap()
+}
+
+/// The rules of deploy/namespaced in each of these, and the names of all of them to be looked at.
+async fn grant(plane: &ControlPlane, namespaces: &[String]) {
+    let deploy = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../deploy");
+    plane.apply(deploy.join("base/namespace.yaml"), "default").await.unwrap();
+    plane.create_service_account(ACCOUNT, ACCOUNT).await.unwrap();
+    let client = plane.client().await.unwrap();
+    let text = std::fs::read_to_string(deploy.join("namespaced/rbac.yaml")).unwrap();
+    let (role, binding) = text.split_once("\n---\n").unwrap();
+    let (role, binding) = (serde_yaml::from_str::<Role>(role).unwrap(), serde_yaml::from_str::<RoleBinding>(binding));
+    let binding = binding.unwrap();
+    for namespace in namespaces {
+        let (mut role, mut binding) = (role.clone(), binding.clone());
+        (role.metadata.namespace, binding.metadata.namespace) = (Some(namespace.clone()), Some(namespace.clone()));
+        Api::namespaced(client.clone(), namespace).create(&PostParams::default(), &role).await.unwrap();
+        Api::namespaced(client.clone(), namespace).create(&PostParams::default(), &binding).await.unwrap();
+    }
+    let rules = json!([{
+        "apiGroups": [""], "resources": ["namespaces"], "resourceNames": namespaces, "verbs": ["list", "watch"]
+    }]);
+    let role: ClusterRole = from(json!({ "metadata": { "name": ACCOUNT }, "rules": rules }));
+    Api::all(client.clone()).create(&PostParams::default(), &role).await.unwrap();
+    let binding: ClusterRoleBinding = from(json!({
+        "metadata": { "name": ACCOUNT },
+        "roleRef": { "apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": ACCOUNT },
+        "subjects": [{ "kind": "ServiceAccount", "name": ACCOUNT, "namespace": ACCOUNT }]
+    }));
+    Api::all(client).create(&PostParams::default(), &binding).await.unwrap();
+}
+
+fn guest(name: &str, bridges_in: &str) -> ScheduledMeeting {
+    from(json!({
+        "apiVersion": "meeting-controller.dev/v1alpha1", "kind": "ScheduledMeeting", "metadata": { "name": name },
+        "spec": { "title": "Guest", "bridgeRef": { "name": "core", "namespace": bridges_in },
+                  "start": in_ms(3_600_000), "duration": "1h" }
+    }))
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn of_several_namespaces_everything_is_looked_after_and_of_others_nothing() {
+    let plane = ControlPlane::start(Options::with_workspace_crds()).await.expect("control plane");
+    let mut arena = Arena::on(Plane::Own(Box::new(plane)), "home", lone(), quick()).await;
+    let (team, other) = (arena.plane.namespace("team").await.unwrap(), arena.plane.namespace("other").await.unwrap());
+    let scope = vec![arena.namespace.clone(), team.clone()];
+    grant(&arena.plane, &scope).await;
+    let account = arena.plane.kubeconfig_for_service_account(ACCOUNT, ACCOUNT).await.unwrap();
+    let client = client_for(&account).await.unwrap();
+    // No right on Secrets but there.
+    for (namespace, is_allowed) in [(None, false), (Some(&other), false), (Some(&team), true)] {
+        let attributes = json!({ "verb": "list", "resource": "secrets", "namespace": namespace });
+        let review: SelfSubjectAccessReview = from(json!({ "spec": { "resourceAttributes": attributes } }));
+        let answer = Api::all(client.clone()).create(&PostParams::default(), &review).await.unwrap();
+        assert_eq!(answer.status.unwrap().allowed, is_allowed, "{namespace:?}");
+    }
+    let elsewhere: Api<ScheduledMeeting> = Api::namespaced(arena.client.clone(), &other);
+    elsewhere.create(&PostParams::default(), &guest("unseen", &arena.namespace)).await.unwrap();
+    arena.controller = Some(arena.run_as(client, scope, None).await);
+
+    let selector = json!({ "matchLabels": { "meetings": "yes" } });
+    arena.ready_bridge(json!({ "allowedNamespaces": { "from": "Selector", "selector": selector } })).await;
+    let meetings: Api<ScheduledMeeting> = Api::namespaced(arena.client.clone(), &team);
+    meetings.create(&PostParams::default(), &guest("guest", &arena.namespace)).await.unwrap();
+    let says = async |reason: &str| {
+        let wanted = |m: Option<&ScheduledMeeting>| m.is_some_and(|m| condition(m, "Accepted").1 == reason);
+        let waiting = kube::runtime::wait::await_condition(meetings.clone(), "guest", wanted);
+        let found = tokio::time::timeout(PATIENCE, waiting).await;
+        assert_status(&found.unwrap_or_else(|_| panic!("never {reason}")).unwrap().unwrap());
+    };
+    says("BridgeNotAllowed").await;
+    let label = Patch::Merge(json!({ "metadata": { "labels": { "meetings": "yes" } } }));
+    Api::<Namespace>::all(arena.client.clone()).patch(&team, &PatchParams::default(), &label).await.unwrap();
+    says("Accepted").await;
+    let secrets: Api<Secret> = Api::namespaced(arena.client.clone(), &team);
+    assert!(secrets.get_opt("guest-join").await.unwrap().is_some(), "accepted, so the join details are there");
+    meetings.delete("guest", &DeleteParams::default()).await.unwrap();
+    let gone = kube::runtime::wait::await_condition(meetings, "guest", |m: Option<&ScheduledMeeting>| m.is_none());
+    tokio::time::timeout(PATIENCE, gone).await.expect("guest goes").unwrap();
+    arena.delete::<MeetingBridge>("core").await;
+    arena.gone::<MeetingBridge>("core").await;
+    assert!(elsewhere.get("unseen").await.unwrap().status.is_none(), "nobody looks after it");
+
+    arena.controller.take().unwrap().stop().await;
+    let user = format!("system:serviceaccount:{ACCOUNT}:{ACCOUNT}");
+    let asked = arena.plane.audit_events().unwrap().into_iter().filter(|event| event.user == user);
+    let refused: Vec<_> = asked.filter(|event| event.decision == "forbid").collect();
+    assert!(refused.is_empty(), "{refused:#?}");
+    arena.finish().await;
+}
