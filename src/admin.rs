@@ -5,15 +5,18 @@ use std::sync::Arc;
 
 use axum::Router;
 use axum::extract::State;
-use axum::http::{StatusCode, header};
+use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::IntoResponse;
 use axum::routing::get;
+use prometheus_client::encoding::prometheus_text;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use crate::controller::Watchdog;
 use crate::metrics::Metrics;
+
+const OPENMETRICS: &str = "application/openmetrics-text";
 
 #[derive(Clone)]
 struct Shared {
@@ -80,9 +83,16 @@ async fn readyz(State(shared): State<Shared>) -> impl IntoResponse {
     }
 }
 
-async fn metrics(State(shared): State<Shared>) -> impl IntoResponse {
-    let kind = "application/openmetrics-text; version=1.0.0; charset=utf-8";
-    ([(header::CONTENT_TYPE, kind)], shared.metrics.text())
+/// OpenMetrics for those that ask for it, as Prometheus does; everybody else gets what everything can read.
+async fn metrics(State(shared): State<Shared>, headers: HeaderMap) -> impl IntoResponse {
+    let accept = headers.get_all(header::ACCEPT).iter().filter_map(|value| value.to_str().ok());
+    let knows_openmetrics = accept.flat_map(|value| value.split(',')).any(|kind| kind.trim().starts_with(OPENMETRICS));
+    let (kind, text) = if knows_openmetrics {
+        ("application/openmetrics-text; version=1.0.0; charset=utf-8", shared.metrics.text())
+    } else {
+        (prometheus_text::CONTENT_TYPE, shared.metrics.plain_text())
+    };
+    ([(header::CONTENT_TYPE, kind)], text)
 }
 
 #[cfg(test)]

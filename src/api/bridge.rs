@@ -8,10 +8,10 @@ use kube::{CustomResource, KubeSchema};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::Compact;
 pub use super::bridge_status::*;
 use super::profiles::{CallLegProfile, CallProfile};
 use super::values::Span;
+use super::{Compact, is_unjudged};
 
 /// The highest slot number. It fits the bridge's 32-bit index fields (cms-protocol.md section 6.4).
 pub const LAST_SLOT_LIMIT: u32 = 2_147_483_647;
@@ -122,7 +122,8 @@ pub struct MeetingBridgeSpec {
 
 impl Compact for MeetingBridge {
     fn compact(&mut self) {
-        // There are few of them.
+        // There are few of them, so nothing is shrunk.
+        self.status.take_if(|status| is_unjudged(status.observed_generation));
     }
 }
 

@@ -1,11 +1,12 @@
 //! The CRDs as they are applied: what schemars derives, made fit for the apiserver.
 
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::{
-    CustomResourceDefinition, JSONSchemaProps, JSONSchemaPropsOrArray, JSONSchemaPropsOrBool,
+    CustomResourceDefinition, JSON, JSONSchemaProps, JSONSchemaPropsOrArray, JSONSchemaPropsOrBool,
 };
 use kube::{CustomResourceExt, ResourceExt};
+use serde_json::json;
 
-use super::{MeetingBridge, ScheduledMeeting};
+use super::{MeetingBridge, ScheduledMeeting, UNJUDGED};
 
 /// With a CRD every object of its kind goes. So none is removed with what brought it: a Helm release, a Flux
 /// Kustomization, an Argo CD Application. `kubectl delete crd` means it.
@@ -24,6 +25,11 @@ pub fn crds() -> Vec<CustomResourceDefinition> {
     let schemas = crds.iter_mut().flat_map(|crd| &mut crd.spec.versions).filter_map(|version| version.schema.as_mut());
     for schema in schemas.filter_map(|schema| schema.open_api_v3_schema.as_mut()) {
         fit(schema);
+        if let Some(status) = schema.properties.as_mut().and_then(|properties| properties.get_mut("status")) {
+            // Until we have looked at an object nobody is to take it for ready: to kstatus no status at all is as good as a
+            // good one, and a generation that is behind is not. This is what flux does for its kinds.
+            (status.default, status.nullable) = (Some(JSON(json!({ "observedGeneration": UNJUDGED }))), None);
+        }
     }
     crds
 }

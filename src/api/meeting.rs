@@ -9,9 +9,9 @@ use kube::{CustomResource, KubeSchema};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::Compact;
 use super::condition::Condition;
 use super::values::{Instant, Span};
+use super::{Compact, is_unjudged};
 use crate::cms::CallAt;
 
 /// A meeting with a start, an end, and participants.
@@ -341,6 +341,23 @@ pub enum Phase {
 }
 
 impl Phase {
+    /// Every phase.
+    pub const ALL: [Self; 7] =
+        [Self::Pending, Self::Scheduled, Self::Opening, Self::Active, Self::Closing, Self::Ended, Self::Missed];
+
+    /// As it is written in a status.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Pending => "Pending",
+            Self::Scheduled => "Scheduled",
+            Self::Opening => "Opening",
+            Self::Active => "Active",
+            Self::Closing => "Closing",
+            Self::Ended => "Ended",
+            Self::Missed => "Missed",
+        }
+    }
+
     /// May the door of a meeting in this phase be open?
     pub fn is_live(self) -> bool {
         matches!(self, Self::Opening | Self::Active | Self::Closing)
@@ -412,6 +429,7 @@ impl Compact for ScheduledMeeting {
             finalizers.shrink_to_fit();
         }
         self.spec.participants.shrink_to_fit();
+        self.status.take_if(|status| is_unjudged(status.observed_generation));
         if let Some(status) = &mut self.status {
             status.conditions.shrink_to_fit();
             status.participants.shrink_to_fit();

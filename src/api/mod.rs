@@ -15,11 +15,21 @@ pub use condition::{Condition, find, is_true};
 pub use crd::crds;
 pub use meeting::{ScheduledMeeting, ScheduledMeetingSpec, ScheduledMeetingStatus};
 
-/// An object that is kept for long gives back the room that reading it left unused: lists grow by doubling, and ten
-/// thousand meetings with room for four participants and one in it are megabytes.
+/// The generation that a status shows which nobody has written: the schema's default.
+const UNJUDGED: i64 = -1;
+
+/// What is done to every object that is read, before it is kept.
+///
+/// It gives back the room that reading it left unused: lists grow by doubling, and ten thousand meetings with room for four
+/// participants and one in it are megabytes. And the default of the schema is no status.
 pub trait Compact {
-    /// Gives it back.
+    /// Does it.
     fn compact(&mut self);
+}
+
+/// Is this the observedGeneration of a status that nobody has written?
+fn is_unjudged(observed: Option<i64>) -> bool {
+    observed == Some(UNJUDGED)
 }
 
 /// API group of both kinds.

@@ -36,8 +36,10 @@ pub fn text(crds: &[CustomResourceDefinition]) -> Result<String, serde_json::Err
     }
     page += "\n## Metrics\n\n";
     page += &table(
-        &["Metric", "Meaning"],
-        metrics::TABLE.iter().map(|doc| vec![format!("`{}`", doc.name), doc.help.to_owned()]),
+        &["Metric", "Type", "Labels", "Meaning"],
+        metrics::TABLE.iter().map(|doc| {
+            vec![format!("`{}`", doc.name), doc.kind.to_owned(), doc.labels.join(", "), doc.help.to_owned()]
+        }),
     );
     Ok(page)
 }

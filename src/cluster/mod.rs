@@ -123,8 +123,11 @@ impl Cluster {
         self.env.clock.now()
     }
 
-    fn label(&self) -> String {
-        self.key.to_string()
+    /// When the certificate that each call bridge last showed expires, in seconds since 1970.
+    pub fn certificate_expiries(&self) -> Vec<(String, i64)> {
+        let all = self.all();
+        let known = all.iter().filter_map(|at| Some((at.address().to_string(), at.client().certificate_expiry()?)));
+        known.collect()
     }
 
     fn call_bridges(&self) -> MutexGuard<'_, CallBridges> {

@@ -218,7 +218,7 @@ impl Cluster {
     pub async fn read_system(&self, at: &CallBridge) -> Result<SystemStatus, CmsError> {
         let now = self.now();
         let system = at.client().system_status(reading(now)).await?;
-        let (labels, metrics) = (BridgeLabels { bridge: self.label() }, &self.env.metrics);
+        let (labels, metrics) = (BridgeLabels::from(&self.key), &self.env.metrics);
         let number = |value: u64| i64::try_from(value).unwrap_or(i64::MAX);
         metrics.call_legs.get_or_create(&labels).set(number(system.call_legs_active));
         metrics.uptime.get_or_create(&labels).set(number(system.uptime_seconds));

@@ -60,7 +60,7 @@ impl Cluster {
         if self.probe_at(active, duty).is_none_or(|at| at <= now) {
             let result = active.client().probe().await;
             active.local().probed_at = Some(self.now());
-            let labels = BridgeLabels { bridge: self.label() };
+            let labels = BridgeLabels::from(&self.key);
             self.env.metrics.bridge_up.get_or_create(&labels).set(i64::from(result.is_ok()));
             if let Err(error) = result {
                 return Reading::Failed(self.judge(active, error, Source::Monitor).await);

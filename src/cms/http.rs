@@ -205,6 +205,11 @@ impl Client {
         &self.shared.gate
     }
 
+    /// When the certificate that the call bridge last showed expires, in seconds since 1970.
+    pub fn certificate_expiry(&self) -> Option<i64> {
+        self.shared.tls.expiry()
+    }
+
     /// Which certificates of the CA bundle cannot be read, counted from 1.
     pub fn unreadable_certificates(&self) -> &[usize] {
         &self.shared.tls.unreadable

@@ -16,6 +16,7 @@
 //! docs/requirements.md.
 
 mod address;
+mod certificate;
 mod connect;
 mod decode;
 mod error;

@@ -3,6 +3,7 @@
 //! The provider is named (ring), never taken from the process default: two providers in one binary panic at first use
 //! (decision 0017).
 
+use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, OnceLock};
 
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
@@ -13,6 +14,7 @@ use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::server::ParsedCertificate;
 use rustls::{CertificateError, ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme};
 
+use super::certificate;
 use super::error::CmsError;
 
 /// How to trust a call bridge.
@@ -35,9 +37,27 @@ pub struct Tls {
     pub server_name: Option<ServerName<'static>>,
     /// Which certificates of the bundle cannot be read, counted from 1. They are left out.
     pub unreadable: Vec<usize>,
+    expiry: Arc<Expiry>,
+}
+
+/// When the certificate that was shown last expires, in seconds since 1970; 0: none was seen.
+#[derive(Debug, Default)]
+struct Expiry(AtomicI64);
+
+impl Expiry {
+    fn note(&self, certificate: &CertificateDer<'_>) {
+        if let Some(at) = certificate::expiry(certificate) {
+            self.0.store(at.as_second(), Ordering::Relaxed);
+        }
+    }
 }
 
 impl Tls {
+    /// When the certificate that was shown last expires, in seconds since 1970.
+    pub fn expiry(&self) -> Option<i64> {
+        Some(self.expiry.0.load(Ordering::Relaxed)).filter(|at| *at != 0)
+    }
+
     /// # Errors
     /// [`CmsError::TlsFailure`] if the bundle or the name cannot be used.
     pub fn new(options: &TlsOptions) -> Result<Self, CmsError> {
@@ -49,8 +69,10 @@ impl Tls {
         // A bundle is read even if nothing is verified: a broken one should not show only when the switch is removed.
         let bundle = options.ca_bundle_pem.as_deref().map(Bundle::parse).transpose()?;
         let unreadable = bundle.as_ref().map(|bundle| bundle.unreadable.clone()).unwrap_or_default();
+        let expiry = Arc::new(Expiry::default());
+        let seen = Arc::clone(&expiry);
         let verifier: Arc<dyn ServerCertVerifier> = if options.insecure_skip_verify {
-            Arc::new(AcceptAll { provider })
+            Arc::new(AcceptAll { provider, seen })
         } else {
             let (roots, pinned) = match bundle {
                 Some(bundle) => (Arc::new(bundle.roots), bundle.certificates),
@@ -59,13 +81,13 @@ impl Tls {
             let by_authority = WebPkiServerVerifier::builder_with_provider(roots, provider)
                 .build()
                 .map_err(|_| failure("the CA bundle has no usable certificate"))?;
-            Arc::new(Verifier { by_authority, pinned, name: server_name.clone() })
+            Arc::new(Verifier { by_authority, pinned, name: server_name.clone(), seen })
         };
         let mut config = builder.dangerous().with_custom_certificate_verifier(verifier).with_no_client_auth();
         config.alpn_protocols = vec![b"http/1.1".to_vec()];
         // An IP address cannot be asked for in the handshake; without this the host of the address would be.
         config.enable_sni = !matches!(server_name, Some(ServerName::IpAddress(_)));
-        Ok(Self { config: Arc::new(config), server_name, unreadable })
+        Ok(Self { config: Arc::new(config), server_name, unreadable, expiry })
     }
 }
 
@@ -168,6 +190,7 @@ struct Verifier {
     by_authority: Arc<WebPkiServerVerifier>,
     pinned: Vec<CertificateDer<'static>>,
     name: Option<ServerName<'static>>,
+    seen: Arc<Expiry>,
 }
 
 impl ServerCertVerifier for Verifier {
@@ -179,6 +202,7 @@ impl ServerCertVerifier for Verifier {
         ocsp_response: &[u8],
         now: UnixTime,
     ) -> Result<ServerCertVerified, rustls::Error> {
+        self.seen.note(end_entity);
         let name = self.name.as_ref().unwrap_or(server_name);
         let verdict = self.by_authority.verify_server_cert(end_entity, intermediates, name, ocsp_response, now);
         match &verdict {
@@ -242,17 +266,19 @@ fn is_authority_as_server(fault: &CertificateError) -> bool {
 #[derive(Debug)]
 struct AcceptAll {
     provider: Arc<CryptoProvider>,
+    seen: Arc<Expiry>,
 }
 
 impl ServerCertVerifier for AcceptAll {
     fn verify_server_cert(
         &self,
-        _end_entity: &CertificateDer<'_>,
+        end_entity: &CertificateDer<'_>,
         _intermediates: &[CertificateDer<'_>],
         _server_name: &ServerName<'_>,
         _ocsp_response: &[u8],
         _now: UnixTime,
     ) -> Result<ServerCertVerified, rustls::Error> {
+        self.seen.note(end_entity);
         Ok(ServerCertVerified::assertion())
     }
 

@@ -11,13 +11,15 @@ use jiff::Timestamp;
 use kube::{Resource, ResourceExt};
 
 use super::own_writes::version_of;
-use crate::api::ScheduledMeeting;
 use crate::api::condition::Text;
+use crate::api::conditions::{meeting as reason, types};
 use crate::api::meeting::{CallBinding, Phase};
 use crate::api::names::{self, ObjectKey};
+use crate::api::{ScheduledMeeting, find};
 use crate::cluster::SweepTarget;
 use crate::cms::{CallAt, SpaceId};
 use crate::facts::slots::SlotSpaces;
+use crate::metrics::Census;
 use crate::plan::booking::{Booking, Calendars, Offer, key_of, reserve};
 use crate::plan::calendar::MeetingId;
 use crate::plan::participants::is_anybody_on_lost_bridge;
@@ -38,6 +40,7 @@ struct MeetingEntry {
     call: Option<CallAt>,
     on_lost_bridge: bool,
     phase: Phase,
+    is_suspended: bool,
     agreed: Option<Window>,
     wanted: Window,
 }
@@ -59,6 +62,8 @@ impl MeetingEntry {
             call: status.call.as_ref().and_then(CallBinding::at),
             on_lost_bridge: is_anybody_on_lost_bridge(&status.participants),
             phase: status.phase.unwrap_or_default(),
+            is_suspended: find(&status.conditions, types::READY)
+                .is_some_and(|ready| *ready.reason == *reason::SUSPENDED),
             agreed: status.window.map(Window::from),
             wanted: Window::of_meeting(&meeting.spec, &status),
         }
@@ -77,6 +82,12 @@ impl MeetingEntry {
         // What is asked for may be a window that was refused, or that comes after this one.
         let window = self.agreed.unwrap_or(self.wanted);
         self.phase.is_live() && (self.phase == Phase::Closing || window.stage(now) == Stage::Over)
+    }
+
+    /// Its window has begun, but its door is not open.
+    fn is_late(&self, now: Timestamp) -> bool {
+        let is_waiting = matches!(self.phase, Phase::Scheduled | Phase::Opening) && !self.is_suspended;
+        is_waiting && self.agreed.unwrap_or(self.wanted).stage(now) == Stage::Inside
     }
 
     /// Something is to be done about it now: it is live, or its window begins.
@@ -388,6 +399,18 @@ impl Bookings {
                 && known.is_on(&booking.bridge)
                 && known.agreed.is_none_or(|agreed| agreed.opens_at < booking.window.opens_at)
         })
+    }
+
+    /// All meetings in numbers.
+    pub fn census(&self, now: Timestamp) -> Census {
+        let mut census =
+            Census { by_phase: Phase::ALL.iter().map(|phase| (phase.name(), 0)).collect(), ..Census::default() };
+        for known in self.lock().meetings.values() {
+            *census.by_phase.entry(known.phase.name()).or_default() += 1;
+            census.late += i64::from(known.is_late(now));
+            census.overdue += i64::from(known.is_overdue(now));
+        }
+        census
     }
 
     /// The bookings of a bridge in numbers.

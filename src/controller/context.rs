@@ -21,11 +21,11 @@ use super::unsaved::Unsaved;
 use super::wakes::Wakes;
 use super::watchdog::Watchdog;
 use crate::api::names::{ObjectKey, USE_LABEL};
-use crate::api::{MeetingBridge, ScheduledMeeting};
+use crate::api::{Compact, MeetingBridge, ScheduledMeeting};
 use crate::clock::Clock;
 use crate::cluster::{Cluster, Env};
 use crate::config::settings::Settings;
-use crate::metrics::Metrics;
+use crate::metrics::{Census, Metrics};
 use crate::plan::window::Window;
 
 /// Passes over meetings at one time; those that are due do not wait for a place.
@@ -92,7 +92,7 @@ impl Context {
     /// A bridge is gone: neither its cluster nor its metrics stay.
     pub fn forget_bridge(&self, key: &ObjectKey) {
         self.clusters.forget(key);
-        self.metrics.forget_bridge(&key.to_string());
+        self.metrics.forget_bridge(key);
     }
 
     /// A context in which nothing has happened yet.
@@ -129,6 +129,15 @@ impl Context {
         }
     }
 
+    /// Counts the meetings, as long as this process leads and this context is in use.
+    pub fn census(self: &Arc<Self>) -> Box<dyn Fn() -> Option<Census> + Send + Sync> {
+        let context = Arc::downgrade(self);
+        Box::new(move || {
+            let ctx = context.upgrade().filter(|ctx| ctx.metrics.leader.get() == 1)?;
+            Some(ctx.bookings.census(ctx.clock.now()))
+        })
+    }
+
     /// What a new cluster needs of its surroundings.
     pub fn cluster_env(&self, key: &ObjectKey) -> Env {
         let (wakes, key) = (self.wakes.clone(), key.clone());
@@ -161,7 +170,7 @@ impl Context {
 }
 
 /// What the life cycle of an object needs to know of its kind.
-pub trait Kind: Resource<DynamicType = ()> + Clone + Sized {
+pub trait Kind: Resource<DynamicType = ()> + Compact + Clone + Sized {
     /// Our finalizer on it.
     const FINALIZER: &'static str;
     /// Its name in metrics and logs.

@@ -13,6 +13,7 @@ use serde::de::DeserializeOwned;
 use thiserror::Error;
 use tokio::sync::Semaphore;
 
+use crate::api::Compact;
 use crate::api::names::FIELD_MANAGER;
 use crate::fence::Fence;
 use crate::metrics::{CallLabels, KindLabels, Metrics};
@@ -194,6 +195,7 @@ impl KubeApi {
     pub async fn set_finalizer<K>(&self, object: &K, finalizer: &str, is_wanted: bool) -> Result<Option<K>, KubeError>
     where
         K: Resource<Scope = NamespaceResourceScope, DynamicType = ()> + Clone + DeserializeOwned + std::fmt::Debug,
+        K: Compact,
     {
         let is_present = object.finalizers().iter().any(|name| name == finalizer);
         if is_present == is_wanted || (is_wanted && object.meta().deletion_timestamp.is_some()) {
@@ -207,7 +209,9 @@ impl KubeApi {
         let params = PatchParams { field_manager: Some(FIELD_MANAGER.to_owned()), ..PatchParams::default() };
         let api: Api<K> = self.api(&object.namespace().unwrap_or_default());
         let (name, patch) = (object.name_any(), Patch::Merge(&patch));
-        Ok(Some(self.write("patch finalizers", api.patch(&name, &params, &patch)).await?))
+        let mut patched = self.write("patch finalizers", api.patch(&name, &params, &patch)).await?;
+        patched.compact();
+        Ok(Some(patched))
     }
 
     /// Replaces the status; the resource version we read guards it, so a stale writer loses instead of winning

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use futures::future::{BoxFuture, Shared, join_all};
 use futures::{FutureExt, Stream, StreamExt};
@@ -34,7 +34,7 @@ use crate::api::{MeetingBridge, ScheduledMeeting};
 use crate::clock::Clock;
 use crate::config::settings::Settings;
 use crate::fence::Fence;
-use crate::metrics::{Metrics, ReconcileLabels};
+use crate::metrics::{KindLabels, Metrics, ReconcileLabels};
 use crate::pulse::listen;
 
 /// The longest pass: all its waits are bounded by far less, and it ends well before the watchdog has the process restarted.
@@ -215,9 +215,7 @@ impl Controller {
             () = self.work(fence.clone(), &started, Some(&elected)) => true,
         };
         // Dropped with the rest of the work are the passes, wherever they were.
-        self.metrics.leader.set(0);
-        self.metrics.forget_bridges();
-        self.metrics.pulses.forget();
+        self.metrics.resign();
         if !is_done {
             tracing::warn!("the lease is lost: this process does nothing until it leads again");
         } else if elected.is_cancelled() {
@@ -244,6 +242,7 @@ impl Controller {
             Arc::clone(&self.metrics),
             Arc::clone(&self.watchdog),
         ));
+        self.metrics.count_by(Some(ctx.census()));
         let Woken { meetings: woken_meetings, bridges: woken_bridges } = woken;
         let others = self.others(&ctx, writers.secrets, writers.config_maps, writers.namespaces);
         let changed = watches::triggers(self.bridges(&ctx), writers.bridges, Arc::clone(&ctx));
@@ -382,10 +381,13 @@ where
             let _guard = ctx.watchdog.begin(kind);
             // Every line of a pass, down to the requests to the bridge, names its object.
             let span = tracing::info_span!("reconcile", kind, namespace = object.namespace(), name = object.name_any());
-            let (taken, began) = (Arc::clone(&object), ctx.clock.now());
+            let (taken, began, start) = (Arc::clone(&object), ctx.clock.now(), Instant::now());
             let pass = AssertUnwindSafe(reconcile(object, Arc::clone(&ctx)).instrument(span)).catch_unwind();
             // Given up as by a crash, which loses nothing: what was done is found by the looks of the next one.
-            match tokio::time::timeout(LONGEST_PASS, pass).await {
+            let result = tokio::time::timeout(LONGEST_PASS, pass).await;
+            let took = start.elapsed().as_secs_f64();
+            ctx.metrics.reconcile_seconds.get_or_create(&KindLabels { kind }).observe(took);
+            match result {
                 Ok(Ok(Ok(action))) => {
                     lifecycle::after_success(&ctx, taken.as_ref());
                     Ok(action)

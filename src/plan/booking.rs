@@ -172,7 +172,7 @@ fn offer(bridges: &dyn Bridges, bridge: &MeetingBridge, meeting: &ScheduledMeeti
 
 /// Is the bridge fit to be chosen when the meeting names none (R37)?
 fn is_ready(bridge: &MeetingBridge) -> bool {
-    bridge.status.as_ref().is_some_and(|status| is_true(&status.conditions, types::READY))
+    !bridge.spec.suspend && bridge.status.as_ref().is_some_and(|status| is_true(&status.conditions, types::READY))
 }
 
 /// Every bridge the meeting may have.

@@ -322,7 +322,9 @@ fn readiness(known: &Report<'_>, tried: Option<(&'static str, String)>) -> Readi
         };
     }
     if known.progress.spec.suspend {
-        return Readiness::Paused { reason: reason::SUSPENDED, message: "spec.suspend is true".to_owned() };
+        // Who suspends a bridge wants nothing to be done, and nobody who waits for it is to run into a time-out.
+        let message = "spec.suspend is true: only probes go on".to_owned();
+        return Readiness::Ready { reason: reason::SUSPENDED, message };
     }
     if let Some(problem) = &known.progress.problem {
         let (reason, message) = (problem.reason, problem.message.clone());
@@ -383,7 +385,7 @@ fn phase(known: &Report<'_>, readiness: &Readiness) -> &'static str {
     let in_use = known.draft.slots.as_ref().is_some_and(|slots| slots.in_use > 0);
     match readiness {
         _ if known.progress.is_deleting => "Deleting",
-        Readiness::Paused { .. } => "Suspended",
+        _ if known.progress.spec.suspend => "Suspended",
         Readiness::Ready { .. } if in_use => "InUse",
         Readiness::Ready { .. } => "Idle",
         _ if known.progress.problem.as_ref().is_some_and(|problem| problem.condition == types::REACHABLE) => {

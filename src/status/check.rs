@@ -47,7 +47,7 @@ pub fn violations(conditions: &[Condition], generation: Option<i64>, observed: O
     if ready.status == "True" && (reconciling || stalled) {
         complain("Ready is True beside Reconciling or Stalled".to_owned());
     }
-    if ready.status == "False" && !reconciling && !stalled && ready.reason != "Suspended" {
+    if ready.status == "False" && !reconciling && !stalled {
         complain(format!("Ready is False ({}) and nobody says who acts next", ready.reason));
     }
     if ready.status == "True" && (observed.is_none() || observed > generation) {

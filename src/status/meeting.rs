@@ -11,6 +11,7 @@ use crate::plan::meeting::{Door, Obstacle, Part, Progress};
 use crate::plan::window::Stage;
 
 const CALL_UNWANTED: &str = "somebody ended the call again and again; it is not made again unless the spec is edited";
+const WINDOW_PASSED: &str = "WindowPassed";
 const START_MOVED: &str = "the start was moved while people are in: the window agreed before stands until they have left \
                            or it ends, then the new one is booked";
 const SLOTS_PENDING: &str = "the bridge is still making its slots";
@@ -35,6 +36,11 @@ impl Judged<'_> {
     /// The space that was opened is gone.
     fn lacks_space(&self) -> bool {
         matches!(self.progress.obstacle, Some(Obstacle::SpaceMissing | Obstacle::Foreign))
+    }
+
+    /// It is over, and nothing was ever done for it.
+    fn was_never_booked(&self) -> bool {
+        self.phase.is_over() && self.draft.bridge.is_none() && self.progress.refusal.is_none()
     }
 }
 
@@ -75,9 +81,12 @@ fn phase(
 ) -> Phase {
     let was_opened = draft.opened_at.is_some();
     if is_closing {
+        // Nor does anybody wait for one that was suspended to its end.
+        let was_due = !progress.never_due && (!progress.terms.spec.suspend || old == Some(Phase::Missed));
         return match progress.door {
             Door::Released if was_opened => Phase::Ended,
-            Door::Untouched | Door::Released => Phase::Missed,
+            Door::Untouched | Door::Released if was_due => Phase::Missed,
+            Door::Untouched | Door::Released => Phase::Ended,
             Door::Intended | Door::Open | Door::Shut => Phase::Closing,
         };
     }
@@ -95,6 +104,16 @@ fn phase(
 
 fn acceptance(judged: &Judged<'_>, conditions: &mut Conditions<'_>) {
     let draft = judged.draft;
+    if judged.was_never_booked() {
+        for kind in [types::ACCEPTED, types::SLOT_RESERVED] {
+            // Why it was refused to the end stays there to read.
+            match find(conditions.old, kind).filter(|told| told.status == "False").cloned() {
+                Some(told) => conditions.set(kind, Some(false), &told.reason, told.message.as_str()),
+                None => conditions.set(kind, None, WINDOW_PASSED, "it was never booked: its window has passed"),
+            }
+        }
+        return;
+    }
     let refused = judged.progress.refusal.as_ref().map(|refusal| (refusal.reason, refusal.message.clone()));
     let bridge = draft.bridge.as_ref().map(|b| format!("{}/{}", b.namespace, b.name)).unwrap_or_default();
     conditions.judge(types::ACCEPTED, ("Accepted", &format!("booked on the bridge {bridge}")), refused.clone());
@@ -300,8 +319,10 @@ fn release(judged: &Judged<'_>, conditions: &mut Conditions<'_>) {
         Phase::Ended if judged.progress.taken_over || was_taken => {
             set(true, reason::TAKEN_OVER, "another meeting had the slot already, so it was left as it was");
         }
-        Phase::Ended => set(true, "Released", "the slot is proven shut and has a new secret"),
-        Phase::Missed => set(true, "NeverOpened", "the slot was not used"),
+        Phase::Ended if judged.draft.opened_at.is_some() => {
+            set(true, "Released", "the slot is proven shut and has a new secret");
+        }
+        Phase::Ended | Phase::Missed => set(true, "NeverOpened", "the slot was not used"),
         Phase::Closing => {
             let message =
                 judged.progress.problem.as_ref().map_or("the slot is being shut", |problem| problem.message.as_str());
@@ -315,6 +336,9 @@ fn readiness(judged: &Judged<'_>) -> Readiness {
     if let Some(message) = judged.progress.untied.clone().filter(|_| judged.is_to_be_tied()) {
         return Readiness::Stalled { reason: reason::FINALIZER_REFUSED, message };
     }
+    if let Some(readiness) = suspended(judged) {
+        return readiness;
+    }
     if let Some(refusal) = &judged.progress.refusal
         && judged.phase == Phase::Pending
     {
@@ -326,19 +350,17 @@ fn readiness(judged: &Judged<'_>) -> Readiness {
             Readiness::Stalled { reason, message }
         };
     }
-    if judged.progress.obstacle == Some(Obstacle::Suspended) {
-        return Readiness::Paused {
-            reason: reason::SUSPENDED,
-            message: "the meeting or its bridge is suspended".into(),
-        };
-    }
     if let Some(message) = judged.left_behind.clone() {
         return Readiness::Stalled { reason: reason::LEFT_BEHIND, message };
     }
     match judged.phase {
-        Phase::Ended => {
+        Phase::Ended if judged.draft.opened_at.is_some() => {
             Readiness::Ready { reason: "Ended", message: "the meeting is over and its slot is shut".into() }
         }
+        Phase::Ended => Readiness::Ready {
+            reason: WINDOW_PASSED,
+            message: "its window had passed before its door was to be opened".into(),
+        },
         Phase::Missed => Readiness::Stalled {
             reason: reason::MISSED,
             message: "the window passed without the door being opened".into(),
@@ -358,6 +380,28 @@ fn readiness(judged: &Judged<'_>) -> Readiness {
             retrying: false,
         },
         Phase::Scheduled | Phase::Opening | Phase::Active => running_readiness(judged),
+    }
+}
+
+/// Who suspends a meeting wants nothing to be done, and nothing is: that is as it should be, and nobody who waits for it
+/// runs into a time-out. One whose bridge is suspended is to be opened or shut all the same when its time comes.
+fn suspended(judged: &Judged<'_>) -> Option<Readiness> {
+    let terms = &judged.progress.terms;
+    if judged.phase.is_over() || !terms.is_suspended {
+        return None;
+    }
+    if terms.spec.suspend {
+        let message = "spec.suspend is true: it is neither opened nor shut".into();
+        return Some(Readiness::Ready { reason: reason::SUSPENDED, message });
+    }
+    let message = "its bridge is suspended: it is neither opened nor shut".into();
+    match judged.phase {
+        Phase::Pending => None,
+        Phase::Scheduled | Phase::Opening if judged.stage >= Stage::Inside => {
+            Some(Readiness::Stalled { reason: reason::SUSPENDED, message })
+        }
+        Phase::Closing => Some(Readiness::Stalled { reason: reason::SUSPENDED, message }),
+        _ => Some(Readiness::Ready { reason: reason::SUSPENDED, message }),
     }
 }
 

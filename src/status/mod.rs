@@ -25,8 +25,6 @@ pub enum Readiness {
     Reconciling { reason: &'static str, message: String, retrying: bool },
     /// Only somebody else can mend it: a user, or an event outside.
     Stalled { reason: &'static str, message: String },
-    /// Switched off by the user; neither under way nor failed.
-    Paused { reason: &'static str, message: String },
 }
 
 /// Collects the conditions of one status; transition times survive where the status of a condition does.
@@ -87,7 +85,6 @@ impl<'a> Conditions<'a> {
                 self.set(types::READY, Some(false), reason, message.as_str());
                 self.set(types::STALLED, Some(true), reason, message.as_str());
             }
-            Readiness::Paused { reason, message } => self.set(types::READY, Some(false), reason, message.as_str()),
         }
         let rank = |condition: &Condition| match condition.type_.as_str() {
             types::READY => 0,

@@ -7,3 +7,13 @@ fn every_integer_has_a_known_format_and_fits_its_rust_type() {
     let bridge = serde_json::to_value(MeetingBridge::crd()).unwrap();
     assert!(bridge.to_string().contains("uint32"), "schemars still derives them, so fit() is still needed");
 }
+
+#[test]
+fn a_status_that_nobody_wrote_shows_a_generation_that_is_behind() {
+    for crd in crds() {
+        let schema = serde_json::to_value(&crd.spec.versions[0].schema).unwrap();
+        let status = &schema["openAPIV3Schema"]["properties"]["status"];
+        assert_eq!(status["default"], json!({ "observedGeneration": -1 }), "{}", crd.spec.names.kind);
+        assert_eq!(status["nullable"], serde_json::Value::Null, "null would be stored as null");
+    }
+}

@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
+use jiff::Timestamp;
 use k8s_openapi::api::core::v1::{ConfigMap, Secret};
 use kube::ResourceExt;
 use kube::api::Api;
@@ -19,7 +20,7 @@ use crate::cluster::{CallBridge, Cluster};
 use crate::cms::{Address, Client, Credentials, Gate, GateConfig, Limits, TlsOptions};
 use crate::controller::context::Context;
 use crate::controller::kube_calls::KubeError;
-use crate::metrics::BridgeObserver;
+use crate::metrics::{BridgeLabels, BridgeObserver};
 use crate::plan::bridge::Problem;
 use crate::plan::failover::{Membership, Policy};
 use crate::status::bridge::UnusableAlternate;
@@ -269,8 +270,7 @@ impl Maker<'_> {
             },
             |call_bridge| Arc::clone(call_bridge.client().gate()),
         );
-        let label = ObjectKey::of(bridge).to_string();
-        let observer = Arc::new(BridgeObserver::new(Arc::clone(&ctx.metrics), label));
+        let observer = Arc::new(BridgeObserver::new(Arc::clone(&ctx.metrics), ObjectKey::of(bridge)));
         let client = Client::new(address.clone(), credentials, tls, self.limits(), gate, observer)
             .map_err(|error| problem(types::REACHABLE, reason::TLS_FAILURE, error.to_string()))?;
         let Some(call_bridge) = known else { return Ok(Arc::new(CallBridge::new(client, fingerprint))) };
@@ -343,9 +343,24 @@ async fn credentials(ctx: &Context, bridge: &MeetingBridge, name: &str) -> Resul
             problem(types::CREDENTIALS_VALID, reason::KEY_MISSING, message)
         })
     };
+    if name == bridge.spec.credentials_secret_ref.name
+        && let Some(at) = last_written(&secret)
+    {
+        let labels = BridgeLabels::from(&ObjectKey::of(bridge));
+        ctx.metrics.credentials_changed.get_or_create(&labels).set(at.as_second());
+    }
     // A line break at the end is what `kubectl create secret --from-file` leaves there.
     let trim = |text: String| text.trim_end_matches(['\r', '\n']).to_owned();
     Ok(Credentials { username: trim(read("username")?), password: SecretString::from(trim(read("password")?)) })
+}
+
+/// When what is in the Secret was last written, by whoever did; passwords of a CMS grow old (cms-protocol.md 1.2).
+fn last_written(secret: &Secret) -> Option<Timestamp> {
+    let writers = secret.metadata.managed_fields.iter().flatten();
+    let of_data =
+        writers.filter(|writer| writer.fields_v1.as_ref().is_some_and(|fields| fields.0.get("f:data").is_some()));
+    let written = of_data.filter_map(|writer| writer.time.as_ref()).map(|time| time.0).max();
+    written.or(secret.metadata.creation_timestamp.as_ref().map(|time| time.0))
 }
 
 async fn ca_bundle(ctx: &Context, bridge: &MeetingBridge) -> Result<Option<Vec<u8>>, NotConnected> {

@@ -81,7 +81,7 @@ pub async fn reconcile(stored: Arc<MeetingBridge>, ctx: Arc<Context>) -> Result<
         wait = backoff::jittered(FINALIZER_AGAIN);
     }
     let status = report::status(&ctx, &bridge, &progress, &site);
-    report::count_slots(&ctx, &key, &status);
+    report::show(&ctx, &key, &status);
     let written = lifecycle::store(&ctx, &bridge, status).await?;
     news::announce(&ctx, &bridge, &written);
     Ok(Action::requeue(wait))

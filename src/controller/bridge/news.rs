@@ -18,7 +18,8 @@ pub fn tell_failover(ctx: &Context, bridge: &MeetingBridge, cluster: &Cluster) {
     let (key, table) = (cluster.key(), cluster.health_table());
     let known = table.iter().filter(|known| known.health.is_known());
     let good = known.map(|known| (known.address.to_string(), known.health.is_good())).collect();
-    ctx.metrics.show_call_bridges(&key.to_string(), &good);
+    ctx.metrics.show_call_bridges(key, &good);
+    ctx.metrics.show_expiry(key, cluster.certificate_expiries());
     let events = cluster.take_events();
     if events.is_empty() || cluster.is_alone() {
         return;
@@ -32,7 +33,7 @@ pub fn tell_failover(ctx: &Context, bridge: &MeetingBridge, cluster: &Cluster) {
                 (EventType::Normal, "CallBridgeRecovered", format!("{address} answers again"))
             }
             FailoverEvent::Moved(moved) if moved.cause == Cause::Lost => {
-                ctx.metrics.failovers.get_or_create(&BridgeLabels { bridge: key.to_string() }).inc();
+                ctx.metrics.failovers.get_or_create(&BridgeLabels::from(key)).inc();
                 let note = format!("requests go to {} now; {} was lost", moved.to, moved.from);
                 (EventType::Warning, "FailedOver", note)
             }

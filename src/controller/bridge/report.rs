@@ -11,7 +11,7 @@ use crate::api::bridge::{
 };
 use crate::api::conditions::{bridge as reason, types};
 use crate::api::names::{FAILBACK_ANNOTATION, ObjectKey, RECONCILE_ANNOTATION};
-use crate::api::{MeetingBridge, is_true};
+use crate::api::{MeetingBridge, find, is_true};
 use crate::cluster::{CallBridgeView, Cluster};
 use crate::cms::{CmsError, ErrorClass, SpaceId};
 use crate::controller::context::Context;
@@ -208,10 +208,16 @@ fn taken_numbers(bridge: &MeetingBridge, spaces: &SlotSpaces) -> Vec<String> {
         .collect()
 }
 
-/// The numbers of slots as metrics.
-pub fn count_slots(ctx: &Context, key: &ObjectKey, status: &MeetingBridgeStatus) {
+/// What alerts need of the status, as metrics.
+pub fn show(ctx: &Context, key: &ObjectKey, status: &MeetingBridgeStatus) {
+    let labels = BridgeLabels::from(key);
+    let credentials = find(&status.conditions, types::CREDENTIALS_VALID);
+    let is_refused = credentials.is_some_and(|condition| condition.status == "False");
+    ctx.metrics.credentials_refused.get_or_create(&labels).set(i64::from(is_refused));
+    let is_away = is_true(&status.conditions, types::FAILED_OVER);
+    ctx.metrics.failed_over.get_or_create(&labels).set(i64::from(is_away));
     let Some(slots) = &status.slots else { return };
-    let labels = BridgeLabels { bridge: key.to_string() };
+    ctx.metrics.slots.get_or_create(&labels).set(i64::from(slots.total));
     ctx.metrics.slots_free.get_or_create(&labels).set(i64::from(slots.free));
     ctx.metrics.slots_foreign.get_or_create(&labels).set(i64::from(slots.foreign));
 }

@@ -8,6 +8,7 @@ use crate::api::conditions::{meeting as reason, types};
 use crate::api::meeting::{ParticipantState, Phase};
 use crate::api::{ScheduledMeeting, ScheduledMeetingStatus, find};
 use crate::controller::context::Context;
+use crate::metrics::RefusalLabels;
 use crate::plan::booking::key_of;
 use crate::plan::meeting::Progress;
 
@@ -28,6 +29,7 @@ pub fn announce(ctx: &Context, before: &ScheduledMeeting, written: &ScheduledMee
             ctx.events.tell(written, EventType::Warning, why.reason, "Book", why.message.clone());
         }
     }
+    count_failures(ctx, old, new, progress);
     if phase == old_phase {
         return;
     }
@@ -35,8 +37,11 @@ pub fn announce(ctx: &Context, before: &ScheduledMeeting, written: &ScheduledMee
         Phase::Ended | Phase::Missed if let Some(why) = progress.left_behind => {
             left_behind(ctx, written, "Close", why);
         }
+        // Nobody waited for it, so nobody is told.
+        Phase::Ended if new.opened_at.is_none() => {}
         Phase::Ended => normal("Ended", "Close", format!("slot {number} is shut and has a new secret")),
         Phase::Missed => {
+            ctx.metrics.missed.inc();
             let note = "the window passed without the door being opened".to_owned();
             ctx.events.tell(written, EventType::Warning, "Missed", "Open", note);
         }
@@ -46,6 +51,28 @@ pub fn announce(ctx: &Context, before: &ScheduledMeeting, written: &ScheduledMee
     if is_moved && old.is_some_and(|status| status.opened_at.is_some()) && new.opened_at.is_none() {
         normal("Moved", "Close", "the slot was shut, and the meeting is booked anew for its new start".to_owned());
     }
+}
+
+/// Refusals and participants who could not be reached, each when it is new.
+fn count_failures(
+    ctx: &Context,
+    old: Option<&ScheduledMeetingStatus>,
+    new: &ScheduledMeetingStatus,
+    progress: &Progress,
+) {
+    let conditions = old.map(|status| status.conditions.as_slice()).unwrap_or_default();
+    let before = find(conditions, types::ACCEPTED).filter(|condition| condition.status == "False");
+    if let Some(refusal) = progress.refusal.as_ref().filter(|refusal| refusal.reason != reason::PROGRESSING)
+        && before.is_none_or(|condition| condition.reason != refusal.reason)
+    {
+        ctx.metrics.refused.get_or_create(&RefusalLabels { reason: refusal.reason }).inc();
+    }
+    let participants = old.map(|status| status.participants.as_slice()).unwrap_or_default();
+    let had_failed =
+        |party: &str| participants.iter().any(|p| p.remote_party == party && p.state == ParticipantState::Failed);
+    let failed = new.participants.iter().filter(|p| p.state == ParticipantState::Failed);
+    let newly = failed.filter(|p| !had_failed(&p.remote_party)).count();
+    ctx.metrics.failed_participants.inc_by(u64::try_from(newly).unwrap_or_default());
 }
 
 /// Wakes those who are concerned by what a pass came to. `before` is the meeting as it was known at its beginning.

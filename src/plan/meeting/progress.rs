@@ -214,6 +214,8 @@ pub struct Progress {
     pub left_behind: Option<&'static str>,
     /// Its start was moved away while the door may be open: the window that comes after this one.
     pub moved_to: Option<Window>,
+    /// Nobody ever waited for its door: when it was made, or edited, its window had passed already.
+    pub never_due: bool,
     /// Its start was moved away and nobody is in, so the door is shut now.
     pub vacated: bool,
     pub secrets: Option<JoinSecrets>,
@@ -273,6 +275,7 @@ impl Progress {
             leaving: terms.is_deleting,
             left_behind: None,
             moved_to: None,
+            never_due: was_never_due(meeting, &draft, window, now),
             vacated: false,
             stored_end: draft.window.map(|window| window.closes_at.0),
             terms,
@@ -464,6 +467,24 @@ impl Progress {
     /// The instant for which a step is done.
     pub fn deadline(&self, step: &Step, now: Timestamp) -> Timestamp {
         step.deadline(&self.window, now)
+    }
+}
+
+/// Was there never an instant at which somebody could have waited for the door? One of last month that comes from git or a
+/// backup into a new cluster is no failure; one that was there in time and did not open is, until somebody edits it.
+fn was_never_due(meeting: &ScheduledMeeting, draft: &ScheduledMeetingStatus, asked: Window, now: Timestamp) -> bool {
+    let is_edited = draft.observed_generation != meeting.metadata.generation;
+    match draft.phase {
+        _ if draft.opened_at.is_some() => false,
+        Some(Phase::Ended) => true,
+        Some(Phase::Missed) => is_edited,
+        None => {
+            // The apiserver tells whole seconds.
+            let made = meeting.meta().creation_timestamp.as_ref().map(|made| made.0.as_second());
+            made.is_some_and(|made| made >= asked.closes_at.as_second())
+        }
+        // The window that was agreed upon lies ahead; the one that is asked for instead may have passed.
+        Some(_) => is_edited && draft.window.is_some_and(|agreed| agreed.opens_at.0 > now),
     }
 }
 

@@ -1,6 +1,7 @@
 //! A small model of a bridge that carries the steps out, and the shipped loop over it; `rules` are table tests for each
 //! rule, `properties` run it through every fault.
 
+mod due;
 mod properties;
 mod rules;
 

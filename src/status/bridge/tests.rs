@@ -384,7 +384,7 @@ const TABLE: &[Row] = &[
         SAME,
         UNMADE,
         "Suspended",
-        &[("Ready", "False", "Suspended")],
+        &[("Ready", "True", "Suspended")],
     ),
     row(
         "going",

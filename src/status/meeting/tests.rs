@@ -34,6 +34,16 @@ fn booked() -> serde_json::Value {
     serde_json::json!({ "phase": "Scheduled" })
 }
 
+fn unseen() -> serde_json::Value {
+    serde_json::json!({ "phase": null, "slot": null, "bridge": null, "window": null, "observedGeneration": null })
+}
+
+fn refused() -> serde_json::Value {
+    serde_json::json!({ "phase": "Pending", "slot": null, "bridge": null, "window": null,
+                        "conditions": [{ "type": "Accepted", "status": "False", "reason": "NoFreeSlot", "message": "full",
+                                         "lastTransitionTime": at(0).to_string() }] })
+}
+
 fn opening() -> serde_json::Value {
     serde_json::json!({ "phase": "Opening" })
 }
@@ -234,9 +244,52 @@ const BEFORE: &[Row] = &[
         "suspended",
         booked,
         -99,
-        |p| p.obstacle = Some(Obstacle::Suspended),
+        |p| (p.terms.is_suspended, p.terms.spec.suspend) = (true, true),
         Phase::Scheduled,
-        &[("Ready", "False", "Suspended")],
+        &[("Ready", "True", "Suspended")],
+    ),
+    row(
+        "suspended and refused",
+        booked,
+        -99,
+        |p| {
+            p.refuse(Refusal { reason: reason::BRIDGE_NOT_FOUND, message: "none".into() });
+            (p.terms.is_suspended, p.terms.spec.suspend) = (true, true);
+        },
+        Phase::Pending,
+        &[("Ready", "True", "Suspended"), ("Accepted", "False", "BridgeNotFound")],
+    ),
+    row(
+        "the bridge is suspended",
+        booked,
+        -99,
+        |p| p.terms.is_suspended = true,
+        Phase::Scheduled,
+        &[("Ready", "True", "Suspended")],
+    ),
+    row(
+        "the bridge is suspended at the start",
+        booked,
+        5,
+        |p| p.terms.is_suspended = true,
+        Phase::Scheduled,
+        &[("Ready", "False", "Suspended"), ("Stalled", "True", "Suspended")],
+    ),
+    row(
+        "the bridge is suspended meanwhile",
+        active,
+        5,
+        |p| p.terms.is_suspended = true,
+        Phase::Active,
+        &[("Ready", "True", "Suspended"), ("SpaceOpen", "True", "Open")],
+    ),
+    row(
+        "the bridge is suspended at the end",
+        active,
+        HOUR,
+        |p| p.terms.is_suspended = true,
+        Phase::Closing,
+        &[("Ready", "False", "Suspended"), ("Stalled", "True", "Suspended"), ("SlotReleased", "False", "ResetPending")],
     ),
     row(
         "observed",
@@ -498,6 +551,55 @@ const AFTER: &[Row] = &[
         |p| p.door = Door::Released,
         Phase::Missed,
         &[("Ready", "False", "Missed"), ("Stalled", "True", "Missed"), ("SlotReleased", "True", "NeverOpened")],
+    ),
+    row(
+        "its window had passed",
+        unseen,
+        HOUR,
+        |p| (p.door, p.never_due) = (Door::Released, true),
+        Phase::Ended,
+        &[
+            ("Ready", "True", "WindowPassed"),
+            ("Accepted", "Unknown", "WindowPassed"),
+            ("SlotReserved", "Unknown", "WindowPassed"),
+            ("SpaceOpen", "False", "Closed"),
+            ("SlotReleased", "True", "NeverOpened"),
+        ],
+    ),
+    row(
+        "refused to the end",
+        refused,
+        HOUR,
+        |p| p.door = Door::Released,
+        Phase::Missed,
+        &[("Ready", "False", "Missed"), ("Stalled", "True", "Missed"), ("Accepted", "False", "NoFreeSlot")],
+    ),
+    row(
+        "suspended to the end",
+        booked,
+        HOUR,
+        |p| {
+            p.door = Door::Released;
+            (p.terms.is_suspended, p.terms.spec.suspend) = (true, true);
+        },
+        Phase::Ended,
+        &[("Ready", "True", "WindowPassed"), ("Accepted", "True", "Accepted")],
+    ),
+    row(
+        "missed, then suspended",
+        || serde_json::json!({ "phase": "Missed", "observedGeneration": 3 }),
+        HOUR,
+        |p| (p.terms.is_suspended, p.terms.spec.suspend) = (true, true),
+        Phase::Missed,
+        &[("Ready", "False", "Missed"), ("Stalled", "True", "Missed")],
+    ),
+    row(
+        "its bridge is suspended to the end",
+        booked,
+        HOUR,
+        |p| (p.door, p.terms.is_suspended) = (Door::Released, true),
+        Phase::Missed,
+        &[("Ready", "False", "Missed"), ("Stalled", "True", "Missed")],
     ),
     row(
         "meant to be opened, and shut",

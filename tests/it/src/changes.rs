@@ -183,7 +183,7 @@ async fn a_suspended_meeting_is_neither_opened_nor_shut() {
     arena.ready_bridge(json!({})).await;
     let suspend = |on: bool| json!({ "spec": { "suspend": on } });
     arena.open_now("paused", 120, json!({ "suspend": true })).await;
-    let paused = arena.says("paused", "Ready", "False", "Suspended").await;
+    let paused = arena.says("paused", "Ready", "True", "Suspended").await;
     assert_eq!(status_of(&paused).opened_at, None);
     assert!(!arena.slot(1).open);
     arena.patch::<ScheduledMeeting>("paused", suspend(false)).await;
@@ -191,7 +191,7 @@ async fn a_suspended_meeting_is_neither_opened_nor_shut() {
     assert!(arena.slot(1).open, "opened as soon as it may");
 
     arena.patch::<ScheduledMeeting>("paused", suspend(true)).await;
-    arena.says("paused", "Ready", "False", "Suspended").await;
+    arena.says("paused", "Ready", "True", "Suspended").await;
     arena.patch::<ScheduledMeeting>("paused", json!({ "spec": { "duration": "1s", "extension": null } })).await;
     arena.meeting("paused", "judged", |m| status_of(m).observed_generation == m.metadata.generation).await;
     // Longer than any sweep: nobody shuts it behind the user's back.
@@ -213,11 +213,12 @@ async fn a_suspended_bridge_holds_its_meetings() {
     arena.open_now("open", 120, json!({})).await;
     arena.phase("open", Phase::Active).await;
     arena.patch::<MeetingBridge>("core", suspend(true)).await;
-    arena.says("open", "Ready", "False", "Suspended").await;
+    arena.says("open", "Ready", "True", "Suspended").await;
     arena.open_now("waiting", 120, json!({})).await;
     arena.says("waiting", "Ready", "False", "Suspended").await;
     arena.patch::<ScheduledMeeting>("open", json!({ "spec": { "duration": null, "end": in_ms(-100) } })).await;
     arena.meeting("open", "judged", |m| status_of(m).observed_generation == m.metadata.generation).await;
+    arena.says("open", "Stalled", "True", "Suspended").await;
     assert!(arena.slot(1).open && !arena.slot(2).open);
     arena.patch::<MeetingBridge>("core", suspend(false)).await;
     arena.phase("open", Phase::Ended).await;

@@ -123,7 +123,7 @@ impl Arena {
     /// How often the bridge `core` was moved because a call bridge was lost, as the metrics tell.
     pub fn failovers(&self) -> u64 {
         let text = self.controller.as_ref().expect("it runs").metrics.text();
-        let name = format!("meeting_controller_failovers_total{{bridge=\"{}/core\"}} ", self.namespace);
+        let name = format!("meeting_controller_failovers_total{{namespace=\"{}\",name=\"core\"}} ", self.namespace);
         text.lines().find_map(|line| line.strip_prefix(&name)?.parse().ok()).unwrap_or(0)
     }
 

@@ -25,6 +25,7 @@ mod habits;
 mod idle;
 mod join_secret;
 mod kit;
+mod kstatus;
 mod leader;
 mod life;
 mod lost_replies;

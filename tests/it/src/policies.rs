@@ -73,14 +73,14 @@ async fn a_suspended_bridge_is_left_alone() {
     let arena = Arena::with("pol-suspend", lone(), brisk()).await;
     arena.connect().await;
     arena.create_bridge("core", json!({ "suspend": true })).await;
-    let bridge = arena.bridge("core", "suspended", |b| condition(b, "Ready") == ("False", "Suspended")).await;
+    let bridge = arena.bridge("core", "suspended", |b| condition(b, "Ready") == ("True", "Suspended")).await;
     assert_eq!(bridge.status.as_ref().unwrap().phase.as_deref(), Some("Suspended"));
     assert_eq!(condition(&bridge, "Stalled"), ("", ""));
     assert_eq!(condition(&bridge, "Reconciling"), ("", ""));
     // Probes go on: they notice that it is away.
     arena.sim.cut_bridge(0);
     let bridge = arena.reason("core", "Reachable", "ConnectionRefused").await;
-    assert_eq!(condition(&bridge, "Ready"), ("False", "Suspended"));
+    assert_eq!(condition(&bridge, "Ready"), ("True", "Suspended"));
     assert!(arena.sim.start_bridge(0));
     arena.bridge("core", "back", |b| condition(b, "Reachable") != ("False", "ConnectionRefused")).await;
     assert_eq!(arena.journal_lines(), Vec::<String>::new(), "a probe is no request");
