@@ -11,7 +11,8 @@
 //!   |         looks and steps through cluster/ and act.rs, which talk to call bridges through cms/
 //! status/   report: progress -> new status        (pure; written by controller/ only if different)
 //! ```
-//! `controller/` wires these together for each object. docs/architecture.md tells the whole story.
+//! `controller/` wires these together for each object; `kubectl/` is the plugin for users.
+//! docs/architecture.md tells the whole story.
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing))]
 
 mod act;
@@ -26,6 +27,7 @@ pub mod controller;
 mod drive;
 mod facts;
 mod fence;
+pub mod kubectl;
 pub mod metrics;
 mod plan;
 mod pulse;

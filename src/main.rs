@@ -1,4 +1,4 @@
-//! The command line: run, crds, validate, plan.
+//! The command line: run, crds, validate, plan, and the plugin of kubectl.
 
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -12,6 +12,7 @@ use meeting_controller::cli;
 use meeting_controller::clock::SystemClock;
 use meeting_controller::config::{Cli, Command, LogFormat, PlanArgs, RunArgs};
 use meeting_controller::controller::{Candidacy, Controller, plan_bridge};
+use meeting_controller::kubectl;
 use meeting_controller::metrics::Metrics;
 use tokio_util::sync::CancellationToken;
 use tracing_subscriber::EnvFilter;
@@ -20,10 +21,11 @@ use tracing_subscriber::EnvFilter;
 const SILENCE: Duration = Duration::from_secs(50);
 
 fn main() -> ExitCode {
-    let cli = Cli::parse();
+    let by_name = std::env::args_os().next().is_some_and(|program| kubectl::is_plugin(&program));
+    let command = if by_name { Command::Meetings(Box::new(kubectl::Cli::parse())) } else { Cli::parse().command };
     // One TLS provider for everything, before anything uses TLS; a second call could only mean that it is there already.
     let _ = rustls::crypto::ring::default_provider().install_default();
-    let result = match cli.command {
+    let result = match command {
         Command::Run(args) => block_on(run(*args)),
         Command::Plan(args) => block_on(plan(args)),
         Command::Crds(args) => match args.dir {
@@ -31,17 +33,17 @@ fn main() -> ExitCode {
             None => cli::crds::print().map_err(|error| error.to_string()),
         },
         Command::Validate(args) => return cli::validate::run(&args.files),
+        Command::Meetings(cli) => return block_on(async { Ok(kubectl::run(*cli).await) }).unwrap_or_else(failed),
     };
-    match result {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(message) => {
-            eprintln!("error: {message}");
-            ExitCode::FAILURE
-        }
-    }
+    result.map_or_else(failed, |()| ExitCode::SUCCESS)
 }
 
-fn block_on(task: impl Future<Output = Result<(), String>>) -> Result<(), String> {
+fn failed(message: String) -> ExitCode {
+    eprintln!("error: {message}");
+    ExitCode::FAILURE
+}
+
+fn block_on<T>(task: impl Future<Output = Result<T, String>>) -> Result<T, String> {
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
         .enable_all()

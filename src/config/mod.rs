@@ -11,6 +11,7 @@ use clap::{Args, Parser, Subcommand};
 
 use crate::cms::Limits;
 use crate::controller::Timing;
+use crate::kubectl;
 use settings::Settings;
 
 /// Schedules meetings on Cisco Meeting Server from Kubernetes objects.
@@ -32,6 +33,8 @@ pub enum Command {
     Validate(ValidateArgs),
     /// Print what would be done to a bridge; nothing is written, neither there nor to Kubernetes.
     Plan(PlanArgs),
+    /// The plugin of kubectl: the same as the program under the name kubectl-meetings.
+    Meetings(Box<kubectl::Cli>),
 }
 
 /// How logs look.

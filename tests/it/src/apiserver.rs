@@ -167,7 +167,8 @@ impl Failing {
         trouble
     }
 
-    async fn serve(self, real: Client, request: Request<Body>) -> Result<Response<AnyBody>, BoxError> {
+    /// Sends the request on, or not.
+    pub async fn serve(self, real: Client, request: Request<Body>) -> Result<Response<AnyBody>, BoxError> {
         let hit = self.0.lock().unwrap().iter().find(|trouble| trouble.concerns(&request) && trouble.take()).cloned();
         let Some(trouble) = hit else {
             return Ok(any(real.send(request).await?));
@@ -207,7 +208,7 @@ impl Failing {
     }
 }
 
-type AnyBody = UnsyncBoxBody<Bytes, BoxError>;
+pub type AnyBody = UnsyncBoxBody<Bytes, BoxError>;
 
 fn any(response: Response<Body>) -> Response<AnyBody> {
     response.map(|body| body.map_err(Into::into).boxed_unsync())

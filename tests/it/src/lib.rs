@@ -33,6 +33,7 @@ mod meetings;
 mod moved;
 mod namespaces;
 mod passcode;
+mod plugin;
 mod policies;
 mod provisioning;
 mod rbac;

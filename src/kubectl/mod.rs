@@ -1,0 +1,36 @@
+//! `kubectl meetings`: the binary as a plugin of kubectl, with the rights of whoever calls it.
+//!
+//! `show/` and `edit.rs` are pure: what is shown and what is changed, from objects. `reach.rs` is the way to the
+//! apiserver; `commands.rs` (looking) and `change.rs` put the two together.
+
+pub mod args;
+mod change;
+mod commands;
+mod complete;
+mod edit;
+mod print;
+mod reach;
+mod show;
+mod wait;
+
+use std::ffi::OsStr;
+use std::path::Path;
+use std::process::ExitCode;
+
+pub use args::Cli;
+
+/// Is the program called by this name the plugin? kubectl looks for `kubectl-meetings` on the PATH.
+pub fn is_plugin(program: &OsStr) -> bool {
+    Path::new(program).file_stem().is_some_and(|name| name == "kubectl-meetings")
+}
+
+/// Does what the command line says.
+pub async fn run(cli: Cli) -> ExitCode {
+    match commands::run(&cli).await {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(trouble) => {
+            print::note(&format!("error: {trouble}"));
+            ExitCode::FAILURE
+        }
+    }
+}
