@@ -117,36 +117,36 @@ profile! {
             "allEqualNinths", "allEqualSixteenths", "allEqualTwentyFifths", "onePlusFive", "onePlusSeven",
             "onePlusNine", "automatic", "onePlusN"]))]
         default_layout: String = "defaultLayout", default "default_layout" as default_layout;
-        /// May participants change the layout?
+        /// Whether participants may change the layout.
         change_layout_allowed: bool = "changeLayoutAllowed", default "yes" as yes;
-        /// May participants share content?
+        /// Whether participants may share content.
         presentation_contribution_allowed: bool = "presentationContributionAllowed", default "yes" as yes;
-        /// May participants see shared content?
+        /// Whether participants may see shared content.
         presentation_viewing_allowed: bool = "presentationViewingAllowed", default "yes" as yes;
-        /// May participants mute themselves?
+        /// Whether participants may mute themselves.
         mute_self_allowed: bool = "muteSelfAllowed", default "yes" as yes;
-        /// May participants stop their own video?
+        /// Whether participants may stop their own video.
         video_mute_self_allowed: bool = "videoMuteSelfAllowed", default "yes" as yes;
-        /// Do legs wait for an activator?
+        /// Whether legs wait for an activator.
         needs_activation: bool = "needsActivation";
         /// Names over the pictures.
         participant_labels: bool = "participantLabels";
         /// dualStream or singleStream.
         #[schemars(extend("enum" = ["dualStream", "singleStream"]))]
         presentation_display_mode: String = "presentationDisplayMode";
-        /// May one allow content sharing for all?
+        /// Whether one may allow content sharing for all.
         allow_all_presentation_contribution_allowed: bool = "allowAllPresentationContributionAllowed";
-        /// May one end the call for all?
+        /// Whether one may end the call for all.
         end_call_allowed: bool = "endCallAllowed";
-        /// May one disconnect others?
+        /// Whether one may disconnect others.
         disconnect_others_allowed: bool = "disconnectOthersAllowed";
-        /// May one mute others?
+        /// Whether one may mute others.
         mute_others_allowed: bool = "muteOthersAllowed";
-        /// May one stop the video of others?
+        /// Whether one may stop the video of others.
         video_mute_others_allowed: bool = "videoMuteOthersAllowed";
-        /// May one allow self mute for all?
+        /// Whether one may allow self mute for all.
         allow_all_mute_self_allowed: bool = "allowAllMuteSelfAllowed";
-        /// May one change whether joiners are muted?
+        /// Whether one may change whether joiners are muted.
         change_join_audio_mute_override_allowed: bool = "changeJoinAudioMuteOverrideAllowed";
         /// Join tone up to this many participants; 0 is off.
         #[schemars(range(max = 100))]
@@ -175,18 +175,18 @@ profile! {
         deactivation_mode: String = "deactivationMode";
         /// Seconds until `deactivationMode` acts.
         deactivation_mode_time: u32 = "deactivationModeTime";
-        /// May telepresence systems join?
+        /// Whether telepresence systems may join.
         telepresence_calls_allowed: bool = "telepresenceCallsAllowed";
         /// Content as a second SIP video channel.
         sip_presentation_channel_enabled: bool = "sipPresentationChannelEnabled";
         /// serverOnly or serverAndClient.
         #[schemars(extend("enum" = ["serverOnly", "serverAndClient"]))]
         bfcp_mode: String = "bfcpMode";
-        /// May one lock the call?
+        /// Whether one may lock the call.
         call_lock_allowed: bool = "callLockAllowed";
-        /// May one start and stop the recording?
+        /// Whether one may start and stop the recording.
         recording_control_allowed: bool = "recordingControlAllowed";
-        /// May one start and stop the streaming?
+        /// Whether one may start and stop the streaming.
         streaming_control_allowed: bool = "streamingControlAllowed";
         /// Name of the profile on the bridge.
         #[schemars(length(max = 200))]
@@ -202,11 +202,11 @@ profile! {
         /// never, auto or always.
         #[schemars(extend("enum" = ["never", "auto", "always"]))]
         participant_counter: String = "participantCounter";
-        /// May one set the importance of others?
+        /// Whether one may set the importance of others.
         set_importance_allowed: bool = "setImportanceAllowed";
-        /// May one add participants?
+        /// Whether one may add participants.
         add_participant_allowed: bool = "addParticipantAllowed";
-        /// May one move the cameras of others?
+        /// Whether one may move the cameras of others.
         control_remote_camera_allowed: bool = "controlRemoteCameraAllowed";
         /// Id of a layout template. CMS 2.8 and later.
         #[schemars(length(max = 64))]

@@ -5,5 +5,6 @@
 mod chart;
 mod hardening;
 mod kit;
+mod monitoring;
 mod schemas;
 mod tools;

@@ -226,3 +226,46 @@ fn every_test_that_shows_a_requirement_exists() {
         assert!(shown || row.contains("not shown:"), "R{number} names no test");
     }
 }
+
+/// What is promised for later is forgotten when it comes, and then contradicts the code.
+#[test]
+fn nothing_that_users_read_speaks_of_what_is_not_there_yet() {
+    let mut all = vec![root().join("README.md")];
+    for extension in ["yaml", "md", "tpl", "txt", "json"] {
+        all.extend(["deploy", "crds"].iter().flat_map(|folder| files(&root().join(folder), extension)));
+    }
+    assert!(all.len() > 20, "{all:?}");
+    for path in all {
+        let text = read(&path);
+        for words in ["NOT YET", "not there yet", "comes later", "TODO", "not implemented"] {
+            assert!(!text.contains(words), "{}: {words}", path.display());
+        }
+    }
+}
+
+fn descriptions(schema: &serde_json::Value, path: &str, found: &mut Vec<(String, String)>) {
+    for (name, field) in schema["properties"].as_object().into_iter().flatten() {
+        let path = format!("{path}.{name}");
+        let text = field["description"].as_str().unwrap_or_default().to_owned();
+        found.push((path.clone(), text));
+        descriptions(field, &path, found);
+        descriptions(&field["items"], &path, found);
+    }
+}
+
+/// What `kubectl explain` shows.
+#[test]
+fn every_field_of_the_spec_is_described_by_a_statement() {
+    let mut poor = Vec::new();
+    for crd in meeting_controller::api::crds() {
+        let schema = serde_json::to_value(&crd.spec.versions[0].schema).unwrap();
+        let mut found = Vec::new();
+        descriptions(&schema["openAPIV3Schema"]["properties"]["spec"], &crd.spec.names.kind, &mut found);
+        poor.extend(
+            found
+                .into_iter()
+                .filter(|(_, text)| text.len() < 12 || text.ends_with('?') || text.contains("CMS 2.3 and later. ")),
+        );
+    }
+    assert!(poor.is_empty(), "{poor:#?}");
+}
