@@ -21,10 +21,15 @@ use tracing_subscriber::EnvFilter;
 const SILENCE: Duration = Duration::from_secs(50);
 
 fn main() -> ExitCode {
-    let by_name = std::env::args_os().next().is_some_and(|program| kubectl::is_plugin(&program));
-    let command = if by_name { Command::Meetings(Box::new(kubectl::Cli::parse())) } else { Cli::parse().command };
+    let program = std::env::args_os().next().unwrap_or_default();
     // One TLS provider for everything, before anything uses TLS; a second call could only mean that it is there already.
     let _ = rustls::crypto::ring::default_provider().install_default();
+    if kubectl::is_completer(&program) {
+        let words: Vec<String> = std::env::args().skip(1).collect();
+        return block_on(kubectl::candidates(&words)).map_or_else(failed, |()| ExitCode::SUCCESS);
+    }
+    let is_plugin = kubectl::is_plugin(&program);
+    let command = if is_plugin { Command::Meetings(Box::new(kubectl::Cli::parse())) } else { Cli::parse().command };
     let result = match command {
         Command::Run(args) => block_on(run(*args)),
         Command::Plan(args) => block_on(plan(args)),

@@ -18,10 +18,16 @@ use std::path::Path;
 use std::process::ExitCode;
 
 pub use args::Cli;
+pub use complete::candidates;
 
 /// Is the program called by this name the plugin? kubectl looks for `kubectl-meetings` on the PATH.
 pub fn is_plugin(program: &OsStr) -> bool {
     Path::new(program).file_stem().is_some_and(|name| name == "kubectl-meetings")
+}
+
+/// Is it called by kubectl's completion? That looks for `kubectl_complete-meetings` on the PATH.
+pub fn is_completer(program: &OsStr) -> bool {
+    Path::new(program).file_stem().is_some_and(|name| name == "kubectl_complete-meetings")
 }
 
 /// Does what the command line says.

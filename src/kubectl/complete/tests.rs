@@ -4,7 +4,7 @@ use clap::{CommandFactory, Parser};
 
 use super::super::args::{Cli, Command, Output};
 use super::super::is_plugin;
-use super::man;
+use super::{known_words, man};
 use crate::kubectl::args::ManArgs;
 
 #[test]
@@ -53,4 +53,17 @@ fn completions_and_man_pages_know_every_command() {
         assert!(page.contains("NAME"), "{page}");
     }
     std::fs::remove_dir_all(&dir).unwrap();
+}
+
+#[test]
+fn a_word_that_is_begun_is_known() {
+    let words = |typed: &str, begun: &str| {
+        let typed: Vec<String> = typed.split_whitespace().map(str::to_owned).collect();
+        known_words(&typed, begun)
+    };
+    assert!(words("", "").iter().any(|word| word == "calendar"));
+    assert!(words("-n team", "ca").iter().any(|word| word == "calendar"));
+    let flags = words("extend review", "--");
+    assert!(["--wait", "--namespace"].iter().all(|flag| flags.iter().any(|word| word == flag)), "{flags:?}");
+    assert!(!flags.iter().any(|flag| flag == "--show") && words("extend", "").is_empty());
 }

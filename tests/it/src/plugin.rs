@@ -59,7 +59,9 @@ impl User {
     fn with(kubeconfig: &str, namespace: &str) -> Self {
         let home = tempfile::tempdir().unwrap();
         std::fs::write(home.path().join("config"), kubeconfig).unwrap();
-        std::os::unix::fs::symlink(&*BINARY, home.path().join("kubectl-meetings")).unwrap();
+        for name in ["kubectl-meetings", "kubectl_complete-meetings"] {
+            std::os::unix::fs::symlink(&*BINARY, home.path().join(name)).unwrap();
+        }
         Self { home, namespace: namespace.to_owned() }
     }
 
@@ -170,6 +172,14 @@ async fn status_calendar_and_join_show_what_the_user_may_see() {
     has(&drawn, &["(Asia/Kolkata)", "A", "slot 1", "nothing booked", "Meeting review"]);
     has(&looker.fails(&["calendar", "--tz", "Mars/Olympus"]).await, &["--tz Mars/Olympus", "Europe/Berlin"]);
     has(&looker.gets(&["completion", "bash"]).await, &["kubectl-meetings"]);
+    // As kubectl's completion calls it.
+    for (words, expected) in
+        [(&["st"] as &[&str], "status\n:4\n"), (&["-n", &arena.namespace, "join", ""], "review\n:4\n")]
+    {
+        let mut completer = Command::new(looker.home.path().join("kubectl_complete-meetings"));
+        completer.args(words).env("KUBECONFIG", looker.home.path().join("config"));
+        assert_eq!(said(completer.output().await.unwrap()).out, expected, "{words:?}");
+    }
     has(&looker.fails(&["status", "gone"]).await, &["MeetingBridge", "/gone: it does not exist"]);
     has(&looker.fails(&["status", "-A"]).await, &["cannot list resource", "list meetingbridges"]);
     has(&looker.fails(&["join", "review"]).await, &["review-join", "get secrets"]);
