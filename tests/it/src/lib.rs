@@ -29,6 +29,7 @@ mod kstatus;
 mod leader;
 mod life;
 mod lost_replies;
+mod manifests;
 mod meetings;
 mod moved;
 mod namespaces;

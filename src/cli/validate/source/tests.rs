@@ -28,9 +28,46 @@ fn errors_name_the_line_of_the_file_and_never_the_text() {
 fn merge_keys_work_and_odd_values_are_refused() {
     let all = documents("base: &base {a: 1}\nmore:\n  <<: *base\n  b: 2\n");
     assert_eq!(all[0].1, Ok(Some(serde_json::json!({"base": {"a": 1}, "more": {"a": 1, "b": 2}}))));
-    assert_eq!(documents("1: x\ntrue: y\n")[0].1, Ok(Some(serde_json::json!({"1": "x", "true": "y"}))));
+    assert_eq!(documents("1: x\ntrue: z\n")[0].1, Ok(Some(serde_json::json!({"1": "x", "true": "z"}))));
     assert_eq!(documents(r#"{"a": "\ud83c\udf89"}"#)[0].1, Ok(Some(serde_json::json!({"a": "🎉"}))));
     assert!(documents("a: .nan\n")[0].1.is_err());
     assert!(documents("a: !secret b\n")[0].1.is_err());
     assert!(split("--- {a: 1}\n").iter().any(Result::is_err));
+}
+
+#[test]
+fn words_and_numbers_mean_what_they_mean_to_kubectl() {
+    let table = [
+        ("Yes", "true"),
+        ("off", "false"),
+        ("y", "true"),
+        ("N", "false"),
+        ("\"Yes\"", "\"Yes\""),
+        ("'off'", "\"off\""),
+        ("yEs", "\"yEs\""),
+        ("0700", "448"),
+        ("-017", "-15"),
+        ("08", "8"),
+        ("'0700'", "\"0700\""),
+        ("1_000", "1000"),
+        ("0x1F", "31"),
+        ("0b11", "3"),
+        ("0o17", "15"),
+        ("1e3", "1000"),
+        ("007.5", "7.5"),
+        ("12:30", "\"12:30\""),
+        ("2026-01-01", "\"2026-01-01\""),
+        ("~", "null"),
+        ("1.2.3", "\"1.2.3\""),
+        ("+1", "1"),
+        ("[yes, \"no\", on]", "[true,\"no\",true]"),
+        ("|\n  yes", "\"yes\\n\""),
+    ];
+    for (text, wanted) in table {
+        let read = documents(&format!("a: {text}\n"));
+        let shown = read[0].1.as_ref().unwrap().as_ref().unwrap()["a"].to_string();
+        assert_eq!(shown, wanted, "{text}");
+    }
+    let two = documents("yes: no # on\nb: {c: on, d: \"on\"}\n");
+    assert_eq!(two[0].1, Ok(Some(serde_json::json!({"true": false, "b": {"c": true, "d": "on"}}))));
 }
