@@ -37,9 +37,9 @@ playground *args:
 bench *args:
     cargo run --release --locked -p bench -- {{ args }}
 
-# The full sets of what the tests sample (docs/proof.md), 10 minutes and more
+# The full sets of what the tests sample (docs/proof.md), 25 minutes and more
 proof:
-    SWEEP=all HABITS=200 WALKS=60 cargo test --locked -p it -- sweep:: habits:: walk:: --nocapture --test-threads 1
+    SWEEP=all HABITS=200 WALKS=60 cargo test --locked -p it -- sweep:: takeover:: habits:: walk:: --nocapture --test-threads 1
 
 # Everything that CI does
 ci:

@@ -13,7 +13,7 @@ use crate::api::names::ObjectKey;
 use crate::clock::Reading;
 
 /// How often both clocks are compared; so much later a door can be after a step.
-const INTERVAL: Duration = Duration::from_millis(500);
+const INTERVAL: Duration = Duration::from_millis(250);
 
 /// A smaller step is left to the timers: they come nearer in halves and read the wall clock again.
 const TOLERANCE: SignedDuration = SignedDuration::from_millis(200);

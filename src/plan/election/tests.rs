@@ -198,6 +198,8 @@ struct World {
     version: u64,
     /// Node, number of its call, when it reaches the apiserver, what it is.
     wire: Vec<(usize, u64, u64, Next)>,
+    /// The apiserver is away until then: what was sent arrives when it is back.
+    away_until: u64,
     is_calm: bool,
 }
 
@@ -211,7 +213,7 @@ impl World {
             Node { clock, name, election, calls: 0, waiting: None, frozen_until: 0, replies: Vec::new() }
         };
         let nodes = (0..count).map(|index| node(index, &mut rng)).collect();
-        Self { rng, turn: 0, nodes, record: None, version: 0, wire: Vec::new(), is_calm: false }
+        Self { rng, turn: 0, nodes, record: None, version: 0, wire: Vec::new(), away_until: 0, is_calm: false }
     }
 
     /// Turns until something arrives; None: never.
@@ -233,6 +235,9 @@ impl World {
 
     fn serve(&mut self) {
         let turn = self.turn;
+        if turn < self.away_until && !self.is_calm {
+            return;
+        }
         let arrived: Vec<_> = self.wire.extract_if(.., |(_, _, due, _)| *due <= turn).collect();
         for (index, call, _, what) in arrived {
             let reply = match what {
@@ -269,6 +274,7 @@ impl World {
                 node.waiting = None;
             }
             8 => self.record = None,
+            9 => self.away_until = self.turn + self.rng.random_range(0..900),
             _ => {}
         }
     }

@@ -132,3 +132,110 @@ async fn a_restored_namespace_adopts_slots_and_meetings() {
     arena.assert_rules(1..=5);
     arena.finish().await;
 }
+
+/// How the objects of a running meeting come back.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Restored {
+    /// From a backup with status: new UIDs, what the status says is true.
+    NewUids,
+    /// The same objects, the status is empty.
+    WithoutStatus,
+    /// The same objects, with a status from before the meeting was opened.
+    Older,
+}
+
+/// Removed without finalizers, and made again with the status that it had.
+async fn made_again<K>(arena: &Arena, name: &str)
+where
+    K: kube::Resource<Scope = kube::core::NamespaceResourceScope, DynamicType = ()>
+        + Clone
+        + std::fmt::Debug
+        + serde::de::DeserializeOwned
+        + serde::Serialize
+        + Send
+        + 'static,
+{
+    let mut kept = arena.api::<K>().get(name).await.unwrap();
+    arena.patch::<K>(name, json!({ "metadata": { "finalizers": null } })).await;
+    arena.delete::<K>(name).await;
+    arena.gone::<K>(name).await;
+    let metadata = kept.meta_mut();
+    (metadata.uid, metadata.resource_version, metadata.managed_fields) = (None, None, None);
+    let made = arena.api::<K>().create(&Default::default(), &kept).await.expect("made again");
+    let status = serde_json::to_value(&kept).unwrap()["status"].clone();
+    put_status(arena, &made, status).await;
+}
+
+async fn put_status<K>(arena: &Arena, object: &K, status: Value)
+where
+    K: kube::Resource<Scope = kube::core::NamespaceResourceScope, DynamicType = ()>
+        + Clone
+        + std::fmt::Debug
+        + serde::de::DeserializeOwned
+        + serde::Serialize,
+{
+    let mut whole = serde_json::to_value(object).unwrap();
+    whole["status"] = status;
+    whole["metadata"]["resourceVersion"].take();
+    let whole: K = serde_json::from_value(whole).unwrap();
+    arena.api::<K>().replace_status(&object.meta().name.clone().unwrap(), &Default::default(), &whole).await.unwrap();
+}
+
+async fn comes_back(how: Restored) {
+    let mut arena = Arena::new("comes-back").await;
+    arena.ready_bridge(json!({})).await;
+    arena.open_now("other", 600, json!({})).await;
+    arena.phase("other", Phase::Active).await;
+    let spec =
+        json!({ "start": in_ms(2_000), "duration": "10m", "participants": desk(), "passcode": { "generate": {} } });
+    arena.create_meeting("m", spec).await;
+    let booked = arena.booked("m").await;
+    arena.party("m", ParticipantState::Connected).await;
+    arena.says("m", "Ready", "True", "Active").await;
+    arena.delete::<ScheduledMeeting>("other").await;
+    arena.gone::<ScheduledMeeting>("other").await;
+    let (space, calls, legs) = (arena.slot(2), arena.sim.calls(), arena.sim.legs());
+    arena.controller.take().unwrap().stop().await;
+    match how {
+        Restored::NewUids => {
+            made_again::<ScheduledMeeting>(&arena, "m").await;
+            made_again::<meeting_controller::api::MeetingBridge>(&arena, "core").await;
+            arena.gone::<k8s_openapi::api::core::v1::Secret>("m-join").await;
+        }
+        Restored::WithoutStatus => {
+            put_status(&arena, &booked, json!({})).await;
+            let bridge: meeting_controller::api::MeetingBridge = arena.api().get("core").await.unwrap();
+            put_status(&arena, &bridge, json!({})).await;
+        }
+        Restored::Older => put_status(&arena, &booked, serde_json::to_value(&booked.status).unwrap()).await,
+    }
+    arena.sim.clear_journal();
+    arena.start().await;
+    let is_settled = |m: &ScheduledMeeting| {
+        let party = status_of(m).participants.first().map(|party| party.state);
+        party == Some(ParticipantState::Connected) && condition(m, "Ready") == ("True", "Active")
+    };
+    let meeting = arena.meeting("m", &format!("adopted ({how:?})"), is_settled).await;
+    assert_eq!(number_of(&meeting), 2, "{how:?}");
+    assert_eq!(status_of(&meeting).participants[0].attempts, 1, "{how:?}");
+    arena.bridge("core", "Ready", |b| condition(b, "Ready").0 == "True").await;
+    // Two sweeps: whatever is to be put right has been by then.
+    arena.await_requests("sweeps", |all| count(all, "GET", "callLegs") >= 2).await;
+    let (journal, now) = (arena.sim.journal(), arena.slot(2));
+    assert_eq!((arena.sim.calls(), arena.sim.legs(), arena.sim.dials().len()), (calls, legs, 1), "{how:?}");
+    let lines = arena.journal_lines();
+    assert_eq!(count(&journal, "POST", "cospaceBulkSyncs"), 0, "{how:?}: {lines:#?}");
+    assert_eq!((&now.secret, &now.passcode, now.open), (&space.secret, &space.passcode, true), "{how:?}: {lines:#?}");
+    let join = arena.join_secret("m").await.expect("the join Secret");
+    assert_eq!((entry(&join, "secret"), entry(&join, "passcode")), (now.secret, now.passcode), "{how:?}");
+    arena.delete::<ScheduledMeeting>("m").await;
+    arena.gone::<ScheduledMeeting>("m").await;
+    assert!(!arena.slot(2).open && arena.sim.calls().is_empty());
+    arena.assert_rules(1..=5);
+    arena.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn however_the_objects_come_back_the_meeting_that_runs_is_adopted() {
+    join_all([Restored::NewUids, Restored::WithoutStatus, Restored::Older].map(comes_back)).await;
+}

@@ -2,9 +2,9 @@
 //! an open door.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
+use cms_simulator::Config;
 use futures::StreamExt;
 use http::{Request, Response};
 use http_body_util::combinators::UnsyncBoxBody;
@@ -21,13 +21,14 @@ use serde_json::{Value, json};
 use tokio::sync::watch;
 use tower::{BoxError, service_fn};
 
+use crate::freezer::Freezer;
 use crate::kit::*;
 use crate::meetings::*;
 
 const LEASE: &str = "the-lead";
 
 /// As the defaults, but short.
-const SHORT: Timing = Timing {
+pub const SHORT: Timing = Timing {
     lease: Duration::from_millis(2000),
     renew: Duration::from_millis(1400),
     retry: Duration::from_millis(300),
@@ -37,7 +38,12 @@ const DEFAULT: Timing =
     Timing { lease: Duration::from_secs(15), renew: Duration::from_secs(10), retry: Duration::from_secs(2) };
 
 async fn arena(prefix: &str) -> Arena {
-    let arena = Arena::quiet(prefix, lone(), quick()).await;
+    arena_with(prefix, lone()).await
+}
+
+/// A world whose Lease is there and free.
+pub async fn arena_with(prefix: &str, config: Config) -> Arena {
+    let arena = Arena::quiet(prefix, config, quick()).await;
     // One that nobody holds: the first to come takes it at once.
     arena.write_lease(json!({ "holderIdentity": "", "leaseDurationSeconds": 2 })).await;
     arena
@@ -51,12 +57,12 @@ impl Arena {
         self.api::<Lease>().create(&PostParams::default(), &lease).await.expect("a Lease");
     }
 
-    fn candidacy(&self, client: Client, name: &str, timing: Timing) -> Candidacy {
+    pub fn candidacy(&self, client: Client, name: &str, timing: Timing) -> Candidacy {
         let (namespace, lease) = (self.namespace.clone(), LEASE.to_owned());
         Candidacy { client, namespace, name: lease, identity: name.to_owned(), timing }
     }
 
-    async fn replica(&self, name: &str, timing: Timing) -> Running {
+    pub async fn replica(&self, name: &str, timing: Timing) -> Running {
         self.replica_by(self.plane.client().await.unwrap(), name, timing).await
     }
 
@@ -96,12 +102,12 @@ impl Arena {
 }
 
 impl Running {
-    fn leads(&self) -> bool {
+    pub fn leads(&self) -> bool {
         self.metrics.leader.get() == 1
     }
 }
 
-async fn until(what: &str, mut is_so: impl FnMut() -> bool) {
+pub async fn until(what: &str, mut is_so: impl FnMut() -> bool) {
     let start = Instant::now();
     while !is_so() {
         assert!(start.elapsed() < PATIENCE, "never: {what}");
@@ -234,16 +240,35 @@ impl Arena {
     }
 }
 
+/// Away for longer than anybody may lead, and across an end.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_apiserver_that_is_away_from_all_costs_time_and_nothing_else() {
+    let arena = arena("away").await;
+    let lines = [Line::new(), Line::new()];
+    let a = arena.replica_by(lines[0].client(&arena).await, "a", SHORT).await;
+    until("a leads", || a.leads()).await;
+    let b = arena.replica_by(lines[1].client(&arena).await, "b", SHORT).await;
+    arena.ready_bridge(json!({ "slots": { "quantity": 1 } })).await;
+    arena.running_meeting(6).await;
+    let end = Timestamp::now() + SignedDuration::from_secs(6);
+    lines.iter().for_each(Line::cut);
+    until("nobody leads", || !a.leads() && !b.leads()).await;
+    // Nobody tells that nothing is done.
+    tokio::time::sleep((end - Timestamp::now()).try_into().unwrap_or_default()).await;
+    assert!(arena.slot(1).open && !a.leads() && !b.leads(), "whoever cannot renew the lease sends nothing");
+    lines.iter().for_each(Line::mend);
+    arena.ended_as_if_nothing_had_been().await;
+    assert!(a.leads() != b.leads());
+    for running in [a, b] {
+        running.stop().await;
+    }
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_frozen_leader_that_wakes_writes_nothing() {
     let arena = arena("frozen").await;
-    let Plane::Shared(plane) = arena.plane else { unreachable!() };
-    // A thread of its own for all that this replica does, so that all of it can be stopped.
-    let freezer = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
-    let client = freezer.spawn(async { plane.client().await.unwrap() }).await.unwrap();
-    let candidacy = arena.candidacy(client.clone(), "a", SHORT);
-    let (frozen, controller) = arena.controller_as(client, Some(arena.namespace.clone()), Some(candidacy));
-    let frozen = frozen.run_by(freezer.spawn(controller.run()));
+    let freezer = Freezer::new();
+    let frozen = freezer.replica(&arena, "a", |client| client).await;
     until("a leads", || frozen.leads()).await;
     let other = arena.replica("b", SHORT).await;
     arena.ready_bridge(json!({ "slots": { "quantity": 1 } })).await;
@@ -252,21 +277,15 @@ async fn a_frozen_leader_that_wakes_writes_nothing() {
     arena.create_meeting("m", json!({ "start": start, "end": in_ms(7_000), "participants": party })).await;
     arena.phase("m", Phase::Opening).await;
     // Stopped right before the instant, and for longer than the lease. When it wakes the instant is long due.
-    let is_awake = Arc::new(AtomicBool::new(false));
-    let waking = Arc::clone(&is_awake);
-    freezer.spawn(async move {
-        std::thread::sleep(Duration::from_millis(3_500));
-        waking.store(true, Ordering::SeqCst);
-    });
+    freezer.freeze();
     until("b leads", || other.leads()).await;
     arena.party("m", ParticipantState::Connected).await;
-    until("a wakes", || is_awake.load(Ordering::SeqCst)).await;
+    freezer.thaw();
     until("a knows", || !frozen.leads()).await;
     arena.ended_as_if_nothing_had_been().await;
     for running in [frozen, other] {
         running.stop().await;
     }
-    freezer.shutdown_background();
 }
 
 /// What a standby has watched may be behind when it is elected.

@@ -4,17 +4,21 @@
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
+use clap::Parser as _;
 use control_plane::{AuditEvent, ControlPlane, Options, client_for};
+use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::core::v1::{ConfigMap, Namespace, Secret};
-use k8s_openapi::api::rbac::v1::{ClusterRole, PolicyRule, Role};
-use kube::api::{Api, DynamicObject, Patch, PatchParams, PostParams, ValidationDirective};
+use k8s_openapi::api::rbac::v1::{ClusterRole, ClusterRoleBinding, PolicyRule, Role};
+use kube::Client;
+use kube::api::{Api, DeleteParams, DynamicObject, Patch, PatchParams, PostParams, ValidationDirective};
 use kube::core::GroupVersionKind;
 use kube::discovery::{Scope, pinned_kind};
 use meeting_controller::api::meeting::{ParticipantState, Phase};
 use meeting_controller::api::{MeetingBridge, ScheduledMeeting};
+use meeting_controller::config::{Cli, Command, RunArgs};
 use meeting_controller::controller::{Candidacy, Timing};
 use serde::Deserialize;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::kit::*;
 use crate::meetings::*;
@@ -52,8 +56,8 @@ fn used(events: &[AuditEvent]) -> BTreeSet<Right> {
     events.iter().filter(|e| !e.resource.is_empty()).map(|e| (e.group.clone(), name(e), e.verb.clone())).collect()
 }
 
-/// A scenario that uses everything: a bridge for other namespaces by label, passcodes, changes, failures, deletion.
-async fn use_everything(arena: &Arena) {
+/// A bridge that is offered to other namespaces by their labels.
+async fn invite_others(arena: &Arena) {
     arena.connect().await;
     let selector = json!({ "matchLabels": { "meetings": "yes" } });
     let bridge = json!({ "allowedNamespaces": { "from": "Selector", "selector": selector } });
@@ -73,7 +77,13 @@ async fn use_everything(arena: &Arena) {
     let label = Patch::Merge(json!({ "metadata": { "labels": { "meetings": "yes" } } }));
     Api::<Namespace>::all(arena.client.clone()).patch(&team, &PatchParams::default(), &label).await.unwrap();
     visiting.says("guest", "Accepted", "Accepted").await;
+    meetings.delete("guest", &Default::default()).await.unwrap();
+    let gone = kube::runtime::wait::await_condition(meetings, "guest", |m: Option<&ScheduledMeeting>| m.is_none());
+    tokio::time::timeout(PATIENCE, gone).await.expect("guest goes").unwrap();
+}
 
+/// A scenario that uses everything else on a bridge that is Ready: passcodes, changes, failures, deletion.
+async fn use_everything(arena: &Arena) {
     arena.create_secret("code", json!({ "passcode": "1234" })).await;
     let spec = json!({ "passcodeSecretRef": { "name": "code" }, "participants": [{ "remoteParty": "a@rooms.test" }] });
     arena.open_now("m", 600, spec).await;
@@ -93,9 +103,6 @@ async fn use_everything(arena: &Arena) {
     }
     arena.delete::<ScheduledMeeting>("m").await;
     arena.gone::<ScheduledMeeting>("m").await;
-    meetings.delete("guest", &Default::default()).await.unwrap();
-    let gone = kube::runtime::wait::await_condition(meetings, "guest", |m: Option<&ScheduledMeeting>| m.is_none());
-    tokio::time::timeout(PATIENCE, gone).await.expect("guest goes").unwrap();
     arena.delete::<MeetingBridge>("core").await;
     arena.gone::<MeetingBridge>("core").await;
 }
@@ -116,27 +123,32 @@ impl Visiting {
     }
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn the_rights_that_are_granted_are_those_that_are_used() {
+/// A control plane with these files of deploy/, and a client with the rights of the controller there.
+async fn installed(files: &[&str]) -> (Arena, Client) {
     let plane = ControlPlane::start(Options::with_workspace_crds()).await.expect("control plane");
-    for file in ["namespace.yaml", "rbac.yaml", "secret-policy.yaml"] {
-        plane.apply(deploy().join("base").join(file), "default").await.expect("deploy/base");
+    for file in files {
+        plane.apply(deploy().join(file), "default").await.unwrap_or_else(|error| panic!("{file}: {error}"));
     }
     let account = plane.kubeconfig_for_service_account(ACCOUNT, ACCOUNT).await.unwrap();
-    let mut arena = Arena::on(Plane::Own(Box::new(plane)), "rbac", lone(), quick()).await;
     let client = client_for(&account).await.unwrap();
-    // The shipped Lease, with lengths that make the test short.
+    (Arena::on(Plane::Own(Box::new(plane)), "rbac", lone(), quick()).await, client)
+}
+
+/// Starts the controller as one of many, with the shipped Lease, but lengths that make the test short.
+async fn start(arena: &mut Arena, client: Client, scope: BTreeSet<String>, lease: &str) {
     let timing = Timing { lease: PATIENCE / 10, renew: PATIENCE / 20, retry: PATIENCE / 100 };
-    let (namespace, name) = (ACCOUNT.to_owned(), ACCOUNT.to_owned());
+    let (namespace, name) = (ACCOUNT.to_owned(), lease.to_owned());
     let candidacy = Candidacy { client: client.clone(), namespace, name, identity: "pod".to_owned(), timing };
-    arena.controller = Some(arena.run_as(client, None, Some(candidacy)).await);
-    use_everything(&arena).await;
+    arena.controller = Some(arena.run_as(client, scope, Some(candidacy)).await);
+}
+
+/// Stops the controller. All that it asked for was granted, and all that is granted it asked for.
+async fn assert_rights(mut arena: Arena, rules: Option<Vec<PolicyRule>>) {
     arena.assert_rules(1..=5);
-    let role: ClusterRole = Api::all(arena.client.clone()).get(ACCOUNT).await.unwrap();
     let user = format!("system:serviceaccount:{ACCOUNT}:{ACCOUNT}");
     arena.controller.take().unwrap().stop().await;
     let lease: Role = Api::namespaced(arena.client.clone(), ACCOUNT).get("meeting-controller-lease").await.unwrap();
-    let granted: BTreeSet<_> = [role.rules, lease.rules].into_iter().flat_map(granted).collect();
+    let granted: BTreeSet<_> = [rules, lease.rules].into_iter().flat_map(granted).collect();
     let mut asked = Vec::new();
     for _ in 0..100 {
         asked = arena.plane.audit_events().unwrap();
@@ -154,6 +166,58 @@ async fn the_rights_that_are_granted_are_those_that_are_used() {
     let unused: Vec<_> = granted.difference(&used).collect();
     assert!(missing.is_empty() && unused.is_empty(), "not granted: {missing:#?}\nnot used: {unused:#?}");
     arena.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_rights_that_are_granted_are_those_that_are_used() {
+    let (mut arena, client) = installed(&["base/namespace.yaml", "base/rbac.yaml", "base/secret-policy.yaml"]).await;
+    start(&mut arena, client, BTreeSet::new(), &shipped(&[]).election.lease_name(&BTreeSet::new())).await;
+    invite_others(&arena).await;
+    use_everything(&arena).await;
+    let role: ClusterRole = Api::all(arena.client.clone()).get(ACCOUNT).await.unwrap();
+    assert_rights(arena, role.rules).await;
+}
+
+/// The arguments of the Deployment, with those that a kustomization adds.
+fn shipped(added: &[String]) -> RunArgs {
+    let text = std::fs::read_to_string(deploy().join("base/deployment.yaml")).unwrap();
+    let deployment: Deployment = serde_yaml::from_str(&text).unwrap();
+    let container = deployment.spec.unwrap().template.spec.unwrap().containers.remove(0);
+    let args = std::iter::once(ACCOUNT.to_owned()).chain(container.args.unwrap()).chain(added.iter().cloned());
+    let Command::Run(args) = Cli::try_parse_from(args).unwrap().command else { panic!("it runs something else") };
+    *args
+}
+
+/// What a kustomization adds to the arguments.
+fn added_by(file: &str) -> Vec<String> {
+    let text = std::fs::read_to_string(deploy().join(file)).unwrap();
+    let kustomization: Value = serde_yaml::from_str(&text).unwrap();
+    let patches = kustomization["patches"].as_array().unwrap();
+    let of_deployment = patches.iter().filter(|patch| patch["target"]["kind"] == "Deployment");
+    let operations = of_deployment.flat_map(|patch| {
+        let operations: Vec<Value> = serde_yaml::from_str(patch["patch"].as_str().unwrap()).unwrap();
+        operations
+    });
+    let added = operations.filter(|operation| operation["path"].as_str().unwrap().ends_with("/args/-"));
+    added.map(|operation| operation["value"].as_str().unwrap().to_owned()).collect()
+}
+
+/// As deploy/namespaced: a Role in one namespace, nothing elsewhere, and a Lease that the shipped rights are for.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn within_one_namespace_the_rights_there_are_enough() {
+    let (mut arena, client) = installed(&["base/namespace.yaml", "base/rbac.yaml", "namespaced/rbac.yaml"]).await;
+    let nobody = DeleteParams::default();
+    Api::<ClusterRoleBinding>::all(arena.client.clone()).delete(ACCOUNT, &nobody).await.unwrap();
+    Api::<ClusterRole>::all(arena.client.clone()).delete(ACCOUNT, &nobody).await.unwrap();
+    arena.namespace = ACCOUNT.to_owned();
+    let args = shipped(&added_by("namespaced/kustomization.yaml"));
+    assert!(args.election.leader_elect && args.scope() == BTreeSet::from([ACCOUNT.to_owned()]));
+    let lease = args.election.lease_name(&args.scope());
+    start(&mut arena, client, args.scope(), &lease).await;
+    arena.ready_bridge(json!({})).await;
+    use_everything(&arena).await;
+    let role: Role = arena.api::<Role>().get(ACCOUNT).await.unwrap();
+    assert_rights(arena, role.rules).await;
 }
 
 fn yaml_files(dir: &Path, found: &mut Vec<PathBuf>) {

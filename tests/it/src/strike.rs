@@ -1,8 +1,9 @@
 //! A client of the apiserver that counts what a controller asks, and goes silent at one chosen request: before it leaves,
-//! or after its effect. Watches and lists, which run beside the work, do not count.
+//! or after its effect; or tells that it is on its way. Watches and lists, which run beside the work, do not count.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
 
 use futures::future::pending;
 use kube::Client;
@@ -15,9 +16,14 @@ use tower::service_fn;
 pub enum Moment {
     /// The request never leaves.
     Before,
+    /// It is on its way, for [`DURING`].
+    During,
     /// It has its effect, and nobody learns of it.
     After,
 }
+
+/// How long a request takes during which somebody is struck.
+pub const DURING: Duration = Duration::from_millis(50);
 
 /// Counts the requests of a controller to the apiserver since it was armed.
 #[derive(Clone)]
@@ -25,15 +31,17 @@ pub struct Counter(Arc<State>);
 
 struct State {
     count: AtomicUsize,
+    /// Those that are to change something, without events: they tell what was done before.
+    writes: AtomicUsize,
     aim: watch::Sender<Option<(usize, Moment)>>,
     struck: watch::Sender<bool>,
 }
 
 impl Counter {
     pub fn new() -> Self {
-        let state =
-            State { count: AtomicUsize::new(0), aim: watch::Sender::new(None), struck: watch::Sender::new(false) };
-        Self(Arc::new(state))
+        let (count, writes) = (AtomicUsize::new(0), AtomicUsize::new(0));
+        let (aim, struck) = (watch::Sender::new(None), watch::Sender::new(false));
+        Self(Arc::new(State { count, writes, aim, struck }))
     }
 
     /// Counts from zero; the request with this index is struck.
@@ -44,6 +52,11 @@ impl Counter {
 
     pub fn count(&self) -> usize {
         self.0.count.load(Ordering::SeqCst)
+    }
+
+    /// Requests that were to change something but to tell an event, since ever.
+    pub fn writes(&self) -> usize {
+        self.0.writes.load(Ordering::SeqCst)
     }
 
     /// Waits until the chosen request came.
@@ -58,15 +71,29 @@ impl Counter {
         let service = service_fn(move |request: http::Request<Body>| {
             let (state, client) = (Arc::clone(&state), client.clone());
             async move {
+                if request.method() != http::Method::GET && !request.uri().path().contains("/events") {
+                    state.writes.fetch_add(1, Ordering::SeqCst);
+                }
                 let hit = counts(&request).then(|| state.count.fetch_add(1, Ordering::SeqCst)).and_then(|index| {
                     let aim = *state.aim.borrow();
                     aim.filter(|(at, _)| *at == index).map(|(_, moment)| moment)
                 });
                 let Some(moment) = hit else { return client.send(request).await };
-                if moment == Moment::After {
-                    let _ = client.send(request).await;
+                let tell = || state.struck.send_replace(true);
+                match moment {
+                    Moment::Before => {
+                        tell();
+                    }
+                    Moment::During => {
+                        tell();
+                        tokio::time::sleep(DURING).await;
+                        return client.send(request).await;
+                    }
+                    Moment::After => {
+                        let _ = client.send(request).await;
+                        tell();
+                    }
                 }
-                state.struck.send_replace(true);
                 pending().await
             }
         });

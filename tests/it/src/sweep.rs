@@ -1,7 +1,9 @@
 //! The crash sweep: a few scenarios that together make every kind of request, each run again once per request with the
 //! controller killed before it or after its effect, or with the reply of the bridge lost; then a fresh controller. The
 //! end must be the same and the checker silent (docs/proof.md). `SWEEP=all cargo test -p it sweep::` runs the full set.
+//! With a second replica that takes over, the same stands in `takeover.rs`.
 
+use std::fmt::Debug;
 use std::panic::AssertUnwindSafe;
 
 use cms_simulator::{Config, Fault, FaultKind};
@@ -19,7 +21,7 @@ use crate::bridge_kit::*;
 use crate::cluster::*;
 use crate::kit::*;
 use crate::meetings::*;
-use crate::strike::{Counter, Moment};
+use crate::strike::{Counter, DURING, Moment};
 
 /// So many worlds at a time.
 const AT_ONCE: usize = 6;
@@ -29,7 +31,7 @@ const SAMPLE: usize = 2;
 
 /// What happens, once, in a run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Blow {
+pub enum Blow {
     /// The controller dies at this request to the bridge.
     Bridge(usize, Moment),
     /// The reply to this request is lost; the controller lives.
@@ -41,14 +43,14 @@ enum Blow {
 type Act = for<'a> fn(&'a Arena) -> BoxFuture<'a, ()>;
 
 /// Something a user does, from a settled world to the end that has to come.
-struct Scenario {
-    name: &'static str,
-    config: fn() -> Config,
-    prepare: Act,
-    act: Act,
+pub struct Scenario {
+    pub name: &'static str,
+    pub config: fn() -> Config,
+    pub prepare: Act,
+    pub act: Act,
 }
 
-const SCENARIOS: [Scenario; 7] = [
+static SCENARIOS: [Scenario; 7] = [
     Scenario {
         name: "setup",
         config: lone,
@@ -197,16 +199,15 @@ async fn fail_over(arena: &Arena) {
     assert_eq!(legs_to(&arena.sim, DESK), [1]);
 }
 
-/// Runs a scenario; gives the requests to the bridge and to the apiserver, and whether the blow fell.
-async fn run(scenario: &Scenario, blow: Option<Blow>) -> (usize, usize, bool) {
-    let arena = Arena::quiet(&format!("sweep-{}", scenario.name), (scenario.config)(), quick()).await;
-    let counter = Counter::new();
-    let client = || async { arena.plane.client().await.expect("client") };
-    let mut running = arena.run_as(counter.client(client().await), Some(arena.namespace.clone()), None).await;
-    (scenario.prepare)(&arena).await;
+/// Requests of a run to the bridge and to the apiserver, and whether the blow fell.
+pub type Outcome = (usize, usize, bool);
+
+/// Has this blow fall on what happens from now on: on the bridge, or on who has this counter.
+pub fn aim(arena: &Arena, counter: &Counter, blow: Option<Blow>) {
     arena.sim.clear_journal();
     let fault = match blow {
         Some(Blow::Bridge(index, Moment::Before)) => Some((index, FaultKind::HangBefore)),
+        Some(Blow::Bridge(index, Moment::During)) => Some((index, FaultKind::Latency { delay: DURING })),
         Some(Blow::Bridge(index, Moment::After)) => Some((index, FaultKind::HangAfter)),
         Some(Blow::Reply(index)) => Some((index, FaultKind::ResetAfter)),
         _ => None,
@@ -218,22 +219,36 @@ async fn run(scenario: &Scenario, blow: Option<Blow>) -> (usize, usize, bool) {
         Some(Blow::Kube(index, moment)) => Some((index, moment)),
         _ => None,
     });
-    let struck_by_sim = || arena.sim.faults().first().is_some_and(|fault| fault.struck > 0);
-    let fell = async {
-        match blow {
-            Some(Blow::Kube(..)) => counter.struck().await,
-            Some(Blow::Bridge(..)) => {
-                let _ = arena.sim.await_journal(|_| struck_by_sim(), 10 * PATIENCE).await;
-            }
-            _ => std::future::pending().await,
+}
+
+pub fn struck_by_sim(arena: &Arena) -> bool {
+    arena.sim.faults().first().is_some_and(|fault| fault.struck > 0)
+}
+
+/// Waits until a blow falls that somebody does not survive.
+pub async fn fell(arena: &Arena, counter: &Counter, blow: Option<Blow>) {
+    match blow {
+        Some(Blow::Kube(..)) => counter.struck().await,
+        Some(Blow::Bridge(..)) => {
+            let _ = arena.sim.await_journal(|_| struck_by_sim(arena), 10 * PATIENCE).await;
         }
-    };
+        _ => std::future::pending().await,
+    }
+}
+
+async fn run(scenario: &Scenario, blow: Option<Blow>) -> Outcome {
+    let arena = Arena::quiet(&format!("sweep-{}", scenario.name), (scenario.config)(), quick()).await;
+    let counter = Counter::new();
+    let client = || async { arena.plane.client().await.expect("client") };
+    let mut running = arena.run_as(counter.client(client().await), Some(arena.namespace.clone()), None).await;
+    (scenario.prepare)(&arena).await;
+    aim(&arena, &counter, blow);
     let mut act = (scenario.act)(&arena);
     let killed = tokio::select! {
         () = &mut act => false,
-        () = fell => true,
+        () = fell(&arena, &counter, blow) => true,
     };
-    let struck = killed || struck_by_sim();
+    let struck = killed || struck_by_sim(&arena);
     if killed {
         running.kill().await;
         arena.sim.clear_faults();
@@ -246,42 +261,53 @@ async fn run(scenario: &Scenario, blow: Option<Blow>) -> (usize, usize, bool) {
     (counts.0, counts.1, struck)
 }
 
-/// Every blow that can fall in a scenario of so many requests.
-fn blows(bridge: usize, kube: usize) -> [Vec<Blow>; 3] {
-    let moments = |index| [(index, Moment::Before), (index, Moment::After)];
-    [
-        (0..bridge).flat_map(moments).map(|(index, moment)| Blow::Bridge(index, moment)).collect(),
-        (0..bridge).map(Blow::Reply).collect(),
-        (0..kube).flat_map(moments).map(|(index, moment)| Blow::Kube(index, moment)).collect(),
-    ]
+/// Every blow of this moment that can fall in a scenario of so many requests.
+pub fn each(requests: usize, moments: &[Moment], blow: fn(usize, Moment) -> Blow) -> Vec<Blow> {
+    (0..requests).flat_map(|index| moments.iter().map(move |moment| blow(index, *moment))).collect()
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn whatever_dies_at_whichever_request_the_end_is_the_same() {
+/// Runs each scenario without a blow, to count its requests, then once for each blow: for all of them, or for `sample`
+/// of each kind.
+pub async fn survive<Blows: Copy + Debug, Run: Future<Output = Outcome>>(
+    run: impl Fn(&'static Scenario, Option<Blows>) -> Run,
+    kinds: impl Fn(usize, usize) -> Vec<Vec<Blows>>,
+    sample: usize,
+) {
     let full = std::env::var("SWEEP").is_ok_and(|set| set == "all");
     let only = std::env::var("SWEEP_ONLY").unwrap_or_default();
     let chosen = SCENARIOS.iter().filter(|scenario| scenario.name.contains(&only));
-    let counted = stream::iter(chosen).map(|scenario| async move { (scenario, run(scenario, None).await) });
+    let counted = stream::iter(chosen).map(|scenario| run(scenario, None).map(move |outcome| (scenario, outcome)));
     let counted: Vec<_> = counted.buffered(AT_ONCE).collect().await;
     let mut random = StdRng::seed_from_u64(9);
     let mut plan = Vec::new();
     for (scenario, (bridge, kube, _)) in counted {
         println!("{}: {bridge} requests to the bridge, {kube} to the apiserver", scenario.name);
-        for kind in blows(bridge, kube) {
-            let some = if full { kind } else { kind.sample(&mut random, SAMPLE).copied().collect() };
+        for kind in kinds(bridge, kube) {
+            let some = if full { kind } else { kind.sample(&mut random, sample).copied().collect() };
             plan.extend(some.into_iter().map(|blow| (scenario, blow)));
         }
     }
-    let runs = stream::iter(&plan).map(|(scenario, blow)| async move {
-        let result = AssertUnwindSafe(run(scenario, Some(*blow))).catch_unwind().await;
-        if result.is_err() {
-            println!("NOT SURVIVED: {} {blow:?}", scenario.name);
-        }
-        result.ok().map(|(_, _, struck)| struck)
+    let runs = stream::iter(&plan).map(|(scenario, blow)| {
+        AssertUnwindSafe(run(scenario, Some(*blow))).catch_unwind().map(move |result| {
+            if result.is_err() {
+                println!("NOT SURVIVED: {} {blow:?}", scenario.name);
+            }
+            result.ok().map(|(_, _, struck)| struck)
+        })
     });
     let results: Vec<Option<bool>> = runs.buffer_unordered(AT_ONCE).collect().await;
     let survived = results.iter().flatten().count();
     let fell = results.iter().filter(|result| **result == Some(true)).count();
     println!("tried {}, fell {fell}, survived {survived}", plan.len());
     assert_eq!(survived, plan.len());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn whatever_dies_at_whichever_request_the_end_is_the_same() {
+    const MOMENTS: [Moment; 2] = [Moment::Before, Moment::After];
+    let kinds = |bridge: usize, kube: usize| {
+        let replies = (0..bridge).map(Blow::Reply).collect();
+        vec![each(bridge, &MOMENTS, Blow::Bridge), replies, each(kube, &MOMENTS, Blow::Kube)]
+    };
+    survive(run, kinds, SAMPLE).await;
 }
