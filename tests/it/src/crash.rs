@@ -174,11 +174,11 @@ where
         + serde::de::DeserializeOwned
         + serde::Serialize,
 {
-    let mut whole = serde_json::to_value(object).unwrap();
+    let name = object.meta().name.clone().unwrap();
+    let mut whole = serde_json::to_value(arena.api::<K>().get(&name).await.unwrap()).unwrap();
     whole["status"] = status;
-    whole["metadata"]["resourceVersion"].take();
     let whole: K = serde_json::from_value(whole).unwrap();
-    arena.api::<K>().replace_status(&object.meta().name.clone().unwrap(), &Default::default(), &whole).await.unwrap();
+    arena.api::<K>().replace_status(&name, &Default::default(), &whole).await.unwrap();
 }
 
 async fn comes_back(how: Restored) {
