@@ -8,12 +8,14 @@ use std::sync::Arc;
 use futures::{Stream, StreamExt, TryStreamExt};
 use k8s_openapi::api::core::v1::{ConfigMap, Namespace, Secret};
 use kube::core::PartialObjectMeta;
+use kube::runtime::reflector::ObjectRef;
 use kube::runtime::reflector::store::Writer;
 use kube::runtime::watcher::{self, Event};
 use kube::runtime::{PredicateConfig, WatchStreamExt};
 use kube::{Resource, ResourceExt};
 
 use super::context::{Context, Kind};
+use super::own_writes::version_of;
 use crate::api::conditions::types;
 use crate::api::names::{
     FAILBACK_ANNOTATION, FORCE_DELETE_ANNOTATION, ObjectKey, RECONCILE_ANNOTATION, join_secret_name,
@@ -47,6 +49,17 @@ where
         .predicate_filter(relevant::<K>, PredicateConfig::default())
 }
 
+/// Whether a list shows an older version than was known, because the apiserver's database was put back: whoever is woken
+/// for it goes on from that one, also before the store has it. Nothing else would tell, if only the status is older.
+fn is_put_back<K: Kind + 'static>(ctx: &Context, listed: &K) -> bool {
+    let known = K::store(ctx).get(&ObjectRef::from_obj(listed)).filter(|known| known.uid() == listed.uid());
+    let is_older = known.is_some_and(|known| version_of(known.as_ref()) > version_of(listed));
+    if is_older {
+        K::own_writes(ctx).believe(K::store(ctx), listed);
+    }
+    is_older
+}
+
 /// Enters an event about a meeting into the index of bookings. `listed` collects what a list shows while it is read.
 pub fn index_meeting(ctx: &Context, listed: &mut BTreeSet<String>, event: &Event<ScheduledMeeting>) {
     let forget = |uid: &str| {
@@ -76,6 +89,9 @@ pub fn index_meeting(ctx: &Context, listed: &mut BTreeSet<String>, event: &Event
         Event::InitApply(meeting) => {
             listed.insert(meeting.uid().unwrap_or_default());
             take(meeting);
+            if is_put_back(ctx, meeting) {
+                ctx.wakes.meetings([ObjectKey::of(meeting)]);
+            }
         }
         // The watch was broken: what was deleted meanwhile is told by its absence only.
         Event::InitDone => {
@@ -108,6 +124,9 @@ pub fn index_bridge(ctx: &Context, judged: &mut BTreeMap<ObjectKey, Judged>, eve
     match event {
         Event::Apply(bridge) | Event::InitApply(bridge) => {
             let (key, now) = (ObjectKey::of(bridge), (relevant(bridge), offered(bridge), bridge.status.is_some()));
+            if matches!(event, Event::InitApply(_)) && is_put_back(ctx, bridge) {
+                ctx.wakes.bridge(&key);
+            }
             let before = judged.insert(key.clone(), now);
             if before.is_some_and(|before| before.2 && !now.2) {
                 ctx.wakes.bridge(&key);

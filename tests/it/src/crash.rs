@@ -82,7 +82,7 @@ async fn a_restored_object_adopts_the_meeting_that_runs() {
     arena.sim.clear_journal();
     let spec = serde_json::to_value(&made.spec).unwrap();
     arena.create_meeting("second", spec).await;
-    assert!(api.get("second").await.unwrap().status.is_none());
+    assert_eq!(status_of(&api.get("second").await.unwrap()).observed_generation, Some(-1));
     arena.start().await;
     let adopted = arena.party("second", ParticipantState::Connected).await;
     assert_eq!(number_of(&adopted), 2);

@@ -95,7 +95,8 @@ async fn of_several_namespaces_everything_is_looked_after_and_of_others_nothing(
     tokio::time::timeout(PATIENCE, gone).await.expect("guest goes").unwrap();
     arena.delete::<MeetingBridge>("core").await;
     arena.gone::<MeetingBridge>("core").await;
-    assert!(elsewhere.get("unseen").await.unwrap().status.is_none(), "nobody looks after it");
+    let unseen = elsewhere.get("unseen").await.unwrap();
+    assert_eq!(status_of(&unseen).observed_generation, Some(-1), "nobody looks after it");
 
     arena.controller.take().unwrap().stop().await;
     let user = format!("system:serviceaccount:{ACCOUNT}:{ACCOUNT}");
