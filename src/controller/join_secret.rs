@@ -69,6 +69,8 @@ fn random_digits(count: usize) -> String {
 pub enum Unwritten {
     /// Somebody else's Secret has the name.
     Taken,
+    /// It is gone, and what it said can be seen on the bridge only, which cannot be asked.
+    Lost,
     /// The apiserver refused or failed.
     Kube(KubeError),
 }
@@ -79,11 +81,31 @@ impl From<KubeError> for Unwritten {
     }
 }
 
+/// The join Secret of the meeting, if it is there.
+///
+/// # Errors
+/// [`Unwritten`].
+pub async fn find(ctx: &Context, meeting: &ScheduledMeeting) -> Result<Option<Secret>, Unwritten> {
+    let api: Api<Secret> = ctx.kube.api(&meeting.namespace().unwrap_or_default());
+    let name = join_secret_name(&meeting.name_any());
+    let existing = ctx.kube.bounded("get join Secret", api.get_opt(&name)).await?;
+    if existing.as_ref().is_some_and(|secret| whose(secret, meeting) == Whose::Strangers) {
+        return Err(Unwritten::Taken);
+    }
+    Ok(existing)
+}
+
+/// Does the join Secret say all that nobody else knows: secret and generated passcode?
+pub fn is_whole(meeting: &ScheduledMeeting, found: Option<&Secret>) -> bool {
+    let has = |key| found.and_then(|secret| text(secret, key)).is_some_and(|text| !text.is_empty());
+    has("secret") && (meeting.spec.passcode.is_none() || has("passcode"))
+}
+
 /// Secret and passcode of the meeting, stored in its join Secret before anything is sent to the bridge (R61).
 ///
-/// An existing join Secret is kept, so the space's secret is the same through retries, restarts, extensions and failover.
-/// Without one, a space that already carries this meeting's mark lends its own secret and generated
-/// passcode: the objects were restored.
+/// A join Secret that was found is kept, so the space's secret is the same through retries, restarts, extensions and
+/// failover. Without one, a space that already carries this meeting's mark lends its own secret and generated passcode:
+/// the objects were restored.
 ///
 /// # Errors
 /// [`Unwritten`].
@@ -91,12 +113,14 @@ pub async fn ensure(
     ctx: &Context,
     meeting: &ScheduledMeeting,
     details: &Details,
+    found: Option<Secret>,
     adopted: Option<&Space>,
 ) -> Result<JoinSecrets, Unwritten> {
-    match try_to_ensure(ctx, meeting, details, adopted).await {
+    match try_to_ensure(ctx, meeting, details, found, adopted).await {
         // Somebody made or changed it since we looked: what is there now decides.
         Err(Unwritten::Kube(error)) if error.is_conflict() || error.is_already_there() => {
-            try_to_ensure(ctx, meeting, details, adopted).await
+            let found = find(ctx, meeting).await?;
+            try_to_ensure(ctx, meeting, details, found, adopted).await
         }
         other => other,
     }
@@ -106,15 +130,11 @@ async fn try_to_ensure(
     ctx: &Context,
     meeting: &ScheduledMeeting,
     details: &Details,
+    existing: Option<Secret>,
     adopted: Option<&Space>,
 ) -> Result<JoinSecrets, Unwritten> {
-    let namespace = meeting.namespace().unwrap_or_default();
-    let api: Api<Secret> = ctx.kube.api(&namespace);
+    let api: Api<Secret> = ctx.kube.api(&meeting.namespace().unwrap_or_default());
     let name = join_secret_name(&meeting.name_any());
-    let existing = ctx.kube.bounded("get join Secret", api.get_opt(&name)).await?;
-    if existing.as_ref().is_some_and(|secret| whose(secret, meeting) == Whose::Strangers) {
-        return Err(Unwritten::Taken);
-    }
     let passcode = wanted_passcode(ctx, meeting, existing.as_ref(), adopted).await?;
     let known = existing.as_ref().and_then(|secret| text(secret, "secret")).filter(|secret| !secret.is_empty());
     let adopted = adopted.and_then(|space| space.secret.as_ref()).map(|secret| secret.expose_secret().to_owned());

@@ -8,7 +8,7 @@ use crate::api::ScheduledMeeting;
 use crate::api::conditions::meeting as reason;
 use crate::api::meeting::SlotBinding;
 use crate::api::names::join_secret_name;
-use crate::cms::Space;
+use crate::cms::{Class, Priority, Space, SpaceId};
 use crate::controller::context::Context;
 use crate::controller::join_secret::{self, Details, Unwritten};
 use crate::plan::meeting::{Part, Problem, Progress};
@@ -44,7 +44,6 @@ pub async fn prepare(ctx: &Context, meeting: &ScheduledMeeting, progress: &mut P
 /// Makes or reads the join Secret. If that fails, an open door is looked after with the secrets at hand.
 pub async fn make(ctx: &Context, meeting: &ScheduledMeeting, progress: &mut Progress, site: &Site) {
     let Some(slot) = progress.draft.slot.clone() else { return };
-    let adopted = marked_space(ctx, progress, site, slot.number);
     let system = site.cluster.as_ref().and_then(|cluster| cluster.system());
     let details = Details {
         number: slot.number,
@@ -53,7 +52,13 @@ pub async fn make(ctx: &Context, meeting: &ScheduledMeeting, progress: &mut Prog
         software_version: system.map(|(_, system)| system.software_version),
     };
     let name = join_secret_name(&meeting.name_any());
-    match join_secret::ensure(ctx, meeting, &details, adopted.as_ref()).await {
+    let kept = async {
+        let found = join_secret::find(ctx, meeting).await?;
+        let is_whole = join_secret::is_whole(meeting, found.as_ref());
+        let adopted = if is_whole { None } else { marked_space(ctx, progress, site).await? };
+        join_secret::ensure(ctx, meeting, &details, found, adopted.as_ref()).await
+    };
+    match kept.await {
         Ok(secrets) => {
             progress.secrets = Some(secrets);
             progress.unwritten = None;
@@ -74,6 +79,10 @@ fn explain(name: &str, why: &Unwritten) -> Problem {
             );
             (reason::JOIN_SECRET_CONFLICT, message, true)
         }
+        Unwritten::Lost => {
+            let message = format!("the Secret {name} is gone, and the bridge cannot be asked what it said");
+            (reason::JOIN_SECRET_UNAVAILABLE, message, false)
+        }
         Unwritten::Kube(error) if error.is_refusal() => {
             let message = format!("{error} (Secret {name}; change the quota, policy or rights that refuse it)");
             (reason::JOIN_SECRET_REFUSED, message, true)
@@ -86,9 +95,25 @@ fn explain(name: &str, why: &Unwritten) -> Problem {
     Problem { part: Part::Door, reason, message, is_permanent }
 }
 
-/// The slot's space if it carries our mark already: the meeting runs, and its objects were restored.
-fn marked_space(ctx: &Context, progress: &Progress, site: &Site, slot: u32) -> Option<Space> {
-    let cluster = site.cluster.as_ref().filter(|_| progress.stage(ctx.clock.now()) == Stage::Inside)?;
-    let space = cluster.with_slots(|slots| slots.space(slot).cloned())?;
-    space.filter(|space| space.cdr_tag.as_deref() == Some(&progress.terms.mark))
+/// The slot's space if it carries our mark already: the meeting runs, and its objects were restored. It is looked at, by
+/// itself: a Secret that is made anew where people are in changes the door, and every link is dead.
+async fn marked_space(ctx: &Context, progress: &Progress, site: &Site) -> Result<Option<Space>, Unwritten> {
+    let now = ctx.clock.now();
+    let (Some(slot), Stage::Inside) = (&progress.draft.slot, progress.stage(now)) else { return Ok(None) };
+    let recorded = slot.space_id.as_deref().map(SpaceId::from);
+    let shown = match &site.cluster {
+        Some(cluster) => match cluster.space_of_slot(slot.number, recorded.as_ref()).or(recorded) {
+            Some(space) => {
+                let at = Priority::new(Class::Door, progress.window.opens_at).urgent();
+                cluster.read_space(&space, at, now).await.ok()
+            }
+            None => Some(None),
+        },
+        None => None,
+    };
+    match shown {
+        Some(space) => Ok(space.filter(|space| space.cdr_tag.as_deref() == Some(&progress.terms.mark))),
+        None if progress.door.may_be_open() => Err(Unwritten::Lost),
+        None => Ok(None),
+    }
 }
