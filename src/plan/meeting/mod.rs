@@ -8,6 +8,7 @@ mod absorb;
 mod effects;
 mod progress;
 mod step;
+mod terms;
 
 use jiff::Timestamp;
 
