@@ -276,6 +276,7 @@ impl Controller {
         let background = async { tokio::join!(others, stop, begin, clock) };
         tokio::select! {
             _ = &mut loops => {}
+            () = self.stopped_before(filled.clone()) => {}
             _ = background => { loops.await; }
         }
         ctx.events.end();
@@ -285,6 +286,15 @@ impl Controller {
         }
         ctx.tasks.close();
         let _ = tokio::time::timeout(BACKGROUND_PATIENCE, ctx.tasks.wait()).await;
+    }
+
+    /// The shutdown before the stores are filled: until then the loops of kube begin nothing, and do not end either.
+    async fn stopped_before(&self, filled: Shared<BoxFuture<'static, ()>>) {
+        tokio::select! {
+            biased;
+            () = filled => std::future::pending().await,
+            () = self.shutdown.cancelled() => {}
+        }
     }
 
     fn bridges(&self, ctx: &Arc<Context>) -> impl Stream<Item = kube::runtime::watcher::Event<MeetingBridge>> + use<> {

@@ -11,6 +11,7 @@ use serde_json::json;
 
 use crate::apiserver::*;
 use crate::kit::*;
+use crate::leader::SHORT;
 use crate::meetings::*;
 
 const DOWN: Failure = Failure::Refuse(500, "InternalError", "down");
@@ -230,4 +231,18 @@ async fn without_rights_on_secrets_who_needs_one_says_so_and_the_others_go_on() 
     arena.bridge("second", "credentials", |bridge| condition(bridge, "CredentialsValid").0 == "True").await;
     arena.assert_rules(1..=5);
     arena.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_stop_waits_for_no_list_that_is_never_answered() {
+    let (arena, apiserver) = (Arena::quiet("stop-early", lone(), quick()).await, Failing::default());
+    let list = apiserver.add(("GET", "scheduledmeetings", None), None, Failure::Hold);
+    let candidacy = arena.candidacy(arena.plane.client().await.unwrap(), "a", SHORT);
+    for (stopped, candidacy) in [None, Some(candidacy)].into_iter().enumerate() {
+        let client = apiserver.client(&arena).await;
+        let (prepared, controller) = arena.controller_as(client, Some(arena.namespace.clone()), candidacy);
+        let running = prepared.run_by(tokio::spawn(controller.run()));
+        list.until(stopped + 1).await;
+        running.stop().await;
+    }
 }
