@@ -20,10 +20,11 @@ deny:
 test *args="--workspace":
     cargo test --locked {{ args }}
 
-# Generate crds/ from src/api; the chart carries a copy, which a test compares
+# Generate crds/ from src/api. A chart can only carry what is below it, so it has copies, which tests compare
 crds:
     cargo run --locked -p meeting-controller -- crds --dir crds
     cp crds/*.yaml deploy/chart/files/crds/
+    cp deploy/monitoring/dashboard.json deploy/monitoring/prometheusrule.yaml deploy/chart/files/monitoring/
 
 # Fail if crds/ is not what src/api says
 drift:

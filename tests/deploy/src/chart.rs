@@ -5,8 +5,8 @@ use serde_yaml::Value;
 
 use crate::kit::*;
 
-/// Everything that is off by default, and the rest with other values.
-const EVERYTHING: [&str; 22] = [
+/// Everything that is off by default and that an apiserver without further kinds takes, and the rest with other values.
+const EVERYTHING: [&str; 23] = [
     "--set=networkPolicy.enabled=true",
     "--set=namespaces={team-a,team-b}",
     "--set=image.digest=sha256:0000000000000000000000000000000000000000000000000000000000000000",
@@ -29,6 +29,7 @@ const EVERYTHING: [&str; 22] = [
     "--set=replicas=1",
     "--set=leaderElect=false",
     "--set=networkPolicy.bridges.cidrs={198.51.100.0/28}",
+    "--set=monitoring.dashboard.enabled=true",
 ];
 
 /// Takes out the labels that Helm's conventions add.
@@ -62,17 +63,75 @@ fn same(chart: &str, kustomize: &str) {
 #[tokio::test]
 async fn chart_and_kustomize_install_the_same() {
     // deploy/ has an image to be set; the chart that of its version.
-    let image = "--set=image.tag=dev";
-    same(&template(&[image]).await.unwrap(), &kustomize("deploy").await);
-    let network_policy = template(&["--set=networkPolicy.enabled=true", "-s=templates/network-policy.yaml"]).await;
+    for (directory, values) in [
+        ("deploy", &[][..]),
+        ("deploy/namespaced", &["--set=namespaces={meeting-controller}"]),
+        ("deploy/namespaces", &["--set=namespaces={team-a,team-b}"]),
+    ] {
+        let chart = template(&[&["--set=image.tag=dev"], values].concat()).await.unwrap();
+        same(&chart, &kustomize(directory).await);
+    }
+}
+
+#[tokio::test]
+async fn what_is_added_is_the_same_too() {
     let overlay = tempfile::tempdir_in(root().join("target")).unwrap();
-    let text = "resources: [../../deploy]\ncomponents: [../../deploy/components/network-policy]\n";
+    let at = "../../deploy";
+    let text = format!("resources: [{at}]\ncomponents: [{at}/components/network-policy, {at}/monitoring]\n");
     std::fs::write(overlay.path().join("kustomization.yaml"), text).unwrap();
-    let mut rendered = objects(&kustomize(overlay.path().to_str().unwrap()).await);
-    rendered.retain(|name, _| name.starts_with("NetworkPolicy"));
-    let mut chart = objects(&network_policy.unwrap());
-    chart.values_mut().for_each(without_helm);
-    assert!(chart == rendered && chart.len() == 1, "{chart:#?} {rendered:#?}");
+    let values = [
+        "--set=image.tag=dev",
+        "--set=networkPolicy.enabled=true",
+        "--set=monitoring.monitor.kind=PodMonitor",
+        "--set=monitoring.rules.enabled=true",
+        "--set=monitoring.dashboard.enabled=true",
+    ];
+    same(&template(&values).await.unwrap(), &kustomize(overlay.path().to_str().unwrap()).await);
+}
+
+/// The apiserver of the tests does not know the kinds of the Prometheus operator.
+#[tokio::test]
+async fn monitors_ask_what_there_is_to_be_asked() {
+    for (kind, list, asked) in [
+        ("ServiceMonitor", "endpoints", "Service meeting-controller meeting-controller-metrics"),
+        ("PodMonitor", "podMetricsEndpoints", "Deployment meeting-controller meeting-controller"),
+    ] {
+        let values = [
+            &format!("--set=monitoring.monitor.kind={kind}"),
+            "--set=monitoring.monitor.labels.release=prometheus",
+            "--set=monitoring.monitor.interval=15s",
+            "--set=monitoring.rules.enabled=true",
+            "--set=monitoring.rules.runbooks=https://git.test/",
+        ];
+        let rendered = objects(&template(&values).await.unwrap());
+        let monitor = &rendered[&format!("{kind} meeting-controller meeting-controller")];
+        assert_eq!(monitor["metadata"]["labels"]["release"], "prometheus");
+        let (labels, port) = if kind == "ServiceMonitor" {
+            (&rendered[asked]["metadata"]["labels"], &rendered[asked]["spec"]["ports"][0])
+        } else {
+            let pod = &rendered[asked]["spec"]["template"];
+            (&pod["metadata"]["labels"], &pod["spec"]["containers"][0]["ports"][0])
+        };
+        for (name, value) in monitor["spec"]["selector"]["matchLabels"].as_mapping().unwrap() {
+            assert_eq!(&labels[name], value);
+        }
+        let endpoint = &monitor["spec"][list][0];
+        assert!(endpoint["port"] == port["name"] && endpoint["interval"] == "15s", "{endpoint:?}");
+        let rules = &rendered["PrometheusRule meeting-controller meeting-controller"]["spec"]["groups"][0]["rules"];
+        let runbook = rules[0]["annotations"]["runbook_url"].as_str().unwrap();
+        assert!(runbook.starts_with("https://git.test/docs/runbooks.md#"), "{runbook}");
+    }
+}
+
+#[tokio::test]
+async fn the_package_has_everything() {
+    let helm = tools::helm().await.unwrap();
+    let dir = tempfile::tempdir().unwrap();
+    run(&helm, &["package", "deploy/chart", "--destination", dir.path().to_str().unwrap()], "").unwrap();
+    let package = dir.path().join(concat!("meeting-controller-", env!("CARGO_PKG_VERSION"), ".tgz"));
+    let all = ["--set=monitoring.rules.enabled=true", "--set=monitoring.dashboard.enabled=true"];
+    let args = [&["template", NAME, package.to_str().unwrap(), "--namespace", NAME], &all[..]].concat();
+    assert!(run(&helm, &args, "").unwrap() == template(&all).await.unwrap());
 }
 
 #[test]
@@ -138,6 +197,8 @@ async fn values_that_make_no_sense_are_refused() {
         ("networkPolicy.bridges.ports={https}", "/networkPolicy/bridges/ports/0"),
         ("networkPolicy.apiServer.cidrs={}", "/networkPolicy/apiServer/cidrs"),
         ("proxy.https=proxy:3128", "/proxy/https"),
+        ("monitoring.monitor.kind=Probe", "/monitoring/monitor/kind"),
+        ("monitoring.rules.runbooks=docs", "/monitoring/rules/runbooks"),
     ] {
         let refused = template(&["--set", value]).await.expect_err(value);
         assert!(refused.contains(says), "{value}: {refused}");

@@ -17,13 +17,13 @@ fn from<K: serde::de::DeserializeOwned>(value: serde_json::Value) -> K {
     serde_json::from_value(value).unwrap()
 }
 
-/// The rules of deploy/namespaced in each of these, and the names of all of them to be looked at.
+/// As deploy/namespaces: the rules of deploy/namespaced/role in each of these, and the names of all of them to be looked at.
 async fn grant(plane: &ControlPlane, namespaces: &[String]) {
     let deploy = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../deploy");
     plane.apply(deploy.join("base/namespace.yaml"), "default").await.unwrap();
     plane.create_service_account(ACCOUNT, ACCOUNT).await.unwrap();
     let client = plane.client().await.unwrap();
-    let text = std::fs::read_to_string(deploy.join("namespaced/rbac.yaml")).unwrap();
+    let text = std::fs::read_to_string(deploy.join("namespaced/role/rbac.yaml")).unwrap();
     let (role, binding) = text.split_once("\n---\n").unwrap();
     let (role, binding) = (serde_yaml::from_str::<Role>(role).unwrap(), serde_yaml::from_str::<RoleBinding>(binding));
     let binding = binding.unwrap();

@@ -205,12 +205,13 @@ fn added_by(file: &str) -> Vec<String> {
 /// As deploy/namespaced: a Role in one namespace, nothing elsewhere, and a Lease that the shipped rights are for.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn within_one_namespace_the_rights_there_are_enough() {
-    let (mut arena, client) = installed(&["base/namespace.yaml", "base/rbac.yaml", "namespaced/rbac.yaml"]).await;
+    let (mut arena, client) = installed(&["base/namespace.yaml", "base/rbac.yaml", "namespaced/role/rbac.yaml"]).await;
     let nobody = DeleteParams::default();
     Api::<ClusterRoleBinding>::all(arena.client.clone()).delete(ACCOUNT, &nobody).await.unwrap();
     Api::<ClusterRole>::all(arena.client.clone()).delete(ACCOUNT, &nobody).await.unwrap();
     arena.namespace = ACCOUNT.to_owned();
-    let args = shipped(&added_by("namespaced/kustomization.yaml"));
+    let added = ["components/namespaced/kustomization.yaml", "namespaced/kustomization.yaml"].map(added_by);
+    let args = shipped(&added.concat());
     assert!(args.election.leader_elect && args.scope() == BTreeSet::from([ACCOUNT.to_owned()]));
     let lease = args.election.lease_name(&args.scope());
     start(&mut arena, client, args.scope(), &lease).await;
