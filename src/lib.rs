@@ -36,6 +36,17 @@ mod status;
 /// For the tests of other crates, and nothing else.
 #[doc(hidden)]
 pub mod testing {
+    use std::net::{IpAddr, Ipv4Addr};
+    use std::sync::Arc;
+
+    use crate::cms::Egress;
     pub use crate::cms::fuzzing;
+    use crate::config::settings::Settings;
     pub use crate::status::check::violations;
+
+    /// The defaults, for bridges that are simulated on this host.
+    pub fn settings() -> Settings {
+        let here = IpAddr::V4(Ipv4Addr::LOCALHOST);
+        Settings { egress: Arc::new(Egress::default().allow([here.into()])), ..Settings::default() }
+    }
 }

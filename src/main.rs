@@ -139,12 +139,12 @@ async fn stop_on_signal(shutdown: CancellationToken) {
 }
 
 async fn plan(args: PlanArgs) -> Result<(), String> {
-    let client = client().await?;
+    let (client, settings) = (client().await?, args.settings());
     let namespace = args.namespace.unwrap_or_else(|| client.default_namespace().to_owned());
     let api: Api<MeetingBridge> = Api::namespaced(client.clone(), &namespace);
     let bridge =
         api.get(&args.name).await.map_err(|error| format!("MeetingBridge {namespace}/{}: {error}", args.name))?;
-    let steps = plan_bridge(client, &bridge).await?;
+    let steps = plan_bridge(client, settings, &bridge).await?;
     if steps.is_empty() {
         println!("nothing to do: the bridge is as MeetingBridge {namespace}/{} wants it", args.name);
     }

@@ -14,38 +14,62 @@ use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
 
 use super::address::Address;
+use super::egress::Egress;
 use super::error::CmsError;
 use super::tls::{self, Tls};
 
-/// The host name has no address. Looked for in the error chain of the HTTP client, which says only "connect".
-#[derive(Debug, Error)]
-#[error("the host name could not be resolved")]
-struct NameNotResolved;
+/// There is no address to connect to. Looked for in the error chain of the HTTP client, which says only "connect".
+#[derive(Clone, Copy, Debug, Error)]
+enum NoAddress {
+    #[error("the host name could not be resolved")]
+    Unresolved,
+    #[error("the host has no address that a bridge may have")]
+    Refused,
+}
+
+impl From<NoAddress> for CmsError {
+    fn from(fault: NoAddress) -> Self {
+        match fault {
+            NoAddress::Unresolved => Self::DnsFailure,
+            NoAddress::Refused => Self::AddressRefused,
+        }
+    }
+}
 
 /// Resolves every name to the addresses of one host: the name in the URL may be the one on the certificate, which
-/// need not exist in the DNS.
+/// need not exist in the DNS. It is asked for each connection, and what it gives is what is connected to: a name cannot
+/// lead elsewhere between the check and the connection.
 pub struct Resolver {
     address: Address,
     limit: Duration,
+    egress: Arc<Egress>,
 }
 
 impl Resolver {
     /// `connect_limit`: the time for the whole connection. The name gets three quarters of it, so that a silent DNS
     /// server is not mistaken for a silent bridge.
-    pub fn new(address: Address, connect_limit: Duration) -> Self {
-        Self { address, limit: connect_limit.mul_f64(0.75) }
+    pub fn new(address: Address, connect_limit: Duration, egress: Arc<Egress>) -> Self {
+        Self { address, limit: connect_limit.mul_f64(0.75), egress }
     }
 
-    async fn lookup(address: Address, limit: Duration) -> Result<Vec<SocketAddr>, NameNotResolved> {
+    async fn lookup(address: Address, limit: Duration, egress: Arc<Egress>) -> Result<Vec<SocketAddr>, NoAddress> {
         let found = timeout(limit, tokio::net::lookup_host((address.host.as_str(), address.port))).await;
-        let addresses: Vec<_> = found.map_err(|_| NameNotResolved)?.map_err(|_| NameNotResolved)?.collect();
-        if addresses.is_empty() { Err(NameNotResolved) } else { Ok(addresses) }
+        permitted(found.map_err(|_| NoAddress::Unresolved)?.map_err(|_| NoAddress::Unresolved)?.collect(), &egress)
     }
+}
+
+/// Those that a bridge may have.
+fn permitted(mut addresses: Vec<SocketAddr>, egress: &Egress) -> Result<Vec<SocketAddr>, NoAddress> {
+    if addresses.is_empty() {
+        return Err(NoAddress::Unresolved);
+    }
+    addresses.retain(|address| egress.permits(address.ip()));
+    if addresses.is_empty() { Err(NoAddress::Refused) } else { Ok(addresses) }
 }
 
 impl Resolve for Resolver {
     fn resolve(&self, _name: Name) -> Resolving {
-        let looking = Self::lookup(self.address.clone(), self.limit);
+        let looking = Self::lookup(self.address.clone(), self.limit, Arc::clone(&self.egress));
         Box::pin(async move {
             let addresses: Addrs = Box::new(looking.await?.into_iter());
             Ok(addresses)
@@ -57,14 +81,13 @@ impl Resolve for Resolver {
 ///
 /// # Errors
 /// Only those of connecting.
-pub async fn probe(address: &Address, tls: &Tls, limit: Duration) -> Result<(), CmsError> {
-    timeout(limit, connect(address, tls, limit)).await.unwrap_or(Err(CmsError::ConnectTimeout))
+pub async fn probe(address: &Address, tls: &Tls, limit: Duration, egress: &Arc<Egress>) -> Result<(), CmsError> {
+    let resolver = Resolver::new(address.clone(), limit, Arc::clone(egress));
+    timeout(limit, connect(resolver, address, tls)).await.unwrap_or(Err(CmsError::ConnectTimeout))
 }
 
-async fn connect(address: &Address, tls: &Tls, limit: Duration) -> Result<(), CmsError> {
-    let resolver = Resolver::new(address.clone(), limit);
-    let addresses =
-        Resolver::lookup(resolver.address, resolver.limit).await.map_err(|NameNotResolved| CmsError::DnsFailure)?;
+async fn connect(resolver: Resolver, address: &Address, tls: &Tls) -> Result<(), CmsError> {
+    let addresses = Resolver::lookup(resolver.address, resolver.limit, resolver.egress).await?;
     let stream = TcpStream::connect(addresses.as_slice()).await.map_err(|error| of_connecting(&error))?;
     let name = match &tls.server_name {
         Some(name) => name.clone(),
@@ -80,7 +103,10 @@ async fn connect(address: &Address, tls: &Tls, limit: Duration) -> Result<(), Cm
 /// What an error of the HTTP client means. Its own text is never shown: it holds the URL.
 pub fn classify(error: &reqwest::Error) -> CmsError {
     let connecting = error.is_connect();
-    if error.is_dns() || chain(error).any(|cause| cause.is::<NameNotResolved>()) {
+    if let Some(fault) = chain(error).find_map(|cause| cause.downcast_ref::<NoAddress>()) {
+        return (*fault).into();
+    }
+    if error.is_dns() {
         return CmsError::DnsFailure;
     }
     if let Some(fault) = chain(error).find_map(tls_fault) {
@@ -140,5 +166,23 @@ fn of_handshake(error: &io::Error) -> CmsError {
             tls::failure("the connection was closed during the handshake")
         }
         _ => of_connecting(error),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn of_the_addresses_of_a_name_only_those_are_used_that_a_bridge_may_have() {
+        let egress = Egress::default();
+        let found = |texts: &[&str]| {
+            let addresses = texts.iter().map(|text| SocketAddr::new(text.parse().unwrap(), 443)).collect();
+            permitted(addresses, &egress).map_err(CmsError::from)
+        };
+        let one = vec![SocketAddr::new("10.0.0.7".parse().unwrap(), 443)];
+        assert_eq!(found(&["169.254.169.254", "10.0.0.7", "::1"]), Ok(one));
+        assert_eq!(found(&["127.0.0.1", "fd00:ec2::254"]), Err(CmsError::AddressRefused));
+        assert_eq!(found(&[]), Err(CmsError::DnsFailure));
     }
 }

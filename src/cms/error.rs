@@ -37,6 +37,12 @@ pub enum CmsError {
     /// The host name has no address.
     #[error("the bridge's host name cannot be resolved; check the address and the DNS of this cluster")]
     DnsFailure,
+    /// Nothing was sent: no bridge may have this address, or any of those that its name has.
+    #[error(
+        "no bridge may have this address (loopback, link-local, metadata service or the like); correct it, or allow it \
+         with --allow-address"
+    )]
+    AddressRefused,
     /// Nothing listens there, a firewall rejects, or there is no route.
     #[error("the bridge refused the connection; check address and port, the web admin interface and firewalls")]
     ConnectionRefused,
@@ -116,6 +122,7 @@ impl CmsError {
     pub fn class(&self) -> ErrorClass {
         match self {
             Self::DnsFailure
+            | Self::AddressRefused
             | Self::ConnectionRefused
             | Self::ConnectTimeout
             | Self::TlsFailure { .. }
@@ -139,6 +146,7 @@ impl CmsError {
     pub fn reason(&self) -> &'static str {
         match self {
             Self::DnsFailure => "DNSFailure",
+            Self::AddressRefused => "AddressRefused",
             Self::ConnectionRefused => "ConnectionRefused",
             Self::ConnectTimeout => "ConnectTimeout",
             Self::TlsFailure { .. } => "TLSFailure",
@@ -169,6 +177,7 @@ impl CmsError {
     pub fn label(&self) -> &'static str {
         match self {
             Self::DnsFailure => "dns_failure",
+            Self::AddressRefused => "address_refused",
             Self::ConnectionRefused => "connection_refused",
             Self::ConnectTimeout => "connect_timeout",
             Self::TlsFailure { .. } => "tls_failure",
@@ -208,6 +217,7 @@ impl CmsError {
             // It may have been on the wire.
             Self::Abandoned => true,
             Self::DnsFailure
+            | Self::AddressRefused
             | Self::ConnectionRefused
             | Self::ConnectTimeout
             | Self::TlsFailure { .. }
@@ -233,6 +243,7 @@ impl CmsError {
     pub fn is_connection_failure(&self) -> bool {
         match self {
             Self::DnsFailure
+            | Self::AddressRefused
             | Self::ConnectionRefused
             | Self::ConnectTimeout
             | Self::TlsFailure { .. }
@@ -284,6 +295,7 @@ impl CmsError {
             | Self::Rejected { .. }
             | Self::AmbiguousCreate => true,
             Self::DnsFailure
+            | Self::AddressRefused
             | Self::ConnectionRefused
             | Self::ConnectTimeout
             | Self::TlsFailure { .. }

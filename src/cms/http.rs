@@ -2,6 +2,7 @@
 //!
 //! Decisions, in one place:
 //! - Credentials go with the first request (R39); they never go anywhere else, because no redirect is followed.
+//! - A bridge has an address that a bridge may have, which is seen to at each connection ([`Egress`]).
 //! - No proxy from the environment: a bridge is part of the same site, and its password is not a proxy's business.
 //! - HTTP/1.1 only: the bridge speaks nothing else (`cms-protocol.md` 1.1).
 //! - A write needs an open fence right before it is sent, and is given up when the right to it is lost.
@@ -23,6 +24,7 @@ use tokio::time::Instant;
 
 use super::address::Address;
 use super::connect::{self, Resolver};
+use super::egress::Egress;
 use super::error::{CmsError, ErrorClass};
 use super::failure;
 use super::form::Form;
@@ -118,6 +120,7 @@ struct Shared {
     credentials: Credentials,
     tls: Tls,
     limits: Limits,
+    egress: Arc<Egress>,
     gate: Arc<Gate>,
     observer: Arc<dyn Observer>,
 }
@@ -157,6 +160,7 @@ impl Client {
         credentials: Credentials,
         tls: TlsOptions,
         limits: Limits,
+        egress: Arc<Egress>,
         gate: Arc<Gate>,
         observer: Arc<dyn Observer>,
     ) -> Result<Self, CmsError> {
@@ -169,7 +173,7 @@ impl Client {
         let base = format!("https://{host}/api/v1");
         let http = reqwest::Client::builder()
             .tls_backend_preconfigured((*tls.config).clone())
-            .dns_resolver(Resolver::new(address.clone(), limits.connect))
+            .dns_resolver(Resolver::new(address.clone(), limits.connect, Arc::clone(&egress)))
             .connect_timeout(limits.connect)
             .timeout(limits.request)
             .redirect(Policy::none())
@@ -184,7 +188,7 @@ impl Client {
             .map_err(|_| super::tls::failure("the HTTP client rejects the TLS settings"))?;
         gate.bind_credentials(&credentials.username, credentials.password.expose_secret());
         Ok(Self {
-            shared: Arc::new(Shared { http, address, base, credentials, tls, limits, gate, observer }),
+            shared: Arc::new(Shared { http, address, base, credentials, tls, limits, egress, gate, observer }),
             still: None,
         })
     }
@@ -224,10 +228,10 @@ impl Client {
     /// an open circuit have its trial at once.
     ///
     /// # Errors
-    /// `DnsFailure`, `ConnectionRefused`, `ConnectTimeout` or `TlsFailure`.
+    /// `DnsFailure`, `AddressRefused`, `ConnectionRefused`, `ConnectTimeout` or `TlsFailure`.
     pub async fn probe(&self) -> Result<(), CmsError> {
         let shared = &self.shared;
-        let result = connect::probe(&shared.address, &shared.tls, shared.limits.connect).await;
+        let result = connect::probe(&shared.address, &shared.tls, shared.limits.connect, &shared.egress).await;
         if result.is_ok() {
             shared.gate.note_reachable();
         }
@@ -331,6 +335,10 @@ impl Client {
     /// The exchange itself. `status` is set as soon as it is known, also if the rest of the reply is lost.
     async fn exchange(&self, request: &Request, status: &mut Option<u16>) -> Result<Reply, CmsError> {
         let shared = &self.shared;
+        // The HTTP library does not ask the resolver about what is an address already.
+        if shared.address.ip().is_some_and(|ip| !shared.egress.permits(ip)) {
+            return Err(CmsError::AddressRefused);
+        }
         let mut url = format!("{}{}", shared.base, request.path);
         if !request.query.is_empty() {
             url.push('?');

@@ -8,7 +8,7 @@
 //!    v
 //! http.rs      one request: gate -> send -> judge -> trace line, metric
 //!    |  gate.rs    order, limit in flight, circuit breaker, 401 block    priority.rs   place in the queue
-//!    |  connect.rs, tls.rs, address.rs   names, certificates, connection errors
+//!    |  connect.rs, tls.rs, address.rs   names, certificates, connection errors      egress.rs   what may be reached
 //!    |  failure.rs, xml.rs               what a reply means
 //! ```
 //!
@@ -19,6 +19,7 @@ mod address;
 mod certificate;
 mod connect;
 mod decode;
+mod egress;
 mod error;
 mod failure;
 mod form;
@@ -36,6 +37,7 @@ mod xml;
 mod tests;
 
 pub use address::Address;
+pub use egress::Egress;
 pub use error::{CmsError, ErrorClass, if_there};
 pub use gate::{Gate, GateConfig, Permit};
 #[cfg(test)]

@@ -3,13 +3,15 @@
 pub mod settings;
 
 use std::collections::BTreeSet;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand};
+use ipnet::IpNet;
 
-use crate::cms::Limits;
+use crate::cms::{Egress, Limits};
 use crate::controller::Timing;
 use crate::kubectl;
 use settings::Settings;
@@ -77,6 +79,8 @@ pub struct RunArgs {
     #[arg(long, env = "MEETING_CONTROLLER_REQUIRE_SECRET_LABEL")]
     pub require_secret_label: bool,
     #[command(flatten)]
+    pub egress: EgressArgs,
+    #[command(flatten)]
     pub timing: TimingArgs,
     #[command(flatten)]
     pub election: ElectionArgs,
@@ -93,6 +97,7 @@ impl RunArgs {
         Settings {
             shared_bridges_in: names(&self.shared_bridges_in),
             require_secret_label: self.require_secret_label,
+            egress: self.egress.egress(),
             ..self.timing.settings()
         }
     }
@@ -101,6 +106,31 @@ impl RunArgs {
 /// What was separated by commas.
 fn names(list: &[String]) -> BTreeSet<String> {
     list.iter().map(|name| name.trim().to_owned()).filter(|name| !name.is_empty()).collect()
+}
+
+/// A network, or an address alone.
+fn network(text: &str) -> Result<IpNet, String> {
+    let text = text.trim();
+    let alone = text.parse::<IpAddr>().map(IpNet::from).ok();
+    alone.or_else(|| text.parse().ok()).ok_or_else(|| "write it like 10.0.0.0/8 or fd00::1".to_owned())
+}
+
+/// Flags about the way to the bridges.
+#[derive(Clone, Debug, Args)]
+pub struct EgressArgs {
+    /// Networks or addresses that bridges may have although no bridge should: loopback, link-local, metadata services of
+    /// clouds, multicast, and the API server's own. Separated by commas, or once each.
+    #[arg(long, env = "MEETING_CONTROLLER_ALLOW_ADDRESS", value_name = "CIDR", value_delimiter = ',',
+          value_parser = network)]
+    pub allow_address: Vec<IpNet>,
+}
+
+impl EgressArgs {
+    /// As the client takes it. The address of the API server is the one that every pod is told.
+    pub fn egress(&self) -> Arc<Egress> {
+        let apiserver = std::env::var("KUBERNETES_SERVICE_HOST").ok().and_then(|host| host.parse().ok());
+        Arc::new(Egress::default().allow(self.allow_address.iter().copied()).refuse(apiserver))
+    }
 }
 
 /// Flags about the leader election.
@@ -221,6 +251,15 @@ pub struct PlanArgs {
     /// Its namespace; default: that of the kubeconfig's context.
     #[arg(short, long)]
     pub namespace: Option<String>,
+    #[command(flatten)]
+    pub egress: EgressArgs,
+}
+
+impl PlanArgs {
+    /// As the controller takes them.
+    pub fn settings(&self) -> Settings {
+        Settings { egress: self.egress.egress(), ..Settings::default() }
+    }
 }
 
 #[cfg(test)]

@@ -1,9 +1,10 @@
 //! How the controller behaves.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 use std::time::Duration;
 
-use crate::cms::Limits;
+use crate::cms::{Egress, Limits};
 
 /// How the controller behaves; from flags.
 #[derive(Clone, Debug)]
@@ -24,6 +25,8 @@ pub struct Settings {
     pub in_flight: usize,
     /// Time limits and sizes of requests to a bridge.
     pub limits: Limits,
+    /// Which addresses bridges may have.
+    pub egress: Arc<Egress>,
     /// Bound on every request to the apiserver.
     pub kube_timeout: Duration,
     /// How long a watch lasts before it is taken up again. One that is silent for longer is dead.
@@ -47,6 +50,7 @@ impl Default for Settings {
             sync_retry: Duration::from_secs(30),
             in_flight: 8,
             limits: Limits::default(),
+            egress: Arc::default(),
             kube_timeout: Duration::from_secs(15),
             watch_limit: Duration::from_secs(45),
             deletion_deadline: Duration::from_secs(300),

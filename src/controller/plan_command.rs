@@ -20,7 +20,7 @@ use crate::metrics::Metrics;
 ///
 /// # Errors
 /// A text that names the trouble with the bridge or the apiserver.
-pub async fn plan_bridge(client: Client, bridge: &MeetingBridge) -> Result<Vec<String>, String> {
+pub async fn plan_bridge(client: Client, settings: Settings, bridge: &MeetingBridge) -> Result<Vec<String>, String> {
     let meetings: Api<ScheduledMeeting> = Api::all(client.clone());
     let listed = meetings.list(&ListParams::default()).await.map_err(|error| format!("ScheduledMeetings: {error}"))?;
     let stores = Stores {
@@ -31,7 +31,7 @@ pub async fn plan_bridge(client: Client, bridge: &MeetingBridge) -> Result<Vec<S
         config_maps: reflector::store().0,
     };
     let (wakes, _woken) = Wakes::new();
-    let (settings, metrics) = (Settings::default(), Arc::new(Metrics::default()));
+    let metrics = Arc::new(Metrics::default());
     let ctx = Arc::new(Context::new(
         KubeApi::new(client, Fence::default(), settings.kube_timeout, Arc::clone(&metrics)),
         Arc::new(SystemClock),

@@ -99,9 +99,12 @@ impl Health {
 
     /// A connection proves nothing while the API behind it refused us or was silent.
     pub fn wants_answer(&self) -> bool {
-        use CmsError::{ConnectTimeout, ConnectionLost, ConnectionRefused, DnsFailure, TlsFailure};
+        use CmsError::{AddressRefused, ConnectTimeout, ConnectionLost, ConnectionRefused, DnsFailure, TlsFailure};
         self.error.as_ref().is_some_and(|error| {
-            !matches!(error, DnsFailure | ConnectionRefused | ConnectTimeout | TlsFailure { .. } | ConnectionLost)
+            !matches!(
+                error,
+                DnsFailure | AddressRefused | ConnectionRefused | ConnectTimeout | TlsFailure { .. } | ConnectionLost
+            )
         })
     }
 

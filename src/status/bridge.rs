@@ -16,6 +16,7 @@ const SKEW_LIMIT: SignedDuration = SignedDuration::from_secs(30);
 pub fn problem_of(error: &CmsError) -> Problem {
     let (condition, reason) = match error.reason() {
         "DNSFailure" => (types::REACHABLE, reason::DNS_FAILURE),
+        "AddressRefused" => (types::REACHABLE, reason::ADDRESS_REFUSED),
         "ConnectTimeout" => (types::REACHABLE, reason::CONNECT_TIMEOUT),
         "ConnectionRefused" => (types::REACHABLE, reason::CONNECTION_REFUSED),
         "TLSFailure" => (types::REACHABLE, reason::TLS_FAILURE),
@@ -329,7 +330,8 @@ fn readiness(known: &Report<'_>, tried: Option<(&'static str, String)>) -> Readi
     if let Some(problem) = &known.progress.problem {
         let (reason, message) = (problem.reason, problem.message.clone());
         return match reason {
-            reason::UNAUTHORIZED
+            reason::ADDRESS_REFUSED
+            | reason::UNAUTHORIZED
             | reason::FORBIDDEN
             | reason::SECRET_NOT_FOUND
             | reason::SECRET_NOT_LABELLED

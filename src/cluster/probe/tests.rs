@@ -7,8 +7,15 @@ async fn a_check_that_panics_leaves_a_call_bridge_that_is_checked_again() {
     let credentials = Credentials { username: "u".into(), password: "p".to_owned().into() };
     let gate = Arc::new(Gate::new(GateConfig::default(), 1));
     let address = "cms.test:445".parse().unwrap();
-    let client =
-        Client::new(address, credentials, TlsOptions::default(), Limits::default(), gate, Arc::new(NoObserver));
+    let client = Client::new(
+        address,
+        credentials,
+        TlsOptions::default(),
+        Limits::default(),
+        Arc::default(),
+        gate,
+        Arc::new(NoObserver),
+    );
     let call_bridge = Arc::new(CallBridge::new(client.unwrap(), String::new()));
     let checking = Checking::begin(&call_bridge).unwrap();
     assert!(Checking::begin(&call_bridge).is_none(), "one at a time");

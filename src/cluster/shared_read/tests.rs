@@ -11,7 +11,16 @@ fn client() -> Client {
     let credentials = Credentials { username: "u".into(), password: "p".to_owned().into() };
     let gate = Arc::new(Gate::new(GateConfig::default(), 1));
     let address = "cms.test:445".parse().unwrap();
-    Client::new(address, credentials, TlsOptions::default(), Limits::default(), gate, Arc::new(NoObserver)).unwrap()
+    Client::new(
+        address,
+        credentials,
+        TlsOptions::default(),
+        Limits::default(),
+        Arc::default(),
+        gate,
+        Arc::new(NoObserver),
+    )
+    .unwrap()
 }
 
 fn at() -> Priority {

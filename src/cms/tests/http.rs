@@ -3,7 +3,7 @@
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use super::server::{Action, STATUS, Server, any, client, limits, reply, xml};
+use super::server::{Action, STATUS, Server, any, client, limits, loopback, reply, xml};
 use crate::cms::*;
 use crate::fence::Fence;
 
@@ -96,7 +96,9 @@ async fn after_a_401_nothing_more_is_sent_until_the_credentials_change() {
     assert_eq!(server.requests().len(), 1);
     let credentials = Credentials { username: "tms".to_owned(), password: "correct".into() };
     let gate = Arc::clone(old.gate());
-    let new = Client::new(server.address(), credentials, server.tls(), limits(), gate, Arc::new(NoObserver)).unwrap();
+    let new =
+        Client::new(server.address(), credentials, server.tls(), limits(), loopback(), gate, Arc::new(NoObserver))
+            .unwrap();
     assert!(new.system_status(any()).await.is_ok());
 }
 
@@ -136,6 +138,21 @@ async fn no_redirection_is_followed() {
     let error = server.client().system_status(any()).await.unwrap_err();
     assert_eq!(error, CmsError::HttpError { status: 307 });
     assert!(trap.requests().is_empty());
+}
+
+#[tokio::test]
+async fn nothing_goes_to_an_address_that_no_bridge_may_have() {
+    let server = Server::start(|_, _| xml(STATUS)).await;
+    for host in ["localhost", "127.0.0.1", "[::1]", "[::ffff:127.0.0.1]"] {
+        let address: Address = format!("{host}:{}", server.at.port()).parse().unwrap();
+        let credentials = Credentials { username: "tms".to_owned(), password: "hunter2".into() };
+        let (gate, egress) = (Arc::new(Gate::new(GateConfig::default(), 1)), Arc::default());
+        let client =
+            Client::new(address, credentials, server.tls(), limits(), egress, gate, Arc::new(NoObserver)).unwrap();
+        assert_eq!(client.probe().await, Err(CmsError::AddressRefused), "{host}");
+        assert_eq!(client.system_status(any()).await, Err(CmsError::AddressRefused), "{host}");
+    }
+    assert!(server.requests().is_empty());
 }
 
 #[tokio::test]
@@ -241,7 +258,8 @@ async fn every_request_is_reported() {
     let seen = Arc::new(Collected::default());
     let credentials = Credentials { username: "tms".to_owned(), password: "hunter2".into() };
     let gate = Arc::new(Gate::new(GateConfig::default(), 1));
-    let client = Client::new(server.address(), credentials, server.tls(), limits(), gate, seen.clone()).unwrap();
+    let client =
+        Client::new(server.address(), credentials, server.tls(), limits(), loopback(), gate, seen.clone()).unwrap();
     client.system_status(any()).await.unwrap();
     client.close_space(any(), &"s".into(), "free", true).await.unwrap_err();
     let samples: Vec<_> = seen.0.lock().unwrap().iter().map(|s| (s.operation, s.method, s.outcome)).collect();
@@ -264,7 +282,8 @@ async fn the_breaker_counts_connections_not_answers() {
     let gate = Arc::new(Gate::new(GateConfig { failure_threshold: 2, ..GateConfig::default() }, 1));
     let make = |address: Address| {
         let credentials = Credentials { username: "u".to_owned(), password: "p".into() };
-        Client::new(address, credentials, server.tls(), limits(), Arc::clone(&gate), Arc::new(NoObserver)).unwrap()
+        Client::new(address, credentials, server.tls(), limits(), loopback(), Arc::clone(&gate), Arc::new(NoObserver))
+            .unwrap()
     };
     let busy = make(server.address());
     for _ in 0..5 {
@@ -295,7 +314,8 @@ async fn queue_behind_one(fence: &Fence) -> (Server, Client, Vec<tokio::task::Jo
     let gate = Arc::new(Gate::new(config, 1).with_fence(fence.clone()));
     let credentials = Credentials { username: "tms".to_owned(), password: "hunter2".into() };
     let client =
-        Client::new(server.address(), credentials, server.tls(), limits(), gate, Arc::new(NoObserver)).unwrap();
+        Client::new(server.address(), credentials, server.tls(), limits(), loopback(), gate, Arc::new(NoObserver))
+            .unwrap();
     client.system_status(any()).await.unwrap();
     let write = |n: usize| {
         let client = client.clone();

@@ -192,7 +192,12 @@ pub fn limits() -> Limits {
 pub fn client(address: Address, tls: TlsOptions, limits: Limits) -> Client {
     let credentials = Credentials { username: "tms".to_owned(), password: "hunter2".into() };
     let gate = Arc::new(Gate::new(GateConfig { failure_threshold: 100, ..GateConfig::default() }, 1));
-    Client::new(address, credentials, tls, limits, gate, Arc::new(NoObserver)).unwrap()
+    Client::new(address, credentials, tls, limits, loopback(), gate, Arc::new(NoObserver)).unwrap()
+}
+
+/// The servers of these tests are on loopback.
+pub fn loopback() -> Arc<Egress> {
+    Arc::new(Egress::default().allow(["127.0.0.0/8", "::1/128"].map(|network| network.parse().unwrap())))
 }
 
 pub fn any() -> Priority {

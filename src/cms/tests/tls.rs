@@ -1,5 +1,7 @@
 //! Whom we trust: real handshakes with certificates of all kinds.
 
+use std::sync::Arc;
+
 use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair, date_time_ymd};
 use tokio::io::AsyncWriteExt;
 use tokio::net::TcpListener;
@@ -138,7 +140,8 @@ async fn unusable_options_are_told_at_once() {
         let gate = std::sync::Arc::new(Gate::new(GateConfig::default(), 1));
         let credentials = Credentials { username: "u".to_owned(), password: "p".into() };
         let observer = std::sync::Arc::new(NoObserver);
-        let made = Client::new("cms".parse().unwrap(), credentials, tls, Limits::default(), gate, observer);
+        let made =
+            Client::new("cms".parse().unwrap(), credentials, tls, Limits::default(), Arc::default(), gate, observer);
         made.unwrap_err().to_string()
     };
     assert_eq!(make(bundle(&[])), "TLS to the bridge failed: the CA bundle has no certificate in PEM form");

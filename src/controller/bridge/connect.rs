@@ -271,7 +271,8 @@ impl Maker<'_> {
             |call_bridge| Arc::clone(call_bridge.client().gate()),
         );
         let observer = Arc::new(BridgeObserver::new(Arc::clone(&ctx.metrics), ObjectKey::of(bridge)));
-        let client = Client::new(address.clone(), credentials, tls, self.limits(), gate, observer)
+        let egress = Arc::clone(&ctx.settings.egress);
+        let client = Client::new(address.clone(), credentials, tls, self.limits(), egress, gate, observer)
             .map_err(|error| problem(types::REACHABLE, reason::TLS_FAILURE, error.to_string()))?;
         let Some(call_bridge) = known else { return Ok(Arc::new(CallBridge::new(client, fingerprint))) };
         // The Secret may have been changed to the same words: the user asks for another try all the same.

@@ -167,6 +167,18 @@ const TABLE: &[Row] = &[
         ],
     ),
     row(
+        "refused address",
+        plain,
+        |p| trouble(p, &CmsError::AddressRefused),
+        UNMADE,
+        "Unreachable",
+        &[
+            ("Reachable", "False", "AddressRefused"),
+            ("CredentialsValid", "Unknown", "Unknown"),
+            ("Stalled", "True", "AddressRefused"),
+        ],
+    ),
+    row(
         "wrong password",
         plain,
         |p| trouble(p, &CmsError::Unauthorized),

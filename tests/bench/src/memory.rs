@@ -12,9 +12,9 @@ use kube::{Client, Config, ResourceExt};
 use meeting_controller::api::ScheduledMeeting;
 use meeting_controller::api::meeting::Phase;
 use meeting_controller::clock::SystemClock;
-use meeting_controller::config::settings::Settings;
 use meeting_controller::controller::Controller;
 use meeting_controller::metrics::Metrics;
+use meeting_controller::testing::settings;
 use serde_json::json;
 use tokio_util::sync::CancellationToken;
 
@@ -37,7 +37,7 @@ pub async fn controller() -> Result<(), String> {
     let client = Client::try_from(config).map_err(told("client"))?;
     let metrics = Arc::new(Metrics::default());
     let shutdown = CancellationToken::new();
-    Controller::new(client, Settings::default(), Arc::new(SystemClock), metrics, shutdown).run().await;
+    Controller::new(client, settings(), Arc::new(SystemClock), metrics, shutdown).run().await;
     Ok(())
 }
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 use clap::Args;
 use jiff::{SignedDuration, Timestamp};
 use meeting_controller::api::meeting::Phase;
-use meeting_controller::config::settings::Settings;
+use meeting_controller::testing::settings;
 use serde_json::json;
 
 use crate::report::machine;
@@ -23,7 +23,7 @@ pub struct Options {
 
 pub async fn run(options: &Options) -> Result<(), String> {
     println!("{}\n", machine());
-    let world = World::start(Settings::default()).await?;
+    let world = World::start(settings()).await?;
     let core = world.bridge(20).await?;
     core.sim.set_latency(Duration::from_millis(20));
     let window = Duration::from_secs(60 * options.minutes);

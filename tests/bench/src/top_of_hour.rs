@@ -8,6 +8,7 @@ use cms_simulator::JournalEntry;
 use jiff::{SignedDuration, Timestamp};
 use meeting_controller::api::meeting::Phase;
 use meeting_controller::config::settings::Settings;
+use meeting_controller::testing::settings;
 use serde_json::json;
 
 use crate::lateness::{header, is_call, is_door, is_leg, lateness, limit, row};
@@ -44,7 +45,7 @@ pub async fn run(options: &Options) -> Result<(), String> {
 }
 
 async fn one(options: &Options, count: usize) -> Result<(), String> {
-    let settings = Settings { in_flight: options.in_flight, ..Settings::default() };
+    let settings = Settings { in_flight: options.in_flight, ..settings() };
     let world = World::start(settings).await?;
     let core = world.bridge(u32::try_from(count).map_err(|error| error.to_string())?).await?;
     let lead = if options.lead > 0 { options.lead } else { 20 + i64::try_from(count / 12).unwrap_or(60) };

@@ -22,7 +22,7 @@ use meeting_controller::clock::Clock;
 use meeting_controller::config::settings::Settings;
 use meeting_controller::controller::{Candidacy, Controller};
 use meeting_controller::metrics::Metrics;
-use meeting_controller::testing::violations;
+use meeting_controller::testing::{settings, violations};
 use serde_json::{Value, json};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
@@ -38,7 +38,7 @@ pub fn quick() -> Settings {
         probe_idle: Duration::from_millis(1000),
         sweep: Duration::from_millis(700),
         idle_read: Duration::from_millis(1500),
-        ..Settings::default()
+        ..settings()
     }
 }
 

@@ -6,6 +6,7 @@ use cms_simulator::{Config, Fault, FaultKind, WriteWithoutPrimary};
 use k8s_openapi::api::core::v1::{ConfigMap, Secret};
 use meeting_controller::api::MeetingBridge;
 use meeting_controller::config::settings::Settings;
+use reqwest::Method;
 use serde_json::json;
 
 use crate::bridge_kit::*;
@@ -174,6 +175,33 @@ async fn a_wrong_address_is_told_apart() {
         wrong_address(&xml, "Recognized", "MalformedReply"),
         wrong_address(&endless, "Recognized", "MalformedReply"),
     );
+}
+
+/// Neither by the spec, nor by what the bridge itself says of its cluster.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_address_that_no_bridge_may_have_is_sent_nothing() {
+    let arena = Arena::with("addr-refused", Config { bridges: 2, ..Config::default() }, hasty()).await;
+    arena.connect().await;
+    arena.create_bridge("core", json!({ "address": "169.254.169.254" })).await;
+    let bridge = arena.reason("core", "Reachable", "AddressRefused").await;
+    assert_eq!(condition(&bridge, "Stalled"), ("True", "AddressRefused"));
+    // Another address of this host than the one that is allowed, on which the simulator would be found as well.
+    let port = arena.sim.address(1).rsplit_once(':').expect("a port").1.to_owned();
+    let aside = format!("127.0.0.2:{port}");
+    let other = format!("callBridges/{}", arena.sim.call_bridge_id(1));
+    arena.ask(Method::PUT, &other, &format!("address=https://{aside}")).await;
+    let good = json!({ "spec": { "address": arena.sim.address(0), "failover": { "discover": true } } });
+    arena.patch::<MeetingBridge>("core", good).await;
+    arena.ready("core").await;
+    arena
+        .bridge("core", "refuses the other call bridge", |bridge| {
+            let shown = bridge.status.iter().flat_map(|status| &status.call_bridges);
+            shown.clone().any(|one| one.address == aside && one.reason.as_deref() == Some("AddressRefused"))
+        })
+        .await;
+    assert!(arena.sim.journal().iter().all(|entry| entry.bridge == 0), "nothing was sent to the other one");
+    arena.assert_rules(1..=5);
+    arena.finish().await;
 }
 
 /// Something goes wrong with every request of a settled bridge, and then no more.

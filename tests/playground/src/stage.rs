@@ -11,6 +11,7 @@ use meeting_controller::clock::SystemClock;
 use meeting_controller::config::settings::Settings;
 use meeting_controller::controller::Controller;
 use meeting_controller::metrics::Metrics;
+use meeting_controller::testing::settings;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
@@ -64,7 +65,7 @@ impl Stage {
         let controller = Controller::new(
             controller_client,
             // A person watches: look after the bridge a little more often than in production.
-            Settings { sweep: std::time::Duration::from_secs(3), ..Settings::default() },
+            Settings { sweep: std::time::Duration::from_secs(3), ..settings() },
             Arc::new(SystemClock),
             Arc::clone(&metrics),
             shutdown.clone(),

@@ -12,6 +12,7 @@ use clap::{Args, ValueEnum};
 use cms_simulator::check::{Expectation, Severity, check_evidence};
 use jiff::{SignedDuration, Timestamp};
 use meeting_controller::config::settings::Settings;
+use meeting_controller::testing::settings;
 use serde_json::{Value, json};
 
 use crate::report::machine;
@@ -81,7 +82,7 @@ pub async fn run(options: &Options) -> Result<(), String> {
 
 impl Options {
     async fn world(&self) -> Result<World, String> {
-        World::start(Settings { in_flight: self.in_flight, ..Settings::default() }).await
+        World::start(Settings { in_flight: self.in_flight, ..settings() }).await
     }
 
     fn latency(&self) -> Duration {

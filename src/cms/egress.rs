@@ -1,0 +1,88 @@
+//! Which addresses a bridge may have. Whoever writes a MeetingBridge makes the controller connect from its own place in the
+//! network: what is meant for the host itself, for its link, or for the metadata service of a cloud is no bridge. No I/O.
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+use ipnet::{IpNet, Ipv4Net, Ipv6Net};
+
+/// Where requests may go.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Egress {
+    /// Allowed whatever else is said of them.
+    allowed: Vec<IpNet>,
+    /// Refused besides those that always are.
+    refused: Vec<IpAddr>,
+}
+
+const fn v4(a: u8, b: u8, c: u8, d: u8, bits: u8) -> Ipv4Net {
+    Ipv4Net::new_assert(Ipv4Addr::new(a, b, c, d), bits)
+}
+
+const fn v6(start: [u16; 2], end: u16, bits: u8) -> Ipv6Net {
+    Ipv6Net::new_assert(Ipv6Addr::new(start[0], start[1], 0, 0, 0, 0, 0, end), bits)
+}
+
+const REFUSED_V4: &[Ipv4Net] = &[
+    v4(0, 0, 0, 0, 8),          // this host
+    v4(127, 0, 0, 0, 8),        // loopback
+    v4(169, 254, 0, 0, 16),     // link-local; metadata of most clouds
+    v4(100, 100, 100, 200, 32), // metadata: Alibaba
+    v4(168, 63, 129, 16, 32),   // metadata: Azure
+    v4(192, 0, 0, 192, 32),     // metadata: Oracle
+    v4(224, 0, 0, 0, 4),        // multicast
+    v4(255, 255, 255, 255, 32), // broadcast
+];
+
+const REFUSED_V6: &[Ipv6Net] = &[
+    v6([0, 0], 0, 127),                // unspecified and loopback
+    v6([0xfe80, 0], 0, 10),            // link-local
+    v6([0xfd00, 0x0ec2], 0, 32),       // metadata: AWS
+    v6([0xfd20, 0x00ce], 0x0254, 128), // metadata: Google
+    v6([0xff00, 0], 0, 8),             // multicast
+];
+
+impl Egress {
+    /// Bridges may be in these networks, too.
+    #[must_use]
+    pub fn allow(self, networks: impl IntoIterator<Item = IpNet>) -> Self {
+        Self { allowed: networks.into_iter().collect(), ..self }
+    }
+
+    /// Bridges may not have these addresses, either.
+    #[must_use]
+    pub fn refuse(self, addresses: impl IntoIterator<Item = IpAddr>) -> Self {
+        Self { refused: addresses.into_iter().collect(), ..self }
+    }
+
+    /// Whether a bridge may have this address.
+    pub fn permits(&self, address: IpAddr) -> bool {
+        let address = target(address);
+        let is_special = match address {
+            IpAddr::V4(v4) => REFUSED_V4.iter().any(|network| network.contains(&v4)),
+            IpAddr::V6(v6) => REFUSED_V6.iter().any(|network| network.contains(&v6)),
+        };
+        let is_allowed = self.allowed.iter().any(|network| network.contains(&address));
+        is_allowed || !(is_special || self.refused.contains(&address))
+    }
+}
+
+/// The address that is reached in the end: IPv6 has several ways to write, or to be translated into, an IPv4 address.
+fn target(address: IpAddr) -> IpAddr {
+    let IpAddr::V6(v6) = address else { return address };
+    let embedded = |high: u16, low: u16| {
+        let ([a, b], [c, d]) = (high.to_be_bytes(), low.to_be_bytes());
+        IpAddr::V4(Ipv4Addr::new(a, b, c, d))
+    };
+    match v6.segments() {
+        // ::ffff:a.b.c.d, mapped; 64:ff9b::a.b.c.d, through NAT64
+        [0, 0, 0, 0, 0, 0xffff, high, low] | [0x64, 0xff9b, 0, 0, 0, 0, high, low] => embedded(high, low),
+        // ::a.b.c.d, as it was once written, but not :: and ::1
+        [0, 0, 0, 0, 0, 0, high, low] if high != 0 => embedded(high, low),
+        // 2002:a.b.c.d::, 6to4
+        [0x2002, high, low, ..] => embedded(high, low),
+        _ => address,
+    }
+}
+
+#[cfg(test)]
+mod tests;
