@@ -6,6 +6,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::condition::Condition;
+use super::repairs::Contest;
 use super::values::Instant;
 use crate::cms::Address;
 
@@ -43,6 +44,10 @@ pub struct MeetingBridgeStatus {
     /// The pool of slots.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub slots: Option<SlotsStatus>,
+    /// What had to be put back lately because others changed it; at most 32 are remembered.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 32))]
+    pub contests: Vec<Contest>,
     /// Meetings booked here.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub bookings: Option<BookingsStatus>,

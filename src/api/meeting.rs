@@ -10,6 +10,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::condition::Condition;
+use super::repairs::Repairs;
 use super::values::{Instant, Span};
 use super::{Compact, is_unjudged};
 use crate::cms::CallAt;
@@ -297,6 +298,9 @@ pub struct ScheduledMeetingStatus {
     /// How many are in the call, however they came.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub participant_count: Option<u32>,
+    /// Repairs of the open door that others changed, as long as they are remembered.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub door_repairs: Option<Repairs>,
     /// When the door was opened.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub opened_at: Option<Instant>,

@@ -8,6 +8,7 @@ mod crd;
 pub mod meeting;
 pub mod names;
 pub mod profiles;
+pub mod repairs;
 pub mod values;
 
 pub use bridge::{MeetingBridge, MeetingBridgeSpec, MeetingBridgeStatus};

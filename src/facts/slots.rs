@@ -333,10 +333,17 @@ impl SlotSpaces {
         (self.complete || self.missing(range).is_empty()) && self.doubtful(held).is_none()
     }
 
-    /// A slot that carries our mark although no meeting of ours holds it: it was left open and must be shut (R78).
-    pub fn left_open(&self, held: &BTreeSet<u32>) -> Option<(u32, &Space)> {
-        let mut slots = self.iter().filter(|(number, _)| !held.contains(number));
-        slots.find(|(number, _)| self.standing(*number) == Some(Standing::Marked))
+    /// Slots that carry our mark although no meeting of ours holds them: they were left open and must be shut (R78).
+    pub fn left_open(&self, held: &BTreeSet<u32>) -> impl Iterator<Item = u32> {
+        let slots = self.slots.keys().copied().filter(|number| !held.contains(number));
+        slots.filter(|number| self.standing(*number) == Some(Standing::Marked))
+    }
+
+    /// What is known of a slot is to be seen by a look.
+    pub fn doubt(&mut self, number: u32) {
+        if let Some(slot) = self.slots.get_mut(&number) {
+            slot.view = View::Doubted;
+        }
     }
 
     /// What a write did to a slot: shut, with its placeholder name and without mark.

@@ -9,6 +9,7 @@
 pub mod booking;
 pub mod bridge;
 pub mod calendar;
+pub mod contest;
 pub mod election;
 pub mod failover;
 #[cfg(test)]

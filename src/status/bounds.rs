@@ -3,6 +3,7 @@
 
 use crate::api::MeetingBridgeStatus;
 use crate::api::bridge::MOST_SETS;
+use crate::api::repairs::MOST_CONTESTS;
 
 const MOST_CALL_BRIDGES: usize = 64;
 const MOST_ENTRIES: usize = 100;
@@ -27,6 +28,7 @@ pub fn bound(status: &mut MeetingBridgeStatus) {
         // The plan makes no more of them; whatever was remembered once stays within the limit.
         slots.parameter_sets.truncate(MOST_SETS);
     }
+    status.contests.truncate(MOST_CONTESTS);
     status.conditions.truncate(MOST_CONDITIONS);
 }
 

@@ -5,12 +5,15 @@ use jiff::{SignedDuration, Timestamp};
 use super::{Conditions, Readiness};
 use crate::api::bridge::SystemInfo;
 use crate::api::conditions::{bridge as reason, types};
+use crate::api::repairs::Contested;
 use crate::api::{MeetingBridgeStatus, find};
 use crate::cms::{CmsError, SyncFailure, SystemStatus};
 use crate::plan::bridge::{BridgeProgress, Obstacle, Problem, numbers};
 
 /// A clock that is off by more than this is worth a warning; seconds are normal (requirements.md 1.2).
 const SKEW_LIMIT: SignedDuration = SignedDuration::from_secs(30);
+
+const SLOTS_CONTESTED: &str = "others delete slots again and again; they are made again every five minutes at most";
 
 /// Which condition an error of the bridge belongs to, and with which reason.
 pub fn problem_of(error: &CmsError) -> Problem {
@@ -85,7 +88,7 @@ pub fn build(
     failover(known, &mut conditions);
     let tried = failed_before(known, old, generation);
     slots(known, tried.as_ref(), &mut conditions);
-    control(known, &mut conditions);
+    control(known, now, &mut conditions);
     let readiness = readiness(known, tried);
     let mut status = known.draft.clone();
     status.observed_generation = generation;
@@ -273,6 +276,7 @@ fn slots(known: &Report<'_>, tried: Option<&(&'static str, String)>, conditions:
             "slots outside the range are still held; they go when their meetings have ended".to_owned(),
         )),
         Some(Obstacle::Scattered) => Some((reason::RANGE_SCATTERED, scattered())),
+        Some(Obstacle::SlotsContested) => Some((reason::TUG_OF_WAR, SLOTS_CONTESTED.to_owned())),
         Some(Obstacle::DialNumbers(_)) => Some((reason::PENDING, "the dial numbers are not configured".to_owned())),
         _ if tried.is_some() => tried.cloned(),
         _ if !known.is_provisioned => Some((reason::PENDING, "the slots are not made yet".to_owned())),
@@ -286,7 +290,45 @@ fn slots(known: &Report<'_>, tried: Option<&(&'static str, String)>, conditions:
     conditions.judge(types::SLOTS_PROVISIONED, ("Provisioned", good), bad);
 }
 
-fn control(known: &Report<'_>, conditions: &mut Conditions<'_>) {
+/// What others change again and again, what is done about it, and who they are as far as that shows.
+fn tug_of_war(known: &Report<'_>, now: Timestamp) -> Option<String> {
+    let (mut left, mut slots, mut spaces) = (Vec::new(), Vec::new(), "");
+    for contest in known.progress.contests.tugs(now) {
+        match contest.thing {
+            Contested::CallProfile => left.push("the call profile"),
+            Contested::CallLegProfile => left.push("the call leg profile"),
+            Contested::FreeSlot => slots.extend(contest.slot.map(|slot| slot.to_string())),
+            Contested::Spaces => spaces = SLOTS_CONTESTED,
+        }
+    }
+    let profiles = (!left.is_empty())
+        .then(|| format!("others, or the bridge itself, change {} again and again: left as it is", left.join(" and ")));
+    let opened = (!slots.is_empty()).then(|| {
+        format!(
+            "another installation of meeting-controller opens slots that are free here again and again ({}): each is shut \
+             once a minute at most",
+            slots.join(", ")
+        )
+    });
+    let told: Vec<&str> = [profiles.as_deref(), opened.as_deref(), Some(spaces)]
+        .into_iter()
+        .flatten()
+        .filter(|t| !t.is_empty())
+        .collect();
+    (!told.is_empty()).then(|| {
+        format!(
+            "{}; stop the other side (Cisco TMS, another installation, a script), then edit this object or ask it to \
+             reconcile; otherwise it is tried again when it was quiet for 30 minutes",
+            told.join("; ")
+        )
+    })
+}
+
+fn control(known: &Report<'_>, now: Timestamp, conditions: &mut Conditions<'_>) {
+    if let Some(message) = tug_of_war(known, now) {
+        conditions.set(types::EXCLUSIVE_CONTROL, Some(false), reason::TUG_OF_WAR, message);
+        return;
+    }
     let Some(slots) = &known.draft.slots else { return };
     let bad = (slots.foreign > 0).then(|| {
         let numbers: Vec<String> = slots
@@ -362,6 +404,9 @@ fn readiness(known: &Report<'_>, tried: Option<(&'static str, String)>) -> Readi
         Some(Obstacle::Sync(failure)) => {
             let (reason, message) = sync_trouble(failure, &known.taken);
             Readiness::Reconciling { reason, message, retrying: true }
+        }
+        Some(Obstacle::SlotsContested) => {
+            Readiness::Reconciling { reason: reason::TUG_OF_WAR, message: SLOTS_CONTESTED.to_owned(), retrying: true }
         }
         Some(Obstacle::Scattered) => Readiness::Stalled { reason: reason::RANGE_SCATTERED, message: scattered() },
         Some(Obstacle::Draining) => Readiness::Reconciling {

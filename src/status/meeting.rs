@@ -5,6 +5,7 @@ use jiff::Timestamp;
 use super::{Conditions, Readiness};
 use crate::api::conditions::{meeting as reason, types};
 use crate::api::meeting::{Dial, ParticipantState, ParticipantStatus, Phase};
+use crate::api::repairs::{Rival, Shown};
 use crate::api::{ScheduledMeetingStatus, find};
 use crate::plan::booking::Refusal;
 use crate::plan::meeting::{Door, Obstacle, Part, Progress};
@@ -15,6 +16,27 @@ const WINDOW_PASSED: &str = "WindowPassed";
 const START_MOVED: &str = "the start was moved while people are in: the window agreed before stands until they have left \
                            or it ends, then the new one is booked";
 const SLOTS_PENDING: &str = "the bridge is still making its slots";
+
+/// What others do to the open door again and again, and what is done about it.
+fn tug_of_war(progress: &Progress) -> Option<(Shown, String)> {
+    let repairs = progress.draft.door_repairs.as_ref()?;
+    let what = match repairs.shown {
+        Shown::Nothing | Shown::AsWanted => return None,
+        Shown::Renamed => "the door is open, but others change its name or mark again and again, which is left so",
+        Shown::Shut => "others shut the door again and again; it is left shut",
+        Shown::OtherKeys => {
+            "others change passcode or secret again and again; the right ones are put back once a minute at most"
+        }
+    };
+    let who = match repairs.by {
+        Rival::Unknown => "look for Cisco TMS, another installation or a script that uses this slot",
+        Rival::Scheduler => "it is made a free slot, as Cisco TMS and other schedulers do",
+        Rival::Installation => "it carries the mark of another installation of meeting-controller",
+    };
+    let remedy =
+        "stop that, then edit this object or ask it to reconcile; otherwise it is tried again after 30 minutes";
+    Some((repairs.shown, format!("{what}; {who}; {remedy}")))
+}
 
 /// What the conditions are judged by.
 struct Judged<'a> {
@@ -201,9 +223,10 @@ fn door(judged: &Judged<'_>, conditions: &mut Conditions<'_>) {
         Phase::Closing if judged.draft.opened_at.is_some() => {
             set(conditions, true, "Open", "the meeting is over and the door is being shut");
         }
-        _ if judged.draft.opened_at.is_some() && !judged.lacks_space() => {
-            set(conditions, true, "Open", "anybody who knows number and passcode may join");
-        }
+        _ if judged.draft.opened_at.is_some() && !judged.lacks_space() => match tug_of_war(judged.progress) {
+            Some((shown, message)) => set(conditions, shown == Shown::Renamed, reason::TUG_OF_WAR, &message),
+            None => set(conditions, true, "Open", "anybody who knows number and passcode may join"),
+        },
         _ => match door_trouble(judged) {
             Some((reason, message)) => set(conditions, false, reason, &message),
             None if judged.stage == Stage::Inside => {
@@ -426,6 +449,9 @@ fn running_readiness(judged: &Judged<'_>) -> Readiness {
         return Readiness::Stalled { reason, message };
     }
     if judged.phase == Phase::Active && judged.stage == Stage::Inside && !judged.lacks_space() {
+        if let Some((_, message)) = tug_of_war(judged.progress).filter(|(shown, _)| *shown != Shown::Renamed) {
+            return Readiness::Stalled { reason: reason::TUG_OF_WAR, message };
+        }
         if judged.progress.obstacle == Some(Obstacle::CallBridgeLost) {
             let message = "the call bridge of the call is lost; running meetings are left as they are".to_owned();
             return Readiness::Stalled { reason: reason::BRIDGE_LOST, message };

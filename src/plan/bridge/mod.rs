@@ -1,5 +1,6 @@
 //! What to do next for one bridge: recognise it, make its profiles and slots, keep free slots shut. PURE.
 
+mod contests;
 mod profiles;
 mod progress;
 mod provisioning;

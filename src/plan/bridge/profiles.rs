@@ -2,6 +2,7 @@
 
 use super::upkeep::{Claim, claim};
 use super::{Around, BridgeProgress, Intent, Look, Next, Step};
+use crate::api::repairs::Contested;
 use crate::cms::Fields;
 use crate::facts::Seen;
 use crate::facts::bridge::BridgeFacts;
@@ -30,7 +31,9 @@ pub(super) fn next(bridge: &BridgeProgress, facts: &BridgeFacts, version: &str) 
         }
         (None, _) => return Some(Next::Do(Step::CreateCallProfile(call))),
         (Some(id), Seen::Unknown) if believes_nothing => return Some(Next::Look(Look::CallProfile(id.clone()))),
-        (Some(id), Seen::Known(Some(have))) if !profile_matches(&call, have) => {
+        (Some(id), Seen::Known(Some(have)))
+            if !profile_matches(&call, have) && bridge.may_put_back(Contested::CallProfile, None) =>
+        {
             return Some(Next::Do(Step::UpdateCallProfile(id.clone(), call)));
         }
         _ => {}
@@ -41,7 +44,9 @@ pub(super) fn next(bridge: &BridgeProgress, facts: &BridgeFacts, version: &str) 
         }
         (None, _) => Some(Next::Do(Step::CreateCallLegProfile(leg))),
         (Some(id), Seen::Unknown) if believes_nothing => Some(Next::Look(Look::CallLegProfile(id.clone()))),
-        (Some(id), Seen::Known(Some(have))) if !profile_matches(&leg, have) => {
+        (Some(id), Seen::Known(Some(have)))
+            if !profile_matches(&leg, have) && bridge.may_put_back(Contested::CallLegProfile, None) =>
+        {
             Some(Next::Do(Step::UpdateCallLegProfile(id.clone(), leg)))
         }
         _ => None,

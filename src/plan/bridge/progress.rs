@@ -4,17 +4,21 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::ops::RangeInclusive;
 
 use jiff::Timestamp;
-use kube::Resource;
+use kube::{Resource, ResourceExt};
 
+use super::contests::forget_written;
 use super::provisioning::numbers_of;
 use super::record::Record;
 use super::step::{End, Found, Intent, Look, Obstacle, Step};
 use crate::api::bridge::{ClusterStatus, ManagementPolicy};
+use crate::api::names::RECONCILE_ANNOTATION;
+use crate::api::repairs::Contested;
 use crate::api::{MeetingBridge, MeetingBridgeSpec};
 use crate::cms::{CmsError, SpaceId, SyncStatus};
 use crate::facts::Seen;
 use crate::facts::bridge::BridgeFacts;
 use crate::facts::slots::SlotSpaces;
+use crate::plan::contest::Contests;
 use crate::plan::verdict::{Pause, Verdict};
 use crate::plan::{Attempt, Flow, Store, Subject};
 
@@ -94,6 +98,10 @@ pub struct BridgeProgress {
     pub is_trying_blocked: bool,
     /// Why it does not have our finalizer, or cannot get rid of it.
     pub untied: Option<String>,
+    /// What had to be put back lately because others changed it.
+    pub contests: Contests,
+    /// The time of the last decision.
+    pub now: Timestamp,
     /// Trouble that people are to know.
     pub problem: Option<Problem>,
     /// A call bridge failed, but others are good: nothing is told before it is clear whether it is lost.
@@ -117,6 +125,10 @@ impl BridgeProgress {
     pub fn resume(bridge: &MeetingBridge) -> Self {
         let status = bridge.status.clone().unwrap_or_default();
         let is_unjudged = bridge.meta().generation != status.observed_generation;
+        // Whoever edits the bridge, or asks for a full look, wants everything put right.
+        let asked = bridge.annotations().get(RECONCILE_ANNOTATION);
+        let is_asked = asked.is_some() && asked != status.last_handled_reconcile_at.as_ref();
+        let contests = if is_unjudged || is_asked { Contests::default() } else { Contests::new(&status.contests) };
         let sets = status.slots.map(|slots| slots.parameter_sets).unwrap_or_default();
         Self {
             spec: bridge.spec.clone(),
@@ -135,6 +147,8 @@ impl BridgeProgress {
             looked: BTreeSet::new(),
             is_trying_blocked: false,
             untied: None,
+            contests,
+            now: Timestamp::MIN,
             problem: None,
             awaiting_verdict: false,
             failure: None,
@@ -213,7 +227,10 @@ impl Subject for BridgeProgress {
         self.is_trying_blocked = facts.blocked.values().any(|is_due| *is_due);
     }
 
-    fn next(&mut self, facts: &mut BridgeFacts, around: &Around, _now: Timestamp) -> super::Next {
+    fn next(&mut self, facts: &mut BridgeFacts, around: &Around, now: Timestamp) -> super::Next {
+        self.now = now;
+        self.contests.prune(now);
+        self.prove_repairs(facts);
         if !self.is_observing {
             let next = super::next(self, facts, around);
             // Whatever becomes of the pass: what says that it was not done yet does not outlive the try.
@@ -287,8 +304,10 @@ impl Subject for BridgeProgress {
         }
     }
 
-    fn applied(&mut self, facts: &mut BridgeFacts, step: &Step, effect: Option<String>, _at: Timestamp) -> Store {
+    fn applied(&mut self, facts: &mut BridgeFacts, step: &Step, effect: Option<String>, at: Timestamp) -> Store {
+        self.note_repair(step, at);
         self.record.apply(facts, step, effect);
+        forget_written(facts, step);
         if step.starts_sync() {
             // The first look at the sync comes after a pause: it never is complete at once.
             facts.sync = Seen::Known(SyncStatus::Pending);
@@ -324,6 +343,7 @@ impl Subject for BridgeProgress {
                 // What is missing later is missing, and what a list shows is believed.
                 (facts.full_recheck, facts.wants_profiles) = (false, false);
                 (facts.awaited, facts.most_at_once) = (None, None);
+                self.contests.prove(|thing, _| thing == Contested::Spaces);
                 self.sync_pause = (!facts.blocked.is_empty()).then_some(SyncPause::Blocked);
                 (self.is_settled, self.is_removed) = (!self.is_deleting, self.is_deleting);
             }

@@ -5,6 +5,7 @@ use std::ops::RangeInclusive;
 use super::upkeep::{Claim, claim};
 use super::{Around, BridgeProgress, End, Intent, Look, Next, Obstacle, Step, blocked};
 use crate::api::bridge::{MOST_SETS, ParameterSet};
+use crate::api::repairs::Contested;
 use crate::cms::SyncFailure;
 use crate::facts::Seen;
 use crate::facts::bridge::BridgeFacts;
@@ -49,6 +50,9 @@ pub(super) fn next(
     }
     if missing.iter().any(|number| facts.awaits(*number)) {
         return Some(Next::Rest(End::AwaitSync));
+    }
+    if missing.iter().any(|number| bridge.record.made(*number)) && !bridge.may_put_back(Contested::Spaces, None) {
+        return Some(blocked(Obstacle::SlotsContested));
     }
     if bridge.record.sets.len() > MANY_SETS
         && let Some(merge) = mergeable(&bridge.record.sets)

@@ -194,6 +194,8 @@ pub enum Obstacle {
     Sync(SyncFailure),
     /// These slots are out of range but held.
     Draining,
+    /// Slots are deleted again and again; they are made again after a while.
+    SlotsContested,
     /// What is missing lies so scattered that it needs more parameter sets than can be remembered.
     Scattered,
 }

@@ -11,6 +11,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
 use super::*;
 use crate::api::bridge::{ClusterStatus, DeletionPolicy, SlotsStatus};
+use crate::api::repairs::Contest;
 use crate::api::{MeetingBridge, MeetingBridgeStatus};
 use crate::cms::{Call, CmsError, Fields, Space, SpaceId, SyncFailure, SyncStatus};
 use crate::drive::{Reach, drive};
@@ -308,7 +309,7 @@ impl Reach<BridgeProgress> for ServerReach<'_> {
     type Abort = ();
 
     fn now(&self) -> Timestamp {
-        Timestamp::UNIX_EPOCH
+        self.player.clock
     }
 
     fn survey(&mut self, _: &BridgeProgress, _: Timestamp) {}
@@ -411,6 +412,8 @@ struct Player {
     /// As the apiserver has it.
     stored: Record,
     members: Option<ClusterStatus>,
+    contests: Vec<Contest>,
+    clock: Timestamp,
     /// What this process has seen.
     facts: BridgeFacts,
     held: BTreeMap<u32, Option<SpaceId>>,
@@ -428,6 +431,8 @@ impl Player {
             spec: spec(base, quantity),
             stored: Record::default(),
             members: None,
+            contests: Vec::new(),
+            clock: Timestamp::UNIX_EPOCH,
             facts: BridgeFacts::default(),
             held: BTreeMap::new(),
             deleting: false,
@@ -458,6 +463,7 @@ impl Player {
         bridge.status = Some(MeetingBridgeStatus {
             cluster: self.members.clone(),
             profiles: self.stored.profiles.clone(),
+            contests: self.contests.clone(),
             slots: Some(SlotsStatus { parameter_sets: self.stored.sets.clone(), ..SlotsStatus::default() }),
             ..MeetingBridgeStatus::default()
         });
@@ -482,6 +488,7 @@ impl Player {
         }
         self.stored = progress.record.clone();
         self.members = progress.cluster.clone();
+        self.contests = progress.contests.to_vec();
         self.had_pause = progress.sync_pause.is_some();
         if lost {
             return None;

@@ -4,6 +4,7 @@
 use super::provisioning::numbers_of;
 use super::{Around, BridgeProgress, Look, Next, Step, numbers};
 use crate::api::bridge::ParameterSet;
+use crate::api::repairs::Contested;
 use crate::cms::SpaceId;
 use crate::facts::Seen;
 use crate::facts::bridge::BridgeFacts;
@@ -99,12 +100,15 @@ pub(super) fn keep_shut(
     if let Some((_, space)) = slots.doubtful(&held).or_else(unseen) {
         return Some(Next::Look(Look::Space(space.id.clone())));
     }
-    if let Some((number, _)) = slots.left_open(&held) {
-        match claim(bridge, around, slots, number) {
-            Claim::Unproven(space) => return Some(Next::Look(Look::Space(space))),
-            Claim::LeftOpen(space) => return Some(Next::Do(Step::ShutSlot { number, space })),
-            Claim::Free(_) | Claim::Foreign => {}
-        }
+    // Where others open a slot again and again it is shut less often, and never given up.
+    let mut left_open = slots.left_open(&held).filter(|number| bridge.may_put_back(Contested::FreeSlot, Some(*number)));
+    let shut = left_open.find_map(|number| match claim(bridge, around, slots, number) {
+        Claim::Unproven(space) => Some(Next::Look(Look::Space(space))),
+        Claim::LeftOpen(space) => Some(Next::Do(Step::ShutSlot { number, space })),
+        Claim::Free(_) | Claim::Foreign => None,
+    });
+    if shut.is_some() {
+        return shut;
     }
     facts.calls.known()?.iter().find_map(|placed| {
         let number = slots.number(placed.call.space.as_ref()?)?;

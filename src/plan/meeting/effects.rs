@@ -41,6 +41,7 @@ impl Subject for Progress {
     fn next(&mut self, facts: &mut MeetingFacts, around: &Around, now: Timestamp) -> super::Next {
         self.digest(facts, now);
         self.note_vacancy(facts);
+        self.note_door(facts, now);
         super::next(self, facts, around, now)
     }
 
@@ -70,6 +71,9 @@ impl Subject for Progress {
     fn applied(&mut self, facts: &mut MeetingFacts, step: &Step, effect: Effect, at: Timestamp) -> Store {
         match step {
             Step::OpenDoor | Step::MarkExtension => {
+                if *step == Step::OpenDoor && self.draft.opened_at.is_some() {
+                    self.note_repair(facts, at);
+                }
                 facts.space = Seen::Unknown;
                 self.door_written(step, at);
             }

@@ -5,6 +5,7 @@
 //! there.
 
 mod absorb;
+mod contest;
 mod effects;
 mod progress;
 mod step;
@@ -94,7 +95,7 @@ fn opening(progress: &Progress, facts: &MeetingFacts, around: &Around, now: Time
         Stage::Preparing => return preparing(progress, facts, around),
         Stage::Inside | Stage::Over => {}
     }
-    if let Some(next) = door(progress, facts, around) {
+    if let Some(next) = door(progress, facts, around, now) {
         return next;
     }
     if progress.is_left_alone() {
@@ -137,15 +138,15 @@ fn preparing(progress: &Progress, facts: &MeetingFacts, around: &Around) -> Next
     }
 }
 
-fn door(progress: &Progress, facts: &MeetingFacts, around: &Around) -> Option<Next> {
+fn door(progress: &Progress, facts: &MeetingFacts, around: &Around, now: Timestamp) -> Option<Next> {
     let is_open = progress.draft.opened_at.is_some();
     if progress.unwritten.is_some() && !is_open {
         return Some(blocked(Obstacle::DetailsUnwritten));
     }
-    let (Some(passcode), Some(secret)) = (progress.passcode(), progress.secret()) else {
+    if progress.passcode().is_none() || progress.secret().is_none() {
         // An open door stays as it is while a Secret is missing; a shut one stays shut.
         return (!is_open).then_some(blocked(Obstacle::PasscodeUnavailable));
-    };
+    }
     if around.slot_busy {
         return Some(blocked(Obstacle::SlotBusy));
     }
@@ -163,14 +164,7 @@ fn door(progress: &Progress, facts: &MeetingFacts, around: &Around) -> Option<Ne
             if progress.must_rewrite() {
                 return Some(Next::Do(Step::MarkExtension));
             }
-            let as_wanted = is_ours
-                && space.non_member_access == Some(true)
-                && space.name == progress.terms.spec.title
-                && space.has_passcode(passcode)
-                && space.has_secret(secret);
-            // A list item tells nothing about the door: believe the record until a look at the space says otherwise.
-            let is_unknown = space.non_member_access.is_none();
-            (!as_wanted && !is_unknown).then_some(Next::Do(Step::OpenDoor))
+            progress.is_to_be_put_back(space, now).then_some(Next::Do(Step::OpenDoor))
         }
     }
 }

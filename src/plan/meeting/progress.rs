@@ -205,9 +205,13 @@ impl Progress {
         }
         if meeting.metadata.generation != draft.observed_generation {
             // Who edits the meeting wants it to go on.
-            draft.calls_ended = 0;
+            (draft.calls_ended, draft.door_repairs) = (0, None);
         }
-        draft.last_handled_reconcile_at = meeting.annotations().get(RECONCILE_ANNOTATION).cloned();
+        let asked = meeting.annotations().get(RECONCILE_ANNOTATION).cloned();
+        if draft.last_handled_reconcile_at != asked {
+            draft.door_repairs = None;
+        }
+        draft.last_handled_reconcile_at = asked;
         let door = match phase {
             phase if phase.is_over() => Door::Released,
             phase if phase.is_live() && draft.opened_at.is_some() => Door::Open,
@@ -356,7 +360,7 @@ impl Progress {
         if self.is_closing(now) && self.door == Door::Released {
             draft.call = None;
             draft.join_secret_name = None;
-            draft.participant_count = None;
+            (draft.participant_count, draft.door_repairs) = (None, None);
             draft.ended_at = draft.ended_at.or(Some(Instant::shown(now)));
             // One that was never booked is over by what was asked for.
             draft.window = draft.window.filter(|_| draft.slot.is_some()).or(Some(self.window.into()));
@@ -373,7 +377,8 @@ impl Progress {
         let dial = participants::next_dial(spec, &self.draft.participants, starts_at, now);
         let dial = dial.filter(|_| self.draft.call.is_some());
         let begins = self.moved_to.map(|window| window.opens_at).filter(|at| *at > now);
-        self.window.next_instant(spec, now).into_iter().chain(dial).chain(begins).min()
+        let door = self.door_due_at(now);
+        self.window.next_instant(spec, now).into_iter().chain(dial).chain(begins).chain(door).min()
     }
 
     /// Notes what failed, for conditions and the pause.

@@ -347,6 +347,8 @@ struct Player {
     /// The end with which this process last wrote the door.
     told: Option<Timestamp>,
     door: Door,
+    /// Somebody asks for a look.
+    asked: Option<String>,
     log: Vec<String>,
 }
 
@@ -367,6 +369,7 @@ impl Player {
             orphans: Vec::new(),
             told: None,
             door: Door::Untouched,
+            asked: None,
             log: Vec::new(),
         }
     }
@@ -377,6 +380,8 @@ impl Player {
         meeting.metadata.generation = Some(1);
         meeting.spec.suspend = self.suspended;
         meeting.status = Some(self.stored.clone());
+        let asked = self.asked.iter().map(|asked| (crate::api::names::RECONCILE_ANNOTATION.to_owned(), asked.clone()));
+        meeting.metadata.annotations = Some(asked.collect());
         if self.leaving {
             meeting.metadata.deletion_timestamp = Some(Time(at(0)));
         }

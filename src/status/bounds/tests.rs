@@ -5,6 +5,7 @@ use super::*;
 use crate::api::bridge::{
     CallBridgeRole, CallBridgeStatus, ClusterStatus, MemberStatus, ParameterSet, SlotEntry, SlotState, SlotsStatus,
 };
+use crate::api::repairs::{Contest, Contested, Repairs, Rival};
 
 /// Lists of `value` that have more items than the schema allows, and lists of which it does not say how many it allows.
 fn too_long(schema: &Value, value: &Value, path: &str, out: &mut Vec<String>) {
@@ -61,7 +62,13 @@ fn filled(count: u32) -> MeetingBridgeStatus {
     let condition = json!({
         "type": "T", "status": "True", "reason": "R", "message": "m", "lastTransitionTime": "2026-11-26T10:00:00Z"
     });
+    let contest = |n: u32| Contest {
+        thing: Contested::FreeSlot,
+        slot: Some(n),
+        repairs: Repairs::after(None, jiff::Timestamp::UNIX_EPOCH, Rival::Unknown),
+    };
     MeetingBridgeStatus {
+        contests: (0..count).map(contest).collect(),
         conditions: (0..count).map(|_| serde_json::from_value(condition.clone()).unwrap()).collect(),
         call_bridges: (0..count).map(call_bridge).collect(),
         cluster: Some(ClusterStatus { members: (0..count).map(member).collect(), ..ClusterStatus::default() }),
@@ -109,5 +116,5 @@ fn every_list_of_the_status_is_filled_by_this_test() {
     }
     let mut count = 0;
     lists(&schema(), &mut count);
-    assert_eq!(count, 6, "a new list of the status needs its cut in bounds.rs, and a line in filled()");
+    assert_eq!(count, 7, "a new list of the status needs its cut in bounds.rs, and a line in filled()");
 }

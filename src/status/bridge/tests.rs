@@ -3,6 +3,7 @@
 use super::*;
 use crate::api::MeetingBridge;
 use crate::api::bridge::{SlotEntry, SlotState, SlotsStatus};
+use crate::api::repairs::Rival;
 use crate::status::check::violations;
 
 fn bridge(spec: serde_json::Value) -> MeetingBridge {
@@ -36,6 +37,32 @@ fn report(progress: &BridgeProgress) -> Report<'_> {
 fn foreign_slot(report: &mut Report<'_>) {
     let entry = SlotEntry { number: 3, space_id: Some("s".into()), state: SlotState::Foreign, meeting: None };
     report.draft.slots = Some(SlotsStatus { foreign: 1, entries: vec![entry], ..SlotsStatus::default() });
+}
+
+/// Something of each kind was put back so often.
+fn contested(progress: &mut BridgeProgress, times: u32) {
+    for _ in 0..times {
+        for thing in [(Contested::CallProfile, None), (Contested::FreeSlot, Some(3)), (Contested::Spaces, None)] {
+            progress.contests.repaired(thing, Timestamp::from_second(1_800_000_000).unwrap(), Rival::Unknown);
+        }
+    }
+}
+
+#[test]
+fn a_tug_of_war_says_what_is_fought_for_and_what_is_done() {
+    let object = bridge(serde_json::json!({}));
+    let mut progress = BridgeProgress::resume(&object);
+    contested(&mut progress, 3);
+    let told = |now: i64| {
+        let now = Timestamp::from_second(1_800_000_000 + now).unwrap();
+        let status = build(&report(&progress), &MeetingBridgeStatus::default(), Some(2), now);
+        find(&status.conditions, types::EXCLUSIVE_CONTROL).map(|told| told.message.to_string())
+    };
+    let message = told(60).unwrap();
+    for part in ["the call profile", "again and again (3)", "others delete slots", "Cisco TMS", "edit this object"] {
+        assert!(message.contains(part), "{part}: {message}");
+    }
+    assert_eq!(told(3600), None, "it is over, and the slots were not read");
 }
 
 fn alternates(report: &mut Report<'_>, reason: &'static str) {
@@ -338,6 +365,34 @@ const TABLE: &[Row] = &[
         NOTHING,
         "Degraded",
         &[("SlotsProvisioned", "False", "ResizeDeferred")],
+    ),
+    row(
+        "a tug-of-war",
+        plain,
+        |progress| contested(progress, 3),
+        foreign_slot,
+        "Idle",
+        &[("ExclusiveControl", "False", "TugOfWar"), ("Ready", "True", "Ready")],
+    ),
+    row(
+        "no tug-of-war yet",
+        plain,
+        |progress| contested(progress, 2),
+        |report| report.draft.slots = Some(SlotsStatus::default()),
+        "Idle",
+        &[("ExclusiveControl", "True", "Exclusive"), ("Ready", "True", "Ready")],
+    ),
+    row(
+        "slots are deleted again and again",
+        plain,
+        |progress| progress.obstacle = Some(Obstacle::SlotsContested),
+        UNMADE,
+        "Degraded",
+        &[
+            ("SlotsProvisioned", "False", "TugOfWar"),
+            ("Ready", "False", "TugOfWar"),
+            ("Reconciling", "True", "Retrying"),
+        ],
     ),
     row(
         "a foreign slot",

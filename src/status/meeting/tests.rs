@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::api::ScheduledMeeting;
+use crate::api::repairs::Repairs;
 use crate::cms::CmsError;
 use crate::plan::booking::{Refusal, extension_conflict};
 use crate::plan::meeting::Problem;
@@ -70,6 +71,12 @@ fn failed(part: Part, error: &CmsError, reason: &'static str, is_permanent: bool
 
 fn unwritten(reason: &'static str, is_permanent: bool) -> Problem {
     Problem { part: Part::Door, reason, message: "why".into(), is_permanent }
+}
+
+/// Others changed the open door again, after it was put back three times.
+fn contested(progress: &mut Progress, shown: Shown) {
+    let last_at = crate::api::values::Instant(at(50));
+    progress.draft.door_repairs = Some(Repairs { count: 3, last_at, shown, by: Rival::Scheduler });
 }
 
 fn lost(progress: &mut Progress) {
@@ -379,6 +386,38 @@ const INSIDE: &[Row] = &[
         },
         Phase::Active,
         &[("Ready", "False", "BridgeLost"), ("Stalled", "True", "BridgeLost"), ("SpaceOpen", "True", "Open")],
+    ),
+    row(
+        "others shut the door again and again",
+        active,
+        60,
+        |p| contested(p, Shown::Shut),
+        Phase::Active,
+        &[("Ready", "False", "TugOfWar"), ("Stalled", "True", "TugOfWar"), ("SpaceOpen", "False", "TugOfWar")],
+    ),
+    row(
+        "others give it another passcode again and again",
+        active,
+        60,
+        |p| contested(p, Shown::OtherKeys),
+        Phase::Active,
+        &[("Ready", "False", "TugOfWar"), ("SpaceOpen", "False", "TugOfWar"), ("CallPresent", "True", "Adopted")],
+    ),
+    row(
+        "others rename it again and again",
+        active,
+        60,
+        |p| contested(p, Shown::Renamed),
+        Phase::Active,
+        &[("Ready", "True", "Active"), ("SpaceOpen", "True", "TugOfWar")],
+    ),
+    row(
+        "it was put back, and is as it should be",
+        active,
+        60,
+        |p| contested(p, Shown::AsWanted),
+        Phase::Active,
+        &[("Ready", "True", "Active"), ("SpaceOpen", "True", "Open")],
     ),
     row(
         "somebody ended the call again and again",

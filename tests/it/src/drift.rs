@@ -5,10 +5,12 @@ use std::time::Duration;
 use cms_simulator::{Config, DialOutcome, EndpointScript, Fault, FaultKind};
 use jiff::SignedDuration;
 use meeting_controller::api::meeting::{ParticipantState, Phase};
+use meeting_controller::api::names::RECONCILE_ANNOTATION;
+use meeting_controller::api::repairs::{Contest, Shown};
 use meeting_controller::api::{MeetingBridge, ScheduledMeeting};
 use serde_json::{Value, json};
 
-use crate::bridge_kit::{ask_full_look, handled, is_ready, slots_of};
+use crate::bridge_kit::{ask_full_look, brisk, handled, is_ready, slots_of};
 use crate::kit::*;
 use crate::meetings::*;
 
@@ -25,23 +27,74 @@ async fn running(prefix: &str) -> Arena {
     arena
 }
 
+/// Waits until a look has shown that the open door is as wanted after so many repairs.
+async fn put_back(arena: &Arena, count: u32) {
+    let is_it = |m: &ScheduledMeeting| {
+        status_of(m).door_repairs.is_some_and(|door| door.count == count && door.shown == Shown::AsWanted)
+    };
+    arena.meeting("m", &format!("put back {count} times"), is_it).await;
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_door_that_was_changed_by_hand_is_put_back() {
     let arena = running("hand").await;
     let (open, calls) = (arena.slot(1), arena.sim.calls());
-    for change in
-        [("nonMemberAccess", "false"), ("name", "Hacked"), ("passcode", "0"), ("secret", "guess"), ("cdrTag", "")]
-    {
+    let changes =
+        [("nonMemberAccess", "false"), ("name", "Hacked"), ("passcode", "0"), ("secret", "guess"), ("cdrTag", "")];
+    for (count, change) in (1..).zip(changes) {
+        if count == 4 {
+            // Who edits the meeting wants it put right, however often it was.
+            arena.patch::<ScheduledMeeting>("m", json!({ "spec": { "duration": "3m" } })).await;
+            arena.meeting("m", "forgotten", |m| status_of(m).door_repairs.is_none()).await;
+        }
         assert!(arena.sim.edit_space("1", &[change]).unwrap());
         arena.await_sim(&format!("{change:?} put back"), |sim| slot_of(sim, 1) == open).await;
+        put_back(&arena, if count < 4 { count } else { count - 3 }).await;
     }
     assert_eq!(arena.sim.calls(), calls);
     assert_eq!(arena.sim.dials().len(), 1, "nobody is dialled again");
-    // The space of a request stands in the journal once it is answered.
-    arena.await_requests("the last reply", |all| doors(all, &open.id).len() > 5).await;
-    assert_eq!(doors(&arena.sim.journal(), &open.id).len(), 1 + 5, "one write for each");
+    assert_eq!(doors(&arena.sim.journal(), &open.id).len(), 1 + 5 + 1, "one write for each, and one for the edit");
     let active = arena.says("m", "Ready", "True", "Active").await;
     assert_eq!(phase_of(&active), Phase::Active);
+    arena.assert_rules(1..=5);
+    arena.finish().await;
+}
+
+/// Somebody shuts the door of a running meeting whenever we open it; then he gives it another passcode.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_tug_of_war_about_an_open_door_is_told_and_not_fought() {
+    let arena = running("tug").await;
+    let open = arena.slot(1);
+    let placeholder = [("nonMemberAccess", "false"), ("name", "TMS_Scheduled_Meeting_1")];
+    for count in 1..=3 {
+        arena.sim.edit_space("1", &placeholder).unwrap();
+        put_back(&arena, count).await;
+    }
+    arena.says("m", "SpaceOpen", "True", "Open").await;
+    arena.sim.edit_space("1", &placeholder).unwrap();
+    let told = arena.says("m", "SpaceOpen", "False", "TugOfWar").await;
+    assert_eq!(condition(&told, "Ready"), ("False", "TugOfWar"));
+    assert!(message(&told, "SpaceOpen").contains("Cisco TMS"), "says who: {}", message(&told, "SpaceOpen"));
+    arena.sim.clear_journal();
+    arena.await_requests("sweeps", |all| count(all, "GET", "coSpaces/{id}") >= 3).await;
+    assert_eq!(writes(&arena.sim.journal()), 0, "left as it is: {:#?}", arena.journal_lines());
+    assert_eq!(arena.sim.calls().len(), 1, "the call goes on");
+    // Whoever asks for it gets it put right, and the fight begins anew.
+    let asked = json!({ "metadata": { "annotations": { RECONCILE_ANNOTATION: "now" } } });
+    arena.patch::<ScheduledMeeting>("m", asked).await;
+    put_back(&arena, 1).await;
+    assert_eq!(arena.slot(1), open);
+    arena.says("m", "SpaceOpen", "True", "Open").await;
+    // With another passcode strangers get in: that is not left, only put back less often.
+    for count in 2..=3 {
+        arena.sim.edit_space("1", &[("passcode", "1")]).unwrap();
+        put_back(&arena, count).await;
+    }
+    arena.sim.edit_space("1", &[("passcode", "1")]).unwrap();
+    arena.says("m", "SpaceOpen", "False", "TugOfWar").await;
+    arena.clock.step(61);
+    put_back(&arena, 3).await;
+    assert_eq!(arena.slot(1), open);
     arena.assert_rules(1..=5);
     arena.finish().await;
 }
@@ -236,6 +289,47 @@ async fn a_slot_with_our_mark_and_no_meeting_is_shut() {
     arena
         .bridge("core", "all free", |b| b.status.as_ref().unwrap().slots.as_ref().is_some_and(|slots| slots.free == 5))
         .await;
+    arena.assert_rules(1..=5);
+    arena.finish().await;
+}
+
+/// Another installation on the same numbers opens its meeting in a slot that is free here, again and again.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_free_slot_that_others_open_again_and_again_is_shut_all_the_same_and_told() {
+    let arena = Arena::with("rival", lone(), brisk()).await;
+    arena.ready_bridge(json!({})).await;
+    let theirs = [
+        ("nonMemberAccess", "true"),
+        ("name", "Theirs"),
+        ("cdrTag", "meeting-controller:theirs/m"),
+        ("secret", "known"),
+    ];
+    let shut = |count: u32| {
+        move |b: &MeetingBridge| {
+            let contests = b.status.as_ref().map(|status| status.contests.as_slice()).unwrap_or_default();
+            let of_slot = |contest: &&Contest| contest.slot == Some(3);
+            contests
+                .iter()
+                .find(of_slot)
+                .is_some_and(|contest| contest.repairs.count == count && contest.repairs.shown == Shown::AsWanted)
+        }
+    };
+    for count in 1..=3 {
+        arena.sim.edit_space("3", &theirs).unwrap();
+        arena.bridge("core", &format!("shut and read back {count} times"), shut(count)).await;
+        assert!(!arena.slot(3).open);
+    }
+    let told = arena.reason("core", "ExclusiveControl", "TugOfWar").await;
+    assert!(message(&told, "ExclusiveControl").contains("another installation"), "says who");
+    assert_eq!(condition(&told, "Ready"), ("True", "Ready"));
+    arena.sim.edit_space("3", &theirs).unwrap();
+    arena.sim.clear_journal();
+    arena.await_requests("looks at it", |all| count(all, "GET", "coSpaces/{id}") >= 1).await;
+    arena.answered(15).await;
+    assert_eq!(arena.writes(), [""; 0], "less often");
+    arena.clock.step(61);
+    arena.await_sim("shut all the same", |sim| !slot_of(sim, 3).open).await;
+    arena.reason("core", "ExclusiveControl", "TugOfWar").await;
     arena.assert_rules(1..=5);
     arena.finish().await;
 }

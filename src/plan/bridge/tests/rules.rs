@@ -553,11 +553,80 @@ fn a_free_slot_that_is_open_is_shut_and_its_call_deleted() {
     let look = |number: u32, server: &mut Server| format!("look Space({:?})", server.space_of(number).unwrap().id);
     let (one, four) = (look(1, &mut server), look(4, &mut server));
     let call = "delete a call on a free slot";
-    assert_eq!(player.take_log(), [&one, "shut slot 1", call, &four, call], "looked at first, each");
+    assert_eq!(player.take_log(), [&one, "shut slot 1", &one, call, &four, call], "looked at before and after");
     assert_eq!(server.calls.len(), 2, "those of the meeting in slot 2 and of the stranger in slot 3 go on");
     assert!(server.wrongs.is_empty(), "{:?}", server.wrongs);
     player.run(&mut server);
     assert!(player.take_log().is_empty());
+}
+
+/// Another installation opens its meeting in a slot that is free here, whatever we do.
+#[test]
+fn a_free_slot_that_others_open_again_and_again_is_shut_less_often_but_always() {
+    let mut server = Server::new(Vec::new());
+    let mut player = Player::settled(&mut server, 1, 3);
+    let id = server.space_of(2).unwrap().id.clone();
+    let mut shut = Vec::new();
+    for second in (0..600).step_by(5) {
+        player.clock = Timestamp::from_second(second).unwrap();
+        *server.space_of(2).unwrap() = running(id.as_str(), 2);
+        player.look_at_all(&server);
+        assert_eq!(player.run(&mut server), End::Settled);
+        shut.extend(player.writes().into_iter().map(|_| second));
+    }
+    assert_eq!(&shut[..4], [0, 5, 10, 70], "each was read back, so it counts");
+    assert!(shut.windows(2).skip(2).all(|pair| pair[1] - pair[0] == 60), "{shut:?}");
+    assert_eq!(player.contests.len(), 1);
+    // Nobody opens it any more: it stays shut, and in the end that is forgotten.
+    player.clock = Timestamp::from_second(4 * 3600).unwrap();
+    *server.space_of(2).unwrap() = slot(id.as_str(), 2);
+    player.look_at_all(&server);
+    player.run(&mut server);
+    assert_eq!((player.writes().len(), player.contests.len()), (0, 0));
+}
+
+#[test]
+fn a_profile_that_others_change_again_and_again_is_left_to_them_until_it_was_quiet_or_the_spec_is_edited() {
+    let mut server = Server::new(Vec::new());
+    let mut player = Player::settled(&mut server, 1, 1);
+    let drifted = Fields::from([("participantLimit".to_owned(), "7".to_owned())]);
+    let mut repaired = Vec::new();
+    for minute in 0..60 {
+        player.clock = Timestamp::from_second(minute * 60).unwrap();
+        player.facts.call_profile = Seen::Known(Some(drifted.clone()));
+        assert_eq!(player.run(&mut server), End::Settled);
+        repaired.extend(player.writes().into_iter().map(|_| minute));
+    }
+    assert_eq!(repaired, [0, 1, 2, 32]);
+    player.edited = true;
+    player.run(&mut server);
+    assert_eq!(player.take_log(), ["repair the call profile", "look CallProfile(\"call-profile-1\")"]);
+}
+
+#[test]
+fn slots_that_others_delete_again_and_again_are_made_again_less_often() {
+    let mut server = Server::new(Vec::new());
+    let mut player = Player::settled(&mut server, 1, 3);
+    let mut made = Vec::new();
+    for minute in 0..20 {
+        player.clock = Timestamp::from_second(minute * 60).unwrap();
+        // Two gaps are two sets, but one repair.
+        server.spaces.retain(|space| space.uri.as_deref() == Some("2"));
+        player.facts.read_anew();
+        let end = player.settle(&mut server);
+        let count = player.writes().iter().filter(|line| line.starts_with("create a bulk")).count();
+        if count > 0 {
+            made.push((minute, count));
+        } else {
+            assert_eq!(end, End::Blocked(Obstacle::SlotsContested));
+        }
+    }
+    assert_eq!(&made[..2], [(0, 2), (1, 2)], "{made:?}");
+    assert!(made.len() <= 6, "{made:?}");
+    player.clock = Timestamp::from_second(3600).unwrap();
+    player.edited = true;
+    player.settle(&mut server);
+    assert_eq!(server.numbers(), [1, 2, 3]);
 }
 
 #[test]
@@ -641,7 +710,7 @@ fn a_slot_with_another_name_is_looked_at_before_it_is_judged() {
     let look = format!("look Space({id:?})");
     assert_eq!(
         player.take_log()[1..],
-        ["look Slots".to_owned(), "look AllSpaces".to_owned(), look, "shut slot 1".to_owned()]
+        ["look Slots".to_owned(), "look AllSpaces".to_owned(), look.clone(), "shut slot 1".to_owned(), look]
     );
 }
 

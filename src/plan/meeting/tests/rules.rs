@@ -383,6 +383,45 @@ fn every_change_by_hand_on_our_space_is_put_back() {
     }
 }
 
+/// Each look shows the same change again; the seconds at which it was put back.
+fn tug(player: &mut Player, seconds: std::ops::Range<usize>, change: fn(&mut Space)) -> Vec<usize> {
+    let mut put_back = Vec::new();
+    for second in seconds {
+        let mut model = Model::new(Some(opened()), at(second.try_into().unwrap())).with_call("call", &[]);
+        player.pass(&mut model, true, &mut std::iter::empty());
+        assert!(player.take_log().is_empty(), "as wanted: nothing is written");
+        change(model.space.as_mut().unwrap());
+        player.pass(&mut model, true, &mut std::iter::empty());
+        put_back.extend(player.take_log().into_iter().map(|_| second));
+    }
+    put_back
+}
+
+#[test]
+fn a_door_that_others_shut_again_and_again_is_left_to_them_and_told() {
+    let mut player = Player::new(&[], Start::running(Some("call")));
+    let shut: fn(&mut Space) = |space| space.non_member_access = Some(false);
+    assert_eq!(tug(&mut player, 10..60, shut), [10, 11, 12]);
+    let told = |player: &Player| crate::api::find(&player.stored.conditions, "SpaceOpen").map(|c| c.reason.to_string());
+    assert_eq!(told(&player).as_deref(), Some("TugOfWar"));
+    assert_eq!(tug(&mut player, 1810..1815, shut), [1813], "once more after half an hour");
+    // Whoever asks for it wants it put right.
+    player.asked = Some("again".to_owned());
+    assert_eq!(tug(&mut player, 1820..1830, shut), [1820, 1821, 1822]);
+    assert_eq!(tug(&mut player, 1830..1831, |_| ()), [0; 0]);
+    assert_eq!(told(&player).as_deref(), Some("Open"), "the others gave up");
+}
+
+#[test]
+fn other_keys_to_an_open_door_are_never_left() {
+    let changes: [fn(&mut Space); 2] =
+        [|space| space.passcode = None, |space| space.secret = Some("x".to_owned().into())];
+    for change in changes {
+        let mut player = Player::new(&[], Start::running(Some("call")));
+        assert_eq!(tug(&mut player, 10..200, change), [10, 11, 12, 73, 134, 195]);
+    }
+}
+
 #[test]
 fn a_list_item_says_nothing_about_an_open_door() {
     let mut model = Model::new(Some(space("Standup", None, None)), at(10)).with_call("call", &[]);

@@ -1,0 +1,74 @@
+//! What others do to the open door of a running meeting (`plan/contest.rs`).
+
+use jiff::{SignedDuration, Timestamp};
+
+use super::progress::Progress;
+use crate::api::names::is_mark;
+use crate::api::repairs::{Repairs, Rival, Shown};
+use crate::cms::Space;
+use crate::facts::Seen;
+use crate::facts::meeting::MeetingFacts;
+use crate::plan::contest::{QUIET, SHUT_AGAIN};
+
+/// How long it rests in a tug-of-war. Another passcode or secret lets strangers in: the right one is put back for as long
+/// as it takes.
+fn rest(shown: Shown) -> SignedDuration {
+    match shown {
+        Shown::OtherKeys => SHUT_AGAIN,
+        Shown::Nothing | Shown::AsWanted | Shown::Renamed | Shown::Shut => QUIET,
+    }
+}
+
+impl Progress {
+    /// What a look shows of the open door. None: a list item, which tells nothing about it, or we do not know how it is to
+    /// be.
+    fn shown(&self, space: &Space) -> Option<Shown> {
+        let (passcode, secret) = (self.passcode()?, self.secret()?);
+        let is_ours = space.cdr_tag.as_deref() == Some(self.terms.mark.as_str());
+        Some(match space.non_member_access? {
+            false => Shown::Shut,
+            true if !space.has_passcode(passcode) || !space.has_secret(secret) => Shown::OtherKeys,
+            true if !is_ours || space.name != self.terms.spec.title => Shown::Renamed,
+            true => Shown::AsWanted,
+        })
+    }
+
+    /// Was the open door changed, and is it time to put it back?
+    pub(super) fn is_to_be_put_back(&self, space: &Space, now: Timestamp) -> bool {
+        let changed = self.shown(space).filter(|shown| *shown != Shown::AsWanted);
+        changed.is_some_and(|shown| self.draft.door_repairs.is_none_or(|repairs| repairs.is_due(rest(shown), now)))
+    }
+
+    /// Notes what is shown of a door that was put back before.
+    pub(super) fn note_door(&mut self, facts: &MeetingFacts, now: Timestamp) {
+        self.draft.door_repairs.take_if(|repairs| repairs.is_forgotten(now));
+        let Seen::Known(Some(space)) = &facts.space else { return };
+        let Some(shown) = self.shown(space) else { return };
+        if let Some(repairs) = &mut self.draft.door_repairs {
+            repairs.see(shown, rest(shown), now);
+        }
+    }
+
+    /// The open door is put back; the facts are those from before.
+    pub(super) fn note_repair(&mut self, facts: &MeetingFacts, at: Timestamp) {
+        let space = facts.space.known().and_then(Option::as_ref);
+        let by = space.map_or(Rival::Unknown, |space| {
+            let mark = space.cdr_tag.as_deref().filter(|mark| *mark != self.terms.mark);
+            if mark.is_some_and(is_mark) {
+                Rival::Installation
+            } else if space.name == self.terms.placeholder {
+                Rival::Scheduler
+            } else {
+                Rival::Unknown
+            }
+        });
+        self.draft.door_repairs = Some(Repairs::after(self.draft.door_repairs, at, by));
+    }
+
+    /// When a door that was left as others made it is looked at again.
+    pub(super) fn door_due_at(&self, now: Timestamp) -> Option<Timestamp> {
+        let repairs = self.draft.door_repairs.as_ref().filter(|repairs| repairs.shown != Shown::AsWanted)?;
+        let rest = if repairs.shown == Shown::Nothing { SHUT_AGAIN } else { rest(repairs.shown) };
+        repairs.due_at(rest).filter(|at| *at > now)
+    }
+}
