@@ -26,6 +26,8 @@ pub struct BridgeFacts {
     pub sync: Seen<SyncStatus>,
     /// Sets that this process made, and of which no sync was ever sent: the first one has nothing to delete.
     pub unsynced: BTreeSet<String>,
+    /// Sets of whose sync nothing was found, so that nobody knows whose the spaces are that are there.
+    pub unexplained: BTreeSet<String>,
     /// Something was made or lost since the slots were listed: list them again, and keep what the list does not contradict.
     pub wants_list: bool,
     /// The numbers that the last sync made, and how often the spaces may still be listed again before what it left out

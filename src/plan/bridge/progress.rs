@@ -383,9 +383,13 @@ impl BridgeProgress {
             Look::LostSync(of) => {
                 let set = sets.iter_mut().find(|set| set.id.as_ref() == Some(of));
                 match (set, id) {
-                    (Some(set), Some(id)) => set.sync_id = Some(id),
+                    (Some(set), Some(id)) => {
+                        set.sync_id = Some(id);
+                        facts.sync = Seen::Unknown;
+                    }
                     _ => {
                         self.without_sync = Some(of.clone());
+                        facts.unexplained.insert(of.clone());
                         // It may have ended, or failed halfway, since the spaces were listed.
                         if let Seen::Known(slots) = &mut facts.slots {
                             slots.complete = false;

@@ -33,8 +33,13 @@ pub(super) fn next(
     let is_fresh =
         |set: &&ParameterSet| set.sync_id.is_some() || !numbers_of(set).any(|number| around.has_space(slots, number));
     let mut sets = bridge.record.sets.iter().filter(|set| !set.synced);
-    if let Some(set) = sets.find(is_fresh) {
+    if let Some(set) = sets.clone().find(is_fresh) {
         return Some(in_progress(bridge, facts, slots, range, set));
+    }
+    // But its sync may still be there, and tell that the spaces are of our making.
+    let unlooked = |set: &ParameterSet| set.id.clone().filter(|id| !facts.unexplained.contains(id));
+    if let Some(id) = sets.find_map(unlooked) {
+        return Some(Next::Look(Look::LostSync(id)));
     }
     if let Some(failure) = &facts.sync_failure {
         return Some(blocked(Obstacle::Sync(failure.clone())));

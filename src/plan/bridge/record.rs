@@ -134,6 +134,7 @@ impl Record {
                 }
                 self.sets.retain(|set| set.id.as_ref() != Some(id));
                 facts.unsynced.remove(id);
+                facts.unexplained.remove(id);
                 facts.sync = Seen::Unknown;
                 facts.sync_failure = None;
             }

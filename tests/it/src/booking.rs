@@ -175,6 +175,11 @@ async fn preference_then_the_most_free_slots_choose_the_bridge() {
     arena.patch::<MeetingBridge>("core", json!({ "metadata": { "labels": { "site": "west" } } })).await;
     arena.delete::<ScheduledMeeting>("again").await;
     assert_eq!(status_of(&arena.booked("nowhere").await).bridge.unwrap().name, "core", "a label was added");
+    arena.delete::<ScheduledMeeting>("nowhere").await;
+    let lost = json!({ "spec": { "scheduling": { "preference": 9 }, "credentialsSecretRef": { "name": "missing" } } });
+    arena.patch::<MeetingBridge>("east", lost).await;
+    arena.reason("east", "Ready", "SecretNotFound").await;
+    assert_eq!(book("spare", json!({})).await, "core", "what is not Ready is passed over, whatever is preferred");
     arena.finish().await;
 }
 

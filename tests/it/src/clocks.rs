@@ -1,4 +1,5 @@
-//! A wall clock that is set while meetings wait, run and are over; a suspended node looks like a step ahead.
+//! A wall clock that is set while meetings wait, run and are over (a suspended node looks like a step ahead), and the clock
+//! of a bridge that is off.
 
 use jiff::{SignedDuration, Timestamp};
 use meeting_controller::api::ScheduledMeeting;
@@ -65,4 +66,30 @@ async fn a_clock_that_steps_back_throws_nobody_out_and_begins_nothing_again() {
     assert_eq!(arena.sim.dials().len(), dials + 1, "nobody is rung again");
     arena.assert_rules(1..=5);
     arena.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_bridge_whose_clock_is_hours_off_moves_no_door() {
+    for skew in [-7_200, 7_200] {
+        let arena = Arena::new("clock-bridge").await;
+        arena.sim.set_clock_skew(0, skew);
+        arena.ready_bridge(json!({})).await;
+        let desk = json!([{ "remoteParty": "desk@rooms.test" }]);
+        let spec = json!({ "start": in_ms(1_500), "end": in_ms(5_500), "participants": desk });
+        let made = arena.create_meeting("m", spec).await;
+        let running = arena.party("m", ParticipantState::Connected).await;
+        assert!(status_of(&running).call.is_some());
+        let ended = arena.phase("m", Phase::Ended).await;
+        assert_eq!(condition(&ended, "SlotReleased").0, "True");
+        let status = status_of(&ended);
+        let opened = status.opened_at.unwrap().0.duration_since(made.spec.start.0);
+        let ended = status.ended_at.unwrap().0.duration_since(made.spec.end.as_ref().unwrap().0);
+        for (what, late) in [("opened", opened), ("ended", ended)] {
+            assert!(!late.is_negative(), "{what} {late:?} before its time, skew {skew}");
+            assert!(late < SignedDuration::from_secs(3), "{what} {late:?} after its time, skew {skew}");
+        }
+        assert_eq!((arena.sim.dials().len(), arena.sim.calls().len()), (1, 0), "one ring, one call, skew {skew}");
+        arena.assert_rules(1..=8);
+        arena.finish().await;
+    }
 }

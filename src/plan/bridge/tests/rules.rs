@@ -311,7 +311,7 @@ fn a_sync_whose_reply_was_lost_is_not_repeated_over_its_slots() {
     assert_eq!(player.pass(&mut server, &mut faults), None);
     assert_eq!(server.numbers(), [1, 2, 3], "made, but nobody noted the sync");
     player.take_log();
-    assert_eq!(player.run(&mut server), End::Settled);
+    assert_eq!(player.settle(&mut server), End::Settled);
     assert!(player.writes().is_empty());
     // Later a meeting runs in one of them, and another one is lost.
     player.open_meeting(&mut server, 1);
@@ -321,6 +321,32 @@ fn a_sync_whose_reply_was_lost_is_not_repeated_over_its_slots() {
     assert_eq!(player.settle(&mut server), End::Settled);
     assert_eq!(player.writes()[0], "create a bulk parameter set for 3..3");
     assert!(server.wrongs.is_empty(), "{:?}", server.wrongs);
+}
+
+#[test]
+fn what_a_sync_made_goes_with_a_smaller_range_although_its_reply_was_lost() {
+    for forgets_syncs in [false, true] {
+        let mut server = Server::new(Vec::new());
+        let mut player = Player::new(1, 3);
+        let mut faults = std::iter::repeat_n(Fault::None, 3).chain([Fault::Crash]);
+        assert_eq!(player.pass(&mut server, &mut faults), None);
+        if forgets_syncs {
+            server.syncs.clear();
+        }
+        assert_eq!(player.settle(&mut server), End::Settled);
+        player.resize(1, 2);
+        assert_eq!(player.settle(&mut server), End::Settled);
+        assert!(server.wrongs.is_empty(), "{:?}", server.wrongs);
+        if !forgets_syncs {
+            assert_eq!(server.numbers(), [1, 2], "the sync tells that they are of our making");
+            continue;
+        }
+        assert_eq!(server.numbers(), [1, 2, 3], "nobody can tell who made them");
+        player.take_log();
+        player.look_at_all(&server);
+        assert_eq!(player.settle(&mut server), End::Settled);
+        assert!(!player.take_log().iter().any(|line| line.contains("LostSync")), "looked for once");
+    }
 }
 
 #[test]
