@@ -96,6 +96,8 @@ pub struct Census {
     pub by_phase: BTreeMap<&'static str, i64>,
     pub late: i64,
     pub overdue: i64,
+    /// By kind.
+    pub unreadable: BTreeMap<&'static str, i64>,
 }
 
 type Counting = Box<dyn Fn() -> Option<Census> + Send + Sync>;
@@ -119,6 +121,7 @@ pub struct Metrics {
     pub status_writes: Family<KindLabels, Counter>,
     pub watch_errors: Family<KindLabels, Counter>,
     watch_age: Family<KindLabels, Gauge>,
+    unreadable: Family<KindLabels, Gauge>,
     pub pulses: Arc<Pulses>,
     pub apiserver_errors: Family<CallLabels, Counter>,
     pub open_latency: Histogram,
@@ -175,6 +178,7 @@ impl Default for Metrics {
             status_writes: Family::default(),
             watch_errors: Family::default(),
             watch_age: Family::default(),
+            unreadable: Family::default(),
             pulses: Arc::default(),
             apiserver_errors: Family::default(),
             open_latency: long(),
@@ -223,6 +227,7 @@ impl Metrics {
         counter(r, "status_writes", &self.status_writes);
         counter(r, "watch_errors", &self.watch_errors);
         seconds(r, "watch_age", &self.watch_age);
+        gauge(r, "unreadable_objects", &self.unreadable);
         counter(r, "apiserver_errors", &self.apiserver_errors);
         seconds(r, "open_latency", &self.open_latency);
         seconds(r, "close_latency", &self.close_latency);
@@ -313,12 +318,16 @@ impl Metrics {
         let census = self.census.lock().unwrap_or_else(PoisonError::into_inner).as_ref().and_then(|count| count());
         let Some(census) = census else {
             self.meetings.clear();
+            self.unreadable.clear();
             self.late.set(0);
             self.overdue.set(0);
             return;
         };
         for (phase, number) in &census.by_phase {
             self.meetings.get_or_create(&PhaseLabels { phase }).set(*number);
+        }
+        for (kind, number) in &census.unreadable {
+            self.unreadable.get_or_create(&KindLabels { kind }).set(*number);
         }
         self.late.set(census.late);
         self.overdue.set(census.overdue);

@@ -8,6 +8,7 @@ mod crd;
 pub mod meeting;
 pub mod names;
 pub mod profiles;
+pub mod reading;
 pub mod repairs;
 pub mod values;
 
@@ -15,6 +16,7 @@ pub use bridge::{MeetingBridge, MeetingBridgeSpec, MeetingBridgeStatus};
 pub use condition::{Condition, find, is_true};
 pub use crd::crds;
 pub use meeting::{ScheduledMeeting, ScheduledMeetingSpec, ScheduledMeetingStatus};
+pub use reading::{is_blind, unreadable};
 
 /// The generation that a status shows which nobody has written: the schema's default.
 const UNJUDGED: i64 = -1;

@@ -15,7 +15,7 @@ use crate::api::condition::Text;
 use crate::api::conditions::{meeting as reason, types};
 use crate::api::meeting::{CallBinding, Phase};
 use crate::api::names::{self, ObjectKey};
-use crate::api::{ScheduledMeeting, find};
+use crate::api::{ScheduledMeeting, find, unreadable};
 use crate::cluster::SweepTarget;
 use crate::cms::{CallAt, SpaceId};
 use crate::facts::slots::SlotSpaces;
@@ -167,7 +167,10 @@ impl Bookings {
                 }
             }
             _ if phase.is_over() => index.release(&uid),
-            _ if meeting.meta().deletion_timestamp.is_none() && !meeting.spec.suspend => {
+            _ if meeting.meta().deletion_timestamp.is_none()
+                && !meeting.spec.suspend
+                && unreadable(meeting).is_none() =>
+            {
                 index.pending.insert(order(meeting), Pending { meeting: Arc::new(meeting.clone()), refused: None });
             }
             _ => {}

@@ -13,7 +13,7 @@ use serde::de::DeserializeOwned;
 use super::context::Context;
 use crate::api::names::ObjectKey;
 
-/// An object that cannot be read never gets into a store, so this is not for ever.
+/// A watch that is silent does not keep a leader from beginning.
 const PATIENCE: Duration = Duration::from_secs(10);
 
 /// Between two tries, and between two looks at the store.
@@ -52,7 +52,7 @@ where
         }
     };
     if tokio::time::timeout(PATIENCE, waiting).await.is_err() {
-        tracing::warn!(kind = %K::kind(&()), "the watch is behind, or shows objects that cannot be read");
+        tracing::warn!(kind = %K::kind(&()), "the watch is behind");
     }
 }
 

@@ -5,8 +5,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::{ConfigMap, Namespace, Secret};
-use kube::Resource;
 use kube::core::PartialObjectMeta;
+use kube::core::object::HasStatus;
 use kube::runtime::reflector::{ObjectRef, Store};
 use tokio::sync::Semaphore;
 use tokio_util::task::TaskTracker;
@@ -21,7 +21,8 @@ use super::unsaved::Unsaved;
 use super::wakes::Wakes;
 use super::watchdog::Watchdog;
 use crate::api::names::{ObjectKey, USE_LABEL};
-use crate::api::{Compact, MeetingBridge, ScheduledMeeting};
+use crate::api::reading::StandIn;
+use crate::api::{Compact, MeetingBridge, ScheduledMeeting, unreadable};
 use crate::clock::Clock;
 use crate::cluster::{Cluster, Env};
 use crate::config::settings::Settings;
@@ -134,7 +135,14 @@ impl Context {
         let context = Arc::downgrade(self);
         Box::new(move || {
             let ctx = context.upgrade().filter(|ctx| ctx.metrics.leader.get() == 1)?;
-            Some(ctx.bookings.census(ctx.clock.now()))
+            let mut census = ctx.bookings.census(ctx.clock.now());
+            let count = |odd: usize| i64::try_from(odd).unwrap_or(i64::MAX);
+            let (meetings, bridges) = (ctx.stores.meetings.state(), ctx.stores.bridges.state());
+            let odd = meetings.iter().filter(|meeting| unreadable(meeting.as_ref()).is_some()).count();
+            census.unreadable.insert(ScheduledMeeting::NAME, count(odd));
+            let odd = bridges.iter().filter(|bridge| unreadable(bridge.as_ref()).is_some()).count();
+            census.unreadable.insert(MeetingBridge::NAME, count(odd));
+            Some(census)
         })
     }
 
@@ -170,16 +178,12 @@ impl Context {
 }
 
 /// What the life cycle of an object needs to know of its kind.
-pub trait Kind: Resource<DynamicType = ()> + Compact + Clone + Sized {
+pub trait Kind: StandIn + HasStatus<Status: PartialEq + Clone> + Compact + Clone {
     /// Our finalizer on it.
     const FINALIZER: &'static str;
     /// Its name in metrics and logs.
     const NAME: &'static str;
-    /// Its status.
-    type Status: PartialEq + Clone;
 
-    fn status(&self) -> Option<&Self::Status>;
-    fn set_status(&mut self, status: Self::Status);
     fn own_writes(ctx: &Context) -> &OwnWrites<Self>;
     fn store(ctx: &Context) -> &Store<Self>;
     /// We wrote it, and the watch does not show that yet.
@@ -193,14 +197,7 @@ pub trait Kind: Resource<DynamicType = ()> + Compact + Clone + Sized {
 impl Kind for ScheduledMeeting {
     const FINALIZER: &'static str = crate::api::names::MEETING_FINALIZER;
     const NAME: &'static str = "ScheduledMeeting";
-    type Status = crate::api::ScheduledMeetingStatus;
 
-    fn status(&self) -> Option<&Self::Status> {
-        self.status.as_ref()
-    }
-    fn set_status(&mut self, status: Self::Status) {
-        self.status = Some(status);
-    }
     fn own_writes(ctx: &Context) -> &OwnWrites<Self> {
         &ctx.own_meetings
     }
@@ -221,14 +218,7 @@ impl Kind for ScheduledMeeting {
 impl Kind for MeetingBridge {
     const FINALIZER: &'static str = crate::api::names::BRIDGE_FINALIZER;
     const NAME: &'static str = "MeetingBridge";
-    type Status = crate::api::MeetingBridgeStatus;
 
-    fn status(&self) -> Option<&Self::Status> {
-        self.status.as_ref()
-    }
-    fn set_status(&mut self, status: Self::Status) {
-        self.status = Some(status);
-    }
     fn own_writes(ctx: &Context) -> &OwnWrites<Self> {
         &ctx.own_bridges
     }

@@ -9,12 +9,12 @@ use kube::api::{Api, Patch, PatchParams, PostParams};
 use kube::core::Status;
 use kube::{Client, Resource, ResourceExt};
 use serde::Serialize;
-use serde::de::DeserializeOwned;
 use thiserror::Error;
 use tokio::sync::Semaphore;
 
 use crate::api::Compact;
 use crate::api::names::FIELD_MANAGER;
+use crate::api::reading::{Read, StandIn};
 use crate::fence::Fence;
 use crate::metrics::{CallLabels, KindLabels, Metrics};
 
@@ -194,8 +194,7 @@ impl KubeApi {
     /// [`KubeError`]; a conflict means that the object changed since it was read.
     pub async fn set_finalizer<K>(&self, object: &K, finalizer: &str, is_wanted: bool) -> Result<Option<K>, KubeError>
     where
-        K: Resource<Scope = NamespaceResourceScope, DynamicType = ()> + Clone + DeserializeOwned + std::fmt::Debug,
-        K: Compact,
+        K: StandIn + Resource<Scope = NamespaceResourceScope> + Compact + Clone + std::fmt::Debug,
     {
         let is_present = object.finalizers().iter().any(|name| name == finalizer);
         if is_present == is_wanted || (is_wanted && object.meta().deletion_timestamp.is_some()) {
@@ -207,9 +206,10 @@ impl KubeApi {
             "metadata": { "resourceVersion": object.resource_version(), "finalizers": finalizers }
         });
         let params = PatchParams { field_manager: Some(FIELD_MANAGER.to_owned()), ..PatchParams::default() };
-        let api: Api<K> = self.api(&object.namespace().unwrap_or_default());
+        let api: Api<Read<K>> = self.api(&object.namespace().unwrap_or_default());
         let (name, patch) = (object.name_any(), Patch::Merge(&patch));
-        let mut patched = self.write("patch finalizers", api.patch(&name, &params, &patch)).await?;
+        let patched = self.write("patch finalizers", api.patch(&name, &params, &patch)).await?;
+        let mut patched = patched.or_known(Some(object));
         patched.compact();
         Ok(Some(patched))
     }
@@ -221,14 +221,13 @@ impl KubeApi {
     /// [`KubeError`]; a conflict means that the object changed since it was read.
     pub async fn replace_status<K>(&self, kind: &'static str, object: &K, within: Duration) -> Result<K, KubeError>
     where
-        K: Resource<Scope = NamespaceResourceScope, DynamicType = ()> + Clone + DeserializeOwned + Serialize,
-        K: std::fmt::Debug,
+        K: StandIn + Resource<Scope = NamespaceResourceScope> + Serialize + Clone + std::fmt::Debug,
     {
         let params = PostParams { field_manager: Some(FIELD_MANAGER.to_owned()), ..PostParams::default() };
-        let api: Api<K> = self.api(&object.namespace().unwrap_or_default());
-        let name = object.name_any();
-        let written = self.write_within(within, "replace status", api.replace_status(&name, &params, object)).await?;
+        let api: Api<Read<K>> = self.api(&object.namespace().unwrap_or_default());
+        let (name, whole) = (object.name_any(), Read(object.clone()));
+        let written = self.write_within(within, "replace status", api.replace_status(&name, &params, &whole)).await?;
         self.metrics.status_writes.get_or_create(&KindLabels { kind }).inc();
-        Ok(written)
+        Ok(written.or_known(Some(object)))
     }
 }

@@ -9,18 +9,18 @@ use k8s_openapi::NamespaceResourceScope;
 use kube::ResourceExt;
 use kube::api::{Api, ListParams};
 use serde::Serialize;
-use serde::de::DeserializeOwned;
 
 use super::backoff;
 use super::context::{Context, Kind};
 use super::kube_calls::KubeError;
 use crate::api::names::FORCE_DELETE_ANNOTATION;
+use crate::api::reading::Read;
 use crate::plan::window;
 
 /// An object that a reconcile works on.
-pub trait Managed: 'static + Kind<Scope = NamespaceResourceScope> + DeserializeOwned + Serialize + Debug {}
+pub trait Managed: 'static + Kind<Scope = NamespaceResourceScope> + Serialize + Debug {}
 
-impl<K> Managed for K where K: 'static + Kind<Scope = NamespaceResourceScope> + DeserializeOwned + Serialize + Debug {}
+impl<K> Managed for K where K: 'static + Kind<Scope = NamespaceResourceScope> + Serialize + Debug {}
 
 /// An object that is ours to look after.
 pub struct Taken<K> {
@@ -73,7 +73,7 @@ pub async fn store<K: Managed>(ctx: &Context, object: &K, status: K::Status) -> 
         return Ok(object.clone());
     }
     let mut changed = object.clone();
-    changed.set_status(status);
+    *changed.status_mut() = Some(status);
     write(ctx, &changed, Duration::MAX).await
 }
 
@@ -151,10 +151,11 @@ fn trouble_key<K: Managed>(object: &K) -> String {
 /// Reads an object anew after a conflict, which proves that we know an old one: the watch may be silent. By a list of one,
 /// for which the rights are there.
 async fn reread<K: Managed>(ctx: &Context, object: &K) {
-    let api: Api<K> = ctx.kube.api(&object.namespace().unwrap_or_default());
+    let api: Api<Read<K>> = ctx.kube.api(&object.namespace().unwrap_or_default());
     let params = ListParams::default().fields(&format!("metadata.name={}", object.name_any()));
     let Ok(found) = ctx.kube.bounded("read anew", api.list(&params)).await else { return };
-    if let Some(newest) = found.items.into_iter().find(|found| found.uid() == object.uid()) {
+    let mut found = found.items.into_iter().map(|read| read.or_known(Some(object)));
+    if let Some(newest) = found.find(|found| found.uid() == object.uid()) {
         newest.wrote(ctx);
         K::own_writes(ctx).believe(K::store(ctx), &newest);
     }

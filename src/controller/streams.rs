@@ -1,5 +1,5 @@
 //! The watches. Each has its own back-off and counts its own errors; only good items reach a controller, so one failing
-//! watch delays nobody else (decision 0011), and one undecodable object does not stop the others.
+//! watch delays nobody else (decision 0011), and an object that cannot be read does not stop the others.
 
 use std::fmt::Debug;
 use std::sync::Arc;
@@ -8,17 +8,17 @@ use std::time::Duration;
 use futures::stream::BoxStream;
 use futures::{Stream, StreamExt};
 use kube::api::Api;
-use kube::core::DeserializeGuard;
 use kube::runtime::WatchStreamExt;
-use kube::runtime::reflector::Store;
 use kube::runtime::reflector::store::Writer;
+use kube::runtime::reflector::{ObjectRef, Store};
 use kube::runtime::utils::Backoff;
 use kube::runtime::watcher::{self, DefaultBackoff, Event, watcher};
 use kube::{Resource, ResourceExt, core::PartialObjectMeta};
 use serde::de::DeserializeOwned;
 
 use super::merge::merged;
-use crate::api::Compact;
+use crate::api::reading::{Read, StandIn};
+use crate::api::{Compact, unreadable};
 use crate::metrics::{KindLabels, Metrics};
 
 /// The longest pause of a watch after an error: the apiserver is back before that is long ago.
@@ -116,47 +116,40 @@ where
 /// What is watched, and how: everything, or each of some namespaces.
 pub type Watched<K> = Vec<(Api<K>, watcher::Config)>;
 
-/// Watches objects of a kind, for this store. What does not decode is logged and left out.
-pub fn objects<K>(
-    watched: Watched<DeserializeGuard<K>>,
-    about: About,
-    store: Store<K>,
-) -> impl Stream<Item = Event<K>> + use<K>
+/// Watches objects of a kind, for this store. What cannot be read stands in for itself.
+pub fn objects<K>(watched: Watched<Read<K>>, about: About, store: Store<K>) -> impl Stream<Item = Event<K>> + use<K>
 where
-    K: Resource<DynamicType = ()> + Compact + Clone + DeserializeOwned + Debug + Send + Sync + 'static,
+    K: StandIn + Compact + Clone + Debug + Send + Sync + 'static,
 {
     let kind = about.kind;
     let watches = watched.into_iter().map(|(api, config)| {
+        let known = store.clone();
         unbroken(about.clone(), move || watcher(api.clone(), config.clone()).boxed())
-            .filter_map(move |event| {
-                let good = match event {
-                    Event::Apply(guard) => decoded(guard, kind).map(Event::Apply),
-                    Event::InitApply(guard) => decoded(guard, kind).map(Event::InitApply),
-                    Event::Delete(guard) => decoded(guard, kind).map(Event::Delete),
-                    Event::Init => Some(Event::Init),
-                    Event::InitDone => Some(Event::InitDone),
-                };
-                std::future::ready(good)
+            .map(move |event| match event {
+                Event::Apply(read) => Event::Apply(taken(read, kind, &known)),
+                Event::InitApply(read) => Event::InitApply(taken(read, kind, &known)),
+                Event::Delete(read) => Event::Delete(taken(read, kind, &known)),
+                Event::Init => Event::Init,
+                Event::InitDone => Event::InitDone,
             })
             .boxed()
     });
     merged(watches.collect(), store)
 }
 
-fn decoded<K: Resource<DynamicType = ()> + Compact>(guard: DeserializeGuard<K>, kind: &'static str) -> Option<K> {
-    match guard.0 {
-        Ok(mut object) => {
-            object.meta_mut().managed_fields = None;
-            object.annotations_mut().remove("kubectl.kubernetes.io/last-applied-configuration");
-            object.compact();
-            Some(object)
-        }
-        Err(invalid) => {
-            let (namespace, name) = (invalid.metadata.namespace, invalid.metadata.name);
-            tracing::error!(kind, namespace, name, error = %invalid.error, "object cannot be read; it is left out");
-            None
-        }
+fn taken<K>(read: Read<K>, kind: &'static str, store: &Store<K>) -> K
+where
+    K: StandIn + Compact + Clone,
+{
+    let known = store.get(&ObjectRef::from_obj(&read.0));
+    let mut object = read.or_known(known.as_deref());
+    if let Some(error) = unreadable(&object) {
+        tracing::error!(kind, namespace = object.namespace(), name = object.name_any(), error, "what it has is kept");
     }
+    object.meta_mut().managed_fields = None;
+    object.annotations_mut().remove("kubectl.kubernetes.io/last-applied-configuration");
+    object.compact();
+    object
 }
 
 /// Watches the metadata of a kind only: names, labels and versions, never what is inside.

@@ -20,7 +20,7 @@ use crate::api::conditions::types;
 use crate::api::names::{
     FAILBACK_ANNOTATION, FORCE_DELETE_ANNOTATION, ObjectKey, RECONCILE_ANNOTATION, join_secret_name,
 };
-use crate::api::{MeetingBridge, ScheduledMeeting, find, is_true};
+use crate::api::{MeetingBridge, ScheduledMeeting, find, is_true, unreadable};
 
 /// What makes a change worth a pass: the spec, the finalizers, the mark of deletion, labels, our annotations. Not our own
 /// status writes.
@@ -28,6 +28,7 @@ fn relevant<K: Resource>(object: &K) -> Option<u64> {
     let mut hasher = DefaultHasher::new();
     let meta = object.meta();
     (meta.generation, &meta.finalizers, meta.deletion_timestamp.is_some(), &meta.labels).hash(&mut hasher);
+    unreadable(object).hash(&mut hasher);
     for annotation in [RECONCILE_ANNOTATION, FAILBACK_ANNOTATION, FORCE_DELETE_ANNOTATION] {
         object.annotations().get(annotation).hash(&mut hasher);
     }

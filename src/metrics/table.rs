@@ -52,6 +52,12 @@ pub const TABLE: &[MetricDoc] = &[
         "Time since the apiserver was last heard on a watch: event, bookmark, reconnect; by kind",
     ),
     doc(
+        "meeting_controller_unreadable_objects",
+        "gauge",
+        &["kind"],
+        "Objects that this version cannot read, by kind; served by the leader",
+    ),
+    doc(
         "meeting_controller_apiserver_errors_total",
         "counter",
         &["call", "outcome"],

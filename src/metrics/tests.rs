@@ -28,7 +28,8 @@ fn all_used() -> Arc<Metrics> {
     metrics.apiserver_errors.get_or_create(&CallLabels { call: "get Secret", outcome: "refused" }).inc();
     metrics.refused.get_or_create(&RefusalLabels { reason: "NoFreeSlot" }).inc();
     metrics.count_by(Some(Box::new(|| {
-        Some(Census { by_phase: [("Active", 3), ("Ended", 2)].into(), late: 1, overdue: 2 })
+        let unreadable = [("MeetingBridge", 1)].into();
+        Some(Census { by_phase: [("Active", 3), ("Ended", 2)].into(), late: 1, overdue: 2, unreadable })
     })));
     metrics
 }

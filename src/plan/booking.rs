@@ -19,7 +19,7 @@ use crate::api::conditions::{meeting as reason, types};
 use crate::api::meeting::{BridgeBinding, Dial, SlotBinding};
 use crate::api::names::ObjectKey;
 use crate::api::values::Instant;
-use crate::api::{MeetingBridge, ScheduledMeeting, find, is_true};
+use crate::api::{MeetingBridge, ScheduledMeeting, find, is_blind, is_true, unreadable};
 
 /// Why a meeting has no slot.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -143,7 +143,7 @@ fn offer(bridges: &dyn Bridges, bridge: &MeetingBridge, meeting: &ScheduledMeeti
         return refuse(reason::BRIDGE_NOT_FOUND, format!("the bridge {key} is being deleted"));
     }
     let conditions = bridge.status.as_ref().map(|status| status.conditions.as_slice()).unwrap_or_default();
-    if find(conditions, types::ACCEPTED).is_some_and(|condition| condition.status == "False") {
+    if is_blind(bridge) || find(conditions, types::ACCEPTED).is_some_and(|condition| condition.status == "False") {
         let message = format!("the bridge {key} is not accepted itself; see its conditions");
         return refuse(reason::BRIDGE_NOT_ALLOWED, message);
     }
@@ -172,7 +172,9 @@ fn offer(bridges: &dyn Bridges, bridge: &MeetingBridge, meeting: &ScheduledMeeti
 
 /// Is the bridge fit to be chosen when the meeting names none (R37)?
 fn is_ready(bridge: &MeetingBridge) -> bool {
-    !bridge.spec.suspend && bridge.status.as_ref().is_some_and(|status| is_true(&status.conditions, types::READY))
+    !bridge.spec.suspend
+        && unreadable(bridge).is_none()
+        && bridge.status.as_ref().is_some_and(|status| is_true(&status.conditions, types::READY))
 }
 
 /// Every bridge the meeting may have.

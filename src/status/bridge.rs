@@ -15,6 +15,18 @@ const SKEW_LIMIT: SignedDuration = SignedDuration::from_secs(30);
 
 const SLOTS_CONTESTED: &str = "others delete slots again and again; they are made again every five minutes at most";
 
+/// The conditions that are always there, and say nothing of a spec that cannot be read.
+const JUDGED_BY_SPEC: [&str; 8] = [
+    types::REACHABLE,
+    types::CREDENTIALS_VALID,
+    types::RECOGNIZED,
+    types::DIAL_NUMBERS_CONFIGURED,
+    types::SYSTEM_NAMED,
+    types::ACCEPTED,
+    types::FAILOVER_CONFIGURED,
+    types::SLOTS_PROVISIONED,
+];
+
 /// Which condition an error of the bridge belongs to, and with which reason.
 pub fn problem_of(error: &CmsError) -> Problem {
     let (condition, reason) = match error.reason() {
@@ -83,12 +95,18 @@ pub fn build(
     now: Timestamp,
 ) -> MeetingBridgeStatus {
     let mut conditions = Conditions::new(&old.conditions, generation, now);
-    connection(known, &mut conditions);
-    configuration(known, old, &mut conditions);
-    failover(known, &mut conditions);
     let tried = failed_before(known, old, generation);
-    slots(known, tried.as_ref(), &mut conditions);
-    control(known, now, &mut conditions);
+    if known.progress.spec.address.is_empty() {
+        for kind in JUDGED_BY_SPEC {
+            conditions.set(kind, None, reason::UNREADABLE, "not known while the object cannot be read");
+        }
+    } else {
+        connection(known, &mut conditions);
+        configuration(known, old, &mut conditions);
+        failover(known, &mut conditions);
+        slots(known, tried.as_ref(), &mut conditions);
+        control(known, now, &mut conditions);
+    }
     let readiness = readiness(known, tried);
     let mut status = known.draft.clone();
     status.observed_generation = generation;
@@ -355,6 +373,9 @@ fn readiness(known: &Report<'_>, tried: Option<(&'static str, String)>) -> Readi
     if let Some(message) = known.progress.untied.clone() {
         return Readiness::Stalled { reason: reason::FINALIZER_REFUSED, message };
     }
+    if let Some(message) = known.progress.unreadable.clone() {
+        return Readiness::Stalled { reason: reason::UNREADABLE, message };
+    }
     if known.progress.is_deleting {
         let message =
             known.progress.problem.as_ref().map_or("being removed".to_owned(), |problem| problem.message.clone());
@@ -432,6 +453,7 @@ fn phase(known: &Report<'_>, readiness: &Readiness) -> &'static str {
     let in_use = known.draft.slots.as_ref().is_some_and(|slots| slots.in_use > 0);
     match readiness {
         _ if known.progress.is_deleting => "Deleting",
+        _ if known.progress.unreadable.is_some() => "Degraded",
         _ if known.progress.spec.suspend => "Suspended",
         Readiness::Ready { .. } if in_use => "InUse",
         Readiness::Ready { .. } => "Idle",

@@ -276,6 +276,10 @@ fn call_trouble(judged: &Judged<'_>, old: &ScheduledMeetingStatus) -> Option<Str
 
 fn dialling(judged: &Judged<'_>, conditions: &mut Conditions<'_>) {
     use ParticipantState::{Connected, Failed, Left, NotDialed};
+    if judged.progress.terms.unreadable.is_some() {
+        let message = "who is to be dialled cannot be read";
+        return conditions.set(types::PARTICIPANTS_DIALED, None, reason::UNREADABLE, message);
+    }
     let dialled: Vec<_> = judged
         .progress
         .terms
@@ -358,6 +362,9 @@ fn release(judged: &Judged<'_>, conditions: &mut Conditions<'_>) {
 fn readiness(judged: &Judged<'_>) -> Readiness {
     if let Some(message) = judged.progress.untied.clone().filter(|_| judged.is_to_be_tied()) {
         return Readiness::Stalled { reason: reason::FINALIZER_REFUSED, message };
+    }
+    if let Some(message) = judged.progress.terms.unreadable.clone().filter(|_| !judged.phase.is_over()) {
+        return Readiness::Stalled { reason: reason::UNREADABLE, message };
     }
     if let Some(readiness) = suspended(judged) {
         return readiness;

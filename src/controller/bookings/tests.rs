@@ -128,3 +128,31 @@ fn a_space_that_a_meeting_on_another_object_holds_is_held() {
     bookings.take_object(&running);
     assert!(bookings.held_elsewhere(&alias, &slots).is_empty(), "it is over");
 }
+
+/// What cannot be read keeps the slot that its status names, and asks for none.
+#[test]
+fn what_cannot_be_read_keeps_its_slot_and_gets_no_other() {
+    let at = |secs: i64| Timestamp::from_second(1_800_000_000 + secs).unwrap().to_string();
+    let read = |name: &str, status: serde_json::Value| {
+        let whole = serde_json::json!({
+            "apiVersion": "meeting-controller.dev/v1alpha1", "kind": "ScheduledMeeting",
+            "metadata": { "name": name, "namespace": "ns", "uid": name, "resourceVersion": "1",
+                          "creationTimestamp": at(0) },
+            "spec": { "title": 7 }, "status": status
+        });
+        serde_json::from_value::<crate::api::reading::Read<ScheduledMeeting>>(whole).unwrap().or_known(None)
+    };
+    let bookings = Bookings::default();
+    let running = serde_json::json!({
+        "phase": "Active", "bridge": { "namespace": "ns", "name": "b" }, "slot": { "number": 1, "spaceID": "s" },
+        "openedAt": at(0), "window": { "opensAt": at(0), "startsAt": at(0), "closesAt": at(3600) }
+    });
+    bookings.take_object(&read("running", running));
+    bookings.take_object(&read("unbooked", serde_json::Value::Null));
+    assert_eq!(bookings.held(&ObjectKey::new("ns", "b")), BTreeMap::from([(1, Some("s".into()))]));
+    assert!(bookings.pending().is_empty());
+    let (other, next) = (meeting("other", 1, 100), meeting("next", 2, 3600));
+    let offers = |_: &ScheduledMeeting| vec![offer("b", 0, 5)];
+    assert_eq!(book(&bookings, &other, &offers).unwrap().slot, 2);
+    assert_eq!(book(&bookings, &next, &offers).unwrap().slot, 1, "it is over by then");
+}

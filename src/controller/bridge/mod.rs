@@ -16,9 +16,9 @@ use kube::runtime::controller::Action;
 use super::context::Context;
 use super::kube_calls::KubeError;
 use super::{backoff, lifecycle};
-use crate::api::MeetingBridge;
 use crate::api::bridge::DeletionPolicy;
 use crate::api::names::{FAILBACK_ANNOTATION, ObjectKey, RECONCILE_ANNOTATION};
+use crate::api::{MeetingBridge, is_blind};
 use crate::cluster::{Cluster, Duty, Reading};
 use crate::cms::CmsError;
 use crate::drive::drive;
@@ -65,7 +65,7 @@ pub async fn reconcile(stored: Arc<MeetingBridge>, ctx: Arc<Context>) -> Result<
     let mut wait = ctx.settings.idle_read;
     // Forced means at once: a bridge that hangs is not waited for. And nothing is begun that nobody would clean up.
     let is_forced = progress.is_deleting && lifecycle::is_forced(&bridge);
-    if !is_forced && (progress.untied.is_none() || !progress.record.is_empty()) {
+    if !is_forced && !is_blind(&bridge) && (progress.untied.is_none() || !progress.record.is_empty()) {
         wait = look_after(&ctx, &mut bridge, &mut progress, &mut site).await?;
     }
     if progress.is_deleting && (progress.is_removed || lifecycle::may_go(&ctx, &bridge)) {

@@ -18,7 +18,7 @@ use super::kube_calls::KubeError;
 use super::lifecycle::Taken;
 use super::{join_secret, lifecycle};
 use crate::api::meeting::Phase;
-use crate::api::{MeetingBridge, ScheduledMeeting, ScheduledMeetingStatus};
+use crate::api::{MeetingBridge, ScheduledMeeting, ScheduledMeetingStatus, is_blind};
 use crate::cluster::Cluster;
 use crate::drive::drive;
 use crate::plan::booking::key_of;
@@ -82,6 +82,11 @@ impl Site {
         progress.take_bridge(site.bridge.as_deref());
         site
     }
+
+    /// Is nothing known of what the bridge's object says?
+    fn is_blind(&self) -> bool {
+        self.bridge.as_deref().is_some_and(is_blind)
+    }
 }
 
 async fn look_after(stored: Arc<ScheduledMeeting>, ctx: &Arc<Context>) -> Result<Action, KubeError> {
@@ -95,7 +100,9 @@ async fn look_after(stored: Arc<ScheduledMeeting>, ctx: &Arc<Context>) -> Result
     let mut site = Site::of(ctx, &mut progress);
     // The window is agreed upon before anything else, from memory alone: there is one road to close, and no request to
     // the apiserver stands before the write that shuts the door.
-    book::agree(ctx, &meeting, &mut progress, &site, now);
+    if !site.is_blind() {
+        book::agree(ctx, &meeting, &mut progress, &site, now);
+    }
     live(ctx, &mut meeting, &mut progress, &mut site, now).await?;
     if progress.begins_anew() {
         // The start was moved away: secret, passcode and whatever else was of the life before goes.
@@ -121,7 +128,12 @@ async fn live(
     if progress.is_closing(now) {
         return close(ctx, meeting, progress, site).await;
     }
-    if progress.must_be_tied_first() {
+    if site.is_blind() {
+        // Its bridge is not gone: it keeps what it has booked there.
+        progress.not_connected();
+        return Ok(());
+    }
+    if progress.must_be_read_first() || progress.must_be_tied_first() {
         return Ok(());
     }
     if book::ensure(ctx, meeting, progress, site, now) {

@@ -23,10 +23,12 @@ pub fn announce(ctx: &Context, before: &ScheduledMeeting, written: &ScheduledMee
         normal("Opened", "Open", format!("slot {number} is open"));
     }
     announce_failover(ctx, old, written, new, progress);
-    if let Some(why) = &progress.unwritten {
+    let unread = progress.terms.unreadable.clone().filter(|_| !phase.is_over());
+    let unwritten = progress.unwritten.as_ref().map(|why| (why.reason, "Book", why.message.clone()));
+    if let Some((why, action, note)) = unread.map(|why| (reason::UNREADABLE, "Read", why)).or(unwritten) {
         let before = find(old.map(|status| status.conditions.as_slice()).unwrap_or_default(), types::READY);
-        if before.is_none_or(|condition| condition.reason != why.reason) {
-            ctx.events.tell(written, EventType::Warning, why.reason, "Book", why.message.clone());
+        if before.is_none_or(|condition| condition.reason != why) {
+            ctx.events.tell(written, EventType::Warning, why, action, note);
         }
     }
     count_failures(ctx, old, new, progress);

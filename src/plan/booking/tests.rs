@@ -82,7 +82,7 @@ fn every_refusal_has_its_reason() {
     type Change = fn(&mut MeetingBridge);
     let dials_in = serde_json::json!({ "participants": [{ "remoteParty": "a@x", "dial": "In" }] });
     let none = serde_json::json!({});
-    let table: [(&str, &str, &serde_json::Value, Change, &str); 8] = [
+    let table: [(&str, &str, &serde_json::Value, Change, &str); 9] = [
         (
             "going",
             "ns",
@@ -102,6 +102,7 @@ fn every_refusal_has_its_reason() {
         ),
         ("no numbers", "ns", &none, |b| b.spec.slots.base = None, reason::NO_FREE_SLOT),
         ("owned by another", "ns", &none, |b| not_accepted(b), reason::BRIDGE_NOT_ALLOWED),
+        ("cannot be read", "ns", &none, |b| b.spec.address.clear(), reason::BRIDGE_NOT_ALLOWED),
         ("missing", "ns", &none, |b| b.metadata.name = Some("another".into()), reason::BRIDGE_NOT_FOUND),
     ];
     for (case, namespace, spec, change, wanted) in table {

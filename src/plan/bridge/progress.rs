@@ -13,7 +13,7 @@ use super::step::{End, Found, Intent, Look, Obstacle, Step};
 use crate::api::bridge::{ClusterStatus, ManagementPolicy};
 use crate::api::names::RECONCILE_ANNOTATION;
 use crate::api::repairs::Contested;
-use crate::api::{MeetingBridge, MeetingBridgeSpec};
+use crate::api::{MeetingBridge, MeetingBridgeSpec, unreadable};
 use crate::cms::{CmsError, SpaceId, SyncStatus};
 use crate::facts::Seen;
 use crate::facts::bridge::BridgeFacts;
@@ -73,6 +73,8 @@ pub enum SyncPause {
 #[derive(Clone, Debug)]
 pub struct BridgeProgress {
     pub spec: MeetingBridgeSpec,
+    /// Why the object cannot be read, whatever else is known of it.
+    pub unreadable: Option<String>,
     pub is_deleting: bool,
     pub is_observing: bool,
     /// Nobody has judged this generation of the spec: what was made for an earlier one is looked at, not believed.
@@ -132,6 +134,7 @@ impl BridgeProgress {
         let sets = status.slots.map(|slots| slots.parameter_sets).unwrap_or_default();
         Self {
             spec: bridge.spec.clone(),
+            unreadable: unreadable(bridge).map(str::to_owned),
             is_deleting: bridge.meta().deletion_timestamp.is_some(),
             is_observing: bridge.spec.management_policy == ManagementPolicy::Observe,
             is_unjudged,

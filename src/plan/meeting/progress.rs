@@ -257,6 +257,15 @@ impl Progress {
         Self::resume(&ScheduledMeeting { status, ..meeting.clone() }, now)
     }
 
+    /// What cannot be read is not booked. What is booked keeps its slot and is shut at its end, no more.
+    pub fn must_be_read_first(&mut self) -> bool {
+        let Some(message) = self.terms.unreadable.clone() else { return false };
+        if self.draft.slot.is_none() {
+            self.refuse(Refusal { reason: reason::UNREADABLE, message });
+        }
+        true
+    }
+
     /// Without our finalizer nothing is booked, because it could vanish unseen. What is booked goes on.
     pub fn must_be_tied_first(&mut self) -> bool {
         let Some(message) = self.untied.clone().filter(|_| self.draft.slot.is_none()) else { return false };

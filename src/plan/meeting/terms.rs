@@ -5,7 +5,7 @@ use kube::{Resource, ResourceExt};
 
 use crate::api::bridge::{DeletionPolicy, ManagementPolicy, RunningMeetings};
 use crate::api::names::mark;
-use crate::api::{MeetingBridge, ScheduledMeeting, ScheduledMeetingSpec};
+use crate::api::{MeetingBridge, ScheduledMeeting, ScheduledMeetingSpec, unreadable};
 
 /// What is to be, as the object and its bridge say. Does not change while a pass lasts.
 #[derive(Clone, Debug)]
@@ -21,6 +21,8 @@ pub struct Terms {
     pub placeholder: String,
     /// The bridge is being deleted, and its meetings are to be shut.
     pub bridge_leaves: bool,
+    /// Why the object cannot be read: what was begun is ended as agreed, and nothing else is done.
+    pub unreadable: Option<String>,
     /// The meeting or its bridge is suspended: nothing may be written.
     pub is_suspended: bool,
     /// The bridge has managementPolicy Observe.
@@ -41,6 +43,7 @@ impl Terms {
             is_deleting: meeting.meta().deletion_timestamp.is_some(),
             placeholder: String::new(),
             bridge_leaves: false,
+            unreadable: unreadable(meeting).map(str::to_owned),
             is_suspended: meeting.spec.suspend,
             is_observe_only: false,
             allows_outgoing: true,

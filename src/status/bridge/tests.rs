@@ -285,6 +285,30 @@ const TABLE: &[Row] = &[
         &[("Ready", "False", "FinalizerRefused"), ("Stalled", "True", "FinalizerRefused")],
     ),
     row(
+        "it cannot be read any more",
+        plain,
+        |p| p.unreadable = Some("odd".into()),
+        NOTHING,
+        "Degraded",
+        &[("Ready", "False", "Unreadable"), ("Stalled", "True", "Unreadable"), ("Reachable", "True", "Reachable")],
+    ),
+    row(
+        "it could never be read",
+        plain,
+        |p| {
+            p.unreadable = Some("odd".into());
+            p.spec.address.clear();
+        },
+        UNMADE,
+        "Degraded",
+        &[
+            ("Ready", "False", "Unreadable"),
+            ("Reachable", "Unknown", "Unreadable"),
+            ("SystemNamed", "Unknown", "Unreadable"),
+            ("SlotsProvisioned", "Unknown", "Unreadable"),
+        ],
+    ),
+    row(
         "too old",
         plain,
         |p| p.obstacle = Some(Obstacle::VersionTooOld),

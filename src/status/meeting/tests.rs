@@ -155,6 +155,34 @@ const BEFORE: &[Row] = &[
         &[("Ready", "False", "FinalizerRefused"), ("Accepted", "True", "Accepted")],
     ),
     row(
+        "it cannot be read",
+        booked,
+        -99,
+        |p| {
+            p.draft.slot = None;
+            p.terms.unreadable = Some("odd".into());
+            assert!(p.must_be_read_first());
+        },
+        Phase::Pending,
+        &[
+            ("Ready", "False", "Unreadable"),
+            ("Stalled", "True", "Unreadable"),
+            ("Accepted", "False", "Unreadable"),
+            ("ParticipantsDialed", "Unknown", "Unreadable"),
+        ],
+    ),
+    row(
+        "it is booked and cannot be read",
+        booked,
+        60,
+        |p| {
+            p.terms.unreadable = Some("odd".into());
+            assert!(p.must_be_read_first());
+        },
+        Phase::Scheduled,
+        &[("Ready", "False", "Unreadable"), ("SlotReserved", "True", "Reserved")],
+    ),
+    row(
         "its bridge comes later",
         booked,
         -99,

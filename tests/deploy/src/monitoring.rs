@@ -38,9 +38,10 @@ fn metrics(is_well: bool) -> Metrics {
     let pick = |good: i64, bad: i64| if is_well { good } else { bad };
     metrics.leader.set(pick(1, 0));
     metrics.pulses.heard("ScheduledMeeting");
-    let (late, overdue) = (pick(0, 2), pick(0, 3));
+    let (late, overdue, odd) = (pick(0, 2), pick(0, 3), pick(0, 1));
     metrics.count_by(Some(Box::new(move || {
-        Some(Census { by_phase: [("Active", 4), ("Missed", 1)].into(), late, overdue })
+        let (by_phase, unreadable) = ([("Active", 4), ("Missed", 1)].into(), [("ScheduledMeeting", odd)].into());
+        Some(Census { by_phase, late, overdue, unreadable })
     })));
     if !is_well {
         metrics.missed.inc();

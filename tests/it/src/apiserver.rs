@@ -34,6 +34,8 @@ pub enum Failure {
     Mute,
     /// Each line of its reply comes so much later, and twice.
     LateAndTwice(Duration),
+    /// In its reply one text stands for another.
+    Rewrite(&'static str, &'static str),
 }
 
 /// Trouble with some requests.
@@ -191,24 +193,36 @@ impl Failing {
                 Ok(Response::from_parts(parts, StreamBody::new(silent).boxed_unsync()))
             }
             Failure::LateAndTwice(late) => {
-                let (parts, body) = real.send(request).await?.into_parts();
-                let lines = FramedRead::new(
-                    StreamReader::new(body.into_data_stream().map_err(Error::other)),
-                    LinesCodec::new(),
-                );
                 let late = *late;
-                let odd = lines.then(move |line| async move {
-                    tokio::time::sleep(late).await;
-                    let line = line?;
-                    Ok::<_, BoxError>(Frame::data(Bytes::from(format!("{line}\n{line}\n"))))
-                });
-                Ok(Response::from_parts(parts, StreamBody::new(odd).boxed_unsync()))
+                Ok(by_line(real.send(request).await?, late, |line| format!("{line}\n{line}\n")))
+            }
+            Failure::Rewrite(text, other) => {
+                let (text, other) = (*text, *other);
+                let rewrite = move |line: String| format!("{}\n", line.replace(text, other));
+                Ok(by_line(real.send(request).await?, Duration::ZERO, rewrite))
             }
         }
     }
 }
 
 pub type AnyBody = UnsyncBoxBody<Bytes, BoxError>;
+
+/// The reply with each line changed, and so much later.
+fn by_line(
+    reply: Response<Body>,
+    late: Duration,
+    change: impl Fn(String) -> String + Send + 'static,
+) -> Response<AnyBody> {
+    let (mut parts, body) = reply.into_parts();
+    parts.headers.remove(http::header::CONTENT_LENGTH);
+    let bytes = StreamReader::new(body.into_data_stream().map_err(Error::other));
+    let lines = FramedRead::new(bytes, LinesCodec::new()).map(move |line| line.map(&change));
+    let odd = lines.then(move |line| async move {
+        tokio::time::sleep(late).await;
+        Ok::<_, BoxError>(Frame::data(Bytes::from(line?)))
+    });
+    Response::from_parts(parts, StreamBody::new(odd).boxed_unsync())
+}
 
 fn any(response: Response<Body>) -> Response<AnyBody> {
     response.map(|body| body.map_err(Into::into).boxed_unsync())
@@ -218,6 +232,10 @@ fn any(response: Response<Body>) -> Response<AnyBody> {
 pub const MEETING_STATUS: (&str, &str, Option<&str>) = ("PUT", "scheduledmeetings", Some("status"));
 pub const READ_SECRET: (&str, &str, Option<&str>) = ("GET", "secrets", None);
 pub const DELETE_SECRET: (&str, &str, Option<&str>) = ("DELETE", "secrets", None);
+/// Of a list the name is None, which means any: what reads one by name is hit as well.
+pub const LIST_MEETINGS: (&str, &str, Option<&str>) = ("GET", "scheduledmeetings", None);
+pub const LIST_BRIDGES: (&str, &str, Option<&str>) = ("GET", "meetingbridges", None);
+pub const BRIDGE_STATUS: (&str, &str, Option<&str>) = ("PUT", "meetingbridges", Some("status"));
 pub const WATCH_SECRETS: (&str, &str, Option<&str>) = ("WATCH", "secrets", None);
 pub const PATCH_MEETING: (&str, &str, Option<&str>) = ("PATCH", "scheduledmeetings", None);
 pub const PATCH_BRIDGE: (&str, &str, Option<&str>) = ("PATCH", "meetingbridges", None);

@@ -4,8 +4,9 @@ use std::time::Duration;
 
 use control_plane::{ControlPlane, Options};
 use k8s_openapi::api::core::v1::ConfigMap;
-use meeting_controller::api::ScheduledMeeting;
 use meeting_controller::api::meeting::{ParticipantState, Phase};
+use meeting_controller::api::{MeetingBridge, ScheduledMeeting};
+use meeting_controller::config::settings::Settings;
 use serde_json::json;
 
 use crate::apiserver::*;
@@ -86,6 +87,73 @@ async fn late_doubled_and_expired_watches_change_nothing() {
         let age = format!("meeting_controller_watch_age_seconds{{kind=\"{kind}\"}} ");
         assert!(metrics.contains(&age), "{kind}: {metrics}");
     }
+    arena.assert_rules(1..=5);
+    arena.finish().await;
+}
+
+/// Meetings were stored in a way that the version that starts now cannot read: they keep their slots, are told, and are shut
+/// at the end that was agreed, or when they are deleted; the others go on.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_meeting_that_cannot_be_read_keeps_its_slot_to_its_end_and_stops_nobody() {
+    let mut arena = Arena::with("unread", lone(), quick()).await;
+    arena.ready_bridge(json!({})).await;
+    let desk =
+        |name: &str| json!({ "participants": [{ "remoteParty": format!("{name}@rooms.test"), "name": "Desk" }] });
+    for (name, seconds) in [("odd", 600), ("short", 5)] {
+        arena.open_now(name, seconds, desk(name)).await;
+        arena.party(name, ParticipantState::Connected).await;
+    }
+    arena.controller.take().unwrap().kill().await;
+    let apiserver = Failing::default();
+    let unread = Failure::Rewrite("\"name\":\"Desk\"", "\"name\":7");
+    for what in [WATCH_MEETINGS, LIST_MEETINGS, MEETING_STATUS, PATCH_MEETING] {
+        apiserver.add(what, None, unread.clone());
+    }
+    apiserver.start(&mut arena).await;
+    let told = arena.says("odd", "Ready", "False", "Unreadable").await;
+    assert_eq!(condition(&told, "Stalled"), ("True", "Unreadable"));
+    arena.told("odd", "Unreadable").await;
+    assert!(arena.metric_text().contains("meeting_controller_unreadable_objects{kind=\"ScheduledMeeting\"} 2"));
+    arena.open_now("other", 600, json!({})).await;
+    let other = arena.says("other", "Ready", "True", "Active").await;
+    assert_ne!(number_of(&other), 1, "the slot is not given away");
+    let ended = arena.phase("short", Phase::Ended).await;
+    assert_eq!(condition(&ended, "SlotReleased"), ("True", "Released"));
+    assert_eq!(status_of(&ended).participants.len(), 1, "what is known of them stays");
+    assert!(arena.slot(1).open && arena.sim.legs().len() == 1, "this one is still on");
+    arena.delete::<ScheduledMeeting>("odd").await;
+    arena.gone::<ScheduledMeeting>("odd").await;
+    assert!(!arena.slot(1).open && arena.sim.legs().is_empty());
+    assert_eq!(arena.sim.dials().len(), 2, "nobody is rung again");
+    arena.assert_rules(1..=5);
+    arena.finish().await;
+}
+
+/// After a restart nothing is known of the bridge: its meetings wait. None is booked anew, and none is said to be left
+/// behind, because the bridge is not gone.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn meetings_wait_for_a_bridge_that_cannot_be_read() {
+    let settings = Settings { watch_limit: Duration::from_secs(1), ..quick() };
+    let mut arena = Arena::with("unreadb", lone(), settings).await;
+    arena.ready_bridge(json!({})).await;
+    arena.open_now("m", 4, json!({})).await;
+    arena.says("m", "Ready", "True", "Active").await;
+    arena.controller.take().unwrap().kill().await;
+    let apiserver = Failing::default();
+    let unread = Failure::Rewrite("\"displayName\":\"Core\"", "\"displayName\":7");
+    let unread = [WATCH_BRIDGES, LIST_BRIDGES, BRIDGE_STATUS].map(|what| apiserver.add(what, None, unread.clone()));
+    apiserver.start(&mut arena).await;
+    arena.until::<MeetingBridge>("core", "told", |core| condition(core, "Ready") == ("False", "Unreadable")).await;
+    arena.phase("m", Phase::Closing).await;
+    assert!(arena.slot(1).open, "nobody can be asked");
+    unread.iter().for_each(|trouble| trouble.lift());
+    // A watch that began meanwhile reads it.
+    let again = apiserver.add_times(1, WATCH_BRIDGES, None, Failure::LateAndTwice(Duration::ZERO));
+    again.until(1).await;
+    arena.patch::<MeetingBridge>("core", json!({ "metadata": { "labels": { "try": "again" } } })).await;
+    let ended = arena.phase("m", Phase::Ended).await;
+    assert_eq!(condition(&ended, "SlotReleased"), ("True", "Released"));
+    arena.bridge("core", "Ready", |bridge| condition(bridge, "Ready") == ("True", "Ready")).await;
     arena.assert_rules(1..=5);
     arena.finish().await;
 }
