@@ -42,6 +42,10 @@ bench *args:
 proof:
     SWEEP=all HABITS=200 WALKS=60 cargo test --locked -p it -- sweep:: takeover:: habits:: walk:: --nocapture --test-threads 1
 
+# Flux itself (source- and kustomize-controller) applies from git and waits (docs/gitops.md); building it takes minutes
+gitops:
+    cargo test --locked -p it -- flux:: --ignored --nocapture --test-threads 1
+
 # Everything that CI does
 ci:
     bash .ci/run

@@ -2,7 +2,8 @@
 //!
 //! Each has a go.mod of its own, so that it is built from the versions that its makers tested it with.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::process::Command;
 
 use crate::Error;
 use crate::assets::{build, kubernetes_flags};
@@ -38,6 +39,60 @@ pub async fn kubectl() -> Result<PathBuf, Error> {
 /// See [`helm`].
 pub async fn promtool() -> Result<PathBuf, Error> {
     tool("promtool", &PROMTOOL).await
+}
+
+/// `verdicts`: what Flux's kstatus and Argo CD's Lua machine say about objects (tools/verdicts/main.go).
+///
+/// # Errors
+/// See [`helm`].
+pub async fn verdicts() -> Result<PathBuf, Error> {
+    tool("verdicts", &VERDICTS).await
+}
+
+/// Flux's source-controller, which fetches. This takes minutes where it was not built before, so the ordinary tests do
+/// without.
+///
+/// # Errors
+/// See [`helm`].
+pub async fn source_controller() -> Result<PathBuf, Error> {
+    tool("source-controller", &SOURCE_CONTROLLER).await
+}
+
+/// Flux's kustomize-controller, which applies and waits. See [`source_controller`].
+///
+/// # Errors
+/// See [`helm`].
+pub async fn kustomize_controller() -> Result<PathBuf, Error> {
+    tool("kustomize-controller", &KUSTOMIZE_CONTROLLER).await
+}
+
+/// Directories with the CRDs of Flux (source- and kustomize-controller), from their sources; nothing is built.
+///
+/// # Errors
+/// If there is no Go toolchain, or the modules cannot be had.
+pub fn flux_crds() -> Result<Vec<PathBuf>, Error> {
+    let modules = [("source-controller", &SOURCE_CONTROLLER), ("kustomize-controller", &KUSTOMIZE_CONTROLLER)];
+    modules.map(|(folder, module)| Ok(source(folder, module)?.join("config/crd/bases"))).into_iter().collect()
+}
+
+/// The file with the CRD Application of Argo CD. See [`flux_crds`].
+///
+/// # Errors
+/// See [`flux_crds`].
+pub fn argo_cd_crd() -> Result<PathBuf, Error> {
+    Ok(source("verdicts", &VERDICTS)?.join("manifests/crds/application-crd.yaml"))
+}
+
+/// The directory with the source of a module, downloaded if need be.
+fn source(folder: &str, module: &GoModule) -> Result<PathBuf, Error> {
+    let dir = Path::new(env!("CARGO_MANIFEST_DIR")).join("tools").join(folder);
+    let told = Command::new("go").current_dir(&dir).args(["mod", "download", "-json", module.path]).output();
+    let told = told.map_err(Error::io("run `go mod download` in", &dir))?;
+    let found: serde_json::Value = serde_json::from_slice(&told.stdout).unwrap_or_default();
+    found.get("Dir").and_then(serde_json::Value::as_str).map(PathBuf::from).ok_or_else(|| Error::Pin {
+        file: dir.join("go.mod"),
+        reason: format!("{} cannot be downloaded: {}", module.path, String::from_utf8_lossy(&told.stderr).trim()),
+    })
 }
 
 const HELM: GoModule = GoModule {
@@ -81,6 +136,41 @@ const PROMTOOL: GoModule = GoModule {
         usual: "1 to 2 min",
     }],
     flags: promtool_flags,
+    instead: "",
+};
+
+const SOURCE_CONTROLLER: GoModule = GoModule {
+    name: "Flux's source-controller",
+    path: "github.com/fluxcd/source-controller",
+    sources: &[],
+    targets: &[Target {
+        program: "source-controller",
+        package: "github.com/fluxcd/source-controller",
+        usual: "3 to 6 min",
+    }],
+    flags: stripped,
+    instead: "",
+};
+
+const KUSTOMIZE_CONTROLLER: GoModule = GoModule {
+    name: "Flux's kustomize-controller",
+    path: "github.com/fluxcd/kustomize-controller",
+    sources: &[],
+    targets: &[Target {
+        program: "kustomize-controller",
+        package: "github.com/fluxcd/kustomize-controller",
+        usual: "2 to 4 min",
+    }],
+    flags: stripped,
+    instead: "",
+};
+
+const VERDICTS: GoModule = GoModule {
+    name: "Argo CD",
+    path: "github.com/argoproj/argo-cd/v3",
+    sources: &["main.go"],
+    targets: &[Target { program: "verdicts", package: ".", usual: "2 to 4 min" }],
+    flags: stripped,
     instead: "",
 };
 

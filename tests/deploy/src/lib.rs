@@ -3,6 +3,7 @@
 #![cfg(test)]
 
 mod chart;
+mod gitops;
 mod hardening;
 mod kit;
 mod monitoring;

@@ -11,4 +11,5 @@ async fn each_tool_is_built_and_runs() {
     run(&tools::kubeconform().await.unwrap(), &["-v"], "").unwrap();
     assert!(run(&tools::helm().await.unwrap(), &["version"], "").unwrap().contains("v4."));
     assert!(run(&tools::promtool().await.unwrap(), &["check", "--help"], "").unwrap().contains("rules"));
+    assert!(run(&tools::verdicts().await.unwrap(), &[], "").unwrap_err().contains("usage: verdicts"));
 }
