@@ -5,6 +5,7 @@ use kube::core::object::HasStatus;
 use kube::{Resource, ResourceExt};
 use serde::de::{DeserializeOwned, Error};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use serde_json::value::RawValue;
 use serde_json::{Map, Value, json};
 
 use super::meeting::ParticipantStatus;
@@ -84,17 +85,25 @@ impl<K: StandIn> Read<K> {
 
 impl<'de, K: StandIn> Deserialize<'de> for Read<K> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let whole = Value::deserialize(deserializer)?;
-        match K::deserialize(&whole) {
-            Ok(mut object) => {
-                if let Some(annotations) = &mut object.meta_mut().annotations {
-                    annotations.retain(|name, _| name != WHY && name != UNREAD);
-                }
-                Ok(Self(object))
-            }
-            Err(why) => stand_in(&whole, &why).map(Self).map_err(D::Error::custom),
-        }
+        // As text: a tree of each object of a long list would cost more memory than all that is kept of them.
+        let text = Box::<RawValue>::deserialize(deserializer)?;
+        let read = serde_json::from_str(text.get()).map(unmarked);
+        read.or_else(|_| odd(text.get())).map(Self).map_err(D::Error::custom)
     }
+}
+
+/// Without the marks of one that stands in for itself, whoever set them.
+fn unmarked<K: StandIn>(mut object: K) -> K {
+    if let Some(annotations) = &mut object.meta_mut().annotations {
+        annotations.retain(|name, _| name != WHY && name != UNREAD);
+    }
+    object
+}
+
+fn odd<K: StandIn>(text: &str) -> Result<K, serde_json::Error> {
+    let whole: Value = serde_json::from_str(text)?;
+    // Once more, since what is wrong with a tree is told without line and column.
+    K::deserialize(&whole).map(unmarked).or_else(|why| stand_in(&whole, &why))
 }
 
 fn stand_in<K: StandIn>(whole: &Value, why: &serde_json::Error) -> Result<K, serde_json::Error> {

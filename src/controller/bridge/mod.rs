@@ -84,6 +84,7 @@ pub async fn reconcile(stored: Arc<MeetingBridge>, ctx: Arc<Context>) -> Result<
     report::show(&ctx, &key, &status);
     let written = lifecycle::store(&ctx, &bridge, status).await?;
     news::announce(&ctx, &bridge, &written);
+    news::tell_licence(&ctx, &taken.object, &written);
     Ok(Action::requeue(wait))
 }
 

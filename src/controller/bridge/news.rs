@@ -69,6 +69,15 @@ pub fn announce(ctx: &Context, before: &MeetingBridge, after: &MeetingBridge) {
     }
 }
 
+/// A call bridge without licence takes every request, and then no calls (R44).
+pub fn tell_licence(ctx: &Context, before: &MeetingBridge, after: &MeetingBridge) {
+    let activated = |bridge: &MeetingBridge| bridge.status.as_ref()?.system.as_ref()?.activated;
+    if activated(after) == Some(false) && activated(before) != Some(false) {
+        let note = "the call bridge says that it is not activated: install its licence, or calls will fail";
+        ctx.events.tell(after, EventType::Warning, "NotActivated", "Reconcile", note.to_owned());
+    }
+}
+
 /// The address was edited to another cluster while meetings held slots on the former one, which did not answer: their doors
 /// there were not shut. It is told once, with the status that forgets the former cluster.
 pub fn tell_moved(ctx: &Context, bridge: &MeetingBridge) {

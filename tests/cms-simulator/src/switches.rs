@@ -292,6 +292,8 @@ pub struct Switches {
     pub filter_ignores_case: bool,
     /// Media load of one connected leg in load units (`system/load`); the figure is ours. Default 200.
     pub load_per_leg: u64,
+    /// `activated` of `system/status`. Default true.
+    pub activated: bool,
 }
 
 impl Default for Switches {
@@ -354,6 +356,7 @@ impl Default for Switches {
             remote_party_gains: String::new(),
             filter_ignores_case: true,
             load_per_leg: 200,
+            activated: true,
         }
     }
 }

@@ -353,6 +353,16 @@ async fn a_clock_that_is_off_is_a_warning() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_bridge_without_licence_is_told() {
+    let arena = Arena::with("licence", lone(), brisk()).await;
+    arena.sim.update_switches(|switches| switches.activated = false);
+    let bridge = arena.ready_bridge(json!({})).await;
+    assert_eq!(bridge.status.unwrap().system.unwrap().activated, Some(false), "it is provisioned all the same");
+    assert!(arena.event_about("core", "NotActivated").await.contains("licence"));
+    arena.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn software_that_is_too_old_is_refused() {
     let arena = Arena::with("too-old", Config { software_version: "1.9".to_owned(), ..lone() }, brisk()).await;
     arena.connect().await;

@@ -36,7 +36,7 @@ pub fn status(ctx: &Ctx<'_>, cluster: &Cluster) -> Answer {
             xml.leaf("softwareVersion", &cluster.software_version);
             xml.show("uptimeSeconds", bridge.uptime());
             xml.leaf("cdrTime", &bridge.cdr_time());
-            xml.leaf("activated", "true");
+            xml.show("activated", cluster.switches.activated);
             xml.show("clusterEnabled", cluster.clustered);
             if version >= Version(2, 2) {
                 // No record is ever sent: the simulator does not push CDRs.

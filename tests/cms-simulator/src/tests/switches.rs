@@ -300,6 +300,7 @@ async fn dialing_without_rules_and_filters_with_case() {
         s.outbound_rule_required = true;
         s.filter_ignores_case = false;
         s.load_per_leg = 7;
+        s.activated = false;
     })
     .await;
     bench.make(&format!("calls/{call}/callLegs"), "remoteParty=a@x").await;
@@ -308,6 +309,7 @@ async fn dialing_without_rules_and_filters_with_case() {
     assert_eq!(bench.get("coSpaces?filter=Meeting").await.total(), 1);
     bench.sim.join("1", "anna", 0).unwrap();
     assert_eq!(bench.get("system/load").await.text("mediaProcessingLoad").as_deref(), Some("7"));
+    assert_eq!(bench.get("system/status").await.text("activated").as_deref(), Some("false"));
 }
 
 #[test]
