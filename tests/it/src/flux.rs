@@ -251,6 +251,11 @@ async fn flux_applies_from_git_waits_and_finds_no_drift() {
     flux.says("meetings", "True", "ReconciliationSucceeded").await;
     flux.arena.phase("standup", Phase::Scheduled).await;
     finds_no_drift(&flux).await;
+    // Git wins over what somebody edits in the cluster.
+    flux.arena.patch::<ScheduledMeeting>("standup", json!({ "spec": { "title": "By hand" } })).await;
+    flux.applied_again("meetings").await;
+    let back: ScheduledMeeting = flux.arena.api().get("standup").await.unwrap();
+    assert_eq!(back.spec.title, "standup");
 
     // One too many is refused at once, with the name.
     let at =
