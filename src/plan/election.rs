@@ -1,7 +1,7 @@
 //! Who leads. PURE: what was seen of the Lease and when, in; what to do next, out.
 //!
 //! Times are readings of this process's monotonic clock. Those of other machines are never looked at: what the record
-//! says about time is for people, but for the length of the lease. Four rules keep two from leading at one time:
+//! says about time is for people, but for the length of the lease. Five rules keep two from leading at one time:
 //!
 //! 1. A lease is taken only after this process has *seen* it unchanged for its whole length, or if its holder let it go.
 //!    One that is not there may have been removed under its holder; so it is made in nobody's name, and waited for like
@@ -11,6 +11,8 @@
 //!    A reply that comes late makes nothing longer, and a write whose reply was lost counts for nothing.
 //! 4. The renew deadline is shorter than the lease. The difference is for what is on the wire, and for clocks that run
 //!    at different speeds.
+//! 5. A record that is older than the one seen before comes from a database that was put back. Who had it then, or that
+//!    nobody did, says nothing about who leads now; whoever does not lead waits for it as for any other one.
 
 use std::time::Duration;
 
@@ -103,6 +105,14 @@ struct Sighting {
     since: Moment,
     /// A write of ours may have changed it: look again before the next one.
     in_doubt: bool,
+    /// It is older than what was seen before.
+    is_put_back: bool,
+}
+
+/// Versions compare as numbers (Kubernetes enhancement 5504); what does not is never older.
+fn is_older(record: &Record, than: &Record) -> bool {
+    let number = |record: &Record| record.version.parse::<u64>().ok();
+    number(record).zip(number(than)).is_some_and(|(version, than)| version < than)
 }
 
 /// One process that stands for election.
@@ -149,8 +159,8 @@ impl Election {
             return Next::Wait(self.next_call);
         }
         match &self.seen {
-            Some(Sighting { record: Some(record), since, in_doubt: false }) => {
-                self.claim(record, *since, now).map_or(Next::Read, Next::Write)
+            Some(seen @ Sighting { record: Some(record), in_doubt: false, .. }) => {
+                self.claim(record, seen, now).map_or(Next::Read, Next::Write)
             }
             Some(Sighting { record: None, in_doubt: false, .. }) => Next::Create,
             _ => Next::Read,
@@ -158,12 +168,14 @@ impl Election {
     }
 
     /// What may be written over this record now, if anything.
-    fn claim(&self, record: &Record, since: Moment, now: Moment) -> Option<Claim> {
+    fn claim(&self, record: &Record, seen: &Sighting, now: Moment) -> Option<Claim> {
         let is_ours = record.holder == self.id;
         let length = self.timing.lease.max(record.lease.min(LONGEST));
-        let is_free = record.holder.is_empty() || now.saturating_sub(since) >= length;
+        let leads = self.leads_until().is_some_and(|until| now < until);
+        let is_believed = !seen.is_put_back || (is_ours && leads);
+        let is_free = is_believed && (is_ours || record.holder.is_empty());
         let claim = Claim { based_on: record.version.clone(), is_transition: !is_ours };
-        (is_ours || is_free).then_some(claim)
+        (is_free || now.saturating_sub(seen.since) >= length).then_some(claim)
     }
 
     /// A call is about to be made. A write whose outcome is never told stays in doubt.
@@ -182,8 +194,15 @@ impl Election {
         if self.renewed.is_some() && !is_ours {
             self.is_over = true;
         }
-        let since = self.seen.as_ref().filter(|seen| seen.record == record).map_or(now, |seen| seen.since);
-        self.seen = Some(Sighting { record, since, in_doubt: false });
+        let before = self.seen.take();
+        self.seen = Some(match before {
+            Some(seen) if seen.record == record => Sighting { in_doubt: false, ..seen },
+            before => {
+                let versions = record.as_ref().zip(before.as_ref().and_then(|seen| seen.record.as_ref()));
+                let is_put_back = versions.is_some_and(|(record, before)| is_older(record, before));
+                Sighting { record, since: now, in_doubt: false, is_put_back }
+            }
+        });
         // What can be had is taken at once, and so is renewed what we had lost the trace of.
         self.next_call = now;
         if self.next(now) == Next::Read {
@@ -197,7 +216,7 @@ impl Election {
             Written::Done(version) => {
                 self.next_call = self.next_call.max(sent + self.timing.retry);
                 let record = Record { version, holder: self.id.clone(), lease: self.timing.lease };
-                self.seen = Some(Sighting { record: Some(record), since: now, in_doubt: false });
+                self.seen = Some(Sighting { record: Some(record), since: now, in_doubt: false, is_put_back: false });
                 self.renewed = Some(sent);
             }
             // It is in doubt since it was begun. Who leads must know soon.

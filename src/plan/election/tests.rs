@@ -108,6 +108,29 @@ fn a_leader_that_sees_another_or_no_holder_steps_down() {
     }
 }
 
+/// Who had the Lease in an older state of the database is no leader, and may be the one who waits.
+#[test]
+fn a_lease_that_was_put_back_is_waited_for() {
+    for holder in ["me", "", "other"] {
+        let mut election = standby(record("50", "leader"), at(100));
+        election.begin(&Next::Read, at(101));
+        election.read(record("7", holder), at(101));
+        for now in 102..116 {
+            assert_eq!(election.next(at(now)), Next::Read, "{holder}: {now}");
+            election.begin(&Next::Read, at(now));
+            election.read(record("7", holder), at(now));
+        }
+        assert_eq!(election.next(at(116)), claim("7", holder != "me"), "{holder}");
+    }
+    let mut election = standby(record("50", "leader"), at(100));
+    election.read(record("7", "me"), at(101));
+    election.read(record("8", ""), at(102));
+    assert_eq!(election.next(at(102)), claim("8", true), "it was let go since");
+    let mut election = leader(at(100));
+    election.read(record("1", "me"), at(101));
+    assert_eq!(election.next(at(101)), claim("1", false), "who leads goes on");
+}
+
 #[test]
 fn lengths_that_do_not_fit_are_refused() {
     let secs = |lease, renew, retry| Timing { lease: at(lease), renew: at(renew), retry: at(retry) };
@@ -196,6 +219,8 @@ struct World {
     nodes: Vec<Node>,
     record: Option<Record>,
     version: u64,
+    /// What there was, for a database that is put back.
+    former: Vec<Record>,
     /// Node, number of its call, when it reaches the apiserver, what it is.
     wire: Vec<(usize, u64, u64, Next)>,
     /// The apiserver is away until then: what was sent arrives when it is back.
@@ -213,7 +238,17 @@ impl World {
             Node { clock, name, election, calls: 0, waiting: None, frozen_until: 0, replies: Vec::new() }
         };
         let nodes = (0..count).map(|index| node(index, &mut rng)).collect();
-        Self { rng, turn: 0, nodes, record: None, version: 0, wire: Vec::new(), away_until: 0, is_calm: false }
+        Self {
+            rng,
+            turn: 0,
+            nodes,
+            record: None,
+            version: 0,
+            former: Vec::new(),
+            wire: Vec::new(),
+            away_until: 0,
+            is_calm: false,
+        }
     }
 
     /// Turns until something arrives; None: never.
@@ -229,7 +264,9 @@ impl World {
     fn write(&mut self, holder: &str) -> String {
         self.version += 1;
         let version = self.version.to_string();
-        self.record = Some(Record { version: version.clone(), holder: holder.to_owned(), lease: TIMING.lease });
+        let record = Record { version: version.clone(), holder: holder.to_owned(), lease: TIMING.lease };
+        self.former.push(record.clone());
+        self.record = Some(record);
         version
     }
 
@@ -274,9 +311,25 @@ impl World {
                 node.waiting = None;
             }
             8 => self.record = None,
+            10 | 11 => self.put_back(),
             9 => self.away_until = self.turn + self.rng.random_range(0..900),
             _ => {}
         }
+    }
+
+    /// The database is put back to a state that is older than what everybody has seen, without a pause. Who has seen
+    /// nothing could not know it. What is on the wire is lost.
+    fn put_back(&mut self) {
+        let seen = self.nodes.iter().map(|node| node.election.seen.as_ref()?.record.clone());
+        let Some(seen) = seen.collect::<Option<Vec<Record>>>() else { return };
+        self.former.retain(|record| seen.iter().all(|seen| is_older(record, seen)));
+        if self.former.is_empty() {
+            return;
+        }
+        let index = self.rng.random_range(0..self.former.len());
+        self.record = Some(self.former.swap_remove(index));
+        self.former.clear();
+        self.wire.clear();
     }
 
     fn turn(&mut self) {
