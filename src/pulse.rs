@@ -5,13 +5,19 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use http_body_util::BodyExt;
+use axum::http::Request;
+use futures::StreamExt;
+use http_body_util::{BodyStream, StreamBody};
 use kube::Client;
 use tokio::time::Instant;
+use tower::BoxError;
 
 /// A watch that was neither heard nor tried for so long is stuck: its length, its time-outs and its pauses are all far
 /// shorter, and after half of this it is begun anew.
 const LONGEST_SILENCE: Duration = Duration::from_secs(5 * 60);
+
+/// By so much the clocks of the apiserver and of this machine may differ over the length of a watch.
+const SLACK: Duration = Duration::from_millis(100);
 
 /// The signs of life of one watch.
 #[derive(Clone, Copy)]
@@ -69,13 +75,24 @@ impl Pulses {
     }
 }
 
+/// How long this request is to last, if it is a watch.
+fn length(query: Option<&str>) -> Option<Duration> {
+    let query = query.filter(|query| query.contains("watch=true"))?;
+    let seconds = query.split('&').find_map(|pair| pair.strip_prefix("timeoutSeconds="))?;
+    seconds.parse().ok().map(Duration::from_secs)
+}
+
 /// A client whose good replies, and every piece of them, are signs of life of one watch. That is done here because
 /// kube-runtime keeps bookmarks and reconnects to itself.
+///
+/// A watch that ends before its time, in order or not, failed: its apiserver was stopped, and the next one may have an
+/// older state. kube would take it up again where it was, also if its connection was cut.
 pub fn listen(client: Client, kind: &'static str, pulses: Arc<Pulses>) -> Client {
     let namespace = client.default_namespace().to_owned();
-    let service = tower::service_fn(move |request| {
+    let service = tower::service_fn(move |request: Request<kube::client::Body>| {
         let (client, pulses) = (client.clone(), Arc::clone(&pulses));
         async move {
+            let until = length(request.uri().query()).map(|length| Instant::now() + length.saturating_sub(SLACK));
             let reply = client.send(request).await?;
             let is_good = reply.status().is_success();
             let heard = move || {
@@ -85,10 +102,21 @@ pub fn listen(client: Client, kind: &'static str, pulses: Arc<Pulses>) -> Client
             };
             heard();
             Ok::<_, kube::Error>(reply.map(|body| {
-                body.map_frame(move |frame| {
-                    heard();
-                    frame
-                })
+                let ended = futures::stream::iter([None]);
+                let frames = BodyStream::new(body).map(Some).chain(ended).filter_map(move |frame| {
+                    let is_early = is_good && until.is_some_and(|until| Instant::now() < until);
+                    let frame = match frame {
+                        Some(Ok(frame)) => {
+                            heard();
+                            Some(Ok(frame))
+                        }
+                        _ if is_early => Some(Err("the watch ended before its time".into())),
+                        Some(Err(error)) => Some(Err(BoxError::from(error))),
+                        None => None,
+                    };
+                    std::future::ready(frame)
+                });
+                StreamBody::new(frames)
             }))
         }
     });
