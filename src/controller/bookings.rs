@@ -10,6 +10,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use jiff::Timestamp;
 use kube::{Resource, ResourceExt};
 
+use super::merge::Within;
 use super::own_writes::version_of;
 use crate::api::condition::Text;
 use crate::api::conditions::{meeting as reason, types};
@@ -105,8 +106,8 @@ struct Index {
     pending: BTreeMap<(Timestamp, MeetingId), Pending>,
     /// The spaces that live meetings hold, whichever MeetingBridge they are booked on.
     spaces: BTreeMap<SpaceId, MeetingId>,
-    /// Counts the lists.
-    list: u64,
+    /// Counts the lists, those of everything and those of each namespace.
+    lists: BTreeMap<Within, u64>,
     /// Grows whenever a refusal may have become wrong: something was freed, or a bridge changed.
     epoch: u64,
 }
@@ -146,7 +147,8 @@ impl Bookings {
     pub fn take_object(&self, meeting: &ScheduledMeeting) -> bool {
         let Some(uid) = meeting.uid() else { return false };
         let mut index = self.lock();
-        let entry = MeetingEntry { list: index.list, ..MeetingEntry::of(meeting) };
+        let list = index.list_of(meeting.meta().namespace.clone());
+        let entry = MeetingEntry { list, ..MeetingEntry::of(meeting) };
         // What was known before a list was begun is in that list, or the apiserver's database was restored.
         let is_old = |known: &MeetingEntry| known.version > entry.version && known.list == entry.list;
         if index.meetings.get(uid.as_str()).is_some_and(is_old) {
@@ -188,14 +190,17 @@ impl Bookings {
     }
 
     /// A list is begun: it is believed, even if versions went back.
-    pub fn list_begins(&self) {
-        self.lock().list += 1;
+    pub fn list_begins(&self, within: &Within) {
+        *self.lock().lists.entry(within.clone()).or_default() += 1;
     }
 
     /// The list was read anew: what it does not show is gone, although no event told. Returns what was forgotten.
-    pub fn retain(&self, listed: &BTreeSet<String>) -> Vec<String> {
+    pub fn retain(&self, within: &Within, listed: &BTreeSet<String>) -> Vec<String> {
         let mut index = self.lock();
-        let gone: Vec<MeetingId> = index.meetings.keys().filter(|uid| !listed.contains(&***uid)).cloned().collect();
+        let is_within = |known: &MeetingEntry| within.as_ref().is_none_or(|within| *known.namespace == **within);
+        let is_gone = |uid: &MeetingId, known: &MeetingEntry| is_within(known) && !listed.contains(&**uid);
+        let gone = index.meetings.iter().filter(|(uid, known)| is_gone(uid, known));
+        let gone: Vec<MeetingId> = gone.map(|(uid, _)| Arc::clone(uid)).collect();
         for uid in &gone {
             index.remove(uid);
             index.pending.retain(|(_, pending), _| pending != uid);
@@ -426,6 +431,12 @@ impl Bookings {
 }
 
 impl Index {
+    /// Number of the list that was begun last of what is in this namespace.
+    fn list_of(&self, namespace: Within) -> u64 {
+        let count = |within: &Within| self.lists.get(within).copied().unwrap_or_default();
+        count(&None) + count(&namespace)
+    }
+
     fn take(&mut self, uid: MeetingId, entry: MeetingEntry) {
         self.remove(&uid);
         if let Some(space) = entry.space.clone().filter(|_| entry.phase.is_live()) {

@@ -10,18 +10,32 @@ use kube::runtime::watcher::Event;
 
 use crate::api::names::ObjectKey;
 
+/// The namespace of a watch; none: all.
+pub type Within = Option<String>;
+
 /// One list, which is there when that of each watch is, and one stream of changes. A store begins with a list and throws
-/// away what it had; so a watch that lists again later only tells what is different.
-pub fn merged<K>(watches: Vec<BoxStream<'static, Event<K>>>, store: Store<K>) -> BoxStream<'static, Event<K>>
+/// away what it had; so a watch that lists again later only tells it what is different. That a list is read anew, and what
+/// is in it, is heard by `hear`, of each watch by itself.
+pub fn merged<K>(
+    watches: Vec<(Within, BoxStream<'static, Event<K>>)>,
+    store: Store<K>,
+    mut hear: impl FnMut(&Within, &Event<K>) + Send + 'static,
+) -> BoxStream<'static, Event<K>>
 where
     K: Resource<DynamicType = ()> + Clone + Send + Sync + 'static,
 {
-    if watches.len() == 1 {
-        return select_all(watches).boxed();
-    }
     let mut merge = Merge::of(watches.len());
+    let (names, watches): (Vec<_>, Vec<_>) = watches.into_iter().unzip();
     let numbered = watches.into_iter().enumerate().map(|(index, watch)| watch.map(move |event| (index, event)).boxed());
-    select_all(numbered)
+    let heard = select_all(numbered).inspect(move |(index, event)| {
+        if let Some(within) = names.get(*index) {
+            hear(within, event);
+        }
+    });
+    if merge.parts.len() == 1 {
+        return heard.map(|(_, event)| event).boxed();
+    }
+    heard
         .flat_map(move |(index, event)| futures::stream::iter(merge.take(index, event)))
         // When this is asked for, the store has taken whatever came before.
         .filter_map(move |told| {

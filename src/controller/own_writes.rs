@@ -7,6 +7,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use kube::runtime::reflector::{ObjectRef, Store};
 use kube::{Resource, ResourceExt};
 
+use super::merge::Within;
+
 /// An object that is newer than what the watch shows.
 struct Ours<K> {
     object: Arc<K>,
@@ -21,6 +23,10 @@ impl<K: Resource> Ours<K> {
     fn is_newer(&self, stored: &K) -> bool {
         let version = version_of(stored);
         version_of(self.object.as_ref()) > version || self.instead_of == Some(version)
+    }
+
+    fn is_within(&self, within: &Within) -> bool {
+        within.is_none() || self.object.meta().namespace == *within
     }
 }
 
@@ -86,14 +92,14 @@ impl<K: Resource<DynamicType = ()> + Clone> OwnWrites<K> {
         }
     }
 
-    /// A list is begun: what was written before is in it.
-    pub fn list_begins(&self) {
-        self.lock().values_mut().for_each(|ours| ours.is_of_this_list = false);
+    /// A list of these is begun: what was written before is in it.
+    pub fn list_begins(&self, within: &Within) {
+        self.lock().values_mut().filter(|ours| ours.is_within(within)).for_each(|ours| ours.is_of_this_list = false);
     }
 
     /// The list is there, and is believed even if versions went back.
-    pub fn list_is_there(&self) {
-        self.lock().retain(|_, ours| ours.is_of_this_list);
+    pub fn list_is_there(&self, within: &Within) {
+        self.lock().retain(|_, ours| ours.is_of_this_list || !ours.is_within(within));
     }
 
     /// The object is gone.

@@ -14,6 +14,7 @@ use kube::runtime::Controller as Loop;
 use kube::runtime::controller::{Action, Config};
 use kube::runtime::reflector::store::Writer;
 use kube::runtime::reflector::{self, Store};
+use kube::runtime::watcher::Event;
 use kube::{Client, Resource, ResourceExt};
 use thiserror::Error;
 use tokio::sync::{mpsc, watch};
@@ -169,7 +170,8 @@ impl Controller {
         K: Resource<Scope = k8s_openapi::NamespaceResourceScope, DynamicType = ()>,
     {
         let config = selector.iter().fold(about.config(), |config, selector| config.labels(selector));
-        self.apis(client).into_iter().map(|(_, api)| (api, config.clone())).collect()
+        let apis = self.apis(client).into_iter();
+        apis.map(|(within, api)| (within.map(str::to_owned), api, config.clone())).collect()
     }
 
     /// Becomes true once both stores are filled.
@@ -297,21 +299,18 @@ impl Controller {
         }
     }
 
-    fn bridges(&self, ctx: &Arc<Context>) -> impl Stream<Item = kube::runtime::watcher::Event<MeetingBridge>> + use<> {
-        let (index, mut judged) = (Arc::clone(ctx), BTreeMap::new());
+    fn bridges(&self, ctx: &Arc<Context>) -> impl Stream<Item = Event<MeetingBridge>> + use<> {
+        let (index, mut known) = (Arc::clone(ctx), watches::Bridges::default());
         let (client, about) = self.watch("MeetingBridge");
-        streams::objects(self.watched(&client, &about, None), about, ctx.stores.bridges.clone())
-            .inspect(move |event| watches::index_bridge(&index, &mut judged, event))
+        let hear = move |within: &_, event: &_| watches::index_bridge(&index, within, &mut known, event);
+        streams::objects(self.watched(&client, &about, None), about, ctx.stores.bridges.clone(), hear)
     }
 
-    fn meetings(
-        &self,
-        ctx: &Arc<Context>,
-    ) -> impl Stream<Item = kube::runtime::watcher::Event<ScheduledMeeting>> + use<> {
-        let (index, mut listed) = (Arc::clone(ctx), BTreeSet::new());
+    fn meetings(&self, ctx: &Arc<Context>) -> impl Stream<Item = Event<ScheduledMeeting>> + use<> {
+        let (index, mut listed) = (Arc::clone(ctx), BTreeMap::new());
         let (client, about) = self.watch("ScheduledMeeting");
-        streams::objects(self.watched(&client, &about, None), about, ctx.stores.meetings.clone())
-            .inspect(move |event| watches::index_meeting(&index, &mut listed, event))
+        let hear = move |within: &_, event: &_| watches::index_meeting(&index, within, &mut listed, event);
+        streams::objects(self.watched(&client, &about, None), about, ctx.stores.meetings.clone(), hear)
     }
 
     /// The watches of what others own: Secrets and ConfigMaps by their metadata, labels of namespaces.
@@ -338,7 +337,7 @@ impl Controller {
             if configs.is_empty() {
                 configs.push(about.config());
             }
-            let watched = configs.into_iter().map(|config| (Api::all(client.clone()), config)).collect();
+            let watched = configs.into_iter().map(|config| (None, Api::all(client.clone()), config)).collect();
             streams::metadata(watched, about, namespace_writer).left_stream()
         };
         watches::watch_others(Arc::clone(ctx), secrets, maps, namespaces)

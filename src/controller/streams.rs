@@ -16,7 +16,7 @@ use kube::runtime::watcher::{self, DefaultBackoff, Event, watcher};
 use kube::{Resource, ResourceExt, core::PartialObjectMeta};
 use serde::de::DeserializeOwned;
 
-use super::merge::merged;
+use super::merge::{Within, merged};
 use crate::api::reading::{Read, StandIn};
 use crate::api::{Compact, unreadable};
 use crate::metrics::{KindLabels, Metrics};
@@ -114,17 +114,22 @@ where
 }
 
 /// What is watched, and how: everything, or each of some namespaces.
-pub type Watched<K> = Vec<(Api<K>, watcher::Config)>;
+pub type Watched<K> = Vec<(Within, Api<K>, watcher::Config)>;
 
 /// Watches objects of a kind, for this store. What cannot be read stands in for itself.
-pub fn objects<K>(watched: Watched<Read<K>>, about: About, store: Store<K>) -> impl Stream<Item = Event<K>> + use<K>
+pub fn objects<K>(
+    watched: Watched<Read<K>>,
+    about: About,
+    store: Store<K>,
+    hear: impl FnMut(&Within, &Event<K>) + Send + 'static,
+) -> impl Stream<Item = Event<K>>
 where
     K: StandIn + Compact + Clone + Debug + Send + Sync + 'static,
 {
     let kind = about.kind;
-    let watches = watched.into_iter().map(|(api, config)| {
+    let watches = watched.into_iter().map(|(within, api, config)| {
         let known = store.clone();
-        unbroken(about.clone(), move || watcher(api.clone(), config.clone()).boxed())
+        let watch = unbroken(about.clone(), move || watcher(api.clone(), config.clone()).boxed())
             .map(move |event| match event {
                 Event::Apply(read) => Event::Apply(taken(read, kind, &known)),
                 Event::InitApply(read) => Event::InitApply(taken(read, kind, &known)),
@@ -132,9 +137,10 @@ where
                 Event::Init => Event::Init,
                 Event::InitDone => Event::InitDone,
             })
-            .boxed()
+            .boxed();
+        (within, watch)
     });
-    merged(watches.collect(), store)
+    merged(watches.collect(), store, hear)
 }
 
 fn taken<K>(read: Read<K>, kind: &'static str, store: &Store<K>) -> K
@@ -162,17 +168,18 @@ where
     K: Resource<DynamicType = ()> + Clone + Debug + Send + Sync + 'static,
     PartialObjectMeta<K>: Resource<DynamicType = ()> + Clone + Debug + DeserializeOwned + Send + Sync,
 {
-    let watches = watched.into_iter().map(|(api, config)| {
-        unbroken(about.clone(), move || watcher(api.clone(), config.clone()).boxed())
+    let watches = watched.into_iter().map(|(within, api, config)| {
+        let watch = unbroken(about.clone(), move || watcher(api.clone(), config.clone()).boxed())
             .map(|event| {
                 event.modify(|object: &mut PartialObjectMeta<K>| {
                     object.metadata.managed_fields = None;
                     object.annotations_mut().clear();
                 })
             })
-            .boxed()
+            .boxed();
+        (within, watch)
     });
-    let events = merged(watches.collect(), writer.as_reader());
+    let events = merged(watches.collect(), writer.as_reader(), |_, _| {});
     kube::runtime::reflector(writer, events.map(Ok::<_, watcher::Error>))
         .touched_objects()
         .filter_map(|object| async move { object.ok() })

@@ -15,6 +15,7 @@ use kube::runtime::{PredicateConfig, WatchStreamExt};
 use kube::{Resource, ResourceExt};
 
 use super::context::{Context, Kind};
+use super::merge::Within;
 use super::own_writes::version_of;
 use crate::api::conditions::types;
 use crate::api::names::{
@@ -61,8 +62,12 @@ fn is_put_back<K: Kind + 'static>(ctx: &Context, listed: &K) -> bool {
     is_older
 }
 
-/// Enters an event about a meeting into the index of bookings. `listed` collects what a list shows while it is read.
-pub fn index_meeting(ctx: &Context, listed: &mut BTreeSet<String>, event: &Event<ScheduledMeeting>) {
+/// What each list shows while it is read, by UID.
+pub type Listed = BTreeMap<Within, BTreeSet<String>>;
+
+/// Enters an event about a meeting into the index of bookings.
+pub fn index_meeting(ctx: &Context, within: &Within, listed: &mut Listed, event: &Event<ScheduledMeeting>) {
+    let listed = listed.entry(within.clone()).or_default();
     let forget = |uid: &str| {
         ctx.secrets.forget(uid);
         ctx.unsaved.forget(uid);
@@ -84,8 +89,8 @@ pub fn index_meeting(ctx: &Context, listed: &mut BTreeSet<String>, event: &Event
         }
         Event::Init => {
             listed.clear();
-            ctx.bookings.list_begins();
-            ScheduledMeeting::own_writes(ctx).list_begins();
+            ctx.bookings.list_begins(within);
+            ScheduledMeeting::own_writes(ctx).list_begins(within);
         }
         Event::InitApply(meeting) => {
             listed.insert(meeting.uid().unwrap_or_default());
@@ -96,8 +101,8 @@ pub fn index_meeting(ctx: &Context, listed: &mut BTreeSet<String>, event: &Event
         }
         // The watch was broken: what was deleted meanwhile is told by its absence only.
         Event::InitDone => {
-            ScheduledMeeting::own_writes(ctx).list_is_there();
-            let gone = ctx.bookings.retain(&std::mem::take(listed));
+            ScheduledMeeting::own_writes(ctx).list_is_there(within);
+            let gone = ctx.bookings.retain(within, &std::mem::take(listed));
             gone.iter().for_each(|uid| forget(uid));
             if !gone.is_empty() {
                 ctx.wake_pending();
@@ -114,46 +119,84 @@ fn offered(bridge: &MeetingBridge) -> (bool, bool, u32) {
     (is_true(&status.conditions, types::READY), is_refused, foreign)
 }
 
-/// What was relevant about a bridge when its meetings last looked at it, what it offered, and whether
-/// it had a status.
-pub type Judged = (Option<u64>, (bool, bool, u32), bool);
+/// What was last seen of a bridge.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Judged {
+    uid: String,
+    relevant: Option<u64>,
+    offered: (bool, bool, u32),
+    has_status: bool,
+}
+
+impl Judged {
+    fn of(bridge: &MeetingBridge) -> Self {
+        Self {
+            uid: bridge.uid().unwrap_or_default(),
+            relevant: relevant(bridge),
+            offered: offered(bridge),
+            has_status: bridge.status.is_some(),
+        }
+    }
+}
+
+/// What was last seen of each bridge, and which of them a list has shown so far, while it is read.
+pub type Bridges = (BTreeMap<ObjectKey, Judged>, BTreeSet<ObjectKey>);
 
 /// Tells meetings of an event about a bridge: those that are booked on it if it is to be something else, those without a
 /// slot if it may offer something else. A status that somebody wiped is written anew.
-pub fn index_bridge(ctx: &Context, judged: &mut BTreeMap<ObjectKey, Judged>, event: &Event<MeetingBridge>) {
-    let wake_booked = |key: &ObjectKey| ctx.wakes.meetings(ctx.bookings.ahead(key, ctx.clock.now()));
+pub fn index_bridge(ctx: &Context, within: &Within, bridges: &mut Bridges, event: &Event<MeetingBridge>) {
+    let (judged, listed) = bridges;
+    let is_within = |key: &ObjectKey| within.as_ref().is_none_or(|within| *within == key.namespace);
     match event {
-        Event::Apply(bridge) | Event::InitApply(bridge) => {
-            let (key, now) = (ObjectKey::of(bridge), (relevant(bridge), offered(bridge), bridge.status.is_some()));
-            if matches!(event, Event::InitApply(_)) && is_put_back(ctx, bridge) {
+        Event::Apply(bridge) => judge(ctx, judged, bridge),
+        Event::InitApply(bridge) => {
+            let key = ObjectKey::of(bridge);
+            if is_put_back(ctx, bridge) {
                 ctx.wakes.bridge(&key);
             }
-            let before = judged.insert(key.clone(), now);
-            if before.is_some_and(|before| before.2 && !now.2) {
-                ctx.wakes.bridge(&key);
-            }
-            if before.is_some_and(|before| before.0 != now.0) {
-                // Its switches hold for the meetings that are booked on it as well.
-                wake_booked(&key);
-            }
-            if before != Some(now) {
-                ctx.bookings.bridges_changed();
-                ctx.wake_pending();
-            }
+            listed.insert(key);
+            judge(ctx, judged, bridge);
         }
         Event::Delete(bridge) => {
-            let (key, uid) = (ObjectKey::of(bridge), bridge.uid().unwrap_or_default());
-            judged.remove(&key);
-            ctx.backoff.forget(&uid);
-            ctx.forget_bridge(&key);
-            MeetingBridge::own_writes(ctx).forget(&uid);
-            wake_booked(&key);
-            // Its cluster may have been what another one waits for.
-            ctx.stores.bridges.state().iter().for_each(|other| ctx.wakes.bridge(&ObjectKey::of(other.as_ref())));
+            judged.remove(&ObjectKey::of(bridge));
+            bridge_is_gone(ctx, &ObjectKey::of(bridge), &bridge.uid().unwrap_or_default());
         }
-        Event::Init => MeetingBridge::own_writes(ctx).list_begins(),
-        Event::InitDone => MeetingBridge::own_writes(ctx).list_is_there(),
+        Event::Init => {
+            listed.retain(|key| !is_within(key));
+            MeetingBridge::own_writes(ctx).list_begins(within);
+        }
+        Event::InitDone => {
+            MeetingBridge::own_writes(ctx).list_is_there(within);
+            for (key, gone) in judged.extract_if(.., |key, _| is_within(key) && !listed.contains(key)) {
+                bridge_is_gone(ctx, &key, &gone.uid);
+            }
+        }
     }
+}
+
+fn judge(ctx: &Context, judged: &mut BTreeMap<ObjectKey, Judged>, bridge: &MeetingBridge) {
+    let (key, now) = (ObjectKey::of(bridge), Judged::of(bridge));
+    let before = judged.insert(key.clone(), now.clone());
+    if before.as_ref().is_some_and(|before| before.has_status && !now.has_status) {
+        ctx.wakes.bridge(&key);
+    }
+    if before.as_ref().is_some_and(|before| before.relevant != now.relevant) {
+        // Its switches hold for the meetings that are booked on it as well.
+        ctx.wakes.meetings(ctx.bookings.ahead(&key, ctx.clock.now()));
+    }
+    if before != Some(now) {
+        ctx.bookings.bridges_changed();
+        ctx.wake_pending();
+    }
+}
+
+fn bridge_is_gone(ctx: &Context, key: &ObjectKey, uid: &str) {
+    ctx.backoff.forget(uid);
+    ctx.forget_bridge(key);
+    MeetingBridge::own_writes(ctx).forget(uid);
+    ctx.wakes.meetings(ctx.bookings.ahead(key, ctx.clock.now()));
+    // Its cluster may have been what another one waits for.
+    ctx.stores.bridges.state().iter().for_each(|other| ctx.wakes.bridge(&ObjectKey::of(other.as_ref())));
 }
 
 /// Wakes those who depend on a Secret, a ConfigMap or the labels of a namespace.

@@ -80,10 +80,10 @@ fn what_a_new_list_does_not_show_is_forgotten_with_its_booking() {
     assert_eq!(book(&bookings, &gone, &offers).unwrap().slot, 1);
     assert_eq!(book(&bookings, &stays, &offers), None, "the slot is taken");
     // The watch was away while it was deleted: the list tells, no event does.
-    assert_eq!(bookings.retain(&BTreeSet::from(["stays".to_owned()])), ["gone"]);
+    assert_eq!(bookings.retain(&None, &BTreeSet::from(["stays".to_owned()])), ["gone"]);
     assert_eq!(bookings.of("gone"), None);
     assert_eq!(book(&bookings, &stays, &offers).unwrap().slot, 1);
-    assert!(bookings.retain(&BTreeSet::from(["stays".to_owned()])).is_empty());
+    assert!(bookings.retain(&None, &BTreeSet::from(["stays".to_owned()])).is_empty());
 }
 
 /// Two objects for one CMS that shows no id: what a meeting of one of them holds is held for the other one, too.
@@ -155,4 +155,30 @@ fn what_cannot_be_read_keeps_its_slot_and_gets_no_other() {
     let offers = |_: &ScheduledMeeting| vec![offer("b", 0, 5)];
     assert_eq!(book(&bookings, &other, &offers).unwrap().slot, 2);
     assert_eq!(book(&bookings, &next, &offers).unwrap().slot, 1, "it is over by then");
+}
+
+/// With several namespaces each has its own list.
+#[test]
+fn a_list_is_believed_and_complete_for_its_namespace_only() {
+    let bookings = Bookings::default();
+    let (gone, mut other) = (meeting("gone", 0, 0), meeting("other", 1, 0));
+    other.metadata.namespace = Some("team".into());
+    other.metadata.resource_version = Some("9".into());
+    let offers = |_: &ScheduledMeeting| vec![offer("b", 0, 5)];
+    bookings.take_object(&gone);
+    bookings.take_object(&other);
+    let taken = book(&bookings, &other, &offers);
+    assert!(taken.is_some());
+    let [ns, team] = ["ns", "team"].map(|namespace| Some(namespace.to_owned()));
+    bookings.list_begins(&ns);
+    assert_eq!(bookings.retain(&ns, &BTreeSet::new()), ["gone"]);
+    assert_eq!(bookings.of("other"), taken);
+    let mut older = other.clone();
+    older.metadata.resource_version = Some("5".into());
+    older.spec.suspend = true;
+    bookings.take_object(&older);
+    assert_eq!(bookings.index.lock().unwrap().meetings["other"].version, 9, "it is late, and not of that list");
+    bookings.list_begins(&team);
+    bookings.take_object(&older);
+    assert_eq!(bookings.index.lock().unwrap().meetings["other"].version, 5, "the database was put back");
 }

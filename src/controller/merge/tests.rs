@@ -1,3 +1,5 @@
+use std::sync::{Arc, Mutex};
+
 use futures::channel::mpsc::{UnboundedSender, unbounded};
 use k8s_openapi::api::core::v1::ConfigMap;
 use kube::runtime::reflector;
@@ -11,8 +13,19 @@ fn map(key: &str) -> ConfigMap {
     map
 }
 
-/// Two watches, and what the store shows after each event.
+fn named_event(event: &Event<ConfigMap>) -> String {
+    match event {
+        Event::Init => "begin".to_owned(),
+        Event::InitApply(map) => format!("list {}", ObjectKey::of(map)),
+        Event::InitDone => "done".to_owned(),
+        Event::Apply(map) => format!("set {}", ObjectKey::of(map)),
+        Event::Delete(map) => format!("gone {}", ObjectKey::of(map)),
+    }
+}
+
+/// Two watches, of the namespaces a and b: what is heard of each, and what the store shows after each event.
 struct Bench {
+    heard: Arc<Mutex<Vec<String>>>,
     senders: Vec<UnboundedSender<Event<ConfigMap>>>,
     merged: BoxStream<'static, Event<ConfigMap>>,
     store: Store<ConfigMap>,
@@ -22,10 +35,16 @@ impl Bench {
     fn new() -> Self {
         let (store, writer) = reflector::store();
         let (senders, watches): (Vec<_>, Vec<_>) = (0..2).map(|_| unbounded()).unzip();
-        let watches = watches.into_iter().map(StreamExt::boxed).collect();
-        let events = merged(watches, store.clone()).map(Ok);
+        let named = ["a", "b"].map(|namespace| Some(namespace.to_owned())).into_iter();
+        let watches = named.zip(watches.into_iter().map(StreamExt::boxed)).collect();
+        let heard: Arc<Mutex<Vec<String>>> = Arc::default();
+        let all = Arc::clone(&heard);
+        let hear = move |within: &Within, event: &Event<ConfigMap>| {
+            all.lock().unwrap().push(format!("{}: {}", within.as_deref().unwrap(), named_event(event)));
+        };
+        let events = merged(watches, store.clone(), hear).map(Ok);
         let touched = reflector(writer, events).filter_map(|event| async { event.ok() });
-        Self { senders, merged: touched.boxed(), store }
+        Self { heard, senders, merged: touched.boxed(), store }
     }
 
     /// Sends these events on a watch: what is told, and what is stored then.
@@ -35,14 +54,7 @@ impl Bench {
         }
         let mut told = Vec::new();
         while let Some(Some(event)) = futures::FutureExt::now_or_never(self.merged.next()) {
-            let key = |map: &ConfigMap| format!("{}/{}", ObjectKey::of(map).namespace, ObjectKey::of(map).name);
-            told.push(match &event {
-                Event::Init => "begin".to_owned(),
-                Event::InitApply(map) => format!("list {}", key(map)),
-                Event::InitDone => "done".to_owned(),
-                Event::Apply(map) => format!("set {}", key(map)),
-                Event::Delete(map) => format!("gone {}", key(map)),
-            });
+            told.push(named_event(&event));
         }
         let mut stored: Vec<_> = self.store.state().iter().map(|map| map.metadata.name.clone().unwrap()).collect();
         stored.sort();
@@ -78,6 +90,9 @@ fn a_watch_that_lists_again_tells_what_is_different_and_leaves_the_others_alone(
     let (told, stored) = bench.send(0, list(&["a/y", "a/z"]));
     assert_eq!(told, ["set a/y", "set a/z", "gone a/x"]);
     assert_eq!(stored, ["q", "x", "y", "z"], "b/x is there");
+    // Whoever must know that a list is read anew hears it as from a single watch.
+    let mut heard = std::mem::take(&mut *bench.heard.lock().unwrap());
+    assert_eq!(heard.split_off(8), ["a: begin", "a: list a/y", "a: list a/z", "a: done"]);
     let (told, stored) = bench.send(1, vec![Event::Delete(map("b/x"))]);
     assert_eq!((told, stored), (vec!["gone b/x".to_owned()], vec!["q".to_owned(), "y".to_owned(), "z".to_owned()]));
 }

@@ -24,9 +24,9 @@ fn what_was_read_anew_holds_until_the_watch_moves_even_if_versions_went_back() {
     assert_eq!(newest(&own, &store), 40, "the database was restored");
     own.note(&store, &object(41));
     assert_eq!(newest(&own, &store), 41, "and we wrote since");
-    own.list_begins();
+    own.list_begins(&None);
     own.note(&store, &object(42));
-    own.list_is_there();
+    own.list_is_there(&None);
     assert_eq!(newest(&own, &store), 42, "the list may have begun before this write");
     own.store_has(&object(45));
     writer.apply_watcher_event(&Event::Apply(object(45)));
@@ -40,8 +40,25 @@ fn what_was_written_before_a_list_is_in_it() {
     writer.apply_watcher_event(&Event::Apply(object(80)));
     own.note(&store, &object(90));
     assert_eq!(newest(&own, &store), 90);
-    own.list_begins();
+    own.list_begins(&None);
     writer.apply_watcher_event(&Event::Apply(object(40)));
-    own.list_is_there();
+    own.list_is_there(&None);
     assert_eq!(newest(&own, &store), 40, "the list is believed");
+}
+
+#[test]
+fn a_list_of_another_namespace_says_nothing_of_what_was_written() {
+    let (store, mut writer) = store();
+    let own = OwnWrites::default();
+    writer.apply_watcher_event(&Event::Apply(object(80)));
+    own.note(&store, &object(90));
+    let [other, same] = ["other", "ns"].map(|namespace| Some(namespace.to_owned()));
+    own.list_begins(&other);
+    own.list_is_there(&other);
+    assert_eq!(newest(&own, &store), 90);
+    own.list_begins(&same);
+    own.list_is_there(&other);
+    assert_eq!(newest(&own, &store), 90, "it is not there yet");
+    own.list_is_there(&same);
+    assert_eq!(newest(&own, &store), 80);
 }

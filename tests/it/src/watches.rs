@@ -23,11 +23,24 @@ impl Arena {
 /// ever showing anything on it.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_etcd_that_was_put_back_is_believed() {
+    put_back("back", None).await;
+}
+
+/// Each namespace has its own watch, and its list is read anew by itself.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_etcd_that_was_put_back_is_believed_in_each_of_several_namespaces() {
+    put_back("backs", Some("default")).await;
+}
+
+/// Within the arena's namespace and this one.
+async fn put_back(prefix: &str, other: Option<&str>) {
     let dir = tempfile::tempdir().unwrap();
     let options = Options { data_dir: Some(dir.path().into()), ..Options::with_workspace_crds() };
     let plane = ControlPlane::start(options).await.expect("control plane");
-    let mut arena = Arena::on(Plane::Own(Box::new(plane)), "back", lone(), quick()).await;
-    arena.start().await;
+    let mut arena = Arena::on(Plane::Own(Box::new(plane)), prefix, lone(), quick()).await;
+    let client = arena.plane.client().await.expect("client");
+    let scope = [Some(arena.namespace.clone()), other.map(str::to_owned)].into_iter().flatten();
+    arena.start_as(client, scope).await;
     arena.ready_bridge(json!({})).await;
     arena.create_meeting("early", json!({ "start": in_ms(3_600_000), "duration": "1h" })).await;
     arena.booked("early").await;
