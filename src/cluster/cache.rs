@@ -59,6 +59,8 @@ pub(super) struct Schedule {
     pub(super) retry_at: Option<Timestamp>,
     /// The active call bridge was away: its status tells whether it was restarted.
     pub(super) wants_status: bool,
+    /// Until when the bridge is not asked again for configuration that it refused, and why it did.
+    pub(super) refused: Option<(Timestamp, CmsError)>,
     /// When the running sync is asked about, or the failed one tried again.
     pub(super) sync_at: Option<Timestamp>,
     /// Sweeps and idle reads so far; single looks go round by it.
@@ -226,6 +228,19 @@ impl Cluster {
         cache.last_result = Some(Err(error));
     }
 
+    /// The configuration that the bridge refused is not sent again for so long; everything else goes on.
+    pub fn hold_configuration(&self, error: CmsError, wait: Duration) {
+        let until = self.now().checked_add(signed(wait)).unwrap_or(Timestamp::MAX);
+        self.cache().schedule.refused = Some((until, error));
+    }
+
+    /// Why configuration is held back, and for how long yet.
+    pub fn held_configuration(&self) -> Option<(CmsError, Duration)> {
+        let (until, error) = self.cache().schedule.refused.clone()?;
+        let left = Duration::try_from(until.duration_since(self.now())).ok().filter(|left| !left.is_zero())?;
+        Some((error, left))
+    }
+
     /// Is the pause before the next word about a sync over? None: it is not; else whether there was one.
     pub fn take_sync_pause(&self) -> Option<bool> {
         let now = self.now();
@@ -253,7 +268,7 @@ impl Cluster {
                 return;
             }
             cache.schedule.handled_request = Some(request.to_owned());
-            cache.schedule.idle_read_at = None;
+            (cache.schedule.idle_read_at, cache.schedule.refused) = (None, None);
             cache.facts = BridgeFacts::to_recheck();
         }
         for call_bridge in self.all() {

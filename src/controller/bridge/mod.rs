@@ -209,7 +209,14 @@ async fn converge(
     if let Some(had_pause) = cluster.take_sync_pause() {
         cluster.with_facts(|facts| progress.revisit_sync(facts, had_pause));
     }
-    drive(progress, &mut BridgeReach::new(ctx, cluster, bridge, site)).await
+    // An edit may be the remedy: it is tried at once.
+    let held = cluster.held_configuration().filter(|_| !progress.is_unjudged && !progress.is_deleting);
+    progress.is_refused = held.is_some();
+    drive(progress, &mut BridgeReach::new(ctx, cluster, bridge, site)).await?;
+    if let Some((error, _)) = held.filter(|_| progress.is_well()) {
+        progress.problem = Some(problem_of(&error));
+    }
+    Ok(())
 }
 
 /// What became of it: pauses, wake-ups. Returns how long to wait, if that matters.
@@ -222,6 +229,12 @@ async fn settle(
     let uid = bridge.uid().unwrap_or_default();
     if let Some(verdict) = progress.failure.take() {
         return Some(failed(ctx, bridge, progress, cluster, verdict));
+    }
+    if cluster.note_success() {
+        wake_waiting(ctx, cluster);
+    }
+    if progress.is_refused {
+        return cluster.held_configuration().map(|(_, left)| left);
     }
     let sync = format!("{uid}/sync");
     if progress.record.sets.iter().all(|set| set.sync_id.is_none()) {
@@ -238,9 +251,6 @@ async fn settle(
         None => None,
     };
     ctx.backoff.clear(&uid);
-    if cluster.note_success() {
-        wake_waiting(ctx, cluster);
-    }
     let pause = progress.pause.as_ref().map(|pause| ctx.backoff.wait(&uid, pause, false));
     sync_wait.into_iter().chain(pause).min()
 }
@@ -298,7 +308,11 @@ fn failed(
         tracing::warn!(namespace = key.namespace, name = key.name, %error, "the bridge failed");
     }
     progress.problem = Some(problem_of(&error));
-    cluster.pause(error, wait);
+    if progress.is_refused {
+        cluster.hold_configuration(error, wait);
+    } else {
+        cluster.pause(error, wait);
+    }
     wait
 }
 
@@ -311,7 +325,7 @@ fn next_round(
     wait: Option<Duration>,
 ) -> Duration {
     let now = ctx.clock.now();
-    let may_read = progress.problem.is_none() && !bridge.spec.suspend;
+    let may_read = (progress.problem.is_none() || progress.is_refused) && !bridge.spec.suspend;
     let next = cluster.next_round(&duty(ctx, bridge, progress), may_read);
     let left = next.map(|at| Duration::try_from(at.duration_since(now)).unwrap_or(Duration::ZERO));
     left.into_iter().chain(wait).min().unwrap_or(ctx.settings.idle_read).clamp(BREATH, LONGEST_SLEEP)

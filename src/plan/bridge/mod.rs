@@ -95,6 +95,9 @@ pub fn next(bridge: &BridgeProgress, facts: &BridgeFacts, around: &Around) -> Ne
     if let Some(next) = upkeep::next(bridge, facts, around) {
         return next;
     }
+    if bridge.is_refused {
+        return Next::Rest(End::HeldBack);
+    }
     if let Some(next) = profiles::next(bridge, facts, version) {
         return next;
     }

@@ -108,6 +108,8 @@ pub struct BridgeProgress {
     pub problem: Option<Problem>,
     /// A call bridge failed, but others are good: nothing is told before it is clear whether it is lost.
     pub awaiting_verdict: bool,
+    /// The bridge refused configuration, in this pass or a short while ago: only free slots are looked after.
+    pub is_refused: bool,
     /// The failure that ended the pass.
     pub failure: Option<Verdict>,
     pub obstacle: Option<Obstacle>,
@@ -154,6 +156,7 @@ impl BridgeProgress {
             now: Timestamp::MIN,
             problem: None,
             awaiting_verdict: false,
+            is_refused: false,
             failure: None,
             obstacle: None,
             plan: Vec::new(),
@@ -328,6 +331,7 @@ impl Subject for BridgeProgress {
         if let Attempt::Do(step) = attempt {
             let may_be_done = verdict.may_have_taken_effect();
             self.step_failed(facts, step, &verdict.clone().into_error(), may_be_done);
+            self.is_refused = step.is_configuration() && matches!(verdict, Verdict::Answered(_)) && !self.is_deleting;
         }
         if verdict.is_superseded() {
             // While it waited, a meeting came into the slot, or the spec was edited: the next pass takes that up.
@@ -358,7 +362,7 @@ impl Subject for BridgeProgress {
                 }
                 self.obstacle = Some(obstacle);
             }
-            End::PlanEnds => {}
+            End::HeldBack | End::PlanEnds => {}
         }
     }
 

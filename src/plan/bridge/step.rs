@@ -128,6 +128,11 @@ impl Step {
         )
     }
 
+    /// Is it configuration? Its refusal holds back nothing else: what has to do with doors and calls goes on.
+    pub fn is_configuration(&self) -> bool {
+        self.class() == Class::Provision
+    }
+
     /// The call that it concerns, which only its own call bridge can change; everything else is in the database.
     pub fn call(&self) -> Option<&CallAt> {
         match self {
@@ -209,6 +214,8 @@ pub enum End {
     AwaitSync,
     /// Nothing can be done although something should be.
     Blocked(Obstacle),
+    /// The rest is configuration, which the bridge refused; it is sent again later.
+    HeldBack,
     /// The plan of one who only observes ends here.
     PlanEnds,
 }

@@ -422,6 +422,8 @@ struct Player {
     edited: bool,
     /// A sync is asked about, or tried again, after a pause.
     had_pause: bool,
+    /// Configuration is held back.
+    is_refused: bool,
     log: Vec<String>,
 }
 
@@ -438,6 +440,7 @@ impl Player {
             deleting: false,
             edited: false,
             had_pause: false,
+            is_refused: false,
             log: Vec::new(),
         }
     }
@@ -477,6 +480,7 @@ impl Player {
     /// One pass. None: it ended early, by a crash or a lost reply.
     fn pass(&mut self, server: &mut Server, faults: &mut (dyn Iterator<Item = Fault> + Send)) -> Option<End> {
         let mut progress = self.progress();
+        progress.is_refused = self.is_refused;
         progress.revisit_sync(&mut self.facts, std::mem::take(&mut self.had_pause));
         let mut reach = ServerReach { server, player: self, faults, died: false, lost: false };
         futures::executor::block_on(drive(&mut progress, &mut reach)).unwrap();

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use cms_simulator::{Fault, FaultKind};
+use cms_simulator::{Fault, FaultKind, JournalEntry};
 use meeting_controller::api::bridge::SlotState;
 use meeting_controller::api::meeting::Phase;
 use meeting_controller::api::{MeetingBridge, ScheduledMeeting};
@@ -257,6 +257,18 @@ async fn a_slot_that_was_left_open_is_shut_although_the_growth_and_the_profiles_
         .await;
     arena.start().await;
     arena.await_sim("shut", |sim| sim.spaces().iter().all(|space| !space.open)).await;
+    // Nor do running meetings notice: they are looked at as often as ever, while the profile is sent more and more rarely.
+    arena.open_now("m", 600, json!({ "participants": [{ "remoteParty": "desk@rooms.test" }] })).await;
+    arena.phase("m", Phase::Active).await;
+    let is_sweep = |entry: &JournalEntry| (entry.method.as_str(), entry.route.as_str()) == ("GET", "callLegs");
+    let is_refused =
+        |entry: &JournalEntry| (entry.method.as_str(), entry.route.as_str()) == ("PUT", "callProfiles/{id}");
+    let sweeps_between = |all: &[JournalEntry]| {
+        let between = all.iter().rev().filter(|entry| is_sweep(entry) || is_refused(entry));
+        between.take(4).filter(|entry| is_sweep(entry)).count() == 4
+    };
+    arena.await_requests("four sweeps between two refusals", |all| sweeps_between(all)).await;
+    arena.reason("core", "Ready", "Rejected").await;
     arena.finish().await;
 }
 

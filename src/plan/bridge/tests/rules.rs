@@ -398,6 +398,30 @@ fn a_write_that_ceased_to_be_wanted_while_it_waited_is_decided_anew() {
 }
 
 #[test]
+fn refused_configuration_holds_back_nothing_but_configuration() {
+    let mut server = Server::new(Vec::new());
+    let mut player = Player::settled(&mut server, 1, 3);
+    let mut progress = player.progress();
+    let update = Step::UpdateCallProfile("call-profile-1".to_owned(), Vec::new());
+    let refused = || Verdict::Answered(CmsError::PasscodeTooShort);
+    progress.failed(&mut player.facts, Attempt::Do(&update), refused(), Timestamp::UNIX_EPOCH);
+    assert!(progress.is_refused);
+    let shut = Step::ShutSlot { number: 2, space: "space-6".into() };
+    progress.failed(&mut player.facts, Attempt::Do(&shut), refused(), Timestamp::UNIX_EPOCH);
+    assert!(!progress.is_refused, "no configuration");
+    // While it is held back, a slot that was left open is shut, and nothing is made.
+    server.space_of(2).unwrap().cdr_tag = Some(MARK.to_owned());
+    player.look_at_all(&server);
+    player.resize(1, 9);
+    player.is_refused = true;
+    player.run(&mut server);
+    assert_eq!(player.writes(), ["shut slot 2"]);
+    player.is_refused = false;
+    player.settle(&mut server);
+    assert_eq!(server.numbers(), [1, 2, 3, 4, 5, 6, 7, 8, 9]);
+}
+
+#[test]
 fn a_refused_sync_is_tried_again_without_another_set() {
     let mut server = Server::new(Vec::new());
     let mut player = Player::new(1, 3);
