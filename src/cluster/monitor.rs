@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 
 use super::cache::Due;
 use super::{CallBridge, Cluster, Source, SweepTarget, in_time, reading};
@@ -195,20 +195,19 @@ impl Cluster {
         Ok(())
     }
 
-    /// When this call bridge was started, as a look shows that began after the question. All whose calls are gone ask at
+    /// When this call bridge was started, as a look shows that began after the question; None: it does not tell. All whose calls are gone ask at
     /// the same time, and one look answers them.
     ///
     /// # Errors
     /// What the bridge or the gate says.
-    pub async fn read_boot(&self, at: &CallBridge) -> Result<Timestamp, CmsError> {
+    pub async fn read_boot(&self, at: &CallBridge) -> Result<Option<Timestamp>, CmsError> {
         let asked = self.now();
         let _one_at_a_time = at.boot.lock().await;
         let (seen, system) = match at.system().filter(|(seen, _)| *seen > asked) {
             Some(known) => known,
             None => (self.now(), self.read_system(at).await?),
         };
-        let uptime = SignedDuration::from_secs(i64::try_from(system.uptime_seconds).unwrap_or(i64::MAX));
-        Ok(seen.checked_sub(uptime).unwrap_or(Timestamp::MIN))
+        Ok(system.started(seen))
     }
 
     /// The status of the system of one call bridge; after its restart its calls are gone.
@@ -221,7 +220,9 @@ impl Cluster {
         let (labels, metrics) = (BridgeLabels::from(&self.key), &self.env.metrics);
         let number = |value: u64| i64::try_from(value).unwrap_or(i64::MAX);
         metrics.call_legs.get_or_create(&labels).set(number(system.call_legs_active));
-        metrics.uptime.get_or_create(&labels).set(number(system.uptime_seconds));
+        if let Some(uptime) = system.uptime_seconds {
+            metrics.uptime.get_or_create(&labels).set(number(uptime));
+        }
         if let Some(time) = system.cdr_time {
             metrics.clock_skew.get_or_create(&labels).set(time.duration_since(now).as_secs());
         }
@@ -229,7 +230,8 @@ impl Cluster {
             self.cache().facts.version = Seen::Known(system.software_version.clone());
         }
         let before = at.local().system.replace((now, system.clone()));
-        if before.is_some_and(|(_, old)| old.uptime_seconds > system.uptime_seconds) {
+        let uptimes = before.and_then(|(_, old)| old.uptime_seconds).zip(system.uptime_seconds);
+        if uptimes.is_some_and(|(before, now)| before > now) {
             let key = &self.key;
             tracing::warn!(
                 namespace = key.namespace,

@@ -107,7 +107,7 @@ pub fn system_status(node: &Node) -> Result<SystemStatus, Undecodable> {
     let number = |name| parsed(node, name).unwrap_or(0);
     Ok(SystemStatus {
         software_version: text(node, "softwareVersion").ok_or(Undecodable::Version)?,
-        uptime_seconds: number("uptimeSeconds"),
+        uptime_seconds: parsed(node, "uptimeSeconds"),
         cdr_time: parsed(node, "cdrTime"),
         activated: flag(node, "activated"),
         cluster_enabled: flag(node, "clusterEnabled"),

@@ -7,7 +7,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Serialize};
 
@@ -81,8 +81,8 @@ ids! {
 pub struct SystemStatus {
     /// For example `2.0(RC)` or `3.4.1`.
     pub software_version: String,
-    /// Seconds since the call bridge started. Going backwards means a restart: all its calls are gone.
-    pub uptime_seconds: u64,
+    /// Seconds since the call bridge started, if it tells. Going backwards means a restart: all its calls are gone.
+    pub uptime_seconds: Option<u64>,
     /// The bridge's clock, to whole seconds.
     pub cdr_time: Option<Timestamp>,
     /// Deprecated and always true from 3.0 on.
@@ -105,6 +105,14 @@ pub struct SystemStatus {
     pub video_bit_rate_outgoing: u64,
     /// Bits per second.
     pub video_bit_rate_incoming: u64,
+}
+
+impl SystemStatus {
+    /// When the call bridge was started, seen from the moment at which it showed this. None: it does not tell.
+    pub fn started(&self, seen: Timestamp) -> Option<Timestamp> {
+        let uptime = SignedDuration::from_secs(i64::try_from(self.uptime_seconds?).ok()?);
+        seen.checked_sub(uptime).ok()
+    }
 }
 
 /// A member of the call bridge cluster (R47, `cms-protocol.md` 4.3).

@@ -16,7 +16,7 @@ pub struct MeetingFacts {
     /// Legs of the meeting's call.
     pub legs: Seen<SeenLegs>,
     /// When the call bridge of the meeting's call was started, if that matters.
-    pub booted: Seen<Timestamp>,
+    pub booted: Seen<Option<Timestamp>>,
     /// Who is in through a call bridge that was lost.
     pub on_lost_bridge: Seen<OnLostBridge>,
     /// How many are in through other call bridges, as far as is known.

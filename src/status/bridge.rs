@@ -470,8 +470,7 @@ fn phase(known: &Report<'_>, readiness: &Readiness) -> &'static str {
 /// The system as the status shows it. The start time is kept unless it moved by more than two minutes: it is computed
 /// from a rounded uptime and would otherwise tick.
 pub fn system_info(at: Timestamp, system: &SystemStatus, old: Option<&SystemInfo>) -> SystemInfo {
-    let uptime = SignedDuration::from_secs(i64::try_from(system.uptime_seconds).unwrap_or(0));
-    let boot = at.checked_sub(uptime).ok().and_then(|boot| {
+    let boot = system.started(at).and_then(|boot| {
         let minute = boot.as_second().div_euclid(60).checked_mul(60)?;
         Timestamp::from_second(minute).ok()
     });

@@ -23,7 +23,12 @@ fn system_status() {
     let text = r#"<?xml version="1.0"?><status><softwareVersion>2.0(RC)</softwareVersion><uptimeSeconds>4056</uptimeSeconds><cdrTime>2016-07-26T14:08:19Z</cdrTime><activated>true</activated><clusterEnabled>true</clusterEnabled><callLegsActive>0</callLegsActive><callLegsMaxActive>1</callLegsMaxActive><callLegsCompleted>3</callLegsCompleted><audioBitRateOutgoing>0</audioBitRateOutgoing><audioBitRateIncoming>0</audioBitRateIncoming><videoBitRateOutgoing>0</videoBitRateOutgoing><videoBitRateIncoming>0</videoBitRateIncoming></status>"#;
     let status = decode::system_status(&read(text)).unwrap();
     assert_eq!(status.software_version, "2.0(RC)");
-    assert_eq!(status.uptime_seconds, 4056);
+    assert_eq!(status.uptime_seconds, Some(4056));
+    let seen = jiff::Timestamp::from_second(10_000).unwrap();
+    assert_eq!(status.started(seen), jiff::Timestamp::from_second(5_944).ok());
+    let silent = text.replace("<uptimeSeconds>4056</uptimeSeconds>", "");
+    let silent = decode::system_status(&read(&silent)).unwrap();
+    assert_eq!(silent.started(seen), None, "unknown, not just started");
     assert_eq!(status.cdr_time.unwrap().to_string(), "2016-07-26T14:08:19Z");
     assert_eq!((status.activated, status.cluster_enabled), (Some(true), Some(true)));
     assert_eq!((status.call_legs_max_active, status.call_legs_completed), (1, 3));

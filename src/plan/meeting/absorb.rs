@@ -61,7 +61,7 @@ impl Progress {
         let is_closing = self.is_closing(now);
         if let Seen::Known(calls) = &facts.calls
             && !is_closing
-            && self.digest_calls(calls, facts.booted.known().copied(), now) == SeenLegsAre::OfAnother
+            && self.digest_calls(calls, &facts.booted, now) == SeenLegsAre::OfAnother
         {
             facts.legs = Seen::Unknown;
         }
@@ -101,7 +101,7 @@ impl Progress {
     }
 
     /// Works the calls on the space, at the call bridge of the meeting, into the record of its call.
-    fn digest_calls(&mut self, calls: &[PlacedCall], booted: Option<Timestamp>, now: Timestamp) -> SeenLegsAre {
+    fn digest_calls(&mut self, calls: &[PlacedCall], booted: &Seen<Option<Timestamp>>, now: Timestamp) -> SeenLegsAre {
         let recorded = self.recorded_call();
         let is_elsewhere = |call: &&CallAt| self.call_bridge.as_ref() != Some(&call.call_bridge);
         let elsewhere = recorded.as_ref().filter(is_elsewhere).map(|call| call.call_bridge.to_string());
@@ -109,7 +109,7 @@ impl Progress {
         let is_gone = recorded.as_ref().is_some_and(|call| picked.is_none_or(|placed| placed.call.id != call.id));
         // Of a call that this pass made, and of one on a call bridge that is given up, it is known what became of it.
         let is_known = self.tried.call_is_new || elsewhere.is_some() || self.terms.is_suspended;
-        self.tried.wants_boot = is_gone && !is_known && booted.is_none();
+        self.tried.wants_boot = is_gone && !is_known && matches!(booted, Seen::Unknown);
         if self.tried.wants_boot {
             return SeenLegsAre::OfThisCall;
         }
@@ -117,7 +117,7 @@ impl Progress {
             Some(placed) if recorded.as_ref() != Some(&placed.at()) => {
                 let is_same = recorded.as_ref().is_some_and(|call| call.id == placed.call.id);
                 if recorded.is_some() && !is_same && !self.tried.call_is_new {
-                    self.call_ended(elsewhere.as_deref(), booted);
+                    self.call_ended(elsewhere.as_deref(), booted.known().copied().flatten());
                 }
                 if !is_same {
                     self.call_origin = Some(match (self.tried.call_is_new, self.tried.call_was_lost) {
@@ -141,7 +141,7 @@ impl Progress {
                 SeenLegsAre::OfThisCall
             }
             None if recorded.is_some() => {
-                self.call_ended(elsewhere.as_deref(), booted);
+                self.call_ended(elsewhere.as_deref(), booted.known().copied().flatten());
                 self.draft.call = None;
                 SeenLegsAre::OfAnother
             }
@@ -150,8 +150,8 @@ impl Progress {
     }
 
     /// The recorded call is not there any more. One that we made stays when it is empty, so somebody ended it, unless its
-    /// call bridge was started since. One that somebody made by joining ends with its last leg: if no more than one was in,
-    /// he left.
+    /// call bridge is known to have been started since. One that somebody made by joining ends with its last leg: if no
+    /// more than one was in, he left.
     fn call_ended(&mut self, elsewhere: Option<&str>, booted: Option<Timestamp>) {
         self.tried.call_was_lost = true;
         if elsewhere.is_some() {

@@ -33,7 +33,7 @@ pub enum Look {
 pub enum Found {
     Space(Option<Space>),
     Calls(Vec<PlacedCall>),
-    Boot(Timestamp),
+    Boot(Option<Timestamp>),
     Legs(SeenLegs),
     OnLostBridge(OnLostBridge),
     Release {

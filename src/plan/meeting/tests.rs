@@ -128,7 +128,7 @@ struct Model {
     /// Whom it does not ring, and what it says instead.
     refused: BTreeMap<String, CmsError>,
     /// When the call bridge was started.
-    booted: Timestamp,
+    booted: Option<Timestamp>,
     /// What is not answered is put down to the database.
     database_down: bool,
     wrongs: Vec<String>,
@@ -142,7 +142,7 @@ impl Model {
             began: None,
             next_id: 0,
             refused: BTreeMap::new(),
-            booted: Timestamp::UNIX_EPOCH,
+            booted: Some(Timestamp::UNIX_EPOCH),
             database_down: false,
             clock: now,
             calls_made: 0,

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use cms_simulator::{Config, DialOutcome, EndpointScript, Fault, FaultKind};
+use cms_simulator::{Action, Config, DialOutcome, EndpointScript, Fault, FaultKind};
 use jiff::SignedDuration;
 use meeting_controller::api::meeting::{ParticipantState, Phase};
 use meeting_controller::api::names::RECONCILE_ANNOTATION;
@@ -293,6 +293,39 @@ async fn a_slot_with_our_mark_and_no_meeting_is_shut() {
     arena.finish().await;
 }
 
+/// Five ends at one instant, and somebody opens every slot whenever one is shut, five times: what was shut is told once a
+/// look at that space has shown it.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn in_a_burst_of_ends_a_slot_is_proven_shut_by_a_look_at_itself() {
+    let arena = Arena::new("burst").await;
+    arena.ready_bridge(json!({})).await;
+    let names = ["a", "b", "c", "d", "e"];
+    for name in names {
+        arena.open_now(name, 600, json!({})).await;
+    }
+    for name in names {
+        arena.phase(name, Phase::Active).await;
+    }
+    for number in 1..=5 {
+        let pairs = vec![("nonMemberAccess".to_owned(), "true".to_owned())];
+        let action = Action::EditSpace { space: number.to_string(), pairs };
+        arena.sim.add_fault(Fault::new(FaultKind::After { action }).method("PUT").route("coSpaces/{id}").times(5));
+    }
+    arena.sim.clear_journal();
+    let end = in_ms(1500);
+    for name in names {
+        arena.patch::<ScheduledMeeting>(name, json!({ "spec": { "end": end, "duration": null } })).await;
+    }
+    for name in names {
+        arena.says(name, "SlotReleased", "True", "Released").await;
+    }
+    assert!((1..=5).all(|number| !arena.slot(number).open), "{:#?}", arena.journal_lines());
+    let shut = arena.effects("PUT", "coSpaces/{id}").len();
+    assert_eq!(shut, 5 + 5, "five were opened again behind us, and shut again");
+    arena.assert_rules(1..=5);
+    arena.finish().await;
+}
+
 /// Another installation on the same numbers opens its meeting in a slot that is free here, again and again.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_free_slot_that_others_open_again_and_again_is_shut_all_the_same_and_told() {
@@ -383,6 +416,43 @@ async fn a_space_that_vanished_is_made_again_and_the_meeting_reopened() {
     arena.delete::<ScheduledMeeting>("m").await;
     arena.gone::<ScheduledMeeting>("m").await;
     assert!(!arena.slot(1).open && arena.sim.calls().is_empty());
+    arena.bridge("core", "Ready", |b: &MeetingBridge| condition(b, "Ready").0 == "True").await;
+    arena.assert_rules(1..=5);
+    arena.finish().await;
+}
+
+/// TMS makes its slots anew: other spaces have the numbers, with other secrets, and the calls are gone.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_meeting_whose_slot_a_foreign_bulk_sync_made_anew_is_reopened_with_its_secret() {
+    let arena = running("resync").await;
+    let before = arena.slot(1);
+    arena.create_meeting("n", json!({ "start": in_ms(12_000), "duration": "1m" })).await;
+    assert_eq!(number_of(&arena.booked("n").await), 2);
+    for number in ["1", "2", "3", "4", "5"] {
+        let name = format!("TMS_Scheduled_Meeting_{number}");
+        let theirs = [("name", name.as_str()), ("uri", number), ("callId", number), ("nonMemberAccess", "false")];
+        assert!(arena.sim.delete_space(number));
+        arena.sim.add_space_with(&[&theirs[..], &[("secret", "theirs")]].concat()).expect("a space");
+    }
+    arena
+        .await_sim("open again in the new space", |sim| {
+            let now = slot_of(sim, 1);
+            now.open && now.id != before.id && sim.legs().len() == 1
+        })
+        .await;
+    let now = arena.slot(1);
+    assert_eq!((&now.name, &now.secret, &now.passcode), (&before.name, &before.secret, &before.passcode));
+    let is_there = |m: &ScheduledMeeting| status_of(m).slot.and_then(|slot| slot.space_id).as_deref() == Some(&now.id);
+    arena.meeting("m", "in the new space", |m| is_there(m) && condition(m, "Ready") == ("True", "Active")).await;
+    assert_eq!(arena.sim.dials().len(), 2, "who was cut off is dialled again, once");
+    let active = arena.phase("n", Phase::Active).await;
+    assert_eq!(status_of(&active).slot.and_then(|slot| slot.space_id), Some(arena.slot(2).id), "so is one to come");
+    assert!(arena.slot(2).open);
+    let made_once = count(&arena.sim.journal(), "POST", "cospaceBulkSyncs");
+    assert_eq!(made_once, 1, "the spaces are there, so nothing is made");
+    arena.delete::<ScheduledMeeting>("m").await;
+    arena.gone::<ScheduledMeeting>("m").await;
+    assert!(!arena.slot(1).open);
     arena.bridge("core", "Ready", |b: &MeetingBridge| condition(b, "Ready").0 == "True").await;
     arena.assert_rules(1..=5);
     arena.finish().await;
