@@ -1,12 +1,14 @@
 //! The admin server: /healthz, /readyz, /metrics.
 
+mod access;
+
 use std::net::SocketAddr;
 use std::sync::Arc;
 
 use axum::Router;
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode, header};
-use axum::response::IntoResponse;
+use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use prometheus_client::encoding::prometheus_text;
 use tokio::net::TcpListener;
@@ -16,6 +18,8 @@ use tokio_util::sync::CancellationToken;
 use crate::controller::Watchdog;
 use crate::metrics::Metrics;
 
+pub use access::Access;
+
 const OPENMETRICS: &str = "application/openmetrics-text";
 
 #[derive(Clone)]
@@ -23,6 +27,8 @@ struct Shared {
     ready: watch::Receiver<bool>,
     watchdog: Arc<Watchdog>,
     metrics: Arc<Metrics>,
+    /// None: everybody may read /metrics.
+    access: Option<Arc<Access>>,
 }
 
 /// An admin server that listens already.
@@ -42,7 +48,15 @@ impl Admin {
         watchdog: Arc<Watchdog>,
         metrics: Arc<Metrics>,
     ) -> std::io::Result<Self> {
-        Ok(Self { listener: TcpListener::bind(address).await?, shared: Shared { ready, watchdog, metrics } })
+        let shared = Shared { ready, watchdog, metrics, access: None };
+        Ok(Self { listener: TcpListener::bind(address).await?, shared })
+    }
+
+    /// Lets only those read /metrics whom the apiserver lets. The kubelet's questions stay open to all.
+    #[must_use]
+    pub fn guarded(mut self, access: Option<Access>) -> Self {
+        self.shared.access = access.map(Arc::new);
+        self
     }
 
     /// Where it listens.
@@ -84,7 +98,13 @@ async fn readyz(State(shared): State<Shared>) -> impl IntoResponse {
 }
 
 /// OpenMetrics for those that ask for it, as Prometheus does; everybody else gets what everything can read.
-async fn metrics(State(shared): State<Shared>, headers: HeaderMap) -> impl IntoResponse {
+async fn metrics(State(shared): State<Shared>, headers: HeaderMap) -> Response {
+    if let Some(access) = &shared.access {
+        let status = access.judge(&headers).await;
+        if status != StatusCode::OK {
+            return (status, [(header::WWW_AUTHENTICATE, "Bearer")]).into_response();
+        }
+    }
     let accept = headers.get_all(header::ACCEPT).iter().filter_map(|value| value.to_str().ok());
     let knows_openmetrics = accept.flat_map(|value| value.split(',')).any(|kind| kind.trim().starts_with(OPENMETRICS));
     let (kind, text) = if knows_openmetrics {
@@ -92,7 +112,7 @@ async fn metrics(State(shared): State<Shared>, headers: HeaderMap) -> impl IntoR
     } else {
         (prometheus_text::CONTENT_TYPE, shared.metrics.plain_text())
     };
-    ([(header::CONTENT_TYPE, kind)], text)
+    ([(header::CONTENT_TYPE, kind)], text).into_response()
 }
 
 #[cfg(test)]

@@ -5,8 +5,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use clap::Parser;
+use kube::config::Kubeconfig;
 use kube::{Api, Client, Config};
-use meeting_controller::admin::Admin;
+use meeting_controller::admin::{Access, Admin};
 use meeting_controller::api::MeetingBridge;
 use meeting_controller::cli;
 use meeting_controller::clock::SystemClock;
@@ -59,12 +60,23 @@ fn block_on<T>(task: impl Future<Output = Result<T, String>>) -> Result<T, Strin
 
 async fn client() -> Result<Client, String> {
     let mut config = Config::infer().await.map_err(|error| format!("no way to reach Kubernetes: {error}"))?;
+    // Not by HTTPS_PROXY: what the environment says was not said of us.
+    config.proxy_url = kubeconfig_proxy();
     // Whoever asks has a pause of its own and counts the error. The client's tries last minutes, unseen, and hold up a
     // watch long after the apiserver is back.
     config.default_retry = false;
     // A request to list or watch has no other limit.
     config.read_timeout = Some(SILENCE);
     Client::try_from(config).map_err(|error| format!("the Kubernetes client cannot be made: {error}"))
+}
+
+/// The proxy that the kubeconfig names for its cluster.
+fn kubeconfig_proxy() -> Option<http::Uri> {
+    let file = Kubeconfig::read().ok()?;
+    let current = file.contexts.iter().find(|context| Some(&context.name) == file.current_context.as_ref())?;
+    let cluster = &current.context.as_ref()?.cluster;
+    let named = file.clusters.iter().find(|known| known.name == *cluster)?;
+    named.cluster.as_ref()?.proxy_url.as_ref()?.parse().ok()
 }
 
 /// Stands for election if that is wanted, with a client and connections of its own.
@@ -97,11 +109,12 @@ fn start_logging(args: &RunArgs) -> Result<(), String> {
 async fn run(args: RunArgs) -> Result<(), String> {
     start_logging(&args)?;
     let candidacy = candidacy(&args).await?;
+    let access = if args.metrics_auth { Some(Access::new(client().await?)) } else { None };
     let shutdown = CancellationToken::new();
     let metrics = Arc::new(Metrics::default());
     let controller = Controller::new(
         client().await?,
-        args.settings(),
+        args.settings()?,
         Arc::new(SystemClock),
         Arc::clone(&metrics),
         shutdown.clone(),
@@ -110,7 +123,8 @@ async fn run(args: RunArgs) -> Result<(), String> {
     .stands(candidacy);
     let admin = Admin::bind(args.listen, controller.ready(), controller.watchdog(), metrics)
         .await
-        .map_err(|error| format!("cannot listen on {}: {error}", args.listen))?;
+        .map_err(|error| format!("cannot listen on {}: {error}", args.listen))?
+        .guarded(access);
     tracing::info!(version = env!("CARGO_PKG_VERSION"), listen = %args.listen, "started");
     tokio::spawn(stop_on_signal(shutdown.clone()));
     let (served, ()) = tokio::join!(admin.run(shutdown), controller.run());
@@ -139,7 +153,7 @@ async fn stop_on_signal(shutdown: CancellationToken) {
 }
 
 async fn plan(args: PlanArgs) -> Result<(), String> {
-    let (client, settings) = (client().await?, args.settings());
+    let (client, settings) = (client().await?, args.settings()?);
     let namespace = args.namespace.unwrap_or_else(|| client.default_namespace().to_owned());
     let api: Api<MeetingBridge> = Api::namespaced(client.clone(), &namespace);
     let bridge =

@@ -4,7 +4,12 @@ use std::time::Duration;
 #[tokio::test(start_paused = true)]
 async fn what_is_stuck_makes_it_unhealthy() {
     let watchdog = Arc::new(Watchdog::default());
-    let shared = Shared { ready: watch::channel(true).1, watchdog: Arc::clone(&watchdog), metrics: Arc::default() };
+    let shared = Shared {
+        ready: watch::channel(true).1,
+        watchdog: Arc::clone(&watchdog),
+        metrics: Arc::default(),
+        access: None,
+    };
     let beat = watchdog.begin("MeetingBridge");
     let status = async || healthz(State(shared.clone())).await.into_response().status();
     assert_eq!(status().await, StatusCode::OK);
@@ -21,7 +26,8 @@ async fn what_is_stuck_makes_it_unhealthy() {
 
 #[tokio::test]
 async fn metrics_come_in_the_format_that_is_asked_for() {
-    let shared = Shared { ready: watch::channel(true).1, watchdog: Arc::default(), metrics: Arc::default() };
+    let shared =
+        Shared { ready: watch::channel(true).1, watchdog: Arc::default(), metrics: Arc::default(), access: None };
     let served = async |accept: &'static str| {
         let headers = HeaderMap::from_iter([(header::ACCEPT, accept.parse().unwrap())]);
         let response = metrics(State(shared.clone()), headers).await.into_response();

@@ -84,10 +84,7 @@ impl Cluster {
     /// A meeting was the first to find out that the active call bridge cannot be used at all. True: that is news, and the
     /// next success of the bridge's own pass wakes who waits.
     fn note_failure(&self, at: &CallBridge, error: &CmsError) -> bool {
-        use CmsError::{AddressRefused, ConnectTimeout, ConnectionRefused, DnsFailure, TlsFailure};
-        let is_whole =
-            matches!(error, DnsFailure | AddressRefused | ConnectionRefused | ConnectTimeout | TlsFailure { .. })
-                || error.class() == ErrorClass::Auth;
+        let is_whole = error.is_without_connection() || error.class() == ErrorClass::Auth;
         if !is_whole || self.active().address() != at.address() {
             return false;
         }

@@ -6,15 +6,20 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use hyper_util::client::legacy::connect::HttpConnector;
+use hyper_util::client::legacy::connect::proxy::Tunnel;
+use hyper_util::client::proxy::matcher::Intercept;
+use reqwest::Proxy;
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 use rustls::pki_types::ServerName;
 use thiserror::Error;
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
+use tower::ServiceExt;
 
 use super::address::Address;
-use super::egress::Egress;
+use super::egress::{self, Egress};
 use super::error::CmsError;
 use super::tls::{self, Tls};
 
@@ -82,13 +87,18 @@ impl Resolve for Resolver {
 /// # Errors
 /// Only those of connecting.
 pub async fn probe(address: &Address, tls: &Tls, limit: Duration, egress: &Arc<Egress>) -> Result<(), CmsError> {
-    let resolver = Resolver::new(address.clone(), limit, Arc::clone(egress));
-    timeout(limit, connect(resolver, address, tls)).await.unwrap_or(Err(CmsError::ConnectTimeout))
+    timeout(limit, connect(address, tls, limit, egress)).await.unwrap_or(Err(CmsError::ConnectTimeout))
 }
 
-async fn connect(resolver: Resolver, address: &Address, tls: &Tls) -> Result<(), CmsError> {
-    let addresses = Resolver::lookup(resolver.address, resolver.limit, resolver.egress).await?;
-    let stream = TcpStream::connect(addresses.as_slice()).await.map_err(|error| of_connecting(&error))?;
+async fn connect(address: &Address, tls: &Tls, limit: Duration, egress: &Arc<Egress>) -> Result<(), CmsError> {
+    let stream = match egress.proxy_for(address) {
+        Some(proxy) => tunnel(&proxy, address, egress).await?,
+        None => {
+            let Resolver { address, limit, egress } = Resolver::new(address.clone(), limit, Arc::clone(egress));
+            let addresses = Resolver::lookup(address, limit, egress).await?;
+            TcpStream::connect(addresses.as_slice()).await.map_err(|error| of_connecting(&error))?
+        }
+    };
     let name = match &tls.server_name {
         Some(name) => name.clone(),
         None => ServerName::try_from(address.host.clone())
@@ -98,6 +108,29 @@ async fn connect(resolver: Resolver, address: &Address, tls: &Tls) -> Result<(),
         Ok(_stream) => Ok(()),
         Err(error) => Err(of_handshake(&error)),
     }
+}
+
+/// The connection that a proxy makes.
+async fn tunnel(proxy: &Intercept, address: &Address, egress: &Egress) -> Result<TcpStream, CmsError> {
+    if egress.refuses(address) {
+        return Err(CmsError::AddressRefused);
+    }
+    let url = egress::url_of(address).ok_or(CmsError::DnsFailure)?;
+    let mut tunnel = Tunnel::new(proxy.uri().clone(), HttpConnector::new());
+    if let Some(password) = proxy.basic_auth() {
+        tunnel = tunnel.with_auth(password.clone());
+    }
+    let stream = tunnel.oneshot(url).await.map_err(|_| CmsError::ProxyFailure)?;
+    Ok(stream.into_inner())
+}
+
+/// The same for the HTTP client.
+pub fn proxied(proxy: &Intercept) -> reqwest::Result<Proxy> {
+    let made = Proxy::all(proxy.uri().to_string())?;
+    Ok(match proxy.basic_auth() {
+        Some(password) => made.custom_http_auth(password.clone()),
+        None => made,
+    })
 }
 
 /// What an error of the HTTP client means. Its own text is never shown: it holds the URL.
@@ -129,6 +162,14 @@ pub fn classify(error: &reqwest::Error) -> CmsError {
         return CmsError::NotACms;
     }
     CmsError::ConnectionLost
+}
+
+/// The same where a proxy is asked: what is resolved and connected to before the handshake is the proxy.
+pub fn classify_proxied(error: &reqwest::Error) -> CmsError {
+    match classify(error) {
+        CmsError::DnsFailure | CmsError::ConnectionRefused => CmsError::ProxyFailure,
+        other => other,
+    }
 }
 
 fn chain(error: &reqwest::Error) -> impl Iterator<Item = &Cause> {

@@ -1,18 +1,33 @@
-//! Which addresses a bridge may have. Whoever writes a MeetingBridge makes the controller connect from its own place in the
-//! network: what is meant for the host itself, for its link, or for the metadata service of a cloud is no bridge. No I/O.
+//! Which addresses a bridge may have, and through which proxy it is reached. Whoever writes a MeetingBridge makes the
+//! controller connect from its own place in the network: what is meant for the host itself, for its link, or for the metadata
+//! service of a cloud is no bridge. No I/O.
 
+use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::sync::Arc;
 
+use http::Uri;
+use hyper_util::client::proxy::matcher::{Intercept, Matcher};
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
+use thiserror::Error;
 
-/// Where requests may go.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+use super::address::Address;
+
+/// Where requests may go, and how. It does not print: the URL of a proxy may hold a password.
+#[derive(Clone, Default)]
 pub struct Egress {
     /// Allowed whatever else is said of them.
     allowed: Vec<IpNet>,
     /// Refused besides those that always are.
     refused: Vec<IpAddr>,
+    /// None: straight to the bridge.
+    proxy: Option<Arc<Matcher>>,
 }
+
+/// Why a proxy cannot be used.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+#[error("the proxy must be a URL like http://[user:password@]proxy.example.com:3128")]
+pub struct InvalidProxy;
 
 const fn v4(a: u8, b: u8, c: u8, d: u8, bits: u8) -> Ipv4Net {
     Ipv4Net::new_assert(Ipv4Addr::new(a, b, c, d), bits)
@@ -54,6 +69,31 @@ impl Egress {
         Self { refused: addresses.into_iter().collect(), ..self }
     }
 
+    /// Bridges are reached through the proxy at this URL, except for the hosts, domains and networks in this list.
+    ///
+    /// # Errors
+    /// [`InvalidProxy`].
+    pub fn through(self, proxy: &str, except: &str) -> Result<Self, InvalidProxy> {
+        let url: Uri = proxy.trim().parse().map_err(|_| InvalidProxy)?;
+        // To a proxy with TLS there would be the certificates of a bridge only.
+        if url.scheme_str() != Some("http") || url.host().is_none_or(str::is_empty) {
+            return Err(InvalidProxy);
+        }
+        let matcher = Matcher::builder().all(proxy.trim().to_owned()).no(except.to_owned()).build();
+        Ok(Self { proxy: Some(Arc::new(matcher)), ..self })
+    }
+
+    /// The proxy for this bridge.
+    pub fn proxy_for(&self, address: &Address) -> Option<Intercept> {
+        self.proxy.as_ref()?.intercept(&url_of(address)?)
+    }
+
+    /// Whether it is an address, and one that no bridge may have. What a name leads to is seen to where it is resolved: here
+    /// right before the connection, or by the proxy.
+    pub fn refuses(&self, address: &Address) -> bool {
+        address.ip().is_some_and(|ip| !self.permits(ip))
+    }
+
     /// Whether a bridge may have this address.
     pub fn permits(&self, address: IpAddr) -> bool {
         let address = target(address);
@@ -63,6 +103,19 @@ impl Egress {
         };
         let is_allowed = self.allowed.iter().any(|network| network.contains(&address));
         is_allowed || !(is_special || self.refused.contains(&address))
+    }
+}
+
+/// Host and port as a URL.
+pub fn url_of(address: &Address) -> Option<Uri> {
+    let Address { host, port } = address;
+    let host = if host.contains(':') { format!("[{host}]") } else { host.clone() };
+    format!("https://{host}:{port}/").parse().ok()
+}
+
+impl fmt::Debug for Egress {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Egress").field("allowed", &self.allowed).finish_non_exhaustive()
     }
 }
 

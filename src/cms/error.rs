@@ -43,6 +43,9 @@ pub enum CmsError {
          with --allow-address"
     )]
     AddressRefused,
+    /// The proxy cannot be reached, or does not let us through.
+    #[error("the proxy gives no connection to the bridge; check --bridge-proxy, and what the proxy allows")]
+    ProxyFailure,
     /// Nothing listens there, a firewall rejects, or there is no route.
     #[error("the bridge refused the connection; check address and port, the web admin interface and firewalls")]
     ConnectionRefused,
@@ -123,6 +126,7 @@ impl CmsError {
         match self {
             Self::DnsFailure
             | Self::AddressRefused
+            | Self::ProxyFailure
             | Self::ConnectionRefused
             | Self::ConnectTimeout
             | Self::TlsFailure { .. }
@@ -147,6 +151,7 @@ impl CmsError {
         match self {
             Self::DnsFailure => "DNSFailure",
             Self::AddressRefused => "AddressRefused",
+            Self::ProxyFailure => "ProxyFailure",
             Self::ConnectionRefused => "ConnectionRefused",
             Self::ConnectTimeout => "ConnectTimeout",
             Self::TlsFailure { .. } => "TLSFailure",
@@ -178,6 +183,7 @@ impl CmsError {
         match self {
             Self::DnsFailure => "dns_failure",
             Self::AddressRefused => "address_refused",
+            Self::ProxyFailure => "proxy_failure",
             Self::ConnectionRefused => "connection_refused",
             Self::ConnectTimeout => "connect_timeout",
             Self::TlsFailure { .. } => "tls_failure",
@@ -218,6 +224,7 @@ impl CmsError {
             Self::Abandoned => true,
             Self::DnsFailure
             | Self::AddressRefused
+            | Self::ProxyFailure
             | Self::ConnectionRefused
             | Self::ConnectTimeout
             | Self::TlsFailure { .. }
@@ -238,12 +245,22 @@ impl CmsError {
         }
     }
 
+    /// Whether no connection came about, so that nothing can have been asked.
+    pub fn is_without_connection(&self) -> bool {
+        use CmsError::{AddressRefused, ConnectTimeout, ConnectionRefused, DnsFailure, ProxyFailure, TlsFailure};
+        matches!(
+            self,
+            DnsFailure | AddressRefused | ProxyFailure | ConnectionRefused | ConnectTimeout | TlsFailure { .. }
+        )
+    }
+
     /// Whether nothing of the bridge was reached, or the reply never came: what the circuit breaker and failover
     /// count. An answer, however bad, is not such a failure.
     pub fn is_connection_failure(&self) -> bool {
         match self {
             Self::DnsFailure
             | Self::AddressRefused
+            | Self::ProxyFailure
             | Self::ConnectionRefused
             | Self::ConnectTimeout
             | Self::TlsFailure { .. }
@@ -296,6 +313,7 @@ impl CmsError {
             | Self::AmbiguousCreate => true,
             Self::DnsFailure
             | Self::AddressRefused
+            | Self::ProxyFailure
             | Self::ConnectionRefused
             | Self::ConnectTimeout
             | Self::TlsFailure { .. }

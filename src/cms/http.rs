@@ -3,7 +3,7 @@
 //! Decisions, in one place:
 //! - Credentials go with the first request (R39); they never go anywhere else, because no redirect is followed.
 //! - A bridge has an address that a bridge may have, which is seen to at each connection ([`Egress`]).
-//! - No proxy from the environment: a bridge is part of the same site, and its password is not a proxy's business.
+//! - No proxy from the environment: a bridge is part of the same site. Only the one that is configured for bridges is used.
 //! - HTTP/1.1 only: the bridge speaks nothing else (`cms-protocol.md` 1.1).
 //! - A write needs an open fence right before it is sent, and is given up when the right to it is lost.
 //! - A read whose connection broke is repeated once, at once: a bridge may close a kept connection at any time. Writes
@@ -121,6 +121,7 @@ struct Shared {
     tls: Tls,
     limits: Limits,
     egress: Arc<Egress>,
+    is_proxied: bool,
     gate: Arc<Gate>,
     observer: Arc<dyn Observer>,
 }
@@ -165,20 +166,27 @@ impl Client {
         observer: Arc<dyn Observer>,
     ) -> Result<Self, CmsError> {
         let tls = Tls::new(&tls)?;
+        let proxy = egress.proxy_for(&address);
         let host = match &tls.server_name {
-            // The URL carries the name to ask for; the resolver knows where it really is.
-            Some(ServerName::DnsName(name)) => Address { host: name.as_ref().to_owned(), port: address.port },
+            // The URL carries the name to ask for; the resolver knows where it really is. A proxy knows the URL only: there
+            // the host of the address is asked for, and the name is checked all the same.
+            Some(ServerName::DnsName(name)) if proxy.is_none() => {
+                Address { host: name.as_ref().to_owned(), port: address.port }
+            }
             _ => address.clone(),
         };
         let base = format!("https://{host}/api/v1");
-        let http = reqwest::Client::builder()
+        let builder = reqwest::Client::builder().no_proxy();
+        let builder = match &proxy {
+            Some(proxy) => builder.proxy(connect::proxied(proxy).map_err(|_| CmsError::ProxyFailure)?),
+            None => builder.dns_resolver(Resolver::new(address.clone(), limits.connect, Arc::clone(&egress))),
+        };
+        let http = builder
             .tls_backend_preconfigured((*tls.config).clone())
-            .dns_resolver(Resolver::new(address.clone(), limits.connect, Arc::clone(&egress)))
             .connect_timeout(limits.connect)
             .timeout(limits.request)
             .redirect(Policy::none())
             .referer(false)
-            .no_proxy()
             .http1_only()
             // Shorter than the 5 s after which the bridge hangs up (cms-protocol.md 1.1), so that no request meets a
             // connection that is just being closed.
@@ -188,7 +196,18 @@ impl Client {
             .map_err(|_| super::tls::failure("the HTTP client rejects the TLS settings"))?;
         gate.bind_credentials(&credentials.username, credentials.password.expose_secret());
         Ok(Self {
-            shared: Arc::new(Shared { http, address, base, credentials, tls, limits, egress, gate, observer }),
+            shared: Arc::new(Shared {
+                http,
+                address,
+                base,
+                credentials,
+                tls,
+                limits,
+                egress,
+                is_proxied: proxy.is_some(),
+                gate,
+                observer,
+            }),
             still: None,
         })
     }
@@ -228,7 +247,7 @@ impl Client {
     /// an open circuit have its trial at once.
     ///
     /// # Errors
-    /// `DnsFailure`, `AddressRefused`, `ConnectionRefused`, `ConnectTimeout` or `TlsFailure`.
+    /// `DnsFailure`, `AddressRefused`, `ProxyFailure`, `ConnectionRefused`, `ConnectTimeout` or `TlsFailure`.
     pub async fn probe(&self) -> Result<(), CmsError> {
         let shared = &self.shared;
         let result = connect::probe(&shared.address, &shared.tls, shared.limits.connect, &shared.egress).await;
@@ -336,7 +355,7 @@ impl Client {
     async fn exchange(&self, request: &Request, status: &mut Option<u16>) -> Result<Reply, CmsError> {
         let shared = &self.shared;
         // The HTTP library does not ask the resolver about what is an address already.
-        if shared.address.ip().is_some_and(|ip| !shared.egress.permits(ip)) {
+        if shared.egress.refuses(&shared.address) {
             return Err(CmsError::AddressRefused);
         }
         let mut url = format!("{}{}", shared.base, request.path);
@@ -353,7 +372,9 @@ impl Client {
                 .header(CONTENT_TYPE, "application/x-www-form-urlencoded")
                 .body(request.body.clone().into_encoded());
         }
-        let response = sending.send().await.map_err(|error| connect::classify(&error))?;
+        let response = sending.send().await.map_err(|error| {
+            if shared.is_proxied { connect::classify_proxied(&error) } else { connect::classify(&error) }
+        })?;
         let code = response.status().as_u16();
         *status = Some(code);
         let header = |name| response.headers().get(name).and_then(|value| value.to_str().ok()).map(str::to_owned);

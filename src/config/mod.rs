@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand};
 use ipnet::IpNet;
+use secrecy::{ExposeSecret, SecretString};
 
 use crate::cms::{Egress, Limits};
 use crate::controller::Timing;
@@ -61,6 +62,10 @@ pub struct RunArgs {
     /// Address of /healthz, /readyz and /metrics.
     #[arg(long, env = "MEETING_CONTROLLER_LISTEN", default_value = "0.0.0.0:8080")]
     pub listen: SocketAddr,
+    /// Let only those read /metrics who show a bearer token of the cluster and may get the nonResourceURL /metrics. The
+    /// controller's account needs the ClusterRole system:auth-delegator for that.
+    #[arg(long, env = "MEETING_CONTROLLER_METRICS_AUTH")]
+    pub metrics_auth: bool,
     /// json for machines, text for people.
     #[arg(long, env = "MEETING_CONTROLLER_LOG_FORMAT", value_enum, default_value = "json")]
     pub log_format: LogFormat,
@@ -93,13 +98,16 @@ impl RunArgs {
     }
 
     /// As the controller takes them.
-    pub fn settings(&self) -> Settings {
-        Settings {
+    ///
+    /// # Errors
+    /// If the way to the bridges cannot be used.
+    pub fn settings(&self) -> Result<Settings, String> {
+        Ok(Settings {
             shared_bridges_in: names(&self.shared_bridges_in),
             require_secret_label: self.require_secret_label,
-            egress: self.egress.egress(),
+            egress: self.egress.egress()?,
             ..self.timing.settings()
-        }
+        })
     }
 }
 
@@ -123,13 +131,27 @@ pub struct EgressArgs {
     #[arg(long, env = "MEETING_CONTROLLER_ALLOW_ADDRESS", value_name = "CIDR", value_delimiter = ',',
           value_parser = network)]
     pub allow_address: Vec<IpNet>,
+    /// Reach the bridges through this HTTP proxy: http://[user:password@]host:port. HTTPS_PROXY and the like in the
+    /// environment are not honoured.
+    #[arg(long, env = "MEETING_CONTROLLER_BRIDGE_PROXY", value_name = "URL", hide_env_values = true)]
+    pub bridge_proxy: Option<SecretString>,
+    /// Hosts, domains and networks that are reached without it, separated by commas.
+    #[arg(long, env = "MEETING_CONTROLLER_BRIDGE_NO_PROXY", default_value = "")]
+    pub bridge_no_proxy: String,
 }
 
 impl EgressArgs {
     /// As the client takes it. The address of the API server is the one that every pod is told.
-    pub fn egress(&self) -> Arc<Egress> {
+    ///
+    /// # Errors
+    /// If the proxy cannot be used.
+    pub fn egress(&self) -> Result<Arc<Egress>, String> {
         let apiserver = std::env::var("KUBERNETES_SERVICE_HOST").ok().and_then(|host| host.parse().ok());
-        Arc::new(Egress::default().allow(self.allow_address.iter().copied()).refuse(apiserver))
+        let egress = Egress::default().allow(self.allow_address.iter().copied()).refuse(apiserver);
+        let proxy = self.bridge_proxy.as_ref().map(ExposeSecret::expose_secret).filter(|url| !url.trim().is_empty());
+        let Some(proxy) = proxy else { return Ok(Arc::new(egress)) };
+        let through = egress.through(proxy, &self.bridge_no_proxy);
+        through.map(Arc::new).map_err(|error| format!("--bridge-proxy: {error}"))
     }
 }
 
@@ -257,8 +279,11 @@ pub struct PlanArgs {
 
 impl PlanArgs {
     /// As the controller takes them.
-    pub fn settings(&self) -> Settings {
-        Settings { egress: self.egress.egress(), ..Settings::default() }
+    ///
+    /// # Errors
+    /// If the way to the bridges cannot be used.
+    pub fn settings(&self) -> Result<Settings, String> {
+        Ok(Settings { egress: self.egress.egress()?, ..Settings::default() })
     }
 }
 

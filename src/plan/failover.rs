@@ -99,13 +99,9 @@ impl Health {
 
     /// A connection proves nothing while the API behind it refused us or was silent.
     pub fn wants_answer(&self) -> bool {
-        use CmsError::{AddressRefused, ConnectTimeout, ConnectionLost, ConnectionRefused, DnsFailure, TlsFailure};
-        self.error.as_ref().is_some_and(|error| {
-            !matches!(
-                error,
-                DnsFailure | AddressRefused | ConnectionRefused | ConnectTimeout | TlsFailure { .. } | ConnectionLost
-            )
-        })
+        let is_only_the_connection =
+            |error: &CmsError| error.is_without_connection() || *error == CmsError::ConnectionLost;
+        self.error.as_ref().is_some_and(|error| !is_only_the_connection(error))
     }
 
     fn take(&mut self, signal: HealthSignal, threshold: u32, now: Timestamp) {

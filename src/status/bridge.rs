@@ -32,6 +32,7 @@ pub fn problem_of(error: &CmsError) -> Problem {
     let (condition, reason) = match error.reason() {
         "DNSFailure" => (types::REACHABLE, reason::DNS_FAILURE),
         "AddressRefused" => (types::REACHABLE, reason::ADDRESS_REFUSED),
+        "ProxyFailure" => (types::REACHABLE, reason::PROXY_FAILURE),
         "ConnectTimeout" => (types::REACHABLE, reason::CONNECT_TIMEOUT),
         "ConnectionRefused" => (types::REACHABLE, reason::CONNECTION_REFUSED),
         "TLSFailure" => (types::REACHABLE, reason::TLS_FAILURE),

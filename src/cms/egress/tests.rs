@@ -86,3 +86,28 @@ fn the_own_apiserver_is_refused_unless_allowed() {
     assert!(egress.permits(ip("10.96.0.2")));
     assert!(egress.allow(["10.96.0.0/12".parse().unwrap()]).permits(ip("10.96.0.1")));
 }
+
+#[test]
+fn a_proxy_is_used_for_everything_but_the_exceptions() {
+    let egress =
+        Egress::default().through("http://tms:hunter2@proxy.test:3128", ".intern.test, 10.0.0.0/8, cms.test").unwrap();
+    for (address, is_proxied) in [
+        ("other.test", true),
+        ("192.0.2.7:445", true),
+        ("[2001:db8::7]:445", true),
+        ("cms.test:445", false),
+        ("a.intern.test", false),
+        ("10.1.2.3", false),
+    ] {
+        let proxy = egress.proxy_for(&address.parse().unwrap());
+        assert_eq!(
+            proxy.map(|proxy| proxy.uri().to_string()),
+            is_proxied.then(|| "http://proxy.test:3128/".to_owned())
+        );
+    }
+    assert!(!format!("{egress:?}").contains("hunter2"));
+    assert!(Egress::default().proxy_for(&"cms.test".parse().unwrap()).is_none());
+    for bad in ["", "proxy:3128", "https://proxy.test", "socks5://proxy.test", "http://", "http:// proxy"] {
+        assert_eq!(Egress::default().through(bad, "").err(), Some(InvalidProxy), "{bad}");
+    }
+}

@@ -3,7 +3,7 @@
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use super::server::{Action, STATUS, Server, any, client, limits, loopback, reply, xml};
+use super::server::{Action, STATUS, Server, any, client, limits, loopback, proxy, reply, xml};
 use crate::cms::*;
 use crate::fence::Fence;
 
@@ -140,19 +140,57 @@ async fn no_redirection_is_followed() {
     assert!(trap.requests().is_empty());
 }
 
+/// The outcome of a probe and of a request on this way.
+async fn by_way(server: &Server, host: &str, egress: Egress, tls: TlsOptions) -> [Result<(), CmsError>; 2] {
+    let address: Address = format!("{host}:{}", server.at.port()).parse().unwrap();
+    let credentials = Credentials { username: "tms".to_owned(), password: "hunter2".into() };
+    let gate = Arc::new(Gate::new(GateConfig::default(), 1));
+    let client =
+        Client::new(address, credentials, tls, limits(), Arc::new(egress), gate, Arc::new(NoObserver)).unwrap();
+    [client.probe().await, client.system_status(any()).await.map(|_| ())]
+}
+
 #[tokio::test]
 async fn nothing_goes_to_an_address_that_no_bridge_may_have() {
     let server = Server::start(|_, _| xml(STATUS)).await;
     for host in ["localhost", "127.0.0.1", "[::1]", "[::ffff:127.0.0.1]"] {
-        let address: Address = format!("{host}:{}", server.at.port()).parse().unwrap();
-        let credentials = Credentials { username: "tms".to_owned(), password: "hunter2".into() };
-        let (gate, egress) = (Arc::new(Gate::new(GateConfig::default(), 1)), Arc::default());
-        let client =
-            Client::new(address, credentials, server.tls(), limits(), egress, gate, Arc::new(NoObserver)).unwrap();
-        assert_eq!(client.probe().await, Err(CmsError::AddressRefused), "{host}");
-        assert_eq!(client.system_status(any()).await, Err(CmsError::AddressRefused), "{host}");
+        let refused = by_way(&server, host, Egress::default(), server.tls()).await;
+        assert_eq!(refused, [Err(CmsError::AddressRefused), Err(CmsError::AddressRefused)], "{host}");
     }
     assert!(server.requests().is_empty());
+}
+
+#[tokio::test]
+async fn through_a_proxy_probes_and_requests_go_alike() {
+    let server = Server::start(|_, _| xml(STATUS)).await;
+    let ((proxy, asked), loopback) = (proxy().await, loopback());
+    let way = |proxy: &str, except: &str| Egress::clone(&loopback).through(proxy, except).unwrap();
+    let good = format!("http://u:p@{proxy}");
+    assert_eq!(by_way(&server, "localhost", way(&good, ""), server.tls()).await, [Ok(()), Ok(())]);
+    let target = format!("CONNECT localhost:{}", server.at.port());
+    assert_eq!(*asked.lock().unwrap(), [target.clone(), target]);
+    assert!(server.requests()[0].header("proxy-authorization").is_none(), "the bridge does not see it");
+    assert_eq!(by_way(&server, "localhost", way(&good, "localhost"), server.tls()).await, [Ok(()), Ok(())]);
+    assert_eq!(asked.lock().unwrap().len(), 2, "an exception goes straight");
+    for bad in [format!("http://{proxy}"), format!("http://u:wrong@{proxy}"), "http://127.0.0.1:1".to_owned()] {
+        let none = by_way(&server, "localhost", way(&bad, ""), server.tls()).await;
+        assert_eq!(none, [Err(CmsError::ProxyFailure), Err(CmsError::ProxyFailure)], "{bad}");
+    }
+}
+
+#[tokio::test]
+async fn through_a_proxy_the_certificate_and_the_address_are_judged_all_the_same() {
+    let server = Server::with_names(&["cms.test"], false, |_, _| xml(STATUS)).await;
+    let (proxy, asked) = proxy().await;
+    let strict = Egress::default().through(&format!("http://u:p@{proxy}"), "").unwrap();
+    let other = by_way(&server, "localhost", strict.clone(), server.tls()).await;
+    assert!(other.iter().all(|outcome| matches!(outcome, Err(CmsError::TlsFailure { .. }))), "{other:?}");
+    let named = TlsOptions { server_name: Some("cms.test".to_owned()), ..server.tls() };
+    assert_eq!(by_way(&server, "localhost", strict.clone(), named.clone()).await, [Ok(()), Ok(())]);
+    asked.lock().unwrap().clear();
+    let refused = by_way(&server, "127.0.0.1", strict, named).await;
+    assert_eq!(refused, [Err(CmsError::AddressRefused), Err(CmsError::AddressRefused)]);
+    assert!(asked.lock().unwrap().is_empty());
 }
 
 #[tokio::test]

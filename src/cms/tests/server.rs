@@ -203,3 +203,27 @@ pub fn loopback() -> Arc<Egress> {
 pub fn any() -> Priority {
     Priority::new(Class::Read, jiff::Timestamp::UNIX_EPOCH)
 }
+
+/// A proxy that lets everybody through who has the password (`u:p`), and what it was asked for.
+pub async fn proxy() -> (SocketAddr, Arc<Mutex<Vec<String>>>) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let (at, asked) = (listener.local_addr().unwrap(), Arc::new(Mutex::new(Vec::new())));
+    let seen = Arc::clone(&asked);
+    tokio::spawn(async move {
+        while let Ok((mut stream, _)) = listener.accept().await {
+            let seen = Arc::clone(&seen);
+            tokio::spawn(async move {
+                let request = read_request(&mut stream, &mut Vec::new()).await?;
+                seen.lock().unwrap().push(format!("{} {}", request.method, request.path));
+                if request.header("proxy-authorization") != Some("Basic dTpw") {
+                    stream.write_all(b"HTTP/1.1 407 Proxy Authentication Required\r\n\r\n").await.ok()?;
+                    return None;
+                }
+                let mut onward = tokio::net::TcpStream::connect(request.path).await.ok()?;
+                stream.write_all(b"HTTP/1.1 200 OK\r\n\r\n").await.ok()?;
+                tokio::io::copy_bidirectional(&mut stream, &mut onward).await.ok()
+            });
+        }
+    });
+    (at, asked)
+}

@@ -206,6 +206,14 @@ const TABLE: &[Row] = &[
         ],
     ),
     row(
+        "no way through the proxy",
+        plain,
+        |p| trouble(p, &CmsError::ProxyFailure),
+        UNMADE,
+        "Unreachable",
+        &[("Reachable", "False", "ProxyFailure"), ("Reconciling", "True", "Retrying")],
+    ),
+    row(
         "wrong password",
         plain,
         |p| trouble(p, &CmsError::Unauthorized),

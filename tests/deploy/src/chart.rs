@@ -6,7 +6,8 @@ use serde_yaml::Value;
 use crate::kit::*;
 
 /// Everything that is off by default and that an apiserver without further kinds takes, and the rest with other values.
-const EVERYTHING: [&str; 23] = [
+const EVERYTHING: [&str; 24] = [
+    "--set=metricsAuth.enabled=true",
     "--set=networkPolicy.enabled=true",
     "--set=namespaces={team-a,team-b}",
     "--set=image.digest=sha256:0000000000000000000000000000000000000000000000000000000000000000",
@@ -77,11 +78,14 @@ async fn chart_and_kustomize_install_the_same() {
 async fn what_is_added_is_the_same_too() {
     let overlay = tempfile::tempdir_in(root().join("target")).unwrap();
     let at = "../../deploy";
-    let text = format!("resources: [{at}]\ncomponents: [{at}/components/network-policy, {at}/monitoring]\n");
+    let text = format!(
+        "resources: [{at}]\ncomponents: [{at}/components/network-policy, {at}/components/metrics-auth, {at}/monitoring]\n"
+    );
     std::fs::write(overlay.path().join("kustomization.yaml"), text).unwrap();
     let values = [
         "--set=image.tag=dev",
         "--set=networkPolicy.enabled=true",
+        "--set=metricsAuth.enabled=true",
         "--set=monitoring.monitor.kind=PodMonitor",
         "--set=monitoring.rules.enabled=true",
         "--set=monitoring.dashboard.enabled=true",
@@ -165,7 +169,13 @@ async fn what_is_set_is_what_is_rendered() {
     let rendered = objects(&template(&EVERYTHING).await.unwrap());
     let deployment = serde_yaml::to_string(&rendered["Deployment meeting-controller mc"]).unwrap();
     let digest = "image: meeting-controller@sha256:00";
-    for text in ["--namespaces=team-a,team-b", digest, "type: Recreate", "--require-secret-label", "HTTPS_PROXY"] {
+    for text in [
+        "--namespaces=team-a,team-b",
+        digest,
+        "type: Recreate",
+        "--require-secret-label",
+        "MEETING_CONTROLLER_BRIDGE_PROXY",
+    ] {
         assert!(deployment.contains(text), "{text}\n{deployment}");
     }
     for absent in ["leader-elect", "lease"] {

@@ -29,7 +29,7 @@ use crate::kit::*;
 use crate::meetings::*;
 
 /// The product's binary. Built by the same command as CI's drift check, so there it is built already.
-static BINARY: LazyLock<PathBuf> = LazyLock::new(|| {
+pub static BINARY: LazyLock<PathBuf> = LazyLock::new(|| {
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
     let build = ["build", "--quiet", "--locked", "--package", "meeting-controller", "--message-format=json"];

@@ -48,7 +48,7 @@ fn granted(rules: Option<Vec<PolicyRule>>) -> BTreeSet<Right> {
     all.collect()
 }
 
-fn used(events: &[AuditEvent]) -> BTreeSet<Right> {
+pub fn used(events: &[AuditEvent]) -> BTreeSet<Right> {
     let name = |e: &AuditEvent| match e.subresource.as_str() {
         "" => e.resource.clone(),
         sub => format!("{}/{sub}", e.resource),
@@ -124,7 +124,7 @@ impl Visiting {
 }
 
 /// A control plane with these files of deploy/, and a client with the rights of the controller there.
-async fn installed(files: &[&str]) -> (Arena, Client) {
+pub async fn installed(files: &[&str]) -> (Arena, Client) {
     let plane = ControlPlane::start(Options::with_workspace_crds()).await.expect("control plane");
     for file in files {
         plane.apply(deploy().join(file), "default").await.unwrap_or_else(|error| panic!("{file}: {error}"));
