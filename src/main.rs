@@ -11,7 +11,7 @@ use meeting_controller::admin::{Access, Admin};
 use meeting_controller::api::MeetingBridge;
 use meeting_controller::cli;
 use meeting_controller::clock::SystemClock;
-use meeting_controller::config::{Cli, Command, LogFormat, PlanArgs, RunArgs};
+use meeting_controller::config::{Cli, Command, CrdsArgs, LogFormat, PlanArgs, RunArgs};
 use meeting_controller::controller::{Candidacy, Controller, plan_bridge};
 use meeting_controller::kubectl;
 use meeting_controller::metrics::Metrics;
@@ -34,14 +34,21 @@ fn main() -> ExitCode {
     let result = match command {
         Command::Run(args) => block_on(run(*args)),
         Command::Plan(args) => block_on(plan(args)),
-        Command::Crds(args) => match args.dir {
-            Some(dir) => cli::crds::write(&dir, args.check).map_err(|error| error.to_string()),
-            None => cli::crds::print().map_err(|error| error.to_string()),
-        },
+        Command::Crds(args) => crds(&args),
         Command::Validate(args) => return cli::validate::run(&args.files),
         Command::Meetings(cli) => return block_on(async { Ok(kubectl::run(*cli).await) }).unwrap_or_else(failed),
     };
     result.map_or_else(failed, |()| ExitCode::SUCCESS)
+}
+
+fn crds(args: &CrdsArgs) -> Result<(), String> {
+    match (&args.dir, &args.compat_with) {
+        (Some(dir), _) => cli::crds::write(dir, args.check).map_err(|error| error.to_string())?,
+        (None, None) => cli::crds::print().map_err(|error| error.to_string())?,
+        (None, Some(_)) => {}
+    }
+    let compared = args.compat_with.as_deref().map_or(Ok(()), cli::compat::check);
+    compared.map_err(|error| error.to_string())
 }
 
 fn failed(message: String) -> ExitCode {

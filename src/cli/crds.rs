@@ -94,7 +94,7 @@ fn confirm(path: PathBuf, text: &str, dir: &Path) -> Result<(), Error> {
 
 /// The same value with sorted keys, so that no feature of serde_json that another crate turns on (`preserve_order`)
 /// changes the files, and with `100` in place of `100.0`.
-fn ordered(value: &Value) -> serde_yaml::Value {
+pub(super) fn ordered(value: &Value) -> serde_yaml::Value {
     match value {
         Value::Object(fields) => {
             let mut fields: Vec<_> = fields.iter().collect();

@@ -255,6 +255,9 @@ pub struct CrdsArgs {
     /// Compare instead of writing; fails on drift.
     #[arg(long, requires = "dir")]
     pub check: bool,
+    /// Fail if objects that the CRDs in this directory take might not be taken, or lose something; print nothing.
+    #[arg(long, value_name = "DIR")]
+    pub compat_with: Option<PathBuf>,
 }
 
 /// Flags of `validate`.

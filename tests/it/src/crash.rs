@@ -166,7 +166,7 @@ where
     put_status(arena, &made, status).await;
 }
 
-async fn put_status<K>(arena: &Arena, object: &K, status: Value)
+pub async fn put_status<K>(arena: &Arena, object: &K, status: Value)
 where
     K: kube::Resource<Scope = kube::core::NamespaceResourceScope, DynamicType = ()>
         + Clone

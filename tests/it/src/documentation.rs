@@ -4,6 +4,8 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use meeting_controller::api::conditions;
+
 fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").canonicalize().expect("the checkout")
 }
@@ -268,4 +270,13 @@ fn every_field_of_the_spec_is_described_by_a_statement() {
         );
     }
     assert!(poor.is_empty(), "{poor:#?}");
+}
+
+#[test]
+fn every_reason_has_its_symptom() {
+    let text = read(&root().join("docs/troubleshooting.md"));
+    let rows = conditions::bridge::TABLE.iter().chain(conditions::meeting::TABLE);
+    let missing: BTreeSet<&str> =
+        rows.map(|row| row.reason).filter(|reason| !text.contains(&format!("`{reason}`"))).collect();
+    assert!(missing.is_empty(), "say in docs/troubleshooting.md what to do about {missing:?}");
 }

@@ -54,6 +54,7 @@ mod sweep;
 mod takeover;
 mod tenants;
 mod trouble;
+mod upgrade;
 mod verdicts;
 mod walk;
 mod watches;
