@@ -46,6 +46,10 @@ proof:
 gitops:
     cargo test --locked -p it -- flux:: --ignored --nocapture --test-threads 1
 
+# What a release consists of, built and tried (docs/releases.md)
+release-check:
+    bash .ci/release
+
 # Everything that CI does
 ci:
     bash .ci/run
