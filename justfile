@@ -34,6 +34,10 @@ drift:
 playground *args:
     cargo playground {{ args }}
 
+# The page of `kubectl meetings board` in a real browser (Debian's chromium, or $CHROMIUM), and its pictures in docs/images
+board-picture:
+    BOARD_PICTURES=1 cargo test --locked -p it -- board::browser:: --ignored --nocapture
+
 # Benchmarks
 bench *args:
     cargo run --release --locked -p bench -- {{ args }}

@@ -71,6 +71,8 @@ pub enum Command {
     Status(StatusArgs),
     /// Draw a week of bookings, slot by slot.
     Calendar(CalendarArgs),
+    /// Show bridges, tickets and the week's slots on a web page of this machine, as they change.
+    Board(BoardArgs),
     /// Show how to join a meeting: number, URI, link, passcode.
     Join(JoinArgs),
     /// Let a meeting end later. One edit of its spec.
@@ -118,6 +120,22 @@ pub struct CalendarArgs {
     /// Width in characters; default: that of the terminal ($COLUMNS), or 80.
     #[arg(long, env = "COLUMNS", hide_env = true)]
     pub width: Option<usize>,
+    #[command(flatten)]
+    pub zone: ZoneArgs,
+}
+
+/// Flags of `board`.
+#[derive(Debug, Args)]
+pub struct BoardArgs {
+    /// The bridges of every namespace.
+    #[arg(short = 'A', long)]
+    pub all_namespaces: bool,
+    /// Port of the page, on the loopback address; default: any that is free.
+    #[arg(long, default_value = "0", hide_default_value = true)]
+    pub port: u16,
+    /// Open the page in the browser. Its address is then on a command line, which other users of this machine may see.
+    #[arg(long)]
+    pub open: bool,
     #[command(flatten)]
     pub zone: ZoneArgs,
 }

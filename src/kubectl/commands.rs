@@ -11,7 +11,7 @@ use super::show::bridge::Screen;
 use super::show::calendar::{Calendar, Frame};
 use super::show::join::Join;
 use super::show::ticket;
-use super::{change, complete, print};
+use super::{board, change, complete, print};
 use crate::api::names::join_secret_name;
 use crate::api::{MeetingBridge, ScheduledMeeting};
 
@@ -23,6 +23,7 @@ pub async fn run(cli: &Cli) -> Result<(), Trouble> {
     match &cli.command {
         Command::Status(args) => status(cli, args).await,
         Command::Calendar(args) => calendar(cli, args).await,
+        Command::Board(args) => board::run(cli, args).await,
         Command::Join(args) => join(cli, args).await,
         Command::Extend(args) => change::extend(cli, args).await,
         Command::End(args) => change::end(cli, args).await,

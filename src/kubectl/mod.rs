@@ -1,9 +1,10 @@
 //! `kubectl meetings`: the binary as a plugin of kubectl, with the rights of whoever calls it.
 //!
 //! `show/` and `edit.rs` are pure: what is shown and what is changed, from objects. `reach.rs` is the way to the
-//! apiserver; `commands.rs` (looking) and `change.rs` put the two together.
+//! apiserver; `commands.rs` (looking), `change.rs` and `board/` (the web page) put the two together.
 
 pub mod args;
+mod board;
 mod change;
 mod commands;
 mod complete;

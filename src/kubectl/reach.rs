@@ -1,6 +1,7 @@
 //! The apiserver as the user reaches it: their kubeconfig, their rights, and errors that say what to do.
 
 use std::fmt;
+use std::time::Duration;
 
 use kube::api::{Api, DynamicObject, ListParams};
 use kube::config::{KubeConfigOptions, Kubeconfig};
@@ -49,6 +50,9 @@ pub fn label<K: Kind>(namespace: &str, name: &str) -> String {
     format!("{} {namespace}/{name}", K::kind(&()))
 }
 
+/// A connection on which nothing comes for so long is dead: a lasting watch is ended before that, and begun anew.
+const SILENCE: Duration = Duration::from_secs(50);
+
 /// A cluster, as this user.
 pub struct Reach {
     client: Client,
@@ -62,6 +66,22 @@ impl Reach {
     /// # Errors
     /// If there is no kubeconfig, or it does not say what it should.
     pub async fn new(access: &Access) -> Result<Self, Trouble> {
+        Self::with(access, |_| {}).await
+    }
+
+    /// For watches that last: no error is tried again unseen, and silence is an error.
+    ///
+    /// # Errors
+    /// See [`Reach::new`].
+    pub async fn lasting(access: &Access) -> Result<Self, Trouble> {
+        let patience = |config: &mut Config| {
+            config.default_retry = false;
+            config.read_timeout = Some(SILENCE);
+        };
+        Self::with(access, patience).await
+    }
+
+    async fn with(access: &Access, adjust: impl FnOnce(&mut Config)) -> Result<Self, Trouble> {
         let file = match &access.kubeconfig {
             Some(path) => Kubeconfig::read_from(path),
             None => Kubeconfig::read(),
@@ -83,6 +103,7 @@ impl Reach {
         if !access.as_group.is_empty() {
             config.auth_info.impersonate_groups = Some(access.as_group.clone());
         }
+        adjust(&mut config);
         let namespace = access.namespace.clone().unwrap_or_else(|| config.default_namespace.clone());
         let client = Client::try_from(config).map_err(|error| broken(&error))?;
         Ok(Self { client, namespace })
@@ -96,6 +117,11 @@ impl Reach {
     /// Objects of this kind with every field, whether we know it or not.
     pub fn raw<K: Kind>(&self, namespace: &str) -> Api<DynamicObject> {
         Api::namespaced_with(self.client.clone(), namespace, &ApiResource::erase::<K>(&()))
+    }
+
+    /// The same of every namespace.
+    pub fn raw_everywhere<K: Kind>(&self) -> Api<DynamicObject> {
+        Api::all_with(self.client.clone(), &ApiResource::erase::<K>(&()))
     }
 
     /// One object.

@@ -10,6 +10,9 @@ use crate::api::bridge::{BookingsStatus, CallBridgeStatus, ClusterStatus, SlotsS
 use crate::api::names::ObjectKey;
 use crate::api::{MeetingBridge, ScheduledMeeting, find};
 
+/// The titles of the columns of [`Screen::cluster_rows`].
+pub const CLUSTER_HEAD: [&str; 5] = ["ADDRESS", "CALL BRIDGE", "ROLE", "ACTIVE", "STATE"];
+
 /// What is known of a bridge.
 #[derive(Clone, Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -62,16 +65,11 @@ impl Screen {
 
     /// As people read it.
     pub fn text(&self, style: Style, zone: &TimeZone) -> String {
-        let ink = match self.ready.as_str() {
-            "True" => Ink::Good,
-            "False" => Ink::Bad,
-            _ => Ink::Warn,
-        };
         let name = style.paint(Ink::Bold, &self.bridge);
-        let state = style.paint(ink, &format!("{} (Ready={})", plain(&self.phase), plain(&self.ready)));
+        let (ink, state) = self.state();
+        let state = style.paint(ink, &state);
         let mut parts = vec![format!("{name}  {}  {state}\n", plain(&self.display_name))];
-        let tickets: Vec<Ticket> =
-            self.tickets.iter().chain(self.meetings.iter().flat_map(|booking| &booking.tickets)).cloned().collect();
+        let tickets: Vec<Ticket> = self.all_tickets().cloned().collect();
         let none = format!("  {}\n", style.paint(Ink::Good, "none"));
         let shown = if tickets.is_empty() { none } else { ticket::text(&tickets, style, zone) };
         parts.push(format!("{}\n{shown}", style.paint(Ink::Bold, "TICKETS")));
@@ -83,8 +81,24 @@ impl Screen {
         parts.join("\n")
     }
 
-    fn system_text(&self, style: Style, zone: &TimeZone) -> String {
-        let mut rows: Vec<(&str, Cell)> = vec![("Address", cell(plain(&self.address)))];
+    /// Phase and readiness.
+    pub fn state(&self) -> Cell {
+        let ink = match self.ready.as_str() {
+            "True" => Ink::Good,
+            "False" => Ink::Bad,
+            _ => Ink::Warn,
+        };
+        (ink, format!("{} (Ready={})", plain(&self.phase), plain(&self.ready)))
+    }
+
+    /// The tickets of the bridge, and of the meetings that are booked there.
+    pub fn all_tickets(&self) -> impl Iterator<Item = &Ticket> {
+        self.tickets.iter().chain(self.meetings.iter().flat_map(|booking| &booking.tickets))
+    }
+
+    /// The system, line by line: what it is, how it is.
+    pub fn system_rows(&self, zone: &TimeZone) -> Vec<(&'static str, Cell)> {
+        let mut rows = vec![("Address", cell(plain(&self.address)))];
         if let Some(active) = self.active_call_bridge.as_ref().filter(|active| **active != self.address) {
             rows.push(("Active", (Ink::Warn, plain(active))));
         }
@@ -110,17 +124,27 @@ impl Screen {
                 if slots.foreign > 0 { format!(", {} somebody else's", slots.foreign) } else { String::new() };
             rows.push(("Slots", cell(format!("{total}: {free} free, {used} in use{foreign}"))));
         }
+        rows
+    }
+
+    fn system_text(&self, style: Style, zone: &TimeZone) -> String {
         let line = |(title, (ink, text)): &(&str, Cell)| {
             format!("  {}{}\n", style.paint(Ink::Dim, &format!("{title:<11}")), style.paint(*ink, text))
         };
-        rows.iter().map(line).collect()
+        self.system_rows(zone).iter().map(line).collect()
     }
 
     fn cluster_text(&self, style: Style) -> Option<String> {
+        let rows = self.cluster_rows();
+        (!rows.is_empty()).then(|| table(style, &CLUSTER_HEAD, &rows))
+    }
+
+    /// The call bridges, below [`CLUSTER_HEAD`]; none of a lone one.
+    pub fn cluster_rows(&self) -> Vec<Vec<Cell>> {
         let none = ClusterStatus::default();
         let cluster = self.cluster.as_ref().unwrap_or(&none);
         if self.call_bridges.len() < 2 && cluster.members.is_empty() {
-            return None;
+            return Vec::new();
         }
         let known = |id: Option<&str>| cluster.members.iter().find(|member| Some(member.id.as_str()) == id);
         let row = |bridge: &CallBridgeStatus| {
@@ -143,17 +167,19 @@ impl Screen {
             let address = member.address.as_deref().unwrap_or("-");
             vec![cell(plain(address)), cell(plain(&member.name)), cell("not used"), cell("-"), cell("-")]
         }));
-        Some(table(style, &["ADDRESS", "CALL BRIDGE", "ROLE", "ACTIVE", "STATE"], &rows))
+        rows
+    }
+
+    /// How much is booked.
+    pub fn bookings_line(&self, zone: &TimeZone) -> Option<String> {
+        let sum = self.bookings.as_ref()?;
+        let next = sum.next_start.map(|next| format!("; the next one {}", moment(next.0, zone))).unwrap_or_default();
+        let (count, peak) = (sum.next_seven_days, sum.peak_concurrent);
+        Some(format!("{count} start within seven days; at most {peak} at one time{next}"))
     }
 
     fn bookings_text(&self, style: Style, zone: &TimeZone) -> String {
-        let mut shown = String::new();
-        if let Some(sum) = &self.bookings {
-            let next = sum.next_start.map(|next| format!("; the next one {}", moment(next.0, zone)));
-            let (count, peak) = (sum.next_seven_days, sum.peak_concurrent);
-            let next = next.unwrap_or_default();
-            shown = format!("  {count} start within seven days; at most {peak} at one time{next}\n");
-        }
+        let shown = self.bookings_line(zone).map(|line| format!("  {line}\n")).unwrap_or_default();
         if self.meetings.is_empty() {
             return format!("{shown}  {}\n", style.paint(Ink::Dim, "none that you may see in the next seven days"));
         }

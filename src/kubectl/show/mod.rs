@@ -2,6 +2,7 @@
 
 #![deny(clippy::disallowed_methods, clippy::disallowed_types)]
 
+pub mod board;
 pub mod bridge;
 pub mod calendar;
 pub mod join;
@@ -19,7 +20,7 @@ use crate::plan::window::Window;
 use ticket::Ticket;
 
 /// How a text is meant.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub enum Ink {
     Plain,
     Bold,
@@ -148,6 +149,16 @@ impl Booking {
         self.window.opens_at < to && from < self.window.closes_at
     }
 
+    /// When, for people: the door is named if it opens before the start.
+    pub fn when(&self, zone: &TimeZone) -> String {
+        let day = self.starts_at.0.to_zoned(zone.clone());
+        let when = format!("{} to {}", moment(self.starts_at.0, zone), time_on(self.closes_at.0, &day));
+        if self.opens_at < self.starts_at {
+            return format!("{when}, doors {}", time_on(self.opens_at.0, &day));
+        }
+        when
+    }
+
     /// In which colour its phase is.
     pub fn ink(&self) -> Ink {
         match self.phase {
@@ -161,18 +172,25 @@ impl Booking {
     }
 }
 
+/// The bridge on which a meeting is booked, or else the one that it asks for.
+pub fn place(meeting: &ScheduledMeeting) -> Option<ObjectKey> {
+    let booked = meeting.status.as_ref().and_then(|status| status.bridge.as_ref());
+    let where_booked = booked.map(|bridge| ObjectKey::new(&bridge.namespace, &bridge.name));
+    where_booked.or_else(|| {
+        let asked = meeting.spec.bridge_ref.as_ref()?;
+        let own = ObjectKey::of(meeting).namespace;
+        Some(ObjectKey::new(asked.namespace.clone().unwrap_or(own), &asked.name))
+    })
+}
+
 /// The bookings on a bridge, in the order in which they begin: of meetings that are booked there, or ask for it.
 pub fn bookings(bridge: &MeetingBridge, meetings: &[ScheduledMeeting]) -> Vec<Booking> {
     let key = ObjectKey::of(bridge);
-    let is_there = |meeting: &&ScheduledMeeting| {
-        let own = ObjectKey::of(*meeting).namespace;
-        let booked = meeting.status.as_ref().and_then(|status| status.bridge.as_ref());
-        let asked = meeting.spec.bridge_ref.as_ref();
-        let where_booked = booked.map(|bridge| ObjectKey::new(&bridge.namespace, &bridge.name));
-        let where_asked = || asked.map(|bridge| ObjectKey::new(bridge.namespace.clone().unwrap_or(own), &bridge.name));
-        where_booked.or_else(where_asked).as_ref() == Some(&key)
-    };
-    let mut found: Vec<Booking> = meetings.iter().filter(is_there).map(Booking::of).collect();
+    in_order(meetings.iter().filter(|meeting| place(meeting).as_ref() == Some(&key)))
+}
+
+fn in_order<'a>(meetings: impl Iterator<Item = &'a ScheduledMeeting>) -> Vec<Booking> {
+    let mut found: Vec<Booking> = meetings.map(Booking::of).collect();
     found.sort_by(|a, b| (a.opens_at, a.slot, &a.meeting).cmp(&(b.opens_at, b.slot, &b.meeting)));
     found
 }

@@ -3,6 +3,7 @@ use jiff::tz::TimeZone;
 use k8s_openapi::api::core::v1::Secret;
 use serde_json::{Value, json};
 
+use super::board::{Board, Sight};
 use super::bridge::Screen;
 use super::calendar::{Calendar, Frame};
 use super::join::Join;
@@ -53,7 +54,8 @@ fn booked(name: &str, start: &str, duration: &str, slot: u32, phase: &str) -> Sc
 
 fn unbooked() -> ScheduledMeeting {
     let no_slot = |kind| condition(kind, "False", "NoFreeSlot", "all 5 slots are reserved");
-    let conditions = [no_slot("Ready"), no_slot("Accepted"), condition("SpaceOpen", "False", "NotYet", "")];
+    let not_yet = condition("SpaceOpen", "False", "NotYet", "");
+    let conditions = [no_slot("Ready"), no_slot("Accepted"), no_slot("SlotReserved"), not_yet];
     let status = json!({ "observedGeneration": 1, "phase": "Pending", "conditions": conditions });
     meeting("crowd", "2026-11-25T09:00:00Z", "1h", status)
 }
@@ -256,4 +258,74 @@ fn nobody_elses_text_moves_the_terminal() {
     assert!(text.chars().all(|c| c == '\n' || !c.is_control()), "{text:?}");
     let coloured = Screen::of(&rude, &meetings, at("2026-11-24T09:20:00Z")).text(Style { colour: true }, &berlin());
     assert!(coloured.contains("\u{1b}[33mWARNING\u{1b}[0m") && !coloured.contains("[31m\u{1b}"), "{coloured:?}");
+}
+
+fn board(bridges: &[MeetingBridge], meetings: &[ScheduledMeeting], namespace: Option<&str>) -> Board {
+    let sight = Sight { bridges, meetings, namespace };
+    Board::of(sight, Vec::new(), at("2026-11-24T09:20:00Z"), &berlin())
+}
+
+#[test]
+fn the_page_has_what_the_terminal_has_and_the_week_in_places() {
+    let mut homeless = unbooked();
+    homeless.spec.bridge_ref = None;
+    homeless.metadata.name = Some("homeless".to_owned());
+    homeless.metadata.namespace = Some("meetings".to_owned());
+    let meetings = [week(), vec![homeless]].concat();
+    let mut page = serde_json::to_value(board(&[failed_over()], &meetings, Some("meetings"))).unwrap();
+    let week = &mut page["panels"][0]["week"];
+    let hours = std::mem::take(week.pointer_mut("/hours").unwrap());
+    assert_eq!(hours.as_array().unwrap().len(), 168);
+    insta::assert_snapshot!("board", serde_yaml::to_string(&page).unwrap());
+}
+
+/// Berlin, 2026: the week of October 25 has 169 hours, that of March 29 has 167.
+#[test]
+fn a_bar_is_where_its_meeting_is_also_where_the_clocks_change() {
+    for (day, hours) in [("2026-10-21", 169.0), ("2026-03-25", 167.0)] {
+        let start = format!("{day}T11:00:00Z");
+        let meetings = [booked("m", &start, "1h", 7001, "Active")];
+        let sight = Sight { bridges: &[failed_over()], meetings: &meetings, namespace: None };
+        let now = at(&start);
+        let page = serde_json::to_value(Board::of(sight, Vec::new(), now, &berlin())).unwrap();
+        let week = &page["panels"][0]["week"];
+        let monday = now.to_zoned(berlin()).date().nth_weekday(-1, jiff::civil::Weekday::Monday).unwrap();
+        let before = now.duration_since(monday.to_zoned(berlin()).unwrap().timestamp()).as_secs_f64() / 3600.0;
+        let near = |value: &Value, expected: f64| (value.as_f64().unwrap() - expected).abs() < 1e-9;
+        let bar = &week["bars"][0];
+        assert!(near(&week["now"], before / hours) && near(&bar["from"], before / hours), "{week}");
+        assert!(near(&bar["to"], (before + 1.0) / hours), "{bar}");
+        let count = u32::try_from(week["hours"].as_array().unwrap().len()).unwrap();
+        assert!((f64::from(count) - hours).abs() < 0.1, "{count}");
+    }
+}
+
+/// Who may read one kind only sees that one: the meetings stand by themselves.
+#[test]
+fn meetings_without_a_bridge_that_may_be_seen_are_shown_by_themselves() {
+    let page = serde_json::to_value(board(&[], &week(), Some("team"))).unwrap();
+    let names: Vec<&str> =
+        page["elsewhere"]["bars"].as_array().unwrap().iter().map(|bar| bar["meeting"].as_str().unwrap()).collect();
+    assert_eq!(names, ["team/early", "team/late", "team/night", "team/crowd"], "what is over is left out");
+    assert_eq!(
+        page["elsewhere"]["tickets"][0]["headline"],
+        "mtg team/crowd: Accepted=False NoFreeSlot, since Mon 2026-11-23 09:30"
+    );
+    let other = serde_json::to_value(board(&[], &week(), Some("other"))).unwrap();
+    assert_eq!(other["elsewhere"]["bars"], json!([]));
+}
+
+#[test]
+fn the_page_shows_no_way_in_and_nobody_elses_controls() {
+    let mut meetings = week();
+    meetings[0].spec.title = "</script><img src=x onerror=alert(1)>\u{202e}\u{0}".to_owned();
+    meetings[1].spec.passcode_secret_ref =
+        Some(serde_json::from_value(json!({ "name": "the-passcode-secret" })).unwrap());
+    meetings[1].status.as_mut().unwrap().join_secret_name = Some("the-join-secret".to_owned());
+    let text = serde_json::to_string(&board(&[failed_over()], &meetings, None)).unwrap();
+    assert!(text.contains("</script><img src=x onerror=alert(1)>\u{fffd}\u{fffd}"), "as a text: {text}");
+    for hidden in ["7001@meet.example.com", "the-passcode-secret", "the-join-secret", "link", "passcode"] {
+        assert!(!text.contains(hidden), "{hidden}: {text}");
+    }
+    assert!(!text.contains('\n') && !text.contains('\r'), "one line: an event of the stream");
 }

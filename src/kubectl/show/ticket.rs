@@ -94,6 +94,8 @@ fn tickets(
         });
     }
     found.sort_by_key(|ticket| ticket.severity);
+    // Several conditions may have one cause: it is told once.
+    found.dedup_by(|b, a| (&a.reason, &a.message) == (&b.reason, &b.message));
     found
 }
 
@@ -130,19 +132,31 @@ fn unseen(object: &str, generation: Option<i64>, observed: Option<i64>) -> Optio
     })
 }
 
+impl Ticket {
+    /// How it is painted, and its word.
+    pub fn mark(&self) -> (Ink, &'static str) {
+        match self.severity {
+            Severity::Error => (Ink::Bad, "ERROR"),
+            Severity::Warning => (Ink::Warn, "WARNING"),
+            Severity::Info => (Ink::Dim, "INFO"),
+        }
+    }
+
+    /// What is so, with which object, since when.
+    pub fn headline(&self, zone: &TimeZone) -> String {
+        let since = self.since.filter(|since| since.0 > Timestamp::UNIX_EPOCH);
+        let since = since.map(|since| format!(", since {}", moment(since.0, zone))).unwrap_or_default();
+        let is = format!("{}={} {}", self.condition, self.status, self.reason);
+        format!("{}: {}{since}", self.object, plain(&is))
+    }
+}
+
 /// The tickets, as people read them.
 pub fn text(tickets: &[Ticket], style: Style, zone: &TimeZone) -> String {
     let mut shown = String::new();
     for ticket in tickets {
-        let (ink, word) = match ticket.severity {
-            Severity::Error => (Ink::Bad, "ERROR"),
-            Severity::Warning => (Ink::Warn, "WARNING"),
-            Severity::Info => (Ink::Dim, "INFO"),
-        };
-        let since = ticket.since.filter(|since| since.0 > Timestamp::UNIX_EPOCH);
-        let since = since.map(|since| format!(", since {}", moment(since.0, zone))).unwrap_or_default();
-        let is = format!("{}={} {}", ticket.condition, ticket.status, ticket.reason);
-        shown.push_str(&format!("  {} {}: {}{since}\n", style.paint(ink, word), ticket.object, plain(&is)));
+        let (ink, word) = ticket.mark();
+        shown.push_str(&format!("  {} {}\n", style.paint(ink, word), ticket.headline(zone)));
         for line in [ticket.message.as_str(), &format!("Do: {}", ticket.remedy)] {
             if !matches!(line, "" | "Do: ") {
                 shown.push_str(&format!("      {}\n", plain(line)));

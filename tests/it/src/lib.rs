@@ -5,6 +5,7 @@ mod admission;
 mod apiserver;
 mod apiserver_outage;
 mod argo_cd;
+mod board;
 mod booking;
 mod bridge_kit;
 mod changes;

@@ -41,32 +41,34 @@ pub static BINARY: LazyLock<PathBuf> = LazyLock::new(|| {
     artifacts.filter_map(executable).next_back().expect("a binary")
 });
 
-/// Somebody at a terminal.
-struct User {
+/// Somebody at a terminal, with the kubectl that this project builds.
+pub struct User {
     home: TempDir,
     namespace: String,
+    kubectl: PathBuf,
 }
 
 /// What a command said.
-struct Said {
-    good: bool,
-    out: String,
-    err: String,
+pub struct Said {
+    pub good: bool,
+    pub out: String,
+    pub err: String,
 }
 
 impl User {
     /// With this kubeconfig, and the plugin on the PATH.
-    fn with(kubeconfig: &str, namespace: &str) -> Self {
+    async fn with(kubeconfig: &str, namespace: &str) -> Self {
         let home = tempfile::tempdir().unwrap();
         std::fs::write(home.path().join("config"), kubeconfig).unwrap();
         for name in ["kubectl-meetings", "kubectl_complete-meetings"] {
             std::os::unix::fs::symlink(&*BINARY, home.path().join(name)).unwrap();
         }
-        Self { home, namespace: namespace.to_owned() }
+        let kubectl = control_plane::tools::kubectl().await.expect("kubectl");
+        Self { home, namespace: namespace.to_owned(), kubectl }
     }
 
     /// A ServiceAccount with these rights: apiGroup, resource, verbs.
-    async fn allowed(arena: &Arena, name: &str, rights: &[(&str, &str, &[&str])]) -> Self {
+    pub async fn allowed(arena: &Arena, name: &str, rights: &[(&str, &str, &[&str])]) -> Self {
         arena.plane.create_service_account(&arena.namespace, name).await.expect("account");
         let rules: Vec<Value> = rights
             .iter()
@@ -82,27 +84,19 @@ impl User {
         .unwrap();
         arena.api::<RoleBinding>().create(&PostParams::default(), &binding).await.unwrap();
         let config = arena.plane.kubeconfig_for_service_account(&arena.namespace, name).await.expect("kubeconfig");
-        Self::with(&control_plane::to_yaml(&config).unwrap(), &arena.namespace)
+        Self::with(&control_plane::to_yaml(&config).unwrap(), &arena.namespace).await
     }
 
     /// A user who may do everything.
-    fn admin(arena: &Arena) -> Self {
-        Self::with(arena.plane.kubeconfig_yaml(), &arena.namespace)
+    pub async fn admin(arena: &Arena) -> Self {
+        Self::with(arena.plane.kubeconfig_yaml(), &arena.namespace).await
     }
 
-    /// `kubectl meetings WORDS -n NAMESPACE`. Where there is no kubectl, as it would call the plugin.
-    fn command(&self, words: &[&str]) -> Command {
+    /// `kubectl meetings WORDS -n NAMESPACE`.
+    pub fn command(&self, words: &[&str]) -> Command {
         let path = std::env::var("PATH").unwrap_or_default();
-        let has_kubectl = std::env::split_paths(&path).any(|dir| dir.join("kubectl").is_file());
-        let mut command = if has_kubectl {
-            let mut kubectl = Command::new("kubectl");
-            kubectl.arg("meetings");
-            kubectl
-        } else {
-            println!("no kubectl on the PATH: the plugin is called by its own name");
-            Command::new(self.home.path().join("kubectl-meetings"))
-        };
-        command.args(words).args(["-n", &self.namespace]);
+        let mut command = Command::new(&self.kubectl);
+        command.arg("meetings").args(words).args(["-n", &self.namespace]);
         command.env("PATH", format!("{}:{path}", self.home.path().display()));
         command.env("KUBECONFIG", self.home.path().join("config")).env("HOME", self.home.path());
         command.env_remove("COLUMNS").env("TZ", "UTC").kill_on_drop(true);
@@ -122,7 +116,7 @@ impl User {
     }
 
     /// What it complains about.
-    async fn fails(&self, words: &[&str]) -> String {
+    pub async fn fails(&self, words: &[&str]) -> String {
         let said = self.says(words).await;
         assert!(!said.good && said.out.is_empty(), "{words:?}: {}", said.out);
         assert!(said.err.contains("\n  Do: "), "{words:?} names a remedy: {}", said.err);
@@ -136,13 +130,13 @@ fn said(output: Output) -> Said {
 }
 
 #[track_caller]
-fn has(text: &str, parts: &[&str]) {
+pub fn has(text: &str, parts: &[&str]) {
     for part in parts {
         assert!(text.contains(part), "{part:?} is not in\n{text}");
     }
 }
 
-const LOOK: (&str, &str, &[&str]) = ("meeting-controller.dev", "*", &["get", "list", "watch"]);
+pub const LOOK: (&str, &str, &[&str]) = ("meeting-controller.dev", "*", &["get", "list", "watch"]);
 const EDIT: (&str, &str, &[&str]) = ("meeting-controller.dev", "scheduledmeetings", &["patch"]);
 const SECRETS: (&str, &str, &[&str]) = ("", "secrets", &["get"]);
 
@@ -248,7 +242,7 @@ async fn extend_end_and_the_requests_are_one_patch_each() {
     assert_eq!(patched().len(), 4, "{:?}", patched());
 
     has(&editor.fails(&["refresh", "mb/core"]).await, &["cannot patch", "patch meetingbridges"]);
-    let admin = User::admin(&arena);
+    let admin = User::admin(&arena).await;
     has(&admin.gets(&["refresh", "core", "--wait"]).await, &["meetingbridge/core asked", "meetingbridge/core done"]);
     has(&admin.gets(&["refresh", "mtg/next", "--wait"]).await, &["scheduledmeeting/next done"]);
     let shown: Value = serde_json::from_str(&admin.gets(&["failback", "core", "-o", "json"]).await).unwrap();
@@ -269,7 +263,7 @@ impl User {
 }
 
 /// An apiserver between the plugin and the real one.
-async fn in_between(arena: &Arena, failing: &Failing) -> User {
+pub async fn in_between(arena: &Arena, failing: &Failing) -> User {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let config = json!({
         "apiVersion": "v1", "kind": "Config", "current-context": "c",
@@ -292,7 +286,7 @@ async fn in_between(arena: &Arena, failing: &Failing) -> User {
             tokio::spawn(http1::Builder::new().serve_connection(TokioIo::new(stream), serve));
         }
     });
-    User::with(&config.to_string(), &arena.namespace)
+    User::with(&config.to_string(), &arena.namespace).await
 }
 
 /// Between our look and our write somebody moves the meeting: nothing is written over theirs. What the controller writes
