@@ -224,8 +224,9 @@ async fn within_one_namespace_the_rights_there_are_enough() {
 fn yaml_files(dir: &Path, found: &mut Vec<PathBuf>) {
     for entry in std::fs::read_dir(dir).expect("deploy/") {
         let path = entry.unwrap().path();
-        // Of a chart only what Helm renders is an object (tests/deploy).
-        if path.is_dir() && !path.join("Chart.yaml").exists() {
+        // Of a chart only what Helm renders is an object (tests/deploy); what Flux and Argo CD read is of their kinds.
+        let is_for_others = path.join("Chart.yaml").exists() || path.ends_with("deploy/gitops");
+        if path.is_dir() && !is_for_others {
             yaml_files(&path, found);
         } else if path.extension().is_some_and(|extension| extension == "yaml") {
             found.push(path);
