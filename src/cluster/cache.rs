@@ -287,12 +287,14 @@ impl Cluster {
 
     /// What the sweeps show of one meeting, without asking a bridge; only facts newer than our last write to it. `at` is
     /// the call bridge of its call.
-    pub fn view(&self, at: &Address, space: &SpaceId, call: Option<&CallId>) -> MeetingFacts {
+    ///
+    /// A look at the space counts from `believed` on.
+    pub fn view(&self, at: &Address, (space, believed): (&SpaceId, Timestamp), call: Option<&CallId>) -> MeetingFacts {
         let mut facts = MeetingFacts::default();
         let (since, legs_since) = {
             let cache = self.cache();
             let since = cache.last_write_at.get(space).copied().unwrap_or(Timestamp::MIN);
-            if cache.space_read_at.get(space).is_some_and(|at| *at > since)
+            if cache.space_read_at.get(space).is_some_and(|at| *at > since && *at >= believed)
                 && let Seen::Known(slots) = &cache.facts.slots
             {
                 facts.space = match slots.looked(space) {

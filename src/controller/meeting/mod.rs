@@ -106,7 +106,10 @@ async fn look_after(stored: Arc<ScheduledMeeting>, ctx: &Arc<Context>) -> Result
     live(ctx, &mut meeting, &mut progress, &mut site, now).await?;
     if progress.begins_anew() {
         // The start was moved away: secret, passcode and whatever else was of the life before goes.
-        remove_join_secret(ctx, &meeting).await?;
+        // If the apiserver refuses that, it is told, and the next life goes on with what the Secret says.
+        if remove_join_secret(ctx, &meeting).await.is_err() {
+            news::join_secret_stays(ctx, &meeting, "at the new start its link opens the meeting again");
+        }
         ctx.bookings.release(&meeting.uid().unwrap_or_default());
         let untied = progress.untied.take();
         progress = Progress::anew(&meeting, now);
@@ -250,7 +253,7 @@ async fn finish(
     let written = save(ctx, &meeting, &progress, status, site).await?;
     news::announce(ctx, stored, &written, &progress);
     if stays && !was_over {
-        news::join_secret_stays(ctx, &written);
+        news::join_secret_stays(ctx, &written, "its link is dead, and removal is tried again");
     }
     Ok(wait.map_or_else(Action::await_change, Action::requeue))
 }

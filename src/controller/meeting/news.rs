@@ -125,8 +125,8 @@ pub fn left_behind(ctx: &Context, meeting: &ScheduledMeeting, action: &'static s
 }
 
 /// The join Secret could not be removed.
-pub fn join_secret_stays(ctx: &Context, meeting: &ScheduledMeeting) {
-    let note = "the join Secret could not be removed; its link is dead, and removal is tried again".to_owned();
+pub fn join_secret_stays(ctx: &Context, meeting: &ScheduledMeeting, what_follows: &str) {
+    let note = format!("the join Secret could not be removed; {what_follows}");
     ctx.events.tell(meeting, EventType::Warning, "JoinSecretStays", "Close", note);
 }
 

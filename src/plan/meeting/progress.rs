@@ -18,7 +18,7 @@ use crate::facts::meeting::MeetingFacts;
 use crate::plan::booking::{Moved, Refusal, moved};
 use crate::plan::participants;
 use crate::plan::verdict::Pause;
-use crate::plan::window::{Stage, Window};
+use crate::plan::window::{PREPARE_LEAD, Stage, Window};
 use kube::{Resource, ResourceExt};
 
 /// How often a call that somebody ended is made again, unless the meeting is edited.
@@ -313,6 +313,16 @@ impl Progress {
     pub fn is_closing(&self, now: Timestamp) -> bool {
         // What was proven shut is over, whatever the clock says later.
         self.leaving || self.vacated || self.door == Door::Released || self.window.stage(now) == Stage::Over
+    }
+
+    /// Since when a look at the space is believed. Before the door is opened: since it is being prepared, or for a while.
+    /// Another scheduler may have come into the slot after our last meeting there, and its call would be ended.
+    pub fn believes_since(&self, now: Timestamp) -> Timestamp {
+        if self.draft.opened_at.is_some() {
+            return Timestamp::MIN;
+        }
+        let opens = self.window.opens_at.max(now.checked_sub(PREPARE_LEAD).unwrap_or(Timestamp::MIN));
+        opens.checked_sub(PREPARE_LEAD).unwrap_or(Timestamp::MIN)
     }
 
     /// The space of the slot, once known.

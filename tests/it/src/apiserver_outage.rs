@@ -246,3 +246,21 @@ async fn a_stop_waits_for_no_list_that_is_never_answered() {
         running.stop().await;
     }
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_moved_meeting_is_booked_anew_although_its_join_secret_stays() {
+    let (arena, apiserver) = failing("moved", quick()).await;
+    arena.ready_bridge(json!({})).await;
+    arena.open_now("m", 3_600, json!({})).await;
+    arena.phase("m", Phase::Active).await;
+    let refused = apiserver.add(("DELETE", "secrets", None), None, Failure::Refuse(403, "Forbidden", "a policy"));
+    arena.patch::<ScheduledMeeting>("m", json!({ "spec": { "start": in_ms(7_200_000) } })).await;
+    let moved = arena.phase("m", Phase::Scheduled).await;
+    assert_eq!(condition(&moved, "Ready"), ("True", "Scheduled"));
+    assert!(refused.hits() > 0 && !arena.slot(1).open && arena.sim.calls().is_empty());
+    arena.event_about("m", "JoinSecretStays").await;
+    arena.create_meeting("next", json!({ "start": in_ms(500), "duration": "1m" })).await;
+    arena.phase("next", Phase::Active).await;
+    arena.assert_rules(1..=5);
+    arena.finish().await;
+}

@@ -274,6 +274,28 @@ async fn a_slot_that_somebody_else_opened_is_left_to_them() {
     arena.finish().await;
 }
 
+/// What we saw when our last meeting there ended is no reason to open the door, and to end whatever call is there.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_slot_that_somebody_opened_after_our_last_meeting_is_left_to_them() {
+    let arena = Arena::with("after-ours", lone(), still()).await;
+    arena.ready_bridge(json!({})).await;
+    arena.open_now("first", 3, json!({})).await;
+    assert_eq!(number_of(&arena.phase("first", Phase::Ended).await), 1);
+    arena.create_meeting("second", json!({ "start": in_ms(14_000), "duration": "1m" })).await;
+    assert_eq!(number_of(&arena.booked("second").await), 1);
+    arena.sim.clear_journal();
+    let taken = [("nonMemberAccess", "true"), ("name", "Their meeting"), ("secret", "theirs")];
+    arena.sim.edit_space("1", &taken).unwrap();
+    arena.sim.join("1", "Ada", 0).expect("the door is open");
+    let theirs = (arena.slot(1), arena.sim.calls());
+    assert_eq!(number_of(&arena.phase("second", Phase::Active).await), 2);
+    assert_eq!(arena.slot(1), theirs.0, "never touched");
+    let goes_on = |id: &str| arena.sim.calls().iter().any(|call| call.id == id);
+    assert!(theirs.1.iter().all(|call| goes_on(&call.id)), "{:#?}", arena.sim.calls());
+    arena.assert_rules(2..=5);
+    arena.finish().await;
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_slot_with_our_mark_and_no_meeting_is_shut() {
     let arena = Arena::new("orphan").await;
