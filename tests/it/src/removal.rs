@@ -113,8 +113,7 @@ async fn an_unreachable_bridge_is_waited_for_until_the_deadline() {
     arena.gone::<MeetingBridge>("core").await;
     let took = begun.elapsed();
     assert!(took >= Duration::from_secs(2) && took < Duration::from_secs(10), "{took:?}");
-    let events = arena.events_about("core").await;
-    assert!(events.iter().any(|(reason, _)| reason == "LeftBehind"), "{events:?}");
+    arena.told("core", "LeftBehind").await;
     arena.sim.start_bridge(0);
     assert_eq!(left(&arena).await, [1, 1, 1]);
     arena.finish().await;
@@ -152,7 +151,7 @@ async fn force_lets_a_bridge_go_at_once() {
     arena.gone::<MeetingBridge>("core").await;
     // What had begun before may still be on its way: one try and one look at the database.
     assert!(arena.requests().len() <= before + 2, "nothing more is asked: {:?}", arena.journal_lines());
-    assert!(arena.events_about("core").await.iter().any(|(reason, _)| reason == "LeftBehind"));
+    arena.told("core", "LeftBehind").await;
     assert_eq!(arena.sim.spaces().len(), 5);
     arena.finish().await;
 }
