@@ -98,7 +98,8 @@ pub fn after(error: &CmsError, failures: u32, is_due: bool) -> Duration {
         // A first failure in an open window is often a connection that the bridge closed meanwhile.
         _ if is_due && failures <= 1 => Duration::from_millis(300),
         _ if is_due => Duration::from_secs(5),
-        _ => Duration::from_secs(60),
+        // A slot may have been left open there: it is shut soon after the bridge is back.
+        _ => Duration::from_secs(15),
     };
     jittered(BASE.saturating_mul(1 << failures.min(10)).min(longest))
 }

@@ -4,6 +4,10 @@ use super::*;
 fn waits_grow_and_are_capped() {
     for failures in 1..40 {
         assert!(after(&CmsError::Busy, failures, false) <= Duration::from_secs(60));
+        assert!(
+            after(&CmsError::Timeout, failures, false) <= Duration::from_secs(15),
+            "a bridge that is back is not missed"
+        );
         assert!(after(&CmsError::Timeout, failures, true) <= Duration::from_secs(5));
         assert!(after(&CmsError::Busy, failures, false) >= Duration::from_millis(250));
     }
