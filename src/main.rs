@@ -11,7 +11,7 @@ use meeting_controller::admin::{Access, Admin};
 use meeting_controller::api::MeetingBridge;
 use meeting_controller::cli;
 use meeting_controller::clock::SystemClock;
-use meeting_controller::config::{Cli, Command, CrdsArgs, LogFormat, PlanArgs, RunArgs};
+use meeting_controller::config::{Cli, Command, CrdsArgs, LogFormat, PlanArgs, RunArgs, ValidateArgs};
 use meeting_controller::controller::{Candidacy, Controller, plan_bridge};
 use meeting_controller::kubectl;
 use meeting_controller::metrics::Metrics;
@@ -35,10 +35,24 @@ fn main() -> ExitCode {
         Command::Run(args) => block_on(run(*args)),
         Command::Plan(args) => block_on(plan(args)),
         Command::Crds(args) => crds(&args),
-        Command::Validate(args) => return cli::validate::run(&args.files),
+        Command::Validate(args) => return block_on(validate(&args)).unwrap_or_else(failed),
         Command::Meetings(cli) => return block_on(async { Ok(kubectl::run(*cli).await) }).unwrap_or_else(failed),
     };
     result.map_or_else(failed, |()| ExitCode::SUCCESS)
+}
+
+async fn validate(args: &ValidateArgs) -> Result<ExitCode, String> {
+    if !args.live {
+        return Ok(cli::validate::run(&args.files, None));
+    }
+    let namespaces = cli::validate::namespaces(&args.files);
+    match cli::validate::Live::read(&args.access(), namespaces, args.shared()).await {
+        Ok(live) => Ok(cli::validate::run(&args.files, Some(&live))),
+        Err(trouble) => {
+            eprintln!("error: {trouble}");
+            Ok(cli::validate::Outcome::Unreadable.into())
+        }
+    }
 }
 
 fn crds(args: &CrdsArgs) -> Result<(), String> {

@@ -253,6 +253,10 @@ pub struct SchedulingSpec {
     #[serde(default)]
     #[schemars(range(min = -1000, max = 1000))]
     pub preference: i32,
+    /// Meetings that have ended here are deleted this many seconds later, unless they say otherwise; default: they stay.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 0, max = 2_147_483_647))]
+    pub ttl_seconds_after_finished: Option<u32>,
 }
 
 fn yes() -> bool {
@@ -261,7 +265,13 @@ fn yes() -> bool {
 
 impl Default for SchedulingSpec {
     fn default() -> Self {
-        Self { allow_booking: true, allow_incoming_sip: true, allow_outgoing_sip: true, preference: 0 }
+        Self {
+            allow_booking: true,
+            allow_incoming_sip: true,
+            allow_outgoing_sip: true,
+            preference: 0,
+            ttl_seconds_after_finished: None,
+        }
     }
 }
 

@@ -272,4 +272,20 @@ pub struct BookingsStatus {
     /// Start of the next meeting.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub next_start: Option<Instant>,
+    /// The days that have meetings, of the next seven (UTC): how full it gets, to be compared with slots.total.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 7))]
+    pub days: Vec<DayStatus>,
+}
+
+/// How full a bridge gets on a day.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct DayStatus {
+    /// The day in UTC, for example `2026-12-01`.
+    #[schemars(length(max = 10))]
+    pub date: String,
+    /// Most slots that are taken at one time.
+    pub peak: u32,
+    /// Since when, for the first time that day.
+    pub from: Instant,
 }

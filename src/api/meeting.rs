@@ -116,6 +116,12 @@ pub struct ScheduledMeetingSpec {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub extension: Option<ExtensionSpec>,
 
+    /// The object is deleted this many seconds after the meeting has ended, as with a Job; default: what its bridge says
+    /// (scheduling.ttlSecondsAfterFinished), else it stays. A Missed one stays, and one that was applied after its window.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 0, max = 2_147_483_647))]
+    pub ttl_seconds_after_finished: Option<u32>,
+
     /// Nothing is done for this meeting while true: not opened, not closed.
     #[serde(default)]
     pub suspend: bool,

@@ -5,6 +5,7 @@ mod bridge_status;
 pub mod condition;
 pub mod conditions;
 mod crd;
+pub mod marks;
 pub mod meeting;
 pub mod names;
 pub mod profiles;

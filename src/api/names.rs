@@ -61,12 +61,6 @@ pub const USE_CREDENTIALS: &str = "credentials";
 /// Its value on the Secret of a `passcodeSecretRef`.
 pub const USE_PASSCODE: &str = "passcode";
 
-/// Prefix of every `cdrTag` we write: proof that an open space is ours.
-const MARK_PREFIX: &str = "meeting-controller:";
-
-/// `cdrTag` holds at most this many characters (cms-protocol.md section 6.1).
-const MARK_LIMIT: usize = 100;
-
 /// The name of the Secret with the join details of a meeting.
 ///
 /// Object names end at 253 characters; a longer meeting name is shortened and kept unique by its hash.
@@ -81,24 +75,6 @@ pub fn join_secret_name(meeting: &str) -> String {
     // Object names are ASCII, so cutting by characters cuts by bytes.
     let head: String = meeting.chars().take(keep).collect();
     format!("{head}-{hash}{SUFFIX}")
-}
-
-/// The mark (`cdrTag`) of a meeting on its space.
-///
-/// It names namespace and name, not the UID: after a restore from backup or git the UIDs are new, but the running
-/// meeting on the bridge must still be recognised (decision 0005).
-pub fn mark(namespace: &str, name: &str) -> String {
-    let plain = format!("{MARK_PREFIX}{namespace}/{name}");
-    if plain.chars().count() <= MARK_LIMIT {
-        return plain;
-    }
-    let hash = Uuid::new_v5(&Uuid::NAMESPACE_URL, plain.as_bytes()).simple();
-    format!("{MARK_PREFIX}#{hash}")
-}
-
-/// Was this `cdrTag` written by a meeting-controller?
-pub fn is_mark(tag: &str) -> bool {
-    tag.starts_with(MARK_PREFIX)
 }
 
 #[cfg(test)]

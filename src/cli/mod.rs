@@ -1,4 +1,4 @@
-//! The subcommands that work offline: no cluster, no bridge, no settings.
+//! The subcommands that work offline: no cluster, no bridge, no settings; `validate` asks a cluster if it is told to.
 
 pub mod compat;
 pub mod crds;

@@ -12,6 +12,7 @@ use clap::{Args, Parser, Subcommand};
 use ipnet::IpNet;
 use secrecy::{ExposeSecret, SecretString};
 
+use crate::api::marks::Marks;
 use crate::cms::{Egress, Limits};
 use crate::controller::Timing;
 use crate::kubectl;
@@ -32,7 +33,7 @@ pub enum Command {
     Run(Box<RunArgs>),
     /// Print the CustomResourceDefinitions, or write and check the generated files.
     Crds(CrdsArgs),
-    /// Check manifests offline against schema and rules. Exit code 0: good, 1: problems, 2: a file cannot be read.
+    /// Check manifests offline against schema and rules, or against a cluster (--live). Exit code 0: good, 1: problems, 2: a file cannot be read.
     Validate(ValidateArgs),
     /// Print what would be done to a bridge; nothing is written, neither there nor to Kubernetes.
     Plan(PlanArgs),
@@ -79,6 +80,12 @@ pub struct RunArgs {
     /// name no bridge, as far as allowedNamespaces lets them. Without it only bridges of the meeting's own namespace are.
     #[arg(long, env = "MEETING_CONTROLLER_SHARED_BRIDGES_IN", value_delimiter = ',')]
     pub shared_bridges_in: Vec<String>,
+    /// Name of this installation among those that share the numbers of one CMS: up to 32 letters, digits, dots, underscores
+    /// and hyphens. What carries the mark of another installation is never touched. It belongs to the objects, not to the
+    /// Kubernetes cluster: keep it when they are restored elsewhere.
+    #[arg(long, env = "MEETING_CONTROLLER_INSTALLATION", value_name = "NAME", default_value = "", hide_default_value = true,
+          value_parser = Marks::of_installation)]
+    pub installation: Marks,
     /// Send a Secret to a bridge only if its owner labelled it for that: meeting-controller.dev/use=credentials, or
     /// =passcode. Without it every Secret that a MeetingBridge or ScheduledMeeting of its namespace names is sent.
     #[arg(long, env = "MEETING_CONTROLLER_REQUIRE_SECRET_LABEL")]
@@ -104,6 +111,7 @@ impl RunArgs {
     pub fn settings(&self) -> Result<Settings, String> {
         Ok(Settings {
             shared_bridges_in: names(&self.shared_bridges_in),
+            marks: self.installation.clone(),
             require_secret_label: self.require_secret_label,
             egress: self.egress.egress()?,
             ..self.timing.settings()
@@ -266,6 +274,34 @@ pub struct ValidateArgs {
     /// Manifests; `-` is standard input.
     #[arg(required = true)]
     pub files: Vec<PathBuf>,
+    /// Also ask the cluster, with your own rights, whether its bridges have slots for these meetings.
+    #[arg(long)]
+    pub live: bool,
+    /// Namespace of objects that name none; default: that of the context.
+    #[arg(short, long, requires = "live")]
+    pub namespace: Option<String>,
+    /// Context of the kubeconfig; default: the current one.
+    #[arg(long, requires = "live")]
+    pub context: Option<String>,
+    /// Path of the kubeconfig; default: $KUBECONFIG, or ~/.kube/config.
+    #[arg(long, value_name = "FILE", requires = "live")]
+    pub kubeconfig: Option<PathBuf>,
+    /// The controller's --shared-bridges-in.
+    #[arg(long, value_delimiter = ',', requires = "live")]
+    pub shared_bridges_in: Vec<String>,
+}
+
+impl ValidateArgs {
+    /// Whose cluster it is.
+    pub fn access(&self) -> kubectl::Access {
+        let (namespace, context, kubeconfig) = (self.namespace.clone(), self.context.clone(), self.kubeconfig.clone());
+        kubectl::Access { namespace, context, kubeconfig, ..kubectl::Access::default() }
+    }
+
+    /// The namespaces whose bridges are shared.
+    pub fn shared(&self) -> BTreeSet<String> {
+        names(&self.shared_bridges_in)
+    }
 }
 
 /// Flags of `plan`.

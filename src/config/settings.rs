@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::api::marks::Marks;
 use crate::cms::{Egress, Limits};
 
 /// How the controller behaves; from flags.
@@ -35,6 +36,8 @@ pub struct Settings {
     pub deletion_deadline: Duration,
     /// Namespaces whose bridges are offered to meetings of every namespace that name no bridge.
     pub shared_bridges_in: BTreeSet<String>,
+    /// How the spaces of our meetings are marked.
+    pub marks: Marks,
     /// Only Secrets whose label says so are sent to a bridge.
     pub require_secret_label: bool,
 }
@@ -55,6 +58,7 @@ impl Default for Settings {
             watch_limit: Duration::from_secs(45),
             deletion_deadline: Duration::from_secs(300),
             shared_bridges_in: BTreeSet::new(),
+            marks: Marks::default(),
             require_secret_label: false,
         }
     }

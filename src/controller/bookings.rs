@@ -14,15 +14,16 @@ use super::merge::Within;
 use super::own_writes::version_of;
 use crate::api::condition::Text;
 use crate::api::conditions::{meeting as reason, types};
+use crate::api::marks::Marks;
 use crate::api::meeting::{CallBinding, Phase};
-use crate::api::names::{self, ObjectKey};
+use crate::api::names::ObjectKey;
 use crate::api::{ScheduledMeeting, find, unreadable};
 use crate::cluster::SweepTarget;
 use crate::cms::{CallAt, SpaceId};
 use crate::facts::slots::SlotSpaces;
 use crate::metrics::Census;
-use crate::plan::booking::{Booking, Calendars, Offer, key_of, reserve};
-use crate::plan::calendar::MeetingId;
+use crate::plan::booking::{Booking, Calendars, Offer, Refusal, key_of, no_free_slot, reserve};
+use crate::plan::calendar::{MeetingId, Peak};
 use crate::plan::participants::is_anybody_on_lost_bridge;
 use crate::plan::window::{Stage, Window};
 
@@ -125,11 +126,12 @@ pub struct Bookings {
 }
 
 /// The bookings of one bridge in numbers (R17).
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Summary {
     pub next_seven_days: u32,
     pub peak_concurrent: u32,
     pub next_start: Option<Timestamp>,
+    pub peaks: Vec<Peak>,
 }
 
 fn order(meeting: &ScheduledMeeting) -> (Timestamp, MeetingId) {
@@ -217,7 +219,8 @@ impl Bookings {
         window: Window,
         own: &[Offer],
         offers_of: &dyn Fn(&ScheduledMeeting) -> Vec<Offer>,
-    ) -> Option<Booking> {
+        now: Timestamp,
+    ) -> Result<Booking, Refusal> {
         let mine = order(meeting);
         let (epoch, earlier) = {
             let index = self.lock();
@@ -245,7 +248,7 @@ impl Bookings {
         if booking.is_some() {
             index.pending.remove(&mine);
         }
-        booking
+        booking.ok_or_else(|| no_free_slot(&index.calendars, &mine.1, window, own, now))
     }
 
     /// Moves the window of a booked meeting. Fails with the meeting that has the slot in the added time, if it is known.
@@ -309,14 +312,14 @@ impl Bookings {
 
     /// Slots whose space carries the mark of a meeting that is to be open now although its status does not say so: its
     /// objects were restored. They are not to be shut but adopted.
-    pub fn expected_marks(&self, bridge: &ObjectKey, now: Timestamp, slots: &SlotSpaces) -> Vec<u32> {
+    pub fn expected_marks(&self, bridge: &ObjectKey, now: Timestamp, slots: &SlotSpaces, marks: &Marks) -> Vec<u32> {
         let index = self.lock();
         let expected = |mark: &str| {
             index.meetings.values().any(|known| {
                 known.wanted.stage(now) == Stage::Inside
                     && !known.phase.is_over()
                     && (known.bridge.is_none() || known.is_on(bridge))
-                    && names::mark(&known.namespace, &known.name) == mark
+                    && marks.of(&known.namespace, &known.name) == mark
             })
         };
         let is_expected = |space: &crate::cms::Space| space.cdr_tag.as_deref().is_some_and(expected);
@@ -383,6 +386,11 @@ impl Bookings {
         })
     }
 
+    /// Every meeting on a bridge that is over.
+    pub fn over(&self, bridge: &ObjectKey) -> Vec<ObjectKey> {
+        self.keys_if(|known| known.is_on(bridge) && known.phase.is_over())
+    }
+
     /// The meetings of a namespace that are not over.
     pub fn of_namespace(&self, namespace: &str) -> Vec<ObjectKey> {
         self.keys_if(|known| *known.namespace == *namespace && !known.phase.is_over())
@@ -426,7 +434,7 @@ impl Bookings {
         let index = self.lock();
         let Some(calendar) = index.calendars.get(bridge) else { return Summary::default() };
         let (next_seven_days, peak_concurrent, next_start) = calendar.summary(now);
-        Summary { next_seven_days, peak_concurrent, next_start }
+        Summary { next_seven_days, peak_concurrent, next_start, peaks: calendar.peaks(now) }
     }
 }
 

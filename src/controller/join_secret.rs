@@ -1,12 +1,16 @@
 //! The join Secret of a meeting and its passcode: read, made, kept, removed. What is in it never leaves here but as a
 //! `SecretString`.
 
+mod invite;
+
 use std::collections::BTreeMap;
 
+use invite::Invite;
+use jiff::Timestamp;
 use k8s_openapi::ByteString;
 use k8s_openapi::api::core::v1::Secret;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
-use kube::api::{Api, DeleteParams, ObjectMeta, PostParams, Preconditions};
+use kube::api::{Api, ObjectMeta, PostParams};
 use kube::{Resource, ResourceExt};
 use rand::RngExt;
 use secrecy::{ExposeSecret, SecretString};
@@ -22,6 +26,8 @@ use crate::plan::version;
 
 /// What the join Secret says besides secret and passcode.
 pub struct Details {
+    /// The meeting's mark.
+    pub mark: String,
     pub number: u32,
     pub uri: Option<String>,
     pub web_bridge_uri: Option<String>,
@@ -143,7 +149,7 @@ async fn try_to_ensure(
     let secret =
         known.or(adopted.filter(|secret| !secret.is_empty())).or(at_hand).unwrap_or_else(|| Uuid::new_v4().to_string());
     let secrets = JoinSecrets { secret: SecretString::from(secret), passcode };
-    let desired = build(meeting, &name, details, &secrets);
+    let desired = build(meeting, details, &secrets, existing.as_ref(), ctx.clock.now());
     match existing {
         Some(existing) if existing.data == desired.data && whose(&existing, meeting) == Whose::Ours => {}
         Some(existing) => {
@@ -184,7 +190,24 @@ fn whose(secret: &Secret, meeting: &ScheduledMeeting) -> Whose {
     if is_marked && !is_source && owners.iter().all(was_ours) { Whose::Orphaned } else { Whose::Strangers }
 }
 
-fn build(meeting: &ScheduledMeeting, name: &str, details: &Details, secrets: &JoinSecrets) -> Secret {
+fn build(
+    meeting: &ScheduledMeeting,
+    details: &Details,
+    secrets: &JoinSecrets,
+    existing: Option<&Secret>,
+    now: Timestamp,
+) -> Secret {
+    let link = details.web_bridge_uri.as_ref().map(|base| link(base, details, secrets.secret.expose_secret()));
+    let passcode = secrets.passcode.as_ref().map(ExposeSecret::expose_secret);
+    let invite = Invite {
+        mark: &details.mark,
+        spec: &meeting.spec,
+        number: details.number,
+        uri: details.uri.as_deref(),
+        link: link.as_deref(),
+        passcode,
+    };
+    let before = existing.and_then(|secret| text(secret, "invite.ics"));
     let mut data = BTreeMap::new();
     let mut put = |key: &str, value: String| data.insert(key.to_owned(), ByteString(value.into_bytes()));
     put("number", details.number.to_string());
@@ -192,15 +215,17 @@ fn build(meeting: &ScheduledMeeting, name: &str, details: &Details, secrets: &Jo
     if let Some(uri) = &details.uri {
         put("uri", uri.clone());
     }
-    if let Some(passcode) = &secrets.passcode {
-        put("passcode", passcode.expose_secret().to_owned());
+    if let Some(passcode) = passcode {
+        put("passcode", passcode.to_owned());
     }
-    if let Some(base) = &details.web_bridge_uri {
-        put("link", link(base, details, secrets.secret.expose_secret()));
+    if let Some(link) = &link {
+        put("link", link.clone());
     }
+    put("invite.ics", invite.calendar(before.as_deref(), meeting.metadata.generation, now));
+    put("invite.txt", invite.text());
     Secret {
         metadata: ObjectMeta {
-            name: Some(name.to_owned()),
+            name: Some(join_secret_name(&meeting.name_any())),
             namespace: meeting.namespace(),
             labels: Some(BTreeMap::from([(JOIN_LABEL.to_owned(), "true".to_owned())])),
             owner_references: meeting.controller_owner_ref(&()).map(|owner| vec![owner]),
@@ -233,12 +258,7 @@ pub async fn remove(ctx: &Context, meeting: &ScheduledMeeting) -> Result<(), Kub
     let name = join_secret_name(&meeting.name_any());
     let existing = ctx.kube.bounded("get join Secret", api.get_opt(&name)).await?;
     let Some(secret) = existing.filter(|secret| whose(secret, meeting) == Whose::Ours) else { return Ok(()) };
-    let ObjectMeta { uid, resource_version, .. } = secret.metadata;
-    let params = DeleteParams::default().preconditions(Preconditions { uid, resource_version });
-    match ctx.kube.write("delete join Secret", api.delete(&name, &params)).await {
-        Err(error) if !error.is_not_found() => Err(error),
-        _ => Ok(()),
-    }
+    ctx.kube.delete("delete join Secret", &secret).await
 }
 
 #[cfg(test)]

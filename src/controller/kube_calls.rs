@@ -5,10 +5,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use k8s_openapi::NamespaceResourceScope;
-use kube::api::{Api, Patch, PatchParams, PostParams};
+use kube::api::{Api, DeleteParams, Patch, PatchParams, PostParams, Preconditions};
 use kube::core::Status;
 use kube::{Client, Resource, ResourceExt};
 use serde::Serialize;
+use serde::de::DeserializeOwned;
 use thiserror::Error;
 use tokio::sync::Semaphore;
 
@@ -212,6 +213,23 @@ impl KubeApi {
         let mut patched = patched.or_known(Some(object));
         patched.compact();
         Ok(Some(patched))
+    }
+
+    /// Deletes the object, if it is still what was looked at.
+    ///
+    /// # Errors
+    /// [`KubeError`]; a conflict means that it changed. One that is gone already is fine.
+    pub async fn delete<K>(&self, what: &'static str, object: &K) -> Result<(), KubeError>
+    where
+        K: Resource<Scope = NamespaceResourceScope, DynamicType = ()> + Clone + DeserializeOwned + std::fmt::Debug,
+    {
+        let api: Api<K> = self.api(&object.namespace().unwrap_or_default());
+        let guard = Preconditions { uid: object.uid(), resource_version: object.resource_version() };
+        let (name, params) = (object.name_any(), DeleteParams::default().preconditions(guard));
+        match self.write(what, api.delete(&name, &params)).await {
+            Err(error) if !error.is_not_found() => Err(error),
+            _ => Ok(()),
+        }
     }
 
     /// Replaces the status; the resource version we read guards it, so a stale writer loses instead of winning

@@ -1,7 +1,7 @@
 //! Wiring: the watches, the two reconcile functions, what they share.
 
 mod backoff;
-mod bookings;
+pub(crate) mod bookings;
 mod bridge;
 mod catch_up;
 mod clock_steps;

@@ -126,6 +126,7 @@ pub struct Judged {
     relevant: Option<u64>,
     offered: (bool, bool, u32),
     has_status: bool,
+    stays_for: Option<u32>,
 }
 
 impl Judged {
@@ -135,6 +136,7 @@ impl Judged {
             relevant: relevant(bridge),
             offered: offered(bridge),
             has_status: bridge.status.is_some(),
+            stays_for: bridge.spec.scheduling.ttl_seconds_after_finished,
         }
     }
 }
@@ -183,6 +185,9 @@ fn judge(ctx: &Context, judged: &mut BTreeMap<ObjectKey, Judged>, bridge: &Meeti
     if before.as_ref().is_some_and(|before| before.relevant != now.relevant) {
         // Its switches hold for the meetings that are booked on it as well.
         ctx.wakes.meetings(ctx.bookings.ahead(&key, ctx.clock.now()));
+    }
+    if before.as_ref().is_some_and(|before| before.stays_for != now.stays_for) {
+        ctx.wakes.meetings(ctx.bookings.over(&key));
     }
     if before != Some(now) {
         ctx.bookings.bridges_changed();

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::RangeInclusive;
 
-use crate::api::names::is_mark;
+use crate::api::marks::{Marks, is_mark};
 use crate::cms::{Space, SpaceId};
 
 /// Whose the space of a slot is, as a look at it alone shows.
@@ -11,7 +11,7 @@ use crate::cms::{Space, SpaceId};
 pub enum Standing {
     /// Shut, with its placeholder name, of no tenant: nobody uses it.
     Free,
-    /// It carries our mark, whichever meeting that names: a slot of a meeting that ended while the bridge was away is
+    /// It carries a mark of ours, whichever meeting that names: a slot of a meeting that ended while the bridge was away is
     /// shut by the bridge's own pass (R78).
     Marked,
     /// Somebody else's, or not proven to be free (R57).
@@ -19,8 +19,8 @@ pub enum Standing {
 }
 
 /// The one rule of ownership. A reply without `nonMemberAccess` proves nothing: the bridge's own default is open to all.
-pub fn standing(space: &Space, placeholder: &str) -> Standing {
-    if space.cdr_tag.as_deref().is_some_and(is_mark) {
+pub fn standing(space: &Space, placeholder: &str, marks: &Marks) -> Standing {
+    if space.cdr_tag.as_deref().is_some_and(|tag| marks.is_ours(tag)) {
         return Standing::Marked;
     }
     let is_free = space.non_member_access == Some(false) && space.name == placeholder && space.tenant.is_none();
@@ -28,8 +28,8 @@ pub fn standing(space: &Space, placeholder: &str) -> Standing {
 }
 
 /// Is this space, as a look at it alone shows it, somebody else's?
-pub fn is_foreign(space: &Space, placeholder: &str) -> bool {
-    standing(space, placeholder) == Standing::Foreign
+pub fn is_foreign(space: &Space, placeholder: &str, marks: &Marks) -> bool {
+    standing(space, placeholder, marks) == Standing::Foreign
 }
 
 /// How a slot came to be known.
@@ -53,6 +53,7 @@ struct Slot {
 #[derive(Clone, Debug, Default)]
 pub struct SlotSpaces {
     prefix: String,
+    marks: Marks,
     /// Numbers whose spaces a bulk sync of ours made, and told to be shut.
     pub made: Vec<RangeInclusive<u32>>,
     slots: BTreeMap<u32, Slot>,
@@ -85,9 +86,9 @@ fn numbers_of(space: &Space) -> impl Iterator<Item = u32> {
 }
 
 impl SlotSpaces {
-    /// No slots yet; they carry `prefix` while they are free.
-    pub fn new(prefix: &str) -> Self {
-        Self { prefix: prefix.to_owned(), ..Self::default() }
+    /// No slots yet; they carry `prefix` while they are free, and one of `marks` while a meeting of ours is in them.
+    pub fn new(prefix: &str, marks: &Marks) -> Self {
+        Self { prefix: prefix.to_owned(), marks: marks.clone(), ..Self::default() }
     }
 
     /// Name of the slot's space while no meeting holds it.
@@ -251,7 +252,7 @@ impl SlotSpaces {
         let slot = self.slots.get(&number)?;
         let placeholder = self.placeholder(number);
         Some(match slot.view {
-            View::Looked => standing(&slot.space, &placeholder),
+            View::Looked => standing(&slot.space, &placeholder, &self.marks),
             View::Listed if slot.space.name == placeholder => Standing::Free,
             View::Listed | View::Doubted => Standing::Foreign,
         })

@@ -17,7 +17,7 @@ pub struct Cli {
 }
 
 /// Which cluster, as whom, and how the answer looks.
-#[derive(Debug, Args)]
+#[derive(Debug, Default, Args)]
 #[command(next_help_heading = "Global options")]
 pub struct Access {
     /// Namespace; default: that of the context.
@@ -57,8 +57,9 @@ pub enum Output {
 }
 
 /// When there are colours.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
 pub enum Color {
+    #[default]
     Auto,
     Always,
     Never,

@@ -18,8 +18,9 @@ use std::ffi::OsStr;
 use std::path::Path;
 use std::process::ExitCode;
 
-pub use args::Cli;
+pub use args::{Access, Cli};
 pub use complete::candidates;
+pub use reach::{Reach, Trouble};
 
 /// Is the program called by this name the plugin? kubectl looks for `kubectl-meetings` on the PATH.
 pub fn is_plugin(program: &OsStr) -> bool {

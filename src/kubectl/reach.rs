@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use kube::api::{Api, DynamicObject, ListParams};
 use kube::config::{KubeConfigOptions, Kubeconfig};
-use kube::core::NamespaceResourceScope;
+use kube::core::{ClusterResourceScope, NamespaceResourceScope};
 use kube::discovery::ApiResource;
 use kube::{Client, Config, Resource, ResourceExt};
 use serde::de::DeserializeOwned;
@@ -140,6 +140,17 @@ impl Reach {
     pub async fn find<K: Kind>(&self, namespace: &str, name: &str) -> Result<Option<Got<K>>, Trouble> {
         let raw = self.raw::<K>(namespace).get_opt(name).await;
         raw.map_err(|error| trouble::<K>(&error, "get", namespace, name))?.map(read).transpose()
+    }
+
+    /// One object of a kind that is in no namespace.
+    ///
+    /// # Errors
+    /// The apiserver's.
+    pub async fn cluster_wide<K>(&self, name: &str) -> Result<K, kube::Error>
+    where
+        K: Resource<DynamicType = (), Scope = ClusterResourceScope> + DeserializeOwned + Clone + fmt::Debug,
+    {
+        Api::<K>::all(self.client.clone()).get(name).await
     }
 
     /// All objects of a namespace, or of all.

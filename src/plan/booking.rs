@@ -250,6 +250,38 @@ pub fn reserve(calendars: &mut Calendars, uid: &str, window: Window, offers: &[O
     None
 }
 
+/// The most bridges of which it is told when they are full.
+const MOST_TOLD: usize = 3;
+
+/// There is no slot for the whole window: when which bridge is full, and when there is one again.
+pub fn no_free_slot(calendars: &Calendars, uid: &str, window: Window, offers: &[Offer], now: Timestamp) -> Refusal {
+    let none = Calendar::default();
+    let mut told = Vec::new();
+    let mut fits = Vec::new();
+    for offer in offers {
+        let calendar = calendars.get(&offer.bridge).unwrap_or(&none);
+        let choice = Choice { range: offer.range.clone(), quarantined: &offer.quarantined };
+        told.push(match calendar.full_during(&window, &choice, uid) {
+            Some((from, until)) => format!("every slot of the bridge {} is taken from {from} to {until}", offer.bridge),
+            None => format!("no slot of the bridge {} is free for the whole time", offer.bridge),
+        });
+        // One that begins in the past is of no use.
+        let fit = calendar.next_fit(&window, &choice, uid).filter(|fit| fit.opens_at > now.max(window.opens_at));
+        fits.extend(fit.map(|fit| (fit.starts_at, &offer.bridge)));
+    }
+    told.sort();
+    let more = told.len().saturating_sub(MOST_TOLD);
+    told.truncate(MOST_TOLD);
+    let mut message = told.join("; ");
+    if more > 0 {
+        message += &format!("; and so it is on {more} more");
+    }
+    if let Some((start, bridge)) = fits.into_iter().min() {
+        message += &format!("; the next start for which there is one is {start}, on {bridge}");
+    }
+    Refusal { reason: reason::NO_FREE_SLOT, message }
+}
+
 /// What is to be done about the booking of a meeting that is not over.
 #[derive(Clone, Debug)]
 pub enum Decision {

@@ -1,11 +1,15 @@
 //! Who has which slot when: the booking calendar of one bridge. Windows in one slot never overlap; the lowest number that
 //! is free during the whole window wins (R56).
 
+mod capacity;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::RangeInclusive;
 use std::sync::Arc;
 
 use jiff::{SignedDuration, Timestamp};
+
+pub use capacity::Peak;
 
 use super::window::Window;
 

@@ -9,6 +9,7 @@ const MOST_CALL_BRIDGES: usize = 64;
 const MOST_ENTRIES: usize = 100;
 const MOST_PLANNED: usize = 100;
 const MOST_CONDITIONS: usize = 32;
+const MOST_DAYS: usize = 7;
 
 /// Cuts every list to what the schema allows. Texts are cut where conditions are made.
 pub fn bound(status: &mut MeetingBridgeStatus) {
@@ -27,6 +28,9 @@ pub fn bound(status: &mut MeetingBridgeStatus) {
         slots.entries.truncate(MOST_ENTRIES);
         // The plan makes no more of them; whatever was remembered once stays within the limit.
         slots.parameter_sets.truncate(MOST_SETS);
+    }
+    if let Some(bookings) = &mut status.bookings {
+        bookings.days.truncate(MOST_DAYS);
     }
     status.contests.truncate(MOST_CONTESTS);
     status.conditions.truncate(MOST_CONDITIONS);

@@ -7,10 +7,12 @@
 //!   |
 //! locate.rs     field path -> line
 //! ```
+//! With `--live` (live.rs) a sound meeting is also booked, as the controller would, in a copy of the cluster's bookings.
 //! No value is ever printed that may be a secret: objects of other kinds are not looked into, and of our own only
 //! values of enums, patterns and numbers are quoted.
 
 mod kinds;
+mod live;
 mod locate;
 mod path;
 mod source;
@@ -18,7 +20,7 @@ mod structure;
 #[cfg(test)]
 mod tests;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -29,7 +31,9 @@ use self::kinds::Kind;
 use self::path::FieldPath;
 use self::source::Document;
 use super::crds::Error;
-use crate::api;
+use crate::api::{self, ScheduledMeeting};
+pub use live::Live;
+use live::Verdict;
 
 /// How a check ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -38,7 +42,7 @@ pub enum Outcome {
     Valid,
     /// There are problems. Exit code 1.
     Invalid,
-    /// A file could not be read, whatever the others are like. Exit code 2.
+    /// A file or the cluster could not be read, whatever the others are like. Exit code 2.
     Unreadable,
 }
 
@@ -52,9 +56,9 @@ impl From<Outcome> for ExitCode {
     }
 }
 
-/// Checks the files and prints what is wrong to standard output.
-pub fn run(files: &[PathBuf]) -> ExitCode {
-    match validate(files, &mut io::stdout().lock()) {
+/// Checks the files, with `live` against that cluster, and prints what is wrong to standard output.
+pub fn run(files: &[PathBuf], live: Option<&Live>) -> ExitCode {
+    match validate(files, live, &mut io::stdout().lock()) {
         Ok(outcome) => outcome.into(),
         Err(error) => {
             // If standard error is closed as well there is nobody left to tell.
@@ -69,17 +73,48 @@ pub fn run(files: &[PathBuf]) -> ExitCode {
 ///
 /// # Errors
 /// If `out` cannot be written to.
-pub fn validate(files: &[PathBuf], out: &mut dyn Write) -> Result<Outcome, Error> {
+pub fn validate(files: &[PathBuf], live: Option<&Live>, out: &mut dyn Write) -> Result<Outcome, Error> {
     let mut check =
-        Check { kinds: kinds::all()?, out, checked: 0, problems: 0, unreadable: 0, skipped: BTreeMap::new() };
+        Check { kinds: kinds::all()?, live, out, checked: 0, problems: 0, unreadable: 0, skipped: BTreeMap::new() };
     for file in files {
         check.path(file).map_err(Error::Output)?;
     }
     check.summary().map_err(Error::Output)
 }
 
+/// The namespaces that objects in the files name. What is wrong with the files is told when they are checked.
+pub fn namespaces(files: &[PathBuf]) -> BTreeSet<String> {
+    let texts = files.iter().flat_map(|file| manifests(file).unwrap_or_default());
+    let texts = texts.filter_map(|file| std::fs::read_to_string(file).ok());
+    let mut found = BTreeSet::new();
+    for text in texts {
+        for value in source::split(&text).into_iter().flatten().filter_map(|document| source::parse(&document).ok()?) {
+            let items = value.get("items").and_then(Value::as_array).cloned().unwrap_or_else(|| vec![value.clone()]);
+            let of = |pointer| items.iter().filter_map(move |item| item.pointer(pointer)?.as_str()).map(str::to_owned);
+            found.extend(of("/metadata/namespace").chain(of("/spec/bridgeRef/namespace")));
+        }
+    }
+    found
+}
+
+/// The file, or the manifests in the directory.
+fn manifests(path: &Path) -> io::Result<Vec<PathBuf>> {
+    if !path.is_dir() {
+        return Ok(vec![path.to_owned()]);
+    }
+    let entries = std::fs::read_dir(path)?.collect::<io::Result<Vec<_>>>()?;
+    let mut files: Vec<PathBuf> = entries.into_iter().map(|entry| entry.path()).collect();
+    files.retain(|file| {
+        let extension = file.extension().and_then(|extension| extension.to_str());
+        matches!(extension, Some("yaml" | "yml" | "json")) && file.is_file()
+    });
+    files.sort();
+    Ok(files)
+}
+
 struct Check<'a> {
     kinds: Vec<Kind>,
+    live: Option<&'a Live>,
     out: &'a mut dyn Write,
     checked: usize,
     problems: usize,
@@ -98,21 +133,9 @@ struct Place<'a> {
 
 impl Check<'_> {
     fn path(&mut self, path: &Path) -> io::Result<()> {
-        if !path.is_dir() {
-            return self.file(path);
-        }
-        let entries = std::fs::read_dir(path).and_then(Iterator::collect::<io::Result<Vec<_>>>);
-        match entries {
+        match manifests(path) {
             Err(error) => self.unreadable(path, &error),
-            Ok(entries) => {
-                let mut files: Vec<PathBuf> = entries.into_iter().map(|entry| entry.path()).collect();
-                files.retain(|file| {
-                    let extension = file.extension().and_then(|extension| extension.to_str());
-                    matches!(extension, Some("yaml" | "yml" | "json")) && file.is_file()
-                });
-                files.sort();
-                files.iter().try_for_each(|file| self.file(file))
-            }
+            Ok(files) => files.iter().try_for_each(|file| self.file(file)),
         }
     }
 
@@ -185,7 +208,30 @@ impl Check<'_> {
             let field = field.map(|path| format!("{path}: ")).unwrap_or_default();
             self.problem(place.file, line, Some(&label(kind, object)), &format!("{field}{}", problem.message))?;
         }
-        Ok(())
+        // Only what is sound can be read.
+        let asked = self.live.filter(|_| problems.is_empty() && kind == "ScheduledMeeting");
+        let read = asked.and_then(|live| Some((live, serde_json::from_value(object.clone()).ok()?)));
+        read.map_or(Ok(()), |(live, meeting)| self.book(place, live, &meeting))
+    }
+
+    /// Would it get a slot, after all that came before it?
+    fn book(&mut self, place: &Place<'_>, live: &Live, meeting: &ScheduledMeeting) -> io::Result<()> {
+        let object = label("ScheduledMeeting", &serde_json::json!({ "metadata": meeting.metadata }));
+        let line = line(place, &FieldPath::default().field("spec").field("start"));
+        let said = match live.judge(meeting, jiff::Timestamp::now()) {
+            Verdict::Refused(refusal) => {
+                return self.problem(
+                    place.file,
+                    line,
+                    Some(&object),
+                    &format!("{}: {}", refusal.reason, refusal.message),
+                );
+            }
+            Verdict::Fits(booking) => format!("gets slot {} of the bridge {}", booking.slot, booking.bridge),
+            Verdict::Nothing => "nothing is booked: it is suspended, or its window has passed".to_owned(),
+            Verdict::Unknown(why) => format!("cannot be told: {why}"),
+        };
+        writeln!(self.out, "{}:{line}: {object}: {said}", place.file)
     }
 
     fn problem(&mut self, file: &str, line: usize, object: Option<&str>, message: &str) -> io::Result<()> {
@@ -195,6 +241,9 @@ impl Check<'_> {
     }
 
     fn summary(&mut self) -> io::Result<Outcome> {
+        for note in self.live.map(|live| live.notes.as_slice()).unwrap_or_default() {
+            writeln!(self.out, "note: {note}")?;
+        }
         let skipped: Vec<String> = self.skipped.iter().map(|(kind, count)| format!("{count} {kind}")).collect();
         let note = if skipped.is_empty() { String::new() } else { format!("; not looked at: {}", skipped.join(", ")) };
         let plural = |count: usize, what: &str| format!("{count} {what}{}", if count == 1 { "" } else { "s" });

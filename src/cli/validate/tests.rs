@@ -16,10 +16,22 @@ fn check(texts: &[&str]) -> (Outcome, String) {
         std::fs::write(&files[index], text).unwrap();
     }
     let mut out = Vec::new();
-    let outcome = validate(&files, &mut out).unwrap();
+    let outcome = validate(&files, None, &mut out).unwrap();
     let text = String::from_utf8(out).unwrap().replace(&format!("{}/", dir.display()), "");
     std::fs::remove_dir_all(&dir).unwrap();
     (outcome, text)
+}
+
+/// Puts `changes` over `base`, field by field.
+pub fn merge(base: &mut Value, changes: &Value) {
+    match (base, changes) {
+        (Value::Object(base), Value::Object(changes)) => {
+            for (key, change) in changes {
+                merge(base.entry(key).or_insert(Value::Null), change);
+            }
+        }
+        (base, changes) => *base = changes.clone(),
+    }
 }
 
 const BRIDGE: &str = "\
@@ -101,7 +113,7 @@ fn lists_wrong_versions_and_wrong_kinds() {
 fn an_unreadable_file_does_not_hide_the_others() {
     let mut out = Vec::new();
     let files = [PathBuf::from("/nonexistent/a.yaml"), PathBuf::from("/nonexistent/b.yaml")];
-    assert_eq!(validate(&files, &mut out).unwrap(), Outcome::Unreadable);
+    assert_eq!(validate(&files, None, &mut out).unwrap(), Outcome::Unreadable);
     assert_eq!(String::from_utf8(out).unwrap().matches("cannot be read").count(), 2);
 }
 
@@ -140,7 +152,7 @@ fn the_examples_of_the_project_are_valid() {
         let Ok(entries) = std::fs::read_dir(&dir) else { continue };
         pending.extend(entries.map(|entry| entry.unwrap().path()).filter(|path| path.is_dir()));
         let mut out = Vec::new();
-        let outcome = validate(std::slice::from_ref(&dir), &mut out).unwrap();
+        let outcome = validate(std::slice::from_ref(&dir), None, &mut out).unwrap();
         assert_eq!(outcome, Outcome::Valid, "{}: {}", dir.display(), String::from_utf8_lossy(&out));
     }
 }

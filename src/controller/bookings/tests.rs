@@ -20,7 +20,7 @@ fn book(
     meeting: &ScheduledMeeting,
     offers: &dyn Fn(&ScheduledMeeting) -> Vec<Offer>,
 ) -> Option<Booking> {
-    bookings.book(meeting, Window::of(&meeting.spec, None), &offers(meeting), offers)
+    bookings.book(meeting, Window::of(&meeting.spec, None), &offers(meeting), offers, Timestamp::UNIX_EPOCH).ok()
 }
 
 #[test]
@@ -101,7 +101,7 @@ fn a_space_that_a_meeting_on_another_object_holds_is_held() {
     };
     running.status = status("Active");
     bookings.take_object(&running);
-    let mut slots = SlotSpaces::new("S_");
+    let mut slots = SlotSpaces::new("S_", &Marks::default());
     let space = |id: &str, number: u32| crate::cms::Space {
         id: id.into(),
         name: format!("S_{number}"),

@@ -59,7 +59,7 @@ pub async fn reconcile(stored: Arc<MeetingBridge>, ctx: Arc<Context>) -> Result<
         return Ok(Action::await_change());
     };
     let mut bridge = taken.object.as_ref().clone();
-    let mut progress = BridgeProgress::resume(&bridge);
+    let mut progress = BridgeProgress::resume(&bridge, &ctx.settings.marks);
     progress.untied = taken.untied;
     let mut site = Site::default();
     let mut wait = ctx.settings.idle_read;
@@ -346,7 +346,7 @@ fn missing_numbers(progress: &BridgeProgress) -> Option<String> {
 pub async fn simulate(ctx: &Arc<Context>, bridge: &MeetingBridge) -> Result<Vec<String>, String> {
     let mut observed = bridge.clone();
     observed.spec.management_policy = crate::api::bridge::ManagementPolicy::Observe;
-    let mut progress = BridgeProgress::resume(&observed);
+    let mut progress = BridgeProgress::resume(&observed, &ctx.settings.marks);
     let mut site = Site::default();
     look_after(ctx, &mut observed, &mut progress, &mut site).await.map_err(|error| error.to_string())?;
     if let Some(problem) = &progress.problem {

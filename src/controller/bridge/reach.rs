@@ -112,7 +112,7 @@ impl Reach<BridgeProgress> for BridgeReach<'_> {
         let (ctx, key) = (self.ctx, self.cluster.key());
         let mut held = ctx.bookings.held(key);
         let expected = self.cluster.with_slots(|slots| {
-            let mut expected = ctx.bookings.expected_marks(key, now, slots);
+            let mut expected = ctx.bookings.expected_marks(key, now, slots, &ctx.settings.marks);
             expected.extend(ctx.bookings.held_elsewhere(key, slots));
             expected
         });

@@ -7,10 +7,11 @@ use kube::ResourceExt;
 
 use super::Site;
 use crate::api::bridge::{
-    BookingsStatus, CallBridgeRole, CallBridgeStatus, MeetingBridgeStatus, SlotEntry, SlotState, SlotsStatus,
+    BookingsStatus, CallBridgeRole, CallBridgeStatus, DayStatus, MeetingBridgeStatus, SlotEntry, SlotState, SlotsStatus,
 };
 use crate::api::conditions::{bridge as reason, types};
 use crate::api::names::{FAILBACK_ANNOTATION, ObjectKey, RECONCILE_ANNOTATION};
+use crate::api::values::Instant;
 use crate::api::{MeetingBridge, find, is_true};
 use crate::cluster::{CallBridgeView, Cluster};
 use crate::cms::{CmsError, ErrorClass, SpaceId};
@@ -18,6 +19,7 @@ use crate::controller::context::Context;
 use crate::facts::slots::SlotSpaces;
 use crate::metrics::BridgeLabels;
 use crate::plan::bridge::{BridgeProgress, numbers};
+use crate::plan::calendar::Peak;
 use crate::plan::failover::Membership;
 use crate::status::bounds::bound;
 use crate::status::bridge::{Report, UnusableAlternate, build, system_info};
@@ -150,7 +152,12 @@ fn bookings(ctx: &Context, bridge: &MeetingBridge, now: Timestamp) -> BookingsSt
         next_seven_days: summary.next_seven_days,
         peak_concurrent: summary.peak_concurrent,
         next_start: summary.next_start.map(Into::into),
+        days: summary.peaks.into_iter().map(day).collect(),
     }
+}
+
+fn day(peak: Peak) -> DayStatus {
+    DayStatus { date: peak.date.to_string(), peak: peak.meetings, from: Instant(peak.from) }
 }
 
 fn slots(ctx: &Context, bridge: &MeetingBridge, progress: &BridgeProgress, spaces: &SlotSpaces) -> SlotsStatus {

@@ -2,8 +2,13 @@ use super::*;
 
 #[test]
 fn links_have_the_form_of_the_version() {
-    let mut details =
-        Details { number: 7, uri: None, web_bridge_uri: None, software_version: Some("2.9.5".to_owned()) };
+    let mut details = Details {
+        mark: "meeting-controller:ns/m".to_owned(),
+        number: 7,
+        uri: None,
+        web_bridge_uri: None,
+        software_version: Some("2.9.5".to_owned()),
+    };
     assert_eq!(
         link("https://join.example.com:443/", &details, "s"),
         "https://join.example.com:443/invited.sf?id=7&secret=s"

@@ -121,10 +121,10 @@ pub fn ensure(
             let window = booking.window;
             match ctx.bookings.change_window(&uid, &booking.bridge, booking.slot, window) {
                 Ok(()) => Ok(booking),
-                Err(_) => book(ctx, meeting, progress),
+                Err(_) => book(ctx, meeting, progress, now),
             }
         }
-        Decision::Choose(offers) => choose(ctx, meeting, progress, &offers),
+        Decision::Choose(offers) => choose(ctx, meeting, progress, &offers, now),
         Decision::Refused(refusal) => Err(refusal),
     };
     match booked {
@@ -140,8 +140,8 @@ pub fn ensure(
     }
 }
 
-fn book(ctx: &Context, meeting: &ScheduledMeeting, progress: &Progress) -> Result<Booking, Refusal> {
-    choose(ctx, meeting, progress, &booking::offers(ctx, meeting)?)
+fn book(ctx: &Context, meeting: &ScheduledMeeting, progress: &Progress, now: Timestamp) -> Result<Booking, Refusal> {
+    choose(ctx, meeting, progress, &booking::offers(ctx, meeting)?, now)
 }
 
 fn choose(
@@ -149,19 +149,17 @@ fn choose(
     meeting: &ScheduledMeeting,
     progress: &Progress,
     offers: &[Offer],
+    now: Timestamp,
 ) -> Result<Booking, Refusal> {
     let offers_of = |other: &ScheduledMeeting| booking::offers(ctx, other).unwrap_or_default();
-    ctx.bookings.book(meeting, progress.window, offers, &offers_of).ok_or_else(|| Refusal {
-        reason: reason::NO_FREE_SLOT,
-        message: "every slot is reserved during some part of the window".to_owned(),
-    })
+    ctx.bookings.book(meeting, progress.window, offers, &offers_of, now)
 }
 
 /// Another slot, because the booked one is somebody else's now. True if there is one.
 pub fn rebook(ctx: &Context, meeting: &ScheduledMeeting, progress: &mut Progress, site: &mut Site) -> bool {
     ctx.bookings.release(&meeting.uid().unwrap_or_default());
     let before = progress.draft.slot.as_ref().map(|slot| slot.number);
-    match book(ctx, meeting, progress) {
+    match book(ctx, meeting, progress, ctx.clock.now()) {
         Ok(booking) if Some(booking.slot) != before => {
             bind(ctx, progress, site, &booking);
             progress.obstacle = None;
@@ -225,7 +223,7 @@ pub async fn find_space(
 async fn another_space(progress: &Progress, cluster: &Cluster, space: &SpaceId, now: Timestamp) -> Option<Obstacle> {
     let at = Priority::new(Class::Door, progress.window.opens_at).urgent();
     match cluster.read_space(space, at, now).await {
-        Ok(Some(shown)) if may_go_on_in(&shown, &progress.terms.mark, &progress.terms.placeholder) => None,
+        Ok(Some(shown)) if may_go_on_in(&shown, &progress.terms) => None,
         Ok(Some(_)) => Some(Obstacle::Foreign),
         // Looked for again after a pause.
         Ok(None) | Err(_) => Some(Obstacle::SpaceMissing),

@@ -22,7 +22,7 @@ use crate::api::{MeetingBridge, ScheduledMeeting, ScheduledMeetingStatus, is_bli
 use crate::cluster::Cluster;
 use crate::drive::drive;
 use crate::plan::booking::key_of;
-use crate::plan::meeting::{Door, Note, Obstacle, Progress};
+use crate::plan::meeting::{Door, Note, Obstacle, Progress, goes_at};
 use crate::plan::verdict::Pause;
 use crate::plan::window::{self, Stage, Window};
 use crate::status::meeting::build;
@@ -39,6 +39,9 @@ const FINALIZER_AGAIN: Duration = Duration::from_secs(30);
 
 /// A status write is given this long at least, even if an instant is near.
 const SHORTEST_WRITE: Duration = Duration::from_secs(1);
+
+/// After so long at the latest it is asked again whether an object may go that is kept for a while.
+const TIDY_AGAIN: Duration = Duration::from_secs(3600);
 
 /// Reconciles one meeting.
 ///
@@ -95,7 +98,7 @@ async fn look_after(stored: Arc<ScheduledMeeting>, ctx: &Arc<Context>) -> Result
     };
     let mut meeting = ctx.unsaved.known(&stored).into_owned();
     let now = ctx.clock.now();
-    let mut progress = Progress::resume(&meeting, now);
+    let mut progress = Progress::resume(&meeting, &ctx.settings.marks, now);
     progress.untied = untied;
     let mut site = Site::of(ctx, &mut progress);
     // The window is agreed upon before anything else, from memory alone: there is one road to close, and no request to
@@ -112,7 +115,7 @@ async fn look_after(stored: Arc<ScheduledMeeting>, ctx: &Arc<Context>) -> Result
         }
         ctx.bookings.release(&meeting.uid().unwrap_or_default());
         let untied = progress.untied.take();
-        progress = Progress::anew(&meeting, now);
+        progress = Progress::anew(&meeting, &ctx.settings.marks, now);
         progress.untied = untied;
         site = Site::default();
         live(ctx, &mut meeting, &mut progress, &mut site, now).await?;
@@ -255,7 +258,26 @@ async fn finish(
     if stays && !was_over {
         news::join_secret_stays(ctx, &written, "its link is dead, and removal is tried again");
     }
-    Ok(wait.map_or_else(Action::await_change, Action::requeue))
+    let tidied = tidy(ctx, &written, &progress, now).await?;
+    Ok(wait.into_iter().chain(tidied).min().map_or_else(Action::await_change, Action::requeue))
+}
+
+/// Deletes the object of a meeting that is over, if that was asked for, or says when to come for it.
+async fn tidy(
+    ctx: &Context,
+    meeting: &ScheduledMeeting,
+    progress: &Progress,
+    now: Timestamp,
+) -> Result<Option<Duration>, KubeError> {
+    let Some(at) = meeting.status.as_ref().and_then(|status| goes_at(&progress.terms, status)) else { return Ok(None) };
+    if at > now {
+        // Nothing hangs on the second, and there may be thousands.
+        let left = Duration::try_from(at.duration_since(now)).unwrap_or_default();
+        return Ok(Some(left.min(TIDY_AGAIN)));
+    }
+    tracing::info!(namespace = meeting.namespace(), name = meeting.name_any(), "it is over and goes, as was asked for");
+    ctx.kube.delete("delete meeting", meeting).await?;
+    Ok(None)
 }
 
 /// Stores the status. The index of bookings and those who wait learn of it before, and the next pass knows it even if

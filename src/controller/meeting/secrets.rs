@@ -46,6 +46,7 @@ pub async fn make(ctx: &Context, meeting: &ScheduledMeeting, progress: &mut Prog
     let Some(slot) = progress.draft.slot.clone() else { return };
     let system = site.cluster.as_ref().and_then(|cluster| cluster.system());
     let details = Details {
+        mark: progress.terms.mark.clone(),
         number: slot.number,
         uri: slot.uri,
         web_bridge_uri: site.bridge.as_ref().and_then(|bridge| bridge.spec.web_bridge_uri.clone()),

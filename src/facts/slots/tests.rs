@@ -23,7 +23,7 @@ fn detail(id: &str, name: &str, number: &str, open: bool, tag: Option<&str>) -> 
 
 #[test]
 fn only_spaces_with_the_number_as_uri_and_call_id_are_slots() {
-    let mut pool = SlotSpaces::new("S_");
+    let mut pool = SlotSpaces::new("S_", &Marks::default());
     let other = Space { call_id: Some("497540167".into()), ..space("x", "S_3", "3") };
     let padded = space("y", "S_4", "04");
     pool.take_list(
@@ -48,18 +48,19 @@ fn whose_a_space_is_is_told_by_a_look_at_it_alone() {
         ("Party", None, None, Standing::Foreign),
         ("Party", Some(true), Some(OURS), Standing::Marked),
         ("Party", Some(true), Some("tms"), Standing::Foreign),
+        ("Party", Some(true), Some("meeting-controller[other]:ns/m"), Standing::Foreign),
     ];
     for (name, open, tag, wanted) in table {
         let shown = Space { non_member_access: open, cdr_tag: tag.map(str::to_owned), ..space("a", name, "1") };
-        assert_eq!(standing(&shown, "S_1"), wanted, "{shown:?}");
+        assert_eq!(standing(&shown, "S_1", &Marks::default()), wanted, "{shown:?}");
     }
     let of_tenant = Space { tenant: Some("t".to_owned()), ..detail("a", "S_1", "1", false, None) };
-    assert_eq!(standing(&of_tenant, "S_1"), Standing::Foreign);
+    assert_eq!(standing(&of_tenant, "S_1", &Marks::default()), Standing::Foreign);
 }
 
 /// Slots 1 to 4, all listed and looked at.
 fn looked_at(made: Vec<RangeInclusive<u32>>, shown: Vec<Space>) -> SlotSpaces {
-    let mut pool = SlotSpaces::new("S_");
+    let mut pool = SlotSpaces::new("S_", &Marks::default());
     pool.made = made;
     pool.take_list(
         shown.iter().map(|space| Space { non_member_access: None, ..space.clone() }).collect(),
@@ -136,7 +137,7 @@ fn a_number_that_is_shown_twice_is_the_known_ones_or_the_one_called_as_a_slot_is
         if turned {
             twice.reverse();
         }
-        let mut pool = SlotSpaces::new("S_");
+        let mut pool = SlotSpaces::new("S_", &Marks::default());
         pool.take_list(twice.clone(), is_slot, true);
         assert_eq!(pool.space(1).unwrap().id.as_str(), "a");
         let mut pool = looked_at(Vec::new(), vec![detail("x", "Party", "1", true, Some("meeting-controller:ns/m"))]);
@@ -161,7 +162,7 @@ fn numbers_that_something_else_has_are_no_slots_until_it_gives_them_up() {
     let second = Space { secondary_uri: Some("2".into()), ..space("x", "Board room", "900") };
     let by_call_id = Space { uri: None, call_id: Some("3".into()), ..space("y", "Lobby", "3") };
     let of_tenant = Space { tenant: Some("t".into()), ..space("z", "S_4", "4") };
-    let mut pool = SlotSpaces::new("S_");
+    let mut pool = SlotSpaces::new("S_", &Marks::default());
     pool.take_list(vec![space("a", "S_1", "1"), second.clone(), by_call_id, of_tenant], is_slot, true);
     pool.block(1);
     assert_eq!(pool.taken().map(|(number, _)| number).collect::<Vec<_>>(), [2, 3, 4]);

@@ -179,7 +179,10 @@ impl Screen {
     }
 
     fn bookings_text(&self, style: Style, zone: &TimeZone) -> String {
-        let shown = self.bookings_line(zone).map(|line| format!("  {line}\n")).unwrap_or_default();
+        let mut shown = self.bookings_line(zone).map(|line| format!("  {line}\n")).unwrap_or_default();
+        let total = self.slots.as_ref().map_or(0, |slots| slots.total);
+        let days = self.bookings.iter().flat_map(|sum| &sum.days).filter(|day| total > 0 && day.peak >= total);
+        shown.extend(days.map(|day| format!("  every slot is taken at {}\n", moment(day.from.0, zone))));
         if self.meetings.is_empty() {
             return format!("{shown}  {}\n", style.paint(Ink::Dim, "none that you may see in the next seven days"));
         }

@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::api::bridge::MeetingBridgeStatus;
+use crate::api::marks::Marks;
 
 #[derive(Default)]
 struct Table {
@@ -73,7 +74,7 @@ fn on(name: &str) -> serde_json::Value {
 }
 
 fn decided(table: &Table, meeting: &ScheduledMeeting, now: i64) -> Decision {
-    let progress = Progress::resume(meeting, at(now));
+    let progress = Progress::resume(meeting, &Marks::default(), at(now));
     decide(table, meeting, &progress, None, None, at(now))
 }
 
@@ -167,7 +168,7 @@ fn a_revoked_grant_revokes_what_has_not_begun_and_extends_nothing() {
     let object = bridge("b", shared);
     let granted = || Table { bridges: vec![Arc::clone(&object)], shared: Some("ns"), ..Table::default() };
     let asked = meeting("team", selector);
-    let mut booked = Progress::resume(&asked, at(-9999));
+    let mut booked = Progress::resume(&asked, &Marks::default(), at(-9999));
     let booking = Booking { bridge: ObjectKey::new("ns", "b"), slot: 2, window: booked.window };
     booked.bind(&booking, None, None);
     let decided = |table: &Table, progress: &Progress, object: &MeetingBridge| {
@@ -246,7 +247,7 @@ fn a_booking_stands_as_long_as_it_is_what_the_spec_asks_for() {
     let object = bridge("b", |_| {});
     let table = Table { bridges: vec![Arc::clone(&object)], ..Table::default() };
     let asked = meeting("ns", on("b"));
-    let mut progress = Progress::resume(&asked, at(-9999));
+    let mut progress = Progress::resume(&asked, &Marks::default(), at(-9999));
     let booking = Booking { bridge: ObjectKey::new("ns", "b"), slot: 2, window: progress.window };
     progress.bind(&booking, None, None);
     let verdict = |progress: &Progress, asked: &ScheduledMeeting, object: Option<&MeetingBridge>| {
@@ -282,7 +283,7 @@ fn open_until(ends: i64, status: serde_json::Value) -> ScheduledMeeting {
 fn a_refused_extension_leaves_the_old_end_and_closes_by_the_same_road() {
     // The end of 3600 was extended by hand to 7200, which belongs to somebody else; now is after the old end.
     let meeting = open_until(7200, serde_json::json!({}));
-    let mut progress = Progress::resume(&meeting, at(3601));
+    let mut progress = Progress::resume(&meeting, &Marks::default(), at(3601));
     assert!(!progress.is_closing(at(3601)), "asked for: not over");
     let wanted = window_to_agree(&progress).unwrap();
     assert_eq!(wanted.closes_at, at(7200));
@@ -297,7 +298,7 @@ fn a_refused_extension_leaves_the_old_end_and_closes_by_the_same_road() {
 #[test]
 fn an_agreed_extension_moves_the_end_only() {
     let meeting = open_until(7200, serde_json::json!({}));
-    let mut progress = Progress::resume(&meeting, at(60));
+    let mut progress = Progress::resume(&meeting, &Marks::default(), at(60));
     let wanted = window_to_agree(&progress).unwrap();
     progress.agree(Some((wanted, Ok(()))));
     assert_eq!(progress.draft.window.map(|window| (window.opens_at.0, window.closes_at.0)), Some((at(0), at(7200))));
@@ -306,7 +307,7 @@ fn an_agreed_extension_moves_the_end_only() {
 
 #[test]
 fn before_the_door_is_open_the_window_is_booked_and_not_agreed() {
-    let progress = Progress::resume(&meeting("ns", on("b")), at(-60));
+    let progress = Progress::resume(&meeting("ns", on("b")), &Marks::default(), at(-60));
     assert!(window_to_agree(&progress).is_none());
 }
 
@@ -315,7 +316,7 @@ fn a_meeting_extends_itself_only_while_somebody_is_in() {
     let mut meeting = open_until(3600, serde_json::json!({ "participantCount": 1 }));
     meeting.spec.extension =
         serde_json::from_value(serde_json::json!({ "auto": { "step": "20m", "max": "30m" } })).unwrap();
-    let mut progress = Progress::resume(&meeting, at(3590));
+    let mut progress = Progress::resume(&meeting, &Marks::default(), at(3590));
     progress.agree(None);
     assert_eq!(extension(&progress, at(3590)).map(|window| window.closes_at), Some(at(4800)));
     assert!(extension(&progress, at(3000)).is_none(), "too early");
@@ -365,7 +366,7 @@ fn a_window_that_is_left_is_neither_moved_nor_extended() {
     meeting.spec.start = Instant(at(86_400));
     meeting.spec.extension =
         serde_json::from_value(serde_json::json!({ "auto": { "step": "20m", "max": "30m" } })).unwrap();
-    let mut progress = Progress::resume(&meeting, at(3590));
+    let mut progress = Progress::resume(&meeting, &Marks::default(), at(3590));
     assert!(window_to_agree(&progress).is_none());
     progress.agree(None);
     assert_eq!((progress.window.opens_at, progress.window.closes_at), (at(0), at(3600)));
@@ -373,7 +374,35 @@ fn a_window_that_is_left_is_neither_moved_nor_extended() {
     assert!(!progress.is_closing(at(3599)) && progress.is_closing(at(3600)));
     progress.door = crate::plan::meeting::Door::Released;
     assert!(progress.begins_anew());
-    let anew = Progress::anew(&meeting, at(3600));
+    let anew = Progress::anew(&meeting, &Marks::default(), at(3600));
     assert_eq!((anew.window.opens_at, anew.draft.slot.is_none()), (at(86_400), true));
     assert_eq!((anew.draft.opened_at, anew.draft.participants.len(), anew.begins_anew()), (None, 0, false));
+}
+
+/// Whoever gets no slot reads when it is full, where, and when it is not.
+#[test]
+fn a_full_bridge_says_when_it_is_full_and_when_it_is_not() {
+    let range = |last| Offer {
+        bridge: ObjectKey::new("ns", if last == 1 { "small" } else { "large" }),
+        preference: 0,
+        range: 1..=last,
+        quarantined: BTreeSet::new(),
+    };
+    let window = |from: i64, to: i64| Window { opens_at: at(from), starts_at: at(from + 5), closes_at: at(to) };
+    let offers = [range(1), range(2)];
+    let mut calendars = Calendars::new();
+    for (uid, from, to, offer) in [("a", 0, 60, &offers[0]), ("b", 0, 90, &offers[1]), ("c", 30, 120, &offers[1])] {
+        reserve(&mut calendars, uid, window(from, to), std::slice::from_ref(offer)).unwrap();
+    }
+    let told = |window, offers: &[Offer], now| no_free_slot(&calendars, "x", window, offers, at(now)).message;
+    assert_eq!(
+        told(window(10, 70), &offers, -100),
+        "every slot of the bridge ns/large is taken from 2027-01-15T08:00:30Z to 2027-01-15T08:01:10Z; every slot of \
+         the bridge ns/small is taken from 2027-01-15T08:00:10Z to 2027-01-15T08:01:00Z; the next start for which there \
+         is one is 2027-01-15T08:01:05Z, on ns/small"
+    );
+    assert!(!told(window(10, 70), &offers, 600).contains("next start"), "it has passed");
+    let gaps = told(window(61, 100), &offers[1..], -100);
+    assert!(gaps.starts_with("every slot of the bridge ns/large is taken from 2027-01-15T08:01:01Z"), "{gaps}");
+    assert_eq!(no_free_slot(&calendars, "x", window(0, 60), &offers, at(0)).reason, "NoFreeSlot");
 }

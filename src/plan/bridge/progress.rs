@@ -11,6 +11,7 @@ use super::provisioning::numbers_of;
 use super::record::Record;
 use super::step::{End, Found, Intent, Look, Obstacle, Step};
 use crate::api::bridge::{ClusterStatus, ManagementPolicy};
+use crate::api::marks::Marks;
 use crate::api::names::RECONCILE_ANNOTATION;
 use crate::api::repairs::Contested;
 use crate::api::{MeetingBridge, MeetingBridgeSpec, unreadable};
@@ -73,6 +74,8 @@ pub enum SyncPause {
 #[derive(Clone, Debug)]
 pub struct BridgeProgress {
     pub spec: MeetingBridgeSpec,
+    /// How the marks of this installation look.
+    pub marks: Marks,
     /// Why the object cannot be read, whatever else is known of it.
     pub unreadable: Option<String>,
     pub is_deleting: bool,
@@ -126,7 +129,7 @@ pub struct BridgeProgress {
 
 impl BridgeProgress {
     /// Takes up a bridge where its status left it.
-    pub fn resume(bridge: &MeetingBridge) -> Self {
+    pub fn resume(bridge: &MeetingBridge, marks: &Marks) -> Self {
         let status = bridge.status.clone().unwrap_or_default();
         let is_unjudged = bridge.meta().generation != status.observed_generation;
         // Whoever edits the bridge, or asks for a full look, wants everything put right.
@@ -136,6 +139,7 @@ impl BridgeProgress {
         let sets = status.slots.map(|slots| slots.parameter_sets).unwrap_or_default();
         Self {
             spec: bridge.spec.clone(),
+            marks: marks.clone(),
             unreadable: unreadable(bridge).map(str::to_owned),
             is_deleting: bridge.meta().deletion_timestamp.is_some(),
             is_observing: bridge.spec.management_policy == ManagementPolicy::Observe,
@@ -411,7 +415,7 @@ impl BridgeProgress {
     fn spaces_listed(&self, facts: &mut BridgeFacts, look: &Look, items: Vec<crate::cms::Space>) {
         let is_complete = *look == Look::AllSpaces;
         let known = facts.slots.known().cloned();
-        let mut slots = known.unwrap_or_else(|| SlotSpaces::new(&self.spec.slots.name_prefix));
+        let mut slots = known.unwrap_or_else(|| SlotSpaces::new(&self.spec.slots.name_prefix, &self.marks));
         slots.made = self.record.made_ranges().collect();
         slots.take_list(items, |number| super::is_slot(&self.spec, &self.record, number), is_complete);
         facts.blocked.keys().for_each(|number| slots.block(*number));

@@ -11,6 +11,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
 use super::*;
 use crate::api::bridge::{ClusterStatus, DeletionPolicy, SlotsStatus};
+use crate::api::marks::Marks;
 use crate::api::repairs::Contest;
 use crate::api::{MeetingBridge, MeetingBridgeStatus};
 use crate::cms::{Call, CmsError, Fields, Space, SpaceId, SyncFailure, SyncStatus};
@@ -68,7 +69,7 @@ fn listed(space: &Space) -> Space {
 }
 
 fn is_mine(space: &Space) -> bool {
-    space.cdr_tag.as_deref().is_some_and(crate::api::names::is_mark)
+    space.cdr_tag.as_deref().is_some_and(crate::api::marks::is_mark)
 }
 
 /// Somebody else's, whichever way: no slot at all, or a slot that was opened or renamed.
@@ -474,7 +475,7 @@ impl Player {
         if self.deleting {
             bridge.metadata.deletion_timestamp = Some(Time(Timestamp::UNIX_EPOCH));
         }
-        BridgeProgress::resume(&bridge)
+        BridgeProgress::resume(&bridge, &Marks::default())
     }
 
     /// One pass. None: it ended early, by a crash or a lost reply.

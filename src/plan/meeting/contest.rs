@@ -3,7 +3,7 @@
 use jiff::{SignedDuration, Timestamp};
 
 use super::progress::Progress;
-use crate::api::names::is_mark;
+use crate::api::marks::is_mark;
 use crate::api::repairs::{Repairs, Rival, Shown};
 use crate::cms::Space;
 use crate::facts::Seen;

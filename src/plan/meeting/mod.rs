@@ -10,6 +10,7 @@ mod effects;
 mod progress;
 mod step;
 mod terms;
+mod tidy;
 
 use jiff::Timestamp;
 
@@ -17,13 +18,15 @@ use jiff::Timestamp;
 use absorb::pick_call;
 pub use progress::{Around, Door, JoinSecrets, Note, Problem, Progress, Survey, WrittenDoor};
 pub use step::{Effect, End, Found, Intent, Look, Obstacle, Part, Place, Step};
+use terms::Terms;
+pub use tidy::goes_at;
 
-use crate::api::names::is_mark;
+use crate::api::marks::is_mark;
 use crate::cms::Space;
 use crate::facts::Seen;
 use crate::facts::calls::{OrphanCall, PlacedCall};
 use crate::facts::meeting::MeetingFacts;
-use crate::facts::slots::{Standing, is_foreign, standing};
+use crate::facts::slots::{Standing, standing};
 use crate::plan::participants;
 use crate::plan::window::Stage;
 
@@ -67,10 +70,10 @@ fn permitted(progress: &Progress, around: &Around, wanted: Next) -> Next {
 
 /// May a meeting whose own space is gone go on in this one, which a look shows under its number? If it carries our mark
 /// for this very meeting, or is as free as a bulk sync makes it; everything else is somebody's.
-pub fn may_go_on_in(space: &Space, mark: &str, placeholder: &str) -> bool {
-    match standing(space, placeholder) {
+pub fn may_go_on_in(space: &Space, terms: &Terms) -> bool {
+    match standing(space, &terms.placeholder, &terms.marks) {
         Standing::Free => true,
-        Standing::Marked => space.cdr_tag.as_deref() == Some(mark),
+        Standing::Marked => space.cdr_tag.as_ref() == Some(&terms.mark),
         Standing::Foreign => false,
     }
 }
@@ -130,9 +133,7 @@ fn preparing(progress: &Progress, facts: &MeetingFacts, around: &Around) -> Next
         Seen::Unknown => Next::Look(Look::Space),
         Seen::Known(None) => blocked(Obstacle::SpaceMissing),
         // The meeting before may still be in the slot; that is not foreign.
-        Seen::Known(Some(space)) if !around.slot_busy && is_foreign(space, &progress.terms.placeholder) => {
-            blocked(Obstacle::Foreign)
-        }
+        Seen::Known(Some(space)) if !around.slot_busy && progress.terms.is_foreign(space) => blocked(Obstacle::Foreign),
         Seen::Known(Some(_)) if progress.door == Door::Untouched => Next::Record(Intent::Open),
         Seen::Known(Some(_)) => Next::Rest(End::Settled),
     }
@@ -172,10 +173,10 @@ fn door(progress: &Progress, facts: &MeetingFacts, around: &Around, now: Timesta
 /// The slot may still be open for a meeting that is gone (deleted while the bridge was away). Its people must not get
 /// into this one: its calls go first, and the mark, which tells of them after a crash, goes last, with the door.
 fn first_opening(progress: &Progress, facts: &MeetingFacts, space: &Space, is_ours: bool) -> Next {
-    if !is_ours && is_foreign(space, &progress.terms.placeholder) {
+    if !is_ours && progress.terms.is_foreign(space) {
         return blocked(Obstacle::Foreign);
     }
-    let was_left_open = !is_ours && space.cdr_tag.as_deref().is_some_and(is_mark);
+    let was_left_open = !is_ours && space.cdr_tag.as_deref().is_some_and(|tag| progress.terms.marks.is_ours(tag));
     if was_left_open || (progress.door == Door::Shut && !is_ours) {
         match &facts.calls {
             Seen::Unknown => return Next::Look(Look::Calls),
@@ -257,8 +258,8 @@ fn closing(progress: &Progress, facts: &MeetingFacts) -> Next {
     }
 }
 
-/// Does the space carry the mark of another meeting of ours? One without a mark, or with a strange one, is still this
-/// meeting's: it has the slot, and somebody changed it by hand.
+/// Does the space carry the mark of another meeting, of ours or of another installation? One without a mark, or with what
+/// is none, is still this meeting's: it has the slot, and somebody changed it by hand.
 fn is_of_another(progress: &Progress, space: &Space) -> bool {
     space.cdr_tag.as_deref().is_some_and(|mark| is_mark(mark) && mark != progress.terms.mark)
 }

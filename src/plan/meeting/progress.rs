@@ -9,6 +9,7 @@ use secrecy::{ExposeSecret, SecretString};
 use super::step::{Obstacle, Part, Step};
 use super::terms::Terms;
 use crate::api::conditions::meeting as reason;
+use crate::api::marks::Marks;
 use crate::api::meeting::{CallBinding, Phase};
 use crate::api::names::RECONCILE_ANNOTATION;
 use crate::api::values::Instant;
@@ -193,7 +194,7 @@ pub struct Progress {
 
 impl Progress {
     /// Takes up a meeting where its status left it. A meeting that is over has a new life if an edit moved its end.
-    pub fn resume(meeting: &ScheduledMeeting, now: Timestamp) -> Self {
+    pub fn resume(meeting: &ScheduledMeeting, marks: &Marks, now: Timestamp) -> Self {
         let mut draft = meeting.status.clone().unwrap_or_default();
         let window = Window::of_meeting(&meeting.spec, &draft);
         let mut phase = draft.phase.unwrap_or_default();
@@ -218,7 +219,7 @@ impl Progress {
             phase if phase.is_live() => Door::Intended,
             _ => Door::Untouched,
         };
-        let terms = Terms::new(meeting);
+        let terms = Terms::new(meeting, marks);
         let mut progress = Self {
             window,
             door,
@@ -252,9 +253,9 @@ impl Progress {
 
     /// Takes up a meeting whose start was moved away, once its slot is proven shut: only what its conditions said is left
     /// of the life before.
-    pub fn anew(meeting: &ScheduledMeeting, now: Timestamp) -> Self {
+    pub fn anew(meeting: &ScheduledMeeting, marks: &Marks, now: Timestamp) -> Self {
         let status = meeting.status.clone().map(without_life);
-        Self::resume(&ScheduledMeeting { status, ..meeting.clone() }, now)
+        Self::resume(&ScheduledMeeting { status, ..meeting.clone() }, marks, now)
     }
 
     /// What cannot be read is not booked. What is booked keeps its slot and is shut at its end, no more.

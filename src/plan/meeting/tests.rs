@@ -13,6 +13,7 @@ use secrecy::SecretString;
 
 use super::*;
 use crate::api::conditions::meeting as reason;
+use crate::api::marks::Marks;
 use crate::api::meeting::{CallBinding, ParticipantState, Phase};
 use crate::api::values::Instant;
 use crate::api::{ScheduledMeeting, ScheduledMeetingSpec, ScheduledMeetingStatus};
@@ -25,6 +26,8 @@ use crate::plan::verdict::{Pause, Verdict};
 
 const MARK: &str = "meeting-controller:ns/standup";
 const OTHER_MARK: &str = "meeting-controller:ns/yesterday";
+/// Of another installation, which calls its meeting as ours is called.
+const STRANGE_MARK: &str = "meeting-controller[other]:ns/standup";
 const PLACEHOLDER: &str = "TMS_Scheduled_Meeting_1";
 const SECRET: &str = "our-secret";
 const PASSCODE: &str = "4711";
@@ -389,7 +392,7 @@ impl Player {
     }
 
     fn progress(&self, now: Timestamp) -> Progress {
-        let mut progress = Progress::resume(&self.object(), now);
+        let mut progress = Progress::resume(&self.object(), &Marks::default(), now);
         progress.terms.placeholder = PLACEHOLDER.to_owned();
         progress.terms.allows_outgoing = self.outgoing;
         progress.terms.leaves_running = self.left_alone;

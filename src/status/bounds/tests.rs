@@ -3,7 +3,8 @@ use serde_json::{Value, json};
 
 use super::*;
 use crate::api::bridge::{
-    CallBridgeRole, CallBridgeStatus, ClusterStatus, MemberStatus, ParameterSet, SlotEntry, SlotState, SlotsStatus,
+    BookingsStatus, CallBridgeRole, CallBridgeStatus, ClusterStatus, DayStatus, MemberStatus, ParameterSet, SlotEntry,
+    SlotState, SlotsStatus,
 };
 use crate::api::repairs::{Contest, Contested, Repairs, Rival};
 
@@ -67,6 +68,11 @@ fn filled(count: u32) -> MeetingBridgeStatus {
         slot: Some(n),
         repairs: Repairs::after(None, jiff::Timestamp::UNIX_EPOCH, Rival::Unknown),
     };
+    let day = |n: u32| DayStatus {
+        date: n.to_string(),
+        peak: 1,
+        from: crate::api::values::Instant(jiff::Timestamp::UNIX_EPOCH),
+    };
     MeetingBridgeStatus {
         contests: (0..count).map(contest).collect(),
         conditions: (0..count).map(|_| serde_json::from_value(condition.clone()).unwrap()).collect(),
@@ -77,6 +83,7 @@ fn filled(count: u32) -> MeetingBridgeStatus {
             parameter_sets: (0..count).map(set).collect(),
             ..SlotsStatus::default()
         }),
+        bookings: Some(BookingsStatus { days: (0..count).map(day).collect(), ..BookingsStatus::default() }),
         plan: (0..count).map(|n| format!("step {n}")).collect(),
         ..MeetingBridgeStatus::default()
     }
@@ -116,5 +123,5 @@ fn every_list_of_the_status_is_filled_by_this_test() {
     }
     let mut count = 0;
     lists(&schema(), &mut count);
-    assert_eq!(count, 7, "a new list of the status needs its cut in bounds.rs, and a line in filled()");
+    assert_eq!(count, 8, "a new list of the status needs its cut in bounds.rs, and a line in filled()");
 }

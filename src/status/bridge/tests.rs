@@ -3,6 +3,7 @@
 use super::*;
 use crate::api::MeetingBridge;
 use crate::api::bridge::{SlotEntry, SlotState, SlotsStatus};
+use crate::api::marks::Marks;
 use crate::api::repairs::Rival;
 use crate::status::check::violations;
 
@@ -51,7 +52,7 @@ fn contested(progress: &mut BridgeProgress, times: u32) {
 #[test]
 fn a_tug_of_war_says_what_is_fought_for_and_what_is_done() {
     let object = bridge(serde_json::json!({}));
-    let mut progress = BridgeProgress::resume(&object);
+    let mut progress = BridgeProgress::resume(&object, &Marks::default());
     contested(&mut progress, 3);
     let told = |now: i64| {
         let now = Timestamp::from_second(1_800_000_000 + now).unwrap();
@@ -72,7 +73,7 @@ fn alternates(report: &mut Report<'_>, reason: &'static str) {
 #[test]
 fn who_owns_the_cluster_is_told_by_passes_that_found_it_out() {
     let object = bridge(serde_json::json!({}));
-    let mut progress = BridgeProgress::resume(&object);
+    let mut progress = BridgeProgress::resume(&object, &Marks::default());
     let at = Timestamp::UNIX_EPOCH;
     let accepted = |progress: &BridgeProgress, old: &MeetingBridgeStatus| {
         let status = build(&report(progress), old, Some(2), at);
@@ -508,7 +509,7 @@ fn every_state_has_its_conditions() {
     let now = Timestamp::from_second(1_800_000_000).unwrap();
     for row in TABLE {
         let bridge = bridge((row.spec)());
-        let mut progress = BridgeProgress::resume(&bridge);
+        let mut progress = BridgeProgress::resume(&bridge, &Marks::default());
         (row.change)(&mut progress);
         let mut report = report(&progress);
         (row.tell)(&mut report);
@@ -527,7 +528,7 @@ fn every_state_has_its_conditions() {
 fn between_two_tries_of_a_failed_sync_nothing_looks_better() {
     let now = Timestamp::from_second(1_800_000_000).unwrap();
     let bridge = bridge(plain());
-    let mut progress = BridgeProgress::resume(&bridge);
+    let mut progress = BridgeProgress::resume(&bridge, &Marks::default());
     progress.obstacle = Some(Obstacle::Sync(SyncFailure::CallIdConflict));
     let failed =
         build(&Report { is_provisioned: false, ..report(&progress) }, &MeetingBridgeStatus::default(), Some(2), now);
@@ -540,7 +541,7 @@ fn between_two_tries_of_a_failed_sync_nothing_looks_better() {
 
 #[test]
 fn a_certificate_that_cannot_be_read_is_named() {
-    let progress = BridgeProgress::resume(&bridge(serde_json::json!({ "address": "cms.test" })));
+    let progress = BridgeProgress::resume(&bridge(serde_json::json!({ "address": "cms.test" })), &Marks::default());
     let report = Report { unreadable: vec![2, 4], ..report(&progress) };
     let status = build(&report, &MeetingBridgeStatus::default(), Some(2), Timestamp::UNIX_EPOCH);
     let reachable = find(&status.conditions, types::REACHABLE).unwrap();

@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::api::ScheduledMeeting;
+use crate::api::marks::Marks;
 use crate::api::repairs::Repairs;
 use crate::cms::CmsError;
 use crate::plan::booking::{Refusal, extension_conflict};
@@ -693,7 +694,7 @@ const AFTER: &[Row] = &[
 fn every_state_has_its_conditions() {
     for row in BEFORE.iter().chain(INSIDE).chain(AFTER) {
         let meeting = meeting((row.from)());
-        let mut progress = Progress::resume(&meeting, at(row.now));
+        let mut progress = Progress::resume(&meeting, &Marks::default(), at(row.now));
         (row.change)(&mut progress);
         let status = build(&progress, meeting.status.as_ref().unwrap(), Some(3), at(row.now));
         assert_eq!(status.phase, Some(row.phase), "{}", row.case);
@@ -717,7 +718,7 @@ fn what_is_over_keeps_no_call_and_no_join_secret() {
     let mut full = active();
     full["joinSecretName"] = "m-join".into();
     let meeting = meeting(full);
-    let mut progress = Progress::resume(&meeting, at(HOUR));
+    let mut progress = Progress::resume(&meeting, &Marks::default(), at(HOUR));
     progress.door = Door::Released;
     let status = build(&progress, meeting.status.as_ref().unwrap(), Some(3), at(HOUR));
     assert_eq!((status.call, status.join_secret_name), (None, None));

@@ -16,6 +16,7 @@ const EVERYTHING: [&str; 24] = [
     "--set=nodeSelector.disk=fast",
     "--set=affinity.nodeAffinity.requiredDuringSchedulingIgnoredDuringExecution.nodeSelectorTerms[0].matchExpressions[0].key=a",
     "--set=affinity.nodeAffinity.requiredDuringSchedulingIgnoredDuringExecution.nodeSelectorTerms[0].matchExpressions[0].operator=Exists",
+    "--set=installation=prod-eu",
     "--set=extraArgs={--log-format=text,--require-secret-label}",
     "--set=extraEnv[0].name=A",
     "--set-string=extraEnv[0].value=1",
@@ -174,6 +175,7 @@ async fn what_is_set_is_what_is_rendered() {
         digest,
         "type: Recreate",
         "--require-secret-label",
+        "--installation=prod-eu",
         "MEETING_CONTROLLER_BRIDGE_PROXY",
     ] {
         assert!(deployment.contains(text), "{text}\n{deployment}");

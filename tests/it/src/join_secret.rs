@@ -35,6 +35,34 @@ async fn a_restored_join_secret_is_adopted() {
     arena.finish().await;
 }
 
+/// What calendars do with it: the unit tests.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_edit_of_the_meeting_makes_a_further_edition_of_its_invitation() {
+    let arena = Arena::new("invite").await;
+    arena.ready_bridge(json!({ "webBridgeURI": "https://join.test" })).await;
+    let later = json!({ "start": in_ms(3_600_000), "duration": "1h", "passcode": { "generate": {} } });
+    arena.create_meeting("m", later).await;
+    arena.booked("m").await;
+    let before = arena.join_secret("m").await.unwrap();
+    let value = |secret: &Secret, key: &str| entry(secret, key).unwrap_or_else(|| panic!("no {key}"));
+    let line = |secret: &Secret, key: &str| {
+        let calendar = value(secret, "invite.ics");
+        calendar.lines().find(|line| line.starts_with(key)).unwrap_or_else(|| panic!("no {key}")).to_owned()
+    };
+    for said in [value(&before, "link"), value(&before, "uri"), value(&before, "passcode")] {
+        assert!(value(&before, "invite.txt").contains(&said), "{said}");
+    }
+    assert_eq!(line(&before, "SEQUENCE"), "SEQUENCE:0");
+    arena.patch::<ScheduledMeeting>("m", json!({ "spec": { "suspend": true } })).await;
+    arena.patch::<ScheduledMeeting>("m", json!({ "spec": { "suspend": false, "title": "Another" } })).await;
+    let edited =
+        |secret: &Secret| entry(secret, "invite.ics").is_some_and(|calendar| calendar.contains("SUMMARY:Another"));
+    let after = arena.until::<Secret>("m-join", "the new title", edited).await;
+    assert_eq!((line(&after, "UID"), line(&after, "SEQUENCE")), (line(&before, "UID"), "SEQUENCE:2".to_owned()));
+    assert_eq!(value(&after, "secret"), value(&before, "secret"), "links that were sent stay good");
+    arena.finish().await;
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_strangers_secret_is_told_and_left_alone() {
     let arena = Arena::new("taken").await;

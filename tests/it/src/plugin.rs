@@ -103,6 +103,18 @@ impl User {
         command
     }
 
+    /// `meeting-controller WORDS FILE`, with this text in the file: the exit code, and what it printed.
+    pub async fn runs(&self, words: &[&str], text: &str) -> (i32, String) {
+        let file = self.home.path().join("manifests.yaml");
+        std::fs::write(&file, text).unwrap();
+        let mut command = Command::new(&*BINARY);
+        command.args(words).arg(&file).env("KUBECONFIG", self.home.path().join("config")).env("HOME", self.home.path());
+        let output =
+            tokio::time::timeout(PATIENCE, command.kill_on_drop(true).output()).await.expect("in time").unwrap();
+        let code = output.status.code().expect("a code");
+        (code, said(output).out.replace(&format!("{}/", self.home.path().display()), ""))
+    }
+
     async fn says(&self, words: &[&str]) -> Said {
         let output = tokio::time::timeout(PATIENCE, self.command(words).output()).await.expect("in time").unwrap();
         said(output)

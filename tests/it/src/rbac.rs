@@ -101,7 +101,8 @@ async fn use_everything(arena: &Arena) {
         arena.patch::<ScheduledMeeting>("m", json!({ "spec": { "start": in_ms(0), "duration": "10m" } })).await;
         arena.phase("m", Phase::Active).await;
     }
-    arena.delete::<ScheduledMeeting>("m").await;
+    let end = json!({ "start": in_ms(-5_000), "duration": "1s", "ttlSecondsAfterFinished": 0 });
+    arena.patch::<ScheduledMeeting>("m", json!({ "spec": end })).await;
     arena.gone::<ScheduledMeeting>("m").await;
     arena.delete::<MeetingBridge>("core").await;
     arena.gone::<MeetingBridge>("core").await;

@@ -12,7 +12,7 @@ fn never_due(made: i64, status: serde_json::Value) -> bool {
         "status": status
     }))
     .unwrap();
-    let progress = Progress::resume(&meeting, at(4000));
+    let progress = Progress::resume(&meeting, &Marks::default(), at(4000));
     assert!(progress.is_closing(at(4000)));
     progress.never_due
 }

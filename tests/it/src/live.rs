@@ -1,0 +1,56 @@
+//! `validate --live`: is there a slot? Asked before apply, with the user's own rights, of what the cluster has booked.
+
+use serde_json::json;
+
+use crate::kit::*;
+use crate::plugin::{LOOK, User, has};
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_would_be_refused_is_told_before_it_is_applied() {
+    let arena = Arena::new("live").await;
+    arena.ready_bridge(json!({ "slots": { "quantity": 1 } })).await;
+    let start = in_ms(3_600_000);
+    arena.create_meeting("there", json!({ "start": start, "duration": "1h" })).await;
+    arena.booked("there").await;
+    let (_, next) = start.split_once('T').unwrap();
+    let manifest = |name: &str, start: &str| {
+        format!(
+            "apiVersion: meeting-controller.dev/v1alpha1\nkind: ScheduledMeeting\nmetadata: {{name: {name}, namespace: {}}}\n\
+             spec: {{title: T, start: {start:?}, duration: 1h, bridgeRef: {{name: core}}}}\n---\n",
+            arena.namespace
+        )
+    };
+    let text = manifest("before", &in_ms(-600_000)) + &manifest("collides", &start) + &manifest("there", &start);
+    let user = User::allowed(&arena, "booker", &[LOOK]).await;
+    let (code, out) = user.runs(&["validate", "--live"], &text).await;
+    assert_eq!(code, 1, "{out}");
+    has(
+        &out,
+        &[
+            &format!("ScheduledMeeting {0}/before: gets slot 1 of the bridge {0}/core", arena.namespace),
+            &format!(
+                "ScheduledMeeting {0}/collides: NoFreeSlot: every slot of the bridge {0}/core is taken",
+                arena.namespace
+            ),
+            &format!("ScheduledMeeting {0}/there: gets slot 1 of the bridge {0}/core", arena.namespace),
+            "3 objects checked, 1 problem",
+            "note: meetings of other namespaces cannot be seen with your rights",
+        ],
+    );
+    // What it says is what comes true.
+    arena.create_meeting("collides", json!({ "start": start, "duration": "1h" })).await;
+    let refused = arena.says("collides", "Accepted", "False", "NoFreeSlot").await;
+    let told = message(&refused, "Accepted");
+    assert!(told.contains("the next start for which there is one is ") && !told.contains(next), "{told}");
+    assert!(out.contains(told), "{told} is not in {out}");
+    let days = arena.bridge("core", "the peak of the day", |bridge| {
+        let bookings = bridge.status.as_ref().and_then(|status| status.bookings.as_ref());
+        bookings.is_some_and(|bookings| bookings.days.iter().any(|day| day.peak == 1))
+    });
+    days.await;
+
+    let nobody = User::allowed(&arena, "nobody", &[]).await;
+    let (code, out) = nobody.runs(&["validate", "--live"], &text).await;
+    assert_eq!((code, out.as_str()), (2, ""), "nothing is told by halves");
+    arena.finish().await;
+}
