@@ -96,6 +96,12 @@ pub struct MeetingBridgeSpec {
     #[serde(default)]
     pub failover: FailoverSpec,
 
+    /// Call bridges of the cluster that are worked on: others do their work meanwhile.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 25))]
+    #[x_kube(merge_strategy = ListMerge::Map(vec!["callBridge".into()]))]
+    pub maintenance: Vec<MaintenanceSpec>,
+
     /// Base of the web join link, `https://host[:port]`; without it meetings have no web link.
     #[serde(rename = "webBridgeURI", default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 260))]
@@ -133,6 +139,34 @@ impl MeetingBridgeSpec {
         let own = self.failover.alternates.iter().filter_map(|alternate| alternate.credentials_secret_ref.as_ref());
         std::iter::once(&self.credentials_secret_ref).chain(own)
     }
+}
+
+/// One call bridge that is worked on.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct MaintenanceSpec {
+    /// Its name in the cluster (status.cluster.members), or its address as in status.callBridges.
+    #[schemars(length(min = 1, max = 260))]
+    pub call_bridge: String,
+    /// What becomes of its meetings.
+    #[serde(default = "drain")]
+    pub mode: MaintenanceMode,
+}
+
+fn drain() -> MaintenanceMode {
+    MaintenanceMode::Drain
+}
+
+/// What becomes of the meetings of a call bridge that is worked on.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
+pub enum MaintenanceMode {
+    /// It is in service.
+    #[default]
+    None,
+    /// New meetings start on another call bridge; those that run finish here.
+    Drain,
+    /// Meetings that run go to another call bridge as well, as in a failover but before this one is gone.
+    Evacuate,
 }
 
 /// The name of a Secret in the same namespace.

@@ -5,6 +5,7 @@ use kube::KubeSchema;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::bridge::MaintenanceMode;
 use super::condition::Condition;
 use super::repairs::Contest;
 use super::values::Instant;
@@ -77,6 +78,9 @@ pub struct CallBridgeStatus {
     /// Does it answer?
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reachable: Option<bool>,
+    /// What spec.maintenance says of it; missing: it is in service.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub maintenance: Option<MaintenanceMode>,
     /// What is wrong with it, if anything: a reason of Reachable, CredentialsValid, Recognized or FailoverConfigured.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,

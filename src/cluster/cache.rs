@@ -328,7 +328,7 @@ impl Cluster {
     pub fn orphan_calls(&self, except: &CallBridge, space: &SpaceId) -> Vec<OrphanCall> {
         let others = self.usable();
         let others = others.iter().filter(|other| other.address() != except.address());
-        others.flat_map(|other| other.orphan_calls(space)).collect()
+        others.flat_map(|other| other.orphan_calls(space, self.is_evacuated(other.address()))).collect()
     }
 }
 

@@ -166,13 +166,14 @@ impl CallBridge {
         self.local().remote.get(call).copied()
     }
 
-    /// The calls on a space, with whether anybody is in them.
-    pub(super) fn orphan_calls(&self, space: &SpaceId) -> Vec<OrphanCall> {
+    /// The calls on a space, with whether anybody is in them. `is_evacuated`: whoever is in them is to go elsewhere.
+    pub(super) fn orphan_calls(&self, space: &SpaceId, is_evacuated: bool) -> Vec<OrphanCall> {
         let local = self.local();
         let (Some((_, calls)), Some((_, legs))) = (&local.calls, &local.legs) else { return Vec::new() };
         let is_empty = |call: &Call| legs.get(&call.id).is_none_or(Vec::is_empty);
         let calls = calls.get(space).into_iter().flatten();
-        calls.map(|call| OrphanCall { call: self.placed(&local, call), is_empty: is_empty(call) }).collect()
+        let orphan = |call| OrphanCall { call: self.placed(&local, call), is_empty: is_empty(call), is_evacuated };
+        calls.map(orphan).collect()
     }
 
     /// Its calls are looked at before anything is believed of them.

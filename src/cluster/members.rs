@@ -2,7 +2,7 @@
 
 use super::call_bridge::Belongs;
 use super::{Cluster, reading};
-use crate::api::bridge::{CallBridgeRole, ClusterStatus, MemberStatus};
+use crate::api::bridge::{CallBridgeRole, ClusterStatus, MaintenanceMode, MemberStatus};
 use crate::cms::{Address, CmsError};
 use crate::facts::Seen;
 use crate::plan::failover::{Candidate, Health, Membership};
@@ -12,6 +12,7 @@ pub struct CallBridgeView {
     pub address: Address,
     pub role: CallBridgeRole,
     pub membership: Membership,
+    pub maintenance: MaintenanceMode,
     pub health: Health,
     /// Its id, as far as it is known.
     pub id: Option<String>,
@@ -43,6 +44,7 @@ impl Cluster {
             address: known.address.clone(),
             role: known.role,
             membership: known.membership,
+            maintenance: known.maintenance,
             health: known.health.clone(),
             id,
             is_primary_itself: belongs == Some(Belongs::Primary),

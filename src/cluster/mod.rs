@@ -31,7 +31,7 @@ pub use members::CallBridgeView;
 pub use monitor::{Duty, Reading};
 pub use sweep::SweepTarget;
 
-use crate::api::bridge::CallBridgeRole;
+use crate::api::bridge::{CallBridgeRole, MaintenanceMode};
 use crate::api::names::ObjectKey;
 use crate::clock::Clock;
 use crate::cms::{Address, Class, CmsError, Priority, SystemStatus};
@@ -219,6 +219,26 @@ impl Cluster {
         let known = held.table.get(address);
         let is_out = known.is_some_and(|known| known.health.is_down() || known.membership == Membership::Barred);
         is_out && held.table.active() != address
+    }
+
+    /// Are the meetings of this call bridge to go to another one, before it is gone?
+    pub fn is_evacuated(&self, address: &Address) -> bool {
+        self.call_bridges().table.is_evacuated(address)
+    }
+
+    /// Takes over what the spec says of each call bridge, and moves away from one that is worked on. True if that is
+    /// something else than before.
+    pub fn maintain(&self, now: Timestamp, mode_of: impl Fn(&Address) -> MaintenanceMode) -> bool {
+        let mut is_new = false;
+        self.change(now, false, |table, _| is_new = table.set_maintenance(mode_of));
+        if is_new {
+            // The calls that it still has are to be found, whichever was looked at last.
+            let goes = |known: &&Candidate| known.maintenance == MaintenanceMode::Evacuate;
+            let held = self.call_bridges();
+            let going: Vec<_> = held.table.iter().filter(goes).filter_map(|known| held.find(&known.address)).collect();
+            going.into_iter().for_each(|call_bridge| call_bridge.want_inspection());
+        }
+        is_new
     }
 
     /// What is known of the call bridges.

@@ -39,6 +39,8 @@ pub struct OrphanCall {
     pub call: PlacedCall,
     /// Nobody is in it.
     pub is_empty: bool,
+    /// Its call bridge goes into maintenance: whoever is in it is called from the meeting's own call bridge instead.
+    pub is_evacuated: bool,
 }
 
 /// A leg as the last looks show it.

@@ -5,12 +5,13 @@
 //! - The active call bridge is left only when it is given up and a better one is there: nothing is won by moving from one
 //!   bad call bridge to another. The order of the spec decides between equals.
 //! - A write that is due does not wait for the threshold ([`is_decisive`]).
+//! - A call bridge in maintenance gets the requests only while no other one is good.
 //! - Failback goes to a call bridge that comes earlier in the order, when it has been good without a break for long
 //!   enough, or when somebody asks for it.
 
 use jiff::{SignedDuration, Timestamp};
 
-use crate::api::bridge::CallBridgeRole;
+use crate::api::bridge::{CallBridgeRole, MaintenanceMode};
 use crate::cms::{Address, CmsError, ErrorClass};
 
 /// Successes in a row that make a call bridge good again.
@@ -190,6 +191,7 @@ pub struct Candidate {
     pub address: Address,
     pub role: CallBridgeRole,
     pub membership: Membership,
+    pub maintenance: MaintenanceMode,
     pub health: Health,
 }
 
@@ -198,6 +200,8 @@ pub struct Candidate {
 pub enum Cause {
     /// The one before was given up.
     Lost,
+    /// The one before is in maintenance.
+    Maintenance,
     /// An earlier one is good again.
     Failback,
 }
@@ -221,6 +225,21 @@ impl Candidate {
     fn is_usable(&self) -> bool {
         self.membership == Membership::Member
     }
+
+    fn is_in_service(&self) -> bool {
+        self.maintenance == MaintenanceMode::None
+    }
+
+    fn is_ready_to_serve(&self) -> bool {
+        self.is_usable() && self.is_in_service() && self.health.is_good()
+    }
+
+    /// How much it is to be preferred; the lowest: it cannot be used, or is known to be bad. What is good goes before what
+    /// is in service: maintenance is a wish, and meetings have to start.
+    fn rank(&self) -> (u8, bool) {
+        let health = if self.is_usable() { self.health.rank() } else { 0 };
+        (health, health > 0 && self.is_in_service())
+    }
 }
 
 impl HealthTable {
@@ -237,8 +256,9 @@ impl HealthTable {
         let mut known = std::mem::take(&mut self.call_bridges);
         for (address, role, membership) in wanted {
             let before = known.iter_mut().find(|call_bridge| call_bridge.address == address);
-            let health = before.map(|call_bridge| std::mem::take(&mut call_bridge.health)).unwrap_or_default();
-            self.call_bridges.push(Candidate { address, role, membership, health });
+            let (maintenance, health) =
+                before.map(|known| (known.maintenance, std::mem::take(&mut known.health))).unwrap_or_default();
+            self.call_bridges.push(Candidate { address, role, membership, maintenance, health });
         }
         let candidates = [recorded, Some(&self.active)];
         let kept = candidates.into_iter().flatten().find(|address| self.usable(address)).cloned();
@@ -284,6 +304,24 @@ impl HealthTable {
         }
     }
 
+    /// What the spec says of each call bridge. True if that is something else than before.
+    pub fn set_maintenance(&mut self, mode_of: impl Fn(&Address) -> MaintenanceMode) -> bool {
+        let mut is_new = false;
+        for call_bridge in &mut self.call_bridges {
+            let mode = mode_of(&call_bridge.address);
+            is_new |= std::mem::replace(&mut call_bridge.maintenance, mode) != mode;
+        }
+        is_new
+    }
+
+    /// Are its meetings to go elsewhere, and is another call bridge there for them?
+    pub fn is_evacuated(&self, address: &Address) -> bool {
+        let mode = self.get(address).map(|known| known.maintenance);
+        let is_elsewhere =
+            self.active != *address && self.get(&self.active).is_some_and(|active| active.health.is_good());
+        mode == Some(MaintenanceMode::Evacuate) && is_elsewhere
+    }
+
     /// Forgets what is known of a call bridge: its credentials or its certificate settings changed.
     pub fn forget(&mut self, address: &Address) {
         if let Some(call_bridge) = self.find(address) {
@@ -326,17 +364,22 @@ impl HealthTable {
 
     /// Moves to another call bridge if that is right now. `asked`: somebody asked for the failback.
     pub fn settle(&mut self, policy: &Policy, asked: bool, now: Timestamp) -> Option<Move> {
-        let rank = self.get(&self.active).filter(|active| active.is_usable()).map_or(0, |active| active.health.rank());
-        let given_up = rank == 0 || self.get(&self.active).is_none_or(|active| active.health.is_down());
+        let active = self.get(&self.active);
+        let rank = active.map_or((0, false), Candidate::rank);
+        let given_up = rank.0 == 0 || active.is_none_or(|active| active.health.is_down());
         let (to, cause) = if given_up {
-            let better = self.call_bridges.iter().filter(|other| other.is_usable() && other.health.rank() > rank);
+            let better = self.call_bridges.iter().filter(|other| other.rank().0 > rank.0);
             // The first of the best: max_by_key would give the last.
-            let best = better.rev().max_by_key(|other| other.health.rank())?;
+            let best = better.rev().max_by_key(|other| other.rank())?;
             (best.address.clone(), Cause::Lost)
+        } else if active.is_some_and(|active| !active.is_in_service())
+            && let Some(other) = self.call_bridges.iter().find(|other| other.is_ready_to_serve())
+        {
+            (other.address.clone(), Cause::Maintenance)
         } else {
             let earlier = self.call_bridges.iter().take_while(|other| other.address != self.active);
             let stable = |other: &&Candidate| {
-                let good_for = other.health.good_for(now).filter(|_| other.is_usable());
+                let good_for = other.health.good_for(now).filter(|_| other.is_usable() && other.is_in_service());
                 good_for.is_some_and(|long| asked || policy.failback.is_some_and(|after| long >= after))
             };
             (earlier.filter(|other| stable(other)).map(|other| other.address.clone()).next()?, Cause::Failback)
@@ -351,7 +394,7 @@ impl HealthTable {
         self.call_bridges
             .iter()
             .take_while(|other| other.address != self.active)
-            .filter(|other| other.is_usable() && other.health.is_good())
+            .filter(|other| other.is_ready_to_serve())
             .filter_map(|other| other.health.good_since?.checked_add(after).ok())
             .min()
     }

@@ -278,13 +278,13 @@ pub fn after_all_left(statuses: &mut [ParticipantStatus]) {
     }
 }
 
-/// The empty call on a call bridge that had been lost was deleted: who was in through it has left, who only rang there is
-/// dialled again.
-pub fn after_orphan_gone(statuses: &mut [ParticipantStatus], host: &Address) {
+/// A call that had been left on another call bridge was deleted. If it was empty, who was in through it has left; if its
+/// call bridge was evacuated, he is dialled again, as is who only rang there.
+pub fn after_orphan_gone(statuses: &mut [ParticipantStatus], host: &Address, was_evacuated: bool) {
     let host = host.to_string();
     for status in statuses.iter_mut().filter(|status| status.call_bridge.as_ref() == Some(&host)) {
         status.call_bridge = None;
-        if status.state == ParticipantState::Connected {
+        if status.state == ParticipantState::Connected && !was_evacuated {
             (status.state, status.leg_id) = (ParticipantState::Left, None);
         } else {
             start_over(status);

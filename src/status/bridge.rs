@@ -81,7 +81,7 @@ pub struct Report<'a> {
     /// Which certificates of the CA bundle cannot be read.
     pub unreadable: Vec<usize>,
     /// Which call bridge does the primary's work, and why.
-    pub failed_over: Option<String>,
+    pub failed_over: Option<(&'static str, String)>,
     /// Alternates that cannot be used.
     pub unusable: Vec<UnusableAlternate>,
     /// Alternates of which nothing has proven yet that they are of this cluster.
@@ -235,8 +235,8 @@ fn failover(known: &Report<'_>, conditions: &mut Conditions<'_>) {
     } else {
         conditions.judge(types::FAILOVER_CONFIGURED, good, bad);
     }
-    if let Some(message) = &known.failed_over {
-        conditions.set(types::FAILED_OVER, Some(true), reason::PRIMARY_LOST, message.as_str());
+    if let Some((reason, message)) = &known.failed_over {
+        conditions.set(types::FAILED_OVER, Some(true), reason, message.as_str());
     }
 }
 

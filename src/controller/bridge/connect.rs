@@ -13,7 +13,7 @@ use kube::runtime::reflector::ObjectRef;
 use secrecy::SecretString;
 
 use crate::api::MeetingBridge;
-use crate::api::bridge::{Alternate, CaBundleKind, CallBridgeRole, FailbackPolicy, MemberStatus};
+use crate::api::bridge::{Alternate, CaBundleKind, CallBridgeRole, FailbackPolicy, MaintenanceMode, MemberStatus};
 use crate::api::conditions::{bridge as reason, types};
 use crate::api::names::{ObjectKey, USE_CREDENTIALS, USE_LABEL};
 use crate::cluster::{CallBridge, Cluster};
@@ -128,7 +128,38 @@ pub async fn connect(ctx: &Context, bridge: &MeetingBridge) -> Result<Connected,
         }
     };
     cluster.arrange(call_bridges, policy(bridge), recorded.as_ref());
+    unusable.extend(out_of_service(bridge, &cluster));
+    if cluster.maintain(ctx.clock.now(), |at| maintenance(bridge, at)) {
+        ctx.wakes.meetings(ctx.bookings.due(&key, ctx.clock.now()));
+    }
     Ok(Connected { cluster, unusable, unresolved, former: None })
+}
+
+/// Does the spec mean this call bridge by this name or address?
+fn is_meant(bridge: &MeetingBridge, name: &str, address: &Address) -> bool {
+    let is_primary = |member: &&MemberStatus| member.primary && bridge.spec.address.parse().as_ref() == Ok(address);
+    let mut members = members_of(bridge).unwrap_or_default().iter().filter(|member| member.name == name);
+    name.parse().as_ref() == Ok(address) || members.any(|member| member.is_at(address) || is_primary(&member))
+}
+
+/// What the spec says of a call bridge; of several the strictest counts.
+fn maintenance(bridge: &MeetingBridge, address: &Address) -> MaintenanceMode {
+    let of_it = bridge.spec.maintenance.iter().filter(|entry| is_meant(bridge, &entry.call_bridge, address));
+    of_it.map(|entry| entry.mode).max().unwrap_or_default()
+}
+
+/// What spec.maintenance names and is none of the call bridges that are used. Before the cluster's table was read a name
+/// may still turn out to be one.
+fn out_of_service(bridge: &MeetingBridge, cluster: &Cluster) -> Vec<UnusableAlternate> {
+    let table = cluster.health_table();
+    let is_known = |name: &str| table.iter().any(|known| is_meant(bridge, name, &known.address));
+    let unknown = bridge.spec.maintenance.iter().filter(|entry| !is_known(&entry.call_bridge));
+    let unknown = unknown.filter(|_| members_of(bridge).is_some()).map(|entry| UnusableAlternate {
+        name: entry.call_bridge.clone(),
+        reason: reason::MAINTENANCE_UNKNOWN,
+        message: "spec.maintenance names it, but it is none of status.callBridges".to_owned(),
+    });
+    unknown.collect()
 }
 
 /// An edit of the address waits while meetings hold slots on the former cluster, so that these are shut where they are; a

@@ -37,6 +37,10 @@ pub fn tell_failover(ctx: &Context, bridge: &MeetingBridge, cluster: &Cluster) {
                 let note = format!("requests go to {} now; {} was lost", moved.to, moved.from);
                 (EventType::Warning, "FailedOver", note)
             }
+            FailoverEvent::Moved(moved) if moved.cause == Cause::Maintenance => {
+                let note = format!("requests go to {} now; {} is in maintenance", moved.to, moved.from);
+                (EventType::Normal, "Relieved", note)
+            }
             FailoverEvent::Moved(moved) => {
                 let note = format!("requests go to {} again instead of {}", moved.to, moved.from);
                 (EventType::Normal, "FailedBack", note)

@@ -7,7 +7,8 @@ use kube::ResourceExt;
 
 use super::Site;
 use crate::api::bridge::{
-    BookingsStatus, CallBridgeRole, CallBridgeStatus, DayStatus, MeetingBridgeStatus, SlotEntry, SlotState, SlotsStatus,
+    BookingsStatus, CallBridgeRole, CallBridgeStatus, DayStatus, MaintenanceMode, MeetingBridgeStatus, SlotEntry,
+    SlotState, SlotsStatus,
 };
 use crate::api::conditions::{bridge as reason, types};
 use crate::api::names::{FAILBACK_ANNOTATION, ObjectKey, RECONCILE_ANNOTATION};
@@ -82,7 +83,13 @@ fn whole_status(ctx: &Context, bridge: &MeetingBridge, progress: &BridgeProgress
         skew,
         unreadable: site.cluster.as_deref().map(unreadable).unwrap_or_default(),
         failed_over: site.cluster.as_deref().and_then(failed_over),
-        unusable: site.unusable.iter().cloned().chain(views.iter().filter_map(unusable)).collect(),
+        unusable: site
+            .unusable
+            .iter()
+            .cloned()
+            .chain(site.cluster.as_deref().and_then(not_relieved))
+            .chain(views.iter().filter_map(unusable))
+            .collect(),
         unproven: site.unresolved.iter().cloned().chain(views.iter().filter_map(unproven)).collect(),
     };
     build(&known, &old, bridge.metadata.generation, now)
@@ -108,19 +115,37 @@ fn status_of(view: &CallBridgeView) -> CallBridgeStatus {
         role: view.role,
         call_bridge_id: view.id.clone(),
         reachable: is_known.then(|| !error.is_some_and(CmsError::is_connection_failure)),
+        maintenance: Some(view.maintenance).filter(|mode| *mode != MaintenanceMode::None),
         reason: error.map(|error| error.reason().to_owned()),
     }
 }
 
 /// Which call bridge does the primary's work, and what is wrong with the primary.
-fn failed_over(cluster: &Cluster) -> Option<String> {
+fn failed_over(cluster: &Cluster) -> Option<(&'static str, String)> {
     let table = cluster.health_table();
     if !table.has_failed_over() {
         return None;
     }
     let primary = table.iter().next()?;
-    let why = primary.health.error().map_or("it is good again".to_owned(), ToString::to_string);
-    Some(format!("requests go to {}; the primary {}: {why}", table.active(), primary.address))
+    let (reason, why) = match primary.health.error() {
+        Some(error) => (reason::PRIMARY_LOST, error.to_string()),
+        None if primary.maintenance != MaintenanceMode::None => {
+            (reason::MAINTENANCE, "it is in maintenance (spec.maintenance)".to_owned())
+        }
+        None => (reason::PRIMARY_LOST, "it is good again".to_owned()),
+    };
+    Some((reason, format!("requests go to {}; the primary {}: {why}", table.active(), primary.address)))
+}
+
+/// The active call bridge is in maintenance, and still does the work.
+fn not_relieved(cluster: &Cluster) -> Option<UnusableAlternate> {
+    let table = cluster.health_table();
+    let active = table.get(table.active()).filter(|active| active.maintenance != MaintenanceMode::None)?;
+    Some(UnusableAlternate {
+        name: active.address.to_string(),
+        reason: reason::MAINTENANCE_WAITS,
+        message: "it is in maintenance, but no other call bridge is good: meetings still start here".to_owned(),
+    })
 }
 
 /// Why an alternate cannot be used, as it said itself.

@@ -158,13 +158,14 @@ impl Reach<Progress> for MeetingReach<'_> {
     fn survey(&mut self, progress: &Progress, now: Timestamp) -> Survey {
         let recorded = progress.recorded_call();
         let address = recorded.as_ref().map(|call| &call.call_bridge);
-        let lost = address.filter(|address| self.cluster.is_lost(address)).cloned();
+        let is_evacuated = address.is_some_and(|address| self.cluster.is_evacuated(address));
+        let lost = address.filter(|address| is_evacuated || self.cluster.is_lost(address)).cloned();
         let kept = address.filter(|address| lost.is_none() && self.cluster.call_bridge(address).is_some());
         let call_bridge = kept.cloned().unwrap_or_else(|| self.cluster.active().address().clone());
         let call = recorded.as_ref().filter(|call| call.call_bridge == call_bridge).map(|call| &call.id);
         let believed = progress.believes_since(now);
         let facts = progress.space().map(|space| self.cluster.view(&call_bridge, (&space, believed), call));
-        Survey { call_bridge, lost, facts: facts.unwrap_or_default() }
+        Survey { call_bridge, lost, is_evacuated, facts: facts.unwrap_or_default() }
     }
 
     fn around(&mut self, progress: &Progress, now: Timestamp) -> Around {

@@ -254,6 +254,7 @@ proptest! {
                 prop_assert_ne!(&moved.from, &moved.to);
                 match moved.cause {
                     Cause::Lost => prop_assert!(active.is_down()),
+                    Cause::Maintenance => prop_assert!(false, "nothing is worked on"),
                     Cause::Failback => {
                         prop_assert!(!active.is_down());
                         let since = health.good_since.unwrap();
@@ -288,4 +289,50 @@ fn an_alternate_that_is_not_proven_is_never_moved_to() {
     assert!(!table.has_other_than(&address(0)));
     table.set_membership(&address(1), Membership::Member);
     assert_eq!(table.settle(&POLICY, false, at(10)).map(|moved| moved.to), Some(address(1)), "proven");
+}
+
+fn maintain(table: &mut HealthTable, modes: &[MaintenanceMode], secs: i64) -> Option<Move> {
+    let mode_of = |of: &Address| {
+        let index = (0..modes.len()).find(|index| address(*index) == *of);
+        index.and_then(|index| modes.get(index).copied()).unwrap_or_default()
+    };
+    table.set_maintenance(mode_of);
+    table.settle(&POLICY, false, at(secs))
+}
+
+#[test]
+fn what_is_worked_on_is_left_at_once_and_taken_up_again_as_after_a_loss() {
+    use MaintenanceMode::{Drain, Evacuate, None as InService};
+    let mut table = good(3);
+    let moved = maintain(&mut table, &[Drain, Drain], 10).unwrap();
+    assert_eq!((moved.to, moved.cause), (address(2), Cause::Maintenance), "the first one in service");
+    assert!(!table.is_evacuated(&address(0)), "its meetings finish there");
+    maintain(&mut table, &[Evacuate, Drain], 11);
+    assert!(table.is_evacuated(&address(0)) && !table.is_evacuated(&address(1)));
+    assert_eq!(table.settle(&POLICY, true, at(1000)), None, "not even if somebody asks for the failback");
+    assert_eq!(table.failback_at(&POLICY), None);
+    // The work is done: failback as the policy says.
+    assert!(!table.set_maintenance(|_| InService) || table.failback_at(&POLICY).is_some());
+    let back = table.settle(&POLICY, false, at(1001)).unwrap();
+    assert_eq!((back.to, back.cause), (address(0), Cause::Failback));
+}
+
+#[test]
+fn meetings_start_where_is_worked_on_rather_than_nowhere() {
+    use MaintenanceMode::{Drain, Evacuate, None as InService};
+    let mut table = good(2);
+    assert_eq!(maintain(&mut table, &[Evacuate, Drain], 1), None, "there is no other one in service");
+    assert!(!table.is_evacuated(&address(0)), "its meetings have nowhere to go");
+    for secs in 2..5 {
+        assert_eq!(refused(&mut table, 1, secs), None);
+    }
+    assert_eq!(maintain(&mut table, &[Evacuate, InService], 6), None, "a bad one is no relief");
+    // The other one gets good again while this one is still worked on.
+    for secs in [7, 8] {
+        table.learn(&address(1), HealthSignal::Answers, &POLICY, at(secs));
+    }
+    assert_eq!(table.settle(&POLICY, false, at(8)).map(|moved| moved.cause), Some(Cause::Maintenance));
+    // It fails: better where is worked on than nowhere.
+    let lost = (9..12).filter_map(|secs| refused(&mut table, 1, secs)).next().unwrap();
+    assert_eq!((lost.to, lost.cause), (address(0), Cause::Lost));
 }

@@ -44,7 +44,8 @@ impl Progress {
             self.lost_call_bridge = survey.lost;
         }
         let is_closing = self.is_closing(now);
-        let is_left = self.terms.leaves_running || self.terms.is_suspended;
+        // To evacuate is an order; what becomes of meetings when a call bridge is lost is another question.
+        let is_left = (self.terms.leaves_running && !survey.is_evacuated) || self.terms.is_suspended;
         if self.is_left_alone() && !self.terms.is_observe_only && (is_closing || !is_left) {
             if let Some(lost) = self.lost_call_bridge.as_ref().filter(|_| !is_closing) {
                 participants::after_call_lost(&mut self.draft.participants, Some(&lost.to_string()));

@@ -90,9 +90,11 @@ impl Subject for Progress {
                 }
             }
             Step::DeleteCall(call) => {
+                let mut orphans = facts.orphan_calls.iter().filter(|orphan| orphan.call.at() == *call);
+                let was_evacuated = orphans.any(|orphan| orphan.is_evacuated);
                 if matches!(self.door, Door::Intended | Door::Open) {
-                    // It was left behind and nobody of this meeting is in it any more.
-                    participants::after_orphan_gone(&mut self.draft.participants, &call.call_bridge);
+                    // It was left behind and nobody of this meeting is in it any more, or is to be.
+                    participants::after_orphan_gone(&mut self.draft.participants, &call.call_bridge, was_evacuated);
                 }
                 if self.draft.call.as_ref().is_some_and(|known| known.id == call.id.as_str()) {
                     self.draft.call = None;

@@ -115,7 +115,8 @@ fn opening(progress: &Progress, facts: &MeetingFacts, around: &Around, now: Time
     }
     // With a call of its own the meeting needs no empty one that was left behind; people of an earlier meeting must not
     // hear this one.
-    let unwanted = |orphan: &&OrphanCall| orphan.is_empty || orphan.call.is_older_than(progress.window.opens_at);
+    let is_old = |orphan: &OrphanCall| orphan.call.is_older_than(progress.window.opens_at);
+    let unwanted = |orphan: &&OrphanCall| orphan.is_empty || orphan.is_evacuated || is_old(orphan);
     let orphan = facts.orphan_calls.iter().find(unwanted).filter(|_| progress.call_here().is_some());
     orphan.map_or(Next::Rest(End::Settled), |orphan| Next::Do(Step::DeleteCall(orphan.call.at())))
 }

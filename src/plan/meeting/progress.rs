@@ -80,8 +80,10 @@ pub struct WrittenDoor {
 pub struct Survey {
     /// The call bridge of the recorded call if it still is one and is not lost, else the active one.
     pub call_bridge: Address,
-    /// The call bridge of the recorded call, if it is lost.
+    /// The call bridge of the recorded call, if it is lost or the meeting is to go elsewhere.
     pub lost: Option<Address>,
+    /// It is not lost: its meetings are moved before it goes into maintenance.
+    pub is_evacuated: bool,
     pub facts: MeetingFacts,
 }
 

@@ -264,7 +264,7 @@ impl Reach<Progress> for ModelReach<'_> {
             }
             self.model.tick();
         }
-        Survey { call_bridge: here("").call_bridge, lost, facts }
+        Survey { call_bridge: here("").call_bridge, lost, is_evacuated: false, facts }
     }
 
     fn around(&mut self, _progress: &Progress, _now: Timestamp) -> Around {

@@ -108,15 +108,21 @@ fn the_switch_of_the_bridge_is_obeyed_both_ways() {
 fn who_was_in_an_old_call_that_is_empty_has_left() {
     let mut statuses = dialled(0, 2, ParticipantState::Connected);
     after_call_lost(&mut statuses, Some("b:445"));
-    after_orphan_gone(&mut statuses, &"c:445".parse().unwrap());
+    after_orphan_gone(&mut statuses, &"c:445".parse().unwrap(), false);
     assert_eq!(statuses[0].call_bridge.as_deref(), Some("b:445"), "another call bridge");
-    after_orphan_gone(&mut statuses, &"b:445".parse().unwrap());
+    after_orphan_gone(&mut statuses, &"b:445".parse().unwrap(), false);
     assert_eq!((statuses[0].state, &statuses[0].call_bridge), (ParticipantState::Left, &None));
     assert!(to_dial(&spec(), &statuses, at(0), at(9999)).is_none(), "not rung again");
     let mut rang = dialled(0, 1, ParticipantState::Ringing);
     after_call_lost(&mut rang, Some("b:445"));
-    after_orphan_gone(&mut rang, &"b:445".parse().unwrap());
+    after_orphan_gone(&mut rang, &"b:445".parse().unwrap(), false);
     assert!(to_dial(&spec(), &rang, at(0), at(9999)).is_some());
+    // It was not empty but evacuated: who was in is called from the other call bridge, and it is a first try.
+    let mut moved = dialled(0, 2, ParticipantState::Connected);
+    after_call_lost(&mut moved, Some("b:445"));
+    after_orphan_gone(&mut moved, &"b:445".parse().unwrap(), true);
+    assert_eq!((moved[0].state, moved[0].attempts), (ParticipantState::Waiting, 0));
+    assert!(to_dial(&spec(), &moved, at(0), at(9999)).is_some());
 }
 
 #[test]

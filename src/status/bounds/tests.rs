@@ -42,6 +42,7 @@ fn filled(count: u32) -> MeetingBridgeStatus {
         address: n.to_string(),
         role: CallBridgeRole::Discovered,
         call_bridge_id: None,
+        maintenance: None,
         reachable: None,
         reason: None,
     };

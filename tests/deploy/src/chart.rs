@@ -6,7 +6,7 @@ use serde_yaml::Value;
 use crate::kit::*;
 
 /// Everything that is off by default and that an apiserver without further kinds takes, and the rest with other values.
-const EVERYTHING: [&str; 24] = [
+const EVERYTHING: [&str; 25] = [
     "--set=metricsAuth.enabled=true",
     "--set=networkPolicy.enabled=true",
     "--set=namespaces={team-a,team-b}",

@@ -50,6 +50,7 @@ fn shown(bridge: &MeetingBridge) -> Vec<CallBridgeStatus> {
 /// What the status is to say of call bridges that are good.
 fn good(arena: &Arena, wanted: &[(usize, CallBridgeRole)]) -> Vec<CallBridgeStatus> {
     let one = |(n, role): &(usize, CallBridgeRole)| CallBridgeStatus {
+        maintenance: None,
         address: arena.sim.address(*n),
         role: *role,
         call_bridge_id: Some(arena.sim.call_bridge_id(*n)),

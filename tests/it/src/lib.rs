@@ -37,6 +37,7 @@ mod leader;
 mod life;
 mod live;
 mod lost_replies;
+mod maintenance;
 mod manifests;
 mod meetings;
 mod metrics_access;

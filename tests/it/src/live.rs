@@ -12,7 +12,6 @@ async fn what_would_be_refused_is_told_before_it_is_applied() {
     let start = in_ms(3_600_000);
     arena.create_meeting("there", json!({ "start": start, "duration": "1h" })).await;
     arena.booked("there").await;
-    let (_, next) = start.split_once('T').unwrap();
     let manifest = |name: &str, start: &str| {
         format!(
             "apiVersion: meeting-controller.dev/v1alpha1\nkind: ScheduledMeeting\nmetadata: {{name: {name}, namespace: {}}}\n\
@@ -41,7 +40,7 @@ async fn what_would_be_refused_is_told_before_it_is_applied() {
     arena.create_meeting("collides", json!({ "start": start, "duration": "1h" })).await;
     let refused = arena.says("collides", "Accepted", "False", "NoFreeSlot").await;
     let told = message(&refused, "Accepted");
-    assert!(told.contains("the next start for which there is one is ") && !told.contains(next), "{told}");
+    assert!(told.contains("the next start for which there is one is "), "{told}");
     assert!(out.contains(told), "{told} is not in {out}");
     let days = arena.bridge("core", "the peak of the day", |bridge| {
         let bookings = bridge.status.as_ref().and_then(|status| status.bookings.as_ref());

@@ -626,7 +626,7 @@ impl Reach<Progress> for Ticking {
         self.times.as_slice()[0]
     }
     fn survey(&mut self, _: &Progress, _: Timestamp) -> Survey {
-        Survey { call_bridge: here("").call_bridge, lost: None, facts: self.facts.clone() }
+        Survey { call_bridge: here("").call_bridge, lost: None, is_evacuated: false, facts: self.facts.clone() }
     }
     fn around(&mut self, _: &Progress, _: Timestamp) -> Around {
         // The decision is about to be made, and the clock goes on.
@@ -754,15 +754,17 @@ fn an_empty_call_that_was_left_behind_is_removed_once_the_meeting_has_its_own() 
     let mut player = Player::new(&[], Start::running(Some("call-1")));
     let call = Call { id: "call-0".into(), name: String::new(), space: None, correlator: None, duration: None };
     let placed = PlacedCall { call_bridge: "lost.test:445".parse().unwrap(), call, began: Some(at(1)) };
-    let left = |is_empty, began| {
-        let orphan = OrphanCall { call: PlacedCall { began, ..placed.clone() }, is_empty };
+    let orphan = |is_empty, began, is_evacuated| {
+        let orphan = OrphanCall { call: PlacedCall { began, ..placed.clone() }, is_empty, is_evacuated };
         MeetingFacts { orphan_calls: vec![orphan], ..MeetingFacts::default() }
     };
+    let left = |is_empty, began| orphan(is_empty, began, false);
     let gone = Next::Do(Step::DeleteCall(placed.at()));
     assert_eq!(player.ask(&left(true, Some(at(1))), at(10)), gone);
     assert_eq!(player.ask(&left(false, Some(at(1))), at(10)), Next::Rest(End::Settled), "its people stay");
     assert_eq!(player.ask(&left(false, None), at(10)), Next::Rest(End::Settled));
     assert_eq!(player.ask(&left(false, Some(at(-6000))), at(10)), gone, "people of an earlier meeting");
+    assert_eq!(player.ask(&orphan(false, Some(at(1)), true), at(10)), gone, "its people are called from here");
     player.stored.call = None;
     assert_eq!(player.ask(&left(true, None), at(10)), Next::Look(Look::Calls));
 }
