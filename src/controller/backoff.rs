@@ -83,23 +83,31 @@ impl Backoff {
     }
 }
 
+/// The longest pause of what is not due. A slot may have been left open on a bridge that is silent, busy or behind a page
+/// for people: it is shut soon after the bridge is itself again. Nobody tells us when that is.
+const LONGEST: Duration = Duration::from_secs(15);
+
+/// The longest pause of what the bridge itself refused for what it is: asking again changes little.
+const LONGEST_REFUSED: Duration = Duration::from_secs(60);
+
 /// The wait after the n-th failure in a row. `is_due` caps it when something is to be done now.
 pub fn after(error: &CmsError, failures: u32, is_due: bool) -> Duration {
     if let Some(known) = error.retry_after() {
-        let cap = if is_due { Duration::from_secs(2) } else { Duration::from_secs(60) };
+        let cap = if is_due { Duration::from_secs(2) } else { LONGEST };
         // An auth block is lifted by the Secret's change, which wakes us; the rest is a pause of seconds.
         return if matches!(error.class(), ErrorClass::Auth) { known } else { known.min(cap) }.max(BASE / 4);
     }
     let longest = match error.class() {
+        // No account is locked by what it may not do, and nobody tells us when it may.
+        ErrorClass::Auth if *error == CmsError::Forbidden => LONGEST_REFUSED,
         ErrorClass::Auth => return Duration::from_secs(15 * 60),
-        ErrorClass::Invalid | ErrorClass::Conflict => Duration::from_secs(60),
+        ErrorClass::Invalid | ErrorClass::Conflict if error.is_of_bridge() => LONGEST_REFUSED,
         // Load and licences change by the minute.
-        _ if matches!(error, CmsError::LimitReached { .. }) => Duration::from_secs(30),
+        _ if matches!(error, CmsError::LimitReached { .. }) => LONGEST,
         // A first failure in an open window is often a connection that the bridge closed meanwhile.
         _ if is_due && failures <= 1 => Duration::from_millis(300),
         _ if is_due => Duration::from_secs(5),
-        // A slot may have been left open there: it is shut soon after the bridge is back.
-        _ => Duration::from_secs(15),
+        _ => LONGEST,
     };
     jittered(BASE.saturating_mul(1 << failures.min(10)).min(longest))
 }

@@ -3,15 +3,37 @@ use super::*;
 #[test]
 fn waits_grow_and_are_capped() {
     for failures in 1..40 {
-        assert!(after(&CmsError::Busy, failures, false) <= Duration::from_secs(60));
-        assert!(
-            after(&CmsError::Timeout, failures, false) <= Duration::from_secs(15),
-            "a bridge that is back is not missed"
-        );
+        assert!(after(&CmsError::Busy, failures, false) <= Duration::from_secs(15));
         assert!(after(&CmsError::Timeout, failures, true) <= Duration::from_secs(5));
         assert!(after(&CmsError::Busy, failures, false) >= Duration::from_millis(250));
     }
     assert_eq!(after(&CmsError::Unauthorized, 1, true), Duration::from_secs(900), "never hammered");
+}
+
+/// Silent, busy, at its limit, behind a page or a gateway of somebody else, or left alone by our own circuit breaker.
+#[test]
+fn a_bridge_that_is_itself_again_is_found_out_within_15_seconds() {
+    let until = tokio::time::Instant::now() + Duration::from_secs(60);
+    let passing = [
+        CmsError::Timeout,
+        CmsError::ConnectionRefused,
+        CmsError::Busy,
+        CmsError::DatabaseNotReady,
+        CmsError::LimitReached { element: "callLegLimitReached".to_owned() },
+        CmsError::NotACms,
+        CmsError::MalformedReply { detail: "odd".to_owned() },
+        CmsError::HttpError { status: 503 },
+        CmsError::HttpError { status: 407 },
+        CmsError::CircuitOpen { until, cause: "Timeout" },
+    ];
+    for (error, failures) in passing.iter().flat_map(|error| (1..40).map(move |failures| (error, failures))) {
+        for is_due in [false, true] {
+            let wait = after(error, failures, is_due);
+            assert!(wait <= Duration::from_secs(15), "{error:?}, {failures} failures, due {is_due}: {wait:?}");
+        }
+    }
+    let forbidden = (1..40).map(|failures| after(&CmsError::Forbidden, failures, true)).max().unwrap();
+    assert!(forbidden <= Duration::from_secs(60), "no account is locked by what it may not do: {forbidden:?}");
 }
 
 #[test]
