@@ -84,6 +84,10 @@ pub struct CallBridgeStatus {
     /// What is wrong with it, if anything: a reason of Reachable, CredentialsValid, Recognized or FailoverConfigured.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
+    /// The Secret, and its version, with which it let us in last; gone once it refuses that. One refusal after a restart of
+    /// the controller is confirmed before anything is blocked.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub accepted_credentials: Option<String>,
 }
 
 /// How a call bridge came to be known.

@@ -55,6 +55,8 @@ struct Connection {
     client: Client,
     /// Changes whenever TLS settings or credentials change.
     fingerprint: String,
+    /// Which credentials it uses: Secret and version.
+    credentials: String,
 }
 
 /// One call bridge of a cluster.
@@ -72,10 +74,10 @@ pub struct CallBridge {
 
 impl CallBridge {
     /// A new one; nothing is sent.
-    pub fn new(client: Client, fingerprint: String) -> Self {
+    pub fn new(client: Client, fingerprint: String, credentials: String) -> Self {
         Self {
             address: client.address().clone(),
-            connection: Mutex::new(Connection { client, fingerprint }),
+            connection: Mutex::new(Connection { client, fingerprint, credentials }),
             local: Mutex::default(),
             calls: Arc::default(),
             people: Arc::default(),
@@ -107,9 +109,15 @@ impl CallBridge {
         self.connection().fingerprint == fingerprint
     }
 
+    /// Which credentials it uses, and whether it accepts them; None: nobody has tried.
+    pub(super) fn credentials(&self) -> (String, Option<bool>) {
+        let connection = self.connection();
+        (connection.credentials.clone(), connection.client.gate().accepts_credentials())
+    }
+
     /// Uses a new client from now on (rotated credentials). What was seen stays.
-    pub fn replace_client(&self, client: Client, fingerprint: String) {
-        *self.connection() = Connection { client, fingerprint };
+    pub fn replace_client(&self, client: Client, fingerprint: String, credentials: String) {
+        *self.connection() = Connection { client, fingerprint, credentials };
         let mut local = self.local();
         (local.probed_at, local.belongs) = (None, Seen::Unknown);
     }

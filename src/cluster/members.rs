@@ -20,6 +20,8 @@ pub struct CallBridgeView {
     pub is_primary_itself: bool,
     /// Its table of call bridges has none of ours.
     pub is_stranger: bool,
+    /// Which credentials it is asked with, and whether it accepts them; None: nobody has tried.
+    pub credentials: (String, Option<bool>),
 }
 
 impl Cluster {
@@ -49,6 +51,7 @@ impl Cluster {
             id,
             is_primary_itself: belongs == Some(Belongs::Primary),
             is_stranger: belongs == Some(Belongs::Stranger),
+            credentials: call_bridge.credentials(),
         })
     }
 

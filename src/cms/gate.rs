@@ -9,7 +9,8 @@
 //!   once instead of at the end of a time limit.
 //! - **401**: nothing is sent for 15 minutes, or until the credentials change, because the bridge may lock the account
 //!   (R39, `cms-protocol.md` 1.1). Credentials that have not worked yet are tried by one request alone. Those that have
-//!   worked are given one more try first: everybody waits two seconds, then one request alone confirms the 401 or not.
+//!   worked, in this process or as far as the status tells, are given one more try first: everybody waits two seconds, then
+//!   one request alone confirms the 401 or not.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -128,7 +129,10 @@ enum Circuit {
 
 enum Auth {
     /// No answer with these credentials yet: one request at a time, so that a wrong password costs one attempt.
-    Unproven,
+    /// `worked_before`: they did when this controller, or another one, ran last.
+    Unproven {
+        worked_before: bool,
+    },
     Proven,
     /// They had worked and got a 401: nothing is sent until then, and then one request tells.
     Doubted {
@@ -137,6 +141,10 @@ enum Auth {
     Blocked {
         until: Instant,
     },
+}
+
+impl Auth {
+    const UNTRIED: Self = Self::Unproven { worked_before: false };
 }
 
 /// Answers that are given after the lock is released.
@@ -151,7 +159,7 @@ impl Gate {
             waiting: BTreeMap::new(),
             circuit: Circuit::Closed { failures: 0 },
             circuit_epoch: 0,
-            auth: Auth::Unproven,
+            auth: Auth::UNTRIED,
             auth_epoch: 0,
             credentials: None,
             present: CancellationToken::new(),
@@ -207,10 +215,26 @@ impl Gate {
     pub fn reset_auth(self: &Arc<Self>) {
         {
             let mut state = self.lock();
-            state.auth = Auth::Unproven;
+            state.auth = Auth::UNTRIED;
             state.auth_epoch += 1;
         }
         self.serve();
+    }
+
+    /// Tells that the credentials had worked before this gate was made. What it has found out itself counts more.
+    pub fn worked_before(&self) {
+        if let Auth::Unproven { worked_before } = &mut self.lock().auth {
+            *worked_before = true;
+        }
+    }
+
+    /// Do the credentials work? None: nobody has tried, or it is in doubt.
+    pub fn accepts_credentials(&self) -> Option<bool> {
+        match self.lock().auth {
+            Auth::Proven => Some(true),
+            Auth::Blocked { .. } => Some(false),
+            Auth::Unproven { .. } | Auth::Doubted { .. } => None,
+        }
     }
 
     /// Ends a block after a 401 before its time: somebody asks for another try. What is proven stays so.
@@ -294,14 +318,14 @@ impl Gate {
                 state.refuse(answers, |_| true, || CmsError::AuthBlocked { until });
                 return false;
             }
-            state.auth = Auth::Unproven;
+            state.auth = Auth::UNTRIED;
             state.auth_epoch += 1;
         }
         if matches!(state.auth, Auth::Doubted { until } if now < until) {
             return false;
         }
         let room = match state.auth {
-            Auth::Unproven | Auth::Doubted { .. } => 1,
+            Auth::Unproven { .. } | Auth::Doubted { .. } => 1,
             Auth::Proven | Auth::Blocked { .. } => self.config.in_flight.max(1),
         };
         let mut is_trial = false;
@@ -376,12 +400,12 @@ impl Gate {
     fn doubt(&self, state: &mut State) {
         let now = Instant::now();
         state.auth = match state.auth {
-            Auth::Proven => {
+            Auth::Proven | Auth::Unproven { worked_before: true } => {
                 // What is on the wire now was sent before: its 401 is the same one.
                 state.auth_epoch += 1;
                 Auth::Doubted { until: now + self.config.confirm_after }
             }
-            Auth::Unproven | Auth::Doubted { .. } | Auth::Blocked { .. } => {
+            Auth::Unproven { worked_before: false } | Auth::Doubted { .. } | Auth::Blocked { .. } => {
                 Auth::Blocked { until: now + self.config.auth_block }
             }
         };

@@ -16,7 +16,7 @@ async fn a_check_that_panics_leaves_a_call_bridge_that_is_checked_again() {
         gate,
         Arc::new(NoObserver),
     );
-    let call_bridge = Arc::new(CallBridge::new(client.unwrap(), String::new()));
+    let call_bridge = Arc::new(CallBridge::new(client.unwrap(), String::new(), String::new()));
     let checking = Checking::begin(&call_bridge).unwrap();
     assert!(Checking::begin(&call_bridge).is_none(), "one at a time");
     let task = tokio::spawn(async move {

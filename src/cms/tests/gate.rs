@@ -183,6 +183,33 @@ async fn a_stray_401_is_confirmed_once_two_seconds_later_by_one_request_alone() 
     assert!(all.iter().all(Result::is_ok), "proven again");
 }
 
+/// The status tells that they worked; a restart of the controller does not make one stray 401 a quarter of an hour.
+#[tokio::test(start_paused = true)]
+async fn credentials_that_worked_before_a_restart_are_confirmed_once_and_never_more() {
+    let gate = gate(8);
+    gate.worked_before();
+    let first = gate.acquire(at(Class::Read, 0)).await.unwrap();
+    let waits = |class| {
+        let gate = Arc::clone(&gate);
+        tokio::spawn(async move { gate.acquire(at(class, 0)).await })
+    };
+    let (door, sweep) = (waits(Class::Door), waits(Class::Read));
+    settle().await;
+    assert_eq!((gate.snapshot().in_flight, gate.snapshot().queued), (1, 2), "one request alone, as with new ones");
+    first.finish(Ending::Unauthorized);
+    assert!(gate.trusts_credentials() && gate.accepts_credentials().is_none());
+    let begun = Instant::now();
+    door.await.unwrap().unwrap().finish(Ending::Unauthorized);
+    assert_eq!(begun.elapsed().as_secs(), 2);
+    assert!(matches!(sweep.await.unwrap(), Err(CmsError::AuthBlocked { .. })), "two tries, and no third one");
+    assert_eq!(gate.accepts_credentials(), Some(false));
+    // What was proven once counts no more after that.
+    gate.worked_before();
+    gate.reset_auth();
+    gate.acquire(at(Class::Read, 0)).await.unwrap().finish(Ending::Unauthorized);
+    assert!(gate.snapshot().auth_blocked);
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_late_401_to_old_credentials_does_not_block_new_ones() {
     let gate = proven(8).await;

@@ -288,7 +288,7 @@ impl Maker<'_> {
         known: Option<Arc<CallBridge>>,
     ) -> Result<Arc<CallBridge>, NotConnected> {
         let (ctx, bridge) = (self.ctx, self.bridge);
-        let credentials = credentials(ctx, bridge, secret).await?;
+        let (credentials, version) = credentials(ctx, bridge, secret).await?;
         let tls = TlsOptions {
             ca_bundle_pem: ca_bundle(ctx, bridge).await?,
             server_name: bridge.spec.tls.server_name.clone(),
@@ -305,10 +305,13 @@ impl Maker<'_> {
         let egress = Arc::clone(&ctx.settings.egress);
         let client = Client::new(address.clone(), credentials, tls, self.limits(), egress, gate, observer)
             .map_err(|error| problem(types::REACHABLE, reason::TLS_FAILURE, error.to_string()))?;
-        let Some(call_bridge) = known else { return Ok(Arc::new(CallBridge::new(client, fingerprint))) };
+        if is_accepted(bridge, address, &version) {
+            client.gate().worked_before();
+        }
+        let Some(call_bridge) = known else { return Ok(Arc::new(CallBridge::new(client, fingerprint, version))) };
         // The Secret may have been changed to the same words: the user asks for another try all the same.
-        client.gate().reset_auth();
-        call_bridge.replace_client(client, fingerprint);
+        client.gate().lift_block();
+        call_bridge.replace_client(client, fingerprint, version);
         if let Some(cluster) = self.known {
             cluster.forget_health(address);
         }
@@ -346,6 +349,12 @@ impl Maker<'_> {
     }
 }
 
+/// Did this call bridge let us in with these very credentials when the controller ran last?
+fn is_accepted(bridge: &MeetingBridge, address: &Address, version: &str) -> bool {
+    let mut known = bridge.status.iter().flat_map(|status| &status.call_bridges);
+    known.any(|known| known.address == address.to_string() && known.accepted_credentials.as_deref() == Some(version))
+}
+
 /// The apiserver does not give us what is there, or may be.
 fn unreadable(kind: &str, name: &str, error: KubeError) -> NotConnected {
     if !error.is_trouble() {
@@ -355,7 +364,8 @@ fn unreadable(kind: &str, name: &str, error: KubeError) -> NotConnected {
     problem(types::CREDENTIALS_VALID, reason::SECRET_UNREADABLE, message)
 }
 
-async fn credentials(ctx: &Context, bridge: &MeetingBridge, name: &str) -> Result<Credentials, NotConnected> {
+/// The credentials in a Secret, and what tells them from those that it held at another time.
+async fn credentials(ctx: &Context, bridge: &MeetingBridge, name: &str) -> Result<(Credentials, String), NotConnected> {
     let api: Api<Secret> = ctx.kube.api(&bridge.namespace().unwrap_or_default());
     let found = ctx.kube.bounded("get Secret", api.get_opt(name)).await;
     let Some(secret) = found.map_err(|error| unreadable("Secret", name, error))? else {
@@ -383,7 +393,9 @@ async fn credentials(ctx: &Context, bridge: &MeetingBridge, name: &str) -> Resul
     }
     // A line break at the end is what `kubectl create secret --from-file` leaves there.
     let trim = |text: String| text.trim_end_matches(['\r', '\n']).to_owned();
-    Ok(Credentials { username: trim(read("username")?), password: SecretString::from(trim(read("password")?)) })
+    let password = SecretString::from(trim(read("password")?));
+    let version = format!("{name}/{}", secret.resource_version().unwrap_or_default());
+    Ok((Credentials { username: trim(read("username")?), password }, version))
 }
 
 /// When what is in the Secret was last written, by whoever did; passwords of a CMS grow old (cms-protocol.md 1.2).

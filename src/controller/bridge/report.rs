@@ -42,7 +42,7 @@ fn whole_status(ctx: &Context, bridge: &MeetingBridge, progress: &BridgeProgress
     let views = site.cluster.as_ref().map(|cluster| cluster.overview(members)).unwrap_or_default();
     if let Some(cluster) = &site.cluster {
         draft.active_call_bridge = Some(cluster.active().address().to_string());
-        draft.call_bridges = views.iter().map(status_of).collect();
+        draft.call_bridges = views.iter().map(|view| status_of(view, &old.call_bridges)).collect();
     }
     if progress.awaiting_verdict && draft.slots.is_some() {
         // What was true is not known to be wrong; the next pass judges it.
@@ -107,8 +107,18 @@ fn handled_failback(bridge: &MeetingBridge, old: &MeetingBridgeStatus, cluster: 
     if waits { old.last_handled_failback_at.clone() } else { asked }
 }
 
-fn status_of(view: &CallBridgeView) -> CallBridgeStatus {
+fn status_of(view: &CallBridgeView, old: &[CallBridgeStatus]) -> CallBridgeStatus {
     let error = view.health.error();
+    let (used, is_accepted) = &view.credentials;
+    let before = || {
+        let old = old.iter().find(|old| old.address == view.address.to_string())?;
+        old.accepted_credentials.clone().filter(|accepted| accepted == used)
+    };
+    let accepted_credentials = match is_accepted {
+        Some(true) => Some(used.clone()),
+        Some(false) => None,
+        None => before(),
+    };
     let is_known = view.health.is_known() || error.is_some();
     CallBridgeStatus {
         address: view.address.to_string(),
@@ -117,6 +127,7 @@ fn status_of(view: &CallBridgeView) -> CallBridgeStatus {
         reachable: is_known.then(|| !error.is_some_and(CmsError::is_connection_failure)),
         maintenance: Some(view.maintenance).filter(|mode| *mode != MaintenanceMode::None),
         reason: error.map(|error| error.reason().to_owned()),
+        accepted_credentials,
     }
 }
 

@@ -45,6 +45,7 @@ fn filled(count: u32) -> MeetingBridgeStatus {
         maintenance: None,
         reachable: None,
         reason: None,
+        accepted_credentials: None,
     };
     let member = |n: u32| MemberStatus {
         id: n.to_string(),

@@ -44,7 +44,8 @@ async fn configured(arena: &Arena, status: &str, reason: &str) -> MeetingBridge 
 }
 
 fn shown(bridge: &MeetingBridge) -> Vec<CallBridgeStatus> {
-    bridge.status.as_ref().map(|status| status.call_bridges.clone()).unwrap_or_default()
+    let all = bridge.status.iter().flat_map(|status| &status.call_bridges);
+    all.map(|known| CallBridgeStatus { accepted_credentials: None, ..known.clone() }).collect()
 }
 
 /// What the status is to say of call bridges that are good.
@@ -56,6 +57,7 @@ fn good(arena: &Arena, wanted: &[(usize, CallBridgeRole)]) -> Vec<CallBridgeStat
         call_bridge_id: Some(arena.sim.call_bridge_id(*n)),
         reachable: Some(true),
         reason: None,
+        accepted_credentials: None,
     };
     wanted.iter().map(one).collect()
 }
