@@ -99,9 +99,14 @@ pub fn is_forced<K: Managed>(object: &K) -> bool {
 
 /// May an object on its way out go although its bridge has not confirmed it? Forced, or after a bounded wait.
 pub fn may_go<K: Managed>(ctx: &Context, object: &K) -> bool {
+    is_forced(object) || is_leaving_for(ctx, object, ctx.settings.deletion_deadline)
+}
+
+/// Was its deletion asked for longer ago than this?
+pub fn is_leaving_for<K: Managed>(ctx: &Context, object: &K, patience: Duration) -> bool {
     let since = object.meta().deletion_timestamp.as_ref().map(|time| time.0);
-    let patience = SignedDuration::try_from(ctx.settings.deletion_deadline).unwrap_or(SignedDuration::MAX);
-    is_forced(object) || since.is_some_and(|since| ctx.clock.now().duration_since(since) > patience)
+    let patience = SignedDuration::try_from(patience).unwrap_or(SignedDuration::MAX);
+    since.is_some_and(|since| ctx.clock.now().duration_since(since) > patience)
 }
 
 /// Lets it go. Returns why that is not possible, for the status.

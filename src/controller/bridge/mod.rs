@@ -17,6 +17,7 @@ use super::context::Context;
 use super::kube_calls::KubeError;
 use super::{backoff, lifecycle};
 use crate::api::bridge::DeletionPolicy;
+use crate::api::conditions::bridge as reason;
 use crate::api::names::{FAILBACK_ANNOTATION, ObjectKey, RECONCILE_ANNOTATION};
 use crate::api::{MeetingBridge, is_blind};
 use crate::cluster::{Cluster, Duty, Reading};
@@ -39,6 +40,10 @@ const LONGEST_SLEEP: Duration = Duration::from_secs(60);
 
 /// The longest pause before a finalizer that cannot be removed is tried again.
 const FINALIZER_AGAIN: Duration = Duration::from_secs(30);
+
+/// On the way out, without a Secret and without a connection that was made with it: nothing can be asked, shut or removed,
+/// however long we wait. For so long it may be on its way (somebody replaces it).
+const KEY_PATIENCE: Duration = Duration::from_secs(10);
 
 /// What a pass has found out besides the progress of the bridge.
 #[derive(Default)]
@@ -68,7 +73,8 @@ pub async fn reconcile(stored: Arc<MeetingBridge>, ctx: Arc<Context>) -> Result<
     if !is_forced && !is_blind(&bridge) && (progress.untied.is_none() || !progress.record.is_empty()) {
         wait = look_after(&ctx, &mut bridge, &mut progress, &mut site).await?;
     }
-    if progress.is_deleting && (progress.is_removed || lifecycle::may_go(&ctx, &bridge)) {
+    let may_go = || lifecycle::may_go(&ctx, &bridge) || is_locked_out(&ctx, &bridge, &progress, &site);
+    if progress.is_deleting && (progress.is_removed || may_go()) {
         if !progress.is_removed {
             news::left_behind(&ctx, &bridge, progress.problem.as_ref());
         }
@@ -86,6 +92,12 @@ pub async fn reconcile(stored: Arc<MeetingBridge>, ctx: Arc<Context>) -> Result<
     news::announce(&ctx, &bridge, &written);
     news::tell_licence(&ctx, &taken.object, &written);
     Ok(Action::requeue(wait))
+}
+
+/// Is nobody left who could get in? A controller that was restarted has no connection from before.
+fn is_locked_out(ctx: &Context, bridge: &MeetingBridge, progress: &BridgeProgress, site: &Site) -> bool {
+    let has_no_key = progress.problem.as_ref().is_some_and(|problem| problem.reason == reason::SECRET_NOT_FOUND);
+    has_no_key && site.cluster.is_none() && lifecycle::is_leaving_for(ctx, bridge, KEY_PATIENCE)
 }
 
 /// Connects, probes, reads what is due, makes it so. Returns when to come round again.
@@ -110,11 +122,19 @@ async fn look_after(
             Arc::clone(site.cluster.insert(cluster))
         }
         Err(NotConnected::Kube(error)) => return Err(error),
-        Err(NotConnected::Problem(problem)) => {
+        Err(NotConnected::Problem(mut problem)) => {
+            let mut wait = ctx.settings.idle_read;
+            if progress.is_deleting && problem.reason == reason::SECRET_NOT_FOUND {
+                problem.message.push_str(
+                    "; without it nothing on the bridge can be shut or removed: unless it is there within 10 seconds of the \
+                     deletion, the object is let go",
+                );
+                wait = wait.min(KEY_PATIENCE);
+            }
             progress.problem = Some(problem);
             // Without credentials nothing can be removed; but if nothing was ever made, nothing is left behind.
             progress.is_removed = progress.is_deleting && progress.record.is_empty();
-            return Ok(ctx.settings.idle_read);
+            return Ok(wait);
         }
     };
     progress.cluster = cluster.members().or(progress.cluster.take());

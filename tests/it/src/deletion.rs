@@ -128,6 +128,31 @@ async fn a_bridge_that_is_deleted_ends_its_meetings_first() {
     arena.finish().await;
 }
 
+/// Deletes the namespace, and waits for the thirty seconds that it may take.
+async fn namespace_goes(arena: &Arena) {
+    let namespaces: Api<Namespace> = Api::all(arena.client.clone());
+    namespaces.delete(&arena.namespace, &DeleteParams::default()).await.unwrap();
+    let asked = std::time::Instant::now();
+    let gone = await_condition(namespaces, &arena.namespace, |namespace: Option<&Namespace>| namespace.is_none());
+    tokio::time::timeout(Duration::from_secs(30), gone).await.expect("the namespace goes within 30 s").unwrap();
+    println!("the namespace went within {:?}", asked.elapsed());
+}
+
+/// Its Secret went while no controller ran: what holds the namespace is let go, and what was open on the bridge is told.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_namespace_that_lost_its_credentials_while_nobody_looked_goes_all_the_same() {
+    let mut arena = Arena::new("all-lost").await;
+    arena.ready_bridge(json!({})).await;
+    arena.open_now("running", 600, json!({ "participants": desk() })).await;
+    arena.party("running", ParticipantState::Connected).await;
+    arena.controller.take().unwrap().kill().await;
+    arena.delete::<Secret>("cms").await;
+    arena.start().await;
+    namespace_goes(&arena).await;
+    assert!(arena.slot(1).open, "nobody could shut it");
+    arena.finish().await;
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_namespace_is_deleted_with_everything_in_it() {
     let arena = Arena::new("all").await;
@@ -136,10 +161,7 @@ async fn a_namespace_is_deleted_with_everything_in_it() {
     arena.create_meeting("later", json!({ "start": in_ms(3_600_000), "duration": "1h" })).await;
     arena.party("running", ParticipantState::Connected).await;
     arena.booked("later").await;
-    let namespaces: Api<Namespace> = Api::all(arena.client.clone());
-    namespaces.delete(&arena.namespace, &DeleteParams::default()).await.unwrap();
-    let gone = await_condition(namespaces, &arena.namespace, |namespace: Option<&Namespace>| namespace.is_none());
-    tokio::time::timeout(PATIENCE, gone).await.expect("the namespace goes").unwrap();
+    namespace_goes(&arena).await;
     assert!(arena.sim.calls().is_empty() && arena.sim.spaces().is_empty(), "{:#?}", arena.journal_lines());
     assert_eq!(left(&arena).await, [0, 0, 0], "its Secret may have gone first");
     arena.assert_rules(1..=5);
@@ -164,21 +186,41 @@ async fn a_bridge_whose_secret_and_ca_bundle_went_first_is_removed() {
     arena.finish().await;
 }
 
-/// After a restart of the controller there are no credentials to go on with: that is told, and ends.
+/// After a restart of the controller there are no credentials to go on with, and nothing that could be waited for: that is
+/// told at once, and ends.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_bridge_without_credentials_goes_after_the_deadline_and_says_what_it_leaves() {
-    let settings = Settings { deletion_deadline: Duration::from_secs(3), ..quick() };
-    let mut arena = Arena::with("unkeyed", lone(), settings).await;
+async fn a_bridge_that_nobody_can_get_into_any_more_goes_soon_and_says_what_it_leaves() {
+    let mut arena = Arena::new("unkeyed").await;
     arena.ready_bridge(json!({})).await;
     arena.controller.take().unwrap().kill().await;
     arena.delete::<Secret>("cms").await;
     arena.delete::<MeetingBridge>("core").await;
     arena.start().await;
-    arena.bridge("core", "told", |bridge| condition(bridge, "CredentialsValid") == ("False", "SecretNotFound")).await;
+    let told = ("False", "SecretNotFound");
+    let core = arena.bridge("core", "told", |bridge| condition(bridge, "CredentialsValid") == told).await;
+    assert!(message(&core, "Ready").contains("within 10 seconds"), "{}", message(&core, "Ready"));
     arena.gone::<MeetingBridge>("core").await;
     arena.told("core", "LeftBehind").await;
     let notes = arena.events_about("core").await;
     assert!(notes.iter().any(|(reason, note)| reason == "LeftBehind" && note.contains("Secret cms")), "{notes:?}");
     assert!(arena.sim.spaces().iter().all(|space| !space.open));
+    arena.finish().await;
+}
+
+/// A Secret that was only replaced is there again in time, and the bridge is left clean.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_bridge_whose_secret_comes_back_in_time_is_removed() {
+    let mut arena = Arena::new("rekeyed").await;
+    arena.ready_bridge(json!({})).await;
+    arena.controller.take().unwrap().kill().await;
+    arena.delete::<Secret>("cms").await;
+    arena.delete::<MeetingBridge>("core").await;
+    arena.start().await;
+    let told = ("False", "SecretNotFound");
+    arena.bridge("core", "told", |bridge| condition(bridge, "CredentialsValid") == told).await;
+    let entries = json!({ "username": arena.sim.username(), "password": arena.sim.password() });
+    arena.create_secret("cms", entries).await;
+    arena.gone::<MeetingBridge>("core").await;
+    assert!(arena.sim.spaces().is_empty(), "{:#?}", arena.journal_lines());
     arena.finish().await;
 }
