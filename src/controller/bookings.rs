@@ -43,6 +43,8 @@ struct MeetingEntry {
     on_lost_bridge: bool,
     phase: Phase,
     is_suspended: bool,
+    /// The Secret that its passcode comes from.
+    passcode_secret: Option<Text>,
     agreed: Option<Window>,
     wanted: Window,
 }
@@ -66,6 +68,7 @@ impl MeetingEntry {
             phase: status.phase.unwrap_or_default(),
             is_suspended: find(&status.conditions, types::READY)
                 .is_some_and(|ready| *ready.reason == *reason::SUSPENDED),
+            passcode_secret: meeting.spec.passcode_secret_ref.as_ref().map(|secret| secret.name.as_str().into()),
             agreed: status.window.map(Window::from),
             wanted: Window::of_meeting(&meeting.spec, &status),
         }
@@ -77,6 +80,11 @@ impl MeetingEntry {
 
     fn key(&self) -> ObjectKey {
         ObjectKey::new(self.namespace.to_string(), self.name.clone())
+    }
+
+    /// The Secret that its passcode comes from.
+    fn passcode_secret(&self) -> Option<ObjectKey> {
+        Some(ObjectKey::new(self.namespace.to_string(), self.passcode_secret.as_ref()?.to_string()))
     }
 
     /// Its time is over, but its slot is not proven shut.
@@ -107,6 +115,9 @@ struct Index {
     pending: BTreeMap<(Timestamp, MeetingId), Pending>,
     /// The spaces that live meetings hold, whichever MeetingBridge they are booked on.
     spaces: BTreeMap<SpaceId, MeetingId>,
+    /// The meetings whose passcode comes from a Secret, by namespace and name of it: of thousands of Secrets that are listed
+    /// or touched only few matter.
+    passcodes: BTreeMap<ObjectKey, BTreeSet<MeetingId>>,
     /// Counts the lists, those of everything and those of each namespace.
     lists: BTreeMap<Within, u64>,
     /// Grows whenever a refusal may have become wrong: something was freed, or a bridge changed.
@@ -396,6 +407,15 @@ impl Bookings {
         self.keys_if(|known| *known.namespace == *namespace && !known.phase.is_over())
     }
 
+    /// The meetings whose passcode comes from a Secret, with their UIDs.
+    pub fn with_passcode_of(&self, secret: &ObjectKey) -> Vec<(String, ObjectKey)> {
+        let index = self.lock();
+        let users = index.passcodes.get(secret);
+        let known =
+            users.into_iter().flatten().filter_map(|uid| Some((uid.to_string(), index.meetings.get(uid)?.key())));
+        known.collect()
+    }
+
     /// Meetings that have no slot.
     pub fn pending(&self) -> Vec<ObjectKey> {
         self.lock().pending.values().map(|pending| ObjectKey::of(pending.meeting.as_ref())).collect()
@@ -450,12 +470,23 @@ impl Index {
         if let Some(space) = entry.space.clone().filter(|_| entry.phase.is_live()) {
             self.spaces.entry(space).or_insert_with(|| Arc::clone(&uid));
         }
+        if let Some(secret) = entry.passcode_secret() {
+            self.passcodes.entry(secret).or_default().insert(Arc::clone(&uid));
+        }
         self.meetings.insert(uid, entry);
     }
 
     fn remove(&mut self, uid: &str) {
-        let space = self.meetings.remove(uid).and_then(|known| known.space);
-        if let Some(space) = space.filter(|space| self.spaces.get(space).is_some_and(|holder| **holder == *uid)) {
+        let Some(known) = self.meetings.remove(uid) else { return };
+        if let Some(secret) = known.passcode_secret()
+            && let Some(users) = self.passcodes.get_mut(&secret)
+        {
+            users.remove(uid);
+            if users.is_empty() {
+                self.passcodes.remove(&secret);
+            }
+        }
+        if let Some(space) = known.space.filter(|space| self.spaces.get(space).is_some_and(|holder| **holder == *uid)) {
             self.spaces.remove(&space);
         }
     }

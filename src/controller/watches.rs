@@ -246,21 +246,20 @@ fn secret_changed(ctx: &Context, secret: &ObjectKey) {
     wake_bridges(ctx, secret, |bridge, name| {
         ca_bundle_of(bridge) == Some(name) || bridge.spec.credentials().any(|secret| secret.name == name)
     });
-    for meeting in ctx.stores.meetings.state() {
-        let key = ObjectKey::of(meeting.as_ref());
-        if key.namespace != secret.namespace {
-            continue;
-        }
-        let reference = meeting.spec.passcode_secret_ref.as_ref();
-        let is_source = reference.is_some_and(|reference| reference.name == secret.name);
-        if is_source {
-            ctx.secrets.forget_passcode(&meeting.uid().unwrap_or_default());
-        }
-        // A stranger's Secret that is in the way of a join Secret, and perhaps no more.
-        if is_source || secret.name == join_secret_name(&key.name) {
-            ctx.wakes.meetings([key]);
-        }
+    for (uid, key) in ctx.bookings.with_passcode_of(secret) {
+        ctx.secrets.forget_passcode(&uid);
+        ctx.wakes.meetings([key]);
     }
+    // A stranger's Secret that is in the way of a join Secret, and perhaps no more.
+    ctx.wakes.meetings(meeting_named_by(&secret.name).into_iter().filter_map(|name| {
+        let meeting = ctx.stores.meetings.get(&ObjectRef::new(name).within(&secret.namespace))?;
+        Some(ObjectKey::of(meeting.as_ref()))
+    }));
+}
+
+/// The meeting whose join Secret would have this name. Of one with a name that is too long only its own pass finds out.
+fn meeting_named_by(secret: &str) -> Option<&str> {
+    secret.strip_suffix("-join").filter(|meeting| join_secret_name(meeting) == secret)
 }
 
 #[cfg(test)]

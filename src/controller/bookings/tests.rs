@@ -182,3 +182,29 @@ fn a_list_is_believed_and_complete_for_its_namespace_only() {
     bookings.take_object(&older);
     assert_eq!(bookings.index.lock().unwrap().meetings["other"].version, 5, "the database was put back");
 }
+
+#[test]
+fn a_secret_that_is_touched_leads_to_the_meetings_that_use_it() {
+    let bookings = Bookings::default();
+    let with = |name: &str, secret: Option<&str>| {
+        let mut meeting = meeting(name, 0, 0);
+        meeting.spec.passcode_secret_ref =
+            secret.map(|secret| serde_json::from_value(serde_json::json!({ "name": secret })).unwrap());
+        bookings.take_object(&meeting);
+        meeting
+    };
+    let first = with("a", Some("code"));
+    with("b", Some("code"));
+    with("c", Some("other"));
+    with("d", None);
+    let users = |namespace: &str, secret: &str| -> Vec<String> {
+        let found = bookings.with_passcode_of(&ObjectKey::new(namespace, secret));
+        found.into_iter().map(|(uid, key)| format!("{uid}={key}")).collect()
+    };
+    assert_eq!(users("ns", "code"), ["a=ns/a", "b=ns/b"]);
+    assert!(users("elsewhere", "code").is_empty() && users("ns", "none").is_empty());
+    with("b", Some("other"));
+    bookings.forget(&first);
+    assert!(users("ns", "code").is_empty() && bookings.lock().passcodes.len() == 1);
+    assert_eq!(users("ns", "other"), ["b=ns/b", "c=ns/c"]);
+}
