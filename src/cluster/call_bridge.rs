@@ -33,6 +33,8 @@ pub(super) struct Local {
     pub(super) legs: Option<(Timestamp, BTreeMap<CallId, Vec<SeenLeg>>)>,
     /// When calls began that were asked for it.
     pub(super) began: BTreeMap<CallId, Timestamp>,
+    /// When legs were looked at by themselves.
+    pub(super) leg_read_at: BTreeMap<LegId, Timestamp>,
     /// Legs that are links between two call bridges and no people; lists do not tell.
     pub(super) links: BTreeSet<LegId>,
     /// How many are in each call through other call bridges, as this one knows it.
@@ -204,7 +206,7 @@ impl CallBridge {
     pub(super) fn forget_calls(&self) {
         let mut local = self.local();
         (local.calls, local.legs, local.wants_inspection) = (None, None, true);
-        (local.remote, local.began, local.links) = Default::default();
+        (local.remote, local.began, local.links, local.leg_read_at) = Default::default();
     }
 
     /// The wall clock was set: what is kept with an instant is looked at again.
@@ -212,6 +214,7 @@ impl CallBridge {
         let mut local = self.local();
         (local.calls, local.legs, local.probed_at, local.database) = (None, None, None, None);
         local.began.clear();
+        local.leg_read_at.clear();
     }
 
     /// The address leads to another bridge.

@@ -198,20 +198,24 @@ impl CallBridge {
             let old = before.get(&item.id);
             legs.entry(call).or_default().push(seen(item, old));
         }
+        let there: BTreeSet<&LegId> = legs.values().flatten().map(|leg| &leg.id).collect();
+        local.leg_read_at.retain(|id, _| there.contains(id));
         local.legs = Some((now, legs));
     }
 
-    /// Legs of these calls of which nobody knows yet whether they were answered.
+    /// Legs of these calls of which nobody knows yet whether they were answered. Who was looked at longest ago comes first:
+    /// one that rings on and on keeps nobody else from being looked at.
     pub(super) fn unsure_legs(&self, calls: &BTreeSet<&CallId>) -> Vec<LegId> {
-        use crate::cms::LegState::{Connected, OnHold};
         let local = self.local();
         let Some((_, legs)) = &local.legs else { return Vec::new() };
         let of_calls = legs.iter().filter(|(call, _)| calls.contains(call)).flat_map(|(_, legs)| legs);
-        let is_unsure = |leg: &&SeenLeg| !leg.was_answered && !matches!(leg.state, Some(Connected | OnHold));
-        of_calls.filter(is_unsure).map(|leg| leg.id.clone()).collect()
+        let mut unsure: Vec<LegId> = of_calls.filter(|leg| !leg.is_connected()).map(|leg| leg.id.clone()).collect();
+        unsure.sort_by_key(|id| local.leg_read_at.get(id).copied());
+        unsure
     }
 
     pub(super) async fn read_leg(&self, id: &LegId, now: Timestamp) -> Result<(), CmsError> {
+        self.local().leg_read_at.insert(id.clone(), now);
         // One that is gone since the list shows in the next sweep.
         let Some(leg) = if_there(self.client().call_leg(reading(now), id).await)? else { return Ok(()) };
         let mut local = self.local();
@@ -245,3 +249,6 @@ fn seen(item: CallLeg, old: Option<&SeenLeg>) -> SeenLeg {
         is_named,
     }
 }
+
+#[cfg(test)]
+mod tests;

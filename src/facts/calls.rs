@@ -7,10 +7,6 @@ use crate::cms::{Address, Call, CallAt, Direction, LegId, LegState};
 /// Ages of calls are told in whole seconds.
 const AGE_SLACK: SignedDuration = SignedDuration::from_secs(2);
 
-/// A leg that is still listed after this long has been answered: SIP gives up ringing well before. Used only where no
-/// look at the single leg has told its state, so that a burst of meetings does not cost a request per leg.
-pub const LONGEST_RING: SignedDuration = SignedDuration::from_secs(75);
-
 /// A call, and the call bridge that shows it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PlacedCall {
@@ -115,14 +111,8 @@ impl SeenLeg {
         }
     }
 
-    /// Was it answered, as far as a look at `at` tells, if it was dialled at `since`?
-    pub fn is_connected(&self, since: Option<Timestamp>, at: Timestamp) -> bool {
-        match &self.state {
-            Some(LegState::Connected | LegState::OnHold) => true,
-            _ if self.was_answered => true,
-            // It was looked at and rings on: hunt groups and gateways ring for minutes.
-            Some(LegState::Initial | LegState::Ringing) => false,
-            Some(LegState::Other(_)) | None => since.is_some_and(|since| at.duration_since(since) > LONGEST_RING),
-        }
+    /// Was it answered, as far as is known? How long it is there tells nothing: hunt groups and gateways ring for minutes.
+    pub fn is_connected(&self) -> bool {
+        self.was_answered || matches!(self.state, Some(LegState::Connected | LegState::OnHold))
     }
 }

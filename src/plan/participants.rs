@@ -99,8 +99,7 @@ fn apply_look(
             now.attempts = 1;
             now.last_attempt_at = Some(Instant(seen.at));
         }
-        let since = now.last_attempt_at.map(|at| at.0);
-        let connected = participant.dial == Dial::In || leg.is_connected(since, seen.at);
+        let connected = participant.dial == Dial::In || leg.is_connected();
         if connected || now.state != ParticipantState::Connected {
             now.state = if connected { ParticipantState::Connected } else { ParticipantState::Ringing };
         }
