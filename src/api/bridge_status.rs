@@ -209,7 +209,7 @@ pub struct SlotsStatus {
     pub entries: Vec<SlotEntry>,
     /// The bulk parameter sets this object made. Without id: it is being made.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    #[schemars(length(max = 64))]
+    #[schemars(length(max = 1000))]
     pub parameter_sets: Vec<ParameterSet>,
 }
 
@@ -243,7 +243,7 @@ pub enum SlotState {
 }
 
 /// Most parameter sets of a bridge, as the schema has it.
-pub const MOST_SETS: usize = 64;
+pub const MOST_SETS: usize = 1000;
 
 /// One bulk parameter set this object made.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]

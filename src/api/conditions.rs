@@ -80,7 +80,7 @@ pub mod bridge {
         CALL_ID_CONFLICT = "CallIdConflict" (SLOTS_PROVISIONED) "Numbers are already the call id of something else on the bridge, so that no slot could be made; the message names it." => "Free the numbers there, or choose another slots.base.";
         RANGE_INVALID = "RangeInvalid" (SLOTS_PROVISIONED) "The bridge rejects the range." => "Correct slots.base and slots.quantity.";
         RANGE_TOO_GREAT = "RangeTooGreat" (SLOTS_PROVISIONED) "The bridge makes fewer spaces at once." => "Lower slots.quantity.";
-        RANGE_SCATTERED = "RangeScattered" (SLOTS_PROVISIONED) "The free numbers lie between those of others in more pieces than can be remembered (64); those that are made work." => "Choose a range that nobody else uses.";
+        RANGE_SCATTERED = "RangeScattered" (SLOTS_PROVISIONED) "The free numbers lie between those of others in more pieces than can be remembered (1000); those that are made work." => "Choose a range that nobody else uses.";
         RESIZE_DEFERRED = "ResizeDeferred" (SLOTS_PROVISIONED) "Slots outside the new range are still held by meetings; they go when these have ended." => "Wait, or end the meetings.";
         SYNC_FAILED = "SyncFailed" (SLOTS_PROVISIONED) "The bridge could not make the spaces." => "Look at the bridge's event log; it is tried again.";
         ALREADY_CLUSTER_MEMBER = "AlreadyClusterMember" (ACCEPTED) "Another MeetingBridge already owns this cluster: it was accepted there before, or both are new and it is older. The message names it if it is in the same namespace." => "Delete one of the two.";

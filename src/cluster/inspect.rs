@@ -32,7 +32,15 @@ impl Cluster {
                 continue;
             }
             was_inspected = true;
-            if let Err(error) = in_time(call_bridge.inspect(live, &ours, now)).await {
+            // It was away, and may have been started anew, from a backup even.
+            let was_away = call_bridge.local().wants_inspection && call_bridge.system().is_some();
+            let inspection = async {
+                if was_away {
+                    self.read_system(&call_bridge).await?;
+                }
+                call_bridge.inspect(live, &ours, now).await
+            };
+            if let Err(error) = in_time(inspection).await {
                 self.judge(&call_bridge, error, Source::Aside).await;
             }
         }

@@ -217,16 +217,8 @@ impl Cluster {
     pub async fn read_system(&self, at: &CallBridge) -> Result<SystemStatus, CmsError> {
         let now = self.now();
         let system = at.client().system_status(reading(now)).await?;
-        let (labels, metrics) = (BridgeLabels::from(&self.key), &self.env.metrics);
-        let number = |value: u64| i64::try_from(value).unwrap_or(i64::MAX);
-        metrics.call_legs.get_or_create(&labels).set(number(system.call_legs_active));
-        if let Some(uptime) = system.uptime_seconds {
-            metrics.uptime.get_or_create(&labels).set(number(uptime));
-        }
-        if let Some(time) = system.cdr_time {
-            metrics.clock_skew.get_or_create(&labels).set(time.duration_since(now).as_secs());
-        }
         if self.active().address() == at.address() {
+            self.show_system(&system, now);
             self.cache().facts.version = Seen::Known(system.software_version.clone());
         }
         let before = at.local().system.replace((now, system.clone()));
@@ -240,13 +232,32 @@ impl Cluster {
                 "the call bridge was restarted: its calls are gone"
             );
             at.forget_calls();
-            let mut cache = self.cache();
-            cache.schedule.sweep_at = Some(now);
-            if self.active().address() == at.address() {
-                // It may have been rolled back to a backup: all that is stored may be as it was some night.
-                cache.facts.read_anew();
+            let is_member = self.usable().iter().any(|usable| usable.address() == at.address());
+            {
+                let mut cache = self.cache();
+                cache.schedule.sweep_at = Some(now);
+                if is_member {
+                    // It may have been rolled back to a backup, and what is stored is the cluster's: all of it may be as it
+                    // was some night, whichever call bridge tells.
+                    cache.facts.read_anew();
+                    cache.space_read_at.clear();
+                }
             }
+            (self.env.wake)();
         }
         Ok(system)
+    }
+
+    /// The metrics of the active call bridge.
+    fn show_system(&self, system: &SystemStatus, now: Timestamp) {
+        let (labels, metrics) = (BridgeLabels::from(&self.key), &self.env.metrics);
+        let number = |value: u64| i64::try_from(value).unwrap_or(i64::MAX);
+        metrics.call_legs.get_or_create(&labels).set(number(system.call_legs_active));
+        if let Some(uptime) = system.uptime_seconds {
+            metrics.uptime.get_or_create(&labels).set(number(uptime));
+        }
+        if let Some(time) = system.cdr_time {
+            metrics.clock_skew.get_or_create(&labels).set(time.duration_since(now).as_secs());
+        }
     }
 }

@@ -155,9 +155,9 @@ async fn signal_of(
     }
     let now = cluster.now();
     if call_bridge.system().is_none() || health.wants_answer() {
-        match call_bridge.client().system_status(reading(now)).await {
-            Ok(system) => call_bridge.local().system = Some((now, system)),
-            Err(error) => return HealthSignal::Fails(error),
+        // It may have been started anew meanwhile.
+        if let Err(error) = cluster.read_system(call_bridge).await {
+            return HealthSignal::Fails(error);
         }
     }
     if let Some(members) = members.filter(|_| !is_known) {

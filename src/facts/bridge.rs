@@ -44,18 +44,21 @@ pub struct BridgeFacts {
     pub attached: BTreeSet<SpaceId>,
     /// The profiles are to be read again.
     pub wants_profiles: bool,
+    /// Free slots are looked at one by one: a list does not show whether one is open.
+    pub wants_looks: bool,
     /// A full look was asked for: profiles and free slots are looked at one by one, whatever a list shows.
     pub full_recheck: bool,
 }
 
 impl BridgeFacts {
-    /// What is stored on the bridge may be another than it was: it is listed and read again. What was known of single slots
-    /// stands as long as the list does not contradict it.
+    /// What is stored on the bridge may be another than it was (a rollback to a backup): it is listed and read again, and
+    /// each slot is looked at, because a list does not show whether one is open.
     pub fn read_anew(&mut self) {
         (self.call_profile, self.call_leg_profile) = (Seen::Unknown, Seen::Unknown);
-        (self.wants_profiles, self.wants_list) = (true, true);
+        (self.wants_profiles, self.wants_list, self.wants_looks) = (true, true, true);
         if let Seen::Known(slots) = &mut self.slots {
             slots.complete = false;
+            slots.forget_looks();
         }
     }
 

@@ -340,6 +340,17 @@ impl SlotSpaces {
         slots.filter(|number| self.standing(*number) == Some(Standing::Marked))
     }
 
+    /// What single looks told may be as it was some night: it is looked at again, as soon as one is wanted. What is somebody
+    /// else's stays so until then.
+    pub fn forget_looks(&mut self) {
+        let free = self.slots.keys().filter(|number| self.standing(**number) != Some(Standing::Foreign));
+        for number in free.copied().collect::<Vec<_>>() {
+            if let Some(slot) = self.slots.get_mut(&number) {
+                slot.view = View::Listed;
+            }
+        }
+    }
+
     /// What is known of a slot is to be seen by a look.
     pub fn doubt(&mut self, number: u32) {
         if let Some(slot) = self.slots.get_mut(&number) {

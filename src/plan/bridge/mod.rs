@@ -7,6 +7,7 @@ mod provisioning;
 mod record;
 mod removal;
 mod step;
+mod turns;
 mod upkeep;
 
 use std::collections::BTreeSet;

@@ -10,6 +10,7 @@ use super::contests::forget_written;
 use super::provisioning::numbers_of;
 use super::record::Record;
 use super::step::{End, Found, Intent, Look, Obstacle, Step};
+use super::turns::{TURNS_OF_A_SLOT, Turn, Turns};
 use crate::api::bridge::{ClusterStatus, ManagementPolicy};
 use crate::api::marks::Marks;
 use crate::api::names::RECONCILE_ANNOTATION;
@@ -25,9 +26,6 @@ use crate::plan::{Attempt, Flow, Store, Subject};
 
 /// Turns of one pass, besides those that each slot may need.
 const TURNS: usize = 400;
-
-/// Turns that a slot may need in one pass: looks, and each of its writes.
-const TURNS_OF_A_SLOT: usize = 8;
 
 /// Steps that are thought out ahead for one who only observes.
 const MOST_PLANNED: usize = 400;
@@ -99,6 +97,7 @@ pub struct BridgeProgress {
     pub without_sync: Option<String>,
     /// Spaces that were looked at in this pass: only what such a look shows is a reason to write.
     pub looked: BTreeSet<SpaceId>,
+    turns: Turns,
     /// All that is being made are numbers that something else had so far.
     pub is_trying_blocked: bool,
     /// Why it does not have our finalizer, or cannot get rid of it.
@@ -154,6 +153,7 @@ impl BridgeProgress {
             untried_set: None,
             without_sync: None,
             looked: BTreeSet::new(),
+            turns: Turns::default(),
             is_trying_blocked: false,
             untied: None,
             contests,
@@ -190,6 +190,21 @@ impl BridgeProgress {
             self.record.retry_sync(facts);
         } else if had_pause && !has_awaited && self.record.sets.iter().all(|set| set.sync_id.is_none()) {
             facts.blocked.values_mut().for_each(|is_due| *is_due = true);
+        }
+    }
+
+    /// The next thing to do, within what one pass may do about one thing.
+    fn next_in_bounds(&mut self, facts: &BridgeFacts, around: &Around) -> super::Next {
+        loop {
+            let next = super::next(self, facts, &self.turns.without_spent(around));
+            match self.turns.count(&next, facts) {
+                Turn::Granted => return next,
+                Turn::SlotIsSpent => {}
+                Turn::LookIsSpent => {
+                    self.exhausted();
+                    return super::Next::Rest(End::PlanEnds);
+                }
+            }
         }
     }
 
@@ -242,7 +257,7 @@ impl Subject for BridgeProgress {
         self.contests.prune(now);
         self.prove_repairs(facts);
         if !self.is_observing {
-            let next = super::next(self, facts, around);
+            let next = self.next_in_bounds(facts, around);
             // Whatever becomes of the pass: what says that it was not done yet does not outlive the try.
             match &next {
                 super::Next::Do(Step::StartSync { set }) => _ = facts.unsynced.remove(set),
@@ -352,10 +367,11 @@ impl Subject for BridgeProgress {
         match end {
             End::Settled => {
                 // What is missing later is missing, and what a list shows is believed.
-                (facts.full_recheck, facts.wants_profiles) = (false, false);
+                (facts.full_recheck, facts.wants_profiles, facts.wants_looks) = (false, false, false);
                 (facts.awaited, facts.most_at_once) = (None, None);
                 self.contests.prove(|thing, _| thing == Contested::Spaces);
                 self.sync_pause = (!facts.blocked.is_empty()).then_some(SyncPause::Blocked);
+                self.pause = self.turns.is_anything_spent().then_some(Pause::TooManyTurns).or(self.pause.take());
                 (self.is_settled, self.is_removed) = (!self.is_deleting, self.is_deleting);
             }
             End::AwaitSync => self.sync_pause = Some(SyncPause::Poll),

@@ -141,6 +141,16 @@ impl Step {
         }
     }
 
+    /// The space that it writes to.
+    pub fn space(&self) -> Option<&SpaceId> {
+        match self {
+            Self::AttachProfiles { space, .. } | Self::ShutSlot { space, .. } | Self::DeleteSpace { space, .. } => {
+                Some(space)
+            }
+            _ => None,
+        }
+    }
+
     /// Does it change what the status must remember before the next write?
     pub fn changes_record(&self) -> bool {
         match self {

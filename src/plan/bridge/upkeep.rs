@@ -96,7 +96,8 @@ pub(super) fn keep_shut(
     slots: &SlotSpaces,
 ) -> Option<Next> {
     let held = around.held_numbers();
-    let unseen = || facts.full_recheck.then(|| slots.unseen(&held)).flatten();
+    let is_wanted = facts.full_recheck || facts.wants_looks;
+    let unseen = || is_wanted.then(|| slots.unseen(&held)).flatten();
     if let Some((_, space)) = slots.doubtful(&held).or_else(unseen) {
         return Some(Next::Look(Look::Space(space.id.clone())));
     }

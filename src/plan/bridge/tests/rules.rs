@@ -553,17 +553,82 @@ fn sets_do_not_pile_up() {
     assert!(server.wrongs.is_empty(), "{:?}", server.wrongs);
 }
 
+/// Each gap costs a parameter set, and not the numbers behind it.
 #[test]
-fn numbers_that_lie_too_scattered_are_told() {
+fn seventy_numbers_of_others_in_a_range_cost_those_numbers_only() {
     let mut server = Server::new((1..=70).map(|n| taken(&format!("x-{n}"), 2 * n)).collect());
     let mut player = Player::new(1, 140);
-    let mut end = End::AwaitSync;
-    for _ in 0..4 {
-        end = player.settle(&mut server);
+    assert_eq!(player.settle(&mut server), End::Settled);
+    assert_eq!(server.spaces.iter().filter(|space| !is_strange(space)).count(), 70);
+    assert_eq!(player.stored.sets.len(), 70);
+    assert!(server.wrongs.is_empty(), "{:?}", server.wrongs);
+}
+
+#[test]
+fn numbers_that_lie_too_scattered_are_told() {
+    let mut server = Server::new(Vec::new());
+    let mut player = Player::settled(&mut server, 1, 1);
+    let most = u32::try_from(crate::api::bridge::MOST_SETS).unwrap();
+    let (set, space) = (player.stored.sets[0].clone(), server.spaces[0].clone());
+    player.stored.sets.clear();
+    for number in (1..=most).map(|n| 2 * n - 1) {
+        let id = format!("set-of-{number}");
+        server.sets.insert(id.clone(), number..=number);
+        server
+            .spaces
+            .push(Space { id: format!("of-{number}").as_str().into(), ..server.with_profiles(slot("s", number)) });
+        player.stored.sets.push(ParameterSet { start_index: number, end_index: number, id: Some(id), ..set.clone() });
     }
-    assert_eq!(end, End::Blocked(Obstacle::Scattered));
+    server.spaces.retain(|known| known.id != space.id);
+    let strangers = (1..=most).map(|n| taken(&format!("x-{n}"), 2 * n));
+    server.spaces.extend(strangers);
+    player.resize(1, 2 * most + 1);
+    player.restart();
+    assert_eq!(player.settle(&mut server), End::Blocked(Obstacle::Scattered));
     assert_eq!(player.stored.sets.len(), crate::api::bridge::MOST_SETS);
-    assert_eq!(server.spaces.iter().filter(|space| !is_strange(space)).count(), 64);
+}
+
+/// A look at one space leaves a doubt each time; the others have their turn all the same, in the same pass.
+#[test]
+fn a_space_that_is_never_clear_costs_the_others_nothing() {
+    let mut server = Server::new(Vec::new());
+    let mut player = Player::settled(&mut server, 1, 200);
+    for number in [3, 5] {
+        let id = server.space_of(number).unwrap().id.clone();
+        *server.space_of(number).unwrap() = running(id.as_str(), number);
+    }
+    server.fickle = server.space_of(3).map(|space| space.id.clone());
+    player.restart();
+    let mut progress = player.progress();
+    let mut none = std::iter::empty();
+    let mut reach =
+        ServerReach { server: &mut server, player: &mut player, faults: &mut none, died: false, lost: false };
+    futures::executor::block_on(drive(&mut progress, &mut reach)).unwrap();
+    assert_eq!(progress.pause, Some(Pause::TooManyTurns), "it is looked at again in a while");
+    let log = player.take_log();
+    assert!(log.contains(&"shut slot 5".to_owned()) && !log.contains(&"shut slot 3".to_owned()), "{log:?}");
+    let looks = log.iter().filter(|line| line.starts_with("look Space")).count();
+    assert!(looks <= 16, "bounded for each space, not for all 200 together: {looks}");
+}
+
+/// A list does not show that a slot was opened under its placeholder name, and what was looked at was on another night.
+#[test]
+fn after_a_rollback_each_free_slot_is_looked_at() {
+    let mut server = Server::new(Vec::new());
+    let mut player = Player::settled(&mut server, 1, 4);
+    player.look_at_all(&server);
+    let id = server.space_of(3).unwrap().id.clone();
+    *server.space_of(3).unwrap() = Space { name: format!("{PREFIX}3"), ..running(id.as_str(), 3) };
+    assert_eq!(player.run(&mut server), End::Settled);
+    assert!(player.writes().is_empty(), "nothing tells of it");
+    player.facts.read_anew();
+    assert_eq!(player.run(&mut server), End::Settled);
+    let log = player.take_log();
+    assert!(log.contains(&"shut slot 3".to_owned()), "{log:?}");
+    let looks = log.iter().filter(|line| line.starts_with("look Space")).count();
+    assert_eq!(looks, 4 + 1, "and the one that was shut is read back: {log:?}");
+    player.run(&mut server);
+    assert!(player.take_log().iter().all(|line| !line.starts_with("look Space")), "once");
 }
 
 #[test]
