@@ -27,7 +27,7 @@ use crate::clock::Clock;
 use crate::cluster::{Cluster, Env};
 use crate::config::settings::Settings;
 use crate::metrics::{Census, Metrics};
-use crate::plan::window::Window;
+use crate::plan::window::{Stage, Window};
 
 /// Passes over meetings at one time; those that are due do not wait for a place.
 const PLACES: usize = 64;
@@ -188,6 +188,10 @@ pub trait Kind: StandIn + HasStatus<Status: PartialEq + Clone> + Compact + Clone
     fn store(ctx: &Context) -> &Store<Self>;
     /// We wrote it, and the watch does not show that yet.
     fn wrote(&self, _ctx: &Context) {}
+    /// Something is to be done for it now: it waits for no place among others.
+    fn is_due(&self, _now: Timestamp) -> bool {
+        false
+    }
     /// The next instant after this one that must not be slept past.
     fn next_instant(&self, _after: Timestamp) -> Option<Timestamp> {
         None
@@ -206,6 +210,12 @@ impl Kind for ScheduledMeeting {
     }
     fn wrote(&self, ctx: &Context) {
         ctx.bookings.take_object(&ctx.unsaved.known(self));
+    }
+    fn is_due(&self, now: Timestamp) -> bool {
+        let status = self.status.as_ref();
+        let extended = status.and_then(|status| status.extended_until).map(|until| until.0);
+        let is_live = status.and_then(|status| status.phase).unwrap_or_default().is_live();
+        is_live || matches!(Window::of(&self.spec, extended).stage(now), Stage::Preparing | Stage::Inside)
     }
     fn next_instant(&self, after: Timestamp) -> Option<Timestamp> {
         let status = self.status.clone().unwrap_or_default();

@@ -19,8 +19,8 @@ use uuid::Uuid;
 use crate::api::ScheduledMeeting;
 use crate::api::names::{JOIN_LABEL, USE_PASSCODE, join_secret_name};
 use crate::cms::Space;
-use crate::controller::context::Context;
-use crate::controller::kube_calls::KubeError;
+use crate::controller::context::{Context, Kind};
+use crate::controller::kube_calls::{Calls, KubeError};
 use crate::plan::meeting::JoinSecrets;
 use crate::plan::version;
 
@@ -39,6 +39,11 @@ fn text(secret: &Secret, key: &str) -> Option<String> {
     String::from_utf8(bytes.0.clone()).ok()
 }
 
+/// The Secrets of a meeting that is due wait for nobody else's.
+fn calls<'a>(ctx: &'a Context, meeting: &ScheduledMeeting) -> Calls<'a> {
+    ctx.kube.when(meeting.is_due(ctx.clock.now()))
+}
+
 /// The passcode that the spec asks for; None: its Secret or key is missing, or it may not be sent to a bridge.
 async fn wanted_passcode(
     ctx: &Context,
@@ -49,7 +54,7 @@ async fn wanted_passcode(
     let namespace = meeting.namespace().unwrap_or_default();
     if let Some(reference) = &meeting.spec.passcode_secret_ref {
         let secrets: Api<Secret> = ctx.kube.api(&namespace);
-        let secret = ctx.kube.bounded("get Secret", secrets.get_opt(&reference.name)).await?;
+        let secret = calls(ctx, meeting).bounded("get Secret", secrets.get_opt(&reference.name)).await?;
         let allowed = secret.filter(|secret| ctx.may_send(secret, USE_PASSCODE));
         let passcode = allowed.and_then(|secret| text(&secret, &reference.key)).map(|text| text.trim().to_owned());
         // Who names a Secret wants a passcode: an empty one is as good as none, and the door stays shut.
@@ -94,7 +99,7 @@ impl From<KubeError> for Unwritten {
 pub async fn find(ctx: &Context, meeting: &ScheduledMeeting) -> Result<Option<Secret>, Unwritten> {
     let api: Api<Secret> = ctx.kube.api(&meeting.namespace().unwrap_or_default());
     let name = join_secret_name(&meeting.name_any());
-    let existing = ctx.kube.bounded("get join Secret", api.get_opt(&name)).await?;
+    let existing = calls(ctx, meeting).bounded("get join Secret", api.get_opt(&name)).await?;
     if existing.as_ref().is_some_and(|secret| whose(secret, meeting) == Whose::Strangers) {
         return Err(Unwritten::Taken);
     }
@@ -155,10 +160,12 @@ async fn try_to_ensure(
         Some(existing) => {
             let mut replaced = desired;
             replaced.metadata.resource_version = existing.metadata.resource_version;
-            ctx.kube.write("replace join Secret", api.replace(&name, &PostParams::default(), &replaced)).await?;
+            calls(ctx, meeting)
+                .write("replace join Secret", api.replace(&name, &PostParams::default(), &replaced))
+                .await?;
         }
         None => {
-            ctx.kube.write("create join Secret", api.create(&PostParams::default(), &desired)).await?;
+            calls(ctx, meeting).write("create join Secret", api.create(&PostParams::default(), &desired)).await?;
         }
     }
     ctx.secrets.keep(&uid, secrets.clone());
@@ -256,9 +263,9 @@ fn link(base: &str, details: &Details, secret: &str) -> String {
 pub async fn remove(ctx: &Context, meeting: &ScheduledMeeting) -> Result<(), KubeError> {
     let api: Api<Secret> = ctx.kube.api(&meeting.namespace().unwrap_or_default());
     let name = join_secret_name(&meeting.name_any());
-    let existing = ctx.kube.bounded("get join Secret", api.get_opt(&name)).await?;
+    let existing = calls(ctx, meeting).bounded("get join Secret", api.get_opt(&name)).await?;
     let Some(secret) = existing.filter(|secret| whose(secret, meeting) == Whose::Ours) else { return Ok(()) };
-    ctx.kube.delete("delete join Secret", &secret).await
+    calls(ctx, meeting).delete("delete join Secret", &secret).await
 }
 
 #[cfg(test)]

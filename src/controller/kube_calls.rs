@@ -104,6 +104,55 @@ pub struct KubeApi {
     metrics: Arc<Metrics>,
 }
 
+/// Calls to the apiserver, and whether they are for something that is to be done now.
+pub struct Calls<'a> {
+    kube: &'a KubeApi,
+    is_due: bool,
+}
+
+impl Calls<'_> {
+    /// Waits for a call no longer than the settings allow.
+    ///
+    /// # Errors
+    /// [`KubeError`].
+    pub async fn bounded<T>(
+        &self,
+        what: &'static str,
+        call: impl Future<Output = Result<T, kube::Error>>,
+    ) -> Result<T, KubeError> {
+        self.kube.bounded_by(self.kube.limit, self.is_due, what, call).await
+    }
+
+    /// The same for a write: it is not begun, and given up, if another controller may have taken over meanwhile.
+    ///
+    /// # Errors
+    /// [`KubeError`].
+    pub async fn write<T>(
+        &self,
+        what: &'static str,
+        call: impl Future<Output = Result<T, kube::Error>>,
+    ) -> Result<T, KubeError> {
+        self.kube.write_within(self.kube.limit, self.is_due, what, call).await
+    }
+
+    /// Deletes the object, if it is still what was looked at.
+    ///
+    /// # Errors
+    /// [`KubeError`]; a conflict means that it changed. One that is gone already is fine.
+    pub async fn delete<K>(&self, what: &'static str, object: &K) -> Result<(), KubeError>
+    where
+        K: Resource<Scope = NamespaceResourceScope, DynamicType = ()> + Clone + DeserializeOwned + std::fmt::Debug,
+    {
+        let api: Api<K> = self.kube.api(&object.namespace().unwrap_or_default());
+        let guard = Preconditions { uid: object.uid(), resource_version: object.resource_version() };
+        let (name, params) = (object.name_any(), DeleteParams::default().preconditions(guard));
+        match self.write(what, api.delete(&name, &params)).await {
+            Err(error) if !error.is_not_found() => Err(error),
+            _ => Ok(()),
+        }
+    }
+}
+
 impl KubeApi {
     /// Nothing is sent.
     pub fn new(client: Client, fence: Fence, limit: Duration, metrics: Arc<Metrics>) -> Self {
@@ -137,46 +186,41 @@ impl KubeApi {
         what: &'static str,
         call: impl Future<Output = Result<T, kube::Error>>,
     ) -> Result<T, KubeError> {
-        self.bounded_by(self.limit, what, call).await
+        self.when(false).bounded(what, call).await
     }
 
-    /// The same for a write: it is not begun, and given up, if another controller may have taken over meanwhile.
-    ///
-    /// # Errors
-    /// [`KubeError`].
-    pub async fn write<T>(
-        &self,
-        what: &'static str,
-        call: impl Future<Output = Result<T, kube::Error>>,
-    ) -> Result<T, KubeError> {
-        self.write_within(self.limit, what, call).await
+    /// The calls for something that is to be done now, or not: what is due waits for no place.
+    pub fn when(&self, is_due: bool) -> Calls<'_> {
+        Calls { kube: self, is_due }
     }
 
     async fn write_within<T>(
         &self,
         limit: Duration,
+        is_due: bool,
         what: &'static str,
         call: impl Future<Output = Result<T, kube::Error>>,
     ) -> Result<T, KubeError> {
         tokio::select! {
             biased;
             () = self.fence.lost() => Err(KubeError::Fenced { what }),
-            result = self.bounded_by(limit, what, call) => result,
+            result = self.bounded_by(limit, is_due, what, call) => result,
         }
     }
 
     /// The same, with a shorter limit if there is one. Waiting for a place is part of it: an apiserver that is silent
-    /// holds no pass for longer than one limit.
+    /// holds no pass for longer than one limit. What is due needs none: others may wait for a webhook that hangs for them.
     async fn bounded_by<T>(
         &self,
         limit: Duration,
+        is_due: bool,
         what: &'static str,
         call: impl Future<Output = Result<T, kube::Error>>,
     ) -> Result<T, KubeError> {
         let limit = limit.min(self.limit);
         let placed = async {
             // The semaphore is never closed.
-            let _place = self.permits.acquire().await;
+            let _place = if is_due { None } else { Some(self.permits.acquire().await) };
             call.await
         };
         let error = match tokio::time::timeout(limit, placed).await {
@@ -193,7 +237,13 @@ impl KubeApi {
     ///
     /// # Errors
     /// [`KubeError`]; a conflict means that the object changed since it was read.
-    pub async fn set_finalizer<K>(&self, object: &K, finalizer: &str, is_wanted: bool) -> Result<Option<K>, KubeError>
+    pub async fn set_finalizer<K>(
+        &self,
+        object: &K,
+        finalizer: &str,
+        is_wanted: bool,
+        is_due: bool,
+    ) -> Result<Option<K>, KubeError>
     where
         K: StandIn + Resource<Scope = NamespaceResourceScope> + Compact + Clone + std::fmt::Debug,
     {
@@ -209,27 +259,11 @@ impl KubeApi {
         let params = PatchParams { field_manager: Some(FIELD_MANAGER.to_owned()), ..PatchParams::default() };
         let api: Api<Read<K>> = self.api(&object.namespace().unwrap_or_default());
         let (name, patch) = (object.name_any(), Patch::Merge(&patch));
-        let patched = self.write("patch finalizers", api.patch(&name, &params, &patch)).await?;
+        let patched = api.patch(&name, &params, &patch);
+        let patched = self.write_within(self.limit, is_due, "patch finalizers", patched).await?;
         let mut patched = patched.or_known(Some(object));
         patched.compact();
         Ok(Some(patched))
-    }
-
-    /// Deletes the object, if it is still what was looked at.
-    ///
-    /// # Errors
-    /// [`KubeError`]; a conflict means that it changed. One that is gone already is fine.
-    pub async fn delete<K>(&self, what: &'static str, object: &K) -> Result<(), KubeError>
-    where
-        K: Resource<Scope = NamespaceResourceScope, DynamicType = ()> + Clone + DeserializeOwned + std::fmt::Debug,
-    {
-        let api: Api<K> = self.api(&object.namespace().unwrap_or_default());
-        let guard = Preconditions { uid: object.uid(), resource_version: object.resource_version() };
-        let (name, params) = (object.name_any(), DeleteParams::default().preconditions(guard));
-        match self.write(what, api.delete(&name, &params)).await {
-            Err(error) if !error.is_not_found() => Err(error),
-            _ => Ok(()),
-        }
     }
 
     /// Replaces the status; the resource version we read guards it, so a stale writer loses instead of winning
@@ -237,14 +271,21 @@ impl KubeApi {
     ///
     /// # Errors
     /// [`KubeError`]; a conflict means that the object changed since it was read.
-    pub async fn replace_status<K>(&self, kind: &'static str, object: &K, within: Duration) -> Result<K, KubeError>
+    pub async fn replace_status<K>(
+        &self,
+        kind: &'static str,
+        object: &K,
+        within: Duration,
+        is_due: bool,
+    ) -> Result<K, KubeError>
     where
         K: StandIn + Resource<Scope = NamespaceResourceScope> + Serialize + Clone + std::fmt::Debug,
     {
         let params = PostParams { field_manager: Some(FIELD_MANAGER.to_owned()), ..PostParams::default() };
         let api: Api<Read<K>> = self.api(&object.namespace().unwrap_or_default());
         let (name, whole) = (object.name_any(), Read(object.clone()));
-        let written = self.write_within(within, "replace status", api.replace_status(&name, &params, &whole)).await?;
+        let writing = api.replace_status(&name, &params, &whole);
+        let written = self.write_within(within, is_due, "replace status", writing).await?;
         self.metrics.status_writes.get_or_create(&KindLabels { kind }).inc();
         Ok(written.or_known(Some(object)))
     }

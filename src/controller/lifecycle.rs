@@ -40,7 +40,7 @@ pub async fn take<K: Managed>(ctx: &Context, stored: Arc<K>) -> Result<Option<Ta
     if is_deleting(newest.as_ref()) && !is_ours {
         return Ok(None);
     }
-    match ctx.kube.set_finalizer(newest.as_ref(), K::FINALIZER, true).await {
+    match ctx.kube.set_finalizer(newest.as_ref(), K::FINALIZER, true, is_due(ctx, newest.as_ref())).await {
         Ok(Some(patched)) => {
             note(ctx, &patched);
             Ok(Some(Taken { object: Arc::new(patched), untied: None }))
@@ -48,6 +48,10 @@ pub async fn take<K: Managed>(ctx: &Context, stored: Arc<K>) -> Result<Option<Ta
         Ok(None) => Ok(Some(Taken { object: newest, untied: None })),
         Err(error) => Ok(Some(Taken { untied: Some(refused(newest.as_ref(), error)?), object: newest })),
     }
+}
+
+fn is_due<K: Managed>(ctx: &Context, object: &K) -> bool {
+    object.is_due(ctx.clock.now())
 }
 
 /// That the finalizer cannot be changed, for the status. A conflict only means that the object must be read anew.
@@ -82,7 +86,7 @@ pub async fn store<K: Managed>(ctx: &Context, object: &K, status: K::Status) -> 
 /// # Errors
 /// As [`store`].
 pub async fn write<K: Managed>(ctx: &Context, object: &K, within: Duration) -> Result<K, KubeError> {
-    let written = ctx.kube.replace_status(K::NAME, object, within).await?;
+    let written = ctx.kube.replace_status(K::NAME, object, within, is_due(ctx, object)).await?;
     note(ctx, &written);
     Ok(written)
 }
@@ -114,7 +118,7 @@ pub fn is_leaving_for<K: Managed>(ctx: &Context, object: &K, patience: Duration)
 /// # Errors
 /// [`KubeError`].
 pub async fn let_go<K: Managed>(ctx: &Context, object: &K) -> Result<Option<String>, KubeError> {
-    match ctx.kube.set_finalizer(object, K::FINALIZER, false).await {
+    match ctx.kube.set_finalizer(object, K::FINALIZER, false, is_due(ctx, object)).await {
         Ok(_) => Ok(None),
         Err(error) if error.is_not_found() => Ok(None),
         Err(error) => refused(object, error).map(Some),

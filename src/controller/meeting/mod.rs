@@ -13,7 +13,7 @@ use kube::ResourceExt;
 use kube::runtime::controller::Action;
 
 use super::backoff;
-use super::context::Context;
+use super::context::{Context, Kind};
 use super::kube_calls::KubeError;
 use super::lifecycle::Taken;
 use super::{join_secret, lifecycle};
@@ -24,7 +24,7 @@ use crate::drive::drive;
 use crate::plan::booking::key_of;
 use crate::plan::meeting::{Door, Note, Obstacle, Progress, goes_at};
 use crate::plan::verdict::Pause;
-use crate::plan::window::{self, Stage, Window};
+use crate::plan::window::{self, Stage};
 use crate::status::meeting::build;
 use reach::MeetingReach;
 
@@ -52,7 +52,7 @@ const TIDY_AGAIN: Duration = Duration::from_secs(3600);
 /// What the apiserver says; trouble with the bridge is told in the status instead.
 pub async fn reconcile(stored: Arc<ScheduledMeeting>, ctx: Arc<Context>) -> Result<Action, KubeError> {
     // What is due takes no place either, so that a bridge that hangs keeps none from the others.
-    let _place = if is_due(&stored, ctx.clock.now()) {
+    let _place = if stored.is_due(ctx.clock.now()) {
         None
     } else if let Ok(place) = ctx.places.try_acquire() {
         Some(place)
@@ -61,13 +61,6 @@ pub async fn reconcile(stored: Arc<ScheduledMeeting>, ctx: Arc<Context>) -> Resu
         return Ok(Action::requeue(backoff::jittered(LONGEST_QUEUE)));
     };
     Box::pin(look_after(stored, &ctx)).await
-}
-
-fn is_due(meeting: &ScheduledMeeting, now: Timestamp) -> bool {
-    let status = meeting.status.as_ref();
-    let extended = status.and_then(|status| status.extended_until).map(|until| until.0);
-    let is_live = status.and_then(|status| status.phase).unwrap_or_default().is_live();
-    is_live || matches!(Window::of(&meeting.spec, extended).stage(now), Stage::Preparing | Stage::Inside)
 }
 
 /// The bridge that a meeting is booked on, as far as it is there and connected.
@@ -276,7 +269,7 @@ async fn tidy(
         return Ok(Some(left.min(TIDY_AGAIN)));
     }
     tracing::info!(namespace = meeting.namespace(), name = meeting.name_any(), "it is over and goes, as was asked for");
-    ctx.kube.delete("delete meeting", meeting).await?;
+    ctx.kube.when(false).delete("delete meeting", meeting).await?;
     Ok(None)
 }
 

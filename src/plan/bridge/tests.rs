@@ -10,8 +10,8 @@ use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
 use super::*;
-use crate::api::marks::Marks;
 use crate::api::bridge::{ClusterStatus, DeletionPolicy, ParameterSet, SlotsStatus};
+use crate::api::marks::Marks;
 use crate::api::repairs::Contest;
 use crate::api::{MeetingBridge, MeetingBridgeStatus};
 use crate::cms::{Call, CmsError, Fields, Space, SpaceId, SyncFailure, SyncStatus};

@@ -264,3 +264,64 @@ async fn a_moved_meeting_is_booked_anew_although_its_join_secret_stays() {
     arena.assert_rules(1..=5);
     arena.finish().await;
 }
+
+/// What is refused is tried again after up to two minutes, but never past an instant of the meeting.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_refused_write_lets_nobody_sleep_past_an_opening_or_an_end() {
+    let (arena, apiserver) = failing("refused", quick()).await;
+    arena.ready_bridge(json!({})).await;
+    let at = |seconds| Timestamp::now().checked_add(SignedDuration::from_secs(seconds)).unwrap();
+    let (end, start) = (at(14), at(17));
+    arena.create_meeting("ends", json!({ "start": in_ms(-500), "end": end.to_string() })).await;
+    arena.says("ends", "Ready", "True", "Active").await;
+    arena.create_meeting("starts", json!({ "start": start.to_string(), "duration": "10m" })).await;
+    arena.booked("starts").await;
+    let refusal = || Failure::Refuse(422, "Invalid", "a policy says no");
+    let of = |name| apiserver.add(MEETING_STATUS, Some(name), refusal());
+    let (ends, starts) = (of("ends"), of("starts"));
+    for name in ["ends", "starts"] {
+        arena.patch::<ScheduledMeeting>(name, json!({ "spec": { "title": "Renamed" } })).await;
+    }
+    tokio::join!(ends.until(1), starts.until(1));
+    // Once more when it is prepared: without its intent being stored nothing is opened.
+    starts.until(2).await;
+    starts.lift();
+    arena.await_sim("shut", |sim| sim.spaces().iter().all(|space| !space.open)).await;
+    let late = Timestamp::now().duration_since(end);
+    assert!(late < SignedDuration::from_millis(2500), "shut {late:?}");
+    let open = status_of(&arena.phase("starts", Phase::Active).await);
+    let late = open.opened_at.unwrap().0.duration_since(start);
+    assert!(late < SignedDuration::from_millis(2500), "opened {late:?}");
+    ends.lift();
+    arena.patch::<ScheduledMeeting>("ends", json!({ "metadata": { "labels": { "try": "again" } } })).await;
+    arena.phase("ends", Phase::Ended).await;
+    arena.assert_rules(1..=5);
+    arena.finish().await;
+}
+
+/// A webhook hangs for others: their passes have every place, and their calls every turn at the apiserver.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_due_needs_no_place_that_others_could_have() {
+    let (arena, apiserver) = failing("places", quick()).await;
+    arena.ready_bridge(json!({})).await;
+    let start = Timestamp::now().checked_add(SignedDuration::from_secs(12)).unwrap();
+    arena.create_meeting("due", json!({ "start": start.to_string(), "duration": "10m" })).await;
+    arena.booked("due").await;
+    let names: Vec<String> = (0..80).map(|n| format!("held-{n}")).collect();
+    let held: Vec<_> = names.iter().map(|name| apiserver.add(PATCH_MEETING, Some(name), Failure::Hold)).collect();
+    for name in &names {
+        arena.create_meeting(name, json!({ "start": in_ms(3_600_000), "duration": "1h" })).await;
+    }
+    let hits = || held.iter().map(|trouble| trouble.hits()).sum::<usize>();
+    while hits() < 32 {
+        // Nobody tells of a sum; each of the held ones tells only of itself.
+        tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+    }
+    assert!(Timestamp::now() < start, "they hang before it is due");
+    let open = status_of(&arena.phase("due", Phase::Active).await);
+    let late = open.opened_at.unwrap().0.duration_since(start);
+    println!("opened {late:?} after its instant");
+    assert!(late < SignedDuration::from_secs(2), "{late:?}");
+    held.iter().for_each(|trouble| trouble.lift());
+    arena.finish().await;
+}
