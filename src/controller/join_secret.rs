@@ -71,6 +71,14 @@ async fn wanted_passcode(
     Ok(Some(SecretString::from(String::new())))
 }
 
+/// What opened the door stays good as long as it is open, whatever became of the Secret that it came from.
+fn kept_passcode(meeting: &ScheduledMeeting, existing: Option<&Secret>) -> Option<SecretString> {
+    let status = meeting.status.as_ref()?;
+    let is_open = status.opened_at.is_some() && status.phase.unwrap_or_default().is_live();
+    let known = existing.filter(|_| is_open).and_then(|secret| text(secret, "passcode"));
+    known.filter(|passcode| !passcode.is_empty()).map(SecretString::from)
+}
+
 fn random_digits(count: usize) -> String {
     let mut rng = rand::rng();
     (0..count).map(|_| char::from(b'0' + rng.random_range(0..10_u8))).collect()
@@ -146,7 +154,8 @@ async fn try_to_ensure(
 ) -> Result<JoinSecrets, Unwritten> {
     let api: Api<Secret> = ctx.kube.api(&meeting.namespace().unwrap_or_default());
     let name = join_secret_name(&meeting.name_any());
-    let passcode = wanted_passcode(ctx, meeting, existing.as_ref(), adopted).await?;
+    let wanted = wanted_passcode(ctx, meeting, existing.as_ref(), adopted).await?;
+    let passcode = wanted.or_else(|| kept_passcode(meeting, existing.as_ref()));
     let known = existing.as_ref().and_then(|secret| text(secret, "secret")).filter(|secret| !secret.is_empty());
     let adopted = adopted.and_then(|space| space.secret.as_ref()).map(|secret| secret.expose_secret().to_owned());
     let uid = meeting.uid().unwrap_or_default();

@@ -129,3 +129,39 @@ async fn only_labelled_secrets_are_sent_where_that_is_required() {
     arena.phase("m", Phase::Active).await;
     arena.finish().await;
 }
+
+/// Emptied, not deleted: an empty passcode is none, so the door stays shut; a meeting that runs keeps the one that it has.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_passcode_that_is_emptied_opens_no_door_and_takes_none_away() {
+    let arena = Arena::new("emptied").await;
+    arena.ready_bridge(json!({})).await;
+    for name in ["soon-code", "runs-code"] {
+        arena.create_secret(name, json!({ "passcode": "4711" })).await;
+    }
+    arena.open_now("runs", 600, json!({ "passcodeSecretRef": { "name": "runs-code" } })).await;
+    arena.says("runs", "Ready", "True", "Active").await;
+    let soon = json!({ "start": in_ms(4_000), "duration": "10m", "passcodeSecretRef": { "name": "soon-code" } });
+    arena.create_meeting("soon", soon).await;
+    arena.booked("soon").await;
+    for name in ["soon-code", "runs-code"] {
+        arena.patch::<Secret>(name, json!({ "stringData": { "passcode": "" } })).await;
+    }
+    let waiting = arena.says("soon", "SpaceOpen", "False", "PasscodeUnavailable").await;
+    let started = waiting.spec.start.0;
+    arena.patch::<ScheduledMeeting>("runs", json!({ "spec": { "title": "Renamed" } })).await;
+    arena.await_sim("renamed", |sim| slot_of(sim, 1).name == "Renamed").await;
+    let runs = arena.slot(1);
+    assert!(runs.open && runs.passcode.as_deref() == Some("4711"), "it keeps the one that it has: {runs:?}");
+    let join = arena.join_secret("runs").await.expect("the join Secret");
+    assert_eq!(entry(&join, "passcode").as_deref(), Some("4711"));
+    // Across its instant, and some reads after that.
+    arena.sim.clear_journal();
+    arena.await_requests("time", |all| all.len() >= 3 && jiff::Timestamp::now() > started).await;
+    arena.says("soon", "SpaceOpen", "False", "PasscodeUnavailable").await;
+    assert!(!arena.slot(2).open && doors(&arena.sim.journal(), &arena.slot(2).id).is_empty());
+    arena.patch::<Secret>("soon-code", json!({ "stringData": { "passcode": "0815" } })).await;
+    arena.says("soon", "Ready", "True", "Active").await;
+    assert_eq!(arena.slot(2).passcode.as_deref(), Some("0815"));
+    arena.assert_rules(1..=5);
+    arena.finish().await;
+}
