@@ -7,8 +7,9 @@ use futures::FutureExt;
 use jiff::{SignedDuration, Timestamp};
 
 use super::shared_read::Reader;
+use super::sweep::seen;
 use super::{CallBridge, Cluster, Source};
-use crate::cms::{Call, CallId, CallLeg, CmsError, Listing, Participant, Priority, Space, SpaceId, if_there};
+use crate::cms::{Call, CallId, CmsError, Listing, Participant, Priority, Space, SpaceId, if_there};
 use crate::facts::Seen;
 use crate::facts::calls::{OnLostBridge, PlacedCall, SeenLeg, SeenLegs};
 
@@ -166,9 +167,15 @@ impl CallBridge {
     /// What the bridge or the gate says.
     pub async fn read_legs(&self, call: &CallId, at: Priority, now: Timestamp) -> Result<SeenLegs, CmsError> {
         let listing = self.client().call_legs_of(at, call).await?;
-        let links = self.local().links.clone();
-        let people = listing.items.into_iter().filter(|leg| !links.contains(&leg.id));
-        Ok(SeenLegs { at: now, legs: people.map(plain_leg).collect() })
+        let local = self.local();
+        let known = local.legs.as_ref().and_then(|(_, legs)| legs.get(call)).map(Vec::as_slice).unwrap_or_default();
+        let people = listing.items.into_iter().filter(|leg| !local.links.contains(&leg.id));
+        // What a look at the single leg told stands: nobody tells it a second time.
+        let legs = people.map(|leg| {
+            let before = known.iter().find(|known| known.id == leg.id);
+            seen(leg, before)
+        });
+        Ok(SeenLegs { at: now, legs: legs.collect() })
     }
 
     async fn read_calls_on(
@@ -222,18 +229,6 @@ impl CallBridge {
             all(wanted, one).await?.into_iter().for_each(|listing| take(listing.items));
         }
         Ok(found)
-    }
-}
-
-fn plain_leg(leg: CallLeg) -> SeenLeg {
-    SeenLeg {
-        is_named: !leg.name.is_empty(),
-        id: leg.id,
-        remote_party: leg.remote_party,
-        original_remote_party: leg.original_remote_party,
-        state: leg.state,
-        direction: leg.direction,
-        was_answered: false,
     }
 }
 

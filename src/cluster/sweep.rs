@@ -237,7 +237,8 @@ impl CallBridge {
     }
 }
 
-fn seen(item: CallLeg, old: Option<&SeenLeg>) -> SeenLeg {
+/// A leg of a list, with what looks at it alone have told.
+pub(super) fn seen(item: CallLeg, old: Option<&SeenLeg>) -> SeenLeg {
     let is_named = !item.name.is_empty();
     SeenLeg {
         was_answered: old.is_some_and(|old| old.was_answered || (!old.is_named && is_named)),
