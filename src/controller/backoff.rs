@@ -103,7 +103,7 @@ pub fn after(error: &CmsError, failures: u32, is_due: bool) -> Duration {
         ErrorClass::Auth => return Duration::from_secs(15 * 60),
         ErrorClass::Invalid | ErrorClass::Conflict if error.is_of_bridge() => LONGEST_REFUSED,
         // Load and licences change by the minute.
-        _ if matches!(error, CmsError::LimitReached { .. }) => LONGEST,
+        _ if is_due && matches!(error, CmsError::LimitReached { .. }) => Duration::from_secs(10),
         // A first failure in an open window is often a connection that the bridge closed meanwhile.
         _ if is_due && failures <= 1 => Duration::from_millis(300),
         _ if is_due => Duration::from_secs(5),

@@ -361,13 +361,18 @@ impl Subject for BridgeProgress {
         Flow::Stop
     }
 
-    fn rest(&mut self, facts: &mut BridgeFacts, _around: &Around, end: End) {
+    fn rest(&mut self, facts: &mut BridgeFacts, around: &Around, end: End) {
         self.is_owner_judged =
             !self.is_deleting && facts.members.known().is_some() && end != End::Blocked(Obstacle::VersionTooOld);
         match end {
             End::Settled => {
                 // What is missing later is missing, and what a list shows is believed.
-                (facts.full_recheck, facts.wants_profiles, facts.wants_looks) = (false, false, false);
+                (facts.full_recheck, facts.wants_profiles) = (false, false);
+                let is_unseen = |slots: &SlotSpaces| slots.unseen(&around.held_numbers()).is_some();
+                facts.wants_looks &= facts.slots.known().is_some_and(is_unseen);
+                if facts.wants_looks {
+                    self.pause.get_or_insert(Pause::SlotsUnknown);
+                }
                 (facts.awaited, facts.most_at_once) = (None, None);
                 self.contests.prove(|thing, _| thing == Contested::Spaces);
                 self.sync_pause = (!facts.blocked.is_empty()).then_some(SyncPause::Blocked);

@@ -10,6 +10,9 @@ use crate::facts::Seen;
 use crate::facts::bridge::BridgeFacts;
 use crate::facts::slots::{SlotSpaces, Standing};
 
+/// Free slots that are looked at in one pass after a rollback: between two passes those that are live have their turn.
+const MOST_LOOKS: usize = 50;
+
 /// What a slot that no meeting of ours holds is to us.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Claim {
@@ -96,7 +99,7 @@ pub(super) fn keep_shut(
     slots: &SlotSpaces,
 ) -> Option<Next> {
     let held = around.held_numbers();
-    let is_wanted = facts.full_recheck || facts.wants_looks;
+    let is_wanted = facts.full_recheck || (facts.wants_looks && bridge.looked.len() < MOST_LOOKS);
     let unseen = || is_wanted.then(|| slots.unseen(&held)).flatten();
     if let Some((_, space)) = slots.doubtful(&held).or_else(unseen) {
         return Some(Next::Look(Look::Space(space.id.clone())));

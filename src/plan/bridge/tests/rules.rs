@@ -629,6 +629,16 @@ fn after_a_rollback_each_free_slot_is_looked_at() {
     assert_eq!(looks, 4 + 1, "and the one that was shut is read back: {log:?}");
     player.run(&mut server);
     assert!(player.take_log().iter().all(|line| !line.starts_with("look Space")), "once");
+    // Of many so many at a time: a pass is also the watch of the meetings that run.
+    player.resize(1, 120);
+    player.settle(&mut server);
+    player.facts.read_anew();
+    let looks = [(); 4].map(|()| {
+        player.take_log();
+        player.run(&mut server);
+        player.take_log().iter().filter(|line| line.starts_with("look Space")).count()
+    });
+    assert_eq!(looks, [50, 50, 20, 0]);
 }
 
 #[test]
