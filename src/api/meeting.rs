@@ -454,6 +454,9 @@ impl CallBinding {
     }
 }
 
+/// Most participants of a meeting, as the schema has it.
+pub const MOST_PARTICIPANTS: usize = 200;
+
 /// One participant of the spec.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]

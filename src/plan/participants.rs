@@ -3,7 +3,7 @@
 use jiff::{SignedDuration, Timestamp};
 
 use crate::api::ScheduledMeetingSpec;
-use crate::api::meeting::{Dial, ParticipantSpec, ParticipantState, ParticipantStatus};
+use crate::api::meeting::{Dial, MOST_PARTICIPANTS, ParticipantSpec, ParticipantState, ParticipantStatus};
 use crate::api::values::Instant;
 use crate::cms::{Address, LegState};
 use crate::facts::calls::{OnLostBridge, SeenLeg, SeenLegs, plain_address};
@@ -44,8 +44,10 @@ pub fn update(
     on_lost_bridge: Option<&OnLostBridge>,
     outgoing: bool,
 ) -> Vec<ParticipantStatus> {
+    // The schema allows no more, of spec and status; whoever is beyond would have no record, and be rung anew for ever.
     spec.participants
         .iter()
+        .take(MOST_PARTICIPANTS)
         .map(|participant| {
             let before = old.iter().find(|p| p.remote_party == participant.remote_party);
             let mut now = before.cloned().unwrap_or_else(|| fresh(participant));

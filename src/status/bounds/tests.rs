@@ -116,14 +116,79 @@ fn ours_come_first_and_the_rest_is_counted() {
     assert_eq!(entries[1].number, 3);
 }
 
+fn lists(schema: &Value, out: &mut usize) {
+    *out += usize::from(schema["type"] == "array");
+    let below = schema["properties"].as_object().into_iter().flat_map(|fields| fields.values());
+    below.chain(schema.get("items")).for_each(|schema| lists(schema, out));
+}
+
 #[test]
 fn every_list_of_the_status_is_filled_by_this_test() {
-    fn lists(schema: &Value, out: &mut usize) {
-        *out += usize::from(schema["type"] == "array");
-        let below = schema["properties"].as_object().into_iter().flat_map(|fields| fields.values());
-        below.chain(schema.get("items")).for_each(|schema| lists(schema, out));
-    }
     let mut count = 0;
     lists(&schema(), &mut count);
     assert_eq!(count, 8, "a new list of the status needs its cut in bounds.rs, and a line in filled()");
+}
+
+/// The same for a meeting, by construction: whatever spec and status hold already, a schema that once allowed more
+/// included.
+mod meetings {
+    use super::*;
+    use crate::api::ScheduledMeeting;
+    use crate::plan::meeting::Progress;
+    use crate::status::meeting::build;
+
+    fn schema() -> Value {
+        let crd = serde_json::to_value(&crate::api::crds()[1]).unwrap();
+        crd["spec"]["versions"][0]["schema"]["openAPIV3Schema"]["properties"]["status"].clone()
+    }
+
+    fn filled(count: u32, phase: &str) -> ScheduledMeeting {
+        let party = |n: u32| json!({ "remoteParty": format!("{n}@x"), "state": "Waiting", "attempts": 1 });
+        let condition = |n: u32| {
+            json!({ "type": format!("T{n}"), "status": "True", "reason": "R", "message": "m".repeat(40_000),
+                    "lastTransitionTime": "2026-11-26T10:00:00Z" })
+        };
+        let at = "2026-11-26T10:00:00Z";
+        serde_json::from_value(json!({
+            "apiVersion": "meeting-controller.dev/v1alpha1", "kind": "ScheduledMeeting",
+            "metadata": { "name": "m", "namespace": "ns", "uid": "u", "generation": 3 },
+            "spec": { "title": "t", "start": at, "duration": "1h",
+                      "participants": (0..count).map(|n| json!({ "remoteParty": format!("{n}@x") })).collect::<Vec<_>>() },
+            "status": { "phase": phase, "bridge": { "namespace": "ns", "name": "b" },
+                        "slot": { "number": 1, "spaceID": "s" },
+                        "window": { "opensAt": at, "startsAt": at, "closesAt": "2026-11-26T11:00:00Z" },
+                        "conditions": (0..count).map(condition).collect::<Vec<_>>(),
+                        "participants": (0..count).map(party).collect::<Vec<_>>() }
+        }))
+        .unwrap()
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig { cases: 24, ..ProptestConfig::default() })]
+
+        #[test]
+        fn every_list_of_a_meetings_status_fits_its_schema(
+            count in prop_oneof![0_u32..3, 190_u32..210, 0_u32..600],
+            phase in prop_oneof!["Scheduled", "Opening", "Active", "Closing"],
+            minutes in -10_i64..80,
+        ) {
+            let meeting = filled(count, &phase);
+            let start: jiff::Timestamp = "2026-11-26T10:00:00Z".parse().unwrap();
+            let now = start + jiff::SignedDuration::from_mins(minutes);
+            let progress = Progress::resume(&meeting, now);
+            let status = build(&progress, meeting.status.as_ref().unwrap(), Some(3), now);
+            let mut wrong = Vec::new();
+            too_long(&schema(), &serde_json::to_value(&status).unwrap(), "status", &mut wrong);
+            prop_assert!(wrong.is_empty(), "{wrong:?}");
+            let longest = status.conditions.iter().map(|condition| condition.message.len()).max().unwrap_or_default();
+            prop_assert!(longest <= 32_768, "{longest}");
+        }
+    }
+
+    #[test]
+    fn every_list_of_a_meetings_status_is_known_to_this_test() {
+        let mut count = 0;
+        lists(&schema(), &mut count);
+        assert_eq!(count, 2, "conditions and participants; a new list needs a bound, and a line in filled()");
+    }
 }
