@@ -103,3 +103,6 @@ fn begin<S: Subject, R: Reach<S>>(subject: &mut S, reach: &mut R) {
     let survey = reach.survey(subject, now);
     reach.with_facts(|facts| subject.begin(facts, survey, now));
 }
+
+#[cfg(test)]
+mod tests;

@@ -392,8 +392,7 @@ where
             let span = tracing::info_span!("reconcile", kind, namespace = object.namespace(), name = object.name_any());
             let (taken, began, start) = (Arc::clone(&object), ctx.clock.now(), Instant::now());
             let pass = AssertUnwindSafe(reconcile(object, Arc::clone(&ctx)).instrument(span)).catch_unwind();
-            // Given up as by a crash, which loses nothing: what was done is found by the looks of the next one.
-            let result = tokio::time::timeout(LONGEST_PASS, pass).await;
+            let result = in_bounds(pass).await;
             let took = start.elapsed().as_secs_f64();
             ctx.metrics.reconcile_seconds.get_or_create(&KindLabels { kind }).observe(took);
             match result {
@@ -439,7 +438,16 @@ where
         .await;
 }
 
+/// A pass that takes too long is given up as by a crash, which loses nothing: what was done is found by the looks of the
+/// next one.
+async fn in_bounds<T>(pass: impl Future<Output = T>) -> Result<T, tokio::time::error::Elapsed> {
+    tokio::time::timeout(LONGEST_PASS, pass).await
+}
+
 fn text_of(panic: &(dyn std::any::Any + Send)) -> String {
     let text = panic.downcast_ref::<&str>().map(ToString::to_string);
     text.or_else(|| panic.downcast_ref::<String>().cloned()).unwrap_or_else(|| "no text".to_owned())
 }
+
+#[cfg(test)]
+mod tests;

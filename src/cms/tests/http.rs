@@ -24,6 +24,21 @@ async fn credentials_go_with_the_first_request_and_the_connection_is_kept() {
     assert_eq!(requests[0].header("content-type"), None);
 }
 
+/// After five seconds of silence the bridge hangs up, and a write that met that moment would be lost: before that the
+/// connection is given up, and the next write goes over a new one.
+#[tokio::test]
+async fn a_write_after_a_silence_is_not_sent_into_a_connection_that_is_being_closed() {
+    let silences = [(1_000, 1), (4_600, 2), (6_000, 2)].map(|(silence, connections)| async move {
+        let server = Server::start(|_, _| created("/api/v1/calls/c-1")).await;
+        let client = server.client();
+        client.create_call(any(), &"s-1".into()).await.unwrap();
+        tokio::time::sleep(std::time::Duration::from_millis(silence)).await;
+        client.create_call(any(), &"s-1".into()).await.unwrap();
+        assert_eq!((server.requests().len(), server.connections()), (2, connections), "after {silence} ms");
+    });
+    futures::future::join_all(silences).await;
+}
+
 #[tokio::test]
 async fn writes_carry_the_exact_body() {
     let server = Server::start(|_, _| reply("200 OK", "", "")).await;

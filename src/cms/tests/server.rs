@@ -1,13 +1,16 @@
 //! A TLS server that records what it is sent and answers what the test says, also impolitely.
 
 use std::net::SocketAddr;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
 use rustls::ServerConfig;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::TcpListener;
+use tokio::time::timeout;
 use tokio_rustls::TlsAcceptor;
 
 use crate::cms::*;
@@ -58,8 +61,12 @@ pub struct Server {
     /// The server's own certificate in PEM.
     pub certificate: String,
     requests: Arc<Mutex<Vec<Recorded>>>,
+    connections: Arc<AtomicUsize>,
     script: Arc<Script>,
 }
+
+/// A bridge hangs up when nothing was asked for so long (cms-protocol.md 1.1).
+const IDLE: Duration = Duration::from_secs(5);
 
 impl Server {
     /// A server for `localhost` whose certificate calls itself an authority or not.
@@ -108,6 +115,7 @@ impl Server {
             at: listener.local_addr().unwrap(),
             certificate: certificate.pem(),
             requests: Arc::default(),
+            connections: Arc::default(),
             script: Arc::new(script),
         };
         let serving = server.clone();
@@ -140,9 +148,15 @@ impl Server {
         client(self.address(), self.tls(), limits())
     }
 
+    /// Connections on which anything was asked.
+    pub fn connections(&self) -> usize {
+        self.connections.load(Ordering::SeqCst)
+    }
+
     async fn converse(&self, mut stream: impl AsyncRead + AsyncWrite + Unpin) {
-        let mut pending = Vec::new();
-        while let Some(request) = read_request(&mut stream, &mut pending).await {
+        let (mut pending, mut is_first) = (Vec::new(), true);
+        while let Ok(Some(request)) = timeout(IDLE, read_request(&mut stream, &mut pending)).await {
+            self.connections.fetch_add(usize::from(std::mem::take(&mut is_first)), Ordering::SeqCst);
             let number = {
                 let mut requests = self.requests.lock().unwrap();
                 requests.push(request.clone());
@@ -185,7 +199,6 @@ async fn read_request(stream: &mut (impl AsyncRead + Unpin), pending: &mut Vec<u
 }
 
 pub fn limits() -> Limits {
-    use std::time::Duration;
     Limits { connect: Duration::from_millis(800), request: Duration::from_millis(1200), ..Limits::default() }
 }
 

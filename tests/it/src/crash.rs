@@ -239,3 +239,38 @@ async fn comes_back(how: Restored) {
 async fn however_the_objects_come_back_the_meeting_that_runs_is_adopted() {
     join_all([Restored::NewUids, Restored::WithoutStatus, Restored::Older].map(comes_back)).await;
 }
+
+/// By hand, while it runs and the controller looks on: `kubectl patch --subresource status`.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_status_that_somebody_wipes_while_the_meeting_runs_is_written_anew_and_nothing_else_happens() {
+    let arena = Arena::new("wiped").await;
+    arena.ready_bridge(json!({})).await;
+    arena.open_now("other", 600, json!({})).await;
+    arena.phase("other", Phase::Active).await;
+    arena.open_now("m", 600, json!({ "participants": desk(), "passcode": { "generate": {} } })).await;
+    arena.party("m", ParticipantState::Connected).await;
+    arena.says("m", "Ready", "True", "Active").await;
+    arena.delete::<ScheduledMeeting>("other").await;
+    arena.gone::<ScheduledMeeting>("other").await;
+    let (space, calls, legs) = (arena.slot(2), arena.sim.calls(), arena.sim.legs());
+    let wipe = kube::api::Patch::Merge(json!({ "status": null }));
+    let (meetings, bridges) = (arena.api::<ScheduledMeeting>(), arena.api::<meeting_controller::api::MeetingBridge>());
+    meetings.patch_status("m", &Default::default(), &wipe).await.expect("wiped");
+    bridges.patch_status("core", &Default::default(), &wipe).await.expect("wiped");
+    let is_back = |m: &ScheduledMeeting| {
+        let party = status_of(m).participants.first().map(|party| party.state);
+        party == Some(ParticipantState::Connected) && condition(m, "Ready") == ("True", "Active")
+    };
+    let meeting = arena.meeting("m", "written anew", is_back).await;
+    assert_eq!(number_of(&meeting), 2, "not the lowest that is free");
+    assert_eq!(status_of(&meeting).participants[0].attempts, 1);
+    arena.bridge("core", "Ready", |b| condition(b, "Ready").0 == "True").await;
+    arena.sim.clear_journal();
+    arena.await_requests("sweeps", |all| count(all, "GET", "callLegs") >= 2).await;
+    assert_eq!((arena.sim.calls(), arena.sim.legs(), arena.sim.dials().len()), (calls, legs, 1));
+    let now = arena.slot(2);
+    assert_eq!((&now.secret, &now.passcode, now.open), (&space.secret, &space.passcode, true));
+    assert!(arena.sim.spaces().len() == 5 && arena.sim.evidence().calls.len() == 2, "{:#?}", arena.journal_lines());
+    arena.assert_rules(1..=5);
+    arena.finish().await;
+}

@@ -8,6 +8,7 @@ use reqwest::Method;
 use serde_json::json;
 
 use crate::bridge_kit::*;
+use crate::cluster::three;
 use crate::kit::*;
 use crate::meetings::lone;
 
@@ -53,5 +54,27 @@ async fn what_somebody_did_to_an_idle_bridge_is_seen_in_one_round() {
     assert_eq!(slots_of(&bridge).free, 4);
     let statuses = arena.requests().iter().filter(|entry| entry.route == "calls").count();
     assert!(statuses <= 3, "{statuses} rounds");
+    arena.finish().await;
+}
+
+/// The database is the cluster's: whichever call bridge was started anew, what is stored may be as it was some night. A list
+/// does not show a slot that is open under its placeholder name.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_rollback_is_noticed_through_any_call_bridge_and_each_free_slot_is_looked_at() {
+    let settings = Settings { idle_read: Duration::from_millis(300), ..quick() };
+    let arena = Arena::with("pol-other", three(), settings).await;
+    arena.ready_bridge(json!({ "failover": arena.alternates() })).await;
+    arena.all_reachable().await;
+    for bridge in [1, 2] {
+        arena
+            .await_requests("its status", |all| all.iter().any(|e| e.bridge == bridge && e.route == "system/status"))
+            .await;
+    }
+    let name = "TMS_Scheduled_Meeting_4";
+    let mark = ("cdrTag", "meeting-controller:x/gone");
+    arena.sim.edit_space("4", &[("nonMemberAccess", "true"), ("name", name), mark]).unwrap();
+    arena.sim.restart_bridge(2);
+    arena.await_sim("shut", |sim| sim.spaces().iter().all(|space| !space.open)).await;
+    arena.assert_rules(1..=5);
     arena.finish().await;
 }

@@ -192,7 +192,18 @@ impl Arena {
         scope: impl IntoIterator<Item = String>,
         candidacy: Option<Candidacy>,
     ) -> Running {
-        let (prepared, controller) = self.controller_as(client, scope, candidacy);
+        self.run_at(&self.clock, client, scope, candidacy).await
+    }
+
+    /// The same by this clock.
+    pub async fn run_at(
+        &self,
+        clock: &Arc<SetClock>,
+        client: Client,
+        scope: impl IntoIterator<Item = String>,
+        candidacy: Option<Candidacy>,
+    ) -> Running {
+        let (prepared, controller) = self.controller_at(clock, client, scope, candidacy);
         let mut ready = controller.ready();
         let running = prepared.run_by(tokio::spawn(controller.run()));
         tokio::time::timeout(PATIENCE, ready.wait_for(|ready| *ready)).await.expect("ready in time").expect("running");
@@ -206,9 +217,19 @@ impl Arena {
         scope: impl IntoIterator<Item = String>,
         candidacy: Option<Candidacy>,
     ) -> (Prepared, Controller) {
+        self.controller_at(&self.clock, client, scope, candidacy)
+    }
+
+    fn controller_at(
+        &self,
+        clock: &Arc<SetClock>,
+        client: Client,
+        scope: impl IntoIterator<Item = String>,
+        candidacy: Option<Candidacy>,
+    ) -> (Prepared, Controller) {
         let prepared = Prepared { shutdown: CancellationToken::new(), metrics: Arc::new(Metrics::default()) };
         let (metrics, shutdown) = (Arc::clone(&prepared.metrics), prepared.shutdown.clone());
-        let clock = Arc::clone(&self.clock);
+        let clock = Arc::clone(clock);
         let controller = Controller::new(client, self.settings.clone(), clock, metrics, shutdown);
         (prepared, controller.within(scope).stands(candidacy))
     }

@@ -387,3 +387,89 @@ async fn a_lease_that_is_not_there_is_made_and_waited_for() {
         running.stop().await;
     }
 }
+
+/// One is minutes behind, the other one minutes ahead: the lease goes by what passes steadily, and what both of them take
+/// for over is shut once.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn replicas_whose_clocks_differ_by_minutes_never_lead_at_one_time() {
+    let arena = arena("offset").await;
+    let replica = |name: &'static str, seconds: i64| {
+        let (arena, clock) = (&arena, Arc::new(SetClock::default()));
+        clock.step(seconds);
+        async move {
+            let client = arena.plane.client().await.unwrap();
+            let candidacy = arena.candidacy(client.clone(), name, SHORT);
+            arena.run_at(&clock, client, Some(arena.namespace.clone()), Some(candidacy)).await
+        }
+    };
+    let a = replica("a", -180).await;
+    until("a leads", || a.leads()).await;
+    let b = replica("b", 240).await;
+    let both = (Arc::clone(&a.metrics), Arc::clone(&b.metrics));
+    let watch = tokio::spawn(async move {
+        loop {
+            assert!(both.0.leader.get() + both.1.leader.get() < 2, "two leaders");
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+    });
+    arena.ready_bridge(json!({ "slots": { "quantity": 1 } })).await;
+    // Open by either clock.
+    let party = json!([{ "remoteParty": "desk@rooms.test" }]);
+    let spec = json!({ "start": in_ms(-300_000), "end": in_ms(900_000), "participants": party });
+    arena.create_meeting("m", spec).await;
+    arena.party("m", ParticipantState::Connected).await;
+    // Longer than a lease, through which the one that is ahead must not take it for expired.
+    tokio::time::sleep(2 * SHORT.lease).await;
+    assert!(a.leads() && !b.leads());
+    let thief = Patch::Merge(json!({ "spec": { "holderIdentity": "thief" } }));
+    arena.api::<Lease>().patch(LEASE, &PatchParams::default(), &thief).await.unwrap();
+    until("nobody leads", || !a.leads() && !b.leads()).await;
+    until("somebody leads", || a.leads() || b.leads()).await;
+    // Over by either clock.
+    arena.patch_end("m", -200).await;
+    arena.ended_as_if_nothing_had_been().await;
+    assert!(!watch.is_finished(), "two led at one time");
+    watch.abort();
+    for running in [a, b] {
+        running.stop().await;
+    }
+}
+
+/// Somebody else's name is written into the Lease at each request of an end: who lost it writes nothing after that, and the
+/// other one ends what is left.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_lease_that_is_stolen_while_a_meeting_closes_leaves_the_rest_to_the_next_leader() {
+    let requests = [("GET", "coSpaces/{id}"), ("PUT", "coSpaces/{id}"), ("GET", "calls"), ("DELETE", "calls/{id}")];
+    let each = requests.map(|(method, route)| async move {
+        let what = format!("{method} {route}");
+        let arena = arena("stolen-end").await;
+        let a = arena.replica("a", SHORT).await;
+        until("a leads", || a.leads()).await;
+        arena.ready_bridge(json!({ "slots": { "quantity": 1 } })).await;
+        arena.running_meeting(600).await;
+        arena.says("m", "Ready", "True", "Active").await;
+        // What it asks for at the end takes a while, so that the lease is gone before the reply.
+        let slow = cms_simulator::FaultKind::Latency { delay: Duration::from_millis(900) };
+        let fault = cms_simulator::Fault::new(slow).method(method).route(route);
+        let ours = |all: &[cms_simulator::JournalEntry]| count(all, method, route);
+        let before = ours(&arena.sim.journal());
+        arena.sim.add_fault(fault);
+        arena.patch_end("m", 0).await;
+        arena.await_requests(&what, |all| ours(all) > before).await;
+        let thief = Patch::Merge(json!({ "spec": { "holderIdentity": "thief" } }));
+        arena.api::<Lease>().patch(LEASE, &PatchParams::default(), &thief).await.unwrap();
+        until("nobody leads", || !a.leads()).await;
+        let written = writes(&arena.sim.journal());
+        arena.sim.clear_faults();
+        // Nobody tells that nothing is done; the thief's lease runs out after this.
+        tokio::time::sleep(SHORT.lease / 2).await;
+        assert!(!a.leads());
+        assert_eq!(writes(&arena.sim.journal()), written, "{what}: {:#?}", arena.journal_lines());
+        a.stop().await;
+        let b = arena.replica("b", SHORT).await;
+        arena.ended_as_if_nothing_had_been().await;
+        assert!(b.leads(), "{what}");
+        b.stop().await;
+    });
+    futures::future::join_all(each).await;
+}

@@ -20,6 +20,8 @@ pub enum Moment {
     During,
     /// It has its effect, and nobody learns of it.
     After,
+    /// The same, and the connection breaks: who asked lives on.
+    Lost,
 }
 
 /// How long a request takes during which somebody is struck.
@@ -59,6 +61,11 @@ impl Counter {
         self.0.writes.load(Ordering::SeqCst)
     }
 
+    /// Did the chosen request come?
+    pub fn was_struck(&self) -> bool {
+        *self.0.struck.borrow()
+    }
+
     /// Waits until the chosen request came.
     pub async fn struck(&self) {
         let mut struck = self.0.struck.subscribe();
@@ -92,6 +99,12 @@ impl Counter {
                     Moment::After => {
                         let _ = client.send(request).await;
                         tell();
+                    }
+                    Moment::Lost => {
+                        let _ = client.send(request).await;
+                        tell();
+                        let broken = std::io::Error::other("the reply was lost");
+                        return Err(kube::Error::Service(Box::new(broken)));
                     }
                 }
                 pending().await

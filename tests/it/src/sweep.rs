@@ -1,5 +1,5 @@
 //! The crash sweep: a few scenarios that together make every kind of request, each run again once per request with the
-//! controller killed before it or after its effect, or with the reply of the bridge lost; then a fresh controller. The
+//! controller killed before it or after its effect, then a fresh controller; or with its reply lost. The
 //! end must be the same and the checker silent (docs/proof.md). `SWEEP=all cargo test -p it sweep::` runs the full set.
 //! With a second replica that takes over, the same stands in `takeover.rs`.
 
@@ -38,6 +38,8 @@ pub enum Blow {
     Reply(usize),
     /// The controller dies at this request to the apiserver.
     Kube(usize, Moment),
+    /// The apiserver carries this request out, and its reply is lost; the controller lives.
+    KubeReply(usize),
 }
 
 type Act = for<'a> fn(&'a Arena) -> BoxFuture<'a, ()>;
@@ -208,7 +210,7 @@ pub fn aim(arena: &Arena, counter: &Counter, blow: Option<Blow>) {
     let fault = match blow {
         Some(Blow::Bridge(index, Moment::Before)) => Some((index, FaultKind::HangBefore)),
         Some(Blow::Bridge(index, Moment::During)) => Some((index, FaultKind::Latency { delay: DURING })),
-        Some(Blow::Bridge(index, Moment::After)) => Some((index, FaultKind::HangAfter)),
+        Some(Blow::Bridge(index, Moment::After | Moment::Lost)) => Some((index, FaultKind::HangAfter)),
         Some(Blow::Reply(index)) => Some((index, FaultKind::ResetAfter)),
         _ => None,
     };
@@ -217,6 +219,7 @@ pub fn aim(arena: &Arena, counter: &Counter, blow: Option<Blow>) {
     }
     counter.arm(match blow {
         Some(Blow::Kube(index, moment)) => Some((index, moment)),
+        Some(Blow::KubeReply(index)) => Some((index, Moment::Lost)),
         _ => None,
     });
 }
@@ -248,7 +251,7 @@ async fn run(scenario: &Scenario, blow: Option<Blow>) -> Outcome {
         () = &mut act => false,
         () = fell(&arena, &counter, blow) => true,
     };
-    let struck = killed || struck_by_sim(&arena);
+    let struck = killed || struck_by_sim(&arena) || counter.was_struck();
     if killed {
         running.kill().await;
         arena.sim.clear_faults();
@@ -307,7 +310,8 @@ async fn whatever_dies_at_whichever_request_the_end_is_the_same() {
     const MOMENTS: [Moment; 2] = [Moment::Before, Moment::After];
     let kinds = |bridge: usize, kube: usize| {
         let replies = (0..bridge).map(Blow::Reply).collect();
-        vec![each(bridge, &MOMENTS, Blow::Bridge), replies, each(kube, &MOMENTS, Blow::Kube)]
+        let of_apiserver = (0..kube).map(Blow::KubeReply).collect();
+        vec![each(bridge, &MOMENTS, Blow::Bridge), replies, each(kube, &MOMENTS, Blow::Kube), of_apiserver]
     };
     survive(run, kinds, SAMPLE).await;
 }

@@ -11,7 +11,7 @@ use serde_json::json;
 
 use crate::bridge_kit::*;
 use crate::kit::*;
-use crate::meetings::lone;
+use crate::meetings::{lone, slot_of};
 
 /// One request a second at most is patience enough for a simulator in this process.
 fn hasty() -> Settings {
@@ -371,4 +371,93 @@ async fn software_that_is_too_old_is_refused() {
     assert_eq!(condition(&bridge, "Stalled"), ("True", "VersionTooOld"));
     assert_eq!(arena.writes(), Vec::<String>::new());
     arena.finish().await;
+}
+
+impl Arena {
+    fn refusals(&self) -> usize {
+        self.requests().iter().filter(|entry| entry.status == Some(401)).count()
+    }
+}
+
+/// Credentials that had worked are confirmed once, whichever process they worked for.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn one_stray_401_after_a_restart_of_the_controller_costs_two_seconds() {
+    let mut arena = Arena::with("stray-restart", lone(), brisk()).await;
+    arena.ready_bridge(json!({})).await;
+    arena.controller.take().unwrap().kill().await;
+    arena.sim.clear_journal();
+    arena.sim.add_fault(Fault::new(FaultKind::Unauthorized).once());
+    arena.start().await;
+    arena.open_now("m", 120, json!({})).await;
+    arena.says("m", "Ready", "True", "Active").await;
+    arena.ready("core").await;
+    assert_eq!((arena.sim.faults()[0].struck, arena.refusals()), (1, 1), "{:#?}", arena.journal_lines());
+    arena.assert_rules(1..=5);
+    arena.finish().await;
+}
+
+/// Twice after the first restart, because they had worked; once after the next one, because it is known that they do not.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_password_that_expired_while_nobody_looked_is_confirmed_once_and_remembered() {
+    let mut arena = Arena::with("expired-restart", lone(), brisk()).await;
+    let accepted = |bridge: &MeetingBridge| {
+        bridge.status.as_ref().and_then(|status| status.call_bridges.first()?.accepted_credentials.clone())
+    };
+    let ready = arena.ready_bridge(json!({})).await;
+    assert!(accepted(&ready).is_some_and(|accepted| accepted.starts_with("cms/")), "{:?}", accepted(&ready));
+    for tries in [2, 1] {
+        arena.controller.take().unwrap().kill().await;
+        arena.sim.set_password("renewed");
+        arena.sim.clear_journal();
+        arena.start().await;
+        arena.answered(tries).await;
+        let refused = |bridge: &MeetingBridge| {
+            condition(bridge, "CredentialsValid") == ("False", "Unauthorized") && accepted(bridge).is_none()
+        };
+        arena.bridge("core", "refused", refused).await;
+        arena.patch::<MeetingBridge>("core", json!({ "spec": { "displayName": format!("{tries}") } })).await;
+        arena.bridge("core", "judged again", |b| b.observed() == b.metadata.generation).await;
+        assert_eq!((arena.requests().len(), arena.refusals()), (tries, tries), "{:#?}", arena.journal_lines());
+    }
+    set_password(&arena, "renewed").await;
+    arena.ready("core").await;
+    arena.assert_rules(1..=5);
+    arena.finish().await;
+}
+
+/// While nobody else could be asked an end and a start have come, and a slot was left open.
+async fn recovers(kind: FaultKind) {
+    let what = kind.name();
+    let arena = Arena::with(&format!("recovers-{}", what.to_lowercase()), lone(), brisk()).await;
+    arena.ready_bridge(json!({})).await;
+    arena.open_now("over", 6, json!({})).await;
+    arena.says("over", "Ready", "True", "Active").await;
+    arena.create_meeting("next", json!({ "start": in_ms(8_000), "duration": "10m" })).await;
+    arena.booked("next").await;
+    arena.sim.add_fault(Fault::new(kind.clone()));
+    let ms = |ms| std::time::Duration::from_millis(ms);
+    // Nobody tells that nothing is done, and the pauses have to grow.
+    tokio::time::sleep(ms(16_000)).await;
+    assert!(arena.slot(1).open, "{what}: nobody could shut it");
+    let mark = ("cdrTag", "meeting-controller:x/gone");
+    arena.sim.edit_space("4", &[("nonMemberAccess", "true"), ("name", "Last night"), mark]).unwrap();
+    arena.sim.clear_faults();
+    let back = std::time::Instant::now();
+    arena.await_sim("shut", |sim| !slot_of(sim, 1).open).await;
+    let shut = back.elapsed();
+    arena.says("next", "Ready", "True", "Active").await;
+    let opened = back.elapsed();
+    arena.await_sim("left open, and shut", |sim| !slot_of(sim, 4).open).await;
+    println!("{what}: shut {shut:?}, opened {opened:?}, cleared {:?} after it was back", back.elapsed());
+    assert!(shut.max(opened) < ms(7_000), "{what}: shut {shut:?}, opened {opened:?}");
+    assert!(back.elapsed() < ms(20_000), "{what}: {:?}", back.elapsed());
+    arena.phase("over", meeting_controller::api::meeting::Phase::Ended).await;
+    arena.assert_rules(1..=5);
+    arena.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_a_lone_bridges_recovery_makes_possible_is_done_at_that_moment() {
+    let limit = FaultKind::Failure { status: 400, element: "callBridgeUnavailable".to_owned() };
+    tokio::join!(recovers(FaultKind::Unavailable), recovers(FaultKind::HtmlError), recovers(limit));
 }

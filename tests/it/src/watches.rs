@@ -170,3 +170,69 @@ async fn meetings_wait_for_a_bridge_that_cannot_be_read() {
     arena.assert_rules(1..=5);
     arena.finish().await;
 }
+
+/// Nothing is heard while `vanish` happens; then the watch is said to be expired, and a list is read.
+async fn unheard(
+    apiserver: &Failing,
+    what: (&str, &'static str, Option<&'static str>),
+    vanish: impl Future<Output = ()>,
+) {
+    let mute = apiserver.add(what, None, Failure::Mute);
+    mute.until(1).await;
+    vanish.await;
+    mute.lift();
+    apiserver.add_times(1, what, None, Failure::Refuse(410, "Expired", "too old")).until(1).await;
+}
+
+impl Arena {
+    async fn vanishes<K>(&self, name: &str)
+    where
+        K: kube::Resource<Scope = kube::core::NamespaceResourceScope, DynamicType = ()>
+            + Clone
+            + std::fmt::Debug
+            + serde::de::DeserializeOwned
+            + Send
+            + 'static,
+    {
+        self.patch::<K>(name, json!({ "metadata": { "finalizers": null } })).await;
+        self.delete::<K>(name).await;
+        self.gone::<K>(name).await;
+    }
+}
+
+/// No event tells of it, and its finalizer was taken off: it is forgotten, its slot is shut, and the next one gets it.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_active_meeting_that_is_missing_in_a_list_is_forgotten_and_its_slot_is_shut() {
+    let settings = Settings { watch_limit: Duration::from_secs(1), ..quick() };
+    let (mut arena, apiserver) = (Arena::quiet("vanished", lone(), settings).await, Failing::default());
+    apiserver.start(&mut arena).await;
+    arena.ready_bridge(json!({})).await;
+    arena.open_now("m", 600, json!({ "participants": [{ "remoteParty": "desk@rooms.test" }] })).await;
+    arena.party("m", ParticipantState::Connected).await;
+    unheard(&apiserver, WATCH_MEETINGS, arena.vanishes::<ScheduledMeeting>("m")).await;
+    arena.await_sim("shut", |sim| !slot_of(sim, 1).open && sim.calls().is_empty()).await;
+    arena.open_now("next", 600, json!({})).await;
+    let next = arena.says("next", "Ready", "True", "Active").await;
+    assert_eq!(number_of(&next), 1, "nobody has it any more");
+    arena.assert_rules(1..=5);
+    arena.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_bridge_that_is_missing_in_a_list_is_forgotten_and_its_meetings_are_told() {
+    let settings = Settings { watch_limit: Duration::from_secs(1), ..quick() };
+    let (mut arena, apiserver) = (Arena::quiet("vanishedb", lone(), settings).await, Failing::default());
+    apiserver.start(&mut arena).await;
+    arena.ready_bridge(json!({})).await;
+    arena.create_meeting("later", json!({ "start": in_ms(3_600_000), "duration": "1h" })).await;
+    arena.booked("later").await;
+    let series = format!("meeting_controller_bridge_up{{namespace=\"{}\",name=\"core\"}}", arena.namespace);
+    assert!(arena.metric_text().contains(&series), "{}", arena.metric_text());
+    unheard(&apiserver, WATCH_BRIDGES, arena.vanishes::<MeetingBridge>("core")).await;
+    let lost = arena.says("later", "Accepted", "False", "BridgeNotFound").await;
+    assert_eq!(phase_of(&lost), Phase::Pending);
+    assert!(!arena.metric_text().contains(&series), "{}", arena.metric_text());
+    arena.create_bridge("core", json!({})).await;
+    arena.booked("later").await;
+    arena.finish().await;
+}
