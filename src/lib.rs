@@ -32,6 +32,7 @@ pub mod metrics;
 mod plan;
 mod pulse;
 mod status;
+pub mod traces;
 
 /// For the tests of other crates, and nothing else.
 #[doc(hidden)]

@@ -11,10 +11,12 @@ use meeting_controller::admin::{Access, Admin};
 use meeting_controller::api::MeetingBridge;
 use meeting_controller::cli;
 use meeting_controller::clock::SystemClock;
+use meeting_controller::config::settings::Settings;
 use meeting_controller::config::{Cli, Command, CrdsArgs, LogFormat, PlanArgs, RunArgs, ValidateArgs};
 use meeting_controller::controller::{Candidacy, Controller, plan_bridge};
 use meeting_controller::kubectl;
 use meeting_controller::metrics::Metrics;
+use meeting_controller::traces::{Traces, Wanted};
 use tokio_util::sync::CancellationToken;
 use tracing_subscriber::EnvFilter;
 
@@ -127,21 +129,30 @@ fn start_logging(args: &RunArgs) -> Result<(), String> {
     Ok(())
 }
 
+/// Where traces go, if the environment wants any. What is wrong with them keeps no meeting from being held.
+fn traces() -> Option<Arc<Traces>> {
+    let wanted = Wanted::of(|name| std::env::var(name).ok());
+    match wanted.and_then(|wanted| wanted.map(Wanted::start).transpose()) {
+        Ok(traces) => traces.map(Arc::new),
+        Err(error) => {
+            tracing::warn!(error, "there are no traces");
+            None
+        }
+    }
+}
+
 async fn run(args: RunArgs) -> Result<(), String> {
     start_logging(&args)?;
+    let traces = traces();
     let candidacy = candidacy(&args).await?;
     let access = if args.metrics_auth { Some(Access::new(client().await?)) } else { None };
     let shutdown = CancellationToken::new();
     let metrics = Arc::new(Metrics::default());
-    let controller = Controller::new(
-        client().await?,
-        args.settings()?,
-        Arc::new(SystemClock),
-        Arc::clone(&metrics),
-        shutdown.clone(),
-    )
-    .within(args.scope())
-    .stands(candidacy);
+    let settings = Settings { traces: traces.clone(), ..args.settings()? };
+    let controller =
+        Controller::new(client().await?, settings, Arc::new(SystemClock), Arc::clone(&metrics), shutdown.clone())
+            .within(args.scope())
+            .stands(candidacy);
     let admin = Admin::bind(args.listen, controller.ready(), controller.watchdog(), metrics)
         .await
         .map_err(|error| format!("cannot listen on {}: {error}", args.listen))?
@@ -154,6 +165,9 @@ async fn run(args: RunArgs) -> Result<(), String> {
 }
 
 /// SIGTERM or Ctrl-C: begin no new write, finish what is under way.
+    if let Some(traces) = traces {
+        traces.stop().await;
+    }
 async fn stop_on_signal(shutdown: CancellationToken) {
     use tokio::signal::unix::{SignalKind, signal};
     let interrupt = tokio::signal::ctrl_c();

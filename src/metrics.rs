@@ -19,6 +19,7 @@ use prometheus_client::registry::{Metric, Registry, Unit};
 use crate::api::names::ObjectKey;
 use crate::cms::{Observer, Sample};
 use crate::pulse::Pulses;
+use crate::traces;
 use table::help;
 pub use table::{MetricDoc, TABLE};
 
@@ -403,7 +404,7 @@ struct Served {
     call_bridges: BTreeSet<String>,
 }
 
-/// Reports the requests of one bridge.
+/// Reports the requests of one bridge, also to the traces.
 pub struct BridgeObserver {
     metrics: Arc<Metrics>,
     bridge: ObjectKey,
@@ -418,7 +419,8 @@ impl BridgeObserver {
 }
 
 impl Observer for BridgeObserver {
-    fn request(&self, sample: &Sample) {
+    fn request(&self, sample: &Sample<'_>) {
+        traces::request(&self.bridge, sample);
         let ObjectKey { namespace, name } = self.bridge.clone();
         let labels = RequestLabels { namespace, name, operation: sample.operation, outcome: sample.outcome };
         {

@@ -12,6 +12,7 @@ use tokio::sync::{Notify, oneshot};
 use tokio_util::task::TaskTracker;
 
 use crate::cms::{Client, CmsError, Permit, Priority};
+use crate::traces::Here;
 
 /// Looks up all the given keys; leaves out those of which nothing is known.
 pub(super) type Reader<K, T> =
@@ -20,6 +21,8 @@ pub(super) type Reader<K, T> =
 struct Waiting<K, T> {
     key: K,
     at: Priority,
+    /// The pass that asks.
+    pass: Option<Here>,
     answer: oneshot::Sender<Result<Option<T>, CmsError>>,
 }
 
@@ -86,7 +89,7 @@ where
         let (answer, asked) = oneshot::channel();
         let is_first = {
             let mut queue = self.lock();
-            queue.waiting.push(Waiting { key, at, answer });
+            queue.waiting.push(Waiting { key, at, pass: Here::current(), answer });
             !std::mem::replace(&mut queue.is_served, true)
         };
         self.asked.notify_one();
@@ -146,7 +149,8 @@ where
         let answers = match turn {
             Ok(permit) => {
                 drop(permit);
-                read(batch.iter().map(|waiting| waiting.key.clone()).collect(), at).await
+                let passes = Here::of_all(batch.iter().filter_map(|waiting| waiting.pass.clone()));
+                Here::scope(passes, read(batch.iter().map(|waiting| waiting.key.clone()).collect(), at)).await
             }
             Err(error) => Err(error),
         };

@@ -1,4 +1,4 @@
-//! One request to a call bridge: its turn at the gate, sending, judging the reply, one trace line, one metric.
+//! One request to a call bridge: its turn at the gate, sending, judging the reply; a line, a metric and a span of it.
 //!
 //! Decisions, in one place:
 //! - Credentials go with the first request (R39); they never go anywhere else, because no redirect is followed.
@@ -69,12 +69,17 @@ impl Default for Limits {
     }
 }
 
-/// What metrics learn of one request.
+/// What metrics and traces learn of one request. The query is left out, because filters may name people.
 #[derive(Clone, Copy, Debug)]
-pub struct Sample {
+pub struct Sample<'a> {
     /// The operation's name: one of a fixed few.
     pub operation: &'static str,
     pub method: &'static str,
+    /// Below `/api/v1`, with the ids.
+    pub path: &'a str,
+    pub call_bridge: &'a Address,
+    /// Of the reply, if there was one.
+    pub status: Option<u16>,
     /// `ok`, or the label of the error.
     pub outcome: &'static str,
     /// The wait at the gate.
@@ -86,7 +91,7 @@ pub struct Sample {
 /// Where a client reports what it does. Called on the request's own task: must not block.
 pub trait Observer: Send + Sync {
     /// One request has ended.
-    fn request(&self, sample: &Sample);
+    fn request(&self, sample: &Sample<'_>);
 
     /// A list was read with so many requests.
     fn listed(&self, operation: &'static str, pages: u32) {
@@ -101,7 +106,7 @@ pub struct NoObserver;
 
 #[cfg(test)]
 impl Observer for NoObserver {
-    fn request(&self, _sample: &Sample) {}
+    fn request(&self, _sample: &Sample<'_>) {}
 }
 
 /// A client of one call bridge. Cheap to clone; all clones share connections and gate.
@@ -408,7 +413,7 @@ impl Client {
         Ok(body)
     }
 
-    /// One trace line and one metric for a request. The query is left out, because filters may name people.
+    /// One trace line, one metric and one span for a request.
     fn report(
         &self,
         request: &Request,
@@ -421,6 +426,9 @@ impl Client {
         let sample = Sample {
             operation: request.operation,
             method: method_name(&request.method),
+            path: &request.path,
+            call_bridge: &self.shared.address,
+            status,
             outcome: error.map_or("ok", CmsError::label),
             waited,
             took,
@@ -432,7 +440,7 @@ impl Client {
                     request = REQUESTS.fetch_add(1, Ordering::Relaxed),
                     bridge = %self.shared.address,
                     method = sample.method,
-                    path = request.path,
+                    path = sample.path,
                     status,
                     outcome = sample.outcome,
                     waited_ms = waited.as_millis(),

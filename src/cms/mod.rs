@@ -6,7 +6,7 @@
 //!    v
 //! paging.rs    lists that change while they are read
 //!    v
-//! http.rs      one request: gate -> send -> judge -> trace line, metric
+//! http.rs      one request: gate -> send -> judge -> trace line, metric, span
 //!    |  gate.rs    order, limit in flight, circuit breaker, 401 block    priority.rs   place in the queue
 //!    |  connect.rs, tls.rs, address.rs   names, certificates, connection errors      egress.rs   what may be reached
 //!    |  failure.rs, xml.rs               what a reply means
@@ -45,7 +45,7 @@ pub use http::NoObserver;
 pub use http::{Client, Credentials, Limits, Observer, Sample};
 pub use model::*;
 pub use priority::{Class, Priority};
-pub use tls::TlsOptions;
+pub use tls::{Tls, TlsOptions};
 
 /// For the fuzz target and nothing else: what the reader does with the bytes of a reply, whatever they are.
 #[doc(hidden)]

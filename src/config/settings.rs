@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use crate::api::marks::Marks;
 use crate::cms::{Egress, Limits};
+use crate::traces::Traces;
 
 /// How the controller behaves; from flags.
 #[derive(Clone, Debug)]
@@ -40,6 +41,8 @@ pub struct Settings {
     pub marks: Marks,
     /// Only Secrets whose label says so are sent to a bridge.
     pub require_secret_label: bool,
+    /// Where traces go; None: nowhere.
+    pub traces: Option<Arc<Traces>>,
 }
 
 impl Default for Settings {
@@ -60,6 +63,7 @@ impl Default for Settings {
             shared_bridges_in: BTreeSet::new(),
             marks: Marks::default(),
             require_secret_label: false,
+            traces: None,
         }
     }
 }

@@ -1,11 +1,24 @@
+use std::sync::LazyLock;
+
 use super::*;
+use crate::cms::Address;
 
 fn key(name: &str) -> ObjectKey {
     ObjectKey::new("ns", name)
 }
 
-fn sample(outcome: &'static str) -> Sample {
-    Sample { operation: "calls", method: "GET", outcome, waited: Duration::ZERO, took: Duration::from_millis(20) }
+fn sample(outcome: &'static str) -> Sample<'static> {
+    static CALL_BRIDGE: LazyLock<Address> = LazyLock::new(|| "cms:445".parse().unwrap());
+    Sample {
+        operation: "calls",
+        method: "GET",
+        path: "/calls",
+        call_bridge: &CALL_BRIDGE,
+        status: Some(200),
+        outcome,
+        waited: Duration::ZERO,
+        took: Duration::from_millis(20),
+    }
 }
 
 /// A series of every family: one shows nothing before its first.

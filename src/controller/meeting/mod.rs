@@ -4,6 +4,7 @@ mod book;
 mod news;
 mod reach;
 mod secrets;
+mod trace;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -201,13 +202,20 @@ async fn run(
         progress.not_connected();
         return Ok(());
     };
-    if !book::find_space(progress, cluster, site.bridge.as_deref(), ctx.clock.now()).await {
-        return Ok(());
+    let trace = trace::of_pass(ctx, meeting, progress, ctx.clock.now());
+    let pass = Box::pin(async {
+        if !book::find_space(progress, cluster, site.bridge.as_deref(), ctx.clock.now()).await {
+            return Ok(());
+        }
+        let mut reach = MeetingReach::new(ctx, cluster, meeting);
+        let result = drive(progress, &mut reach).await;
+        reach.settle(progress);
+        result
+    });
+    match trace {
+        Some(trace) => trace.pass(pass).await,
+        None => pass.await,
     }
-    let mut reach = MeetingReach::new(ctx, cluster, meeting);
-    let result = drive(progress, &mut reach).await;
-    reach.settle(progress);
-    result
 }
 
 /// Tells who wants to know, stores the status, and says when to come round again. `stored` is the meeting as the
@@ -224,12 +232,14 @@ async fn finish(
     let old = meeting.status.clone().unwrap_or_default();
     let mut status = build(&progress, &old, meeting.metadata.generation, now);
     if progress.terms.is_deleting && (progress.door == Door::Released || lifecycle::may_go(ctx, &meeting)) {
+        trace::conclude(ctx, &meeting, &old, &status, now);
         progress.untied = let_go(ctx, &meeting, &progress, status).await?;
         if progress.untied.is_none() {
             return Ok(Action::await_change());
         }
         status = build(&progress, &old, meeting.metadata.generation, now);
     }
+    trace::conclude(ctx, &meeting, &old, &status, now);
     let mut wait = next_wake(ctx, &uid, &progress, now);
     let was_over = stored.status.as_ref().and_then(|status| status.phase).is_some_and(Phase::is_over);
     let is_over = status.phase.is_some_and(Phase::is_over);

@@ -58,6 +58,7 @@ mod sweep;
 mod takeover;
 mod tenants;
 mod tidy;
+mod traces;
 mod trouble;
 mod upgrade;
 mod verdicts;

@@ -1,4 +1,4 @@
-//! No secret ever reaches a log, an event, a metric, a status or a URL (R38, promise 6).
+//! No secret ever reaches a log, an event, a metric, a span, a status or a URL (R38, promise 6).
 
 use std::collections::BTreeSet;
 use std::io::Write;
@@ -11,11 +11,13 @@ use k8s_openapi::api::events::v1::Event;
 use kube::api::{Api, ListParams};
 use meeting_controller::api::meeting::{ParticipantState, Phase};
 use meeting_controller::api::{MeetingBridge, ScheduledMeeting};
+use meeting_controller::config::settings::Settings;
 use serde_json::json;
 use tracing_subscriber::fmt::MakeWriter;
 
 use crate::kit::*;
 use crate::meetings::*;
+use crate::traces::Collector;
 
 #[derive(Clone, Default)]
 struct Captured(Arc<Mutex<Vec<u8>>>);
@@ -68,7 +70,9 @@ async fn nothing_secret_is_ever_shown() {
         .with_writer(captured.clone())
         .finish();
     let _guard = tracing::subscriber::set_default(subscriber);
-    let arena = Arena::new("hush").await;
+    let collector = Collector::start().await;
+    let traces = collector.traces();
+    let arena = Arena::with("hush", lone(), Settings { traces: Some(Arc::clone(&traces)), ..quick() }).await;
     arena.sim.set_password("hunter2-Pa55word");
     arena.ready_bridge(json!({ "webBridgeURI": "https://join.meet.test" })).await;
     arena.create_secret("code", json!({ "passcode": "90817263" })).await;
@@ -128,6 +132,10 @@ async fn nothing_secret_is_ever_shown() {
     hunted.assert_not_in("a URL", &urls.join("\n"));
     arena.assert_rules(1..=5);
     arena.finish().await;
+    traces.stop().await;
+    let spans = collector.text();
+    assert!(spans.contains("meeting start") && spans.contains("PUT /coSpaces/{id}"), "{spans}");
+    hunted.assert_not_in("a span", &spans);
     let log = String::from_utf8(captured.0.lock().unwrap().clone()).unwrap();
     let ours: Vec<_> = log.lines().filter(|line| !line.contains("cms_simulator")).collect();
     assert!(ours.iter().filter(|line| line.contains("meeting_controller")).count() > 20, "the log was captured");
