@@ -1,6 +1,7 @@
 //! The admin server: /healthz, /readyz, /metrics.
 
 mod access;
+mod tls;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -17,8 +18,10 @@ use tokio_util::sync::CancellationToken;
 
 use crate::controller::Watchdog;
 use crate::metrics::Metrics;
+use tls::TlsListener;
 
 pub use access::Access;
+pub use tls::Certificate;
 
 const OPENMETRICS: &str = "application/openmetrics-text";
 
@@ -34,6 +37,8 @@ struct Shared {
 /// An admin server that listens already.
 pub struct Admin {
     listener: TcpListener,
+    /// None: plain HTTP.
+    certificate: Option<Certificate>,
     shared: Shared,
 }
 
@@ -49,7 +54,7 @@ impl Admin {
         metrics: Arc<Metrics>,
     ) -> std::io::Result<Self> {
         let shared = Shared { ready, watchdog, metrics, access: None };
-        Ok(Self { listener: TcpListener::bind(address).await?, shared })
+        Ok(Self { listener: TcpListener::bind(address).await?, certificate: None, shared })
     }
 
     /// Lets only those read /metrics whom the apiserver lets. The kubelet's questions stay open to all.
@@ -57,6 +62,12 @@ impl Admin {
     pub fn guarded(mut self, access: Option<Access>) -> Self {
         self.shared.access = access.map(Arc::new);
         self
+    }
+
+    /// Speaks TLS with this certificate, and nothing else.
+    #[must_use]
+    pub fn secured(self, certificate: Option<Certificate>) -> Self {
+        Self { certificate, ..self }
     }
 
     /// Where it listens.
@@ -77,7 +88,14 @@ impl Admin {
             .route("/readyz", get(readyz))
             .route("/metrics", get(metrics))
             .with_state(self.shared);
-        axum::serve(self.listener, router).with_graceful_shutdown(shutdown.cancelled_owned()).await
+        let stop = shutdown.cancelled_owned();
+        match self.certificate {
+            None => axum::serve(self.listener, router).with_graceful_shutdown(stop).await,
+            Some(certificate) => {
+                let listener = TlsListener::new(self.listener, certificate);
+                axum::serve(listener, router).with_graceful_shutdown(stop).await
+            }
+        }
     }
 }
 

@@ -7,7 +7,7 @@ use std::time::Duration;
 use clap::Parser;
 use kube::config::Kubeconfig;
 use kube::{Api, Client, Config};
-use meeting_controller::admin::{Access, Admin};
+use meeting_controller::admin::{Access, Admin, Certificate};
 use meeting_controller::api::MeetingBridge;
 use meeting_controller::cli;
 use meeting_controller::clock::SystemClock;
@@ -146,6 +146,10 @@ async fn run(args: RunArgs) -> Result<(), String> {
     let traces = traces();
     let candidacy = candidacy(&args).await?;
     let access = if args.metrics_auth { Some(Access::new(client().await?)) } else { None };
+    let certificate = match (&args.tls_cert_file, &args.tls_key_file) {
+        (Some(chain), Some(key)) => Some(Certificate::read(chain, key)?),
+        _ => None,
+    };
     let shutdown = CancellationToken::new();
     let metrics = Arc::new(Metrics::default());
     let settings = Settings { traces: traces.clone(), ..args.settings()? };
@@ -156,18 +160,19 @@ async fn run(args: RunArgs) -> Result<(), String> {
     let admin = Admin::bind(args.listen, controller.ready(), controller.watchdog(), metrics)
         .await
         .map_err(|error| format!("cannot listen on {}: {error}", args.listen))?
-        .guarded(access);
+        .guarded(access)
+        .secured(certificate);
     tracing::info!(version = env!("CARGO_PKG_VERSION"), listen = %args.listen, "started");
     tokio::spawn(stop_on_signal(shutdown.clone()));
     let (served, ()) = tokio::join!(admin.run(shutdown), controller.run());
+    if let Some(traces) = traces {
+        traces.stop().await;
+    }
     tracing::info!("stopped");
     served.map_err(|error| format!("the admin server failed: {error}"))
 }
 
 /// SIGTERM or Ctrl-C: begin no new write, finish what is under way.
-    if let Some(traces) = traces {
-        traces.stop().await;
-    }
 async fn stop_on_signal(shutdown: CancellationToken) {
     use tokio::signal::unix::{SignalKind, signal};
     let interrupt = tokio::signal::ctrl_c();

@@ -67,6 +67,13 @@ pub struct RunArgs {
     /// controller's account needs the ClusterRole system:auth-delegator for that.
     #[arg(long, env = "MEETING_CONTROLLER_METRICS_AUTH")]
     pub metrics_auth: bool,
+    /// Serve /metrics, /healthz and /readyz over TLS: a file with the certificate and those between it and its authority, in
+    /// PEM. It is read anew when it changes.
+    #[arg(long, env = "MEETING_CONTROLLER_TLS_CERT_FILE", value_name = "FILE", requires = "tls_key_file")]
+    pub tls_cert_file: Option<PathBuf>,
+    /// The key of --tls-cert-file, in PEM.
+    #[arg(long, env = "MEETING_CONTROLLER_TLS_KEY_FILE", value_name = "FILE", requires = "tls_cert_file")]
+    pub tls_key_file: Option<PathBuf>,
     /// json for machines, text for people.
     #[arg(long, env = "MEETING_CONTROLLER_LOG_FORMAT", value_enum, default_value = "json")]
     pub log_format: LogFormat,

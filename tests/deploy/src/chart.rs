@@ -6,7 +6,7 @@ use serde_yaml::Value;
 use crate::kit::*;
 
 /// Everything that is off by default and that an apiserver without further kinds takes, and the rest with other values.
-const EVERYTHING: [&str; 25] = [
+const EVERYTHING: [&str; 27] = [
     "--set=metricsAuth.enabled=true",
     "--set=networkPolicy.enabled=true",
     "--set=namespaces={team-a,team-b}",
@@ -22,6 +22,8 @@ const EVERYTHING: [&str; 25] = [
     "--set-string=extraEnv[0].value=1",
     "--set=proxy.https=http://proxy.test:3128",
     "--set=proxy.noProxy=.test",
+    "--set=metricsTLS.secretName=own-tls",
+    "--set=traces.endpoint=http://collector.monitoring:4318",
     "--set=annotations.a=b",
     "--set=podAnnotations.a=b",
     "--set=podLabels.a=b",
@@ -80,13 +82,15 @@ async fn what_is_added_is_the_same_too() {
     let overlay = tempfile::tempdir_in(root().join("target")).unwrap();
     let at = "../../deploy";
     let text = format!(
-        "resources: [{at}]\ncomponents: [{at}/components/network-policy, {at}/components/metrics-auth, {at}/monitoring]\n"
+        "resources: [{at}]\ncomponents: [{at}/components/network-policy, {at}/components/metrics-auth, \
+         {at}/monitoring, {at}/components/metrics-tls]\n"
     );
     std::fs::write(overlay.path().join("kustomization.yaml"), text).unwrap();
     let values = [
         "--set=image.tag=dev",
         "--set=networkPolicy.enabled=true",
         "--set=metricsAuth.enabled=true",
+        "--set=metricsTLS.secretName=meeting-controller-tls",
         "--set=monitoring.monitor.kind=PodMonitor",
         "--set=monitoring.rules.enabled=true",
         "--set=monitoring.dashboard.enabled=true",
@@ -177,12 +181,15 @@ async fn what_is_set_is_what_is_rendered() {
         "--require-secret-label",
         "--installation=prod-eu",
         "MEETING_CONTROLLER_BRIDGE_PROXY",
+        "name: OTEL_EXPORTER_OTLP_ENDPOINT\n          value: http://collector.monitoring:4318",
     ] {
         assert!(deployment.contains(text), "{text}\n{deployment}");
     }
     for absent in ["leader-elect", "lease"] {
         assert!(!deployment.contains(absent), "{absent}\n{deployment}");
     }
+    let network = serde_yaml::to_string(&rendered["NetworkPolicy meeting-controller mc"]).unwrap();
+    assert!(network.contains("- port: 4318"), "{network}");
     let rights: Vec<_> = rendered.iter().filter(|(name, _)| name.contains("Role")).collect();
     for role in ["Role team-a mc", "Role team-b mc", "ClusterRole - mc-namespaces"] {
         assert!(rights.iter().any(|(name, _)| *name == role), "{role}");
@@ -209,6 +216,7 @@ async fn values_that_make_no_sense_are_refused() {
         ("networkPolicy.bridges.ports={https}", "/networkPolicy/bridges/ports/0"),
         ("networkPolicy.apiServer.cidrs={}", "/networkPolicy/apiServer/cidrs"),
         ("proxy.https=proxy:3128", "/proxy/https"),
+        ("traces.endpoint=collector:4317", "/traces/endpoint"),
         ("monitoring.monitor.kind=Probe", "/monitoring/monitor/kind"),
         ("monitoring.rules.runbooks=docs", "/monitoring/rules/runbooks"),
     ] {
@@ -270,4 +278,68 @@ async fn a_release_comes_and_goes_and_the_meetings_stay() {
     // What stayed is taken up again.
     helm(&["install", NAME, "deploy/chart"]);
     there().await;
+}
+
+/// Rights follow the list: they are there before the pods that need them, and gone with the namespace. The pods roll, since
+/// their arguments change, and it is the same Lease all the time.
+#[tokio::test]
+async fn namespaces_come_and_go_by_an_upgrade() {
+    let plane = ControlPlane::start(Options::default()).await.unwrap();
+    let kubeconfig = plane.kubeconfig_path();
+    let helm = tools::helm().await.unwrap();
+    for namespace in ["team-a", "team-b", "team-c"] {
+        kubectl(&plane, &["create", "namespace", namespace], "").await.unwrap();
+    }
+    let set = |namespaces: &str| {
+        let at = ["--kubeconfig", kubeconfig.to_str().unwrap(), "--namespace", NAME];
+        let namespaces = format!("--set=namespaces={namespaces}");
+        run(
+            &helm,
+            &[&at[..], &["upgrade", "--install", "--create-namespace", NAME, "deploy/chart", &namespaces][..]].concat(),
+            "",
+        )
+        .map(drop)
+    };
+    let args = async || {
+        let path = ["-n", NAME, "get", "deployment", NAME, "-o=jsonpath={.spec.template.spec.containers[0].args}"];
+        kubectl(&plane, &path, "").await.unwrap()
+    };
+    // The authorizer has a binding a moment after it was stored.
+    let may = async |namespaces: [(&str, bool); 3]| {
+        for (namespace, expected) in namespaces {
+            let account = format!("--as=system:serviceaccount:{NAME}:{NAME}");
+            let mut last = None;
+            for _ in 0..200 {
+                let asked = ["auth", "can-i", "list", "secrets", "-n", namespace, &account];
+                last = Some(kubectl(&plane, &asked, "").await.is_ok());
+                if last == Some(expected) {
+                    break;
+                }
+                tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+            }
+            assert_eq!(last, Some(expected), "{namespace}");
+        }
+    };
+    set("{team-a,team-b}").unwrap();
+    may([("team-a", true), ("team-b", true), ("team-c", false)]).await;
+    let before = args().await;
+    assert!(before.contains("--namespaces=team-a,team-b"), "{before}");
+    set("{team-b,team-c}").unwrap();
+    may([("team-a", false), ("team-b", true), ("team-c", true)]).await;
+    assert_eq!(
+        args().await,
+        before.replace("team-a,team-b", "team-b,team-c"),
+        "nothing else changes, the Lease neither"
+    );
+    let left = kubectl(&plane, &["-n", "team-a", "get", "roles,rolebindings", "-o=name"], "").await.unwrap();
+    assert_eq!(left, "");
+    let labels = ["get", "clusterrole", "meeting-controller-namespaces", "-o=jsonpath={.rules[0].resourceNames}"];
+    assert_eq!(kubectl(&plane, &labels, "").await.unwrap(), r#"["team-b","team-c"]"#);
+    // One that was deleted before it was taken off the list is no obstacle; one that is not there yet is told.
+    kubectl(&plane, &["delete", "namespace", "team-c"], "").await.unwrap();
+    set("{team-b}").unwrap();
+    may([("team-a", false), ("team-b", true), ("team-c", false)]).await;
+    let refused = set("{team-b,team-d}").unwrap_err();
+    assert!(refused.contains("namespaces \"team-d\" not found"), "{refused}");
+    may([("team-a", false), ("team-b", true), ("team-c", false)]).await;
 }
