@@ -5,6 +5,7 @@ use k8s_openapi::api::authorization::v1::SelfSubjectAccessReview;
 use k8s_openapi::api::core::v1::{Namespace, Secret};
 use k8s_openapi::api::rbac::v1::{ClusterRole, ClusterRoleBinding, Role, RoleBinding};
 use kube::api::{Api, DeleteParams, Patch, PatchParams, PostParams};
+use meeting_controller::api::meeting::Phase;
 use meeting_controller::api::{MeetingBridge, ScheduledMeeting};
 use serde_json::json;
 
@@ -103,5 +104,45 @@ async fn of_several_namespaces_everything_is_looked_after_and_of_others_nothing(
     let asked = arena.plane.audit_events().unwrap().into_iter().filter(|event| event.user == user);
     let refused: Vec<_> = asked.filter(|event| event.decision == "forbid").collect();
     assert!(refused.is_empty(), "{refused:#?}");
+    arena.finish().await;
+}
+
+/// `helm upgrade` with another list: the process is another one, and the objects are there or not.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_namespace_that_left_the_list_is_taken_up_again_as_it_is() {
+    let mut arena = Arena::quiet("home", lone(), quick()).await;
+    let team = arena.plane.namespace("team").await.unwrap();
+    let (alone, both) = (vec![arena.namespace.clone()], vec![arena.namespace.clone(), team.clone()]);
+    arena.controller = Some(arena.run_as(arena.client.clone(), both.clone(), None).await);
+    arena.ready_bridge(json!({ "allowedNamespaces": { "from": "All" } })).await;
+    arena.open_now("own", 600, json!({})).await;
+    arena.phase("own", Phase::Active).await;
+    let meetings: Api<ScheduledMeeting> = Api::namespaced(arena.client.clone(), &team);
+    let mut running = guest("guest", &arena.namespace);
+    running.spec.start = serde_json::from_value(json!(in_ms(-500))).unwrap();
+    meetings.create(&PostParams::default(), &running).await.unwrap();
+    let active = async || {
+        let wanted = |m: Option<&ScheduledMeeting>| m.is_some_and(|m| condition(m, "Ready") == ("True", "Active"));
+        let waiting = kube::runtime::wait::await_condition(meetings.clone(), "guest", wanted);
+        tokio::time::timeout(PATIENCE, waiting).await.expect("the guest is Active").unwrap().unwrap()
+    };
+    let before = active().await;
+    arena.controller.take().unwrap().stop().await;
+
+    // Its object says nothing any more, so its slot is shut by its mark, as the bridge is still looked after.
+    arena.controller = Some(arena.run_as(arena.client.clone(), alone, None).await);
+    arena.await_sim("the guest's slot is shut", |sim| !slot_of(sim, 2).open && sim.calls().len() == 1).await;
+    arena.phase("own", Phase::Active).await;
+    let left = meetings.get("guest").await.unwrap();
+    assert_eq!((&left.status, &left.metadata.finalizers), (&before.status, &before.metadata.finalizers));
+    arena.controller.take().unwrap().stop().await;
+
+    arena.controller = Some(arena.run_as(arena.client.clone(), both, None).await);
+    arena.await_sim("the guest's slot is open again", |sim| slot_of(sim, 2).open && sim.calls().len() == 2).await;
+    assert_eq!(number_of(&active().await), 2);
+    meetings.delete("guest", &DeleteParams::default()).await.unwrap();
+    let gone = kube::runtime::wait::await_condition(meetings, "guest", |m: Option<&ScheduledMeeting>| m.is_none());
+    tokio::time::timeout(PATIENCE, gone).await.expect("guest goes").unwrap();
+    arena.assert_rules(1..=5);
     arena.finish().await;
 }
