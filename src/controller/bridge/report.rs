@@ -201,6 +201,8 @@ fn slots(ctx: &Context, bridge: &MeetingBridge, progress: &BridgeProgress, space
     let holders = ctx.bookings.holders(&ObjectKey::of(bridge));
     let held = holders.keys().copied().collect();
     let foreign = spaces.foreign(&held);
+    // A meeting runs there whose object was not looked at yet (a restore without status), or nobody shut it.
+    let left_open: BTreeSet<u32> = spaces.left_open(&held).collect();
     let range = numbers(&bridge.spec).ok();
     let is_wanted = |number: u32| range.as_ref().is_some_and(|range| range.contains(&number));
     let mut entries: BTreeMap<u32, SlotEntry> = BTreeMap::new();
@@ -213,7 +215,7 @@ fn slots(ctx: &Context, bridge: &MeetingBridge, progress: &BridgeProgress, space
         slots.total += u32::from(is_wanted(number));
         if !is_wanted(number) {
             note(number, Some(&space.id), SlotState::Draining);
-        } else if holders.contains_key(&number) {
+        } else if holders.contains_key(&number) || left_open.contains(&number) {
             slots.in_use += 1;
             note(number, Some(&space.id), SlotState::InUse);
         } else if foreign.contains(&number) {

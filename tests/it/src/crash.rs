@@ -2,10 +2,12 @@
 //! "One call, one ring"). Where the controller dies stands in `sweep.rs`.
 
 use cms_simulator::{Fault, FaultKind, SecondCall};
+use futures::StreamExt;
 use futures::future::join_all;
 use kube::api::Api;
-use meeting_controller::api::ScheduledMeeting;
+use kube::runtime::{WatchStreamExt, watcher};
 use meeting_controller::api::meeting::{ParticipantState, Phase};
+use meeting_controller::api::{MeetingBridge, ScheduledMeeting};
 use serde_json::{Value, json};
 
 use crate::kit::*;
@@ -272,5 +274,36 @@ async fn a_status_that_somebody_wipes_while_the_meeting_runs_is_written_anew_and
     assert_eq!((&now.secret, &now.passcode, now.open), (&space.secret, &space.passcode, true));
     assert!(arena.sim.spaces().len() == 5 && arena.sim.evidence().calls.len() == 2, "{:#?}", arena.journal_lines());
     arena.assert_rules(1..=5);
+    arena.finish().await;
+}
+
+/// What is on the bridge is in use, whether the objects that say so were looked at yet or not.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_bridge_on_which_a_meeting_runs_is_not_called_idle_after_a_restore() {
+    let mut arena = Arena::with("not-idle", lone(), meeting_controller::testing::settings()).await;
+    arena.ready_bridge(json!({})).await;
+    let booked = arena.open_now("m", 600, json!({ "participants": desk() })).await;
+    arena.party("m", ParticipantState::Connected).await;
+    arena.controller.take().unwrap().stop().await;
+    put_status(&arena, &booked, json!({})).await;
+    let bridge: MeetingBridge = arena.api().get("core").await.unwrap();
+    put_status(&arena, &bridge, json!({})).await;
+    let begun = std::time::Instant::now();
+    let phase = |bridge: &MeetingBridge| bridge.status.as_ref().and_then(|status| status.phase.clone());
+    let mut seen = watcher::watcher(arena.api::<MeetingBridge>(), watcher::Config::default()).applied_objects().boxed();
+    let first = seen.next().await.unwrap().unwrap();
+    assert_eq!(phase(&first), None);
+    arena.start().await;
+    let mut phases = Vec::new();
+    while phases.last().is_none_or(|last| last != "InUse") {
+        let next = tokio::time::timeout(PATIENCE, seen.next()).await.expect("InUse in time");
+        phases.extend(phase(&next.unwrap().unwrap()));
+        println!(
+            "{phases:?} {:?} {}",
+            begun.elapsed(),
+            arena.api::<ScheduledMeeting>().get("m").await.map(|m| format!("{:?}", phase_of(&m))).unwrap()
+        );
+    }
+    assert!(!phases.iter().any(|phase| phase == "Idle"), "{phases:?}");
     arena.finish().await;
 }
