@@ -126,8 +126,9 @@ async fn a_namespace_that_left_the_list_is_taken_up_again_as_it_is() {
         let waiting = kube::runtime::wait::await_condition(meetings.clone(), "guest", wanted);
         tokio::time::timeout(PATIENCE, waiting).await.expect("the guest is Active").unwrap().unwrap()
     };
-    let before = active().await;
+    active().await;
     arena.controller.take().unwrap().stop().await;
+    let before = meetings.get("guest").await.unwrap();
 
     // Its object says nothing any more, so its slot is shut by its mark, as the bridge is still looked after.
     arena.controller = Some(arena.run_as(arena.client.clone(), alone, None).await);
