@@ -288,7 +288,6 @@ async fn a_bridge_on_which_a_meeting_runs_is_not_called_idle_after_a_restore() {
     put_status(&arena, &booked, json!({})).await;
     let bridge: MeetingBridge = arena.api().get("core").await.unwrap();
     put_status(&arena, &bridge, json!({})).await;
-    let begun = std::time::Instant::now();
     let phase = |bridge: &MeetingBridge| bridge.status.as_ref().and_then(|status| status.phase.clone());
     let mut seen = watcher::watcher(arena.api::<MeetingBridge>(), watcher::Config::default()).applied_objects().boxed();
     let first = seen.next().await.unwrap().unwrap();
@@ -298,11 +297,6 @@ async fn a_bridge_on_which_a_meeting_runs_is_not_called_idle_after_a_restore() {
     while phases.last().is_none_or(|last| last != "InUse") {
         let next = tokio::time::timeout(PATIENCE, seen.next()).await.expect("InUse in time");
         phases.extend(phase(&next.unwrap().unwrap()));
-        println!(
-            "{phases:?} {:?} {}",
-            begun.elapsed(),
-            arena.api::<ScheduledMeeting>().get("m").await.map(|m| format!("{:?}", phase_of(&m))).unwrap()
-        );
     }
     assert!(!phases.iter().any(|phase| phase == "Idle"), "{phases:?}");
     arena.finish().await;
