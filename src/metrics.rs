@@ -16,7 +16,10 @@ use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::metrics::info::Info;
 use prometheus_client::registry::{Metric, Registry, Unit};
 
+use crate::api::conditions::types;
 use crate::api::names::ObjectKey;
+use crate::api::series::OccurrenceState;
+use crate::api::{MeetingSeries, is_true};
 use crate::cms::{Observer, Sample};
 use crate::pulse::Pulses;
 use crate::traces;
@@ -91,7 +94,19 @@ pub struct PhaseLabels {
     pub phase: &'static str,
 }
 
-/// The meetings that are there, counted.
+/// Whether series are ready.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct ReadyLabels {
+    pub ready: &'static str,
+}
+
+/// What became of occurrences of series.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct StateLabels {
+    pub state: &'static str,
+}
+
+/// The meetings and series that are there, counted.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Census {
     pub by_phase: BTreeMap<&'static str, i64>,
@@ -99,6 +114,31 @@ pub struct Census {
     pub overdue: i64,
     /// By kind.
     pub unreadable: BTreeMap<&'static str, i64>,
+    /// Series, by whether they are ready.
+    pub series: BTreeMap<&'static str, i64>,
+    /// The occurrences that they list, by state.
+    pub occurrences: BTreeMap<&'static str, i64>,
+}
+
+impl Census {
+    /// Nobody is there.
+    pub fn empty() -> Self {
+        Self {
+            series: ["True", "False"].map(|ready| (ready, 0)).into(),
+            occurrences: OccurrenceState::ALL.map(|state| (state.name(), 0)).into(),
+            ..Self::default()
+        }
+    }
+
+    /// Counts a series and its occurrences.
+    pub fn count_series(&mut self, series: &MeetingSeries) {
+        let status = series.status.as_ref();
+        let is_ready = status.is_some_and(|status| is_true(&status.conditions, types::READY));
+        *self.series.entry(if is_ready { "True" } else { "False" }).or_default() += 1;
+        for occurrence in status.into_iter().flat_map(|status| &status.occurrences) {
+            *self.occurrences.entry(occurrence.state.name()).or_default() += 1;
+        }
+    }
 }
 
 type Counting = Box<dyn Fn() -> Option<Census> + Send + Sync>;
@@ -128,6 +168,8 @@ pub struct Metrics {
     pub open_latency: Histogram,
     pub close_latency: Histogram,
     meetings: Family<PhaseLabels, Gauge>,
+    series: Family<ReadyLabels, Gauge>,
+    occurrences: Family<StateLabels, Gauge>,
     late: Gauge,
     overdue: Gauge,
     pub missed: Counter,
@@ -185,6 +227,8 @@ impl Default for Metrics {
             open_latency: long(),
             close_latency: long(),
             meetings: Family::default(),
+            series: Family::default(),
+            occurrences: Family::default(),
             late: Gauge::default(),
             overdue: Gauge::default(),
             missed: Counter::default(),
@@ -233,6 +277,8 @@ impl Metrics {
         seconds(r, "open_latency", &self.open_latency);
         seconds(r, "close_latency", &self.close_latency);
         gauge(r, "meetings", &self.meetings);
+        gauge(r, "series", &self.series);
+        gauge(r, "series_occurrences", &self.occurrences);
         gauge(r, "meetings_late", &self.late);
         gauge(r, "meetings_overdue", &self.overdue);
         counter(r, "meetings_missed", &self.missed);
@@ -319,6 +365,8 @@ impl Metrics {
         let census = self.census.lock().unwrap_or_else(PoisonError::into_inner).as_ref().and_then(|count| count());
         let Some(census) = census else {
             self.meetings.clear();
+            self.series.clear();
+            self.occurrences.clear();
             self.unreadable.clear();
             self.late.set(0);
             self.overdue.set(0);
@@ -326,6 +374,12 @@ impl Metrics {
         };
         for (phase, number) in &census.by_phase {
             self.meetings.get_or_create(&PhaseLabels { phase }).set(*number);
+        }
+        for (ready, number) in &census.series {
+            self.series.get_or_create(&ReadyLabels { ready }).set(*number);
+        }
+        for (state, number) in &census.occurrences {
+            self.occurrences.get_or_create(&StateLabels { state }).set(*number);
         }
         for (kind, number) in &census.unreadable {
             self.unreadable.get_or_create(&KindLabels { kind }).set(*number);

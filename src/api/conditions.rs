@@ -1,6 +1,6 @@
 //! Condition types and reasons, with what each means and what to do: the one list that status, README and tests use.
 
-/// Type of a condition of a MeetingBridge or ScheduledMeeting.
+/// Type of a condition of a MeetingBridge, ScheduledMeeting or MeetingSeries.
 pub mod types {
     pub const READY: &str = "Ready";
     pub const RECONCILING: &str = "Reconciling";
@@ -25,6 +25,10 @@ pub mod types {
     pub const CALL_PRESENT: &str = "CallPresent";
     pub const PARTICIPANTS_DIALED: &str = "ParticipantsDialed";
     pub const SLOT_RELEASED: &str = "SlotReleased";
+
+    pub const OCCURRENCES_CREATED: &str = "OccurrencesCreated";
+    pub const OCCURRENCES_BOOKED: &str = "OccurrencesBooked";
+    pub const EXCEPTIONS_MATCHED: &str = "ExceptionsMatched";
 }
 
 /// One reason: condition type, reason, what it means, what to do.
@@ -149,6 +153,24 @@ pub mod meeting {
     pub const ADOPTED: &str = "Adopted";
     pub const RECREATED: &str = "Recreated";
     pub const TAKEN_OVER: &str = "TakenOver";
+}
+
+/// Reasons of a MeetingSeries.
+pub mod series {
+    use super::{ReasonDoc, types};
+
+    reasons! { TABLE:
+        PROGRESSING = "Progressing" (READY, RECONCILING, OCCURRENCES_CREATED, OCCURRENCES_BOOKED) "Occurrences are being made or booked, and nothing has failed." => "Wait.";
+        SUSPENDED = "Suspended" (OCCURRENCES_CREATED) "spec.suspend is true: no occurrence is made, changed or deleted; those that are there go on." => "Set it to false. What was not made meanwhile and is over is not made up for.";
+        UNREADABLE = "Unreadable" (READY, ACCEPTED) "This version of the controller cannot read the object, because a newer one or another schema let it in; the message says what it minds. Its occurrences stay as they are." => "Correct the object, or run the version of the controller that goes with its CRDs.";
+        INVALID_RECURRENCE = "InvalidRecurrence" (READY, ACCEPTED) "The recurrence names no day within 100 years of its start, such as 30 February. What was made before stays as it is." => "Correct spec.recurrence.";
+        UNKNOWN_TIME_ZONE = "UnknownTimeZone" (READY, ACCEPTED) "spec.timeZone is no IANA name that the controller knows. What was made before stays as it is." => "Write it like Europe/Berlin; a zone that is new needs a newer controller, which has the zone data in it.";
+        NAME_TAKEN = "NameTaken" (READY, OCCURRENCES_CREATED) "A ScheduledMeeting of the name of an occurrence is somebody else's; the message names it. It is not touched." => "Delete or rename it; the occurrence is made then.";
+        CREATION_REFUSED = "CreationRefused" (READY, OCCURRENCES_CREATED) "The apiserver refuses an occurrence: a quota, a policy, a webhook or missing rights; the message says which." => "Mend what the message names; it is tried again by itself.";
+        OCCURRENCE_REFUSED = "OccurrenceRefused" (READY, OCCURRENCES_BOOKED) "An occurrence has no slot: its ScheduledMeeting is refused. The message names it and its reason. The others are booked." => "Move or skip it by spec.exceptions, or mend what the reason says; it is booked by itself when it can be.";
+        NO_SUCH_OCCURRENCE = "NoSuchOccurrence" (EXCEPTIONS_MATCHED) "An exception names a local time at which the recurrence has no occurrence; status.unmatchedExceptions says which. A warning; nothing is blocked." => "Correct its occurrence: the date and time by the rule, not by an exception.";
+        RETRYING = "Retrying" (RECONCILING) "Something failed and is tried again; Ready says what." => "See the reason of Ready.";
+    }
 }
 
 #[cfg(test)]

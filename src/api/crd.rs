@@ -6,7 +6,7 @@ use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::{
 use kube::{CustomResourceExt, ResourceExt};
 use serde_json::json;
 
-use super::{MeetingBridge, ScheduledMeeting, UNJUDGED};
+use super::{MeetingBridge, MeetingSeries, ScheduledMeeting, UNJUDGED};
 
 /// With a CRD every object of its kind goes. So none is removed with what brought it: a Helm release, a Flux
 /// Kustomization, an Argo CD Application. `kubectl delete crd` means it.
@@ -16,9 +16,9 @@ const KEPT: [(&str, &str); 3] = [
     ("kustomize.toolkit.fluxcd.io/prune", "disabled"),
 ];
 
-/// Both CRDs, in the order in which they are printed and applied.
+/// The CRDs, in the order in which they are printed and applied.
 pub fn crds() -> Vec<CustomResourceDefinition> {
-    let mut crds = vec![MeetingBridge::crd(), ScheduledMeeting::crd()];
+    let mut crds = vec![MeetingBridge::crd(), ScheduledMeeting::crd(), MeetingSeries::crd()];
     for crd in &mut crds {
         crd.annotations_mut().extend(KEPT.map(|(name, value)| (name.to_owned(), value.to_owned())));
     }

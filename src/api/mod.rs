@@ -1,4 +1,4 @@
-//! What the user says: the two kinds, their conditions, and every name the controller puts on an object. No I/O.
+//! What the user says: the kinds, their conditions, and every name the controller puts on an object. No I/O.
 
 pub mod bridge;
 mod bridge_status;
@@ -11,13 +11,17 @@ pub mod names;
 pub mod profiles;
 pub mod reading;
 pub mod repairs;
+pub mod series;
 pub mod values;
+mod weekdays;
 
 pub use bridge::{MeetingBridge, MeetingBridgeSpec, MeetingBridgeStatus};
 pub use condition::{Condition, find, is_true};
 pub use crd::crds;
 pub use meeting::{ScheduledMeeting, ScheduledMeetingSpec, ScheduledMeetingStatus};
 pub use reading::{is_blind, unreadable};
+pub use series::{MeetingSeries, MeetingSeriesSpec, MeetingSeriesStatus};
+pub use weekdays::{DayRule, WeekDay};
 
 /// The generation that a status shows which nobody has written: the schema's default.
 const UNJUDGED: i64 = -1;
@@ -36,5 +40,5 @@ fn is_unjudged(observed: Option<i64>) -> bool {
     observed == Some(UNJUDGED)
 }
 
-/// API group of both kinds.
+/// API group of the kinds.
 pub const GROUP: &str = "meeting-controller.dev";

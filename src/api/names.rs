@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use jiff::civil::DateTime;
 use kube::ResourceExt;
 use uuid::Uuid;
 
@@ -61,20 +62,57 @@ pub const USE_CREDENTIALS: &str = "credentials";
 /// Its value on the Secret of a `passcodeSecretRef`.
 pub const USE_PASSCODE: &str = "passcode";
 
+/// Who we are when we write the occurrences of a series: another one than for status and finalizers, so that
+/// `kubectl get --show-managed-fields` tells which fields come from the template.
+pub const SERIES_FIELD_MANAGER: &str = "meeting-controller-series";
+
+/// Label on every occurrence of a series: the name of the series, or what is left of a long one.
+pub const SERIES_LABEL: &str = "meeting-controller.dev/series";
+
+/// On every occurrence of a series: the generation and the content that we last wrote (`plan/series/applied.rs`).
+pub const SERIES_APPLIED_ANNOTATION: &str = "meeting-controller.dev/series-applied";
+
+/// Longest name of an object.
+const NAME_LIMIT: usize = 253;
+
+/// Longest value of a label.
+const LABEL_LIMIT: usize = 63;
+
 /// The name of the Secret with the join details of a meeting.
 ///
 /// Object names end at 253 characters; a longer meeting name is shortened and kept unique by its hash.
 pub fn join_secret_name(meeting: &str) -> String {
-    const SUFFIX: &str = "-join";
-    const LIMIT: usize = 253;
-    if meeting.len() + SUFFIX.len() <= LIMIT {
-        return format!("{meeting}{SUFFIX}");
+    bounded(meeting, "-join", NAME_LIMIT)
+}
+
+/// The name of an occurrence of a series, from the date and time at which the rule has it: `weekly-20261207t0900`. It
+/// stays when the occurrence is moved, and when the rules of its time zone change.
+pub fn occurrence_name(series: &str, at: DateTime) -> String {
+    bounded(series, &at.strftime("-%Y%m%dt%H%M").to_string(), NAME_LIMIT)
+}
+
+/// The date and time in the name of an occurrence, and what stands before it.
+pub fn of_occurrence_name(name: &str) -> Option<(&str, DateTime)> {
+    let (series, at) = name.rsplit_once('-')?;
+    Some((series, DateTime::strptime("%Y%m%dt%H%M", at).ok()?))
+}
+
+/// The value of [`SERIES_LABEL`] on the occurrences of a series.
+pub fn series_label(series: &str) -> String {
+    bounded(series, "", LABEL_LIMIT)
+}
+
+/// Name and suffix; a name that is too long is shortened and kept unique by its hash.
+fn bounded(name: &str, suffix: &str, limit: usize) -> String {
+    if name.len() + suffix.len() <= limit {
+        return format!("{name}{suffix}");
     }
-    let hash = Uuid::new_v5(&Uuid::NAMESPACE_URL, meeting.as_bytes()).simple().to_string();
-    let keep = LIMIT - SUFFIX.len() - hash.len() - 1;
+    let hash = Uuid::new_v5(&Uuid::NAMESPACE_URL, name.as_bytes()).simple().to_string();
+    let keep = limit.saturating_sub(suffix.len() + hash.len() + 1);
     // Object names are ASCII, so cutting by characters cuts by bytes.
-    let head: String = meeting.chars().take(keep).collect();
-    format!("{head}-{hash}{SUFFIX}")
+    let head: String = name.chars().take(keep).collect();
+    // A label of a DNS name neither ends nor begins with a hyphen.
+    format!("{}-{hash}{suffix}", head.trim_end_matches(['.', '-']))
 }
 
 #[cfg(test)]

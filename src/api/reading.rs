@@ -9,7 +9,7 @@ use serde_json::value::RawValue;
 use serde_json::{Map, Value, json};
 
 use super::meeting::ParticipantStatus;
-use super::{MeetingBridge, ScheduledMeeting, ScheduledMeetingStatus};
+use super::{MeetingBridge, MeetingSeries, ScheduledMeeting, ScheduledMeetingStatus};
 
 /// Why it cannot be read. In memory only: nobody else sees it, and what others write there is dropped.
 const WHY: &str = "meeting-controller.dev/unreadable";
@@ -64,6 +64,14 @@ impl StandIn for MeetingBridge {
     /// As long as this process knows how to reach it, its meetings are looked after.
     fn keep_spec(&mut self, known: &Self) {
         self.spec = known.spec.clone();
+    }
+}
+
+impl StandIn for MeetingSeries {
+    /// Any that can be read: nothing is done by it.
+    fn spec_for(_: &Value, _: Option<Self::Status>) -> Value {
+        json!({ "start": "2999-12-30T00:00:00", "timeZone": "UTC", "duration": "1h",
+                "recurrence": { "frequency": "Daily" }, "template": { "spec": { "title": "unreadable" } } })
     }
 }
 

@@ -1,7 +1,8 @@
-//! Value types shared by both kinds: instants and spans, with the schema that the apiserver checks.
+//! Value types shared by the kinds: instants, local times and spans, with the schema that the apiserver checks.
 
 use std::borrow::Cow;
 
+use jiff::civil::DateTime;
 use jiff::{SignedDuration, Timestamp};
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize};
@@ -45,6 +46,33 @@ impl From<Timestamp> for Instant {
 }
 
 impl std::fmt::Display for Instant {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+/// A date and time of day without a zone, to the second, in one spelling only: it is the key of lists. Only days that there
+/// are, leap days included: what is stored must be readable.
+const LOCAL_TIME: &str = r"^((19[7-9][0-9]|2[0-9]{3})-((0[13578]|1[02])-(0[1-9]|[12][0-9]|3[01])|(0[469]|11)-(0[1-9]|[12][0-9]|30)|02-(0[1-9]|1[0-9]|2[0-8]))|(19(7[26]|8[048]|9[26])|2[0-9](0[48]|[2468][048]|[13579][26])|2[048]00)-02-29)T([01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9]$";
+
+/// A date and time as clocks on the wall show it; which moment that is depends on a zone. Years 1970 to 2999.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct LocalTime(pub DateTime);
+
+impl JsonSchema for LocalTime {
+    fn schema_name() -> Cow<'static, str> {
+        "LocalTime".into()
+    }
+    fn inline_schema() -> bool {
+        true
+    }
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({ "type": "string", "maxLength": 19, "pattern": LOCAL_TIME, "example": "2026-12-07T09:00:00" })
+    }
+}
+
+impl std::fmt::Display for LocalTime {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         self.0.fmt(f)
     }

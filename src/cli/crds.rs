@@ -48,7 +48,7 @@ pub fn render() -> Result<Vec<(String, String)>, Error> {
     Ok(files)
 }
 
-/// Prints both CRDs as one multi-document YAML, to be piped into `kubectl apply --server-side -f -`.
+/// Prints the CRDs as one multi-document YAML, to be piped into `kubectl apply --server-side -f -`.
 ///
 /// # Errors
 /// If they cannot be generated or standard output cannot be written to.

@@ -1,4 +1,4 @@
-//! The field reference as markdown: every field of both kinds, every condition reason, every metric.
+//! The field reference as markdown: every field of every kind, every condition reason, every metric.
 
 use std::fmt::Write as _;
 
@@ -14,7 +14,7 @@ use crate::metrics;
 pub fn text(crds: &[CustomResourceDefinition]) -> Result<String, serde_json::Error> {
     let mut page = String::from(
         "# Reference\n\nWhat `kubectl explain` shows, on one page, with defaults and rules. `[]` is an item of a list, `{}` a value \
-         of a map.\nA meeting or a bridge is rejected at admission if it breaks a rule; `meeting-controller validate` \
+         of a map.\nAn object is rejected at admission if it breaks a rule; `meeting-controller validate` \
          finds the same without a cluster.\n",
     );
     for crd in crds {
@@ -28,9 +28,11 @@ pub fn text(crds: &[CustomResourceDefinition]) -> Result<String, serde_json::Err
             page += &fields(part, node);
         }
     }
-    for (kind, table) in
-        [("MeetingBridge", conditions::bridge::TABLE), ("ScheduledMeeting", conditions::meeting::TABLE)]
-    {
+    for (kind, table) in [
+        ("MeetingBridge", conditions::bridge::TABLE),
+        ("ScheduledMeeting", conditions::meeting::TABLE),
+        ("MeetingSeries", conditions::series::TABLE),
+    ] {
         let _ = write!(page, "\n## Conditions of a {kind}\n\n");
         page += &reasons(table);
     }

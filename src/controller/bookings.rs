@@ -440,7 +440,7 @@ impl Bookings {
     /// All meetings in numbers.
     pub fn census(&self, now: Timestamp) -> Census {
         let mut census =
-            Census { by_phase: Phase::ALL.iter().map(|phase| (phase.name(), 0)).collect(), ..Census::default() };
+            Census { by_phase: Phase::ALL.iter().map(|phase| (phase.name(), 0)).collect(), ..Census::empty() };
         for known in self.lock().meetings.values() {
             *census.by_phase.entry(known.phase.name()).or_default() += 1;
             census.late += i64::from(known.is_late(now));

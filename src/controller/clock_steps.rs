@@ -34,5 +34,6 @@ pub async fn watch(ctx: Arc<Context>, bridges: Store<MeetingBridge>) {
         bridges.iter().filter_map(|key| ctx.clusters.get(key)).for_each(|cluster| cluster.clock_stepped());
         ctx.wakes.meetings(ctx.bookings.not_over(ctx.clock.now()));
         bridges.iter().for_each(|key| ctx.wakes.bridge(key));
+        ctx.wakes.all_series(&ctx.stores);
     }
 }

@@ -1,4 +1,4 @@
-//! What both reconcile functions share.
+//! What the reconcile functions share.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -17,12 +17,13 @@ use super::events::Events;
 use super::kube_calls::KubeApi;
 use super::own_writes::OwnWrites;
 use super::secrets_cache::SecretsCache;
+use super::series::Occurrences;
 use super::unsaved::Unsaved;
 use super::wakes::Wakes;
 use super::watchdog::Watchdog;
 use crate::api::names::{ObjectKey, USE_LABEL};
 use crate::api::reading::StandIn;
-use crate::api::{Compact, MeetingBridge, ScheduledMeeting, unreadable};
+use crate::api::{Compact, MeetingBridge, MeetingSeries, ScheduledMeeting, unreadable};
 use crate::clock::Clock;
 use crate::cluster::{Cluster, Env};
 use crate::config::settings::Settings;
@@ -36,6 +37,7 @@ const PLACES: usize = 64;
 pub struct Stores {
     pub bridges: Store<MeetingBridge>,
     pub meetings: Store<ScheduledMeeting>,
+    pub series: Store<MeetingSeries>,
     pub namespaces: Store<PartialObjectMeta<Namespace>>,
     pub secrets: Store<PartialObjectMeta<Secret>>,
     pub config_maps: Store<PartialObjectMeta<ConfigMap>>,
@@ -66,7 +68,7 @@ impl Clusters {
     }
 }
 
-/// What both reconcile functions share.
+/// What the reconcile functions share.
 pub struct Context {
     pub kube: KubeApi,
     pub events: Events,
@@ -74,6 +76,7 @@ pub struct Context {
     pub settings: Settings,
     pub stores: Stores,
     pub bookings: Bookings,
+    pub occurrences: Occurrences,
     pub unsaved: Unsaved,
     pub clusters: Clusters,
     pub secrets: SecretsCache,
@@ -87,6 +90,7 @@ pub struct Context {
     pub places: Semaphore,
     own_meetings: OwnWrites<ScheduledMeeting>,
     own_bridges: OwnWrites<MeetingBridge>,
+    own_series: OwnWrites<MeetingSeries>,
 }
 
 impl Context {
@@ -116,6 +120,7 @@ impl Context {
             settings,
             stores,
             bookings: Bookings::default(),
+            occurrences: Occurrences::default(),
             unsaved: Unsaved::default(),
             clusters: Clusters::default(),
             secrets: SecretsCache::default(),
@@ -127,6 +132,7 @@ impl Context {
             places: Semaphore::new(PLACES),
             own_meetings: OwnWrites::default(),
             own_bridges: OwnWrites::default(),
+            own_series: OwnWrites::default(),
         }
     }
 
@@ -138,10 +144,14 @@ impl Context {
             let mut census = ctx.bookings.census(ctx.clock.now());
             let count = |odd: usize| i64::try_from(odd).unwrap_or(i64::MAX);
             let (meetings, bridges) = (ctx.stores.meetings.state(), ctx.stores.bridges.state());
+            let series = ctx.stores.series.state();
             let odd = meetings.iter().filter(|meeting| unreadable(meeting.as_ref()).is_some()).count();
             census.unreadable.insert(ScheduledMeeting::NAME, count(odd));
             let odd = bridges.iter().filter(|bridge| unreadable(bridge.as_ref()).is_some()).count();
             census.unreadable.insert(MeetingBridge::NAME, count(odd));
+            let odd = series.iter().filter(|series| unreadable(series.as_ref()).is_some()).count();
+            census.unreadable.insert(MeetingSeries::NAME, count(odd));
+            series.iter().for_each(|series| census.count_series(series));
             Some(census)
         })
     }
@@ -179,8 +189,6 @@ impl Context {
 
 /// What the life cycle of an object needs to know of its kind.
 pub trait Kind: StandIn + HasStatus<Status: PartialEq + Clone> + Compact + Clone {
-    /// Our finalizer on it.
-    const FINALIZER: &'static str;
     /// Its name in metrics and logs.
     const NAME: &'static str;
 
@@ -198,8 +206,21 @@ pub trait Kind: StandIn + HasStatus<Status: PartialEq + Clone> + Compact + Clone
     }
 }
 
-impl Kind for ScheduledMeeting {
+/// A kind that is held until its deletion is done with.
+pub trait Tied: Kind {
+    /// Our finalizer on it.
+    const FINALIZER: &'static str;
+}
+
+impl Tied for ScheduledMeeting {
     const FINALIZER: &'static str = crate::api::names::MEETING_FINALIZER;
+}
+
+impl Tied for MeetingBridge {
+    const FINALIZER: &'static str = crate::api::names::BRIDGE_FINALIZER;
+}
+
+impl Kind for ScheduledMeeting {
     const NAME: &'static str = "ScheduledMeeting";
 
     fn own_writes(ctx: &Context) -> &OwnWrites<Self> {
@@ -225,8 +246,18 @@ impl Kind for ScheduledMeeting {
     }
 }
 
+impl Kind for MeetingSeries {
+    const NAME: &'static str = "MeetingSeries";
+
+    fn own_writes(ctx: &Context) -> &OwnWrites<Self> {
+        &ctx.own_series
+    }
+    fn store(ctx: &Context) -> &Store<Self> {
+        &ctx.stores.series
+    }
+}
+
 impl Kind for MeetingBridge {
-    const FINALIZER: &'static str = crate::api::names::BRIDGE_FINALIZER;
     const NAME: &'static str = "MeetingBridge";
 
     fn own_writes(ctx: &Context) -> &OwnWrites<Self> {

@@ -274,7 +274,7 @@ pub async fn remove(ctx: &Context, meeting: &ScheduledMeeting) -> Result<(), Kub
     let name = join_secret_name(&meeting.name_any());
     let existing = calls(ctx, meeting).bounded("get join Secret", api.get_opt(&name)).await?;
     let Some(secret) = existing.filter(|secret| whose(secret, meeting) == Whose::Ours) else { return Ok(()) };
-    calls(ctx, meeting).delete("delete join Secret", &secret).await
+    calls(ctx, meeting).delete::<Secret>("delete join Secret", &secret.metadata).await
 }
 
 #[cfg(test)]

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use k8s_openapi::NamespaceResourceScope;
-use kube::api::{Api, DeleteParams, Patch, PatchParams, PostParams, Preconditions};
+use kube::api::{Api, DeleteParams, ObjectMeta, Patch, PatchParams, PostParams, Preconditions};
 use kube::core::Status;
 use kube::{Client, Resource, ResourceExt};
 use serde::Serialize;
@@ -135,18 +135,18 @@ impl Calls<'_> {
         self.kube.write_within(self.kube.limit, self.is_due, what, call).await
     }
 
-    /// Deletes the object, if it is still what was looked at.
+    /// Deletes the object with this name, if it still is the one with this UID and version.
     ///
     /// # Errors
     /// [`KubeError`]; a conflict means that it changed. One that is gone already is fine.
-    pub async fn delete<K>(&self, what: &'static str, object: &K) -> Result<(), KubeError>
+    pub async fn delete<K>(&self, what: &'static str, of: &ObjectMeta) -> Result<(), KubeError>
     where
         K: Resource<Scope = NamespaceResourceScope, DynamicType = ()> + Clone + DeserializeOwned + std::fmt::Debug,
     {
-        let api: Api<K> = self.kube.api(&object.namespace().unwrap_or_default());
-        let guard = Preconditions { uid: object.uid(), resource_version: object.resource_version() };
-        let (name, params) = (object.name_any(), DeleteParams::default().preconditions(guard));
-        match self.write(what, api.delete(&name, &params)).await {
+        let api: Api<K> = self.kube.api(of.namespace.as_deref().unwrap_or_default());
+        let guard = Preconditions { uid: of.uid.clone(), resource_version: of.resource_version.clone() };
+        let (name, params) = (of.name.as_deref().unwrap_or_default(), DeleteParams::default().preconditions(guard));
+        match self.write(what, api.delete(name, &params)).await {
             Err(error) if !error.is_not_found() => Err(error),
             _ => Ok(()),
         }

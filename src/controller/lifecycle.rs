@@ -1,4 +1,4 @@
-//! The life of an object of either kind: finalizer, status, conflicts, deletion in bounded time. Written once for both.
+//! The life of an object of any kind: finalizer, status, conflicts, deletion in bounded time. Written once for all.
 
 use std::fmt::Debug;
 use std::sync::Arc;
@@ -11,7 +11,7 @@ use kube::api::{Api, ListParams};
 use serde::Serialize;
 
 use super::backoff;
-use super::context::{Context, Kind};
+use super::context::{Context, Kind, Tied};
 use super::kube_calls::KubeError;
 use crate::api::names::FORCE_DELETE_ANNOTATION;
 use crate::api::reading::Read;
@@ -34,7 +34,7 @@ pub struct Taken<K> {
 ///
 /// # Errors
 /// [`KubeError`].
-pub async fn take<K: Managed>(ctx: &Context, stored: Arc<K>) -> Result<Option<Taken<K>>, KubeError> {
+pub async fn take<K: Managed + Tied>(ctx: &Context, stored: Arc<K>) -> Result<Option<Taken<K>>, KubeError> {
     let newest = K::own_writes(ctx).newest(stored);
     let is_ours = newest.finalizers().iter().any(|name| name == K::FINALIZER);
     if is_deleting(newest.as_ref()) && !is_ours {
@@ -117,7 +117,7 @@ pub fn is_leaving_for<K: Managed>(ctx: &Context, object: &K, patience: Duration)
 ///
 /// # Errors
 /// [`KubeError`].
-pub async fn let_go<K: Managed>(ctx: &Context, object: &K) -> Result<Option<String>, KubeError> {
+pub async fn let_go<K: Managed + Tied>(ctx: &Context, object: &K) -> Result<Option<String>, KubeError> {
     match ctx.kube.set_finalizer(object, K::FINALIZER, false, is_due(ctx, object)).await {
         Ok(_) => Ok(None),
         Err(error) if error.is_not_found() => Ok(None),

@@ -1,4 +1,4 @@
-//! Wiring: the watches, the two reconcile functions, what they share.
+//! Wiring: the watches, the reconcile functions, what they share.
 
 mod backoff;
 pub(crate) mod bookings;
@@ -17,6 +17,7 @@ mod own_writes;
 mod plan_command;
 mod run;
 mod secrets_cache;
+mod series;
 mod streams;
 mod unsaved;
 mod wakes;

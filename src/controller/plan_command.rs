@@ -26,6 +26,7 @@ pub async fn plan_bridge(client: Client, settings: Settings, bridge: &MeetingBri
     let stores = Stores {
         bridges: reflector::store().0,
         meetings: reflector::store().0,
+        series: reflector::store().0,
         namespaces: reflector::store().0,
         secrets: reflector::store().0,
         config_maps: reflector::store().0,

@@ -1,4 +1,4 @@
-//! The controller as a whole: stores, watches, both loops, orderly shutdown.
+//! The controller as a whole: stores, watches, the loops, orderly shutdown.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::panic::AssertUnwindSafe;
@@ -29,9 +29,9 @@ use super::lifecycle::{self, Managed};
 use super::streams::{About, Watched};
 use super::wakes::{Wakes, Woken};
 use super::watchdog::Watchdog;
-use super::{backoff, bridge, clock_steps, meeting, streams, watches};
+use super::{backoff, bridge, clock_steps, meeting, series, streams, watches};
 use crate::api::names::JOIN_LABEL;
-use crate::api::{MeetingBridge, ScheduledMeeting};
+use crate::api::{MeetingBridge, MeetingSeries, ScheduledMeeting};
 use crate::clock::Clock;
 use crate::config::settings::Settings;
 use crate::fence::Fence;
@@ -58,6 +58,9 @@ const SECRETS_PATIENCE: Duration = Duration::from_secs(10);
 /// loop's table, which never shrinks again. (Seven eighths of a power of two fill such a table without growing it.)
 const MEETINGS_AT_ONCE: u16 = 1792;
 
+/// Series that are looked after at one time. Each makes its occurrences one after the other, and what is due goes first.
+const SERIES_AT_ONCE: u16 = 8;
+
 /// Why a pass over an object ended badly.
 #[derive(Debug, Error)]
 enum RunError {
@@ -76,6 +79,7 @@ enum RunError {
 struct Writers {
     bridges: Writer<MeetingBridge>,
     meetings: Writer<ScheduledMeeting>,
+    series: Writer<MeetingSeries>,
     namespaces: Writer<PartialObjectMeta<Namespace>>,
     secrets: Writer<PartialObjectMeta<Secret>>,
     config_maps: Writer<PartialObjectMeta<ConfigMap>>,
@@ -84,17 +88,19 @@ struct Writers {
 fn stores() -> (Stores, Writers) {
     let (bridges, bridge_writer) = reflector::store();
     let (meetings, meeting_writer) = reflector::store();
+    let (series, series_writer) = reflector::store();
     let (namespaces, namespace_writer) = reflector::store();
     let (secrets, secret_writer) = reflector::store();
     let (config_maps, config_map_writer) = reflector::store();
     let writers = Writers {
         bridges: bridge_writer,
         meetings: meeting_writer,
+        series: series_writer,
         namespaces: namespace_writer,
         secrets: secret_writer,
         config_maps: config_map_writer,
     };
-    (Stores { bridges, meetings, namespaces, secrets, config_maps }, writers)
+    (Stores { bridges, meetings, series, namespaces, secrets, config_maps }, writers)
 }
 
 /// A controller that is ready to run.
@@ -229,7 +235,7 @@ impl Controller {
     async fn work(&self, fence: Fence, started: &CancellationToken, elected: Option<&CancellationToken>) {
         self.ready.send_replace(false);
         let (stores, writers) = stores();
-        let (bridges, meetings) = (stores.bridges.clone(), stores.meetings.clone());
+        let (bridges, meetings, series) = (stores.bridges.clone(), stores.meetings.clone(), stores.series.clone());
         let (wakes, woken) = Wakes::new();
         // Both stores and the versions of Secrets are there before the first pass: half a picture leads to wrong
         // bookings.
@@ -245,7 +251,7 @@ impl Controller {
             Arc::clone(&self.watchdog),
         ));
         self.metrics.count_by(Some(ctx.census()));
-        let Woken { meetings: woken_meetings, bridges: woken_bridges } = woken;
+        let Woken { meetings: woken_meetings, bridges: woken_bridges, series: woken_series } = woken;
         let others = self.others(&ctx, writers.secrets, writers.config_maps, writers.namespaces);
         let changed = watches::triggers(self.bridges(&ctx), writers.bridges, Arc::clone(&ctx));
         let bridge_loop = Loop::for_stream(after(started.clone(), changed), bridges)
@@ -254,6 +260,12 @@ impl Controller {
         let meeting_loop = Loop::for_stream(after(started.clone(), changed), meetings)
             .with_config(Config::default().concurrency(MEETINGS_AT_ONCE))
             .reconcile_on(after(started.clone(), received(woken_meetings)));
+        let series_started = elected.map_or_else(|| started.clone(), |_| CancellationToken::new());
+        let series_filled = filled_by(series.clone());
+        let changed = watches::triggers(self.series(&ctx), writers.series, Arc::clone(&ctx));
+        let series_loop = Loop::for_stream(after(series_started.clone(), changed), series)
+            .with_config(Config::default().concurrency(SERIES_AT_ONCE))
+            .reconcile_on(after(series_started.clone(), received(woken_series)));
         let begin = async {
             filled.clone().await;
             if let Some(elected) = elected {
@@ -262,16 +274,29 @@ impl Controller {
                 started.cancel();
                 // What changed before was only watched.
                 ctx.wakes.all(&ctx.stores);
+                // Nobody waits for series: their CRD may come later than this version does.
+                series_filled.clone().await;
+                self.caught_up(&ctx, &ctx.stores.series).await;
+                series_started.cancel();
+                ctx.wakes.all_series(&ctx.stores);
             }
         };
         let gate = Gate { filled: filled.clone(), shutdown: self.shutdown.clone() };
         let bridge_loop = run_loop(bridge_loop, Arc::clone(&ctx), gate.clone(), bridge::reconcile);
-        let meeting_loop = run_loop(meeting_loop, Arc::clone(&ctx), gate, meeting::reconcile);
+        let meeting_loop = run_loop(meeting_loop, Arc::clone(&ctx), gate.clone(), meeting::reconcile);
+        let series_loop = run_loop(series_loop, Arc::clone(&ctx), gate, series::reconcile);
         let stop = async {
             self.shutdown.cancelled().await;
             ctx.kube.fence().shut();
         };
-        let loops = async { tokio::join!(bridge_loop, meeting_loop) };
+        let series_loop = async {
+            tokio::select! {
+                biased;
+                () = series_loop => {}
+                () = self.stopped_before(series_filled.clone()) => {}
+            }
+        };
+        let loops = async { tokio::join!(bridge_loop, meeting_loop, series_loop) };
         tokio::pin!(loops);
         // Driven here as well: with no objects there is no pass that would.
         let clock = clock_steps::watch(Arc::clone(&ctx), ctx.stores.bridges.clone());
@@ -311,6 +336,13 @@ impl Controller {
         let (client, about) = self.watch("ScheduledMeeting");
         let hear = move |within: &_, event: &_| watches::index_meeting(&index, within, &mut listed, event);
         streams::objects(self.watched(&client, &about, None), about, ctx.stores.meetings.clone(), hear)
+    }
+
+    fn series(&self, ctx: &Arc<Context>) -> impl Stream<Item = Event<MeetingSeries>> + use<> {
+        let (heard, mut known) = (Arc::clone(ctx), watches::Series::default());
+        let (client, about) = self.watch("MeetingSeries");
+        let hear = move |within: &_, event: &_| watches::hear_series(&heard, within, &mut known, event);
+        streams::objects(self.watched(&client, &about, None), about, ctx.stores.series.clone(), hear)
     }
 
     /// The watches of what others own: Secrets and ConfigMaps by their metadata, labels of namespaces.
@@ -365,6 +397,19 @@ fn wait_filled(stores: &Stores, ready: watch::Sender<bool>) -> BoxFuture<'static
         ready.send_replace(true);
     }
     .boxed()
+}
+
+/// Comes true once a store has its first list.
+fn filled_by<K>(store: Store<K>) -> Shared<BoxFuture<'static, ()>>
+where
+    K: Resource<DynamicType = ()> + Clone + Send + Sync + 'static,
+{
+    async move {
+        // An error means that the writer is gone, and with it the whole controller.
+        let _ = store.wait_until_ready().await;
+    }
+    .boxed()
+    .shared()
 }
 
 /// When a loop may begin, and when it is to end.

@@ -21,7 +21,7 @@ use crate::api::conditions::types;
 use crate::api::names::{
     FAILBACK_ANNOTATION, FORCE_DELETE_ANNOTATION, ObjectKey, RECONCILE_ANNOTATION, join_secret_name,
 };
-use crate::api::{MeetingBridge, ScheduledMeeting, find, is_true, unreadable};
+use crate::api::{MeetingBridge, MeetingSeries, ScheduledMeeting, find, is_true, unreadable};
 
 /// What makes a change worth a pass: the spec, the finalizers, the mark of deletion, labels, our annotations. Not our own
 /// status writes.
@@ -79,10 +79,12 @@ pub fn index_meeting(ctx: &Context, within: &Within, listed: &mut Listed, event:
         if ctx.bookings.take_object(&ctx.unsaved.known(meeting)) {
             ctx.wakes.meetings([ObjectKey::of(meeting)]);
         }
+        wake_series(ctx, ctx.occurrences.seen(meeting));
     };
     match event {
         Event::Apply(meeting) => take(meeting),
         Event::Delete(meeting) => {
+            wake_series(ctx, ctx.occurrences.gone(meeting));
             ctx.bookings.forget(meeting);
             forget(&meeting.uid().unwrap_or_default());
             ctx.wake_pending();
@@ -90,6 +92,7 @@ pub fn index_meeting(ctx: &Context, within: &Within, listed: &mut Listed, event:
         Event::Init => {
             listed.clear();
             ctx.bookings.list_begins(within);
+            ctx.occurrences.list_begins(within);
             ScheduledMeeting::own_writes(ctx).list_begins(within);
         }
         Event::InitApply(meeting) => {
@@ -102,10 +105,60 @@ pub fn index_meeting(ctx: &Context, within: &Within, listed: &mut Listed, event:
         // The watch was broken: what was deleted meanwhile is told by its absence only.
         Event::InitDone => {
             ScheduledMeeting::own_writes(ctx).list_is_there(within);
+            wake_series(ctx, ctx.occurrences.list_is_there(within));
             let gone = ctx.bookings.retain(within, &std::mem::take(listed));
             gone.iter().for_each(|uid| forget(uid));
             if !gone.is_empty() {
                 ctx.wake_pending();
+            }
+        }
+    }
+}
+
+/// Wakes series that are there: most meetings are of none.
+fn wake_series(ctx: &Context, keys: impl IntoIterator<Item = ObjectKey>) {
+    let is_there = |key: &ObjectKey| ctx.stores.series.get(&ObjectRef::new(&key.name).within(&key.namespace)).is_some();
+    ctx.wakes.series(keys.into_iter().filter(is_there));
+}
+
+/// The series that were seen, by name, and which of them a list has shown so far, while it is read.
+pub type Series = (BTreeMap<ObjectKey, String>, BTreeSet<ObjectKey>);
+
+/// Hears of series: what is kept of one that is gone is dropped, and a status that somebody wiped is written anew.
+pub fn hear_series(ctx: &Context, within: &Within, series: &mut Series, event: &Event<MeetingSeries>) {
+    let (known, listed) = series;
+    let is_within = |key: &ObjectKey| within.as_ref().is_none_or(|within| *within == key.namespace);
+    let forget = |uid: &str| {
+        ctx.backoff.forget(uid);
+        MeetingSeries::own_writes(ctx).forget(uid);
+    };
+    match event {
+        Event::Apply(series) => {
+            let before = known.insert(ObjectKey::of(series), series.uid().unwrap_or_default());
+            if before.is_some() && series.status.is_none() {
+                ctx.wakes.series([ObjectKey::of(series)]);
+            }
+        }
+        Event::InitApply(series) => {
+            let key = ObjectKey::of(series);
+            if is_put_back(ctx, series) {
+                ctx.wakes.series([key.clone()]);
+            }
+            listed.insert(key.clone());
+            known.insert(key, series.uid().unwrap_or_default());
+        }
+        Event::Delete(series) => {
+            known.remove(&ObjectKey::of(series));
+            forget(&series.uid().unwrap_or_default());
+        }
+        Event::Init => {
+            listed.retain(|key| !is_within(key));
+            MeetingSeries::own_writes(ctx).list_begins(within);
+        }
+        Event::InitDone => {
+            MeetingSeries::own_writes(ctx).list_is_there(within);
+            for (_, uid) in known.extract_if(.., |key, _| is_within(key) && !listed.contains(key)) {
+                forget(&uid);
             }
         }
     }

@@ -76,6 +76,13 @@ pub const TABLE: &[MetricDoc] = &[
         "From a meeting's end until its slot was proven shut",
     ),
     doc("meeting_controller_meetings", "gauge", &["phase"], "Meetings by phase; served by the leader"),
+    doc("meeting_controller_series", "gauge", &["ready"], "Series, by whether they are ready; served by the leader"),
+    doc(
+        "meeting_controller_series_occurrences",
+        "gauge",
+        &["state"],
+        "Occurrences that series list, by what became of them; served by the leader",
+    ),
     doc(
         "meeting_controller_meetings_late",
         "gauge",

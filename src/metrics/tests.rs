@@ -42,7 +42,15 @@ fn all_used() -> Arc<Metrics> {
     metrics.refused.get_or_create(&RefusalLabels { reason: "NoFreeSlot" }).inc();
     metrics.count_by(Some(Box::new(|| {
         let unreadable = [("MeetingBridge", 1)].into();
-        Some(Census { by_phase: [("Active", 3), ("Ended", 2)].into(), late: 1, overdue: 2, unreadable })
+        let (series, occurrences) = ([("True", 7)].into(), [("Edited", 2)].into());
+        Some(Census {
+            by_phase: [("Active", 3), ("Ended", 2)].into(),
+            late: 1,
+            overdue: 2,
+            unreadable,
+            series,
+            occurrences,
+        })
     })));
     metrics
 }
@@ -76,6 +84,8 @@ fn the_table_names_exactly_what_is_served() {
     for line in [
         r#"meeting_controller_meetings{phase="Active"} 3"#,
         "meeting_controller_meetings_overdue 2",
+        r#"meeting_controller_series{ready="True"} 7"#,
+        r#"meeting_controller_series_occurrences{state="Edited"} 2"#,
         r#"meeting_controller_bridge_up{namespace="ns",name="b"} 1"#,
     ] {
         assert!(text.contains(line), "{line}");
@@ -90,7 +100,15 @@ fn who_leads_no_more_serves_neither_bridges_nor_meetings() {
     let metrics = all_used();
     metrics.resign();
     let text = metrics.plain_text();
-    for gone in ["_bridge_up{", "_slots_free{", "_expiry_timestamp_seconds{", "_meetings{", "credentials_refused{"] {
+    for gone in [
+        "_bridge_up{",
+        "_slots_free{",
+        "_expiry_timestamp_seconds{",
+        "_meetings{",
+        "_series{",
+        "_series_occurrences{",
+        "credentials_refused{",
+    ] {
         assert!(!text.contains(gone), "{gone}");
     }
     assert!(text.contains("meeting_controller_meetings_overdue 0\n") && text.contains("meeting_controller_leader 0\n"));

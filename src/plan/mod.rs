@@ -19,6 +19,7 @@ pub mod order;
 pub mod ownership;
 pub mod participants;
 pub mod rounds;
+pub mod series;
 pub mod verdict;
 pub mod version;
 pub mod window;

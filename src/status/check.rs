@@ -1,7 +1,7 @@
 //! The rules that a status keeps at every moment, as a function that tests run on every object they touch. The idea is
 //! that of flux's condition checker; the rules are kstatus's and our own (decision 0004).
 
-use crate::api::conditions::{bridge, meeting, types};
+use crate::api::conditions::{bridge, meeting, series, types};
 use crate::api::{Condition, find, is_true};
 
 /// Conditions that are present only while True.
@@ -61,6 +61,7 @@ fn is_documented(condition: &str, reason: &str) -> bool {
     bridge::TABLE
         .iter()
         .chain(meeting::TABLE)
+        .chain(series::TABLE)
         .any(|doc| doc.reason == reason && (doc.condition == condition || condition == types::READY))
 }
 

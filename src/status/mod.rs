@@ -6,6 +6,7 @@ pub mod bounds;
 pub mod bridge;
 pub mod check;
 pub mod meeting;
+pub mod series;
 
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;

@@ -1,4 +1,4 @@
-//! The two kinds with everything that is checked of them: schema, CEL rules, and whether the controller can read them.
+//! The kinds with everything that is checked of them: schema, CEL rules, and whether the controller can read them.
 
 use kube::core::cel::{CompiledSchema, ErrorKind, ValidationError, Validator, compile_schema};
 use serde::de::DeserializeOwned;
@@ -7,8 +7,9 @@ use serde_json::{Value, json};
 use super::super::{crds::Error, schema};
 use super::path::{FieldPath, Step};
 use super::structure::{self, Problem};
-use crate::api::{self, MeetingBridge, ScheduledMeeting};
+use crate::api::{self, MeetingBridge, MeetingSeries, ScheduledMeeting};
 use crate::cms::Address;
+use crate::plan::series::is_zone;
 
 /// One kind that is checked fully.
 pub struct Kind {
@@ -22,7 +23,7 @@ pub struct Kind {
     read: fn(Value) -> Result<(), String>,
 }
 
-/// Both kinds.
+/// Every kind.
 pub fn all() -> Result<Vec<Kind>, Error> {
     let mut kinds = Vec::new();
     for crd in api::crds() {
@@ -32,7 +33,11 @@ pub fn all() -> Result<Vec<Kind>, Error> {
             api_version: format!("{}/{version}", crd.spec.group),
             rules: compile_schema(&schema),
             schema: complete(schema),
-            read: if crd.spec.names.kind == "MeetingBridge" { read::<MeetingBridge> } else { read::<ScheduledMeeting> },
+            read: match crd.spec.names.kind.as_str() {
+                "MeetingBridge" => read::<MeetingBridge>,
+                "MeetingSeries" => read::<MeetingSeries>,
+                _ => read::<ScheduledMeeting>,
+            },
             name: crd.spec.names.kind,
         });
     }
@@ -52,6 +57,7 @@ impl Kind {
         let broken: Vec<FieldPath> = problems.iter().map(|problem| problem.path.clone()).collect();
         problems.extend(self.broken_rules(object, &broken));
         problems.extend(addresses(object, &problems));
+        problems.extend(zones(object, &problems));
         let mut stored = object.clone();
         drop_nulls(&mut stored);
         if problems.is_empty()
@@ -189,6 +195,17 @@ fn addresses(object: &Value, known: &[Problem]) -> Vec<Problem> {
         look(spec.field("failover").field("alternates").item(index).field("address"), alternate.get("address"));
     }
     found
+}
+
+/// What a rule cannot say of a time zone: whether there is one of that name.
+fn zones(object: &Value, known: &[Problem]) -> Option<Problem> {
+    let path = FieldPath::default().field("spec").field("timeZone");
+    let name = object.pointer("/spec/timeZone").and_then(Value::as_str)?;
+    let is_told = known.iter().any(|problem| problem.path == path);
+    (!is_told && !is_zone(name)).then(|| {
+        let message = format!("{name:?} is no IANA time zone that this version knows; write it like Europe/Berlin");
+        Problem { path, message }
+    })
 }
 
 /// Adds `apiVersion`, `kind` and `metadata`, which a CRD's schema leaves to the apiserver.

@@ -57,6 +57,18 @@ spec:
   - remoteParty: room@example.com
 ";
 
+const SERIES: &str = "\
+apiVersion: meeting-controller.dev/v1alpha1
+kind: MeetingSeries
+metadata: {name: weekly, namespace: team-a}
+spec:
+  start: \"2026-12-07T09:00:00\"
+  timeZone: Europe/Berlin
+  duration: 1h
+  recurrence: {frequency: Weekly}
+  template: {spec: {title: Weekly}}
+";
+
 #[test]
 fn good_manifests_pass_and_others_are_counted() {
     let list = "apiVersion: v1\nkind: List\nitems:\n- {apiVersion: v1, kind: ConfigMap, metadata: {name: a}}\n";
@@ -235,11 +247,115 @@ fn cases() -> Vec<(&'static str, &'static str, Value, Value)> {
         (M, "retry.backoff must be at least 5s", backoff("4999ms"), backoff("5s")),
         (M, "extension.auto needs 1m <= step <= max", extension("59s"), extension("60s")),
     ]
+    .into_iter()
+    .chain(cases_of_series())
+    .collect()
+}
+
+fn cases_of_series() -> Vec<(&'static str, &'static str, Value, Value)> {
+    const S: &str = "MeetingSeries";
+    let rule = |rule: Value| json!({"recurrence": rule});
+    let monthly = |rest: Value| {
+        let mut rule = json!({"frequency": "Monthly"});
+        rule.as_object_mut().unwrap().extend(rest.as_object().unwrap().clone());
+        json!({"recurrence": rule})
+    };
+    let exception = |rest: Value| {
+        let mut exception = json!({"occurrence": "2026-12-14T09:00:00"});
+        exception.as_object_mut().unwrap().extend(rest.as_object().unwrap().clone());
+        json!({"exceptions": [exception]})
+    };
+    let until = |until: &str| json!({"recurrence": {"frequency": "Daily", "until": until}});
+    vec![
+        (S, "recurrence.until must not be before start", until("2026-12-07T08:59:59"), until("2026-12-07T09:00:00")),
+        (S, "duration must be more than zero and at most 168h", json!({"duration": "0s"}), json!({"duration": "168h"})),
+        (S, "horizon must be between 1h and 8784h", json!({"horizon": "59m"}), json!({"horizon": "8784h"})),
+        (
+            S,
+            "count and until exclude each other",
+            monthly(json!({"count": 2, "until": "2027-01-01T00:00:00"})),
+            monthly(json!({"count": 2})),
+        ),
+        (
+            S,
+            "a number before a weekday needs frequency Monthly or Yearly",
+            rule(json!({"frequency": "Weekly", "byDay": ["MO", "1TU"]})),
+            rule(json!({"frequency": "Yearly", "byDay": ["MO", "-53TU"]})),
+        ),
+        (
+            S,
+            "a month has at most five of a weekday",
+            monthly(json!({"byDay": ["6MO"]})),
+            monthly(json!({"byDay": ["-5MO", "+1TU"]})),
+        ),
+        (
+            S,
+            "byMonthDay does not go with frequency Weekly",
+            rule(json!({"frequency": "Weekly", "byMonthDay": [1]})),
+            rule(json!({"frequency": "Weekly", "byMonthDay": []})),
+        ),
+        (
+            S,
+            "bySetPos needs byDay, byMonthDay or byMonth",
+            monthly(json!({"bySetPos": [1]})),
+            monthly(json!({"bySetPos": [-1], "byDay": ["MO"]})),
+        ),
+        (S, "byMonthDay must not be 0", monthly(json!({"byMonthDay": [0]})), monthly(json!({"byMonthDay": [-31, 31]}))),
+        (
+            S,
+            "bySetPos must not be 0",
+            monthly(json!({"bySetPos": [0], "byMonth": [1]})),
+            monthly(json!({"bySetPos": [1], "byMonth": [1]})),
+        ),
+        (
+            S,
+            "an occurrence that is skipped has no start, duration, title or participants",
+            exception(json!({"skip": true, "title": "t"})),
+            exception(json!({"skip": true})),
+        ),
+        (
+            S,
+            "an exception says skip, start, duration, title or participants",
+            exception(json!({"skip": false})),
+            exception(json!({"skip": false, "participants": []})),
+        ),
+    ]
+}
+
+/// What the pattern of a local time lets through is a day that there is, and the zone is one that the controller knows.
+#[test]
+fn days_and_zones_that_there_are_not_are_told_of() {
+    let kinds = kinds::all().unwrap();
+    let series = kinds.iter().find(|known| known.name == "MeetingSeries").unwrap();
+    let problems = |spec: Value| series.check(&object("MeetingSeries", &spec)).len();
+    for (day, wanted) in [
+        ("2028-02-29", 0),
+        ("2000-02-29", 0),
+        ("2027-02-29", 1),
+        ("2100-02-29", 1),
+        ("2027-04-31", 1),
+        ("2027-12-31", 0),
+        ("1969-12-31", 1),
+        ("2027-00-10", 1),
+    ] {
+        assert_eq!(problems(json!({"start": format!("{day}T09:00:00")})), wanted, "{day}");
+        let exception = json!({"occurrence": format!("{day}T09:00:00"), "skip": true});
+        assert_eq!(problems(json!({"exceptions": [exception]})), wanted, "{day}");
+    }
+    let (outcome, text) =
+        check(&[&SERIES.replace("Europe/Berlin", "Europe/Bärlin"), &SERIES.replace("Berlin", "Atlantis")]);
+    assert_eq!(outcome, Outcome::Invalid);
+    assert!(text.contains("\"Europe/Atlantis\" is no IANA time zone that this version knows"), "{text}");
+    assert_eq!(text.matches("spec.timeZone").count(), 2, "{text}");
 }
 
 /// A good object of the kind with other fields in its spec.
 fn object(kind: &str, spec: &Value) -> Value {
-    let text = if kind == "MeetingBridge" { BRIDGE } else { MEETING };
+    let text = match kind {
+        "MeetingBridge" => BRIDGE,
+        "MeetingSeries" => SERIES,
+        _ => MEETING,
+    };
     let mut object = source::parse(&Document { line: 1, text: text.to_owned() }).unwrap().unwrap();
     for (name, value) in spec.as_object().unwrap() {
         object["spec"][name] = value.clone();

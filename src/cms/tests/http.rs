@@ -292,8 +292,11 @@ async fn lists_are_paged_by_what_was_received() {
     );
 }
 
+/// Operation, method, path, status, outcome.
+type Seen = (&'static str, &'static str, String, Option<u16>, &'static str);
+
 #[derive(Default)]
-struct Collected(Mutex<Vec<(&'static str, &'static str, String, Option<u16>, &'static str)>>);
+struct Collected(Mutex<Vec<Seen>>);
 
 impl Observer for Collected {
     fn request(&self, sample: &Sample<'_>) {

@@ -279,7 +279,7 @@ async fn tidy(
         return Ok(Some(left.min(TIDY_AGAIN)));
     }
     tracing::info!(namespace = meeting.namespace(), name = meeting.name_any(), "it is over and goes, as was asked for");
-    ctx.kube.when(false).delete("delete meeting", meeting).await?;
+    ctx.kube.when(false).delete::<ScheduledMeeting>("delete ScheduledMeeting", &meeting.metadata).await?;
     Ok(None)
 }
 

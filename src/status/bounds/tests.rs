@@ -175,7 +175,7 @@ mod meetings {
             let meeting = filled(count, &phase);
             let start: jiff::Timestamp = "2026-11-26T10:00:00Z".parse().unwrap();
             let now = start + jiff::SignedDuration::from_mins(minutes);
-            let progress = Progress::resume(&meeting, now);
+            let progress = Progress::resume(&meeting, &crate::api::marks::Marks::default(), now);
             let status = build(&progress, meeting.status.as_ref().unwrap(), Some(3), now);
             let mut wrong = Vec::new();
             too_long(&schema(), &serde_json::to_value(&status).unwrap(), "status", &mut wrong);

@@ -1,11 +1,12 @@
 //! Benchmarks on the real apiserver and the simulator. They print tables with ratios and are not timed tests.
 //!
-//! `cargo run --release -p bench -- top_of_hour` (also `failover`, `settled`, `memory`, `soak`)
+//! `cargo run --release -p bench -- top_of_hour` (also `failover`, `settled`, `memory`, `series`, `soak`)
 
 mod failover;
 mod lateness;
 mod memory;
 mod report;
+mod series;
 mod settled;
 mod soak;
 mod top_of_hour;
@@ -36,10 +37,13 @@ enum Bench {
     /// Memory and status writes with many meetings far in the future.
     #[command(name = "memory")]
     Memory(memory::Options),
+    /// Memory and writes with many series whose occurrences of a month are booked.
+    #[command(name = "series")]
+    Series(series::Options),
     /// Days of meetings in minutes, with faults: does anything grow?
     #[command(name = "soak")]
     Soak(soak::Options),
-    /// The controller alone, for `memory` and `soak`.
+    /// The controller alone, for `memory`, `series` and `soak`.
     #[command(name = "controller", hide = true)]
     Controller,
 }
@@ -57,6 +61,7 @@ async fn main() -> ExitCode {
         Bench::Failover(options) => failover::run(&options).await,
         Bench::Settled(options) => settled::run(&options).await,
         Bench::Memory(options) => memory::run(&options).await,
+        Bench::Series(options) => series::run(&options).await,
         Bench::Soak(options) => soak::run(&options).await,
         Bench::Controller => memory::controller().await,
     };

@@ -36,7 +36,7 @@ async fn the_manifests_are_as_flux_and_argo_cd_want_them() {
     let patched = ["-n", "argocd", "patch", "configmap", "argocd-cm", file, "-o", "yaml"];
     let patched = objects(&kubectl(plane, &patched, "").await.unwrap());
     let data = patched["ConfigMap argocd argocd-cm"]["data"].as_mapping().unwrap();
-    assert!(data.contains_key("url") && data.len() == 5, "{data:#?}");
+    assert!(data.contains_key("url") && data.len() == 7, "{data:#?}");
     // It is the schemas that were asked.
     let wrong = flux.replace("prune: true", "prunes: true");
     let refused = kubectl(plane, &[&strictly[..], &["-f-"]].concat(), &wrong).await.unwrap_err();

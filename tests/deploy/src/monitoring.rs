@@ -41,7 +41,7 @@ fn metrics(is_well: bool) -> Metrics {
     let (late, overdue, odd) = (pick(0, 2), pick(0, 3), pick(0, 1));
     metrics.count_by(Some(Box::new(move || {
         let (by_phase, unreadable) = ([("Active", 4), ("Missed", 1)].into(), [("ScheduledMeeting", odd)].into());
-        Some(Census { by_phase, late, overdue, unreadable })
+        Some(Census { by_phase, late, overdue, unreadable, ..Census::default() })
     })));
     if !is_well {
         metrics.missed.inc();

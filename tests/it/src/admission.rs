@@ -156,14 +156,16 @@ async fn defaults_are_filled_in_by_the_schema() {
     assert_eq!(read.get("b").await.unwrap().spec.slots.name_prefix, "TMS_Scheduled_Meeting_");
 }
 
-/// `kubectl get meetings` lists both kinds; `mb` and `mtg` are their short names; status is a subresource.
+/// `kubectl get meetings` lists every kind; `mb`, `mtg` and `mts` are their short names; status is a subresource.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn both_kinds_are_found_by_category_and_short_name() {
+async fn every_kind_is_found_by_category_and_short_name() {
     let arena = Arena::quiet("adm-n", lone(), quick()).await;
     let found = arena.client.list_api_group_resources("meeting-controller.dev/v1alpha1").await.unwrap().resources;
-    for (name, kind, short) in
-        [("meetingbridges", "MeetingBridge", "mb"), ("scheduledmeetings", "ScheduledMeeting", "mtg")]
-    {
+    for (name, kind, short) in [
+        ("meetingbridges", "MeetingBridge", "mb"),
+        ("scheduledmeetings", "ScheduledMeeting", "mtg"),
+        ("meetingseries", "MeetingSeries", "mts"),
+    ] {
         let resource = found.iter().find(|resource| resource.name == name).expect(name);
         assert_eq!((resource.kind.as_str(), resource.namespaced), (kind, true));
         assert_eq!(resource.short_names, Some(vec![short.to_owned()]));

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use crate::verdicts::*;
 
-const KINDS: [&str; 2] = ["MeetingBridge", "ScheduledMeeting"];
+const KINDS: [&str; 3] = ["MeetingBridge", "ScheduledMeeting", "MeetingSeries"];
 const GROUP: &str = "meeting-controller.dev";
 
 fn folder(kind: &str) -> PathBuf {
@@ -59,7 +59,8 @@ fn the_config_map_is_made_of_the_files_that_argo_cd_would_take() {
         fs::write(&path, config_map()).unwrap();
     }
     assert_eq!(read(&path), config_map(), "UPDATE=1 cargo test -p it argo_cd");
-    assert_eq!(read(&folder(KINDS[0]).join("health.lua")), read(&folder(KINDS[1]).join("health.lua")));
+    let scripts = KINDS.map(|kind| read(&folder(kind).join("health.lua")));
+    assert!(scripts.iter().all(|script| *script == scripts[0]), "they say the same");
 }
 
 /// The test data are statuses of real lives: `UPDATE_TESTDATA=1 cargo test -p it gitops::` writes them anew.
@@ -137,6 +138,8 @@ async fn actions_are_offered_when_they_do_something() {
         ("ScheduledMeeting", json!({}), json!({ "phase": "Active" }), vec!["reconcile", "suspend"]),
         ("ScheduledMeeting", json!({}), json!({ "phase": "Ended" }), vec!["reconcile"]),
         ("ScheduledMeeting", json!({ "suspend": true }), json!({}), vec!["resume"]),
+        ("MeetingSeries", json!({}), json!({}), vec!["reconcile", "suspend"]),
+        ("MeetingSeries", json!({ "suspend": true }), json!({}), vec!["resume"]),
     ];
     let objects: Vec<_> =
         table.iter().map(|(kind, spec, status, _)| object(kind, spec.clone(), status.clone())).collect();
@@ -155,6 +158,9 @@ async fn actions_do_what_their_names_say_and_nothing_else() {
         ("ScheduledMeeting", "reconcile"),
         ("ScheduledMeeting", "suspend"),
         ("ScheduledMeeting", "resume"),
+        ("MeetingSeries", "reconcile"),
+        ("MeetingSeries", "suspend"),
+        ("MeetingSeries", "resume"),
     ] {
         let before = object(kind, json!({ "suspend": action == "resume" }), json!({ "phase": "Active" }));
         let judged = verdicts(std::slice::from_ref(&before), Some(action)).await;

@@ -9,7 +9,6 @@ use kube::api::{Api, DeleteParams};
 use kube::runtime::wait::await_condition;
 use meeting_controller::api::meeting::{ParticipantState, Phase};
 use meeting_controller::api::{MeetingBridge, ScheduledMeeting};
-use meeting_controller::config::settings::Settings;
 use serde_json::{Value, json};
 
 use crate::kit::*;

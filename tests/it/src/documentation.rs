@@ -275,7 +275,7 @@ fn every_field_of_the_spec_is_described_by_a_statement() {
 #[test]
 fn every_reason_has_its_symptom() {
     let text = read(&root().join("docs/troubleshooting.md"));
-    let rows = conditions::bridge::TABLE.iter().chain(conditions::meeting::TABLE);
+    let rows = conditions::bridge::TABLE.iter().chain(conditions::meeting::TABLE).chain(conditions::series::TABLE);
     let missing: BTreeSet<&str> =
         rows.map(|row| row.reason).filter(|reason| !text.contains(&format!("`{reason}`"))).collect();
     assert!(missing.is_empty(), "say in docs/troubleshooting.md what to do about {missing:?}");

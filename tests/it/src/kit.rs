@@ -17,7 +17,7 @@ use kube::runtime::wait::await_condition;
 use kube::runtime::{WatchStreamExt, watcher};
 use kube::{Client, Resource, ResourceExt};
 use meeting_controller::api::meeting::Phase;
-use meeting_controller::api::{MeetingBridge, ScheduledMeeting};
+use meeting_controller::api::{MeetingBridge, MeetingSeries, ScheduledMeeting};
 use meeting_controller::clock::Clock;
 use meeting_controller::config::settings::Settings;
 use meeting_controller::controller::{Candidacy, Controller};
@@ -446,7 +446,7 @@ pub fn writes(entries: &[JournalEntry]) -> usize {
     entries.iter().filter(|entry| entry.method != "GET").count()
 }
 
-fn merge(base: &mut Value, changes: Value) {
+pub fn merge(base: &mut Value, changes: Value) {
     match (base, changes) {
         (Value::Object(base), Value::Object(changes)) => {
             for (key, value) in changes {
@@ -465,7 +465,7 @@ fn merge(base: &mut Value, changes: Value) {
     }
 }
 
-/// What both kinds show.
+/// What every kind shows.
 pub trait Shown: ResourceExt {
     fn conditions(&self) -> &[meeting_controller::api::Condition];
     fn observed(&self) -> Option<i64>;
@@ -481,6 +481,15 @@ impl Shown for MeetingBridge {
 }
 
 impl Shown for ScheduledMeeting {
+    fn conditions(&self) -> &[meeting_controller::api::Condition] {
+        self.status.as_ref().map(|status| status.conditions.as_slice()).unwrap_or_default()
+    }
+    fn observed(&self) -> Option<i64> {
+        self.status.as_ref().and_then(|status| status.observed_generation)
+    }
+}
+
+impl Shown for MeetingSeries {
     fn conditions(&self) -> &[meeting_controller::api::Condition] {
         self.status.as_ref().map(|status| status.conditions.as_slice()).unwrap_or_default()
     }

@@ -52,6 +52,7 @@ mod rbac;
 mod refused;
 mod removal;
 mod secrets;
+mod series;
 mod stranger;
 mod strike;
 mod sweep;

@@ -14,7 +14,7 @@ use kube::api::{Api, DeleteParams, DynamicObject, Patch, PatchParams, PostParams
 use kube::core::GroupVersionKind;
 use kube::discovery::{Scope, pinned_kind};
 use meeting_controller::api::meeting::{ParticipantState, Phase};
-use meeting_controller::api::{MeetingBridge, ScheduledMeeting};
+use meeting_controller::api::{MeetingBridge, MeetingSeries, ScheduledMeeting};
 use meeting_controller::config::{Cli, Command, RunArgs};
 use meeting_controller::controller::{Candidacy, Timing};
 use serde::Deserialize;
@@ -53,7 +53,11 @@ pub fn used(events: &[AuditEvent]) -> BTreeSet<Right> {
         "" => e.resource.clone(),
         sub => format!("{}/{sub}", e.resource),
     };
-    events.iter().filter(|e| !e.resource.is_empty()).map(|e| (e.group.clone(), name(e), e.verb.clone())).collect()
+    let asked = events.iter().filter(|e| !e.resource.is_empty());
+    // Whoever applies what is not there needs the right to create it as well.
+    let made = asked.clone().filter(|e| e.verb == "patch" && e.code == 201);
+    let made = made.map(|e| (e.group.clone(), name(e), "create".to_owned()));
+    asked.map(|e| (e.group.clone(), name(e), e.verb.clone())).chain(made).collect()
 }
 
 /// A bridge that is offered to other namespaces by their labels.
@@ -82,8 +86,9 @@ async fn invite_others(arena: &Arena) {
     tokio::time::timeout(PATIENCE, gone).await.expect("guest goes").unwrap();
 }
 
-/// A scenario that uses everything else on a bridge that is Ready: passcodes, changes, failures, deletion.
+/// A scenario that uses everything else on a bridge that is Ready: passcodes, changes, failures, series, deletion.
 async fn use_everything(arena: &Arena) {
+    use_series(arena).await;
     arena.create_secret("code", json!({ "passcode": "1234" })).await;
     let spec = json!({ "passcodeSecretRef": { "name": "code" }, "participants": [{ "remoteParty": "a@rooms.test" }] });
     arena.open_now("m", 600, spec).await;
@@ -106,6 +111,28 @@ async fn use_everything(arena: &Arena) {
     arena.gone::<ScheduledMeeting>("m").await;
     arena.delete::<MeetingBridge>("core").await;
     arena.gone::<MeetingBridge>("core").await;
+}
+
+/// Occurrences are made, and one is taken back.
+async fn use_series(arena: &Arena) {
+    let start = jiff::Timestamp::now() + jiff::SignedDuration::from_hours(12);
+    let start = start.strftime("%Y-%m-%dT%H:%M:%S").to_string();
+    let series: MeetingSeries = serde_json::from_value(json!({
+        "apiVersion": "meeting-controller.dev/v1alpha1", "kind": "MeetingSeries", "metadata": { "name": "daily" },
+        "spec": { "start": start, "timeZone": "UTC", "duration": "1h", "horizon": "72h",
+                  "recurrence": { "frequency": "Daily" },
+                  "template": { "spec": { "title": "Daily", "bridgeRef": { "name": "core" } } } }
+    }))
+    .unwrap();
+    arena.api::<MeetingSeries>().create(&PostParams::default(), &series).await.unwrap();
+    let ready = |series: &MeetingSeries| condition(series, "Ready") == ("True", "Ready");
+    let ready = arena.until::<MeetingSeries>("daily", "Ready", ready).await;
+    let first = ready.status.unwrap().next.unwrap().name;
+    let skip = json!({ "spec": { "exceptions": [{ "occurrence": start, "skip": true }] } });
+    arena.patch::<MeetingSeries>("daily", skip).await;
+    arena.gone::<ScheduledMeeting>(&first).await;
+    arena.delete::<MeetingSeries>("daily").await;
+    arena.gone::<MeetingSeries>("daily").await;
 }
 
 /// Another namespace than the arena's.

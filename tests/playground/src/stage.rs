@@ -92,7 +92,7 @@ impl Stage {
     pub fn introduce(&self) {
         println!("\nIn another terminal:");
         println!("  export KUBECONFIG={}", self.plane.kubeconfig_path().display());
-        println!("  kubectl get meetings -A          # both kinds; also: describe, explain mtg.spec, get events");
+        println!("  kubectl get meetings -A          # every kind; also: describe, explain mtg.spec, get events");
         println!("  curl http://{}/metrics", self.admin_address);
         for control in self.sims.iter().filter_map(|sim| sim.control_address()) {
             println!("  curl http://{control}/journal    # every request the bridges saw");

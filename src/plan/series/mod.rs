@@ -1,0 +1,342 @@
+//! The plan of a series: which occurrences are to be made, changed, removed or left alone, and when to look again.
+//!
+//! There is no list of ticks that were missed: what is wanted follows from the spec and the time, so a controller that was
+//! away for a day makes what is still to come, and nothing of what is over. An occurrence that has begun is never touched.
+
+mod order;
+mod rule;
+mod schedule;
+mod words;
+mod zone;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use jiff::civil::DateTime;
+use jiff::{SignedDuration, Timestamp};
+use kube::ResourceExt;
+use uuid::Uuid;
+
+pub use order::Order;
+use order::{Wanted, is_edited, is_ours, may_be_adopted};
+pub use schedule::Refusal;
+use schedule::{Planned, Schedule};
+
+use crate::api::conditions::{series as reason, types};
+use crate::api::meeting::Phase;
+use crate::api::names::{occurrence_name, of_occurrence_name};
+use crate::api::series::{OccurrenceState, OccurrenceStatus};
+use crate::api::{MeetingSeries, ScheduledMeeting, find, unreadable};
+use crate::plan::window::{Stage, Window};
+
+/// Occurrences come in up to so much earlier than the horizon says, each series by its own part of it: otherwise all that
+/// begin at nine would be made at nine, when doors are to be opened.
+const SPREAD: SignedDuration = SignedDuration::from_hours(1);
+
+/// A status is told so long after an instant at least, and up to a minute: at the instant itself doors are opened.
+const LAG: SignedDuration = SignedDuration::from_secs(10);
+
+/// What is known of one occurrence.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Entry {
+    pub name: String,
+    pub start: Timestamp,
+    pub end: Timestamp,
+    pub state: OccurrenceState,
+    /// Why it is refused or not made.
+    pub reason: Option<String>,
+    /// Its meeting was not judged yet.
+    pub is_unjudged: bool,
+}
+
+/// Something to do.
+#[derive(Clone, Debug)]
+pub enum Act {
+    /// A new occurrence.
+    Make(Order),
+    /// One that has not begun and that nobody edited is to be otherwise.
+    Change(Order),
+    /// One that the rule does not have any more, or that is over for long.
+    Remove { name: String, uid: Option<String>, version: Option<String> },
+}
+
+/// A pass over a series, as a value: what is wanted, what was found, and what came of it.
+#[derive(Debug)]
+pub struct Progress<'a> {
+    pub series: &'a MeetingSeries,
+    now: Timestamp,
+    schedule: Result<Schedule<'a>, Refusal>,
+    /// By the local time at which the rule has them.
+    pub entries: BTreeMap<DateTime, Entry>,
+    /// What the apiserver refused, and its words.
+    pub trouble: Option<String>,
+}
+
+impl<'a> Progress<'a> {
+    /// The pass begins.
+    pub fn resume(series: &'a MeetingSeries, now: Timestamp) -> Self {
+        let schedule = match unreadable(series) {
+            Some(why) => Err(Refusal { reason: reason::UNREADABLE, message: why.to_owned() }),
+            None => Schedule::of(&series.spec, now, ahead(series)),
+        };
+        Self { series, now, schedule, entries: BTreeMap::new(), trouble: None }
+    }
+
+    /// Why nothing is done for this series.
+    pub fn refusal(&self) -> Option<&Refusal> {
+        self.schedule.as_ref().err()
+    }
+
+    /// Exceptions that fit no occurrence.
+    pub fn unmatched(&self) -> &[DateTime] {
+        self.schedule.as_ref().map(|schedule| schedule.unmatched.as_slice()).unwrap_or_default()
+    }
+
+    /// Are there no occurrences any more?
+    pub fn is_over(&self) -> bool {
+        self.entries.is_empty() && self.schedule.as_ref().is_ok_and(Schedule::is_over)
+    }
+
+    /// What clocks in the zone of the series show at a moment.
+    pub fn local(&self, at: Timestamp) -> Option<DateTime> {
+        self.schedule.as_ref().ok().map(|schedule| schedule.local(at))
+    }
+
+    /// The rule in words.
+    pub fn words(&self) -> Option<String> {
+        self.schedule.as_ref().ok().map(|_| words::of(&self.series.spec))
+    }
+
+    /// The names of all meetings that matter, besides those that are known to be of the series.
+    pub fn names(&self) -> BTreeSet<String> {
+        let planned = self.schedule.iter().flat_map(|schedule| schedule.planned.keys());
+        let told = self.told().map(|told| told.name.clone());
+        planned.map(|at| self.name(*at)).chain(told).collect()
+    }
+
+    fn told(&self) -> impl Iterator<Item = &'a OccurrenceStatus> + use<'a> {
+        self.series.status.iter().flat_map(|status| &status.occurrences)
+    }
+
+    fn name(&self, at: DateTime) -> String {
+        occurrence_name(&self.series.name_any(), at)
+    }
+
+    /// What is to be done about what was found, in the order in which it is worth most.
+    pub fn decide(&mut self, found: &BTreeMap<String, Arc<ScheduledMeeting>>) -> Vec<Act> {
+        let told: BTreeMap<DateTime, &OccurrenceStatus> = self.told().map(|told| (told.occurrence.0, told)).collect();
+        let Ok(schedule) = &self.schedule else {
+            // What was made by a spec that could be followed stays.
+            let kept = told.iter().map(|(at, told)| (*at, self.remembered(told, told.state)));
+            self.entries = kept.filter(|(_, entry)| entry.end > self.now).collect();
+            return Vec::new();
+        };
+        let (mut entries, mut acts) = (BTreeMap::new(), Vec::new());
+        for (at, planned) in &schedule.planned {
+            let name = self.name(*at);
+            let meeting = found.get(&name).map(Arc::as_ref);
+            let before = told.get(at).map(|told| told.state);
+            entries.extend(self.planned(*at, &name, planned, meeting, before, &mut acts).map(|entry| (*at, entry)));
+        }
+        for (at, start) in &schedule.skipped {
+            let end = start.checked_add(self.series.spec.duration.signed()).unwrap_or(Timestamp::MAX);
+            entries.insert(*at, entry(self.name(*at), *start, end, OccurrenceState::Skipped));
+        }
+        let mut over = Vec::new();
+        for (name, meeting) in found.iter().filter(|(_, meeting)| is_ours(self.series, meeting)) {
+            if phase(meeting).is_over() {
+                over.push((Window::of(&meeting.spec, None).closes_at, name, meeting));
+                continue;
+            }
+            let of_status = told.values().find(|told| told.name == *name).map(|told| told.occurrence.0);
+            let Some(at) = of_status.or_else(|| of_occurrence_name(name).map(|(_, at)| at)) else { continue };
+            if entries.get(&at).is_none_or(|entry| entry.state == OccurrenceState::Skipped) {
+                entries.extend(self.beyond(schedule, at, name, meeting, &mut acts).map(|entry| (at, entry)));
+            }
+        }
+        // Who was deleted by hand is remembered, also where the horizon is shorter now.
+        for (at, told) in told.iter().filter(|(_, told)| told.state.was_made()) {
+            let is_there =
+                entries.contains_key(at) || found.get(&told.name).is_some_and(|meeting| is_ours(self.series, meeting));
+            let entry = self.remembered(told, OccurrenceState::Deleted);
+            if !is_there && entry.end > self.now && schedule.has(*at) {
+                entries.insert(*at, entry);
+            }
+        }
+        over.sort_by(|one, other| (other.0, other.1).cmp(&(one.0, one.1)));
+        let kept = usize::try_from(self.series.spec.history_limit).unwrap_or(usize::MAX);
+        let old = over.into_iter().skip(kept).filter(|(_, _, meeting)| meeting.metadata.deletion_timestamp.is_none());
+        acts.extend(old.map(|(_, _, meeting)| remove(meeting)));
+        self.entries = entries;
+        acts
+    }
+
+    /// One that is to take place. None: it is not made while the series is suspended, or not yet.
+    fn planned(
+        &self,
+        at: DateTime,
+        name: &str,
+        planned: &Planned<'_>,
+        meeting: Option<&ScheduledMeeting>,
+        before: Option<OccurrenceState>,
+        acts: &mut Vec<Act>,
+    ) -> Option<Entry> {
+        let as_planned = |state| entry(name.to_owned(), planned.start, planned.end(), state);
+        let is_suspended = self.series.spec.suspend;
+        let was_made = before.is_some_and(OccurrenceState::was_made);
+        let Some(meeting) = meeting else {
+            if was_made {
+                return Some(as_planned(OccurrenceState::Deleted));
+            }
+            if is_suspended {
+                return None;
+            }
+            acts.push(Act::Make(Wanted::new(self.series, planned).order(self.series, at, name, None)));
+            // Until it is there.
+            return Some(as_planned(OccurrenceState::NotCreated));
+        };
+        if !is_ours(self.series, meeting) && !may_be_adopted(self.series, meeting) {
+            return Some(as_planned(OccurrenceState::NameTaken));
+        }
+        if meeting.metadata.deletion_timestamp.is_some() {
+            // By us, if an exception left it out before: it is made anew when it is gone.
+            return was_made.then(|| as_planned(OccurrenceState::Deleted));
+        }
+        if self.is_left_alone(meeting) {
+            return Some(self.shown(name, meeting));
+        }
+        let wanted = Wanted::new(self.series, planned);
+        if is_suspended || !wanted.differs(self.series, meeting) {
+            return Some(self.shown(name, meeting));
+        }
+        acts.push(Act::Change(wanted.order(self.series, at, name, Some(meeting))));
+        Some(Entry { start: planned.start, end: planned.end(), ..self.shown(name, meeting) })
+    }
+
+    /// One that is there and that the horizon does not have, or an exception leaves out. A shorter horizon takes nothing
+    /// back.
+    fn beyond(
+        &self,
+        schedule: &Schedule<'_>,
+        at: DateTime,
+        name: &str,
+        meeting: &ScheduledMeeting,
+        acts: &mut Vec<Act>,
+    ) -> Option<Entry> {
+        if meeting.metadata.deletion_timestamp.is_some() {
+            return None;
+        }
+        let is_left = self.is_left_alone(meeting) || self.series.spec.suspend || schedule.has(at);
+        if !is_left {
+            acts.push(remove(meeting));
+            return None;
+        }
+        Some(self.shown(name, meeting))
+    }
+
+    /// As it is.
+    fn shown(&self, name: &str, meeting: &ScheduledMeeting) -> Entry {
+        let window = Window::of(&meeting.spec, None);
+        let status = meeting.status.as_ref();
+        let accepted = status.and_then(|status| find(&status.conditions, types::ACCEPTED));
+        let refused = accepted.filter(|told| told.status == "False");
+        let state = match refused {
+            Some(_) => OccurrenceState::Refused,
+            None if is_edited(meeting) => OccurrenceState::Edited,
+            None => OccurrenceState::Created,
+        };
+        let observed = status.and_then(|status| status.observed_generation);
+        Entry {
+            reason: refused.map(|told| told.reason.to_string()),
+            is_unjudged: observed.is_none() || observed < meeting.metadata.generation,
+            ..entry(name.to_owned(), window.starts_at, window.closes_at, state)
+        }
+    }
+
+    fn remembered(&self, told: &OccurrenceStatus, state: OccurrenceState) -> Entry {
+        let end = told.start.0.checked_add(self.series.spec.duration.signed()).unwrap_or(Timestamp::MAX);
+        Entry { reason: told.reason.clone(), ..entry(told.name.clone(), told.start.0, end, state) }
+    }
+
+    /// Is it left as it is: edited, begun, or not to be read?
+    fn is_left_alone(&self, meeting: &ScheduledMeeting) -> bool {
+        is_edited(meeting) || unreadable(meeting).is_some() || self.has_begun(meeting)
+    }
+
+    /// Has it begun, or is about to: is its door open, or was it?
+    fn has_begun(&self, meeting: &ScheduledMeeting) -> bool {
+        let phase = phase(meeting);
+        let status = meeting.status.clone().unwrap_or_default();
+        let agreed = status.window.map(Window::from);
+        let windows = agreed.into_iter().chain([Window::of_meeting(&meeting.spec, &status)]);
+        phase.is_live() || phase.is_over() || windows.into_iter().any(|window| window.stage(self.now) != Stage::Before)
+    }
+
+    /// It is there as it was ordered; nobody has judged it yet.
+    pub fn done(&mut self, order: &Order) {
+        if let Some(entry) = self.entries.get_mut(&order.at) {
+            (entry.state, entry.reason, entry.is_unjudged) = (OccurrenceState::Created, None, true);
+        }
+    }
+
+    /// A meeting of that name was there already, which we did not know of.
+    pub fn taken(&mut self, order: &Order, meeting: &ScheduledMeeting) {
+        let entry = if is_ours(self.series, meeting) || may_be_adopted(self.series, meeting) {
+            Some(self.shown(&order.name, meeting))
+        } else {
+            self.entries.get(&order.at).cloned().map(|entry| Entry { state: OccurrenceState::NameTaken, ..entry })
+        };
+        self.entries.extend(entry.map(|entry| (order.at, entry)));
+    }
+
+    /// The apiserver does not let it be written.
+    pub fn refused(&mut self, order: &Order, reason: &'static str, words: String) {
+        if let Some(entry) = self.entries.get_mut(&order.at)
+            && entry.state == OccurrenceState::NotCreated
+        {
+            entry.reason = Some(reason.to_owned());
+        }
+        self.trouble = Some(words);
+    }
+
+    /// The next instant at which there may be something to do or to tell, after now.
+    pub fn next_instant(&self) -> Option<Timestamp> {
+        let lag = LAG.saturating_add(SignedDuration::from_secs(spread(self.series, 50)));
+        let told = self.entries.values().flat_map(|entry| [entry.start, entry.end]);
+        let told = told.filter_map(|at| at.checked_add(lag).ok());
+        let later = self.schedule.as_ref().ok().and_then(|schedule| schedule.later);
+        let made = later.and_then(|start| start.checked_sub(ahead(self.series)).ok());
+        told.chain(made).filter(|at| *at > self.now).min()
+    }
+}
+
+fn entry(name: String, start: Timestamp, end: Timestamp, state: OccurrenceState) -> Entry {
+    Entry { name, start, end, state, reason: None, is_unjudged: false }
+}
+
+fn phase(meeting: &ScheduledMeeting) -> Phase {
+    meeting.status.as_ref().and_then(|status| status.phase).unwrap_or_default()
+}
+
+fn remove(meeting: &ScheduledMeeting) -> Act {
+    Act::Remove { name: meeting.name_any(), uid: meeting.uid(), version: meeting.resource_version() }
+}
+
+/// Is there an IANA time zone of this name?
+pub fn is_zone(name: &str) -> bool {
+    zone::zone(name).is_some()
+}
+
+/// A number below this one that is always the same for a series.
+fn spread(series: &MeetingSeries, below: i64) -> i64 {
+    let uid = series.uid().and_then(|uid| Uuid::parse_str(&uid).ok()).unwrap_or_default();
+    i64::try_from(uid.as_u128() % u128::try_from(below.max(1)).unwrap_or(1)).unwrap_or_default()
+}
+
+/// How far ahead occurrences of this series are made.
+fn ahead(series: &MeetingSeries) -> SignedDuration {
+    series.spec.horizon.signed().saturating_add(SignedDuration::from_secs(spread(series, SPREAD.as_secs())))
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,546 @@
+//! The plan of a series against a small model of an apiserver, which counts generations and versions as the real one does.
+
+use proptest::prelude::*;
+use serde_json::{Value, json};
+
+use super::*;
+use crate::api::MeetingSeriesStatus;
+use crate::status::check::violations;
+use crate::status::series::build;
+
+const UID: &str = "3fa85f64-5717-4562-b3fc-2c963f66afa6";
+
+fn at(text: &str) -> Timestamp {
+    text.parse().unwrap()
+}
+
+fn merge(base: &mut Value, changes: Value) {
+    match (base, changes) {
+        (Value::Object(base), Value::Object(changes)) => {
+            changes.into_iter().for_each(|(key, value)| merge(base.entry(key).or_insert(Value::Null), value));
+        }
+        (base, changes) => *base = changes,
+    }
+}
+
+struct World {
+    series: MeetingSeries,
+    now: Timestamp,
+    meetings: BTreeMap<String, Arc<ScheduledMeeting>>,
+    version: u64,
+    /// What was done in the last pass.
+    did: Vec<String>,
+}
+
+impl World {
+    /// A daily series at nine in Berlin from 7 December on, three days ahead, seen at noon of the day before.
+    fn new(changes: Value) -> Self {
+        let mut whole = json!({
+            "apiVersion": "meeting-controller.dev/v1alpha1", "kind": "MeetingSeries",
+            "metadata": { "name": "daily", "namespace": "ns", "uid": UID, "generation": 1 },
+            "spec": { "start": "2026-12-07T09:00:00", "timeZone": "Europe/Berlin", "duration": "1h", "horizon": "72h",
+                      "recurrence": { "frequency": "Daily" }, "template": { "spec": { "title": "t" } } }
+        });
+        merge(&mut whole["spec"], changes);
+        let series = serde_json::from_value(whole).unwrap();
+        Self { series, now: at("2026-12-06T12:00:00Z"), meetings: BTreeMap::new(), version: 100, did: Vec::new() }
+    }
+
+    fn edit(&mut self, changes: Value) {
+        let mut whole = serde_json::to_value(&self.series).unwrap();
+        merge(&mut whole["spec"], changes);
+        self.series = serde_json::from_value(whole).unwrap();
+        *self.series.metadata.generation.as_mut().unwrap() += 1;
+    }
+
+    /// A user (or the controller of meetings) changes one.
+    fn touch(&mut self, name: &str, change: impl FnOnce(&mut ScheduledMeeting)) {
+        self.version += 1;
+        let old = Arc::clone(&self.meetings[name]);
+        let mut meeting = old.as_ref().clone();
+        change(&mut meeting);
+        if meeting.spec != old.spec {
+            *meeting.metadata.generation.as_mut().unwrap() += 1;
+        }
+        meeting.metadata.resource_version = Some(self.version.to_string());
+        self.meetings.insert(name.to_owned(), Arc::new(meeting));
+    }
+
+    fn says(&mut self, name: &str, status: Value) {
+        self.touch(name, |meeting| {
+            let mut status = status;
+            status["observedGeneration"] = json!(meeting.metadata.generation);
+            meeting.status = Some(serde_json::from_value(status).unwrap());
+        });
+    }
+
+    fn apply(&mut self, order: &Order) -> bool {
+        let wanted: ScheduledMeeting = serde_json::from_value(order.body.clone()).unwrap();
+        let old = self.meetings.get(&order.name).cloned();
+        let is_guarded = match &old {
+            Some(old) => old.resource_version() == wanted.resource_version() && old.uid() == wanted.uid(),
+            None => wanted.uid().is_none(),
+        };
+        if !is_guarded {
+            return false;
+        }
+        self.version += 1;
+        let mut new = old.as_deref().cloned().unwrap_or_else(|| wanted.clone());
+        let is_changed = new.spec != wanted.spec;
+        let labels = wanted.labels().clone();
+        new.labels_mut().extend(labels);
+        let annotations = wanted.annotations().clone();
+        new.annotations_mut().extend(annotations);
+        new.metadata.owner_references.clone_from(&wanted.metadata.owner_references);
+        new.spec = wanted.spec;
+        new.metadata.uid = new.metadata.uid.or_else(|| Some(format!("uid-{}", self.version)));
+        new.metadata.generation = Some(new.metadata.generation.map_or(1, |before| before + i64::from(is_changed)));
+        new.metadata.resource_version = Some(self.version.to_string());
+        self.meetings.insert(order.name.clone(), Arc::new(new));
+        true
+    }
+
+    /// One pass, as the controller does it. At most so many writes, then it dies without a status.
+    fn pass_of(&mut self, writes: usize) {
+        self.did.clear();
+        let series = self.series.clone();
+        let mut progress = Progress::resume(&series, self.now);
+        let mut names = progress.names();
+        names.extend(self.meetings.keys().cloned());
+        let found = names.into_iter().filter_map(|name| Some((name.clone(), self.meetings.get(&name).cloned()?)));
+        for (done, act) in progress.decide(&found.collect()).into_iter().enumerate() {
+            if done >= writes {
+                return;
+            }
+            match act {
+                Act::Make(order) => {
+                    self.did.push(format!("make {}", order.name));
+                    assert!(self.apply(&order));
+                    progress.done(&order);
+                }
+                Act::Change(order) => {
+                    self.did.push(format!("change {}", order.name));
+                    assert!(self.apply(&order));
+                    progress.done(&order);
+                }
+                Act::Remove { name, uid, version } => {
+                    let there = self.meetings.remove(&name).unwrap();
+                    assert_eq!((there.uid(), there.resource_version()), (uid, version));
+                    self.did.push(format!("remove {name}"));
+                }
+            }
+        }
+        let old = self.series.status.clone().unwrap_or_default();
+        let status = build(&progress, &old, series.metadata.generation, self.now);
+        let broken = violations(&status.conditions, series.metadata.generation, status.observed_generation);
+        assert!(broken.is_empty(), "{broken:#?}");
+        self.series.status = Some(status);
+    }
+
+    fn pass(&mut self) -> &[String] {
+        self.pass_of(usize::MAX);
+        &self.did
+    }
+
+    /// Passes until nothing is done, which is soon.
+    fn settle(&mut self) {
+        for _ in 0..4 {
+            if self.pass().is_empty() {
+                return;
+            }
+        }
+        panic!("it never settles: {:?}", self.did);
+    }
+
+    fn status(&self) -> &MeetingSeriesStatus {
+        self.series.status.as_ref().unwrap()
+    }
+
+    /// The states that the status lists, by the day of the occurrence.
+    fn states(&self) -> Vec<(i8, &'static str)> {
+        self.status().occurrences.iter().map(|one| (one.occurrence.0.day(), one.state.name())).collect()
+    }
+
+    fn names(&self) -> Vec<&str> {
+        self.meetings.keys().map(String::as_str).collect()
+    }
+
+    fn ready(&self) -> (&str, &str) {
+        let ready = find(&self.status().conditions, types::READY).unwrap();
+        (ready.status.as_str(), ready.reason.as_str())
+    }
+}
+
+const SEVENTH: &str = "daily-20261207t0900";
+const EIGHTH: &str = "daily-20261208t0900";
+const NINTH: &str = "daily-20261209t0900";
+
+#[test]
+fn occurrences_are_made_once_and_a_settled_series_does_nothing() {
+    let mut world = World::new(json!({}));
+    assert_eq!(world.pass(), [format!("make {SEVENTH}"), format!("make {EIGHTH}"), format!("make {NINTH}")]);
+    assert_eq!(world.ready(), ("False", "Progressing"), "nobody has booked them yet");
+    let accepted = json!({ "phase": "Scheduled", "conditions": [{ "type": "Accepted", "status": "True", "reason": "Accepted",
+        "message": "", "lastTransitionTime": "2026-12-06T12:00:00Z" }] });
+    for name in [SEVENTH, EIGHTH, NINTH] {
+        world.says(name, accepted.clone());
+    }
+    assert!(world.pass().is_empty());
+    assert_eq!(world.ready(), ("True", "Ready"));
+    let before = world.status().clone();
+    world.now += SignedDuration::from_mins(30);
+    assert!(world.pass().is_empty());
+    assert_eq!(world.status(), &before, "a status that did not change is not written");
+    let next = before.next.unwrap();
+    assert_eq!((next.name.as_str(), next.start.to_string()), (SEVENTH, "2026-12-07T08:00:00Z".to_owned()));
+    assert_eq!(next.local_start.to_string(), "2026-12-07T09:00:00");
+}
+
+#[test]
+fn the_horizon_rolls_by_one_a_day_and_each_series_at_its_own_time() {
+    let mut world = World::new(json!({}));
+    world.settle();
+    let made = |world: &World| world.meetings.contains_key("daily-20261210t0900");
+    let roll = Progress::resume(&world.series, world.now).next_instant().unwrap();
+    let latest = at("2026-12-07T08:00:00Z");
+    assert!(roll > latest - SPREAD && roll <= latest, "{roll}");
+    world.now = roll - SignedDuration::from_secs(1);
+    world.settle();
+    assert!(!made(&world));
+    world.now = roll;
+    world.settle();
+    assert!(made(&world));
+}
+
+#[test]
+fn an_edit_of_the_template_changes_only_what_has_not_begun() {
+    let mut world = World::new(json!({}));
+    world.settle();
+    world.now = at("2026-12-07T08:20:00Z");
+    world.says(SEVENTH, json!({ "phase": "Active" }));
+    world.settle();
+    world.edit(json!({ "template": { "spec": { "title": "another" } } }));
+    world.settle();
+    let title = |name: &str| world.meetings[name].spec.title.clone();
+    assert_eq!((title(SEVENTH), title(EIGHTH)), ("t".to_owned(), "another".to_owned()));
+}
+
+#[test]
+fn one_that_begins_in_a_moment_is_left_alone() {
+    let mut world = World::new(json!({ "template": { "spec": { "earlyJoin": "5m" } } }));
+    world.settle();
+    world.edit(json!({ "template": { "spec": { "title": "another" } } }));
+    // The door opens in nine seconds: everything is prepared.
+    world.now = at("2026-12-07T07:54:51Z");
+    world.settle();
+    assert_eq!(world.meetings[SEVENTH].spec.title, "t");
+}
+
+#[test]
+fn what_a_user_edited_stays_as_it_is_whatever_the_series_says() {
+    let mut world = World::new(json!({}));
+    world.settle();
+    world.touch(EIGHTH, |meeting| meeting.spec.early_join = Some(crate::api::values::Span::from_secs(60)));
+    world.edit(json!({ "template": { "spec": { "title": "another" } } }));
+    world.settle();
+    assert_eq!(world.meetings[EIGHTH].spec.title, "t");
+    assert_eq!(world.states(), [(7, "Created"), (8, "Edited"), (9, "Created")]);
+    // Nor does a rule that has it no more take it away.
+    world.edit(json!({ "start": "2026-12-07T11:00:00" }));
+    world.settle();
+    assert_eq!(world.names(), ["daily-20261207t1100", EIGHTH, "daily-20261208t1100", "daily-20261209t1100"]);
+}
+
+#[test]
+fn a_field_that_a_user_removed_is_an_edit_as_well() {
+    let mut world = World::new(json!({ "template": { "spec": { "earlyJoin": "5m" } } }));
+    world.settle();
+    world.touch(EIGHTH, |meeting| meeting.spec.early_join = None);
+    world.settle();
+    assert_eq!(world.meetings[EIGHTH].spec.early_join, None);
+    // Without the annotation it is handed back.
+    world.touch(EIGHTH, |meeting| {
+        meeting.annotations_mut().remove(crate::api::names::SERIES_APPLIED_ANNOTATION);
+    });
+    world.settle();
+    assert!(world.meetings[EIGHTH].spec.early_join.is_some());
+}
+
+#[test]
+fn what_a_user_deleted_stays_deleted_also_beyond_a_shorter_horizon() {
+    let mut world = World::new(json!({}));
+    world.settle();
+    world.meetings.remove(NINTH);
+    world.settle();
+    assert_eq!(world.states(), [(7, "Created"), (8, "Created"), (9, "Deleted")]);
+    world.edit(json!({ "maxAhead": 1 }));
+    world.settle();
+    world.edit(json!({ "maxAhead": 60 }));
+    world.settle();
+    assert!(!world.meetings.contains_key(NINTH));
+    world.now = at("2026-12-09T09:00:00Z");
+    for name in [SEVENTH, EIGHTH] {
+        world.says(name, json!({ "phase": "Ended" }));
+    }
+    world.settle();
+    assert!(world.states().iter().all(|(day, _)| *day > 9), "it is over, and forgotten");
+}
+
+#[test]
+fn a_shorter_horizon_takes_nothing_back() {
+    let mut world = World::new(json!({}));
+    world.settle();
+    world.edit(json!({ "horizon": "24h", "maxAhead": 1 }));
+    assert!(world.pass().is_empty());
+    assert_eq!(world.states().len(), 3);
+}
+
+#[test]
+fn a_rule_that_changes_takes_away_what_it_has_no_more() {
+    let mut world = World::new(json!({}));
+    world.settle();
+    world.now = at("2026-12-07T08:20:00Z");
+    world.says(SEVENTH, json!({ "phase": "Active" }));
+    // While today's runs, all are moved to eleven: today's goes on, and today has one at eleven, too.
+    world.edit(json!({ "start": "2026-12-07T11:00:00" }));
+    world.settle();
+    assert_eq!(world.names(), [SEVENTH, "daily-20261207t1100", "daily-20261208t1100", "daily-20261209t1100"]);
+}
+
+#[test]
+fn another_zone_moves_what_has_not_begun_and_starts_nothing_twice() {
+    let mut world = World::new(json!({}));
+    world.settle();
+    world.now = at("2026-12-07T08:20:00Z");
+    world.says(SEVENTH, json!({ "phase": "Active" }));
+    world.edit(json!({ "timeZone": "America/New_York" }));
+    world.settle();
+    assert_eq!(world.meetings[SEVENTH].spec.start.to_string(), "2026-12-07T08:00:00Z");
+    assert_eq!(world.meetings[EIGHTH].spec.start.to_string(), "2026-12-08T14:00:00Z");
+    assert_eq!(world.meetings.keys().filter(|name| name.contains("20261207")).count(), 1);
+}
+
+#[test]
+fn an_exception_skips_moves_renames_and_is_taken_back() {
+    let mut world = World::new(json!({}));
+    world.settle();
+    world.edit(json!({ "exceptions": [
+        { "occurrence": "2026-12-07T09:00:00", "skip": true },
+        { "occurrence": "2026-12-08T09:00:00", "start": "2026-12-08T15:00:00", "title": "later",
+          "participants": [{ "remoteParty": "a@x" }] }
+    ] }));
+    world.settle();
+    assert_eq!(world.states(), [(7, "Skipped"), (8, "Created"), (9, "Created")]);
+    assert!(!world.meetings.contains_key(SEVENTH));
+    let moved = &world.meetings[EIGHTH].spec;
+    assert_eq!((moved.start.to_string().as_str(), moved.title.as_str()), ("2026-12-08T14:00:00Z", "later"));
+    assert_eq!(moved.participants.len(), 1);
+    assert_eq!(world.status().occurrences[1].local_start.unwrap().to_string(), "2026-12-08T15:00:00");
+    world.edit(json!({ "exceptions": [] }));
+    world.settle();
+    assert_eq!(world.meetings[EIGHTH].spec.title, "t");
+    assert!(world.meetings.contains_key(SEVENTH), "it was left out by us, not deleted by a user");
+}
+
+#[test]
+fn a_suspended_series_does_nothing_and_makes_nothing_up_for() {
+    let mut world = World::new(json!({}));
+    world.settle();
+    world.edit(json!({ "suspend": true, "template": { "spec": { "title": "another" } } }));
+    world.now = at("2026-12-09T12:00:00Z");
+    assert!(world.pass().is_empty());
+    assert_eq!(world.ready(), ("True", "Suspended"));
+    world.edit(json!({ "suspend": false }));
+    world.pass();
+    assert!(world.did.iter().all(|did| did > &"make daily-20261210".to_owned()), "{:?}", world.did);
+}
+
+#[test]
+fn what_is_over_is_tidied_up_but_for_the_last_few() {
+    let mut world = World::new(json!({ "historyLimit": 1 }));
+    world.settle();
+    world.now = at("2026-12-09T12:00:00Z");
+    for name in [SEVENTH, EIGHTH, NINTH] {
+        world.says(name, json!({ "phase": "Ended" }));
+    }
+    world.settle();
+    let over: Vec<_> = world.names().into_iter().filter(|name| *name < "daily-20261210").map(str::to_owned).collect();
+    assert_eq!(over, [NINTH]);
+}
+
+#[test]
+fn a_name_that_somebody_else_has_is_left_to_them() {
+    let mut world = World::new(json!({}));
+    let stranger: ScheduledMeeting = serde_json::from_value(json!({
+        "apiVersion": "meeting-controller.dev/v1alpha1", "kind": "ScheduledMeeting",
+        "metadata": { "name": EIGHTH, "namespace": "ns", "uid": "x", "generation": 1, "resourceVersion": "7" },
+        "spec": { "title": "mine", "start": "2026-12-08T08:00:00Z", "duration": "1h" }
+    }))
+    .unwrap();
+    world.meetings.insert(EIGHTH.to_owned(), Arc::new(stranger.clone()));
+    world.settle();
+    assert_eq!(*world.meetings[EIGHTH], stranger);
+    assert_eq!(world.states(), [(7, "Created"), (8, "NameTaken"), (9, "Created")]);
+    assert_eq!(world.ready(), ("False", "NameTaken"));
+    world.meetings.remove(EIGHTH);
+    world.settle();
+    assert!(world.meetings.contains_key(EIGHTH), "it was never ours, so nobody deleted it");
+}
+
+#[test]
+fn one_without_a_slot_is_named_and_the_others_go_on() {
+    let mut world = World::new(json!({}));
+    world.settle();
+    world.says(
+        EIGHTH,
+        json!({ "phase": "Pending", "conditions": [{ "type": "Accepted", "status": "False",
+        "reason": "NoFreeSlot", "message": "full", "lastTransitionTime": "2026-12-06T12:00:00Z" }] }),
+    );
+    world.settle();
+    assert_eq!(world.states(), [(7, "Created"), (8, "Refused"), (9, "Created")]);
+    assert_eq!(world.ready(), ("False", "OccurrenceRefused"));
+    let told = find(&world.status().conditions, types::OCCURRENCES_BOOKED).unwrap();
+    assert_eq!(told.message.as_str(), format!("not booked: {EIGHTH} (NoFreeSlot)"));
+}
+
+#[test]
+fn a_series_that_cannot_be_followed_any_more_leaves_everything_as_it_is() {
+    let mut world = World::new(json!({}));
+    world.settle();
+    for broken in [
+        json!({ "timeZone": "Europe/Atlantis" }),
+        json!({ "timeZone": "UTC", "recurrence": { "byMonth": [2], "byMonthDay": [30] } }),
+    ] {
+        world.edit(broken);
+        assert!(world.pass().is_empty());
+        assert_eq!((world.names().len(), world.states().len()), (3, 3));
+        assert_eq!(world.ready().0, "False");
+    }
+}
+
+#[test]
+fn without_its_status_a_series_finds_what_it_made() {
+    let mut world = World::new(json!({}));
+    world.settle();
+    world.touch(EIGHTH, |meeting| meeting.spec.title = "mine".to_owned());
+    world.settle();
+    let states: Vec<_> = world.states().into_iter().map(|(day, state)| (day, state.to_owned())).collect();
+    world.series.status = None;
+    assert!(world.pass().is_empty());
+    assert_eq!(world.states().into_iter().map(|(day, state)| (day, state.to_owned())).collect::<Vec<_>>(), states);
+}
+
+#[test]
+fn what_an_older_series_of_the_name_left_is_taken_over() {
+    let mut world = World::new(json!({}));
+    world.settle();
+    for name in [SEVENTH, EIGHTH, NINTH] {
+        world.touch(name, |meeting| meeting.metadata.owner_references = None);
+    }
+    world.series.status = None;
+    assert_eq!(world.pass().len(), 3);
+    assert!(world.meetings.values().all(|meeting| is_ours(&world.series, meeting)));
+    world.settle();
+}
+
+/// Something that may happen between two passes.
+#[derive(Clone, Debug)]
+enum Event {
+    Pass(usize),
+    Hours(i64),
+    EditMeeting(usize),
+    DeleteMeeting(usize),
+    End(usize),
+    Series(Value),
+    LoseStatus,
+}
+
+fn any_event() -> impl Strategy<Value = Event> {
+    let series = prop::sample::select(vec![
+        json!({ "start": "2026-12-07T10:00:00" }),
+        json!({ "timeZone": "America/New_York" }),
+        json!({ "template": { "spec": { "title": "u" } } }),
+        json!({ "recurrence": { "frequency": "Weekly" } }),
+        json!({ "recurrence": { "frequency": "Daily" } }),
+        json!({ "recurrence": { "interval": 2 } }),
+        json!({ "suspend": true }),
+        json!({ "suspend": false }),
+        json!({ "maxAhead": 2 }),
+        json!({ "historyLimit": 0 }),
+        json!({ "exceptions": [{ "occurrence": "2026-12-08T09:00:00", "skip": true }] }),
+        json!({ "exceptions": [{ "occurrence": "2026-12-08T09:00:00", "start": "2026-12-09T12:00:00" }] }),
+        json!({ "exceptions": [] }),
+    ]);
+    prop_oneof![
+        4 => prop_oneof![Just(usize::MAX), 0_usize..4].prop_map(Event::Pass),
+        2 => (1_i64..40).prop_map(Event::Hours),
+        1 => (0_usize..9).prop_map(Event::EditMeeting),
+        1 => (0_usize..9).prop_map(Event::DeleteMeeting),
+        1 => (0_usize..9).prop_map(Event::End),
+        3 => series.prop_map(Event::Series),
+        1 => Just(Event::LoseStatus),
+    ]
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 300, ..ProptestConfig::default() })]
+
+    /// Whatever users do and whenever the controller dies: what was edited or had begun is never written, and in the end
+    /// there is nothing more to do.
+    #[test]
+    fn whatever_happens_what_was_edited_or_has_begun_is_left_alone(events in prop::collection::vec(any_event(), 0..24)) {
+        let mut world = World::new(json!({}));
+        let mut edits = 0;
+        for event in events {
+            let pick = |world: &World, index: usize| world.meetings.keys().nth(index).cloned();
+            match event {
+                Event::Pass(writes) => {
+                    let now = world.now;
+                    let before = world.meetings.clone();
+                    world.pass_of(writes);
+                    for (name, old) in before {
+                        let phase = phase(&old);
+                        let begun = Window::of(&old.spec, None).opens_at <= now && !phase.is_over();
+                        if begun || (is_edited(&old) && !phase.is_over()) {
+                            prop_assert_eq!(Some(&old), world.meetings.get(&name), "{}", name);
+                        }
+                    }
+                }
+                Event::Hours(hours) => world.now += SignedDuration::from_hours(hours),
+                Event::EditMeeting(index) => {
+                    if let Some(name) = pick(&world, index) {
+                        edits += 1;
+                        world.touch(&name, |meeting| meeting.spec.title = format!("mine {edits}"));
+                    }
+                }
+                Event::DeleteMeeting(index) => drop(pick(&world, index).and_then(|name| world.meetings.remove(&name))),
+                Event::End(index) => {
+                    let now = world.now;
+                    let name = pick(&world, index);
+                    if let Some(name) = name.filter(|name| Window::of(&world.meetings[name].spec, None).closes_at <= now) {
+                        world.says(&name, json!({ "phase": "Ended" }));
+                    }
+                }
+                Event::Series(changes) => world.edit(changes),
+                Event::LoseStatus => world.series.status = None,
+            }
+        }
+        world.settle();
+        world.series.spec.suspend = false;
+        world.settle();
+        // Everything that is to come and that nobody touched is as the rule has it.
+        let series = world.series.clone();
+        let schedule = Schedule::of(&series.spec, world.now, ahead(&series)).unwrap();
+        for (at, planned) in &schedule.planned {
+            let name = occurrence_name("daily", *at);
+            let told = world.status().occurrences.iter().find(|told| told.occurrence.0 == *at);
+            let state = told.map(|told| told.state);
+            if let Some(meeting) = world.meetings.get(&name).filter(|_| state == Some(OccurrenceState::Created)) {
+                let begun = Window::of(&meeting.spec, None).stage(world.now) != Stage::Before;
+                prop_assert!(begun || phase(meeting).is_over() || meeting.spec.start.0 == planned.start, "{name}");
+            } else {
+                prop_assert!(matches!(state, Some(OccurrenceState::Edited | OccurrenceState::Deleted)), "{name}: {state:?}");
+            }
+        }
+    }
+}

@@ -1,0 +1,188 @@
+//! The status of a MeetingSeries.
+
+use jiff::Timestamp;
+use kube::ResourceExt;
+
+use super::{Conditions, Readiness};
+use crate::api::conditions::{series as reason, types};
+use crate::api::names::RECONCILE_ANNOTATION;
+use crate::api::series::{
+    MOST_OCCURRENCES, MOST_UNMATCHED, MeetingSeriesStatus, NextOccurrence, OccurrenceState, OccurrenceStatus,
+};
+use crate::api::values::{Instant, LocalTime};
+use crate::api::{find, is_true};
+use crate::plan::series::{Entry, Progress};
+
+/// So many occurrences are named in a message.
+const MOST_NAMED: usize = 5;
+
+/// The new status.
+pub fn build(
+    progress: &Progress<'_>,
+    old: &MeetingSeriesStatus,
+    generation: Option<i64>,
+    now: Timestamp,
+) -> MeetingSeriesStatus {
+    let mut conditions = Conditions::new(&old.conditions, generation, now);
+    let is_known = is_true(&old.conditions, types::READY) && old.observed_generation == generation;
+    let judged = Judged { progress, is_pending: !is_known && progress.entries.values().any(|entry| entry.is_unjudged) };
+    let refused = progress.refusal().map(|refusal| (refusal.reason, refusal.message.clone()));
+    conditions.judge(types::ACCEPTED, ("Accepted", "the recurrence and the time zone are understood"), refused);
+    judged.created(&mut conditions);
+    judged.booked(&mut conditions);
+    let unmatched = named(progress.unmatched().iter().map(ToString::to_string));
+    let lost = unmatched.map(|names| (reason::NO_SUCH_OCCURRENCE, format!("no occurrence is at {names}")));
+    conditions.judge(types::EXCEPTIONS_MATCHED, ("Matched", "every exception has its occurrence"), lost);
+    let next = progress.entries.values().filter(|entry| entry.start > now && is_coming(entry));
+    let next = next.min_by_key(|entry| entry.start);
+    let mut occurrences: Vec<OccurrenceStatus> =
+        progress.entries.iter().map(|(at, entry)| told(progress, *at, entry)).collect();
+    occurrences.truncate(MOST_OCCURRENCES);
+    MeetingSeriesStatus {
+        observed_generation: generation,
+        conditions: conditions.finish(&judged.readiness(next)),
+        schedule: progress.words().or_else(|| old.schedule.clone()),
+        next: next.and_then(|entry| {
+            let local_start = LocalTime(progress.local(entry.start)?);
+            Some(NextOccurrence { name: entry.name.clone(), start: Instant(entry.start), local_start })
+        }),
+        occurrences,
+        unmatched_exceptions: progress.unmatched().iter().take(MOST_UNMATCHED).copied().map(LocalTime).collect(),
+        last_handled_reconcile_at: progress.series.annotations().get(RECONCILE_ANNOTATION).cloned(),
+    }
+}
+
+/// Will it take place, as far as anybody knows?
+fn is_coming(entry: &Entry) -> bool {
+    matches!(entry.state, OccurrenceState::Created | OccurrenceState::Edited)
+}
+
+fn told(progress: &Progress<'_>, at: jiff::civil::DateTime, entry: &Entry) -> OccurrenceStatus {
+    let local = progress.local(entry.start).filter(|local| *local != at);
+    OccurrenceStatus {
+        occurrence: LocalTime(at),
+        name: entry.name.clone(),
+        start: Instant(entry.start),
+        local_start: local.map(LocalTime),
+        state: entry.state,
+        reason: entry.reason.clone(),
+    }
+}
+
+/// The first few, and how many more there are.
+fn named(items: impl Iterator<Item = String>) -> Option<String> {
+    let mut all: Vec<String> = items.collect();
+    let more = all.len().saturating_sub(MOST_NAMED);
+    all.truncate(MOST_NAMED);
+    let names = all.join(", ");
+    match (all.is_empty(), more) {
+        (true, _) => None,
+        (false, 0) => Some(names),
+        (false, more) => Some(format!("{names} and {more} more")),
+    }
+}
+
+/// What the conditions are judged by.
+struct Judged<'a> {
+    progress: &'a Progress<'a>,
+    /// An occurrence is not booked yet, and nobody was told that the series is ready.
+    is_pending: bool,
+}
+
+impl Judged<'_> {
+    fn in_state(&self, state: OccurrenceState) -> impl Iterator<Item = &Entry> {
+        self.progress.entries.values().filter(move |entry| entry.state == state)
+    }
+
+    /// Whose names are somebody else's.
+    fn taken(&self) -> Option<String> {
+        named(self.in_state(OccurrenceState::NameTaken).map(|entry| entry.name.clone()))
+            .map(|names| format!("a ScheduledMeeting of this name is somebody else's and is not touched: {names}"))
+    }
+
+    /// Which have no slot, and why.
+    fn refused(&self) -> Option<String> {
+        let why = |entry: &Entry| format!("{} ({})", entry.name, entry.reason.as_deref().unwrap_or("refused"));
+        named(self.in_state(OccurrenceState::Refused).map(why)).map(|names| format!("not booked: {names}"))
+    }
+
+    fn created(&self, conditions: &mut Conditions<'_>) {
+        let kind = types::OCCURRENCES_CREATED;
+        if self.progress.refusal().is_some() {
+            conditions.set(kind, None, "NotAccepted", "the series is not accepted; what was made before stays");
+        } else if let Some(words) = &self.progress.trouble {
+            conditions.set(kind, Some(false), reason::CREATION_REFUSED, words.as_str());
+        } else if let Some(message) = self.taken() {
+            conditions.set(kind, Some(false), reason::NAME_TAKEN, message);
+        } else if self.progress.series.spec.suspend {
+            conditions.set(
+                kind,
+                Some(false),
+                reason::SUSPENDED,
+                "spec.suspend is true: no occurrence is made or changed",
+            );
+        } else if self.in_state(OccurrenceState::NotCreated).next().is_some() {
+            conditions.set(kind, Some(false), reason::PROGRESSING, "occurrences are being made");
+        } else {
+            conditions.set(kind, Some(true), "Created", "the occurrences within the horizon are there");
+        }
+    }
+
+    fn booked(&self, conditions: &mut Conditions<'_>) {
+        let kind = types::OCCURRENCES_BOOKED;
+        if let Some(message) = self.refused() {
+            conditions.set(kind, Some(false), reason::OCCURRENCE_REFUSED, message);
+        } else if self.is_pending {
+            conditions.set(kind, None, reason::PROGRESSING, "occurrences are being booked");
+        } else {
+            conditions.set(kind, Some(true), "Booked", "no occurrence is refused");
+        }
+    }
+
+    fn readiness(&self, next: Option<&Entry>) -> Readiness {
+        let (progress, reason, retrying) = (self.progress, reason::PROGRESSING, false);
+        if let Some(refusal) = progress.refusal() {
+            return Readiness::Stalled { reason: refusal.reason, message: refusal.message.clone() };
+        }
+        if let Some(message) = progress.trouble.clone() {
+            return Readiness::Reconciling { reason: reason::CREATION_REFUSED, message, retrying: true };
+        }
+        if let Some(message) = self.taken() {
+            return Readiness::Stalled { reason: reason::NAME_TAKEN, message };
+        }
+        if let Some(message) = self.refused() {
+            return Readiness::Stalled { reason: reason::OCCURRENCE_REFUSED, message };
+        }
+        if progress.series.spec.suspend {
+            // Who suspends a series wants nothing to be made, and nothing is.
+            let message = "spec.suspend is true: no occurrence is made or changed".into();
+            return Readiness::Ready { reason: reason::SUSPENDED, message };
+        }
+        if self.in_state(OccurrenceState::NotCreated).next().is_some() {
+            return Readiness::Reconciling { reason, message: "occurrences are being made".into(), retrying };
+        }
+        if self.is_pending {
+            return Readiness::Reconciling { reason, message: "occurrences are being booked".into(), retrying };
+        }
+        if progress.is_over() {
+            return Readiness::Ready { reason: "Ended", message: "the last occurrence is over".into() };
+        }
+        let message = match next {
+            Some(entry) => format!("the next occurrence is {}", entry.name),
+            None => "no occurrence begins within the horizon".into(),
+        };
+        Readiness::Ready { reason: "Ready", message }
+    }
+}
+
+/// Does the status say something else about Ready than the one before? Returns what it says now.
+pub fn news<'a>(old: &MeetingSeriesStatus, new: &'a MeetingSeriesStatus) -> Option<(&'a str, &'a str)> {
+    let now = find(&new.conditions, types::READY)?;
+    let before = find(&old.conditions, types::READY);
+    let is_new = before.is_none_or(|before| before.status != now.status || before.reason != now.reason);
+    (is_new && now.status == "False" && now.reason != reason::PROGRESSING)
+        .then_some((now.reason.as_str(), now.message.as_str()))
+}
+
+#[cfg(test)]
+mod tests;
