@@ -84,13 +84,14 @@ pub struct MeetingSeriesSpec {
     /// What each occurrence is.
     pub template: MeetingTemplate,
 
+    // The apiserver reckons what the rules of their participants may cost at most, and that has a limit.
     /// Single occurrences that are not as the others.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    #[schemars(length(max = 200))]
+    #[schemars(length(max = 100))]
     #[x_kube(merge_strategy = ListMerge::Map(vec!["occurrence".into()]))]
     pub exceptions: Vec<ExceptionSpec>,
 
-    /// So long ahead occurrences are made (and booked), and up to an hour longer.
+    /// So long ahead occurrences are made and booked, 30 days if nothing is said, and up to an hour longer.
     #[serde(default = "horizon")]
     #[x_kube(validation = Rule::new("duration(self) >= duration('1h') && duration(self) <= duration('8784h')")
         .message("horizon must be between 1h and 8784h"))]
@@ -199,11 +200,11 @@ pub struct MeetingTemplate {
 /// Labels and annotations of the occurrences.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct TemplateMetadata {
+    /// Labels of each occurrence.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    #[schemars(length(max = 32))]
     pub labels: BTreeMap<String, String>,
+    /// Annotations of each occurrence.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    #[schemars(length(max = 32))]
     pub annotations: BTreeMap<String, String>,
 }
 
@@ -297,7 +298,7 @@ pub struct ExceptionSpec {
     pub title: Option<String>,
     /// It has these participants instead of those of the template.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(length(max = 200))]
+    #[schemars(length(max = 100))]
     #[x_kube(merge_strategy = ListMerge::Map(vec!["remoteParty".into()]))]
     pub participants: Option<Vec<ParticipantSpec>>,
 }

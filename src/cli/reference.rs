@@ -74,7 +74,11 @@ fn fields(path: &str, node: &Value) -> String {
 
 fn collect(path: &str, node: &Value, required: bool, rows: &mut Vec<Vec<String>>) {
     let kind = schema::text(node, "type");
-    let description = schema::text(node, "description").split_whitespace().collect::<Vec<_>>().join(" ");
+    let mut description = schema::text(node, "description").split_whitespace().collect::<Vec<_>>().join(" ");
+    if description.is_empty() && path.ends_with("[]") {
+        // The list above says what they are.
+        "One of them.".clone_into(&mut description);
+    }
     // The default of an object only repeats the defaults of its fields.
     let default = node.get("default").filter(|default| !default.is_object());
     rows.push(vec![

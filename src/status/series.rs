@@ -4,7 +4,7 @@ use jiff::Timestamp;
 use kube::ResourceExt;
 
 use super::{Conditions, Readiness};
-use crate::api::conditions::{series as reason, types};
+use crate::api::conditions::{meeting as meeting_reason, series as reason, types};
 use crate::api::names::RECONCILE_ANNOTATION;
 use crate::api::series::{
     MOST_OCCURRENCES, MOST_UNMATCHED, MeetingSeriesStatus, NextOccurrence, OccurrenceState, OccurrenceStatus,
@@ -54,7 +54,7 @@ pub fn build(
 
 /// Will it take place, as far as anybody knows?
 fn is_coming(entry: &Entry) -> bool {
-    matches!(entry.state, OccurrenceState::Created | OccurrenceState::Edited)
+    matches!(entry.state, OccurrenceState::Created | OccurrenceState::Edited) && entry.reason.is_none()
 }
 
 fn told(progress: &Progress<'_>, at: jiff::civil::DateTime, entry: &Entry) -> OccurrenceStatus {
@@ -100,10 +100,16 @@ impl Judged<'_> {
             .map(|names| format!("a ScheduledMeeting of this name is somebody else's and is not touched: {names}"))
     }
 
+    /// Those that have no slot; also one that somebody edited may be refused.
+    fn unbooked(&self) -> impl Iterator<Item = &Entry> {
+        let is_unbooked = |state| matches!(state, OccurrenceState::Refused | OccurrenceState::Edited);
+        self.progress.entries.values().filter(move |entry| is_unbooked(entry.state) && entry.reason.is_some())
+    }
+
     /// Which have no slot, and why.
     fn refused(&self) -> Option<String> {
-        let why = |entry: &Entry| format!("{} ({})", entry.name, entry.reason.as_deref().unwrap_or("refused"));
-        named(self.in_state(OccurrenceState::Refused).map(why)).map(|names| format!("not booked: {names}"))
+        let why = |entry: &Entry| format!("{} ({})", entry.name, entry.reason.as_deref().unwrap_or_default());
+        named(self.unbooked().map(why)).map(|names| format!("not booked: {names}"))
     }
 
     fn created(&self, conditions: &mut Conditions<'_>) {
@@ -151,7 +157,14 @@ impl Judged<'_> {
             return Readiness::Stalled { reason: reason::NAME_TAKEN, message };
         }
         if let Some(message) = self.refused() {
-            return Readiness::Stalled { reason: reason::OCCURRENCE_REFUSED, message };
+            let reason = reason::OCCURRENCE_REFUSED;
+            // A bridge that is not there yet may come with the next file of the same commit.
+            let is_awaited = |entry: &Entry| entry.reason.as_deref() == Some(meeting_reason::BRIDGE_NOT_FOUND);
+            return if self.unbooked().all(is_awaited) {
+                Readiness::Reconciling { reason, message, retrying: true }
+            } else {
+                Readiness::Stalled { reason, message }
+            };
         }
         if progress.series.spec.suspend {
             // Who suspends a series wants nothing to be made, and nothing is.

@@ -240,22 +240,26 @@ impl<'a> Progress<'a> {
         let status = meeting.status.as_ref();
         let accepted = status.and_then(|status| find(&status.conditions, types::ACCEPTED));
         let refused = accepted.filter(|told| told.status == "False");
+        // Its bridge was not read yet, so nothing is decided.
+        let is_pending = refused.is_some_and(|told| told.reason == reason::PROGRESSING);
+        let refused = refused.filter(|_| !is_pending);
         let state = match refused {
+            _ if is_edited(meeting) => OccurrenceState::Edited,
             Some(_) => OccurrenceState::Refused,
-            None if is_edited(meeting) => OccurrenceState::Edited,
             None => OccurrenceState::Created,
         };
         let observed = status.and_then(|status| status.observed_generation);
         Entry {
             reason: refused.map(|told| told.reason.to_string()),
-            is_unjudged: observed.is_none() || observed < meeting.metadata.generation,
+            is_unjudged: is_pending || observed.is_none() || observed < meeting.metadata.generation,
             ..entry(name.to_owned(), window.starts_at, window.closes_at, state)
         }
     }
 
     fn remembered(&self, told: &OccurrenceStatus, state: OccurrenceState) -> Entry {
         let end = told.start.0.checked_add(self.series.spec.duration.signed()).unwrap_or(Timestamp::MAX);
-        Entry { reason: told.reason.clone(), ..entry(told.name.clone(), told.start.0, end, state) }
+        let reason = told.reason.clone().filter(|_| state == told.state);
+        Entry { reason, ..entry(told.name.clone(), told.start.0, end, state) }
     }
 
     /// Is it left as it is: edited, begun, or not to be read?

@@ -12,6 +12,8 @@ use crate::status::check::violations;
 
 type Change = fn(&mut MeetingSeries);
 type Trouble = fn(&mut Progress<'_>);
+/// Case, spec, what came of it, and the conditions that are wanted: type, status, reason.
+type Row = (&'static str, Change, Trouble, &'static [(&'static str, &'static str, &'static str)]);
 
 fn series() -> MeetingSeries {
     serde_json::from_value(json!({
@@ -98,6 +100,18 @@ fn every_state_has_its_conditions() {
                 ("Stalled", "True", "OccurrenceRefused"),
                 ("OccurrencesBooked", "False", "OccurrenceRefused"),
             ],
+        ),
+        (
+            "its bridge is not there yet",
+            nothing,
+            |progress| is(progress, OccurrenceState::Refused, Some("BridgeNotFound")),
+            &[("Ready", "False", "OccurrenceRefused"), ("Reconciling", "True", "Retrying")],
+        ),
+        (
+            "one that was edited has no slot",
+            nothing,
+            |progress| is(progress, OccurrenceState::Edited, Some("NoFreeSlot")),
+            &[("Ready", "False", "OccurrenceRefused"), ("OccurrencesBooked", "False", "OccurrenceRefused")],
         ),
         (
             "one was edited",
