@@ -33,7 +33,7 @@ const MOST_LINKS: usize = 32;
 
 /// What a trace is about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Occasion {
+pub(crate) enum Occasion {
     /// From the preparation until door, call and dialling are done.
     Start,
     /// From the end of the window until the door is proven shut.
@@ -51,7 +51,7 @@ impl Occasion {
 
 /// One life of a meeting: a meeting that was moved has another one.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Life {
+pub(crate) struct Life {
     pub meeting: ObjectKey,
     pub uid: String,
     pub opens_at: Timestamp,
@@ -84,7 +84,7 @@ impl Traces {
     }
 
     /// The trace of an occasion; None: it is not sampled.
-    pub fn of(self: &Arc<Self>, occasion: Occasion, life: Life) -> Option<Trace> {
+    pub(crate) fn of(self: &Arc<Self>, occasion: Occasion, life: Life) -> Option<Trace> {
         let id = u128::from(life.bits(occasion, "trace")) << 64 | u128::from(life.bits(occasion, "low"));
         let trace_id = TraceId::from(id);
         let result = self.sampler.should_sample(None, trace_id, occasion.name(), &SpanKind::Internal, &[], &[]);
@@ -149,7 +149,7 @@ fn below(parent: &SpanContext) -> SpanContext {
 
 /// How an occasion went.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub enum Outcome {
+pub(crate) enum Outcome {
     /// So many seconds after its instant.
     Done { late: f64 },
     /// It did not come to be, and why.
@@ -157,7 +157,7 @@ pub enum Outcome {
 }
 
 /// The trace of one start or end.
-pub struct Trace {
+pub(crate) struct Trace {
     traces: Arc<Traces>,
     root: SpanContext,
     occasion: Occasion,
@@ -221,7 +221,7 @@ tokio::task_local! {
 
 /// The pass for which something is done.
 #[derive(Clone)]
-pub struct Here {
+pub(crate) struct Here {
     traces: Arc<Traces>,
     at: SpanContext,
     /// Further passes for which it is done as well.
@@ -250,7 +250,7 @@ impl Here {
 }
 
 /// A request to the bridge has ended: a span, if it was made for a pass whose trace is wanted.
-pub fn request(bridge: &ObjectKey, sample: &Sample<'_>) {
+pub(crate) fn request(bridge: &ObjectKey, sample: &Sample<'_>) {
     let Some(Here { traces, at, others }) = Here::current() else { return };
     let (route, ended) = (route(sample.path), SystemTime::now());
     let mut attributes = vec![

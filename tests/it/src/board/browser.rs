@@ -7,6 +7,8 @@ use std::process::Stdio;
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use k8s_openapi::ByteString;
+use k8s_openapi::api::core::v1::Namespace;
+use kube::api::{Api, PostParams};
 use meeting_controller::api::meeting::Phase;
 use tempfile::TempDir;
 use tokio::io::AsyncWriteExt;
@@ -172,7 +174,12 @@ async fn a_busy_week(arena: &Arena) {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "needs a browser: just board-picture"]
 async fn the_page_in_a_browser() {
-    let arena = Arena::with("meetings", cms_simulator::Config::default(), quick()).await;
+    let mut arena = Arena::quiet("board", cms_simulator::Config::default(), quick()).await;
+    // What is seen in the pictures is called as a platform team calls it.
+    arena.namespace = "meetings".to_owned();
+    let namespace: Namespace = serde_json::from_value(json!({ "metadata": { "name": arena.namespace } })).unwrap();
+    Api::all(arena.client.clone()).create(&PostParams::default(), &namespace).await.unwrap();
+    arena.start().await;
     let bridge = json!({ "displayName": "Core conferencing", "slots": { "quantity": 4 } });
     arena.ready_bridge(bridge).await;
     a_busy_week(&arena).await;
