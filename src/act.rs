@@ -6,18 +6,16 @@ use secrecy::SecretString;
 use crate::api::MeetingBridgeSpec;
 use crate::cluster::CallBridge;
 use crate::cms::{
-    BulkSetId, CallId, CallLegProfileId, CallProfileId, Client, CmsError, NewBulkSet, Opening, Priority, SpaceId,
+    BulkSetId, CallId, CallLegProfileId, CallProfileId, Client, CmsError, LegId, NewBulkSet, Opening, Priority, SpaceId,
 };
 use crate::plan::bridge::{Record, Step as BridgeStep};
-use crate::plan::meeting::{Effect, Step};
+use crate::plan::meeting::{Effect, Step, Terms};
 
 /// What a step of a meeting works on.
 pub struct MeetingTarget<'a> {
     pub space: &'a SpaceId,
     pub call: Option<&'a CallId>,
-    pub title: &'a str,
-    pub placeholder: &'a str,
-    pub mark: &'a str,
+    pub terms: &'a Terms,
     pub passcode: Option<&'a SecretString>,
     pub secret: Option<&'a SecretString>,
     /// The instant for which the write is done: earlier ones go first at the gate.
@@ -40,16 +38,16 @@ pub async fn meeting_step(
         Step::OpenDoor | Step::MarkExtension => {
             let missing = || CmsError::MalformedReply { detail: "passcode or secret is not at hand".to_owned() };
             let opening = Opening {
-                name: target.title.to_owned(),
+                name: target.terms.spec.title.clone(),
                 passcode: target.passcode.cloned().ok_or_else(missing)?,
                 secret: target.secret.cloned().ok_or_else(missing)?,
-                mark: Some(target.mark.to_owned()),
+                mark: Some(target.terms.mark.clone()),
             };
             client.open_space(at, target.space, &opening).await?;
             Ok(Effect::Done)
         }
         Step::CloseDoor => {
-            client.close_space(at, target.space, target.placeholder, true).await?;
+            client.close_space(at, target.space, &target.terms.placeholder, true).await?;
             Ok(Effect::Done)
         }
         Step::CreateCall => {
@@ -62,8 +60,18 @@ pub async fn meeting_step(
         }
         Step::Dial(party) => {
             let call = target.call.ok_or_else(|| CmsError::NotFound { element: "call".to_owned() })?;
-            let id = client.create_call_leg(at, call, party, None).await?;
-            Ok(Effect::LegCreated(id.to_string()))
+            let new = target.terms.leg_to(party);
+            let Some(rank) = target.terms.rank_of(party, call_bridge.address()) else {
+                let id = client.create_call_leg(at, call, &new).await?;
+                return Ok(Effect::LegCreated(id.to_string()));
+            };
+            // Only a participant has an importance. Its leg is found by its address, as after a lost reply.
+            client.create_participant(at, call, &new, &rank).await?;
+            Ok(Effect::Done)
+        }
+        Step::HangUp { leg, .. } => {
+            client.delete_call_leg(at, &LegId::from(leg.as_str())).await?;
+            Ok(Effect::Done)
         }
     }
 }

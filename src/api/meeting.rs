@@ -112,6 +112,16 @@ pub struct ScheduledMeetingSpec {
     #[x_kube(merge_strategy = ListMerge::Map(vec!["remoteParty".into()]))]
     pub participants: Vec<ParticipantSpec>,
 
+    /// What becomes of somebody who is taken out of the list of participants while the meeting runs.
+    #[serde(default)]
+    pub removed_participants: RemovedParticipants,
+
+    /// So many are rung at one time at most; the next one is dialled when somebody answers or nobody does. Whoever rings for
+    /// longer than 75 seconds does not count any more.
+    #[serde(default = "rings_at_once")]
+    #[schemars(range(min = 1, max = 200))]
+    pub rings_at_once: u32,
+
     /// Extend the meeting by itself while somebody is in it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub extension: Option<ExtensionSpec>,
@@ -185,16 +195,81 @@ pub struct ParticipantSpec {
     #[x_kube(validation = Rule::new(r"!self.matches('[\\x00-\\x20\\x7f]')")
         .message("remoteParty must not contain spaces or control characters"))]
     pub remote_party: String,
-    /// Name for people.
+    /// Name for people. CMS 2.4 and later shows the first 50 bytes of it in the picture, as the label of who was dialled.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 200))]
     pub name: Option<String>,
+    /// Keys that are pressed once the other side has answered: digits, `*`, `#`, and a comma for a pause.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 100), regex(pattern = r"^[0-9*#,]+$"))]
+    pub dtmf: Option<String>,
+    /// Screen layout that is sent to them at the start.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub layout: Option<Layout>,
+    /// Rank in layouts: who has a higher one is shown first. CMS 2.2 and later.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 0, max = 2_147_483_647))]
+    pub importance: Option<u32>,
     /// Out: the bridge dials at start. In: they dial the slot's URI themselves.
     #[serde(default)]
     pub dial: Dial,
     /// What to do when nobody answers.
     #[serde(default)]
     pub retry: RetrySpec,
+}
+
+/// A screen layout, as the bridge calls it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub enum Layout {
+    AllEqual,
+    SpeakerOnly,
+    Telepresence,
+    Stacked,
+    AllEqualQuarters,
+    AllEqualNinths,
+    AllEqualSixteenths,
+    AllEqualTwentyFifths,
+    OnePlusFive,
+    OnePlusSeven,
+    OnePlusNine,
+    Automatic,
+    OnePlusN,
+}
+
+impl Layout {
+    /// As it is on the wire and in the spec.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::AllEqual => "allEqual",
+            Self::SpeakerOnly => "speakerOnly",
+            Self::Telepresence => "telepresence",
+            Self::Stacked => "stacked",
+            Self::AllEqualQuarters => "allEqualQuarters",
+            Self::AllEqualNinths => "allEqualNinths",
+            Self::AllEqualSixteenths => "allEqualSixteenths",
+            Self::AllEqualTwentyFifths => "allEqualTwentyFifths",
+            Self::OnePlusFive => "onePlusFive",
+            Self::OnePlusSeven => "onePlusSeven",
+            Self::OnePlusNine => "onePlusNine",
+            Self::Automatic => "automatic",
+            Self::OnePlusN => "onePlusN",
+        }
+    }
+}
+
+/// What becomes of somebody who is taken out of the list while the meeting runs.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub enum RemovedParticipants {
+    /// They stay in.
+    #[default]
+    Leave,
+    /// Their leg is ended.
+    Disconnect,
+}
+
+fn rings_at_once() -> u32 {
+    50
 }
 
 /// Who dials.
@@ -296,9 +371,9 @@ pub struct ScheduledMeetingStatus {
     /// How often somebody else ended the call since the spec was last edited; a restart of its call bridge does not count.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub calls_ended: u32,
-    /// Participants of the spec, in its order.
+    /// Participants of the spec, in its order; behind them those that were taken out of it and are being disconnected.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    #[schemars(length(max = 200))]
+    #[schemars(length(max = 400))]
     #[x_kube(merge_strategy = ListMerge::Map(vec!["remoteParty".into()]))]
     pub participants: Vec<ParticipantStatus>,
     /// How many are in the call, however they came.
@@ -506,4 +581,6 @@ pub enum ParticipantState {
     Failed,
     /// Dialling is switched off on the bridge.
     NotDialed,
+    /// Taken out of the spec; their leg is being ended (removedParticipants: Disconnect).
+    Removed,
 }

@@ -299,6 +299,27 @@ pub enum SyncFailure {
 /// A profile as read back: every plain field, with the name as the server spells it.
 pub type Fields = BTreeMap<String, String>;
 
+/// Whom to dial, and how (`cms-protocol.md` 7.2). Without options the body is exactly the guide's.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct NewLeg {
+    /// SIP URI, number or user.
+    pub remote_party: String,
+    /// Keys that the bridge presses once the other side has answered.
+    pub dtmf: Option<String>,
+    /// Name in the picture, 50 bytes of UTF-8 at most on the bridge.
+    pub label: Option<String>,
+    /// Layout at the start, in the words of the bridge.
+    pub layout: Option<&'static str>,
+}
+
+/// Rank of somebody who is dialled as a participant, and on which call bridge (`cms-protocol.md` 7.4).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Rank {
+    pub importance: u32,
+    /// Id of the call bridge that is to dial. None: there is only one.
+    pub call_bridge: Option<String>,
+}
+
 /// What to write when a door is opened or an open meeting is changed (R58-R61, R70).
 #[derive(Clone, Debug)]
 pub struct Opening {

@@ -3,10 +3,12 @@
 use jiff::{SignedDuration, Timestamp};
 
 use crate::api::ScheduledMeetingSpec;
-use crate::api::meeting::{Dial, MOST_PARTICIPANTS, ParticipantSpec, ParticipantState, ParticipantStatus};
+use crate::api::meeting::{
+    Dial, MOST_PARTICIPANTS, ParticipantSpec, ParticipantState, ParticipantStatus, RemovedParticipants,
+};
 use crate::api::values::Instant;
 use crate::cms::{Address, LegState};
-use crate::facts::calls::{OnLostBridge, SeenLeg, SeenLegs, plain_address};
+use crate::facts::calls::{LONGEST_RING, OnLostBridge, SeenLeg, SeenLegs, plain_address};
 
 /// The reason of a try whose connection broke.
 const CONNECTION_LOST: &str = "ConnectionLost";
@@ -17,6 +19,9 @@ const BUSY: &str = "Busy";
 /// Tries in a row that are repeated at once when they were lost before they had an effect, or by the next pass when the
 /// bridge was busy.
 const AT_ONCE: u32 = 2;
+
+/// Of those who were taken out of the spec, so many are remembered until their legs are ended.
+const MOST_REMOVED: usize = 200;
 
 /// The longest wait for somebody whom the bridge refuses for now, unless their back-off is longer.
 const LONGEST_REFUSAL: SignedDuration = SignedDuration::from_mins(5);
@@ -34,7 +39,8 @@ fn fresh(participant: &ParticipantSpec) -> ParticipantStatus {
     }
 }
 
-/// The participants of the spec, in its order, as the last status and the last looks show them.
+/// The participants of the spec, in its order, as the last status and the last looks show them; behind them those that
+/// were taken out of it and whose leg is to be ended.
 ///
 /// Someone who never connected is failed or waiting for the next try; someone who was connected and left is left alone.
 pub fn update(
@@ -45,12 +51,17 @@ pub fn update(
     outgoing: bool,
 ) -> Vec<ParticipantStatus> {
     // The schema allows no more, of spec and status; whoever is beyond would have no record, and be rung anew for ever.
-    spec.participants
+    let mut statuses: Vec<ParticipantStatus> = spec
+        .participants
         .iter()
         .take(MOST_PARTICIPANTS)
         .map(|participant| {
             let before = old.iter().find(|p| p.remote_party == participant.remote_party);
             let mut now = before.cloned().unwrap_or_else(|| fresh(participant));
+            if now.state == ParticipantState::Removed {
+                // Put into the list again before the leg was ended: as one who rings, until a look tells.
+                now.state = ParticipantState::Ringing;
+            }
             if let Some(seen) = seen {
                 apply_look(spec, participant, &mut now, seen);
             }
@@ -66,7 +77,56 @@ pub fn update(
             }
             now
         })
+        .collect();
+    if spec.removed_participants == RemovedParticipants::Disconnect {
+        statuses.extend(removed(spec, old, seen));
+    }
+    statuses
+}
+
+/// Those who were taken out of the spec while the bridge may have a leg for them. What became of a leg that a lost call
+/// bridge carries nobody can say, so it is left alone.
+fn removed(spec: &ScheduledMeetingSpec, old: &[ParticipantStatus], seen: Option<&SeenLegs>) -> Vec<ParticipantStatus> {
+    use ParticipantState::{Connected, Removed, Ringing};
+    let is_wanted = |status: &&ParticipantStatus| {
+        spec.participants.iter().any(|p| plain_address(&p.remote_party) == plain_address(&status.remote_party))
+    };
+    old.iter()
+        .filter(|status| !is_wanted(status) && status.call_bridge.is_none())
+        .filter(|status| matches!(status.state, Connected | Ringing | Removed))
+        .filter_map(|status| {
+            let mut now = ParticipantStatus { state: Removed, reason: None, ..status.clone() };
+            // A look that began before the leg was made says nothing about it.
+            if let Some(seen) = seen.filter(|seen| now.last_attempt_at.is_none_or(|at| at.0 < seen.at)) {
+                now.leg_id = Some(leg_of_removed(status, seen)?.id.to_string());
+            }
+            Some(now)
+        })
+        .take(MOST_REMOVED)
         .collect()
+}
+
+fn leg_of_removed<'a>(status: &ParticipantStatus, seen: &'a SeenLegs) -> Option<&'a SeenLeg> {
+    let is_known = |leg: &&SeenLeg| status.leg_id.as_deref() == Some(leg.id.as_str());
+    seen.legs.iter().find(is_known).or_else(|| seen.legs.iter().find(|leg| leg.is_to(&status.remote_party)))
+}
+
+/// Somebody who was taken out of the spec and whose leg is to be ended.
+pub fn to_disconnect(statuses: &[ParticipantStatus]) -> Option<&ParticipantStatus> {
+    statuses.iter().find(|status| status.state == ParticipantState::Removed)
+}
+
+/// How many ring now. One that rings for very long does not hold up the others.
+fn ringing(statuses: &[ParticipantStatus], now: Timestamp) -> impl Iterator<Item = Timestamp> {
+    let ringing = statuses.iter().filter(|status| status.state == ParticipantState::Ringing);
+    let until = |at: Instant| at.0.checked_add(LONGEST_RING).unwrap_or(Timestamp::MAX);
+    ringing.filter_map(move |status| status.last_attempt_at.map(until)).filter(move |until| *until > now)
+}
+
+/// Do as many ring as may ring at one time?
+fn is_paced(spec: &ScheduledMeetingSpec, statuses: &[ParticipantStatus], now: Timestamp) -> bool {
+    let most = usize::try_from(spec.rings_at_once.max(1)).unwrap_or(usize::MAX);
+    ringing(statuses, now).count() >= most
 }
 
 fn was_in(state: ParticipantState) -> bool {
@@ -209,23 +269,28 @@ fn due(participant: &ParticipantSpec, status: &ParticipantStatus, starts_at: Tim
     Some(retry.map_or(starts_at, |at| at.max(starts_at)))
 }
 
-/// Who is to be dialled now, in the order of the spec.
+/// Who is to be dialled now: first those who were never rung, in the order of the spec, then those who are tried again.
+/// Nobody while as many ring as may.
 pub fn to_dial<'a>(
     spec: &'a ScheduledMeetingSpec,
     statuses: &[ParticipantStatus],
     starts_at: Timestamp,
     now: Timestamp,
 ) -> Option<&'a ParticipantSpec> {
-    spec.participants.iter().find(|participant| {
-        statuses
-            .iter()
-            .find(|status| status.remote_party == participant.remote_party)
-            .and_then(|status| due(participant, status, starts_at))
-            .is_some_and(|at| at <= now)
-    })
+    if is_paced(spec, statuses, now) {
+        return None;
+    }
+    let status_of = |party: &ParticipantSpec| statuses.iter().find(|status| status.remote_party == party.remote_party);
+    let is_due = |party: &&ParticipantSpec| {
+        status_of(party).and_then(|status| due(party, status, starts_at)).is_some_and(|at| at <= now)
+    };
+    let is_new = |party: &&ParticipantSpec| status_of(party).is_some_and(|status| status.attempts == 0);
+    let mut due = spec.participants.iter().filter(is_due);
+    let first = due.clone().next();
+    due.find(is_new).or(first)
 }
 
-/// The next instant after `now` at which somebody is to be dialled.
+/// The next instant after `now` at which somebody is to be dialled, or may be because somebody else has rung long enough.
 pub fn next_dial(
     spec: &ScheduledMeetingSpec,
     statuses: &[ParticipantStatus],
@@ -239,6 +304,7 @@ pub fn next_dial(
             due(participant, status, starts_at)
         })
         .filter(|at| *at > now)
+        .chain(ringing(statuses, now).filter(|_| is_paced(spec, statuses, now)))
         .min()
 }
 

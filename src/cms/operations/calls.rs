@@ -3,7 +3,7 @@
 use super::super::error::CmsError;
 use super::super::form::Form;
 use super::super::http::Client;
-use super::super::model::{Call, CallId, CallLeg, LegId, Listing, Participant, ParticipantId, SpaceId};
+use super::super::model::{Call, CallId, CallLeg, LegId, Listing, NewLeg, Participant, ParticipantId, Rank, SpaceId};
 use super::super::paging::ListRequest;
 use super::super::priority::Priority;
 use super::object;
@@ -14,8 +14,12 @@ pub(in super::super) fn call_body(space: &SpaceId) -> Form {
 }
 
 /// `POST calls/{id}/callLegs` (R64).
-pub(in super::super) fn leg_body(remote_party: &str, owner_id: Option<&str>) -> Form {
-    Form::new().with("remoteParty", remote_party).with_some("ownerId", owner_id)
+pub(in super::super) fn leg_body(new: &NewLeg) -> Form {
+    Form::new()
+        .with("remoteParty", &new.remote_party)
+        .with_some("dtmfSequence", new.dtmf.as_deref())
+        .with_some("nameLabelOverride", new.label.as_deref())
+        .with_some("defaultLayout", new.layout)
 }
 
 impl Client {
@@ -79,20 +83,40 @@ impl Client {
         self.get_one(at, "call_leg", "callLegs", id.as_str()).await
     }
 
-    /// `POST calls/{id}/callLegs`: rings `remote_party` (R64). Succeeds before anything is known of the far end. With an
-    /// `owner_id` the leg can be told from others with the same address; without, the body is exactly the guide's.
+    /// `POST calls/{id}/callLegs`: rings somebody (R64). Succeeds before anything is known of the far end.
     ///
     /// # Errors
     /// See [`CmsError`]; [`CmsError::LimitReached`] if the call is full.
-    pub async fn create_call_leg(
+    pub async fn create_call_leg(&self, at: Priority, call: &CallId, new: &NewLeg) -> Result<LegId, CmsError> {
+        let path = format!("{}/callLegs", object("calls", call.as_str())?);
+        self.create(at, "create_call_leg", path, leg_body(new)).await.map(LegId::from)
+    }
+
+    /// `POST calls/{id}/participants`: rings somebody who gets a rank in layouts, which a leg cannot have. In a cluster
+    /// the call bridge that is to dial must be named, because any of them may be chosen otherwise.
+    ///
+    /// # Errors
+    /// See [`CmsError`]; [`CmsError::LimitReached`] if the call is full.
+    pub async fn create_participant(
         &self,
         at: Priority,
         call: &CallId,
-        remote_party: &str,
-        owner_id: Option<&str>,
-    ) -> Result<LegId, CmsError> {
-        let path = format!("{}/callLegs", object("calls", call.as_str())?);
-        self.create(at, "create_call_leg", path, leg_body(remote_party, owner_id)).await.map(LegId::from)
+        new: &NewLeg,
+        rank: &Rank,
+    ) -> Result<ParticipantId, CmsError> {
+        let path = format!("{}/participants", object("calls", call.as_str())?);
+        let body = leg_body(new)
+            .with("importance", &rank.importance.to_string())
+            .with_some("callBridge", rank.call_bridge.as_deref());
+        self.create(at, "create_participant", path, body).await.map(ParticipantId::from)
+    }
+
+    /// `DELETE callLegs/{id}`: hangs up. `Ok(false)` if it was not there.
+    ///
+    /// # Errors
+    /// See [`CmsError`].
+    pub async fn delete_call_leg(&self, at: Priority, id: &LegId) -> Result<bool, CmsError> {
+        self.delete(at, "delete_call_leg", "callLegs", id.as_str()).await
     }
 
     /// `GET participants`: those of every call that this call bridge takes part in, wherever they are connected (R67).

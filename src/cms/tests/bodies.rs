@@ -117,9 +117,21 @@ fn call_has_44_bytes() {
 
 #[test]
 fn leg_has_36_bytes() {
-    assert_eq!(leg_body("desk.ex90@tkratzke.local", None).encoded(), "remoteParty=desk.ex90@tkratzke.local");
-    assert_eq!(leg_body("desk.ex90@tkratzke.local", None).encoded().len(), 36);
-    assert_eq!(leg_body("a@b", Some("id-1")).encoded(), "remoteParty=a@b&ownerId=id-1");
+    let to = |party: &str| NewLeg { remote_party: party.to_owned(), ..NewLeg::default() };
+    assert_eq!(leg_body(&to("desk.ex90@tkratzke.local")).encoded(), "remoteParty=desk.ex90@tkratzke.local");
+    assert_eq!(leg_body(&to("desk.ex90@tkratzke.local")).encoded().len(), 36);
+}
+
+#[test]
+fn what_is_asked_for_a_participant_follows_the_address() {
+    let new = NewLeg {
+        remote_party: "a@b".to_owned(),
+        dtmf: Some("1,2#".to_owned()),
+        label: Some("Room 1".to_owned()),
+        layout: Some("speakerOnly"),
+    };
+    let wanted = "remoteParty=a@b&dtmfSequence=1%2C2%23&nameLabelOverride=Room+1&defaultLayout=speakerOnly";
+    assert_eq!(leg_body(&new).encoded(), wanted);
 }
 
 #[test]

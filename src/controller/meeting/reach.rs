@@ -201,18 +201,16 @@ impl Reach<Progress> for MeetingReach<'_> {
         let target = MeetingTarget {
             space: &space,
             call: call.as_ref().map(|call| &call.id),
-            title: &progress.terms.spec.title,
-            placeholder: &progress.terms.placeholder,
-            mark: &progress.terms.mark,
             passcode: secrets.and_then(|secrets| secrets.passcode.as_ref()),
             secret: secrets.map(|secrets| &secrets.secret),
+            terms: &progress.terms,
             deadline: progress.deadline(step, now),
         };
         let client = at.client().only_while(self.still_wants(progress, step));
         let result = act::meeting_step(&at, &client, step, &target).await;
         let done = self.ctx.clock.now();
         match step {
-            Step::Dial(_) => self.cluster.note_dial(&space, done),
+            Step::Dial(_) | Step::HangUp { .. } => self.cluster.note_dial(&space, done),
             _ => self.cluster.note_write(&space, done),
         }
         match result {

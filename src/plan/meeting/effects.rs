@@ -13,7 +13,7 @@ use crate::facts::meeting::MeetingFacts;
 use crate::plan::verdict::{Pause, Verdict};
 use crate::plan::{Attempt, Flow, Store, Subject, participants};
 
-/// Turns of a pass besides one for each participant.
+/// Turns of a pass besides one for each participant of the spec and of the status.
 const TURN_LIMIT: usize = 24;
 
 /// Writes of one pass that are sent again at once because their connection broke.
@@ -31,7 +31,7 @@ impl Subject for Progress {
     type End = End;
 
     fn turn_limit(&self) -> usize {
-        TURN_LIMIT + self.terms.spec.participants.len()
+        TURN_LIMIT + self.terms.spec.participants.len() + self.draft.participants.len()
     }
 
     fn begin(&mut self, facts: &mut MeetingFacts, survey: Survey, now: Timestamp) {
@@ -102,6 +102,7 @@ impl Subject for Progress {
                 facts.orphan_calls.retain(|orphan| orphan.call.at() != *call);
                 facts.calls = Seen::Unknown;
             }
+            Step::HangUp { party, leg } => self.forget_removed(facts, party, leg),
             Step::Dial(party) => {
                 self.notes.push(Note::Dialled);
                 let leg = match effect {
@@ -230,6 +231,15 @@ impl Progress {
     ) -> Flow {
         match step {
             Step::Dial(party) => return self.dial_failed(facts, party, (error, may_be_done), since),
+            // They have left by themselves.
+            Step::HangUp { party, leg } if error.is_not_found() => {
+                self.forget_removed(facts, party, leg);
+                return Flow::GoOn;
+            }
+            Step::HangUp { .. } if self.is_sent_again(&error) => {
+                facts.legs = Seen::Unknown;
+                return Flow::GoOn;
+            }
             Step::CloseDoor if error.is_not_found() => {
                 self.notes.push(Note::SpaceGone);
                 self.door = Door::Released;
@@ -316,6 +326,16 @@ impl Progress {
         if let Some(status) = self.participant(party) {
             participants::in_vain(status, why, at);
         }
+    }
+
+    /// The leg of somebody who was taken out of the spec is gone.
+    fn forget_removed(&mut self, facts: &mut MeetingFacts, party: &str, leg: &str) {
+        let is_it = |p: &ParticipantStatus| p.state == ParticipantState::Removed && p.remote_party == party;
+        self.draft.participants.retain(|status| !is_it(status));
+        if let Seen::Known(seen) = &mut facts.legs {
+            seen.legs.retain(|seen| seen.id.as_str() != leg);
+        }
+        self.tried.dialled = true;
     }
 
     fn participant(&mut self, party: &str) -> Option<&mut ParticipantStatus> {

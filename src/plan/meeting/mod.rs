@@ -18,7 +18,7 @@ use jiff::Timestamp;
 use absorb::pick_call;
 pub use progress::{Around, Door, JoinSecrets, Note, Problem, Progress, Survey, WrittenDoor};
 pub use step::{Effect, End, Found, Intent, Look, Obstacle, Part, Place, Step};
-use terms::Terms;
+pub use terms::Terms;
 pub use tidy::goes_at;
 
 use crate::api::marks::is_mark;
@@ -110,7 +110,7 @@ fn opening(progress: &Progress, facts: &MeetingFacts, around: &Around, now: Time
     if let Some(next) = call(progress, facts) {
         return next;
     }
-    if let Some(next) = dialling(progress, facts, now) {
+    if let Some(next) = disconnecting(progress, facts).or_else(|| dialling(progress, facts, now)) {
         return next;
     }
     // With a call of its own the meeting needs no empty one that was left behind; people of an earlier meeting must not
@@ -204,6 +204,16 @@ fn call(progress: &Progress, facts: &MeetingFacts) -> Option<Next> {
             }
         }
     }
+}
+
+/// Who was taken out of the spec goes, if the spec says so. Only a look of now tells which leg is theirs.
+fn disconnecting(progress: &Progress, facts: &MeetingFacts) -> Option<Next> {
+    let removed = participants::to_disconnect(&progress.draft.participants)?;
+    if matches!(facts.legs, Seen::Unknown) {
+        return Some(Next::Look(Look::Legs));
+    }
+    let (party, leg) = (removed.remote_party.clone(), removed.leg_id.clone()?);
+    Some(Next::Do(Step::HangUp { party, leg }))
 }
 
 fn dialling(progress: &Progress, facts: &MeetingFacts, now: Timestamp) -> Option<Next> {

@@ -10,7 +10,7 @@ use super::step::{Obstacle, Part, Step};
 use super::terms::Terms;
 use crate::api::conditions::meeting as reason;
 use crate::api::marks::Marks;
-use crate::api::meeting::{CallBinding, Phase};
+use crate::api::meeting::{CallBinding, ParticipantState, Phase};
 use crate::api::names::RECONCILE_ANNOTATION;
 use crate::api::values::Instant;
 use crate::api::{MeetingBridge, ScheduledMeeting, ScheduledMeetingStatus};
@@ -109,7 +109,7 @@ pub struct Tried {
     pub wants_boot: bool,
     /// The call that the status recorded was lost in this pass.
     pub call_was_lost: bool,
-    /// Somebody was dialled, or may have been.
+    /// Somebody was dialled, or may have been, or was disconnected: the legs are looked at soon.
     pub dialled: bool,
     /// Writes whose connection broke.
     pub broken_writes: u32,
@@ -381,6 +381,7 @@ impl Progress {
         draft.participants = participants::update(&self.terms.spec, &draft.participants, None, None, outgoing);
         if self.is_closing(now) && self.door == Door::Released {
             draft.call = None;
+            draft.participants.retain(|status| status.state != ParticipantState::Removed);
             draft.join_secret_name = None;
             (draft.participant_count, draft.door_repairs) = (None, None);
             draft.ended_at = draft.ended_at.or(Some(Instant::shown(now)));

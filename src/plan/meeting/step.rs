@@ -62,6 +62,8 @@ pub enum Step {
     CreateCall,
     /// Dial one participant.
     Dial(String),
+    /// End the leg of somebody who was taken out of the spec.
+    HangUp { party: String, leg: String },
     /// Shut the door.
     CloseDoor,
     /// End a call on the space.
@@ -94,7 +96,7 @@ impl Step {
         match self {
             Self::OpenDoor | Self::MarkExtension => Part::Door,
             Self::CreateCall => Part::Call,
-            Self::Dial(_) => Part::Legs,
+            Self::Dial(_) | Self::HangUp { .. } => Part::Legs,
             Self::CloseDoor | Self::DeleteCall(_) => Part::Release,
         }
     }
@@ -104,7 +106,7 @@ impl Step {
         match self {
             Self::OpenDoor | Self::MarkExtension | Self::CloseDoor => Class::Door,
             Self::CreateCall | Self::DeleteCall(_) => Class::Call,
-            Self::Dial(_) => Class::Leg,
+            Self::Dial(_) | Self::HangUp { .. } => Class::Leg,
         }
     }
 
@@ -112,7 +114,7 @@ impl Step {
     pub fn place(&self) -> Place<'_> {
         match self {
             Self::OpenDoor | Self::MarkExtension | Self::CloseDoor => Place::Any,
-            Self::CreateCall | Self::Dial(_) => Place::OfMeeting,
+            Self::CreateCall | Self::Dial(_) | Self::HangUp { .. } => Place::OfMeeting,
             Self::DeleteCall(call) => Place::OfCall(call),
         }
     }
@@ -121,7 +123,7 @@ impl Step {
     pub fn lets_in(&self) -> bool {
         match self {
             Self::OpenDoor | Self::MarkExtension | Self::CreateCall | Self::Dial(_) => true,
-            Self::CloseDoor | Self::DeleteCall(_) => false,
+            Self::CloseDoor | Self::DeleteCall(_) | Self::HangUp { .. } => false,
         }
     }
 
@@ -129,7 +131,7 @@ impl Step {
     pub fn needs_database(&self) -> bool {
         match self {
             Self::OpenDoor | Self::MarkExtension | Self::CloseDoor | Self::CreateCall => true,
-            Self::Dial(_) | Self::DeleteCall(_) => false,
+            Self::Dial(_) | Self::HangUp { .. } | Self::DeleteCall(_) => false,
         }
     }
 
@@ -138,7 +140,7 @@ impl Step {
         match self {
             Self::CloseDoor if now.duration_since(window.closes_at) > OVERDUE => Timestamp::MIN,
             Self::CloseDoor | Self::DeleteCall(_) => window.closes_at.min(now),
-            Self::Dial(_) => window.starts_at,
+            Self::Dial(_) | Self::HangUp { .. } => window.starts_at,
             Self::OpenDoor | Self::MarkExtension | Self::CreateCall => window.opens_at,
         }
     }
@@ -163,6 +165,7 @@ impl std::fmt::Display for Step {
             Self::MarkExtension => f.write_str("mark the extension on the space"),
             Self::CreateCall => f.write_str("create the call"),
             Self::Dial(party) => write!(f, "dial {party}"),
+            Self::HangUp { party, .. } => write!(f, "end the leg of {party}, who was taken out of the spec"),
             Self::CloseDoor => f.write_str("shut the space and give it a new secret"),
             Self::DeleteCall(_) => f.write_str("delete the call"),
         }

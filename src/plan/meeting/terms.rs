@@ -1,13 +1,26 @@
 //! What a meeting and its bridge ask for, while a pass lasts.
 
+use std::collections::BTreeMap;
+
 use jiff::{SignedDuration, Timestamp};
 use kube::{Resource, ResourceExt};
 
 use crate::api::bridge::{DeletionPolicy, ManagementPolicy, RunningMeetings};
 use crate::api::marks::Marks;
+use crate::api::meeting::{Layout, ParticipantSpec};
 use crate::api::{MeetingBridge, ScheduledMeeting, ScheduledMeetingSpec, unreadable};
-use crate::cms::Space;
+use crate::cms::{Address, NewLeg, Rank, Space};
 use crate::facts::slots::is_foreign;
+use crate::plan::version;
+
+/// The first version with labels of our own (cms-protocol.md 7.2).
+const LABELS: (u32, u32) = (2, 4);
+
+/// The longest label in bytes of UTF-8 (cms-protocol.md section 12).
+const LONGEST_LABEL: usize = 50;
+
+/// The first version in which a participant can be given an importance (cms-protocol.md 7.4).
+const IMPORTANCE: (u32, u32) = (2, 2);
 
 /// What is to be, as the object and its bridge say. Does not change while a pass lasts.
 #[derive(Clone, Debug)]
@@ -37,6 +50,10 @@ pub struct Terms {
     pub stays_for: Option<SignedDuration>,
     /// A running meeting whose call bridge is lost is left as it is (R29).
     pub leaves_running: bool,
+    /// Software version of the bridge, once known.
+    pub software_version: Option<String>,
+    /// Ids of the call bridges by address, as far as they are known. None: the bridge is no cluster.
+    pub call_bridge_ids: Option<BTreeMap<String, String>>,
 }
 
 impl Terms {
@@ -56,6 +73,8 @@ impl Terms {
             allows_outgoing: true,
             stays_for: meeting.spec.ttl_seconds_after_finished.map(seconds),
             leaves_running: false,
+            software_version: None,
+            call_bridge_ids: Some(BTreeMap::new()),
         }
     }
 
@@ -75,9 +94,66 @@ impl Terms {
         self.allows_outgoing = spec.scheduling.allow_outgoing_sip;
         self.stays_for = self.stays_for.or(spec.scheduling.ttl_seconds_after_finished.map(seconds));
         self.leaves_running = spec.failover.running_meetings == RunningMeetings::Leave;
+        let Some(status) = &bridge.status else { return };
+        self.software_version = status.system.as_ref().map(|system| system.software_version.clone());
+        let known =
+            status.call_bridges.iter().filter_map(|known| Some((known.address.clone(), known.call_bridge_id.clone()?)));
+        let is_alone = status.cluster.as_ref().is_some_and(|cluster| cluster.members.is_empty());
+        self.call_bridge_ids = (!is_alone).then(|| known.collect());
+    }
+
+    fn participant(&self, party: &str) -> Option<&ParticipantSpec> {
+        self.spec.participants.iter().find(|participant| participant.remote_party == party)
+    }
+
+    /// Is the bridge new enough, as far as is known?
+    fn is_since(&self, version: (u32, u32)) -> bool {
+        self.software_version.as_deref().is_none_or(|known| !version::is_before(known, version))
+    }
+
+    /// How somebody is dialled.
+    pub fn leg_to(&self, party: &str) -> NewLeg {
+        let spec = self.participant(party);
+        let label = spec.and_then(|spec| spec.name.as_deref()).filter(|_| self.is_since(LABELS));
+        NewLeg {
+            remote_party: party.to_owned(),
+            dtmf: spec.and_then(|spec| spec.dtmf.clone()),
+            label: label.map(|name| cut(name, LONGEST_LABEL).to_owned()).filter(|label| !label.is_empty()),
+            layout: spec.and_then(|spec| spec.layout).map(Layout::name),
+        }
+    }
+
+    /// The rank that somebody is dialled with on this call bridge, if that is possible. Where it is not, they are dialled
+    /// all the same.
+    pub fn rank_of(&self, party: &str, call_bridge: &Address) -> Option<Rank> {
+        let importance = self.participant(party)?.importance.filter(|_| self.is_since(IMPORTANCE))?;
+        let call_bridge = match &self.call_bridge_ids {
+            None => None,
+            Some(ids) => Some(ids.get(&call_bridge.to_string())?.clone()),
+        };
+        Some(Rank { importance, call_bridge })
     }
 }
 
 fn seconds(count: u32) -> SignedDuration {
     SignedDuration::from_secs(count.into())
+}
+
+/// The first so many bytes of a text, and no half character.
+fn cut(text: &str, bytes: usize) -> &str {
+    let end = (0..=bytes.min(text.len())).rev().find(|end| text.is_char_boundary(*end)).unwrap_or_default();
+    text.get(..end).unwrap_or_default().trim_end()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::cut;
+
+    #[test]
+    fn a_label_ends_with_a_whole_character() {
+        assert_eq!(cut("Zürich", 2), "Z");
+        assert_eq!(cut("Zürich", 3), "Zü");
+        assert_eq!(cut("Zürich", 50), "Zürich");
+        assert_eq!(cut("a b", 2), "a");
+    }
 }

@@ -231,6 +231,14 @@ impl Model {
             Step::DeleteCall(call) => {
                 self.calls.remove(&call.id);
             }
+            Step::HangUp { leg, .. } => {
+                let legs = self.calls.get_mut(&call?.id)?;
+                let before = legs.len();
+                legs.retain(|known| known.0 != *leg);
+                if legs.len() == before {
+                    return None;
+                }
+            }
         }
         Some(None)
     }

@@ -186,3 +186,64 @@ fn a_leg_is_recognised_although_the_bridge_completed_its_address() {
     let original = SeenLeg { original_remote_party: Some("9@y".into()), ..leg_to("2001@x") };
     assert!(update(&spec, &[], Some(&seen(1, vec![original])), None, true)[0].leg_id.is_none());
 }
+
+fn many(count: usize, at_once: u32) -> ScheduledMeetingSpec {
+    let parties: Vec<_> = (0..count).map(|n| serde_json::json!({ "remoteParty": format!("room{n}@x") })).collect();
+    serde_json::from_value(serde_json::json!({
+        "title": "t", "start": at(0).to_string(), "duration": "1h", "ringsAtOnce": at_once, "participants": parties
+    }))
+    .unwrap()
+}
+
+fn ring(status: &mut ParticipantStatus, secs: i64) {
+    status.attempts += 1;
+    (status.state, status.last_attempt_at) = (ParticipantState::Ringing, Some(Instant(at(secs))));
+}
+
+#[test]
+fn no_more_ring_at_one_time_than_may() {
+    let spec = many(4, 2);
+    let mut statuses = update(&spec, &[], None, None, true);
+    for party in ["room0@x", "room1@x"] {
+        assert_eq!(to_dial(&spec, &statuses, at(0), at(0)).unwrap().remote_party, party);
+        let index = statuses.iter().position(|status| status.remote_party == party).unwrap();
+        ring(&mut statuses[index], 0);
+    }
+    assert_eq!(to_dial(&spec, &statuses, at(0), at(1)), None);
+    assert_eq!(next_dial(&spec, &statuses, at(0), at(1)), Some(at(75)), "one that rings on is waited for so long");
+    assert!(to_dial(&spec, &statuses, at(0), at(75)).is_some());
+    statuses[0].state = ParticipantState::Connected;
+    assert_eq!(to_dial(&spec, &statuses, at(0), at(1)).unwrap().remote_party, "room2@x");
+}
+
+#[test]
+fn who_was_never_dialled_comes_before_further_tries() {
+    let spec = many(2, 50);
+    let mut statuses = update(&spec, &[], None, None, true);
+    ring(&mut statuses[0], 0);
+    statuses[0].state = ParticipantState::Waiting;
+    assert_eq!(to_dial(&spec, &statuses, at(0), at(60)).unwrap().remote_party, "room1@x");
+    ring(&mut statuses[1], 60);
+    assert_eq!(to_dial(&spec, &statuses, at(0), at(60)).unwrap().remote_party, "room0@x");
+}
+
+#[test]
+fn who_is_taken_out_is_remembered_until_the_leg_is_gone() {
+    let gone = |policy: &str| ScheduledMeetingSpec {
+        removed_participants: serde_json::from_value(policy.into()).unwrap(),
+        participants: Vec::new(),
+        ..spec()
+    };
+    let (leave, disconnect) = (gone("Leave"), gone("Disconnect"));
+    let old = dialled(0, 1, ParticipantState::Connected);
+    assert_eq!(update(&leave, &old, None, None, true), []);
+    let kept = update(&disconnect, &old, None, None, true);
+    assert_eq!(to_disconnect(&kept).and_then(|status| status.leg_id.as_deref()), Some("leg-1"));
+    let kept = update(&disconnect, &kept, Some(&seen(1, vec![leg(None)])), None, true);
+    assert!(to_disconnect(&kept).is_some());
+    assert_eq!(update(&disconnect, &kept, Some(&seen(2, vec![])), None, true), []);
+    let back = update(&spec(), &kept, None, None, true);
+    assert_eq!(back.len(), 1, "who is put into the list again stays");
+    let elsewhere = ParticipantStatus { call_bridge: Some("cms:445".to_owned()), ..old[0].clone() };
+    assert_eq!(update(&disconnect, &[elsewhere], None, None, true), [], "nobody can say which leg is theirs");
+}

@@ -43,6 +43,7 @@ mod meetings;
 mod metrics_access;
 mod moved;
 mod namespaces;
+mod parties;
 mod passcode;
 mod plugin;
 mod policies;

@@ -122,7 +122,7 @@ proptest! {
                 // Rang in vain; the next try waits for its back-off.
                 ParticipantState::Waiting => !there && status.attempts + status.vain_tries > 0,
                 ParticipantState::Left | ParticipantState::Failed => !there,
-                ParticipantState::NotDialed => false,
+                ParticipantState::NotDialed | ParticipantState::Removed => false,
             };
             prop_assert!(wanted, "{status:?}");
         }
@@ -222,5 +222,86 @@ proptest! {
         player.take_log();
         player.pass(&mut model, true, &mut std::iter::empty());
         prop_assert!(player.log.is_empty());
+    }
+
+    /// Never do more ring at one time than may, whatever fails; and in the end everybody was rung once.
+    #[test]
+    fn no_more_ring_than_may_whatever_fails(
+        faults in prop::collection::vec(any_fault(2), 0..12),
+        passes in prop::collection::vec((any::<bool>(), prop::option::of(0_usize..6)), 0..12),
+        at_once in 1_u32..4,
+    ) {
+        let parties = ["a@x", "b@x", "c@x", "d@x", "e@x", "f@x"];
+        let mut model = Model::new(Some(free()), at(0));
+        let mut player = Player::new(&parties, Start::booked());
+        player.spec.rings_at_once = at_once;
+        let mut faults = faults.into_iter();
+        let unanswered = |model: &Model| model.calls.values().flatten().filter(|leg| !leg.2).count();
+        for (swept, answers) in passes {
+            player.pass(&mut model, swept, &mut faults);
+            prop_assert!(unanswered(&model) <= usize::try_from(at_once).unwrap(), "{:?}", model.calls);
+            for leg in model.calls.values_mut().flatten().filter(|leg| answers.is_some_and(|who| leg.1 == parties[who])) {
+                leg.2 = true;
+            }
+        }
+        for _ in 0..8 {
+            player.pass(&mut model, true, &mut std::iter::empty());
+            prop_assert!(unanswered(&model) <= usize::try_from(at_once).unwrap(), "{:?}", model.calls);
+            model.calls.values_mut().flatten().for_each(|leg| leg.2 = true);
+        }
+        prop_assert!(model.wrongs.is_empty(), "{:?}", model.wrongs);
+        prop_assert_eq!(model.calls.values().flatten().count(), parties.len());
+    }
+
+    /// Whoever is taken out of the list is disconnected if the spec says so, and nobody else, whatever fails; who is put
+    /// in is dialled.
+    #[test]
+    fn who_is_taken_out_goes_and_nobody_else(
+        faults in prop::collection::vec(any_fault(2), 0..12),
+        before in prop::collection::vec(any::<bool>(), 1..4),
+        left in prop::sample::subsequence(vec!["a@x", "b@x", "c@x"], 0..=3),
+        answered in any::<bool>(),
+        disconnects in any::<bool>(),
+    ) {
+        let mut model = Model::new(Some(free()), at(0));
+        let mut player = Player::new(&["a@x", "b@x", "c@x"], Start::booked());
+        if disconnects {
+            player.spec.removed_participants = crate::api::meeting::RemovedParticipants::Disconnect;
+        }
+        let mut faults = faults.into_iter();
+        for swept in before {
+            player.pass(&mut model, swept, &mut faults);
+        }
+        let reached: Vec<String> = model.calls.values().flatten().map(|leg| leg.1.clone()).collect();
+        let is_known = |party: &str| {
+            let state = player.stored.participants.iter().find(|p| p.remote_party == party).map(|p| p.state);
+            matches!(state, Some(ParticipantState::Ringing | ParticipantState::Connected))
+        };
+        // A leg of which nobody knew when its party was taken out is nobody's of the list: it may be a guest's.
+        let known: Vec<&str> = ["a@x", "b@x", "c@x"].into_iter().filter(|party| is_known(party)).collect();
+        model.calls.values_mut().flatten().for_each(|leg| leg.2 |= answered);
+        let retry = player.spec.participants[0].clone();
+        let party = |name: &str| crate::api::meeting::ParticipantSpec { remote_party: name.to_owned(), ..retry.clone() };
+        player.spec.participants = left.iter().copied().chain(["new@x"]).map(party).collect();
+        for turn in 0..6 {
+            player.pass(&mut model, turn % 2 == 1, &mut faults);
+            model.clock = model.clock.checked_add(SignedDuration::from_secs(30)).unwrap();
+        }
+        for swept in [true, true, true] {
+            player.pass(&mut model, swept, &mut std::iter::empty());
+            model.clock = model.clock.checked_add(SignedDuration::from_secs(30)).unwrap();
+        }
+        prop_assert!(model.wrongs.is_empty(), "{:?}", model.wrongs);
+        let is_in = |party: &str| model.calls.values().flatten().any(|leg| leg.1 == party);
+        for party in ["a@x", "b@x", "c@x"] {
+            let (is_left, was_in) = (left.contains(&party), reached.iter().any(|name| name == party));
+            if is_left {
+                prop_assert!(is_in(party), "{party} is still wanted");
+            } else if known.contains(&party) {
+                prop_assert_eq!(is_in(party), was_in && !disconnects, "{}", party);
+            }
+        }
+        prop_assert!(is_in("new@x"), "who was put in is dialled");
+        prop_assert!(player.stored.participants.iter().all(|p| p.state != ParticipantState::Removed));
     }
 }

@@ -11,7 +11,6 @@ use crate::state::Cluster;
 use crate::state::bridge::{Bridge, Leg, LegState};
 use crate::state::calls::NewLeg;
 use crate::state::log::DialOutcome;
-use crate::state::record::Fields;
 use crate::wire::form::Pairs;
 use crate::wire::xml::Xml;
 
@@ -167,21 +166,23 @@ pub fn modify(ctx: &Ctx<'_>, cluster: &mut Cluster, id: &Id) -> Answer {
         }
     }
     let changes = take(cluster, &[LEG_OWN_FIELDS, LEG_FIELDS], &pairs, Phase::Modify)?;
-    let leg = cluster.bridges.get_mut(ctx.bridge).and_then(|b| b.legs.get_mut(id)).ok_or(MISSING)?;
-    Ok(Reply::done(apply(&mut leg.fields, changes), id))
+    Ok(Reply::done(apply(ctx.bridge, cluster, id, changes).ok_or(MISSING)?, id))
 }
 
-/// Writes attributes of a leg or participant; a DTMF sequence is sent, not kept.
-pub fn apply(fields: &mut Fields, changes: crate::state::spaces::Changes) -> bool {
+/// Writes attributes of a leg or participant; a DTMF sequence is sent, not kept. None: there is no such leg.
+pub fn apply(bridge: usize, cluster: &mut Cluster, id: &str, changes: crate::state::spaces::Changes) -> Option<bool> {
     let mut effect = false;
     for (field, value) in changes {
-        if field.name == "dtmfSequence" {
-            effect |= value.is_some();
-        } else {
-            effect |= fields.set(field.name, value);
+        let leg = cluster.bridges.get_mut(bridge)?.legs.get_mut(id)?;
+        match value {
+            Some(keys) if field.name == "dtmfSequence" => {
+                effect = true;
+                cluster.press_keys(bridge, id, keys);
+            }
+            value => effect |= leg.fields.set(field.name, value),
         }
     }
-    effect
+    Some(effect)
 }
 
 /// DELETE of one leg: hangs up. Links between bridges cannot be hung up.

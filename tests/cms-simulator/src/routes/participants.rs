@@ -179,8 +179,7 @@ pub fn modify(ctx: &Ctx<'_>, cluster: &mut Cluster, id: &Id) -> Answer {
     }
     let leg = p.leg.id.clone();
     let changes = take(cluster, &[PARTICIPANT_FIELDS, LEG_OWN_FIELDS, LEG_FIELDS], ctx.body, Phase::Modify)?;
-    let leg = cluster.bridges.get_mut(ctx.bridge).and_then(|b| b.legs.get_mut(&leg)).ok_or(MISSING)?;
-    Ok(Reply::done(apply(&mut leg.fields, changes), id))
+    Ok(Reply::done(apply(ctx.bridge, cluster, &leg, changes).ok_or(MISSING)?, id))
 }
 
 /// PUT of all or some participants of a call: `filterIds` with `mode` exclude (default) or selected.
@@ -213,9 +212,9 @@ pub fn modify_all(ctx: &Ctx<'_>, cluster: &mut Cluster, call: &Id) -> Answer {
     let changes = take(cluster, &[PARTICIPANT_FIELDS, LEG_OWN_FIELDS, LEG_FIELDS], &pairs, Phase::Modify)?;
     let mut effect = false;
     for leg in legs {
-        let Some(leg) = cluster.bridges.get_mut(ctx.bridge).and_then(|b| b.legs.get_mut(&leg)) else { continue };
-        if leg.link.is_none() && ids.iter().any(|id| **id == *leg.participant) == selected {
-            effect |= apply(&mut leg.fields, changes.clone());
+        let Some(known) = cluster.bridges.get(ctx.bridge).and_then(|b| b.legs.get(&leg)) else { continue };
+        if known.link.is_none() && ids.iter().any(|id| **id == *known.participant) == selected {
+            effect |= apply(ctx.bridge, cluster, &leg, changes.clone()).unwrap_or(false);
         }
     }
     Ok(Reply::done(effect, call))

@@ -108,6 +108,7 @@ impl Cluster {
                 call: call.to_string(),
                 leg: id.to_string(),
                 remote_party: new.remote_party.clone(),
+                dtmf: Vec::new(),
                 outcome: DialOutcome::Pending,
                 answered: None,
                 ended: None,
@@ -242,9 +243,23 @@ impl Cluster {
         if let Some(dial) = leg.dial.and_then(|index| self.log.dials.get_mut(index)) {
             dial.outcome = DialOutcome::Answered;
             dial.answered = Some(wall());
+            // 7.2: the sequence that came with the dial is sent on connect.
+            dial.dtmf.extend(leg.fields.get("dtmfSequence").map(str::to_owned));
         }
         self.limit_duration(bridge, id);
         true
+    }
+
+    /// Presses keys on a leg: at once if it is connected, else when it is.
+    pub fn press_keys(&mut self, bridge: usize, id: &str, keys: String) {
+        let Some(leg) = self.bridges.get_mut(bridge).and_then(|b| b.legs.get_mut(id)) else { return };
+        if leg.state == LegState::Connected {
+            if let Some(dial) = leg.dial.and_then(|index| self.log.dials.get_mut(index)) {
+                dial.dtmf.push(keys);
+            }
+        } else {
+            leg.fields.set("dtmfSequence", Some(keys));
+        }
     }
 
     /// Brings the `distributionLink` legs of a distributed call in line: one on each side for every pair of bridges

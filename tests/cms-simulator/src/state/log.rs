@@ -48,6 +48,8 @@ pub struct Dial {
     pub leg: String,
     /// As the client wrote it.
     pub remote_party: String,
+    /// The keys that the far end got, in the order in which they were pressed.
+    pub dtmf: Vec<String>,
     pub outcome: DialOutcome,
     /// When the far end answered.
     pub answered: Option<Timestamp>,

@@ -97,6 +97,22 @@ async fn far_ends_follow_their_scripts() {
 }
 
 #[tokio::test]
+async fn keys_are_pressed_once_the_far_end_has_answered() {
+    let (bench, _, call) = started().await;
+    bench.sim.script_endpoint("pin@x.test", EndpointScript::Answers { after: Duration::from_secs(3600) });
+    let leg = bench.make(&format!("calls/{call}/callLegs"), "remoteParty=pin@x.test&dtmfSequence=1%2C23%23").await;
+    assert_eq!(bench.sim.dials()[0].dtmf, Vec::<String>::new(), "nobody has answered yet");
+    bench.delete(&format!("callLegs/{leg}")).await;
+    bench.sim.script_endpoint("pin@x.test", EndpointScript::Answers { after: MOMENT });
+    let leg = bench.make(&format!("calls/{call}/callLegs"), "remoteParty=pin@x.test&dtmfSequence=1%2C23%23").await;
+    bench.sim.await_state(|sim| sim.legs()[0].state == LegState::Connected, SOON).await.unwrap();
+    bench.put(&format!("callLegs/{leg}"), "dtmfSequence=9").await;
+    assert_eq!(bench.sim.dials()[1].dtmf, ["1,23#", "9"]);
+    let got = bench.get(&format!("callLegs/{leg}")).await;
+    assert_eq!(got.text("dtmfSequence"), None, "they are never shown");
+}
+
+#[tokio::test]
 async fn outbound_rules_decide_the_way() {
     let (bench, _, call) = started().await;
     let own = bench.sim.call_bridge_id(1);
