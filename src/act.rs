@@ -4,9 +4,11 @@ use jiff::Timestamp;
 use secrecy::SecretString;
 
 use crate::api::MeetingBridgeSpec;
+use crate::api::settings::ProfileKind;
 use crate::cluster::CallBridge;
 use crate::cms::{
-    BulkSetId, CallId, CallLegProfileId, CallProfileId, Client, CmsError, LegId, NewBulkSet, Opening, Priority, SpaceId,
+    BulkSetId, CallId, CallLegProfileId, CallProfileId, Client, CmsError, LegId, NewBulkSet, Opening, Priority,
+    SpaceId, SpaceProfiles,
 };
 use crate::plan::bridge::{Record, Step as BridgeStep};
 use crate::plan::meeting::{Effect, Step, Terms};
@@ -18,6 +20,8 @@ pub struct MeetingTarget<'a> {
     pub terms: &'a Terms,
     pub passcode: Option<&'a SecretString>,
     pub secret: Option<&'a SecretString>,
+    /// The profiles that the space is told with its door.
+    pub profiles: SpaceProfiles,
     /// The instant for which the write is done: earlier ones go first at the gate.
     pub deadline: Timestamp,
 }
@@ -42,12 +46,13 @@ pub async fn meeting_step(
                 passcode: target.passcode.cloned().ok_or_else(missing)?,
                 secret: target.secret.cloned().ok_or_else(missing)?,
                 mark: Some(target.terms.mark.clone()),
+                profiles: target.profiles.clone(),
             };
             client.open_space(at, target.space, &opening).await?;
             Ok(Effect::Done)
         }
         Step::CloseDoor => {
-            client.close_space(at, target.space, &target.terms.placeholder, true).await?;
+            client.close_space(at, target.space, &target.terms.placeholder, &target.profiles).await?;
             Ok(Effect::Done)
         }
         Step::CreateCall => {
@@ -125,7 +130,7 @@ pub async fn bridge_step(
         }
         Step::ShutSlot { number, space } => {
             let placeholder = format!("{}{number}", spec.slots.name_prefix);
-            client.close_space(at, space, &placeholder, true).await?;
+            client.close_space(at, space, &placeholder, &SpaceProfiles::default()).await?;
             Ok(None)
         }
         Step::DeleteCall(call) => client.delete_call(at, &call.id).await.map(|_| None),
@@ -138,6 +143,21 @@ pub async fn bridge_step(
         }
         Step::DeleteCallLegProfile(id) => {
             client.delete_call_leg_profile(at, &CallLegProfileId::from(id.as_str())).await.map(|_| None)
+        }
+        Step::CreateSettingsProfile(profile) => {
+            let pairs = profile.pairs();
+            Ok(Some(match profile.kind {
+                ProfileKind::Call => client.create_call_profile(at, &pairs).await?.to_string(),
+                ProfileKind::CallLeg => client.create_call_leg_profile(at, &pairs).await?.to_string(),
+            }))
+        }
+        Step::DeleteSettingsProfile(profile) => {
+            let id = profile.id.as_deref().unwrap_or_default();
+            match profile.kind {
+                ProfileKind::Call => client.delete_call_profile(at, &CallProfileId::from(id)).await,
+                ProfileKind::CallLeg => client.delete_call_leg_profile(at, &CallLegProfileId::from(id)).await,
+            }
+            .map(|_| None)
         }
     }
 }

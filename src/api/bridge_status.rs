@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::bridge::MaintenanceMode;
 use super::condition::Condition;
 use super::repairs::Contest;
+use super::settings::SettingsProfile;
 use super::values::Instant;
 use crate::cms::Address;
 
@@ -42,6 +43,10 @@ pub struct MeetingBridgeStatus {
     /// Profiles that every slot uses. Present without ids: they are being made.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub profiles: Option<ProfileIds>,
+    /// Profiles for the settings of single meetings, as long as one uses them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 64))]
+    pub settings_profiles: Vec<SettingsProfile>,
     /// The pool of slots.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub slots: Option<SlotsStatus>,
@@ -176,7 +181,7 @@ pub struct SystemInfo {
 }
 
 /// Ids of the profiles.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ProfileIds {
     /// Id of the call profile.

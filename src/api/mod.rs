@@ -8,10 +8,12 @@ mod crd;
 pub mod marks;
 pub mod meeting;
 pub mod names;
+mod participants;
 pub mod profiles;
 pub mod reading;
 pub mod repairs;
 pub mod series;
+pub mod settings;
 pub mod values;
 mod weekdays;
 

@@ -6,7 +6,7 @@ use std::time::Duration;
 use jiff::{SignedDuration, Timestamp};
 
 use super::{CallBridge, Cluster};
-use crate::api::bridge::ClusterStatus;
+use crate::api::bridge::{ClusterStatus, ProfileIds};
 use crate::cms::{Address, CallId, CmsError, SpaceId};
 use crate::config::settings::Settings;
 use crate::facts::Seen;
@@ -258,6 +258,15 @@ impl Cluster {
         let until = running.or_else(|| now.checked_add(signed(pause())).ok());
         self.cache().schedule.sync_at = until;
         until.and_then(|at| Duration::try_from(at.duration_since(now)).ok())
+    }
+
+    /// A space would not take these profiles: they are looked at.
+    pub fn doubt_profiles(&self, ids: impl IntoIterator<Item = ProfileIds>) {
+        let ids = ids.into_iter().flat_map(|ids| [ids.call, ids.call_leg]).flatten();
+        let mut cache = self.cache();
+        for id in ids {
+            cache.facts.settings_seen.remove(&id);
+        }
     }
 
     /// Somebody asks for a full look: everything known is looked up again (R31). Served once for each request.

@@ -1,17 +1,12 @@
 //! What we may have made ourselves although no reply told us: profiles, sets and syncs with exactly our content.
 
+use std::collections::BTreeSet;
 use std::ops::RangeInclusive;
 
 use super::Cluster;
+use crate::api::settings::{ProfileKind, SettingsProfile};
 use crate::cms::{Class, CmsError, Fields, Priority, SyncStatus, if_there};
 use crate::plan::bridge::profile_matches;
-
-/// Which of the two profiles.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum ProfileKind {
-    Call,
-    CallLeg,
-}
 
 /// Every wanted field is there, with the wanted value.
 fn is_exactly(want: &[(String, String)], fields: &Fields) -> bool {
@@ -24,7 +19,7 @@ impl Cluster {
         Priority::new(Class::Provision, self.now())
     }
 
-    /// A profile with exactly this content that nothing refers to.
+    /// A profile with exactly this content that nothing refers to and `may_be` lets pass.
     ///
     /// # Errors
     /// What the bridge or the gate says.
@@ -32,13 +27,15 @@ impl Cluster {
         &self,
         kind: ProfileKind,
         want: &[(String, String)],
+        may_be: impl Fn(&str, &Fields) -> bool,
     ) -> Result<Option<(String, Fields)>, CmsError> {
         let (client, at) = (self.active().client(), self.provisioning());
+        let is_it = |id: &str, fields: &Fields| is_exactly(want, fields) && may_be(id, fields);
         match kind {
             ProfileKind::Call => {
                 for id in client.unreferenced_call_profiles(at).await? {
                     let fields = client.call_profile(at, &id).await?;
-                    if is_exactly(want, &fields) {
+                    if is_it(id.as_str(), &fields) {
                         return Ok(Some((id.to_string(), fields)));
                     }
                 }
@@ -46,10 +43,39 @@ impl Cluster {
             ProfileKind::CallLeg => {
                 for id in client.unreferenced_call_leg_profiles(at).await? {
                     let fields = client.call_leg_profile(at, &id).await?;
-                    if is_exactly(want, &fields) {
+                    if is_it(id.as_str(), &fields) {
                         return Ok(Some((id.to_string(), fields)));
                     }
                 }
+            }
+        }
+        Ok(None)
+    }
+
+    /// A profile that was made for settings: a call leg profile by its name, whether anything refers to it or not, a call
+    /// profile, which has none, by its content. `known` are the ids that are something else of ours.
+    ///
+    /// # Errors
+    /// What the bridge or the gate says.
+    pub async fn find_settings_profile(
+        &self,
+        wanted: &SettingsProfile,
+        known: &BTreeSet<String>,
+    ) -> Result<Option<String>, CmsError> {
+        let want = wanted.pairs();
+        let may_be = |id: &str, _: &Fields| !known.contains(id);
+        if wanted.kind == ProfileKind::Call {
+            return Ok(self.find_profile(wanted.kind, &want, may_be).await?.map(|(id, _)| id));
+        }
+        let (client, at) = (self.active().client(), self.provisioning());
+        for (id, name) in client.call_leg_profiles(at).await? {
+            // A list may show no names.
+            if name.is_some_and(|name| name != wanted.name) {
+                continue;
+            }
+            let Some(fields) = if_there(client.call_leg_profile(at, &id).await)? else { continue };
+            if is_exactly(&want, &fields) && may_be(id.as_str(), &fields) {
+                return Ok(Some(id.to_string()));
             }
         }
         Ok(None)

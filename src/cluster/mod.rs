@@ -26,7 +26,6 @@ use tokio_util::task::TaskTracker;
 
 pub use call_bridge::CallBridge;
 pub use judge::Source;
-pub use lost::ProfileKind;
 pub use members::CallBridgeView;
 pub use monitor::{Duty, Reading};
 pub use sweep::SweepTarget;

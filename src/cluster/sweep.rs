@@ -44,7 +44,10 @@ impl Cluster {
         for meeting in live.iter().filter(|meeting| meeting.on_lost_bridge) {
             self.sweep_on_lost_bridge(at, meeting, now).await?;
         }
-        let unsure = at.unsure_legs(&calls);
+        let mut unsure = at.unsure_legs(&calls);
+        // Each has its turn: one that rings for ever must not be the only one that is looked at.
+        let first = usize::try_from(turn / 2).unwrap_or(0).checked_rem(unsure.len()).unwrap_or(0);
+        unsure.rotate_left(first);
         let signs = SweepSigns {
             lost_witness: before.iter().any(|call| !after.contains(call)),
             unwitnessed: after.len() < calls.len(),

@@ -351,9 +351,9 @@ impl Record for CallProfileItem {
     }
 }
 
-/// A call leg profile in a list: only its id matters.
+/// A call leg profile in a list: its id, and its name if the list shows it.
 #[derive(Clone, Debug)]
-pub struct CallLegProfileItem(pub CallLegProfileId);
+pub struct CallLegProfileItem(pub CallLegProfileId, pub Option<String>);
 
 impl Record for CallLegProfileItem {
     const LIST: &'static str = "callLegProfiles";
@@ -361,7 +361,7 @@ impl Record for CallLegProfileItem {
     const MOST: usize = 2_000;
 
     fn decode(node: &Node) -> Result<Self, Undecodable> {
-        id_of(node).map(Self)
+        Ok(Self(id_of(node)?, text(node, "name")))
     }
 
     fn key(&self) -> &str {

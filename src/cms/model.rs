@@ -331,6 +331,15 @@ pub struct Opening {
     pub secret: SecretString,
     /// Our mark, put into `cdrTag` (100 characters at most on the bridge); `None`: the tag is left as it is.
     pub mark: Option<String>,
+    /// Profiles for this meeting.
+    pub profiles: SpaceProfiles,
+}
+
+/// Profiles that a space is told with its door; `None`: as it is, empty: none any more.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct SpaceProfiles {
+    pub call: Option<String>,
+    pub call_leg: Option<String>,
 }
 
 /// A range of slots to be made (R48).

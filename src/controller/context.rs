@@ -28,6 +28,7 @@ use crate::clock::Clock;
 use crate::cluster::{Cluster, Env};
 use crate::config::settings::Settings;
 use crate::metrics::{Census, Metrics};
+use crate::plan::settings::Asked;
 use crate::plan::window::{Stage, Window};
 
 /// Passes over meetings at one time; those that are due do not wait for a place.
@@ -172,6 +173,13 @@ impl Context {
     pub fn bridge(&self, key: &ObjectKey) -> Option<Arc<MeetingBridge>> {
         let stored = self.stores.bridges.get(&ObjectRef::new(&key.name).within(&key.namespace))?;
         Some(self.own_bridges.newest(stored))
+    }
+
+    /// What a meeting wants for its settings, as we know it: with what is not stored yet.
+    pub fn asked(&self, key: &ObjectKey) -> Option<Asked> {
+        let stored = self.stores.meetings.get(&ObjectRef::new(&key.name).within(&key.namespace))?;
+        let newest = ScheduledMeeting::own_writes(self).newest(stored);
+        Asked::of(&self.unsaved.known(&newest))
     }
 
     /// May what is in this Secret be sent to a bridge? Whoever names it may be somebody else than its owner, who says so by

@@ -42,6 +42,9 @@ pub struct BridgeFacts {
     pub blocked: BTreeMap<u32, bool>,
     /// Slots that were told their profiles in this process, so that a bridge that does not show them is told once only.
     pub attached: BTreeSet<SpaceId>,
+    /// Ids of profiles for settings that this process made or has seen. One that only the status knows may be gone: its removal
+    /// was begun, and the process died.
+    pub settings_seen: BTreeSet<String>,
     /// The profiles are to be read again.
     pub wants_profiles: bool,
     /// Free slots are looked at one by one: a list does not show whether one is open.

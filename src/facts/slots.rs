@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::RangeInclusive;
 
+use crate::api::bridge::ProfileIds;
 use crate::api::marks::{Marks, is_mark};
 use crate::cms::{Space, SpaceId};
 
@@ -355,6 +356,14 @@ impl SlotSpaces {
     pub fn doubt(&mut self, number: u32) {
         if let Some(slot) = self.slots.get_mut(&number) {
             slot.view = View::Doubted;
+        }
+    }
+
+    /// Our own write: a slot has these profiles now.
+    pub fn set_profiles(&mut self, number: u32, ids: Option<&ProfileIds>) {
+        if let (Some(slot), Some(ids)) = (self.slots.get_mut(&number), ids) {
+            slot.space.call_profile = ids.call.as_deref().map(Into::into);
+            slot.space.call_leg_profile = ids.call_leg.as_deref().map(Into::into);
         }
     }
 

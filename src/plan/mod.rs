@@ -20,6 +20,7 @@ pub mod ownership;
 pub mod participants;
 pub mod rounds;
 pub mod series;
+pub mod settings;
 pub mod verdict;
 pub mod version;
 pub mod window;

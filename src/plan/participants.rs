@@ -8,7 +8,10 @@ use crate::api::meeting::{
 };
 use crate::api::values::Instant;
 use crate::cms::{Address, LegState};
-use crate::facts::calls::{LONGEST_RING, OnLostBridge, SeenLeg, SeenLegs, plain_address};
+use crate::facts::calls::{OnLostBridge, SeenLeg, SeenLegs, plain_address};
+
+/// Who rings for longer holds up nobody who is to be dialled: SIP gives up ringing well before.
+const LONGEST_RING: SignedDuration = SignedDuration::from_secs(75);
 
 /// The reason of a try whose connection broke.
 const CONNECTION_LOST: &str = "ConnectionLost";

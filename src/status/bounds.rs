@@ -4,6 +4,7 @@
 use crate::api::MeetingBridgeStatus;
 use crate::api::bridge::MOST_SETS;
 use crate::api::repairs::MOST_CONTESTS;
+use crate::api::settings::MOST_SETTINGS_PROFILES;
 
 const MOST_CALL_BRIDGES: usize = 64;
 const MOST_ENTRIES: usize = 100;
@@ -32,6 +33,8 @@ pub fn bound(status: &mut MeetingBridgeStatus) {
     if let Some(bookings) = &mut status.bookings {
         bookings.days.truncate(MOST_DAYS);
     }
+    // The plan makes no more of them.
+    status.settings_profiles.truncate(MOST_SETTINGS_PROFILES);
     status.contests.truncate(MOST_CONTESTS);
     status.conditions.truncate(MOST_CONDITIONS);
 }

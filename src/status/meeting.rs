@@ -1,5 +1,7 @@
 //! The status of a ScheduledMeeting.
 
+mod settings;
+
 use jiff::Timestamp;
 
 use super::{Conditions, Readiness};
@@ -85,6 +87,7 @@ pub fn build(
     door(&judged, &mut conditions);
     call(&judged, old, &mut conditions);
     dialling(&judged, &mut conditions);
+    settings::tell(&judged, &mut conditions);
     release(&judged, &mut conditions);
     let readiness = readiness(&judged);
     let mut status = draft;
@@ -192,6 +195,7 @@ fn door_trouble(judged: &Judged<'_>) -> Option<(&'static str, String)> {
                  meeting-controller.dev/use=passcode where that is required; set it and the door opens"
                     .into(),
             ),
+            Obstacle::SettingsMissing => (reason::SETTINGS_MISSING, settings::missing(judged)),
             Obstacle::SlotBusy => (reason::NOT_YET, "the meeting before is still being closed".into()),
             Obstacle::CallBridgeLost | Obstacle::CallUnwanted => return None, // The door is as it should be.
             Obstacle::Suspended => (reason::NOT_YET, "suspended".into()),

@@ -132,4 +132,14 @@ impl Client {
         let found = self.list::<CallLegProfileItem>(at, asked).await?;
         Ok(found.into_iter().map(|item| item.0).collect())
     }
+
+    /// Every call leg profile, with its name if the list shows it.
+    ///
+    /// # Errors
+    /// See [`CmsError`].
+    pub async fn call_leg_profiles(&self, at: Priority) -> Result<Vec<(CallLegProfileId, Option<String>)>, CmsError> {
+        let asked = ListRequest { operation: "call_leg_profiles", path: "/callLegProfiles".to_owned(), filters: &[] };
+        let found = self.list::<CallLegProfileItem>(at, asked).await?;
+        Ok(found.into_iter().map(|item| (item.0, item.1)).collect())
+    }
 }

@@ -7,7 +7,7 @@ use super::super::form::{Form, escape_template};
 use super::super::http::Client;
 use super::super::model::{
     BulkSet, BulkSetId, BulkSync, BulkSyncId, CallLegProfileId, CallProfileId, Listing, NewBulkSet, Opening, Space,
-    SpaceId,
+    SpaceId, SpaceProfiles,
 };
 use super::super::paging::ListRequest;
 use super::super::priority::Priority;
@@ -24,16 +24,21 @@ pub(in super::super) fn opening_body(opening: &Opening) -> Form {
         .with("name", &opening.name)
         .with("secret", opening.secret.expose_secret())
         .with_some("cdrTag", opening.mark.as_deref())
+        .with_some("callProfile", opening.profiles.call.as_deref())
+        .with_some("callLegProfile", opening.profiles.call_leg.as_deref())
 }
 
-/// `PUT coSpaces/{id}` that shuts (R73): the guide's four fields in its order, then the removal of our mark.
-pub(in super::super) fn closing_body(placeholder_name: &str, clear_mark: bool) -> Form {
+/// `PUT coSpaces/{id}` that shuts (R73): the guide's four fields in its order, then the removal of our mark, and the
+/// profiles that the space had before, if it had others for a meeting.
+pub(in super::super) fn closing_body(placeholder_name: &str, profiles: &SpaceProfiles) -> Form {
     Form::new()
         .with_bool("nonMemberAccess", false)
         .with("passcode", "")
         .with("name", placeholder_name)
         .with_bool("regenerateSecret", true)
-        .with_some("cdrTag", clear_mark.then_some(""))
+        .with("cdrTag", "")
+        .with_some("callProfile", profiles.call.as_deref())
+        .with_some("callLegProfile", profiles.call_leg.as_deref())
 }
 
 /// `POST cospaceBulkParameterSets` (R48): the guide's eight fields in its order.
@@ -89,9 +94,9 @@ impl Client {
         at: Priority,
         id: &SpaceId,
         placeholder_name: &str,
-        clear_mark: bool,
+        profiles: &SpaceProfiles,
     ) -> Result<(), CmsError> {
-        let body = closing_body(placeholder_name, clear_mark);
+        let body = closing_body(placeholder_name, profiles);
         self.put(at, "close_space", object("coSpaces", id.as_str())?, body).await
     }
 

@@ -21,6 +21,7 @@ fn opening(mark: Option<&str>) -> Opening {
         passcode: "".into(),
         secret: SECRET.into(),
         mark: mark.map(str::to_owned),
+        profiles: SpaceProfiles::default(),
     }
 }
 
@@ -99,15 +100,25 @@ fn the_mark_comes_last() {
     let plain = opening_body(&opening(None));
     let marked = opening_body(&opening(Some("mc/uid")));
     assert_eq!(marked.encoded(), format!("{}&cdrTag=mc%2Fuid", plain.encoded()));
-    let shut = closing_body("TMS_Scheduled_Meeting_1", true);
-    assert_eq!(shut.encoded(), format!("{}&cdrTag=", closing_body("TMS_Scheduled_Meeting_1", false).encoded()));
+    let shut = closing_body("TMS_Scheduled_Meeting_1", &SpaceProfiles::default());
+    assert!(shut.encoded().ends_with("&cdrTag="), "{}", shut.encoded());
 }
 
 #[test]
 fn closing_has_83_bytes_less_the_leading_separator() {
-    let body = closing_body("TMS_Scheduled_Meeting_1", false);
-    assert_eq!(body.encoded(), "nonMemberAccess=false&passcode=&name=TMS_Scheduled_Meeting_1&regenerateSecret=true");
-    assert_eq!(body.encoded().len(), 83 - LEADING_SEPARATOR);
+    let body = closing_body("TMS_Scheduled_Meeting_1", &SpaceProfiles::default());
+    let guide = "nonMemberAccess=false&passcode=&name=TMS_Scheduled_Meeting_1&regenerateSecret=true";
+    assert_eq!(body.encoded(), format!("{guide}&cdrTag="));
+    assert_eq!(guide.len(), 83 - LEADING_SEPARATOR);
+}
+
+#[test]
+fn profiles_for_a_meeting_come_behind_the_mark_and_are_given_back_with_the_door() {
+    let profiles = SpaceProfiles { call: Some("p1".to_owned()), call_leg: Some(String::new()) };
+    let body = opening_body(&Opening { profiles: profiles.clone(), ..opening(Some("m")) });
+    assert!(body.encoded().ends_with("&cdrTag=m&callProfile=p1&callLegProfile="), "{}", body.encoded());
+    let body = closing_body("TMS_Scheduled_Meeting_1", &profiles);
+    assert!(body.encoded().ends_with("&cdrTag=&callProfile=p1&callLegProfile="), "{}", body.encoded());
 }
 
 #[test]

@@ -42,7 +42,13 @@ async fn a_write_after_a_silence_is_not_sent_into_a_connection_that_is_being_clo
 #[tokio::test]
 async fn writes_carry_the_exact_body() {
     let server = Server::start(|_, _| reply("200 OK", "", "")).await;
-    let opening = Opening { name: "A & B".into(), passcode: "12".into(), secret: "s".into(), mark: Some("m".into()) };
+    let opening = Opening {
+        name: "A & B".into(),
+        passcode: "12".into(),
+        secret: "s".into(),
+        mark: Some("m".into()),
+        profiles: SpaceProfiles::default(),
+    };
     server.client().open_space(any(), &"s-1".into(), &opening).await.unwrap();
     let request = &server.requests()[0];
     assert_eq!((request.method.as_str(), request.path.as_str()), ("PUT", "/api/v1/coSpaces/s-1"));
@@ -319,7 +325,7 @@ async fn every_request_is_reported() {
     let client =
         Client::new(server.address(), credentials, server.tls(), limits(), loopback(), gate, seen.clone()).unwrap();
     client.system_status(any()).await.unwrap();
-    client.close_space(any(), &"s".into(), "free", true).await.unwrap_err();
+    client.close_space(any(), &"s".into(), "free", &SpaceProfiles::default()).await.unwrap_err();
     let expected = [
         ("system_status", "GET", "/system/status".to_owned(), Some(200), "ok"),
         ("close_space", "PUT", "/coSpaces/s".to_owned(), Some(503), "busy"),
@@ -380,7 +386,9 @@ async fn queue_behind_one(fence: &Fence) -> (Server, Client, Vec<tokio::task::Jo
     client.system_status(any()).await.unwrap();
     let write = |n: usize| {
         let client = client.clone();
-        tokio::spawn(async move { client.close_space(any(), &format!("s-{n}").as_str().into(), "free", true).await })
+        tokio::spawn(async move {
+            client.close_space(any(), &format!("s-{n}").as_str().into(), "free", &SpaceProfiles::default()).await
+        })
     };
     let first = write(0);
     while server.requests().len() < 2 {
@@ -431,7 +439,10 @@ async fn a_write_that_is_not_wanted_any_more_when_its_turn_comes_is_not_sent() {
     let is_wanted = Arc::new(std::sync::atomic::AtomicBool::new(true));
     let asked = Arc::clone(&is_wanted);
     let outdated = client.only_while(move || asked.load(std::sync::atomic::Ordering::SeqCst));
-    let late = tokio::spawn(async move { outdated.close_space(any(), &"late".into(), "free", true).await });
+    let late =
+        tokio::spawn(
+            async move { outdated.close_space(any(), &"late".into(), "free", &SpaceProfiles::default()).await },
+        );
     while server.requests().len() < 3 {
         is_wanted.store(false, std::sync::atomic::Ordering::SeqCst);
         tokio::time::sleep(Duration::from_millis(1)).await;

@@ -91,6 +91,7 @@ pub async fn reconcile(stored: Arc<MeetingBridge>, ctx: Arc<Context>) -> Result<
     let written = lifecycle::store(&ctx, &bridge, status).await?;
     news::announce(&ctx, &bridge, &written);
     news::tell_licence(&ctx, &taken.object, &written);
+    news::tell_settings(&ctx, &taken.object, &written);
     Ok(Action::requeue(wait))
 }
 

@@ -73,6 +73,14 @@ pub fn announce(ctx: &Context, before: &MeetingBridge, after: &MeetingBridge) {
     }
 }
 
+/// Profiles for settings were made, or refused: the meetings that are due look whether that concerns them.
+pub fn tell_settings(ctx: &Context, before: &MeetingBridge, after: &MeetingBridge) {
+    let profiles = |bridge: &MeetingBridge| bridge.status.as_ref().map(|status| status.settings_profiles.clone());
+    if profiles(before) != profiles(after) {
+        ctx.wakes.meetings(ctx.bookings.due(&ObjectKey::of(after), ctx.clock.now()));
+    }
+}
+
 /// A call bridge without licence takes every request, and then no calls (R44).
 pub fn tell_licence(ctx: &Context, before: &MeetingBridge, after: &MeetingBridge) {
     let activated = |bridge: &MeetingBridge| bridge.status.as_ref()?.system.as_ref()?.activated;

@@ -8,7 +8,8 @@ use kube::runtime::reflector::ObjectRef;
 
 use crate::act;
 use crate::api::MeetingBridge;
-use crate::cluster::{CallBridge, Cluster, ProfileKind, Source, in_time};
+use crate::api::settings::ProfileKind;
+use crate::cluster::{CallBridge, Cluster, Source, in_time};
 use crate::cms::{
     Address, BulkSyncId, CallLegProfileId, CallProfileId, Class, CmsError, Fields, Priority, SyncStatus, if_there,
 };
@@ -20,6 +21,7 @@ use crate::facts::bridge::BridgeFacts;
 use crate::plan::bridge::{Around, BridgeProgress, Found, Look, Step};
 use crate::plan::order::Order;
 use crate::plan::ownership;
+use crate::plan::settings::{demand, may_be_for_settings};
 use crate::plan::verdict::Verdict;
 
 use super::{Site, report};
@@ -75,15 +77,28 @@ impl<'a> BridgeReach<'a> {
             Look::LostCallProfile => {
                 let version = cluster.with_facts(|facts| facts.version.known().cloned()).unwrap_or_default();
                 let want = spec.profiles.call.pairs_for(&version);
-                Ok(Found::LostProfile(cluster.find_profile(ProfileKind::Call, &want).await?))
+                let may_be = |_: &str, fields: &Fields| !may_be_for_settings(&want, fields);
+                Ok(Found::LostProfile(cluster.find_profile(ProfileKind::Call, &want, may_be).await?))
             }
             Look::LostCallLegProfile => {
                 let want = spec.profiles.call_leg.pairs();
-                Ok(Found::LostProfile(cluster.find_profile(ProfileKind::CallLeg, &want).await?))
+                let may_be = |_: &str, fields: &Fields| !may_be_for_settings(&want, fields);
+                Ok(Found::LostProfile(cluster.find_profile(ProfileKind::CallLeg, &want, may_be).await?))
             }
             Look::CallProfile(id) => profile(client.call_profile(at, &CallProfileId::from(id.as_str())).await),
             Look::CallLegProfile(id) => {
                 profile(client.call_leg_profile(at, &CallLegProfileId::from(id.as_str())).await)
+            }
+            Look::LostSettingsProfile(wanted) => {
+                let known = progress.record.profile_ids();
+                Ok(Found::Lost(cluster.find_settings_profile(wanted, &known).await?))
+            }
+            Look::SettingsProfile(known) => {
+                let id = known.id.as_deref().unwrap_or_default();
+                match known.kind {
+                    ProfileKind::Call => profile(client.call_profile(at, &CallProfileId::from(id)).await),
+                    ProfileKind::CallLeg => profile(client.call_leg_profile(at, &CallLegProfileId::from(id)).await),
+                }
             }
             Look::LostSet(range) => Ok(Found::Lost(cluster.find_set(range, prefix).await?)),
             Look::LostSync(set) => Ok(Found::Lost(cluster.find_sync(set).await?)),
@@ -123,7 +138,12 @@ impl Reach<BridgeProgress> for BridgeReach<'_> {
         let newest = |stored| MeetingBridge::own_writes(ctx).newest(stored);
         let others: Vec<_> = ctx.stores.bridges.state().into_iter().map(newest).collect();
         let owner = ownership::owner(self.bridge, progress.cluster.as_ref(), others.iter().map(AsRef::as_ref));
-        Around { held, owner }
+        // The version that the meetings see, too: what they want is named by it.
+        let system = self.bridge.status.as_ref().and_then(|status| status.system.as_ref());
+        let version = system.map(|system| system.software_version.clone()).unwrap_or_default();
+        let due = ctx.bookings.due(key, now);
+        let settings = demand(self.bridge, &version, due.iter().filter_map(|key| ctx.asked(key)));
+        Around { held, owner, settings }
     }
 
     fn with_facts<T>(&mut self, use_facts: impl FnOnce(&mut BridgeFacts) -> T) -> T {

@@ -37,6 +37,7 @@ fn whole_status(ctx: &Context, bridge: &MeetingBridge, progress: &BridgeProgress
     let old = bridge.status.clone().unwrap_or_default();
     let mut draft = old.clone();
     draft.profiles = progress.record.profiles.clone();
+    draft.settings_profiles = progress.record.settings.clone();
     draft.contests = progress.contests.to_vec();
     let members = progress.cluster.as_ref().map(|cluster| cluster.members.as_slice()).unwrap_or_default();
     let views = site.cluster.as_ref().map(|cluster| cluster.overview(members)).unwrap_or_default();

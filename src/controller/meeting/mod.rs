@@ -332,6 +332,11 @@ async fn let_go(
     }
     ctx.bookings.release(&meeting.uid().unwrap_or_default());
     news::wake_waiting(ctx, meeting);
+    if let Some(bridge) =
+        meeting.status.as_ref().filter(|status| status.settings.is_some()).and_then(|s| s.bridge.as_ref())
+    {
+        ctx.wakes.bridge(&key_of(bridge));
+    }
     // If this fails, its owner reference does the rest.
     let _ = remove_join_secret(ctx, meeting).await;
     lifecycle::let_go(ctx, meeting).await
@@ -384,6 +389,11 @@ fn take_notes(ctx: &Context, uid: &str, cluster: &Cluster, progress: &mut Progre
                 if let Some(since) = cluster.health(&lost).failing_since() {
                     ctx.metrics.recovery.observe(at.duration_since(since).as_secs_f64().max(0.0));
                 }
+            }
+            Note::ProfileGone => {
+                let ids = progress.draft.settings.clone().unwrap_or_default();
+                cluster.doubt_profiles([ids.applied, progress.profiles_told()]);
+                ctx.wakes.bridge(cluster.key());
             }
             Note::SpaceGone => {
                 if let Some(space) = progress.space() {

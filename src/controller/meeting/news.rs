@@ -88,7 +88,9 @@ pub fn wake(ctx: &Context, before: &ScheduledMeeting, after: &ScheduledMeeting, 
     }
     // The bridge sweeps a meeting as long as it has a call.
     let has_call = |meeting: &ScheduledMeeting| meeting.status.as_ref().is_some_and(|status| status.call.is_some());
-    if (new.is_live() != old.is_live() || has_call(before) != has_call(after))
+    // It removes the profiles that nobody uses any more.
+    let settings = |meeting: &ScheduledMeeting| meeting.status.as_ref().and_then(|status| status.settings.clone());
+    if (new.is_live() != old.is_live() || has_call(before) != has_call(after) || settings(before) != settings(after))
         && let Some(cluster) = &site.cluster
     {
         ctx.wakes.bridge(cluster.key());

@@ -9,14 +9,14 @@ use kube::runtime::reflector::ObjectRef;
 use crate::act::{self, MeetingTarget};
 use crate::api::ScheduledMeeting;
 use crate::cluster::{CallBridge, Cluster, Source, in_time};
-use crate::cms::{Class, CmsError, Priority};
+use crate::cms::{Class, CmsError, Priority, SpaceProfiles};
 use crate::controller::context::Context;
 use crate::controller::kube_calls::KubeError;
 use crate::controller::lifecycle;
 use crate::drive::Reach;
 use crate::facts::Seen;
 use crate::facts::meeting::MeetingFacts;
-use crate::plan::meeting::{Around, Door, Effect, Found, Look, Place, Progress, Step, Survey};
+use crate::plan::meeting::{Around, Door, Effect, Found, Look, Place, Progress, SettingsTerms, Step, Survey};
 use crate::plan::order::Order;
 use crate::plan::verdict::Verdict;
 use crate::plan::window::Stage;
@@ -52,6 +52,12 @@ impl<'a> MeetingReach<'a> {
             self.cluster.note_shut(&space.id);
         }
         let now = self.ctx.clock.now();
+        let is_waiting = progress.terms.settings.as_ref().is_some_and(SettingsTerms::is_pending)
+            && progress.stage(now) != Stage::Before
+            && !progress.is_closing(now);
+        if is_waiting {
+            self.ctx.wakes.bridge(self.cluster.key());
+        }
         let soon = now.checked_add(FIRST_LOOK_AFTER_DIAL).ok().filter(|_| progress.tried.dialled);
         if let (Some(soon), Some(space)) = (soon, progress.space()) {
             self.cluster.want_sweep(&space, now, soon);
@@ -148,6 +154,18 @@ impl<'a> MeetingReach<'a> {
     }
 }
 
+/// The profiles that a write to the space carries.
+fn space_profiles(progress: &Progress, step: &Step) -> SpaceProfiles {
+    let ids = match step {
+        Step::OpenDoor | Step::MarkExtension => progress.profiles_to_open(),
+        Step::CloseDoor => progress.profiles_to_close(),
+        Step::CreateCall | Step::DeleteCall(_) | Step::Dial(_) | Step::HangUp { .. } => {
+            return SpaceProfiles::default();
+        }
+    };
+    SpaceProfiles { call: ids.call, call_leg: ids.call_leg }
+}
+
 impl Reach<Progress> for MeetingReach<'_> {
     type Abort = KubeError;
 
@@ -204,6 +222,7 @@ impl Reach<Progress> for MeetingReach<'_> {
             passcode: secrets.and_then(|secrets| secrets.passcode.as_ref()),
             secret: secrets.map(|secrets| &secrets.secret),
             terms: &progress.terms,
+            profiles: space_profiles(progress, step),
             deadline: progress.deadline(step, now),
         };
         let client = at.client().only_while(self.still_wants(progress, step));

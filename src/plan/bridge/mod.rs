@@ -6,6 +6,7 @@ mod progress;
 mod provisioning;
 mod record;
 mod removal;
+mod settings;
 mod step;
 mod turns;
 mod upkeep;
@@ -94,6 +95,10 @@ pub fn next(bridge: &BridgeProgress, facts: &BridgeFacts, around: &Around) -> Ne
     }
     // That free slots are shut hangs on nothing that may be wrong with profiles, numbers or growth.
     if let Some(next) = upkeep::next(bridge, facts, around) {
+        return next;
+    }
+    // Nor do the settings of a meeting that is about to begin.
+    if let Some(next) = settings::next(bridge, facts, around) {
         return next;
     }
     if bridge.is_refused {

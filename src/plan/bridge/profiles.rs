@@ -3,7 +3,7 @@
 use super::upkeep::{Claim, claim};
 use super::{Around, BridgeProgress, Intent, Look, Next, Step};
 use crate::api::repairs::Contested;
-use crate::cms::Fields;
+use crate::cms::{Fields, Space};
 use crate::facts::Seen;
 use crate::facts::bridge::BridgeFacts;
 use crate::facts::slots::SlotSpaces;
@@ -64,11 +64,18 @@ pub(super) fn attach(
     let ids = bridge.record.profiles.as_ref()?;
     let (call, leg) = (ids.call.as_deref()?, ids.call_leg.as_deref()?);
     let other = |shown: Option<&str>, ours: &str| shown.map_or(facts.full_recheck, |shown| shown != ours);
+    // One that was told its profiles may have been left with those of a meeting since.
+    let is_left = |space: &Space| {
+        let shown =
+            [space.call_profile.as_ref().map(|id| id.as_str()), space.call_leg_profile.as_ref().map(|id| id.as_str())];
+        shown.into_iter().flatten().any(|id| bridge.record.settings.iter().any(|known| known.id.as_deref() == Some(id)))
+    };
     let strays = slots
         .iter()
         .filter(|(number, _)| bridge.record.made(*number))
         // Only a look at the single space shows its profiles.
-        .filter(|(_, space)| slots.looked(&space.id).is_some() && !facts.attached.contains(&space.id))
+        .filter(|(_, space)| slots.looked(&space.id).is_some())
+        .filter(|(_, space)| !facts.attached.contains(&space.id) || is_left(space))
         .filter(|(_, space)| {
             other(space.call_profile.as_ref().map(|id| id.as_str()), call)
                 || other(space.call_leg_profile.as_ref().map(|id| id.as_str()), leg)

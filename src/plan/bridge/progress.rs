@@ -15,12 +15,14 @@ use crate::api::bridge::{ClusterStatus, ManagementPolicy};
 use crate::api::marks::Marks;
 use crate::api::names::RECONCILE_ANNOTATION;
 use crate::api::repairs::Contested;
+use crate::api::settings::ProfileKind;
 use crate::api::{MeetingBridge, MeetingBridgeSpec, unreadable};
 use crate::cms::{CmsError, SpaceId, SyncStatus};
 use crate::facts::Seen;
 use crate::facts::bridge::BridgeFacts;
 use crate::facts::slots::SlotSpaces;
 use crate::plan::contest::Contests;
+use crate::plan::settings::Demand;
 use crate::plan::verdict::{Pause, Verdict};
 use crate::plan::{Attempt, Flow, Store, Subject};
 
@@ -40,6 +42,8 @@ pub struct Around {
     pub held: BTreeMap<u32, Option<SpaceId>>,
     /// The object that owns this cluster (`plan/ownership.rs`), in words: nothing is written then.
     pub owner: Option<String>,
+    /// Profiles that the meetings want for their settings.
+    pub settings: Demand,
 }
 
 /// What an observing pass imagines to have done.
@@ -93,6 +97,8 @@ pub struct BridgeProgress {
     pub profiles_untried: bool,
     /// The same for the bulk parameter set of this range.
     pub untried_set: Option<RangeInclusive<u32>>,
+    /// The same for profiles for settings, by kind and name.
+    pub untried_settings: BTreeSet<(ProfileKind, String)>,
     /// In this pass no sync of this set was found that runs, or has made its spaces.
     pub without_sync: Option<String>,
     /// Spaces that were looked at in this pass: only what such a look shows is a reason to write.
@@ -143,7 +149,7 @@ impl BridgeProgress {
             is_deleting: bridge.meta().deletion_timestamp.is_some(),
             is_observing: bridge.spec.management_policy == ManagementPolicy::Observe,
             is_unjudged,
-            record: Record { profiles: status.profiles, sets },
+            record: Record { profiles: status.profiles, sets, settings: status.settings_profiles },
             // What was read elsewhere tells nothing about the address that the spec names now.
             cluster: status.cluster.filter(|cluster| cluster.is_of(&bridge.spec.address)),
             is_cluster_stale: false,
@@ -151,6 +157,7 @@ impl BridgeProgress {
             is_owner_judged: false,
             profiles_untried: false,
             untried_set: None,
+            untried_settings: BTreeSet::new(),
             without_sync: None,
             looked: BTreeSet::new(),
             turns: Turns::default(),
@@ -249,6 +256,9 @@ impl Subject for BridgeProgress {
         if !facts.full_recheck && self.cluster.is_some() && !self.is_cluster_stale {
             facts.members = Seen::Known(());
         }
+        if facts.full_recheck {
+            self.retry_settings();
+        }
         self.is_trying_blocked = facts.blocked.values().any(|is_due| *is_due);
     }
 
@@ -261,6 +271,9 @@ impl Subject for BridgeProgress {
             // Whatever becomes of the pass: what says that it was not done yet does not outlive the try.
             match &next {
                 super::Next::Do(Step::StartSync { set }) => _ = facts.unsynced.remove(set),
+                super::Next::Do(Step::DeleteSettingsProfile(profile)) => {
+                    facts.settings_seen.retain(|id| profile.id.as_ref() != Some(id));
+                }
                 super::Next::Do(Step::CreateCallProfile(_)) => facts.call_profile = Seen::Unknown,
                 super::Next::Do(Step::CreateCallLegProfile(_)) => facts.call_leg_profile = Seen::Unknown,
                 _ => {}
@@ -295,6 +308,9 @@ impl Subject for BridgeProgress {
                     self.pause = Some(Pause::None);
                 }
             }
+            (Look::SettingsProfile(profile), Found::Profile(fields)) => {
+                self.settings_looked_at(facts, profile, fields.is_some());
+            }
             (Look::CallProfile(_), Found::Profile(None)) => self.record.lose_call_profile(facts),
             (Look::CallProfile(_), Found::Profile(fields)) => facts.call_profile = Seen::Known(fields),
             (_, Found::Profile(None)) => self.record.lose_call_leg_profile(facts),
@@ -307,6 +323,7 @@ impl Subject for BridgeProgress {
                 self.record.profiles.get_or_insert_default().call_leg = found.as_ref().map(|(id, _)| id.clone());
                 facts.call_leg_profile = Seen::Known(found.map(|(_, fields)| fields));
             }
+            (Look::LostSettingsProfile(profile), Found::Lost(id)) => self.settings_looked_for(facts, profile, id),
             (look, Found::Lost(id)) => self.lost_looked_for(facts, look, id),
             (look, Found::Spaces(items)) => self.spaces_listed(facts, look, items),
             (Look::Space(id), Found::Space(space)) => {
@@ -326,6 +343,8 @@ impl Subject for BridgeProgress {
         match intent {
             Intent::Profiles => self.profiles_untried = true,
             Intent::Set(range) => self.untried_set = Some(range.clone()),
+            Intent::Settings(profile) => self.intend_settings(profile),
+            Intent::NoSettings(_) => {}
         }
     }
 
@@ -347,6 +366,15 @@ impl Subject for BridgeProgress {
         verdict: Verdict,
         _since: Timestamp,
     ) -> Flow {
+        let of_settings = match &attempt {
+            Attempt::Do(Step::CreateSettingsProfile(profile) | Step::DeleteSettingsProfile(profile)) => Some(profile),
+            Attempt::Do(_) | Attempt::Look(_) => None,
+        };
+        if let (Some(profile), Verdict::Answered(error)) = (of_settings, &verdict) {
+            // What one meeting asks for holds back nothing else.
+            self.settings_refused(profile, error);
+            return Flow::GoOn;
+        }
         if let Attempt::Do(step) = attempt {
             let may_be_done = verdict.may_have_taken_effect();
             self.step_failed(facts, step, &verdict.clone().into_error(), may_be_done);

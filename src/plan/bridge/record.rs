@@ -1,9 +1,11 @@
 //! What the status remembers of our own doing on a bridge, and how steps change it. PURE.
 
+use std::collections::BTreeSet;
 use std::ops::RangeInclusive;
 
 use super::step::{Intent, Step};
 use crate::api::bridge::{ParameterSet, ProfileIds};
+use crate::api::settings::SettingsProfile;
 use crate::cms::SyncFailure;
 use crate::facts::Seen;
 use crate::facts::bridge::BridgeFacts;
@@ -14,6 +16,8 @@ pub struct Record {
     /// None: never begun. Without ids: begun, the outcome is unknown, so look before making another.
     pub profiles: Option<ProfileIds>,
     pub sets: Vec<ParameterSet>,
+    /// Profiles for settings of meetings.
+    pub settings: Vec<SettingsProfile>,
 }
 
 impl Record {
@@ -25,6 +29,12 @@ impl Record {
     /// there before.
     pub(super) fn made_ranges(&self) -> impl Iterator<Item = RangeInclusive<u32>> {
         self.sets.iter().filter(|set| set.synced).map(|set| set.start_index..=set.end_index)
+    }
+
+    /// Ids of all profiles of ours.
+    pub fn profile_ids(&self) -> BTreeSet<String> {
+        let own = self.profiles.iter().flat_map(|ids| [ids.call.clone(), ids.call_leg.clone()]).flatten();
+        own.chain(self.settings.iter().filter_map(|profile| profile.id.clone())).collect()
     }
 
     /// Were both profiles made, which comes before the slots?
@@ -66,7 +76,13 @@ impl Record {
                 synced: false,
                 merged: false,
             }),
+            Intent::Settings(profile) => self.settings.push(profile.clone()),
+            Intent::NoSettings(profile) => self.forget_settings(profile),
         }
+    }
+
+    fn forget_settings(&mut self, gone: &SettingsProfile) {
+        self.settings.retain(|known| (known.kind, &known.name) != (gone.kind, &gone.name));
     }
 
     /// The profile that we know is gone. Another may have been made, and the process died before it was noted.
@@ -110,8 +126,11 @@ impl Record {
                 }
                 facts.sync = Seen::Unknown;
             }
-            Step::AttachProfiles { space, .. } => {
+            Step::AttachProfiles { number, space } => {
                 facts.attached.insert(space.clone());
+                if let Seen::Known(slots) = &mut facts.slots {
+                    slots.set_profiles(*number, self.profiles.as_ref());
+                }
             }
             Step::ShutSlot { number, .. } => {
                 if let Seen::Known(slots) = &mut facts.slots {
@@ -148,6 +167,14 @@ impl Record {
             }
             Step::DeleteCallProfile(_) => self.profiles.get_or_insert_default().call = None,
             Step::DeleteCallLegProfile(_) => self.profiles.get_or_insert_default().call_leg = None,
+            Step::CreateSettingsProfile(profile) => {
+                let is_it = |known: &&mut SettingsProfile| (known.kind, &known.name) == (profile.kind, &profile.name);
+                if let Some(known) = self.settings.iter_mut().find(is_it) {
+                    facts.settings_seen.extend(created.clone());
+                    known.id = created;
+                }
+            }
+            Step::DeleteSettingsProfile(profile) => self.forget_settings(profile),
         }
     }
 

@@ -2,7 +2,7 @@
 
 use super::provisioning::numbers_of;
 use super::upkeep::{Claim, claim, keep_shut};
-use super::{Around, BridgeProgress, End, Look, Next, Step};
+use super::{Around, BridgeProgress, End, Look, Next, Step, settings};
 use crate::api::bridge::{DeletionPolicy, ParameterSet};
 use crate::cms::SyncStatus;
 use crate::facts::Seen;
@@ -15,7 +15,7 @@ pub fn next(bridge: &BridgeProgress, facts: &BridgeFacts, around: &Around) -> Ne
         return Next::Rest(End::Settled);
     }
     // Never set up: there is nothing to take away.
-    if bridge.record.profiles.is_none() && bridge.record.sets.is_empty() && around.held.is_empty() {
+    if bridge.record.is_empty() && around.held.is_empty() {
         return Next::Rest(End::Settled);
     }
     let Seen::Known(slots) = &facts.slots else { return Next::Look(Look::Slots) };
@@ -50,6 +50,9 @@ pub fn next(bridge: &BridgeProgress, facts: &BridgeFacts, around: &Around) -> Ne
             }
             (Some(_), Some(_), Seen::Known(_)) => Next::Rest(End::AwaitSync),
         };
+    }
+    if let Some(next) = settings::removal(bridge) {
+        return next;
     }
     let ids = bridge.record.profiles.clone().unwrap_or_default();
     match (ids.call, ids.call_leg) {

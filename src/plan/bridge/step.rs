@@ -3,6 +3,7 @@
 use std::ops::RangeInclusive;
 
 use crate::api::bridge::ClusterStatus;
+use crate::api::settings::SettingsProfile;
 use crate::cms::{CallAt, Class, Fields, Space, SpaceId, SyncFailure, SyncStatus};
 
 /// What must be looked up.
@@ -16,6 +17,10 @@ pub enum Look {
     /// A profile of ours.
     CallProfile(String),
     CallLegProfile(String),
+    /// A profile for settings, with exactly this content: made by us, reply lost.
+    LostSettingsProfile(SettingsProfile),
+    /// A recorded profile for settings: whether it is there.
+    SettingsProfile(SettingsProfile),
     /// A bulk parameter set with exactly our range.
     LostSet(RangeInclusive<u32>),
     /// A sync of this set that was begun, its reply lost.
@@ -34,13 +39,17 @@ impl Look {
     /// Is it about what we may have made ourselves? One who only observes made nothing.
     pub fn is_about_own_doing(&self) -> bool {
         match self {
-            Self::LostCallProfile | Self::LostCallLegProfile | Self::LostSet(_) | Self::LostSync(_) | Self::Sync(_) => {
-                true
-            }
+            Self::LostCallProfile
+            | Self::LostCallLegProfile
+            | Self::LostSettingsProfile(_)
+            | Self::LostSet(_)
+            | Self::LostSync(_)
+            | Self::Sync(_) => true,
             Self::System
             | Self::Cluster
             | Self::CallProfile(_)
             | Self::CallLegProfile(_)
+            | Self::SettingsProfile(_)
             | Self::Slots
             | Self::AllSpaces
             | Self::Space(_) => false,
@@ -58,7 +67,7 @@ pub enum Found {
     Profile(Option<Fields>),
     /// A profile of ours that the record does not know, with its id.
     LostProfile(Option<(String, Fields)>),
-    /// The id of a set or sync of ours that the record does not know.
+    /// The id of a set, sync or profile for settings of ours that the record does not know.
     Lost(Option<String>),
     Spaces(Vec<Space>),
     Space(Option<Box<Space>>),
@@ -70,6 +79,10 @@ pub enum Found {
 pub enum Intent {
     Profiles,
     Set(RangeInclusive<u32>),
+    /// A profile for settings is about to be made.
+    Settings(SettingsProfile),
+    /// One that was to be made is wanted no more, and is not there.
+    NoSettings(SettingsProfile),
 }
 
 /// One write.
@@ -108,6 +121,8 @@ pub enum Step {
     },
     DeleteCallProfile(String),
     DeleteCallLegProfile(String),
+    CreateSettingsProfile(SettingsProfile),
+    DeleteSettingsProfile(SettingsProfile),
 }
 
 impl Step {
@@ -162,7 +177,9 @@ impl Step {
             | Self::DeleteSet(_)
             | Self::MergeSet { .. }
             | Self::DeleteCallProfile(_)
-            | Self::DeleteCallLegProfile(_) => true,
+            | Self::DeleteCallLegProfile(_)
+            | Self::CreateSettingsProfile(_)
+            | Self::DeleteSettingsProfile(_) => true,
             Self::UpdateCallProfile(..)
             | Self::UpdateCallLegProfile(..)
             | Self::AttachProfiles { .. }
@@ -195,6 +212,8 @@ impl std::fmt::Display for Step {
             Self::DeleteSet(_) | Self::MergeSet { .. } => f.write_str("delete a bulk parameter set"),
             Self::DeleteCallProfile(_) => f.write_str("delete the call profile"),
             Self::DeleteCallLegProfile(_) => f.write_str("delete the call leg profile"),
+            Self::CreateSettingsProfile(profile) => write!(f, "create the profile {} for settings", profile.name),
+            Self::DeleteSettingsProfile(profile) => write!(f, "delete the profile {} for settings", profile.name),
         }
     }
 }

@@ -3,6 +3,7 @@
 
 mod properties;
 mod rules;
+mod settings;
 
 use std::collections::BTreeMap;
 
@@ -13,11 +14,13 @@ use super::*;
 use crate::api::bridge::{ClusterStatus, DeletionPolicy, ParameterSet, SlotsStatus};
 use crate::api::marks::Marks;
 use crate::api::repairs::Contest;
+use crate::api::settings::{ProfileKind, SettingsProfile};
 use crate::api::{MeetingBridge, MeetingBridgeStatus};
 use crate::cms::{Call, CmsError, Fields, Space, SpaceId, SyncFailure, SyncStatus};
 use crate::drive::{Reach, drive};
 use crate::facts::calls::PlacedCall;
 use crate::plan::faults::Fault;
+use crate::plan::settings::Demand;
 use crate::plan::verdict::{Pause, Verdict};
 
 const PREFIX: &str = "TMS_Scheduled_Meeting_";
@@ -95,6 +98,10 @@ struct Server {
     made: BTreeMap<SpaceId, String>,
     call_profiles: BTreeMap<String, Fields>,
     leg_profiles: BTreeMap<String, Fields>,
+    /// Profiles for settings, by id.
+    settings: BTreeMap<String, SettingsProfile>,
+    /// Words of profiles for settings that it refuses.
+    refuses: BTreeSet<String>,
     sets: BTreeMap<String, RangeInclusive<u32>>,
     /// The ranges of all sets that ever were.
     ranges: BTreeMap<String, RangeInclusive<u32>>,
@@ -295,8 +302,29 @@ impl Server {
                 self.leg_profiles.remove(id);
                 None
             }
+            Step::CreateSettingsProfile(profile) => {
+                if self.settings.values().any(|known| (known.kind, &known.name) == (profile.kind, &profile.name)) {
+                    self.wrongs.push(format!("{} was made twice", profile.name));
+                }
+                let id = self.id("settings");
+                self.settings.insert(id.clone(), profile.clone());
+                Some(id)
+            }
+            Step::DeleteSettingsProfile(profile) => {
+                let id = profile.id.clone().unwrap();
+                if self.spaces.iter().any(|space| shows(space, &id)) {
+                    self.wrongs.push(format!("{} was deleted while a space has it", profile.name));
+                }
+                self.settings.remove(&id);
+                None
+            }
         }
     }
+}
+
+fn shows(space: &Space, id: &str) -> bool {
+    let call = space.call_profile.as_ref().map(|id| id.as_str());
+    call == Some(id) || space.call_leg_profile.as_ref().map(|id| id.as_str()) == Some(id)
 }
 
 /// The reach of the shipped loop in these tests: the server, and a record instead of an apiserver.
@@ -323,7 +351,7 @@ impl Reach<BridgeProgress> for ServerReach<'_> {
     fn survey(&mut self, _: &BridgeProgress, _: Timestamp) {}
 
     fn around(&mut self, _: &BridgeProgress, _: Timestamp) -> Around {
-        Around { held: self.player.held.clone(), owner: None }
+        Around { held: self.player.held.clone(), owner: None, settings: self.player.demand.clone() }
     }
 
     fn with_facts<T>(&mut self, use_facts: impl FnOnce(&mut BridgeFacts) -> T) -> T {
@@ -343,6 +371,18 @@ impl Reach<BridgeProgress> for ServerReach<'_> {
             Look::LostCallLegProfile => first(&server.leg_profiles),
             Look::CallProfile(id) => Found::Profile(server.call_profiles.get(id).cloned()),
             Look::CallLegProfile(id) => Found::Profile(server.leg_profiles.get(id).cloned()),
+            Look::LostSettingsProfile(wanted) => {
+                let known = progress.record.profile_ids();
+                let is_it = |id: &str, it: &SettingsProfile| {
+                    (it.kind, &it.name) == (wanted.kind, &wanted.name) && !known.contains(id)
+                };
+                let mut lost = server.settings.iter().filter(|(id, it)| is_it(id, it));
+                Found::Lost(lost.next().map(|(id, _)| id.clone()))
+            }
+            Look::SettingsProfile(profile) => {
+                let is_there = profile.id.as_ref().is_some_and(|id| server.settings.contains_key(id));
+                Found::Profile(is_there.then(Fields::default))
+            }
             Look::LostSet(range) => {
                 // One that is recorded already is not the lost one.
                 let is_recorded = |id: &String| progress.record.sets.iter().any(|set| set.id.as_ref() == Some(id));
@@ -389,6 +429,10 @@ impl Reach<BridgeProgress> for ServerReach<'_> {
         if matches!(step, Step::ShutSlot { space, .. } if !self.server.spaces.iter().any(|shown| shown.id == *space)) {
             return Err(not_found());
         }
+        if matches!(step, Step::CreateSettingsProfile(profile) if self.server.refuses.contains(&profile.name)) {
+            let error = CmsError::ParameterError { parameter: "it".to_owned(), error: "invalidValue".to_owned() };
+            return Err(Verdict::Answered(error));
+        }
         let made = self.server.act(step);
         if let Some(error) = fault.after() {
             self.lost = true;
@@ -425,6 +469,8 @@ struct Player {
     /// What this process has seen.
     facts: BridgeFacts,
     held: BTreeMap<u32, Option<SpaceId>>,
+    /// What meetings want for their settings.
+    demand: Demand,
     deleting: bool,
     /// The generation is not the one that the status judged.
     edited: bool,
@@ -445,6 +491,7 @@ impl Player {
             clock: Timestamp::UNIX_EPOCH,
             facts: BridgeFacts::default(),
             held: BTreeMap::new(),
+            demand: Demand::default(),
             deleting: false,
             edited: false,
             had_pause: false,
@@ -474,6 +521,7 @@ impl Player {
         bridge.status = Some(MeetingBridgeStatus {
             cluster: self.members.clone(),
             profiles: self.stored.profiles.clone(),
+            settings_profiles: self.stored.settings.clone(),
             contests: self.contests.clone(),
             slots: Some(SlotsStatus { parameter_sets: self.stored.sets.clone(), ..SlotsStatus::default() }),
             ..MeetingBridgeStatus::default()

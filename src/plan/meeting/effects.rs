@@ -3,6 +3,7 @@
 use jiff::Timestamp;
 
 use super::progress::{Around, Door, Note, Progress, Survey, WrittenDoor};
+use super::settings;
 use super::step::{Effect, End, Found, Intent, Look, Obstacle, Part, Step};
 use crate::api::conditions::meeting as reason;
 use crate::api::meeting::{ParticipantState, ParticipantStatus};
@@ -39,6 +40,9 @@ impl Subject for Progress {
     }
 
     fn next(&mut self, facts: &mut MeetingFacts, around: &Around, now: Timestamp) -> super::Next {
+        if let Seen::Known(Some(space)) = &facts.space {
+            self.shown_profiles = Some(settings::shown(space));
+        }
         self.digest(facts, now);
         self.note_vacancy(facts);
         self.note_door(facts, now);
@@ -65,7 +69,9 @@ impl Subject for Progress {
     fn intend(&mut self, intent: &Intent) {
         match intent {
             Intent::Open => self.door = Door::Intended,
+            Intent::Settings => {}
         }
+        self.intend_settings();
     }
 
     fn applied(&mut self, facts: &mut MeetingFacts, step: &Step, effect: Effect, at: Timestamp) -> Store {
@@ -197,6 +203,7 @@ impl Progress {
             self.notes.push(Note::Repaired);
         }
         self.door = Door::Open;
+        self.note_profiles();
         if let Some(passcode) = self.passcode().cloned() {
             let (title, closes_at) = (self.terms.spec.title.clone(), self.window.closes_at);
             self.written = Some(WrittenDoor { title, passcode, closes_at });
@@ -238,6 +245,14 @@ impl Progress {
             }
             Step::HangUp { .. } if self.is_sent_again(&error) => {
                 facts.legs = Seen::Unknown;
+                return Flow::GoOn;
+            }
+            // The door comes first: what becomes of the profiles is the bridge's own pass to see to.
+            Step::OpenDoor | Step::MarkExtension | Step::CloseDoor
+                if settings::is_about_profile(&error) && !self.tried.without_profiles =>
+            {
+                self.tried.without_profiles = true;
+                self.notes.push(Note::ProfileGone);
                 return Flow::GoOn;
             }
             Step::CloseDoor if error.is_not_found() => {

@@ -8,6 +8,7 @@ mod absorb;
 mod contest;
 mod effects;
 mod progress;
+mod settings;
 mod step;
 mod terms;
 mod tidy;
@@ -17,6 +18,7 @@ use jiff::Timestamp;
 #[cfg(test)]
 use absorb::pick_call;
 pub use progress::{Around, Door, JoinSecrets, Note, Problem, Progress, Survey, WrittenDoor};
+pub use settings::{Made, SettingsTerms};
 pub use step::{Effect, End, Found, Intent, Look, Obstacle, Part, Place, Step};
 pub use terms::Terms;
 pub use tidy::goes_at;
@@ -62,6 +64,9 @@ fn permitted(progress: &Progress, around: &Around, wanted: Next) -> Next {
         // A call bridge may have come back in the midst of this pass, so this is asked right before the door.
         Next::Do(Step::OpenDoor) if around.overdue_first && progress.draft.opened_at.is_none() => {
             blocked(Obstacle::OverdueFirst)
+        }
+        Next::Do(Step::OpenDoor | Step::MarkExtension) if progress.must_record_settings() => {
+            if progress.knows_before() { Next::Record(Intent::Settings) } else { Next::Look(Look::Space) }
         }
         Next::Do(step) if around.database_lost && step.needs_database() => blocked(Obstacle::DatabaseDown(step.part())),
         other => other,
@@ -151,6 +156,9 @@ fn door(progress: &Progress, facts: &MeetingFacts, around: &Around, now: Timesta
     }
     if around.slot_busy {
         return Some(blocked(Obstacle::SlotBusy));
+    }
+    if !is_open && progress.lacks_protection() {
+        return Some(blocked(Obstacle::SettingsMissing));
     }
     match &facts.space {
         Seen::Unknown if !is_open => Some(Next::Look(Look::Space)),

@@ -8,6 +8,7 @@ use secrecy::{ExposeSecret, SecretString};
 
 use super::step::{Obstacle, Part, Step};
 use super::terms::Terms;
+use crate::api::bridge::ProfileIds;
 use crate::api::conditions::meeting as reason;
 use crate::api::marks::Marks;
 use crate::api::meeting::{CallBinding, ParticipantState, Phase};
@@ -119,6 +120,8 @@ pub struct Tried {
     pub mark_seen: bool,
     /// The legs of the call were looked at.
     pub legs_seen: bool,
+    /// The bridge does not know a profile that the space was to be told: it is told none.
+    pub without_profiles: bool,
 }
 
 /// A look or a step that did not succeed.
@@ -146,6 +149,8 @@ pub enum Note {
     Recreated { at: Timestamp, lost: Address },
     /// The bridge says that the slot's space does not exist.
     SpaceGone,
+    /// The bridge says that a profile does not exist which the space was to be told.
+    ProfileGone,
 }
 
 /// A meeting in progress.
@@ -171,6 +176,8 @@ pub struct Progress {
     /// Why the join details are not in their Secret.
     pub unwritten: Option<Problem>,
     pub written: Option<WrittenDoor>,
+    /// The profiles that the last look at the space showed.
+    pub shown_profiles: Option<ProfileIds>,
     /// The call bridge that the meeting's call is on, or will be.
     pub call_bridge: Option<Address>,
     /// The call bridge that was lost with the meeting's call.
@@ -236,6 +243,7 @@ impl Progress {
             secrets: None,
             unwritten: None,
             written: None,
+            shown_profiles: None,
             call_bridge: None,
             lost_call_bridge: None,
             taken_over: false,
@@ -363,8 +371,11 @@ impl Progress {
         self.secrets.as_ref().map(|secrets| &secrets.secret)
     }
 
-    /// Title, passcode or end changed since this process last wrote the door (R60, R70).
+    /// Title, passcode, end or settings changed since this process last wrote the door (R60, R70).
     pub fn must_rewrite(&self) -> bool {
+        if self.must_reapply() {
+            return true;
+        }
         let (Some(written), Some(passcode)) = (&self.written, self.passcode()) else {
             // After a restart only a later end is known to be new; the rest shows at the next look at the space.
             return self.door == Door::Open && self.stored_end.is_some_and(|end| end < self.window.closes_at);
@@ -383,7 +394,7 @@ impl Progress {
             draft.call = None;
             draft.participants.retain(|status| status.state != ParticipantState::Removed);
             draft.join_secret_name = None;
-            (draft.participant_count, draft.door_repairs) = (None, None);
+            (draft.participant_count, draft.door_repairs, draft.settings) = (None, None, None);
             draft.ended_at = draft.ended_at.or(Some(Instant::shown(now)));
             // One that was never booked is over by what was asked for.
             draft.window = draft.window.filter(|_| draft.slot.is_some()).or(Some(self.window.into()));

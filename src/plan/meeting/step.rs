@@ -49,6 +49,8 @@ pub enum Found {
 pub enum Intent {
     /// The door may be open from now on.
     Open,
+    /// The space may have the profiles of the settings from now on, and this is what it had before.
+    Settings,
 }
 
 /// One write.
@@ -197,6 +199,8 @@ pub enum Obstacle {
     DetailsUnwritten,
     /// The meeting before has not released the slot yet.
     SlotBusy,
+    /// A setting that keeps people out of something is not there yet, so nobody is let in.
+    SettingsMissing,
     /// The call's bridge was lost and the meeting is left as it is.
     CallBridgeLost,
     /// Somebody ended the call again and again.

@@ -5,9 +5,11 @@ use std::collections::BTreeMap;
 use jiff::{SignedDuration, Timestamp};
 use kube::{Resource, ResourceExt};
 
+use super::settings::SettingsTerms;
 use crate::api::bridge::{DeletionPolicy, ManagementPolicy, RunningMeetings};
 use crate::api::marks::Marks;
-use crate::api::meeting::{Layout, ParticipantSpec};
+use crate::api::meeting::ParticipantSpec;
+use crate::api::settings::Layout;
 use crate::api::{MeetingBridge, ScheduledMeeting, ScheduledMeetingSpec, unreadable};
 use crate::cms::{Address, NewLeg, Rank, Space};
 use crate::facts::slots::is_foreign;
@@ -50,6 +52,8 @@ pub struct Terms {
     pub stays_for: Option<SignedDuration>,
     /// A running meeting whose call bridge is lost is left as it is (R29).
     pub leaves_running: bool,
+    /// What the settings come to, once the bridge is known.
+    pub settings: Option<SettingsTerms>,
     /// Software version of the bridge, once known.
     pub software_version: Option<String>,
     /// Ids of the call bridges by address, as far as they are known. None: the bridge is no cluster.
@@ -73,6 +77,7 @@ impl Terms {
             allows_outgoing: true,
             stays_for: meeting.spec.ttl_seconds_after_finished.map(seconds),
             leaves_running: false,
+            settings: None,
             software_version: None,
             call_bridge_ids: Some(BTreeMap::new()),
         }
@@ -94,6 +99,7 @@ impl Terms {
         self.allows_outgoing = spec.scheduling.allow_outgoing_sip;
         self.stays_for = self.stays_for.or(spec.scheduling.ttl_seconds_after_finished.map(seconds));
         self.leaves_running = spec.failover.running_meetings == RunningMeetings::Leave;
+        self.settings = Some(SettingsTerms::new(self.spec.settings.as_ref(), bridge, slot));
         let Some(status) = &bridge.status else { return };
         self.software_version = status.system.as_ref().map(|system| system.software_version.clone());
         let known =

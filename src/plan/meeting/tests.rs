@@ -4,19 +4,21 @@
 mod due;
 mod properties;
 mod rules;
+mod settings;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::SignedDuration;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use secrecy::SecretString;
 
 use super::*;
+use crate::api::bridge::ProfileIds;
 use crate::api::conditions::meeting as reason;
 use crate::api::marks::Marks;
 use crate::api::meeting::{CallBinding, ParticipantState, Phase};
 use crate::api::values::Instant;
-use crate::api::{ScheduledMeeting, ScheduledMeetingSpec, ScheduledMeetingStatus};
+use crate::api::{MeetingBridge, ScheduledMeeting, ScheduledMeetingSpec, ScheduledMeetingStatus};
 use crate::cms::{Call, CallAt, CallId, CmsError, LegState};
 use crate::drive::{Reach, drive};
 use crate::facts::calls::{OnLostBridge, SeenLeg, SeenLegs};
@@ -128,6 +130,8 @@ struct Model {
     next_id: u32,
     clock: Timestamp,
     calls_made: u32,
+    /// The profiles that there are.
+    profiles: BTreeSet<String>,
     /// Whom it does not ring, and what it says instead.
     refused: BTreeMap<String, CmsError>,
     /// When the call bridge was started.
@@ -144,6 +148,7 @@ impl Model {
             calls: BTreeMap::new(),
             began: None,
             next_id: 0,
+            profiles: BTreeSet::new(),
             refused: BTreeMap::new(),
             booted: Some(Timestamp::UNIX_EPOCH),
             database_down: false,
@@ -198,17 +203,36 @@ impl Model {
         self.clock = self.clock.checked_add(SignedDuration::from_millis(1)).unwrap();
     }
 
+    /// Is there a profile with this id? None is always there.
+    fn has_profiles(&self, ids: &ProfileIds) -> bool {
+        [&ids.call, &ids.call_leg].into_iter().flatten().all(|id| id.is_empty() || self.profiles.contains(id))
+    }
+
+    /// The space is told profiles with its door: empty ones unset.
+    fn tell(&mut self, ids: &ProfileIds) {
+        let Some(space) = &mut self.space else { return };
+        let id = |id: &String| (!id.is_empty()).then(|| id.clone());
+        if let Some(call) = &ids.call {
+            space.call_profile = id(call).map(Into::into);
+        }
+        if let Some(leg) = &ids.call_leg {
+            space.call_leg_profile = id(leg).map(Into::into);
+        }
+    }
+
     /// Carries out a step. None: the object is not there.
     fn act(&mut self, step: &Step, title: &str, call: Option<&CallAt>) -> Option<Option<String>> {
         self.tick();
         match step {
             Step::OpenDoor | Step::MarkExtension => {
                 let space = self.space.as_mut()?;
-                *space = Space { name: title.to_owned(), ..opened() };
+                let (call_profile, call_leg_profile) = (space.call_profile.clone(), space.call_leg_profile.clone());
+                *space = Space { name: title.to_owned(), call_profile, call_leg_profile, ..opened() };
             }
             Step::CloseDoor => {
                 let space = self.space.as_mut()?;
-                *space = Space { secret: Some("rotated".to_owned().into()), ..free() };
+                let (call_profile, call_leg_profile) = (space.call_profile.clone(), space.call_leg_profile.clone());
+                *space = Space { secret: Some("rotated".to_owned().into()), call_profile, call_leg_profile, ..free() };
             }
             Step::CreateCall => {
                 self.space.as_ref()?;
@@ -313,6 +337,16 @@ impl Reach<Progress> for ModelReach<'_> {
         {
             return Err(Verdict::Answered(error.clone()));
         }
+        let told = match step {
+            Step::OpenDoor | Step::MarkExtension => progress.profiles_to_open(),
+            Step::CloseDoor => progress.profiles_to_close(),
+            _ => ProfileIds::default(),
+        };
+        if !self.model.has_profiles(&told) {
+            let element = "callLegProfileDoesNotExist".to_owned();
+            return Err(Verdict::Answered(CmsError::NotFound { element }));
+        }
+        self.model.tell(&told);
         let made = self.model.act(step, &progress.terms.spec.title, progress.recorded_call().as_ref());
         if let Some(error) = fault.after() {
             let is_outage = self.model.database_down;
@@ -357,6 +391,8 @@ struct Player {
     orphans: Vec<OrphanCall>,
     /// The end with which this process last wrote the door.
     told: Option<Timestamp>,
+    /// The bridge, as far as settings need it.
+    bridge: Option<MeetingBridge>,
     door: Door,
     /// Somebody asks for a look.
     asked: Option<String>,
@@ -379,6 +415,7 @@ impl Player {
             on_lost_bridge: OnLostBridge::default(),
             orphans: Vec::new(),
             told: None,
+            bridge: None,
             door: Door::Untouched,
             asked: None,
             log: Vec::new(),
@@ -404,6 +441,8 @@ impl Player {
         progress.terms.placeholder = PLACEHOLDER.to_owned();
         progress.terms.allows_outgoing = self.outgoing;
         progress.terms.leaves_running = self.left_alone;
+        let settings = self.spec.settings.as_ref();
+        progress.terms.settings = self.bridge.as_ref().map(|bridge| SettingsTerms::new(settings, bridge, 1));
         progress.secrets = Some(JoinSecrets { secret: self.secret.clone(), passcode: self.passcode.clone() });
         progress.unwritten.clone_from(&self.unwritten);
         progress.written = self.told.zip(self.passcode.clone()).map(|(closes_at, passcode)| WrittenDoor {
@@ -449,7 +488,8 @@ impl Player {
         if died {
             self.told = None;
             // What was stored in this pass stays stored.
-            assert!(self.stored == before || self.stored.phase == Some(Phase::Opening));
+            let is_intent = self.stored.phase == Some(Phase::Opening) || self.stored.settings.is_some();
+            assert!(self.stored == before || is_intent);
             return None;
         }
         let now = model.clock;

@@ -7,6 +7,7 @@ use crate::api::bridge::{
     SlotState, SlotsStatus,
 };
 use crate::api::repairs::{Contest, Contested, Repairs, Rival};
+use crate::api::settings::{ProfileKind, SettingsProfile};
 
 /// Lists of `value` that have more items than the schema allows, and lists of which it does not say how many it allows.
 fn too_long(schema: &Value, value: &Value, path: &str, out: &mut Vec<String>) {
@@ -75,7 +76,15 @@ fn filled(count: u32) -> MeetingBridgeStatus {
         peak: 1,
         from: crate::api::values::Instant(jiff::Timestamp::UNIX_EPOCH),
     };
+    let profile = |n: u32| SettingsProfile {
+        kind: ProfileKind::Call,
+        name: n.to_string(),
+        fields: std::collections::BTreeMap::new(),
+        id: None,
+        refused: None,
+    };
     MeetingBridgeStatus {
+        settings_profiles: (0..count).map(profile).collect(),
         contests: (0..count).map(contest).collect(),
         conditions: (0..count).map(|_| serde_json::from_value(condition.clone()).unwrap()).collect(),
         call_bridges: (0..count).map(call_bridge).collect(),
@@ -126,7 +135,7 @@ fn lists(schema: &Value, out: &mut usize) {
 fn every_list_of_the_status_is_filled_by_this_test() {
     let mut count = 0;
     lists(&schema(), &mut count);
-    assert_eq!(count, 8, "a new list of the status needs its cut in bounds.rs, and a line in filled()");
+    assert_eq!(count, 9, "a new list of the status needs its cut in bounds.rs, and a line in filled()");
 }
 
 /// The same for a meeting, by construction: whatever spec and status hold already, a schema that once allowed more

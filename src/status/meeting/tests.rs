@@ -4,9 +4,10 @@ use super::*;
 use crate::api::ScheduledMeeting;
 use crate::api::marks::Marks;
 use crate::api::repairs::Repairs;
+use crate::api::settings::MeetingSettings;
 use crate::cms::CmsError;
 use crate::plan::booking::{Refusal, extension_conflict};
-use crate::plan::meeting::Problem;
+use crate::plan::meeting::{Made, Problem, SettingsTerms};
 use crate::status::check::violations;
 
 const HOUR: i64 = 3600;
@@ -267,6 +268,64 @@ const BEFORE: &[Row] = &[
             ("Reconciling", "True", "Retrying"),
             ("SpaceOpen", "True", "Open"),
         ],
+    ),
+    row(
+        "a setting that keeps people out is not there",
+        opening,
+        5,
+        |p| {
+            p.terms.spec.settings = Some(settings());
+            p.obstacle = Some(Obstacle::SettingsMissing);
+        },
+        Phase::Opening,
+        &[
+            ("Ready", "False", "SettingsMissing"),
+            ("SpaceOpen", "False", "SettingsMissing"),
+            ("SettingsApplied", "False", "SettingsPending"),
+        ],
+    ),
+    row(
+        "settings before the door is open",
+        booked,
+        -99,
+        |p| p.terms.spec.settings = Some(settings()),
+        Phase::Scheduled,
+        &[("Ready", "True", "Scheduled"), ("SettingsApplied", "False", "NotYet")],
+    ),
+    row(
+        "settings that are not there yet",
+        active,
+        60,
+        |p| with_settings(p, Made::Pending),
+        Phase::Active,
+        &[("Ready", "True", "Active"), ("SettingsApplied", "False", "SettingsPending")],
+    ),
+    row(
+        "settings that the bridge refuses",
+        active,
+        60,
+        |p| with_settings(p, Made::Refused("it says so".to_owned())),
+        Phase::Active,
+        &[("Ready", "True", "Active"), ("SettingsApplied", "False", "SettingsRefused")],
+    ),
+    row(
+        "settings that are applied",
+        active,
+        60,
+        |p| with_settings(p, Made::There("leg".to_owned())),
+        Phase::Active,
+        &[("Ready", "True", "Active"), ("SettingsApplied", "True", "Applied")],
+    ),
+    row(
+        "settings of which the bridge does not know one",
+        active,
+        60,
+        |p| {
+            with_settings(p, Made::There("leg".to_owned()));
+            p.terms.settings.as_mut().unwrap().unsupported = vec!["chat"];
+        },
+        Phase::Active,
+        &[("SettingsApplied", "False", "UnsupportedSetting")],
     ),
     row(
         "the slot is busy",
@@ -678,6 +737,17 @@ const AFTER: &[Row] = &[
         &[("Ready", "False", "Missed")],
     ),
     row(
+        "over, with settings",
+        active,
+        HOUR,
+        |p| {
+            with_settings(p, Made::NotWanted);
+            p.door = Door::Released;
+        },
+        Phase::Ended,
+        &[("Ready", "True", "Ended"), ("SettingsApplied", "False", "Closed")],
+    ),
+    row(
         "its bridge goes",
         active,
         60,
@@ -689,6 +759,25 @@ const AFTER: &[Row] = &[
         &[("Ready", "False", "ResetPending")],
     ),
 ];
+
+fn settings() -> MeetingSettings {
+    serde_json::from_value(serde_json::json!({ "encryption": "Required" })).unwrap()
+}
+
+/// The space was told the call leg profile `leg`, and so far has come what it is to be told.
+fn with_settings(progress: &mut Progress, made: Made) {
+    let bridge = serde_json::from_value(serde_json::json!({
+        "apiVersion": "meeting-controller.dev/v1alpha1", "kind": "MeetingBridge", "metadata": { "name": "b" },
+        "spec": { "address": "cms", "credentialsSecretRef": { "name": "s" }, "slots": {} }
+    }))
+    .unwrap();
+    progress.terms.spec.settings = Some(settings());
+    let mut terms = SettingsTerms::new(None, &bridge, 1);
+    terms.call_leg = made;
+    progress.terms.settings = Some(terms);
+    let applied = serde_json::json!({ "before": {}, "applied": { "callLeg": "leg" } });
+    progress.draft.settings = serde_json::from_value(applied).unwrap();
+}
 
 #[test]
 fn every_state_has_its_conditions() {

@@ -25,9 +25,6 @@ fn series() -> MeetingSeries {
     .unwrap()
 }
 
-/// What is the case, and the conditions that say so: type, status, reason.
-type Row = (&'static str, Change, Trouble, &'static [(&'static str, &'static str, &'static str)]);
-
 /// Its one occurrence is there, with this state and reason.
 fn is(progress: &mut Progress<'_>, state: OccurrenceState, reason: Option<&str>) {
     for entry in progress.entries.values_mut() {

@@ -8,6 +8,8 @@ use serde::Serialize;
 
 use crate::ids::Id;
 use crate::journal::{EntryKind, JournalEntry};
+use crate::routes::objects::references;
+use crate::schema::Kind;
 use crate::sim::Handle;
 use crate::state::Cluster;
 use crate::state::log::{Actor, CallSpan, Dial, DoorEvent, SyncEvent};
@@ -34,6 +36,10 @@ pub enum Rule {
     Hammering401,
     /// A write that changed nothing.
     NeedlessWrite,
+    /// A change of a profile that is somebody else's.
+    ForeignProfile,
+    /// A profile that a client made and that nothing refers to any more.
+    ProfileLeft,
 }
 
 /// How bad it is.
@@ -79,6 +85,10 @@ pub struct Expectation {
     pub max_unauthorized: usize,
     /// Report writes that changed nothing, as information.
     pub needless_writes: bool,
+    /// Ids of profiles that nobody of ours may change or remove.
+    pub foreign_profiles: BTreeSet<String>,
+    /// Report profiles that were made since the journal was cleared and that nothing refers to.
+    pub no_idle_profiles: bool,
 }
 
 impl Default for Expectation {
@@ -91,6 +101,8 @@ impl Default for Expectation {
             end_within: None,
             max_unauthorized: 3,
             needless_writes: true,
+            foreign_profiles: BTreeSet::new(),
+            no_idle_profiles: false,
         }
     }
 }
@@ -121,6 +133,8 @@ pub struct Evidence {
     syncs: Vec<SyncEvent>,
     /// Number of each space that is there now.
     numbers: HashMap<Id, String>,
+    /// Call and call leg profiles that nothing refers to now.
+    idle_profiles: BTreeSet<String>,
     /// When the copy was made.
     now: Timestamp,
 }
@@ -128,7 +142,7 @@ pub struct Evidence {
 impl Evidence {
     /// Copies what is needed out of the state.
     pub fn new(journal: Vec<JournalEntry>, cluster: &Cluster) -> Self {
-        let spaces = cluster.db.table(crate::schema::Kind::CoSpace);
+        let spaces = cluster.db.table(Kind::CoSpace);
         let number = |r: &crate::state::record::Record| {
             r.fields.get("callId").or_else(|| r.fields.get("uri")).map(str::to_owned)
         };
@@ -139,7 +153,38 @@ impl Evidence {
             doors: cluster.log.doors.clone(),
             syncs: cluster.log.syncs.clone(),
             numbers: spaces.iter().filter_map(|r| Some((r.id.clone(), number(r)?))).collect(),
+            idle_profiles: idle_profiles(cluster),
             now: Timestamp::now(),
+        }
+    }
+}
+
+fn idle_profiles(cluster: &Cluster) -> BTreeSet<String> {
+    let mut found = BTreeSet::new();
+    for kind in [Kind::CallProfile, Kind::CallLegProfile] {
+        let used = references(cluster, kind);
+        let ids = cluster.db.table(kind).iter().map(|record| &record.id);
+        found.extend(ids.filter(|id| !used.contains(*id)).map(ToString::to_string));
+    }
+    found
+}
+
+fn is_profile(entry: &JournalEntry) -> bool {
+    ["callProfiles", "callLegProfiles"].iter().any(|collection| entry.route.starts_with(collection))
+}
+
+fn profiles(evidence: &Evidence, expected: &Expectation, found: &mut Vec<Violation>) {
+    let requests = evidence.journal.iter().filter(|e| e.kind == EntryKind::Request && e.effect && is_profile(e));
+    for entry in requests {
+        let Some(id) = &entry.object_id else { continue };
+        let mut complain = |rule, message| {
+            found.push(Violation { entries: vec![entry.seq], ..violation(rule, entry.at, message) });
+        };
+        if entry.method != "POST" && expected.foreign_profiles.contains(id) {
+            complain(Rule::ForeignProfile, format!("{} {} changed the foreign profile {id}", entry.method, entry.path));
+        }
+        if entry.method == "POST" && expected.no_idle_profiles && evidence.idle_profiles.contains(id) {
+            complain(Rule::ProfileLeft, format!("the profile {id} of {} was left behind", entry.path));
         }
     }
 }
@@ -159,6 +204,7 @@ pub fn check_evidence(evidence: &Evidence, expected: &Expectation) -> Vec<Violat
     secrets(evidence, &mut found);
     doors(evidence, expected, &mut found);
     hammering(evidence, expected, &mut found);
+    profiles(evidence, expected, &mut found);
     found.sort_by_key(|violation| violation.at);
     found
 }

@@ -108,7 +108,8 @@ const ROUTES: &[&str] = &[
     "POST /users {jid, name}",
     "GET /calls, GET /legs, GET /dials",
     "GET /switches, PATCH /switches {..}",
-    "GET /check, POST /check {ownNumbers, ownPrefixes, ownSpaces, callWithinMs, endWithinMs, maxUnauthorized, needlessWrites}",
+    "GET /check, POST /check {ownNumbers, ownPrefixes, ownSpaces, callWithinMs, endWithinMs, maxUnauthorized, needlessWrites, \
+     foreignProfiles, noIdleProfiles}",
 ];
 
 async fn info(State(sim): State<Handle>) -> Json<Value> {
@@ -381,6 +382,8 @@ struct Expected {
     end_within_ms: Option<u64>,
     max_unauthorized: Option<usize>,
     needless_writes: Option<bool>,
+    foreign_profiles: Vec<String>,
+    no_idle_profiles: bool,
 }
 
 #[derive(Serialize)]
@@ -410,6 +413,8 @@ async fn check_expected(State(sim): State<Handle>, Body(body): Body<Expected>) -
         end_within: body.end_within_ms.map(millis),
         max_unauthorized: body.max_unauthorized.unwrap_or(default.max_unauthorized),
         needless_writes: body.needless_writes.unwrap_or(default.needless_writes),
+        foreign_profiles: body.foreign_profiles.into_iter().collect(),
+        no_idle_profiles: body.no_idle_profiles,
     };
     verdict(&sim, &expected)
 }

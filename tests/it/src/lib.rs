@@ -54,6 +54,7 @@ mod refused;
 mod removal;
 mod secrets;
 mod series;
+mod settings;
 mod stranger;
 mod strike;
 mod sweep;

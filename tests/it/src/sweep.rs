@@ -52,7 +52,7 @@ pub struct Scenario {
     pub act: Act,
 }
 
-static SCENARIOS: [Scenario; 7] = [
+static SCENARIOS: [Scenario; 8] = [
     Scenario {
         name: "setup",
         config: lone,
@@ -83,6 +83,12 @@ static SCENARIOS: [Scenario; 7] = [
         config: lone,
         prepare: |arena| ready(arena).boxed(),
         act: |arena| profile(arena).boxed(),
+    },
+    Scenario {
+        name: "wishes",
+        config: lone,
+        prepare: |arena| ready(arena).boxed(),
+        act: |arena| wishes(arena).boxed(),
     },
     Scenario {
         name: "failover",
@@ -188,6 +194,42 @@ async fn profile(arena: &Arena) {
     assert_eq!(arena.total("callProfiles").await, 1);
     let shown = arena.ask(reqwest::Method::GET, "callProfiles", "").await;
     assert!(shown.contains("<participantLimit>77</participantLimit>"), "{shown}");
+}
+
+/// Settings of its own, and a list of participants that is edited while the meeting runs.
+async fn wishes(arena: &Arena) {
+    let own = arena.slot(1).fields;
+    let party = |name: &str| json!({ "remoteParty": format!("{name}@rooms.test"), "name": name, "importance": 3 });
+    let spec = json!({
+        "start": in_ms(200), "duration": "10m", "participants": [party("a"), party("b")],
+        "removedParticipants": "Disconnect",
+        "settings": { "layout": "stacked", "participantLimit": 9, "encryption": "Required" }
+    });
+    arena.create_meeting("m", spec).await;
+    let are_in = |count: usize| {
+        move |m: &ScheduledMeeting| {
+            let parties = status_of(m).participants;
+            parties.len() == count && parties.iter().all(|party| party.state == ParticipantState::Connected)
+        }
+    };
+    arena.meeting("m", "both in", are_in(2)).await;
+    arena.says("m", "SettingsApplied", "True", "Applied").await;
+    arena.patch::<ScheduledMeeting>("m", json!({ "spec": { "participants": [party("a")] } })).await;
+    arena.meeting("m", "one in", are_in(1)).await;
+    arena.await_sim("one leg", |sim| sim.legs().len() == 1).await;
+    arena.end_now("m").await;
+    arena.phase("m", Phase::Ended).await;
+    assert_eq!(arena.sim.dials().len(), 2, "one ring each: {:#?}", arena.sim.dials());
+    all_shut(arena).await;
+    let is_clean = |b: &MeetingBridge| b.status.as_ref().is_some_and(|status| status.settings_profiles.is_empty());
+    arena.bridge("core", "no profiles for settings", is_clean).await;
+    arena.sim.clear_faults();
+    for collection in ["callProfiles", "callLegProfiles"] {
+        assert_eq!(arena.total(collection).await, 1, "{collection}");
+    }
+    for field in ["callProfile", "callLegProfile"] {
+        assert_eq!(arena.slot(1).fields.get(field), own.get(field), "{field}");
+    }
 }
 
 async fn fail_over(arena: &Arena) {

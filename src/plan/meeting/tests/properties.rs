@@ -244,10 +244,12 @@ proptest! {
                 leg.2 = true;
             }
         }
-        for _ in 0..8 {
+        for _ in 0..12 {
             player.pass(&mut model, true, &mut std::iter::empty());
             prop_assert!(unanswered(&model) <= usize::try_from(at_once).unwrap(), "{:?}", model.calls);
             model.calls.values_mut().flatten().for_each(|leg| leg.2 = true);
+            // Whose try was lost waits for the back-off.
+            model.clock = model.clock.checked_add(SignedDuration::from_secs(60)).unwrap();
         }
         prop_assert!(model.wrongs.is_empty(), "{:?}", model.wrongs);
         prop_assert_eq!(model.calls.values().flatten().count(), parties.len());

@@ -314,7 +314,7 @@ fn referrers() -> impl Iterator<Item = Kind> {
 }
 
 /// All ids of a kind that something refers to.
-fn references(cluster: &Cluster, to: Kind) -> HashSet<Id> {
+pub fn references(cluster: &Cluster, to: Kind) -> HashSet<Id> {
     let mut found = HashSet::new();
     for kind in referrers() {
         for field in referring(kind, to) {

@@ -206,3 +206,24 @@ async fn needless_writes_are_worth_knowing() {
     let expected = Expectation { needless_writes: false, ..Expectation::default() };
     assert!(check(&bench.sim, &expected).is_empty());
 }
+
+#[tokio::test]
+async fn profiles_that_are_foreign_or_left_behind() {
+    let bench = Bench::quick().await;
+    let slot = bench.slots(1, 1).await.remove(0);
+    let theirs = bench.make("callLegProfiles", "name=theirs").await;
+    bench.sim.clear_journal();
+    let expected =
+        || Expectation { foreign_profiles: [theirs.clone()].into(), no_idle_profiles: true, ..Expectation::default() };
+    let own = bench.make("callProfiles", "participantLimit=7").await;
+    assert_eq!(errors(&bench, &expected()), [Rule::ProfileLeft]);
+    bench.put(&format!("coSpaces/{slot}"), &format!("callProfile={own}")).await;
+    assert_eq!(errors(&bench, &expected()), [], "a space has it");
+    bench.put(&format!("callLegProfiles/{theirs}"), "name=ours").await;
+    assert_eq!(errors(&bench, &expected()), [Rule::ForeignProfile]);
+    bench.delete(&format!("callLegProfiles/{theirs}")).await;
+    assert_eq!(errors(&bench, &expected()), [Rule::ForeignProfile, Rule::ForeignProfile]);
+    bench.put(&format!("coSpaces/{slot}"), "callProfile=").await;
+    bench.delete(&format!("callProfiles/{own}")).await;
+    assert!(!errors(&bench, &expected()).contains(&Rule::ProfileLeft), "it is gone");
+}

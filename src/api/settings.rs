@@ -1,0 +1,181 @@
+//! Settings of one meeting, as a user spells them: how people are shown, and what they may do (docs/api.md).
+
+use kube::KubeSchema;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::bridge::ProfileIds;
+
+/// What one meeting wants to be other than the profiles of its bridge say. What is left out is as on the bridge.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct MeetingSettings {
+    /// Screen layout at the start.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub layout: Option<Layout>,
+    /// Who joins is muted; they can unmute themselves where the bridge allows it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub join_muted: Option<JoinMuted>,
+    /// Whether the meeting is recorded. Off: nobody can; until the bridge has that, the door stays shut.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub recording: Option<Capture>,
+    /// Whether the meeting is streamed; CMS 2.1 and later. Off: nobody can; until the bridge has that, the door stays shut.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub streaming: Option<Capture>,
+    /// Encryption of the media of SIP. Required: until the bridge has that, the door stays shut.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub encryption: Option<Encryption>,
+    /// Most participants in the call.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1, max = 1_000_000))]
+    pub participant_limit: Option<u32>,
+    /// The message board; CMS before 3.0.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub chat: Option<bool>,
+    /// Whether people may share content.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub presentation: Option<bool>,
+}
+
+/// What of who joins is muted.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct JoinMuted {
+    /// Their sound.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub audio: Option<bool>,
+    /// Their picture.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub video: Option<bool>,
+}
+
+/// Recording or streaming.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub enum Capture {
+    /// Somebody in the meeting starts and ends it.
+    Manual,
+    /// From the first participant on.
+    Automatic,
+    /// Never.
+    Off,
+}
+
+/// Encryption of media.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub enum Encryption {
+    /// Who cannot encrypt does not get in.
+    Required,
+    /// Where the other side can.
+    Optional,
+    /// Never.
+    Off,
+}
+
+/// A screen layout, as the bridge calls it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub enum Layout {
+    AllEqual,
+    SpeakerOnly,
+    Telepresence,
+    Stacked,
+    AllEqualQuarters,
+    AllEqualNinths,
+    AllEqualSixteenths,
+    AllEqualTwentyFifths,
+    OnePlusFive,
+    OnePlusSeven,
+    OnePlusNine,
+    Automatic,
+    OnePlusN,
+}
+
+impl Layout {
+    /// As it is on the wire and in the spec.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::AllEqual => "allEqual",
+            Self::SpeakerOnly => "speakerOnly",
+            Self::Telepresence => "telepresence",
+            Self::Stacked => "stacked",
+            Self::AllEqualQuarters => "allEqualQuarters",
+            Self::AllEqualNinths => "allEqualNinths",
+            Self::AllEqualSixteenths => "allEqualSixteenths",
+            Self::AllEqualTwentyFifths => "allEqualTwentyFifths",
+            Self::OnePlusFive => "onePlusFive",
+            Self::OnePlusSeven => "onePlusSeven",
+            Self::OnePlusNine => "onePlusNine",
+            Self::Automatic => "automatic",
+            Self::OnePlusN => "onePlusN",
+        }
+    }
+}
+
+impl Capture {
+    /// The word of the bridge.
+    pub fn wire(self) -> &'static str {
+        match self {
+            Self::Manual => "manual",
+            Self::Automatic => "automatic",
+            Self::Off => "disabled",
+        }
+    }
+}
+
+impl Encryption {
+    /// The word of the bridge.
+    pub fn wire(self) -> &'static str {
+        match self {
+            Self::Required => "required",
+            Self::Optional => "optional",
+            Self::Off => "prohibited",
+        }
+    }
+}
+
+/// So many profiles for settings are there at one time at most.
+pub const MOST_SETTINGS_PROFILES: usize = 64;
+
+/// Which profiles the space of a meeting with settings has, and had before.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct SettingsStatus {
+    /// What the space is given back at the end; nothing: it had none.
+    #[serde(default)]
+    pub before: ProfileIds,
+    /// What it was told for this meeting.
+    #[serde(default)]
+    pub applied: ProfileIds,
+}
+
+/// Which kind of profile.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
+pub enum ProfileKind {
+    Call,
+    CallLeg,
+}
+
+/// A profile that was made for the settings of meetings, shared by all that ask for the same.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
+pub struct SettingsProfile {
+    /// Call or CallLeg.
+    pub kind: ProfileKind,
+    /// Made from the content; also the name of a call leg profile on the bridge.
+    #[schemars(length(max = 64))]
+    pub name: String,
+    /// What it says.
+    #[schemars(extend("maxProperties" = 80))]
+    pub fields: std::collections::BTreeMap<String, String>,
+    /// Id on the bridge. Without: it is being made, or the bridge refused it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub id: Option<String>,
+    /// Why the bridge refused it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 512))]
+    pub refused: Option<String>,
+}
+
+impl SettingsProfile {
+    /// What it says, as form pairs.
+    pub fn pairs(&self) -> Vec<(String, String)> {
+        self.fields.iter().map(|(name, value)| (name.clone(), value.clone())).collect()
+    }
+}

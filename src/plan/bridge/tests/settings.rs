@@ -1,0 +1,143 @@
+//! Profiles for the settings of meetings: made once, shared, and gone when nobody wants them, whatever fails.
+
+use proptest::prelude::*;
+
+use super::*;
+use crate::plan::faults::any_fault;
+
+fn profile(kind: ProfileKind, name: &str) -> SettingsProfile {
+    SettingsProfile { kind, name: name.to_owned(), fields: BTreeMap::new(), id: None, refused: None }
+}
+
+fn all() -> Vec<SettingsProfile> {
+    vec![
+        profile(ProfileKind::Call, "one"),
+        profile(ProfileKind::CallLeg, "two"),
+        profile(ProfileKind::CallLeg, "three"),
+    ]
+}
+
+fn wants(profiles: Vec<SettingsProfile>) -> Demand {
+    Demand { wanted: profiles, used: BTreeSet::new() }
+}
+
+fn names(server: &Server) -> Vec<String> {
+    let mut names: Vec<String> = server.settings.values().map(|profile| profile.name.clone()).collect();
+    names.sort();
+    names
+}
+
+#[test]
+fn a_profile_is_made_when_it_is_wanted_and_removed_when_it_is_not() {
+    let mut server = Server::new(Vec::new());
+    let mut player = Player::settled(&mut server, 1, 2);
+    player.demand = wants(all());
+    assert_eq!(player.settle(&mut server), End::Settled);
+    assert_eq!(names(&server), ["one", "three", "two"]);
+    assert!(player.stored.settings.iter().all(|known| known.id.is_some()));
+    player.log.clear();
+    player.settle(&mut server);
+    assert_eq!(player.writes(), Vec::<String>::new(), "what is there is believed");
+    player.demand = wants(vec![all().remove(1)]);
+    player.settle(&mut server);
+    assert_eq!(names(&server), ["two"]);
+    player.demand = Demand::default();
+    player.settle(&mut server);
+    assert_eq!((names(&server), player.stored.settings.len()), (Vec::new(), 0));
+}
+
+#[test]
+fn a_profile_stays_as_long_as_a_meeting_or_a_space_has_it() {
+    let mut server = Server::new(Vec::new());
+    let mut player = Player::settled(&mut server, 1, 2);
+    player.demand = wants(vec![all().remove(1)]);
+    player.settle(&mut server);
+    let id = player.stored.settings[0].id.clone().unwrap();
+    player.demand = Demand { wanted: Vec::new(), used: [id.clone()].into() };
+    player.settle(&mut server);
+    assert_eq!(names(&server), ["two"], "the space of a meeting may have it");
+    player.demand = Demand::default();
+    // A slot was left with it: the slot gets the bridge's own first.
+    server.spaces[0].call_leg_profile = Some(id.as_str().into());
+    player.look_at_all(&server);
+    for _ in 0..3 {
+        player.settle(&mut server);
+    }
+    assert_eq!((names(&server), &server.wrongs), (Vec::new(), &Vec::new()));
+    assert!(server.spaces.iter().all(|space| !shows(space, &id)));
+}
+
+#[test]
+fn what_the_bridge_refuses_is_told_and_holds_back_nothing_else() {
+    let mut server = Server::new(Vec::new());
+    server.refuses.insert("one".to_owned());
+    let mut player = Player::new(1, 2);
+    player.demand = wants(all());
+    assert_eq!(player.settle(&mut server), End::Settled);
+    assert_eq!(names(&server), ["three", "two"]);
+    assert_eq!(server.numbers(), [1, 2], "the slots are made all the same");
+    let refused = player.stored.settings.iter().find(|known| known.name == "one").unwrap();
+    assert!(refused.refused.as_deref().is_some_and(|why| why.contains("does not accept")), "{refused:?}");
+    player.log.clear();
+    player.settle(&mut server);
+    assert_eq!(player.writes(), Vec::<String>::new(), "it is not sent again and again");
+    player.demand = Demand::default();
+    player.settle(&mut server);
+    assert_eq!(player.stored.settings, []);
+}
+
+#[test]
+fn one_that_somebody_deleted_is_made_again_once_a_space_would_not_take_it() {
+    let mut server = Server::new(Vec::new());
+    let mut player = Player::settled(&mut server, 1, 2);
+    player.demand = wants(vec![all().remove(0)]);
+    player.settle(&mut server);
+    server.settings.clear();
+    player.facts.settings_seen.clear();
+    player.settle(&mut server);
+    assert_eq!((names(&server), &server.wrongs), (vec!["one".to_owned()], &Vec::new()));
+}
+
+#[test]
+fn a_named_one_is_found_again_when_the_status_was_lost() {
+    let mut server = Server::new(Vec::new());
+    let mut player = Player::settled(&mut server, 1, 2);
+    player.demand = wants(vec![all().remove(1)]);
+    player.settle(&mut server);
+    player.stored.settings.clear();
+    player.settle(&mut server);
+    assert_eq!((names(&server), &server.wrongs), (vec!["two".to_owned()], &Vec::new()));
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 256, ..ProptestConfig::default() })]
+
+    /// Whatever meetings want, and whatever fails: each is made once, what is wanted is there in the end, and nothing else.
+    #[test]
+    fn profiles_for_settings_are_made_once_and_removed_whatever_fails(
+        rounds in prop::collection::vec(
+            (prop::sample::subsequence(all(), 0..=3), prop::collection::vec(any_fault(2), 0..5), any::<bool>()), 0..8),
+        last in prop::sample::subsequence(all(), 0..=3),
+        deleting in any::<bool>(),
+    ) {
+        let mut server = Server::new(Vec::new());
+        let mut player = Player::settled(&mut server, 1, 2);
+        for (wanted, faults, restarts) in rounds {
+            player.demand = wants(wanted);
+            player.pass(&mut server, &mut faults.into_iter());
+            if restarts {
+                player.restart();
+            }
+        }
+        player.demand = wants(if deleting { Vec::new() } else { last.clone() });
+        player.deleting = deleting;
+        for _ in 0..3 {
+            player.settle(&mut server);
+        }
+        prop_assert!(server.wrongs.is_empty(), "{:?}: {:?}", server.wrongs, player.log);
+        let mut wanted: Vec<String> = last.into_iter().map(|profile| profile.name).collect();
+        wanted.sort();
+        prop_assert_eq!(names(&server), if deleting { Vec::new() } else { wanted });
+        prop_assert_eq!(player.stored.settings.len(), server.settings.len());
+    }
+}

@@ -1,0 +1,240 @@
+//! Settings of one meeting: which profiles its space is told, and what it is given back (decision 0025). PURE.
+
+use std::collections::BTreeSet;
+
+use super::progress::Progress;
+use crate::api::MeetingBridge;
+use crate::api::bridge::ProfileIds;
+use crate::api::settings::{MeetingSettings, ProfileKind, SettingsStatus};
+use crate::cms::{CmsError, Space};
+use crate::plan::settings::{is_protective, of_kind, owner_of, wanted};
+
+const KINDS: [ProfileKind; 2] = [ProfileKind::Call, ProfileKind::CallLeg];
+
+/// How far the profile of one kind has come that a meeting wants.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Made {
+    /// The bridge's own will do.
+    NotWanted,
+    /// It is being made.
+    Pending,
+    /// The bridge refuses it, and says why.
+    Refused(String),
+    /// It has this id.
+    There(String),
+}
+
+/// What a meeting's settings come to on its bridge.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SettingsTerms {
+    pub call: Made,
+    pub call_leg: Made,
+    /// Settings that this version of the bridge does not know.
+    pub unsupported: Vec<&'static str>,
+    pub version: String,
+    /// Kinds without which the door stays shut.
+    protective: Vec<ProfileKind>,
+    /// The profiles that a slot of the bridge's own making has.
+    own: ProfileIds,
+    /// The slot is one of these.
+    is_made: bool,
+    /// Ids of all profiles that were made for settings.
+    of_settings: BTreeSet<String>,
+}
+
+impl SettingsTerms {
+    /// What these settings come to on this bridge, for a slot of it.
+    pub fn new(settings: Option<&MeetingSettings>, bridge: &MeetingBridge, slot: u32) -> Self {
+        let status = bridge.status.clone().unwrap_or_default();
+        let version = status.system.map(|system| system.software_version).unwrap_or_default();
+        let owner = owner_of(bridge);
+        let wanted =
+            settings.map(|settings| wanted(settings, &bridge.spec.profiles, &owner, &version)).unwrap_or_default();
+        let made = |kind: ProfileKind| {
+            let Some(profile) = wanted.profiles.iter().find(|profile| profile.kind == kind) else {
+                return Made::NotWanted;
+            };
+            let known =
+                status.settings_profiles.iter().find(|known| (known.kind, &known.name) == (kind, &profile.name));
+            match known.map(|known| (known.id.clone(), known.refused.clone())) {
+                Some((Some(id), _)) => Made::There(id),
+                Some((None, Some(why))) => Made::Refused(why),
+                Some((None, None)) | None => Made::Pending,
+            }
+        };
+        let is_protective =
+            |kind: &ProfileKind| settings.is_some_and(|settings| is_protective(settings, *kind, &version));
+        let sets = status.slots.map(|slots| slots.parameter_sets).unwrap_or_default();
+        Self {
+            call: made(ProfileKind::Call),
+            call_leg: made(ProfileKind::CallLeg),
+            protective: KINDS.into_iter().filter(is_protective).collect(),
+            // Of a bridge that has not told its version nothing is said.
+            unsupported: if version.is_empty() { Vec::new() } else { wanted.unsupported },
+            own: status.profiles.unwrap_or_default(),
+            is_made: sets.iter().any(|set| set.synced && (set.start_index..=set.end_index).contains(&slot)),
+            of_settings: status.settings_profiles.iter().filter_map(|known| known.id.clone()).collect(),
+            version,
+        }
+    }
+
+    /// How far one kind has come.
+    pub fn made(&self, kind: ProfileKind) -> &Made {
+        match kind {
+            ProfileKind::Call => &self.call,
+            ProfileKind::CallLeg => &self.call_leg,
+        }
+    }
+
+    fn wants_any(&self) -> bool {
+        KINDS.into_iter().any(|kind| *self.made(kind) != Made::NotWanted)
+    }
+
+    /// Is one of them still to be made?
+    pub fn is_pending(&self) -> bool {
+        KINDS.into_iter().any(|kind| *self.made(kind) == Made::Pending)
+    }
+
+    /// What the space had before, as a look at it shows.
+    fn before(&self, shown: &ProfileIds) -> ProfileIds {
+        if self.is_made {
+            return self.own.clone();
+        }
+        // One that an earlier meeting left there is nobody's own.
+        let own = |id: &Option<String>| id.clone().filter(|id| !self.of_settings.contains(id));
+        ProfileIds { call: own(&shown.call), call_leg: own(&shown.call_leg) }
+    }
+}
+
+/// Does the bridge mind one of the profiles, and not the space?
+pub fn is_about_profile(error: &CmsError) -> bool {
+    let names = |text: &str| text.to_ascii_lowercase().contains("profile");
+    match error {
+        CmsError::NotFound { element } => names(element),
+        CmsError::ParameterError { parameter, .. } => names(parameter),
+        _ => false,
+    }
+}
+
+/// The profiles that a look at a space shows.
+pub fn shown(space: &Space) -> ProfileIds {
+    ProfileIds {
+        call: space.call_profile.as_ref().map(ToString::to_string),
+        call_leg: space.call_leg_profile.as_ref().map(ToString::to_string),
+    }
+}
+
+fn both(id: impl Fn(ProfileKind) -> Option<String>) -> ProfileIds {
+    ProfileIds { call: id(ProfileKind::Call), call_leg: id(ProfileKind::CallLeg) }
+}
+
+impl Progress {
+    fn applied(&self, kind: ProfileKind) -> Option<&String> {
+        of_kind(&self.draft.settings.as_ref()?.applied, kind)
+    }
+
+    /// What the space is to be told of one kind for this meeting. What it was told stands until another one is there.
+    fn target(&self, kind: ProfileKind) -> Option<String> {
+        match self.terms.settings.as_ref()?.made(kind) {
+            Made::NotWanted => None,
+            Made::There(id) => Some(id.clone()),
+            Made::Pending | Made::Refused(_) => self.applied(kind).cloned(),
+        }
+    }
+
+    /// Is it to be stored first what the space had before? Then a crash does not leave it with our profiles.
+    pub(super) fn must_record_settings(&self) -> bool {
+        self.draft.settings.is_none() && self.terms.settings.as_ref().is_some_and(SettingsTerms::wants_any)
+    }
+
+    /// Is it known what the space had before?
+    pub(super) fn knows_before(&self) -> bool {
+        self.terms.settings.as_ref().is_some_and(|terms| terms.is_made) || self.shown_profiles.is_some()
+    }
+
+    /// The intent is about to be stored.
+    pub(super) fn intend_settings(&mut self) {
+        if !self.must_record_settings() || !self.knows_before() {
+            return;
+        }
+        let shown = self.shown_profiles.clone().unwrap_or_default();
+        let before = self.terms.settings.as_ref().map(|terms| terms.before(&shown)).unwrap_or_default();
+        self.draft.settings = Some(SettingsStatus { before, applied: ProfileIds::default() });
+    }
+
+    /// The profiles that the opening write carries: those of the settings, or those from before where they were and are
+    /// not wanted any more. An empty id unsets.
+    pub fn profiles_to_open(&self) -> ProfileIds {
+        let Some(settings) = self.draft.settings.as_ref().filter(|_| !self.tried.without_profiles) else {
+            return ProfileIds::default();
+        };
+        both(|kind| {
+            let back = || self.applied(kind).map(|_| of_kind(&settings.before, kind).cloned().unwrap_or_default());
+            self.target(kind).or_else(back)
+        })
+    }
+
+    /// The profiles that the shutting write gives back. An empty id unsets.
+    pub fn profiles_to_close(&self) -> ProfileIds {
+        if self.tried.without_profiles {
+            return ProfileIds::default();
+        }
+        let terms = self.terms.settings.as_ref();
+        let Some(settings) = &self.draft.settings else {
+            // The status was lost, and the look before the write shows a profile that is for settings.
+            let (Some(terms), Some(shown)) = (terms.filter(|terms| terms.is_made), &self.shown_profiles) else {
+                return ProfileIds::default();
+            };
+            let is_ours = |kind| of_kind(shown, kind).is_some_and(|id| terms.of_settings.contains(id));
+            return both(|kind| of_kind(&terms.own, kind).filter(|_| is_ours(kind)).cloned());
+        };
+        // Whether it was applied is not known if we died before it could be noted.
+        let may_be_applied =
+            |kind| self.applied(kind).is_some() || terms.is_some_and(|terms| *terms.made(kind) != Made::NotWanted);
+        both(|kind| may_be_applied(kind).then(|| of_kind(&settings.before, kind).cloned().unwrap_or_default()))
+    }
+
+    /// The profiles that the space was to be told.
+    pub fn profiles_told(&self) -> ProfileIds {
+        both(|kind| self.target(kind))
+    }
+
+    /// The opening write was done.
+    pub(super) fn note_profiles(&mut self) {
+        if self.tried.without_profiles {
+            return;
+        }
+        let applied = both(|kind| self.target(kind));
+        if let Some(settings) = &mut self.draft.settings {
+            settings.applied = applied;
+        }
+    }
+
+    /// Were other profiles made since the door was written?
+    pub(super) fn must_reapply(&self) -> bool {
+        self.terms.settings.is_some()
+            && !self.tried.without_profiles
+            && (self.draft.settings.is_some() || self.must_record_settings())
+            && KINDS.into_iter().any(|kind| self.target(kind) != self.applied(kind).cloned())
+    }
+
+    /// Is something not there yet that keeps people out of something? Then nobody is let in.
+    pub(super) fn lacks_protection(&self) -> bool {
+        let Some(terms) = &self.terms.settings else { return false };
+        let lacks = |kind: &ProfileKind| {
+            let is_there = matches!(terms.made(*kind), Made::There(_)) && !self.tried.without_profiles;
+            *terms.made(*kind) != Made::NotWanted && !is_there
+        };
+        terms.protective.iter().any(lacks)
+    }
+
+    /// Is everything that can be had applied?
+    pub fn has_settings_applied(&self) -> bool {
+        let Some(terms) = &self.terms.settings else { return false };
+        KINDS.into_iter().all(|kind| match terms.made(kind) {
+            Made::NotWanted => self.applied(kind).is_none(),
+            Made::There(id) => self.applied(kind) == Some(id),
+            Made::Pending | Made::Refused(_) => false,
+        })
+    }
+}

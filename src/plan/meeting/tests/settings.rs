@@ -1,0 +1,258 @@
+//! Settings of a meeting: its space is told their profiles and given back what it had, whatever fails.
+
+use proptest::prelude::*;
+
+use super::*;
+use crate::api::settings::ProfileKind;
+use crate::plan::faults::any_fault;
+use crate::plan::settings::{owner_of, wanted};
+
+/// Which profiles for the settings are on the bridge, and whether the slot is of its own making.
+#[derive(Clone, Copy, Debug)]
+struct World {
+    call: bool,
+    leg: bool,
+    is_made: bool,
+}
+
+const ALL: World = World { call: true, leg: true, is_made: true };
+
+/// A bridge whose status tells of these profiles.
+fn bridge(player: &Player, world: World) -> MeetingBridge {
+    let mut bridge: MeetingBridge = serde_json::from_value(serde_json::json!({
+        "apiVersion": "meeting-controller.dev/v1alpha1", "kind": "MeetingBridge",
+        "metadata": { "name": "b", "namespace": "ns" },
+        "spec": { "address": "cms.test:445", "credentialsSecretRef": { "name": "s" }, "slots": {} },
+        "status": { "system": { "softwareVersion": "3.0" }, "profiles": { "call": "own-call", "callLeg": "own-leg" } }
+    }))
+    .unwrap();
+    let settings = player.spec.settings.clone().unwrap_or_default();
+    let mut profiles = wanted(&settings, &bridge.spec.profiles, &owner_of(&bridge), "3.0").profiles;
+    for profile in &mut profiles {
+        let (is_there, id) = match profile.kind {
+            ProfileKind::Call => (world.call, "p-call"),
+            ProfileKind::CallLeg => (world.leg, "p-leg"),
+        };
+        profile.id = is_there.then(|| id.to_owned());
+    }
+    let status = bridge.status.as_mut().unwrap();
+    status.settings_profiles = profiles;
+    if world.is_made {
+        let sets =
+            serde_json::json!({ "parameterSets": [{ "startIndex": 1, "endIndex": 5, "id": "set", "synced": true }] });
+        status.slots = Some(serde_json::from_value(sets).unwrap());
+    }
+    bridge
+}
+
+/// A slot with profiles of its own: those of the bridge, or of somebody before us.
+fn slot(world: World) -> Space {
+    let (call, leg) = if world.is_made { ("own-call", "own-leg") } else { ("their-call", "their-leg") };
+    Space { call_profile: Some(call.into()), call_leg_profile: Some(leg.into()), ..free() }
+}
+
+fn world(world: World, settings: serde_json::Value) -> (Model, Player) {
+    let mut model = Model::new(Some(slot(world)), at(0));
+    model.profiles = ["own-call", "own-leg", "their-call", "their-leg", "p-call", "p-leg"].map(str::to_owned).into();
+    let mut player = Player::new(&[], Start::booked());
+    player.spec.settings = serde_json::from_value(settings).unwrap();
+    player.bridge = Some(bridge(&player, world));
+    (model, player)
+}
+
+fn required() -> serde_json::Value {
+    serde_json::json!({ "participantLimit": 7, "encryption": "Required" })
+}
+
+fn shown(model: &Model) -> (String, String) {
+    let space = model.space.as_ref().unwrap();
+    let text = |id: Option<String>| id.unwrap_or_default();
+    (
+        text(space.call_profile.as_ref().map(ToString::to_string)),
+        text(space.call_leg_profile.as_ref().map(ToString::to_string)),
+    )
+}
+
+fn pair(call: &str, leg: &str) -> (String, String) {
+    (call.to_owned(), leg.to_owned())
+}
+
+fn end(player: &mut Player, model: &mut Model) {
+    model.clock = at(3600);
+    for _ in 0..4 {
+        player.pass(model, false, &mut std::iter::empty());
+    }
+    assert_eq!(player.door, Door::Released, "{:?}", player.log);
+}
+
+#[test]
+fn the_space_is_told_the_profiles_with_its_door_and_given_back_what_it_had() {
+    for is_made in [true, false] {
+        let (mut model, mut player) = world(World { is_made, ..ALL }, required());
+        let before = shown(&model);
+        assert_eq!(player.run(&mut model), End::Settled);
+        assert_eq!(shown(&model), pair("p-call", "p-leg"));
+        assert_eq!(player.log, ["look Space", "open the space", "look Calls", "create the call"], "no further write");
+        end(&mut player, &mut model);
+        assert_eq!(shown(&model), before);
+        assert_eq!(player.stored.settings, None, "and it is forgotten");
+    }
+}
+
+#[test]
+fn a_meeting_without_settings_tells_and_records_nothing() {
+    let (mut model, mut player) = world(ALL, serde_json::Value::Null);
+    player.run(&mut model);
+    assert_eq!((shown(&model), &player.stored.settings), (pair("own-call", "own-leg"), &None));
+    let progress = player.progress(at(10));
+    assert_eq!((progress.profiles_to_open(), progress.profiles_to_close()), Default::default());
+}
+
+#[test]
+fn a_door_opens_in_time_without_a_setting_that_keeps_nobody_out_and_gets_it_later() {
+    let (mut model, mut player) = world(
+        World { leg: false, ..ALL },
+        serde_json::json!({
+            "participantLimit": 7, "layout": "stacked"
+        }),
+    );
+    assert_eq!(player.run(&mut model), End::Settled);
+    assert!(player.is_open());
+    assert_eq!(shown(&model), pair("p-call", "own-leg"));
+    player.bridge = Some(bridge(&player, ALL));
+    assert_eq!(player.run(&mut model), End::Settled);
+    assert_eq!(shown(&model), pair("p-call", "p-leg"));
+    player.take_log();
+    player.run(&mut model);
+    assert_eq!(player.log, Vec::<String>::new(), "told once");
+}
+
+#[test]
+fn a_door_stays_shut_without_a_setting_that_keeps_people_out() {
+    let (mut model, mut player) = world(World { leg: false, ..ALL }, required());
+    assert_eq!(player.run(&mut model), End::Blocked(Obstacle::SettingsMissing));
+    assert!(!player.is_open());
+    assert_eq!(model.space.as_ref().unwrap().non_member_access, Some(false));
+    player.bridge = Some(bridge(&player, ALL));
+    assert_eq!(player.run(&mut model), End::Settled);
+    assert!(player.is_open());
+}
+
+#[test]
+fn settings_that_are_taken_out_are_given_back_while_the_meeting_runs() {
+    let (mut model, mut player) = world(ALL, required());
+    player.run(&mut model);
+    player.spec.settings = None;
+    player.bridge = Some(bridge(&player, ALL));
+    player.run(&mut model);
+    assert_eq!(shown(&model), pair("own-call", "own-leg"));
+    end(&mut player, &mut model);
+    assert_eq!(shown(&model), pair("own-call", "own-leg"));
+}
+
+#[test]
+fn settings_that_are_put_in_later_are_recorded_before_they_are_told() {
+    let (mut model, mut player) = world(World { is_made: false, ..ALL }, serde_json::Value::Null);
+    player.run(&mut model);
+    player.spec.settings = serde_json::from_value(required()).unwrap();
+    player.bridge = Some(bridge(&player, World { is_made: false, ..ALL }));
+    player.take_log();
+    player.pass(&mut model, false, &mut [Fault::Crash].into_iter());
+    assert_eq!(shown(&model), pair("p-call", "p-leg"), "it was told, and then we died");
+    end(&mut player, &mut model);
+    assert_eq!(shown(&model), pair("their-call", "their-leg"));
+}
+
+#[test]
+fn a_profile_that_is_gone_keeps_no_door_from_opening_or_shutting() {
+    let (mut model, mut player) = world(ALL, serde_json::json!({ "participantLimit": 7, "layout": "stacked" }));
+    model.profiles.remove("p-leg");
+    assert_eq!(player.run(&mut model), End::Settled);
+    assert!(player.is_open());
+    let (mut model, mut player) = world(ALL, required());
+    player.run(&mut model);
+    // Somebody deleted the bridge's own profiles.
+    model.profiles.clear();
+    end(&mut player, &mut model);
+    let shut = model.space.as_ref().unwrap();
+    assert_eq!((shut.non_member_access, shut.name.as_str()), (Some(false), PLACEHOLDER));
+    let (mut model, mut player) = world(ALL, required());
+    model.profiles.remove("p-leg");
+    assert_eq!(player.run(&mut model), End::Blocked(Obstacle::SettingsMissing));
+    assert!(!player.is_open(), "but for one that keeps people out");
+}
+
+#[test]
+fn a_slot_that_an_earlier_meeting_left_with_its_profiles_is_given_the_bridges_own() {
+    // The status was lost while the meeting ran: nobody knows what the space had before.
+    let (mut model, mut player) = world(ALL, required());
+    player.run(&mut model);
+    player.stored.settings = None;
+    end(&mut player, &mut model);
+    assert_eq!(shown(&model), pair("own-call", "own-leg"));
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 256, ..ProptestConfig::default() })]
+
+    /// Whatever fails and whenever the profiles are made: nobody is let in without what keeps people out, in the end the
+    /// space has the profiles, and after the end those that it had before.
+    #[test]
+    fn settings_come_and_go_whatever_fails(
+        faults in prop::collection::vec(any_fault(1), 0..10),
+        passes in prop::collection::vec((any::<bool>(), any::<bool>(), any::<bool>()), 0..8),
+        late in prop::collection::vec(any_fault(1), 0..6),
+        is_made in any::<bool>(),
+        protects in any::<bool>(),
+    ) {
+        let encryption = if protects { "Required" } else { "Optional" };
+        let nothing = World { call: false, leg: false, is_made };
+        let (mut model, mut player) =
+            world(nothing, serde_json::json!({ "participantLimit": 7, "encryption": encryption }));
+        let before = shown(&model);
+        let mut faults = faults.into_iter();
+        let (mut call, mut leg) = (false, false);
+        for (swept, makes_call, makes_leg) in passes {
+            player.pass(&mut model, swept, &mut faults);
+            let is_open = model.space.as_ref().unwrap().non_member_access == Some(true);
+            prop_assert!(!protects || !is_open || shown(&model).1 == "p-leg", "let in without protection");
+            (call, leg) = (call || makes_call, leg || makes_leg);
+            player.bridge = Some(bridge(&player, World { call, leg, is_made }));
+        }
+        player.bridge = Some(bridge(&player, World { is_made, ..ALL }));
+        for _ in 0..3 {
+            player.pass(&mut model, true, &mut std::iter::empty());
+        }
+        prop_assert_eq!(shown(&model), pair("p-call", "p-leg"));
+        prop_assert!(player.is_open());
+        player.take_log();
+        player.pass(&mut model, true, &mut std::iter::empty());
+        prop_assert!(player.log.is_empty(), "a settled meeting wants {:?}", player.log);
+        model.clock = at(3600);
+        let mut late = late.into_iter();
+        for turn in 0..8 {
+            player.pass(&mut model, turn % 2 == 0, &mut late);
+        }
+        prop_assert!(player.door == Door::Released, "{:?}", player.log);
+        prop_assert_eq!(shown(&model), before);
+    }
+
+    /// At whichever write it dies on the way in, an end that comes right after gives the space back what it had.
+    #[test]
+    fn an_end_right_after_a_crash_gives_back_what_was(
+        faults in prop::collection::vec(any_fault(1), 1..4), is_made in any::<bool>(), leaving in any::<bool>(),
+    ) {
+        let (mut model, mut player) = world(World { is_made, ..ALL }, required());
+        let before = shown(&model);
+        player.pass(&mut model, false, &mut faults.into_iter());
+        if leaving {
+            player.leaving = true;
+        } else {
+            model.clock = at(3600);
+        }
+        for _ in 0..6 {
+            player.pass(&mut model, false, &mut std::iter::empty());
+        }
+        prop_assert_eq!(shown(&model), before);
+    }
+}

@@ -1,0 +1,118 @@
+use super::*;
+
+fn settings(json: serde_json::Value) -> MeetingSettings {
+    serde_json::from_value(json).unwrap()
+}
+
+fn everything() -> MeetingSettings {
+    settings(serde_json::json!({
+        "layout": "speakerOnly", "joinMuted": { "audio": true, "video": false }, "recording": "Automatic",
+        "streaming": "Off", "encryption": "Required", "participantLimit": 7, "chat": true, "presentation": false
+    }))
+}
+
+fn profile(wanted: &Wanted, kind: ProfileKind) -> &SettingsProfile {
+    wanted.profiles.iter().find(|profile| profile.kind == kind).unwrap()
+}
+
+#[test]
+fn settings_lie_on_top_of_the_profiles_of_the_bridge() {
+    let own = ProfilesSpec::default();
+    let wanted = wanted(&everything(), &own, "ns/core", "2.9");
+    let (call, leg) = (profile(&wanted, ProfileKind::Call), profile(&wanted, ProfileKind::CallLeg));
+    for (field, value) in [
+        ("participantLimit", "7"),
+        ("messageBoardEnabled", "true"),
+        ("recordingMode", "automatic"),
+        ("streamingMode", "disabled"),
+    ] {
+        assert_eq!(call.fields[field], value, "{field}");
+    }
+    for (field, value) in [
+        ("defaultLayout", "speakerOnly"),
+        ("rxAudioMute", "true"),
+        ("rxVideoMute", "false"),
+        ("sipMediaEncryption", "required"),
+        ("presentationContributionAllowed", "false"),
+        ("muteSelfAllowed", "true"),
+    ] {
+        assert_eq!(leg.fields[field], value, "{field}");
+    }
+    assert_eq!(leg.fields["name"], leg.name);
+    assert!(!call.fields.contains_key("name"), "a call profile has none");
+    assert!(wanted.unsupported.is_empty());
+}
+
+#[test]
+fn what_the_version_does_not_know_is_told_and_not_sent() {
+    let own = ProfilesSpec::default();
+    let old = wanted(&everything(), &own, "ns/core", "2.0(RC)");
+    assert_eq!(old.unsupported, ["streaming"]);
+    assert!(!profile(&old, ProfileKind::Call).fields.contains_key("streamingMode"));
+    let new = wanted(&everything(), &own, "ns/core", "3.4");
+    assert_eq!(new.unsupported, ["chat"]);
+    assert!(!profile(&new, ProfileKind::Call).fields.contains_key("messageBoardEnabled"));
+}
+
+#[test]
+fn equal_content_has_one_name_and_what_the_bridge_has_anyway_needs_none() {
+    let own = ProfilesSpec::default();
+    let of = |json, owner: &str| wanted(&settings(json), &own, owner, "3.0").profiles;
+    let limit = |n: u32| serde_json::json!({ "participantLimit": n });
+    assert_eq!(of(limit(7), "ns/core"), of(limit(7), "ns/core"));
+    assert_ne!(of(limit(7), "ns/core")[0].name, of(limit(8), "ns/core")[0].name);
+    assert_ne!(of(limit(7), "ns/core")[0].name, of(limit(7), "ns/other")[0].name, "another bridge's is not ours");
+    assert_eq!(of(limit(1000), "ns/core"), [], "the bridge's own says that");
+    assert_eq!(of(serde_json::json!({}), "ns/core"), []);
+    // It stands on the bridge, so it must be the same in every version of the controller.
+    assert_eq!(fingerprint(b"a"), 0xaf63_dc4c_8601_ec8c);
+}
+
+#[test]
+fn only_what_keeps_people_out_of_something_keeps_a_door_shut() {
+    use ProfileKind::{Call, CallLeg};
+    let holds = |json: serde_json::Value, kind, version| is_protective(&settings(json), kind, version);
+    assert!(holds(serde_json::json!({ "encryption": "Required" }), CallLeg, "2.0"));
+    assert!(holds(serde_json::json!({ "recording": "Off" }), Call, "2.0"));
+    assert!(holds(serde_json::json!({ "streaming": "Off" }), Call, "2.1"));
+    assert!(!holds(serde_json::json!({ "streaming": "Off" }), Call, "2.0"), "there is no streaming");
+    assert!(!holds(serde_json::json!({ "encryption": "Optional", "recording": "Manual" }), Call, "3.0"));
+    let rest = serde_json::json!({ "layout": "stacked", "joinMuted": { "audio": true }, "participantLimit": 2,
+        "chat": false, "presentation": false });
+    assert!(!holds(rest.clone(), Call, "2.9") && !holds(rest, CallLeg, "2.9"));
+}
+
+#[test]
+fn a_profile_of_settings_is_not_taken_for_the_bridges_own() {
+    let own = ProfilesSpec::default();
+    let wanted = wanted(&everything(), &own, "ns/core", "3.0");
+    for (kind, want) in [(ProfileKind::Call, own.call.pairs_for("3.0")), (ProfileKind::CallLeg, own.call_leg.pairs())] {
+        assert!(may_be_for_settings(&want, &profile(&wanted, kind).fields), "{kind:?}");
+        assert!(!may_be_for_settings(&want, &want.iter().cloned().collect()), "{kind:?}");
+    }
+    let recorded = vec![("recordingMode".to_owned(), "automatic".to_owned())];
+    assert!(!may_be_for_settings(&recorded, &recorded.iter().cloned().collect()), "the bridge wants it itself");
+}
+
+#[test]
+fn meetings_that_ask_for_the_same_share_it_and_one_that_ends_asks_for_nothing() {
+    let bridge: MeetingBridge = serde_json::from_value(serde_json::json!({
+        "apiVersion": "meeting-controller.dev/v1alpha1", "kind": "MeetingBridge",
+        "metadata": { "name": "core", "namespace": "ns" },
+        "spec": { "address": "cms", "credentialsSecretRef": { "name": "s" }, "slots": {} }
+    }))
+    .unwrap();
+    let meeting = |limit: u32, phase: &str, id: Option<&str>| -> ScheduledMeeting {
+        serde_json::from_value(serde_json::json!({
+            "apiVersion": "meeting-controller.dev/v1alpha1", "kind": "ScheduledMeeting", "metadata": { "name": "m" },
+            "spec": { "title": "t", "start": "2030-01-01T00:00:00Z", "duration": "1h",
+                "settings": { "participantLimit": limit } },
+            "status": { "phase": phase, "settings": { "before": {}, "applied": { "call": id } } }
+        }))
+        .unwrap()
+    };
+    let meetings = [meeting(7, "Active", Some("p1")), meeting(7, "Opening", None), meeting(9, "Closing", Some("p2"))];
+    let demand = demand(&bridge, "3.0", meetings.iter().filter_map(Asked::of));
+    assert_eq!(demand.wanted.len(), 1);
+    assert_eq!(demand.used.into_iter().collect::<Vec<_>>(), ["p1", "p2"]);
+}

@@ -1,0 +1,65 @@
+//! What is told of the settings of a meeting.
+
+use super::Judged;
+use crate::api::conditions::{meeting as reason, types};
+use crate::api::meeting::Phase;
+use crate::api::settings::MeetingSettings;
+use crate::plan::meeting::{Made, SettingsTerms};
+use crate::plan::window::Stage;
+use crate::status::Conditions;
+
+/// Why a door stays shut for the sake of a setting.
+pub(super) fn missing(judged: &Judged<'_>) -> String {
+    let terms = judged.progress.terms.settings.as_ref();
+    let refused = terms.and_then(refused_profile);
+    let why = refused.unwrap_or_else(|| "its profile is not on the bridge yet".to_owned());
+    format!(
+        "encryption Required, or recording or streaming Off, is asked for, and {why}; nobody is let in before it is there"
+    )
+}
+
+/// Why the bridge refuses a profile, if it does.
+fn refused_profile(terms: &SettingsTerms) -> Option<String> {
+    [&terms.call, &terms.call_leg].into_iter().find_map(|made| match made {
+        Made::Refused(why) => Some(format!("the bridge refuses the profile: {why}")),
+        Made::NotWanted | Made::Pending | Made::There(_) => None,
+    })
+}
+
+/// Only where settings are asked for, or were.
+pub(super) fn tell(judged: &Judged<'_>, conditions: &mut Conditions<'_>) {
+    let is_asked =
+        judged.progress.terms.spec.settings.as_ref().is_some_and(|asked| *asked != MeetingSettings::default());
+    if !is_asked && judged.draft.settings.is_none() {
+        return;
+    }
+    let mut set = |value, reason: &str, message: &str| {
+        conditions.set(types::SETTINGS_APPLIED, value, reason, message);
+    };
+    if let Some(why) = &judged.left_behind {
+        return set(None, reason::LEFT_BEHIND, why);
+    }
+    let terms = judged.progress.terms.settings.as_ref();
+    let refused = terms.and_then(refused_profile);
+    let unsupported = terms.map(|terms| terms.unsupported.join(", ")).unwrap_or_default();
+    let version = terms.map(|terms| terms.version.as_str()).unwrap_or_default();
+    match judged.phase {
+        Phase::Ended | Phase::Missed => set(Some(false), reason::CLOSED, "the meeting is over"),
+        _ if refused.is_some() => set(Some(false), reason::SETTINGS_REFUSED, &refused.unwrap_or_default()),
+        _ if judged.draft.opened_at.is_none() && judged.stage < Stage::Inside && unsupported.is_empty() => {
+            set(Some(false), reason::NOT_YET, "they are applied with the opening of the door");
+        }
+        _ if judged.draft.opened_at.is_some() && !judged.progress.has_settings_applied() => {
+            let message = "the profiles are not there yet; until then the space has those of the bridge";
+            set(Some(false), reason::SETTINGS_PENDING, message);
+        }
+        _ if !unsupported.is_empty() => {
+            let message = format!("CMS {version} does not know: {unsupported}");
+            set(Some(false), reason::UNSUPPORTED_SETTING, &message);
+        }
+        _ if judged.draft.opened_at.is_none() => {
+            set(Some(false), reason::SETTINGS_PENDING, "the door is not open yet");
+        }
+        _ => set(Some(true), "Applied", "the space has the profiles for them"),
+    }
+}

@@ -1,0 +1,211 @@
+//! Settings of single meetings: profiles that are made on demand, shared, told to the space with its door, given back with
+//! it, and removed when nobody uses them (decision 0025).
+
+use cms_simulator::check::{Expectation, check};
+use cms_simulator::{Config, Fault, FaultKind, SpaceView, UnknownParameter};
+use meeting_controller::api::meeting::Phase;
+use meeting_controller::api::{MeetingBridge, ScheduledMeeting};
+use reqwest::Method;
+use serde_json::{Value, json};
+
+use crate::bridge_kit::*;
+use crate::kit::*;
+use crate::meetings::*;
+
+const KINDS: [&str; 2] = ["callProfiles", "callLegProfiles"];
+
+fn profiles_of(space: &SpaceView) -> (Option<String>, Option<String>) {
+    (space.fields.get("callProfile").cloned(), space.fields.get("callLegProfile").cloned())
+}
+
+/// How many profiles of each kind there are.
+async fn totals(arena: &Arena) -> [usize; 2] {
+    let mut totals = [0; 2];
+    for (total, kind) in totals.iter_mut().zip(KINDS) {
+        *total = arena.total(kind).await;
+    }
+    totals
+}
+
+/// Waits until nothing is left but the bridge's own profiles, and lets the checker look.
+async fn all_given_back(arena: &Arena, foreign: &[String]) {
+    arena.bridge("core", "no profiles for settings", |b| b.status.as_ref().unwrap().settings_profiles.is_empty()).await;
+    let expected = Expectation {
+        no_idle_profiles: true,
+        foreign_profiles: foreign.iter().cloned().collect(),
+        ..Expectation::default()
+    };
+    let broken: Vec<_> = check(&arena.sim, &expected)
+        .into_iter()
+        .filter(|v| v.rule != cms_simulator::check::Rule::NeedlessWrite)
+        .collect();
+    assert!(broken.is_empty(), "{broken:#?}");
+}
+
+async fn shown(arena: &Arena, kind: &str, id: &Option<String>) -> String {
+    arena.ask(Method::GET, &format!("{kind}/{}", id.as_deref().unwrap()), "").await
+}
+
+fn everything() -> Value {
+    json!({ "layout": "speakerOnly", "joinMuted": { "audio": true }, "recording": "Automatic", "encryption": "Required",
+            "participantLimit": 7, "presentation": false })
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_meeting_has_its_settings_from_the_first_moment_and_gives_them_back() {
+    let arena = Arena::with("set-life", lone(), quick()).await;
+    arena.ready_bridge(json!({})).await;
+    let foreign = arena.foreign_profile().await;
+    let own = profiles_of(&arena.slot(1));
+    arena.sim.clear_journal();
+    let spec = json!({ "start": in_ms(4_000), "duration": "5s", "settings": everything() });
+    arena.create_meeting("m", spec).await;
+    let active = arena.says("m", "SettingsApplied", "True", "Applied").await;
+    let latency: f64 = status_of(&active).open_latency.unwrap().trim_end_matches('s').parse().unwrap();
+    assert!(latency < 1.0, "the door opens on time: {latency}");
+    let slot = arena.slot(1);
+    let (call, leg) = profiles_of(&slot);
+    assert!(slot.open && call != own.0 && leg != own.1);
+    let puts = arena.effects("PUT", "coSpaces/{id}");
+    assert_eq!(puts.len(), 1, "one write opens it and tells it: {:#?}", arena.journal_lines());
+    let text = shown(&arena, "callProfiles", &call).await;
+    for wanted in ["<participantLimit>7<", "<recordingMode>automatic<"] {
+        assert!(text.contains(wanted), "{text}");
+    }
+    let text = shown(&arena, "callLegProfiles", &leg).await;
+    for wanted in [
+        "<defaultLayout>speakerOnly<",
+        "<rxAudioMute>true<",
+        "<sipMediaEncryption>required<",
+        "<presentationContributionAllowed>false<",
+        "<muteSelfAllowed>true<",
+    ] {
+        assert!(text.contains(wanted), "{text}");
+    }
+    let ended = arena.phase("m", Phase::Ended).await;
+    assert_eq!(condition(&ended, "SettingsApplied"), ("False", "Closed"));
+    assert_eq!((profiles_of(&arena.slot(1)), status_of(&ended).settings), (own, None));
+    all_given_back(&arena, &[foreign]).await;
+    assert_eq!(totals(&arena).await, [1, 2], "the bridge's own, and the foreign one");
+    arena.assert_rules(1..=5);
+    arena.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn meetings_that_ask_for_the_same_share_profiles_until_the_last_one_ends() {
+    let arena = Arena::with("set-share", lone(), quick()).await;
+    arena.ready_bridge(json!({})).await;
+    for name in ["a", "b"] {
+        arena.open_now(name, 600, json!({ "settings": everything() })).await;
+    }
+    for name in ["a", "b"] {
+        arena.says(name, "SettingsApplied", "True", "Applied").await;
+    }
+    assert_eq!(profiles_of(&arena.slot(1)), profiles_of(&arena.slot(2)));
+    assert_eq!(totals(&arena).await, [2, 2]);
+    arena.end_now("a").await;
+    arena.phase("a", Phase::Ended).await;
+    arena.says("b", "SettingsApplied", "True", "Applied").await;
+    assert_eq!(totals(&arena).await, [2, 2], "the other one has them still");
+    arena.end_now("b").await;
+    arena.phase("b", Phase::Ended).await;
+    all_given_back(&arena, &[]).await;
+    assert_eq!(totals(&arena).await, [1, 1]);
+    arena.assert_rules(1..=5);
+    arena.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_the_version_of_the_bridge_does_not_know_is_told_and_not_sent() {
+    let config = Config { software_version: "2.0".to_owned(), ..lone() };
+    let arena = Arena::with("set-old", config, quick()).await;
+    arena.sim.update_switches(|s| s.unknown_parameter = UnknownParameter::Refused);
+    arena.ready_bridge(json!({})).await;
+    arena.open_now("m", 600, json!({ "settings": { "streaming": "Off", "chat": true } })).await;
+    let told = arena.says("m", "SettingsApplied", "False", "UnsupportedSetting").await;
+    assert_eq!(message(&told, "SettingsApplied"), "CMS 2.0 does not know: streaming");
+    arena.says("m", "SpaceOpen", "True", "Open").await;
+    let text = shown(&arena, "callProfiles", &profiles_of(&arena.slot(1)).0).await;
+    assert!(text.contains("<messageBoardEnabled>true<"), "{text}");
+    arena.assert_rules(1..=5);
+    arena.finish().await;
+}
+
+fn refuses(kind: &str) -> Fault {
+    let failure = FaultKind::Failure { status: 400, element: "parameterError".to_owned() };
+    Fault::new(failure).method("POST").route(kind)
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_door_stays_shut_until_its_encryption_is_there_and_opens_without_a_layout() {
+    let arena = Arena::with("set-shut", lone(), quick()).await;
+    arena.ready_bridge(json!({})).await;
+    arena.sim.add_fault(refuses("callLegProfiles"));
+    arena.open_now("safe", 600, json!({ "settings": { "encryption": "Required" } })).await;
+    arena.open_now("plain", 600, json!({ "settings": { "layout": "stacked" } })).await;
+    let plain = arena.says("plain", "SettingsApplied", "False", "SettingsRefused").await;
+    arena.says("plain", "SpaceOpen", "True", "Open").await;
+    assert!(message(&plain, "SettingsApplied").contains("refuses"), "{}", message(&plain, "SettingsApplied"));
+    let safe = arena.says("safe", "SpaceOpen", "False", "SettingsMissing").await;
+    assert_eq!(condition(&safe, "Ready"), ("False", "SettingsMissing"));
+    assert!(arena.sim.spaces().iter().filter(|space| space.open).count() == 1);
+    arena.sim.clear_faults();
+    ask_full_look(&arena, "again").await;
+    for name in ["safe", "plain"] {
+        arena.says(name, "SettingsApplied", "True", "Applied").await;
+        arena.says(name, "SpaceOpen", "True", "Open").await;
+    }
+    arena.assert_rules(1..=5);
+    arena.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn settings_can_be_put_in_changed_and_taken_out_while_the_meeting_runs() {
+    let arena = Arena::with("set-edit", lone(), quick()).await;
+    arena.ready_bridge(json!({})).await;
+    let own = profiles_of(&arena.slot(1));
+    arena.open_now("m", 600, json!({})).await;
+    arena.phase("m", Phase::Active).await;
+    let (secret, calls) = (arena.slot(1).secret, arena.sim.calls());
+    let mut before = own.clone();
+    for layout in ["stacked", "allEqual"] {
+        let patch = json!({ "spec": { "settings": { "layout": layout } } });
+        arena.patch::<ScheduledMeeting>("m", patch).await;
+        let last = before.1.clone();
+        arena.await_sim("another profile", |sim| profiles_of(&slot_of(sim, 1)).1 != last).await;
+        arena.says("m", "SettingsApplied", "True", "Applied").await;
+        before = profiles_of(&arena.slot(1));
+        let text = shown(&arena, "callLegProfiles", &before.1).await;
+        assert!(text.contains(&format!("<defaultLayout>{layout}<")), "{text}");
+    }
+    arena.patch::<ScheduledMeeting>("m", json!({ "spec": { "settings": null } })).await;
+    arena.await_sim("the own profiles", |sim| profiles_of(&slot_of(sim, 1)) == own).await;
+    all_given_back(&arena, &[]).await;
+    assert_eq!((arena.slot(1).secret, arena.sim.calls()), (secret, calls), "nobody notices");
+    arena.assert_rules(1..=5);
+    arena.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_bridge_that_goes_takes_the_profiles_of_settings_with_it() {
+    let arena = Arena::with("set-gone", lone(), quick()).await;
+    arena.ready_bridge(json!({})).await;
+    let foreign = arena.foreign_profile().await;
+    arena.open_now("m", 600, json!({ "settings": everything() })).await;
+    arena.says("m", "SettingsApplied", "True", "Applied").await;
+    arena.delete::<MeetingBridge>("core").await;
+    arena.gone::<MeetingBridge>("core").await;
+    assert_eq!(totals(&arena).await, [0, 1], "the foreign one stays");
+    shown(&arena, "callLegProfiles", &Some(foreign)).await;
+    arena.finish().await;
+}
+
+impl Arena {
+    /// A call leg profile that is somebody else's, and that looks like one for settings.
+    async fn foreign_profile(&self) -> String {
+        self.ask(Method::POST, "callLegProfiles", "name=meeting-controller+0123456789abcdef&defaultLayout=stacked")
+            .await;
+        let ids = self.sim.journal().into_iter().filter(|e| e.method == "POST" && e.route == "callLegProfiles");
+        ids.last().and_then(|entry| entry.object_id).expect("made")
+    }
+}
