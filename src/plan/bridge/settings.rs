@@ -107,8 +107,9 @@ impl BridgeProgress {
     /// Is one there that the status knows?
     pub(super) fn settings_looked_at(&mut self, facts: &mut BridgeFacts, profile: &SettingsProfile, is_there: bool) {
         facts.settings_seen.extend(profile.id.clone().filter(|_| is_there));
-        if let Some(known) = self.settings_profile(profile).filter(|_| !is_there) {
-            known.id = None;
+        if !is_there {
+            // Before another one is made, the intent is stored anew.
+            self.record.settings.retain(|known| !is_same(known, profile));
         }
     }
 

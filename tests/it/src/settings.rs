@@ -121,10 +121,12 @@ async fn what_the_version_of_the_bridge_does_not_know_is_told_and_not_sent() {
     let arena = Arena::with("set-old", config, quick()).await;
     arena.sim.update_switches(|s| s.unknown_parameter = UnknownParameter::Refused);
     arena.ready_bridge(json!({})).await;
+    let own = profiles_of(&arena.slot(1));
     arena.open_now("m", 600, json!({ "settings": { "streaming": "Off", "chat": true } })).await;
     let told = arena.says("m", "SettingsApplied", "False", "UnsupportedSetting").await;
     assert_eq!(message(&told, "SettingsApplied"), "CMS 2.0 does not know: streaming");
     arena.says("m", "SpaceOpen", "True", "Open").await;
+    arena.await_sim("its profile", |sim| profiles_of(&slot_of(sim, 1)) != own).await;
     let text = shown(&arena, "callProfiles", &profiles_of(&arena.slot(1)).0).await;
     assert!(text.contains("<messageBoardEnabled>true<"), "{text}");
     arena.assert_rules(1..=5);
@@ -205,7 +207,7 @@ impl Arena {
     async fn foreign_profile(&self) -> String {
         self.ask(Method::POST, "callLegProfiles", "name=meeting-controller+0123456789abcdef&defaultLayout=stacked")
             .await;
-        let ids = self.sim.journal().into_iter().filter(|e| e.method == "POST" && e.route == "callLegProfiles");
-        ids.last().and_then(|entry| entry.object_id).expect("made")
+        let mut ids = self.sim.journal().into_iter().filter(|e| e.method == "POST" && e.route == "callLegProfiles");
+        ids.next_back().and_then(|entry| entry.object_id).expect("made")
     }
 }
