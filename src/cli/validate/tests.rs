@@ -115,7 +115,7 @@ fn lists_wrong_versions_and_wrong_kinds() {
         "\
 0.yaml:12: ScheduledMeeting team-a/standup: spec.duration: duration must be more than zero
 1.yaml:1: MeetingBridge conferencing/berlin: apiVersion: is not that of a MeetingBridge; write meeting-controller.dev/v1alpha1
-2.yaml:2: Meetingbridge conferencing/berlin: kind: is not a kind of meeting-controller.dev; use MeetingBridge or ScheduledMeeting
+2.yaml:2: Meetingbridge conferencing/berlin: kind: is not a kind of meeting-controller.dev; use MeetingBridge or ScheduledMeeting or MeetingSeries
 3 objects checked, 3 problems
 "
     );

@@ -114,6 +114,12 @@ impl<'a> Progress<'a> {
         planned.map(|at| self.name(*at)).chain(told).collect()
     }
 
+    /// The local time that a name tells. A name has no seconds: they are those of the series.
+    fn of_name(&self, name: &str) -> Option<DateTime> {
+        let (_, at) = of_occurrence_name(name)?;
+        at.checked_add(SignedDuration::from_secs(i64::from(self.series.spec.start.0.second()))).ok()
+    }
+
     fn told(&self) -> impl Iterator<Item = &'a OccurrenceStatus> + use<'a> {
         self.series.status.iter().flat_map(|status| &status.occurrences)
     }
@@ -142,6 +148,7 @@ impl<'a> Progress<'a> {
             let end = start.checked_add(self.series.spec.duration.signed()).unwrap_or(Timestamp::MAX);
             entries.insert(*at, entry(self.name(*at), *start, end, OccurrenceState::Skipped));
         }
+        let by_name: BTreeMap<String, DateTime> = entries.iter().map(|(at, entry)| (entry.name.clone(), *at)).collect();
         let mut over = Vec::new();
         for (name, meeting) in found.iter().filter(|(_, meeting)| is_ours(self.series, meeting)) {
             if phase(meeting).is_over() {
@@ -149,7 +156,8 @@ impl<'a> Progress<'a> {
                 continue;
             }
             let of_status = told.values().find(|told| told.name == *name).map(|told| told.occurrence.0);
-            let Some(at) = of_status.or_else(|| of_occurrence_name(name).map(|(_, at)| at)) else { continue };
+            let known = by_name.get(name).copied().or(of_status);
+            let Some(at) = known.or_else(|| self.of_name(name)) else { continue };
             if entries.get(&at).is_none_or(|entry| entry.state == OccurrenceState::Skipped) {
                 entries.extend(self.beyond(schedule, at, name, meeting, &mut acts).map(|entry| (at, entry)));
             }

@@ -430,6 +430,20 @@ fn without_its_status_a_series_finds_what_it_made() {
     assert_eq!(world.states().into_iter().map(|(day, state)| (day, state.to_owned())).collect::<Vec<_>>(), states);
 }
 
+/// Names have no seconds.
+#[test]
+fn without_its_status_a_series_that_begins_within_a_minute_finds_what_it_made() {
+    let mut world = World::new(json!({ "start": "2026-12-07T09:00:37" }));
+    world.settle();
+    world.series.status = None;
+    assert!(world.pass().is_empty());
+    assert_eq!(world.states(), [(7, "Created"), (8, "Created"), (9, "Created")]);
+    world.series.status = None;
+    world.edit(json!({ "horizon": "24h" }));
+    assert!(world.pass().is_empty(), "nor does it take back what is beyond the horizon");
+    assert_eq!(world.states().len(), 3);
+}
+
 #[test]
 fn what_an_older_series_of_the_name_left_is_taken_over() {
     let mut world = World::new(json!({}));
