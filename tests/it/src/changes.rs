@@ -29,7 +29,7 @@ async fn an_extension_leaves_secret_passcode_call_and_legs_alone() {
     let created = arena.open_now("long", 7, spec).await;
     arena.party("long", ParticipantState::Connected).await;
     let (space, calls, legs) = (arena.slot(1), arena.sim.calls(), arena.sim.legs());
-    let secret = arena.join_secret("long").await.unwrap().data;
+    let secret = links(&arena.join_secret("long").await.unwrap());
     arena.sim.clear_journal();
     let end = created.spec.start.0 + SignedDuration::from_secs(10);
     let patch = json!({ "spec": { "duration": null, "end": end.to_string() } });
@@ -45,7 +45,12 @@ async fn an_extension_leaves_secret_passcode_call_and_legs_alone() {
         .await;
     assert_eq!(arena.slot(1), space, "name, secret and passcode as before");
     assert_eq!((arena.sim.calls(), arena.sim.legs()), (calls, legs));
-    assert_eq!(arena.join_secret("long").await.unwrap().data, secret);
+    let now = arena.join_secret("long").await.unwrap();
+    assert_eq!(links(&now), secret);
+    assert!(
+        entry(&now, "invite.ics").is_some_and(|calendar| calendar.contains("SEQUENCE:1")),
+        "its end is another one"
+    );
     let journal = arena.sim.journal();
     assert_eq!((puts(&journal), writes(&journal)), (1, 1), "{:#?}", arena.journal_lines());
     let ended = arena.phase("long", Phase::Ended).await;

@@ -176,6 +176,12 @@ pub fn entry(secret: &Secret, key: &str) -> Option<String> {
     data.get(key).map(|ByteString(bytes)| String::from_utf8(bytes.clone()).expect("text"))
 }
 
+/// What a join Secret says but for the invitation, which also says what is edited.
+pub fn links(secret: &Secret) -> std::collections::BTreeMap<String, ByteString> {
+    let data = secret.data.clone().unwrap_or_default();
+    data.into_iter().filter(|(key, _)| !key.starts_with("invite.")).collect()
+}
+
 /// How many requests there are of this method and route.
 pub fn count(entries: &[JournalEntry], method: &str, route: &str) -> usize {
     entries.iter().filter(|entry| entry.method == method && entry.route == route).count()
