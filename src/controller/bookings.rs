@@ -4,108 +4,27 @@
 //! entered before the watch shows them, so that two meetings accepted in the same instant never get the same slot. What
 //! is decided about bookings stands in `plan/booking.rs`.
 
+mod entry;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use entry::MeetingEntry;
 use jiff::Timestamp;
 use kube::{Resource, ResourceExt};
 
 use super::merge::Within;
-use super::own_writes::version_of;
-use crate::api::condition::Text;
-use crate::api::conditions::{meeting as reason, types};
 use crate::api::marks::Marks;
-use crate::api::meeting::{CallBinding, Phase};
+use crate::api::meeting::Phase;
 use crate::api::names::ObjectKey;
-use crate::api::{ScheduledMeeting, find, unreadable};
+use crate::api::{ScheduledMeeting, unreadable};
 use crate::cluster::SweepTarget;
-use crate::cms::{CallAt, SpaceId};
+use crate::cms::SpaceId;
 use crate::facts::slots::SlotSpaces;
 use crate::metrics::Census;
 use crate::plan::booking::{Booking, Calendars, Offer, Refusal, key_of, no_free_slot, reserve};
 use crate::plan::calendar::{MeetingId, Peak};
-use crate::plan::participants::is_anybody_on_lost_bridge;
 use crate::plan::window::{Stage, Window};
-
-#[derive(Clone, Debug)]
-struct MeetingEntry {
-    version: u64,
-    has_status: bool,
-    /// Number of the list that was begun last when this was taken in.
-    list: u64,
-    name: String,
-    // Few namespaces and bridges, many meetings: each of these names is kept once.
-    namespace: Text,
-    bridge: Option<(Text, Text)>,
-    slot: Option<u32>,
-    space: Option<SpaceId>,
-    call: Option<CallAt>,
-    on_lost_bridge: bool,
-    phase: Phase,
-    is_suspended: bool,
-    /// The Secret that its passcode comes from.
-    passcode_secret: Option<Text>,
-    agreed: Option<Window>,
-    wanted: Window,
-}
-
-impl MeetingEntry {
-    fn of(meeting: &ScheduledMeeting) -> Self {
-        let status = meeting.status.clone().unwrap_or_default();
-        let slot = status.slot.as_ref();
-        let bridge = status.bridge.as_ref();
-        Self {
-            version: version_of(meeting),
-            has_status: meeting.status.is_some(),
-            list: 0,
-            name: meeting.name_any(),
-            namespace: meeting.namespace().unwrap_or_default().into(),
-            bridge: bridge.map(|bridge| (bridge.namespace.as_str().into(), bridge.name.as_str().into())),
-            slot: slot.map(|slot| slot.number),
-            space: slot.and_then(|slot| slot.space_id.as_deref()).map(SpaceId::from),
-            call: status.call.as_ref().and_then(CallBinding::at),
-            on_lost_bridge: is_anybody_on_lost_bridge(&status.participants),
-            phase: status.phase.unwrap_or_default(),
-            is_suspended: find(&status.conditions, types::READY)
-                .is_some_and(|ready| *ready.reason == *reason::SUSPENDED),
-            passcode_secret: meeting.spec.passcode_secret_ref.as_ref().map(|secret| secret.name.as_str().into()),
-            agreed: status.window.map(Window::from),
-            wanted: Window::of_meeting(&meeting.spec, &status),
-        }
-    }
-
-    fn is_on(&self, bridge: &ObjectKey) -> bool {
-        self.bridge.as_ref().is_some_and(|(namespace, name)| *namespace == *bridge.namespace && *name == *bridge.name)
-    }
-
-    fn key(&self) -> ObjectKey {
-        ObjectKey::new(self.namespace.to_string(), self.name.clone())
-    }
-
-    /// The Secret that its passcode comes from.
-    fn passcode_secret(&self) -> Option<ObjectKey> {
-        Some(ObjectKey::new(self.namespace.to_string(), self.passcode_secret.as_ref()?.to_string()))
-    }
-
-    /// Its time is over, but its slot is not proven shut.
-    fn is_overdue(&self, now: Timestamp) -> bool {
-        // What is asked for may be a window that was refused, or that comes after this one.
-        let window = self.agreed.unwrap_or(self.wanted);
-        self.phase.is_live() && (self.phase == Phase::Closing || window.stage(now) == Stage::Over)
-    }
-
-    /// Its window has begun, but its door is not open.
-    fn is_late(&self, now: Timestamp) -> bool {
-        let is_waiting = matches!(self.phase, Phase::Scheduled | Phase::Opening) && !self.is_suspended;
-        is_waiting && self.agreed.unwrap_or(self.wanted).stage(now) == Stage::Inside
-    }
-
-    /// Something is to be done about it now: it is live, or its window begins.
-    fn is_due(&self, now: Timestamp) -> bool {
-        let begins = matches!(self.wanted.stage(now), Stage::Preparing | Stage::Inside) && !self.phase.is_over();
-        self.phase.is_live() || begins
-    }
-}
 
 #[derive(Default)]
 struct Index {
