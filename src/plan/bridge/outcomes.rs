@@ -1,0 +1,113 @@
+//! What lists, looks at syncs and failed steps mean for the progress of a bridge.
+
+use super::progress::BridgeProgress;
+use super::step::{Look, Step};
+use crate::cms::{CmsError, SyncStatus};
+use crate::facts::Seen;
+use crate::facts::bridge::BridgeFacts;
+use crate::facts::slots::SlotSpaces;
+
+/// Further lists after a complete sync; with the pauses between them about 20 seconds.
+const RELISTS: u8 = 5;
+
+impl BridgeProgress {
+    /// A set or a sync of ours that the record does not know was looked for.
+    pub(super) fn lost_looked_for(&mut self, facts: &mut BridgeFacts, look: &Look, id: Option<String>) {
+        let sets = &mut self.record.sets;
+        match look {
+            Look::LostSet(range) => {
+                let position =
+                    sets.iter().position(|set| set.id.is_none() && (set.start_index..=set.end_index) == *range);
+                match (position.and_then(|position| sets.get_mut(position)), id) {
+                    (Some(set), Some(id)) => set.id = Some(id),
+                    (Some(_), None) if self.is_deleting => {
+                        sets.retain(|set| set.id.is_some() || (set.start_index..=set.end_index) != *range);
+                    }
+                    _ => self.untried_set = Some(range.clone()),
+                }
+            }
+            Look::LostSync(of) => {
+                let set = sets.iter_mut().find(|set| set.id.as_ref() == Some(of));
+                match (set, id) {
+                    (Some(set), Some(id)) => {
+                        set.sync_id = Some(id);
+                        facts.sync = Seen::Unknown;
+                    }
+                    _ => {
+                        self.without_sync = Some(of.clone());
+                        facts.unexplained.insert(of.clone());
+                        // It may have ended, or failed halfway, since the spaces were listed.
+                        if let Seen::Known(slots) = &mut facts.slots {
+                            slots.complete = false;
+                        }
+                    }
+                }
+            }
+            _ => {}
+        }
+    }
+
+    pub(super) fn spaces_listed(&self, facts: &mut BridgeFacts, look: &Look, items: Vec<crate::cms::Space>) {
+        let is_complete = *look == Look::AllSpaces;
+        let known = facts.slots.known().cloned();
+        let mut slots = known.unwrap_or_else(|| SlotSpaces::new(&self.spec.slots.name_prefix, &self.marks));
+        slots.made = self.record.made_ranges().collect();
+        slots.take_list(items, |number| super::is_slot(&self.spec, &self.record, number), is_complete);
+        facts.blocked.keys().for_each(|number| slots.block(*number));
+        facts.wants_list = false;
+        facts.awaited.take_if(|(range, _)| slots.missing(range).is_empty());
+        facts.slots = Seen::Known(slots);
+    }
+
+    pub(super) fn sync_looked_at(&mut self, facts: &mut BridgeFacts, status: SyncStatus) {
+        let Some(set) = self.record.sets.iter_mut().find(|set| set.sync_id.is_some()) else { return };
+        let is_removal = self.is_deleting && set.synced;
+        if !is_removal {
+            match &status {
+                SyncStatus::Complete => {
+                    set.synced = true;
+                    set.sync_id = None;
+                    let made = set.start_index..=set.end_index;
+                    facts.wants_list = true;
+                    facts.awaited = Some((made.clone(), RELISTS));
+                    facts.sync_failure = None;
+                    facts.most_at_once = facts.most_at_once.map(|most| most.saturating_mul(2));
+                    facts.blocked.retain(|number, _| !made.contains(number));
+                }
+                SyncStatus::Failed(failure) => {
+                    facts.sync_failure = Some(failure.clone());
+                    if let Seen::Known(slots) = &mut facts.slots {
+                        slots.complete = false;
+                    }
+                }
+                SyncStatus::Pending | SyncStatus::Running | SyncStatus::Other(_) => {}
+            }
+        }
+        facts.sync = Seen::Known(status);
+    }
+
+    /// What a failed write tells about the bridge.
+    pub(super) fn step_failed(&mut self, facts: &mut BridgeFacts, step: &Step, error: &CmsError, may_be_done: bool) {
+        match step {
+            Step::UpdateCallProfile(..) if error.is_not_found() => self.record.lose_call_profile(facts),
+            Step::UpdateCallLegProfile(..) if error.is_not_found() => self.record.lose_call_leg_profile(facts),
+            // One of the profiles is gone: find out which, and make another.
+            Step::CreateSet(_) if error.is_not_found() => {
+                (facts.call_profile, facts.call_leg_profile) = (Seen::Unknown, Seen::Unknown);
+                facts.full_recheck = true;
+            }
+            Step::StartSync { set } | Step::StartRemoval { set } if error.is_not_found() => {
+                self.record.sets.retain(|known| known.id.as_ref() != Some(set));
+            }
+            Step::StartSync { set } if !may_be_done => {
+                facts.unsynced.insert(set.clone());
+            }
+            Step::ShutSlot { number, .. } | Step::AttachProfiles { number, .. } if error.is_not_found() => {
+                if let Seen::Known(slots) = &mut facts.slots {
+                    slots.remove(*number);
+                }
+            }
+            _ => {}
+        }
+    }
+}
