@@ -80,7 +80,10 @@ fn whole_status(ctx: &Context, bridge: &MeetingBridge, progress: &BridgeProgress
         taken,
         is_provisioned: progress.is_settled
             || (was_provisioned
-                && (!progress.is_well() || progress.is_trying_blocked || progress.former_address.is_some())),
+                && (!progress.is_well()
+                    || progress.stands_so_far()
+                    || progress.is_trying_blocked
+                    || progress.former_address.is_some())),
         skew,
         unreadable: site.cluster.as_deref().map(unreadable).unwrap_or_default(),
         failed_over: site.cluster.as_deref().and_then(failed_over),

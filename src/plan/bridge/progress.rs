@@ -120,6 +120,10 @@ pub struct BridgeProgress {
     pub obstacle: Option<Obstacle>,
     /// What would be done, in order.
     pub plan: Vec<String>,
+    /// In this pass something was made, changed or meant to be, other than profiles for settings.
+    has_reworked: bool,
+    /// The pass has come to its end.
+    has_rested: bool,
     /// Everything is made and verified.
     pub is_settled: bool,
     /// On the way out: nothing of ours is left on the bridge.
@@ -168,6 +172,8 @@ impl BridgeProgress {
             failure: None,
             obstacle: None,
             plan: Vec::new(),
+            has_reworked: false,
+            has_rested: false,
             is_settled: false,
             is_removed: false,
             sync_pause: None,
@@ -179,6 +185,12 @@ impl BridgeProgress {
     /// Has the pass come through without trouble so far?
     pub fn is_well(&self) -> bool {
         self.problem.is_none() && !self.awaiting_verdict && self.failure.is_none()
+    }
+
+    /// Does what was true of the slots before this pass still stand, as far as it has come? Profiles for settings come and
+    /// go in the midst of a pass; that makes no slot less ready, and who waits for Ready is not to see it blink.
+    pub fn stands_so_far(&self) -> bool {
+        !self.has_rested && !self.has_reworked && !self.is_unjudged
     }
 
     /// When its pause is over, a running sync is asked about and a failed one tried again.
@@ -337,6 +349,7 @@ impl Subject for BridgeProgress {
     fn intend(&mut self, intent: &Intent) {
         self.is_owner_judged = true;
         self.record.intend(intent);
+        self.has_reworked |= matches!(intent, Intent::Profiles | Intent::Set(_));
         match intent {
             Intent::Profiles => self.profiles_untried = true,
             Intent::Set(range) => self.untried_set = Some(range.clone()),
@@ -347,6 +360,7 @@ impl Subject for BridgeProgress {
 
     fn applied(&mut self, facts: &mut BridgeFacts, step: &Step, effect: Option<String>, at: Timestamp) -> Store {
         self.note_repair(step, at);
+        self.has_reworked |= !step.is_about_settings();
         self.record.apply(facts, step, effect);
         forget_written(facts, step);
         if step.starts_sync() {
@@ -387,6 +401,7 @@ impl Subject for BridgeProgress {
     }
 
     fn rest(&mut self, facts: &mut BridgeFacts, around: &Around, end: End) {
+        self.has_rested = true;
         self.is_owner_judged =
             !self.is_deleting && facts.members.known().is_some() && end != End::Blocked(Obstacle::VersionTooOld);
         match end {
@@ -417,6 +432,7 @@ impl Subject for BridgeProgress {
     }
 
     fn exhausted(&mut self) {
+        self.has_rested = true;
         self.pause = Some(Pause::TooManyTurns);
     }
 }

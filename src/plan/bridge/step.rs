@@ -148,6 +148,11 @@ impl Step {
         self.class() == Class::Provision
     }
 
+    /// Is it about a profile for the settings of meetings?
+    pub fn is_about_settings(&self) -> bool {
+        matches!(self, Self::CreateSettingsProfile(_) | Self::DeleteSettingsProfile(_))
+    }
+
     /// The call that it concerns, which only its own call bridge can change; everything else is in the database.
     pub fn call(&self) -> Option<&CallAt> {
         match self {

@@ -56,6 +56,7 @@ async fn a_meeting_has_its_settings_from_the_first_moment_and_gives_them_back() 
     let arena = Arena::with("set-life", lone(), quick()).await;
     arena.ready_bridge(json!({})).await;
     let foreign = arena.foreign_profile().await;
+    let said = arena.history::<MeetingBridge>("core", "Ready");
     let own = profiles_of(&arena.slot(1));
     arena.sim.clear_journal();
     let spec = json!({ "start": in_ms(4_000), "duration": "5s", "settings": everything() });
@@ -88,6 +89,11 @@ async fn a_meeting_has_its_settings_from_the_first_moment_and_gives_them_back() 
     all_given_back(&arena, &[foreign]).await;
     assert_eq!(totals(&arena).await, [1, 2], "the bridge's own, and the foreign one");
     arena.assert_rules(1..=5);
+    // While profiles came and went the bridge stayed ready: Flux and Argo CD saw no blink. The last word shows that the
+    // watch has caught up.
+    arena.patch::<MeetingBridge>("core", json!({ "spec": { "slots": { "domain": null } } })).await;
+    let told = said.until("False").await;
+    assert_eq!(told.last().unwrap().1, "DialNumberConfigurationError", "{told:?}");
     arena.finish().await;
 }
 
