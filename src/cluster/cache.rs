@@ -29,6 +29,8 @@ pub(super) struct Cache {
     pub(super) members_changed: bool,
     /// When a space was last looked at by itself.
     pub(super) space_read_at: BTreeMap<SpaceId, Timestamp>,
+    /// In which sweep the space of a live meeting last had its turn.
+    pub(super) space_turns: BTreeMap<SpaceId, u64>,
     /// When we last wrote to a space or to its call: older facts do not count.
     pub(super) last_write_at: BTreeMap<SpaceId, Timestamp>,
     /// When we last sent a dial to it: legs that were listed before do not count any more.
@@ -154,6 +156,13 @@ impl Cluster {
             && let Some(number) = slots.number(space)
         {
             slots.set_shut(number);
+        }
+    }
+
+    /// A slot was opened: it carries this name now.
+    pub fn note_opened(&self, space: &SpaceId, name: &str) {
+        if let Seen::Known(slots) = &mut self.cache().facts.slots {
+            slots.set_opened(space, name);
         }
     }
 
@@ -303,6 +312,7 @@ impl Cluster {
         let (since, legs_since) = {
             let cache = self.cache();
             let since = cache.last_write_at.get(space).copied().unwrap_or(Timestamp::MIN);
+            facts.is_listed_as_free = cache.facts.slots.known().is_some_and(|slots| slots.is_listed_as_free(space));
             if cache.space_read_at.get(space).is_some_and(|at| *at > since && *at >= believed)
                 && let Seen::Known(slots) = &cache.facts.slots
             {

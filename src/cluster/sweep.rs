@@ -26,8 +26,8 @@ pub struct SweepTarget {
 }
 
 impl Cluster {
-    /// One sweep of one call bridge with the meetings whose calls it has. `turn` counts the sweeps, so that single looks
-    /// go round (`plan/rounds.rs`). What was read before an error is kept.
+    /// One sweep of one call bridge with the meetings whose calls it has. `turn` counts the sweeps, so that
+    /// everything has its turn (`plan/rounds.rs`). What was read before an error is kept.
     pub(super) async fn sweep(
         self: &Arc<Self>,
         at: &Arc<CallBridge>,
@@ -44,10 +44,7 @@ impl Cluster {
         for meeting in live.iter().filter(|meeting| meeting.on_lost_bridge) {
             self.sweep_on_lost_bridge(at, meeting, now).await?;
         }
-        let mut unsure = at.unsure_legs(&calls);
-        // Each has its turn: one that rings for ever must not be the only one that is looked at.
-        let first = usize::try_from(turn / 2).unwrap_or(0).checked_rem(unsure.len()).unwrap_or(0);
-        unsure.rotate_left(first);
+        let unsure = at.unsure_legs(&calls);
         let signs = SweepSigns {
             lost_witness: before.iter().any(|call| !after.contains(call)),
             unwitnessed: after.len() < calls.len(),
@@ -68,8 +65,9 @@ impl Cluster {
                 for id in unsure.into_iter().take(legs) {
                     at.read_leg(&id, now).await?;
                 }
-                for meeting in spaces.into_iter().filter_map(|index| live.get(index)) {
-                    self.read_space(&meeting.space, reading(now), now).await?;
+                let have_turn = self.cache().take_turns(live, spaces, turn);
+                for space in have_turn {
+                    self.read_space(space, reading(now), now).await?;
                 }
                 Ok(())
             }
@@ -123,6 +121,17 @@ impl Cluster {
 }
 
 impl Cache {
+    /// Spaces of these meetings that have their turn: those that had it longest ago. One that fails has had it.
+    fn take_turns<'a>(&mut self, live: &'a [SweepTarget], count: usize, turn: u64) -> Vec<&'a SpaceId> {
+        let mut spaces: Vec<&SpaceId> = live.iter().map(|meeting| &meeting.space).collect();
+        let had = &mut self.space_turns;
+        had.retain(|space, _| spaces.contains(&space));
+        spaces.sort_by_key(|space| (had.get(*space).copied(), *space));
+        spaces.truncate(count);
+        had.extend(spaces.iter().map(|space| ((*space).clone(), turn)));
+        spaces
+    }
+
     /// What the cluster's database shows of one meeting.
     fn digest(&self, meeting: &SweepTarget, hasher: &mut impl Hasher) {
         if let Some((_, people)) = self.on_lost_bridge.get(&meeting.space).filter(|_| meeting.on_lost_bridge) {

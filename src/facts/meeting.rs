@@ -11,6 +11,8 @@ use crate::cms::Space;
 pub struct MeetingFacts {
     /// The slot's space; `Known(None)`: the bridge says that it does not exist.
     pub space: Seen<Option<Space>>,
+    /// It was not looked at yet, and a list shows it under the name that it has while nobody uses it.
+    pub is_listed_as_free: bool,
     /// Calls on that space: on the call bridge of the meeting's call while it runs, on all of them when it is over.
     pub calls: Seen<Vec<PlacedCall>>,
     /// Legs of the meeting's call.

@@ -247,6 +247,12 @@ impl SlotSpaces {
         (slot.view == View::Looked).then_some(&slot.space)
     }
 
+    /// Does only a list show this space, under its placeholder name?
+    pub fn is_listed_as_free(&self, id: &SpaceId) -> bool {
+        let known = self.by_space.get(id).and_then(|number| Some((*number, self.slots.get(number)?)));
+        known.is_some_and(|(number, slot)| slot.view != View::Looked && slot.space.name == self.placeholder(number))
+    }
+
     /// Whose the space of a slot is, as far as is known. What no look has proven is foreign, but for a slot that a list
     /// shows with its placeholder name: nothing is written there without a look anyway.
     pub fn standing(&self, number: u32) -> Option<Standing> {
@@ -364,6 +370,15 @@ impl SlotSpaces {
         if let (Some(slot), Some(ids)) = (self.slots.get_mut(&number), ids) {
             slot.space.call_profile = ids.call.as_deref().map(Into::into);
             slot.space.call_leg_profile = ids.call_leg.as_deref().map(Into::into);
+        }
+    }
+
+    /// What a write did to a slot: it has this name, so that a list which shows its placeholder contradicts that. What the
+    /// bridge made of the rest a look will show.
+    pub fn set_opened(&mut self, id: &SpaceId, name: &str) {
+        let number = self.by_space.get(id);
+        if let Some(Slot { space, view }) = number.and_then(|number| self.slots.get_mut(number)) {
+            (space.name, *view) = (name.to_owned(), View::Doubted);
         }
     }
 

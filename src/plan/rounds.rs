@@ -78,34 +78,38 @@ pub enum SweepRead {
     Slots,
     /// Who is in through other call bridges.
     Remote,
-    /// Single objects: so many unsure legs, and the spaces of these meetings.
+    /// Single objects: so many unsure legs, and the spaces of so many meetings. Of both, those come first that were looked
+    /// at longest ago.
     Singles {
         legs: usize,
-        spaces: Vec<usize>,
+        spaces: usize,
     },
 }
 
-/// What a sweep reads after the list of legs: as many single objects as that list had pages, or one further list.
+/// What a sweep reads after the list of legs: as many single objects as that list had pages, or one further list. People
+/// come first, but nothing is kept from its turn for ever: a leg may ring on and on, and a call may stay without one.
 pub fn sweep_read(turn: u64, signs: SweepSigns) -> SweepRead {
-    if signs.lost_witness || (turn.is_multiple_of(2) && signs.unwitnessed) {
-        return SweepRead::Calls;
-    }
-    if signs.unsure_legs == 0 && turn % 4 == 1 && signs.is_clustered {
-        return SweepRead::Remote;
-    }
-    // What an idle bridge is read for; what concerns a running meeting comes first.
-    match turn % 12 {
-        3 | 7 if signs.unsure_legs == 0 => return SweepRead::System,
-        9 if signs.unsure_legs == 0 => return SweepRead::Calls,
-        11 if signs.unsure_legs == 0 => return SweepRead::Slots,
+    let turn = turn % 12;
+    match turn {
+        _ if signs.lost_witness => return SweepRead::Calls,
+        // What an idle bridge is read for as well.
+        3 | 7 => return SweepRead::System,
+        11 => return SweepRead::Slots,
+        5 => return singles(signs, 1),
+        _ if turn.is_multiple_of(2) && signs.unwitnessed => return SweepRead::Calls,
+        _ if signs.unsure_legs > 0 => {}
+        1 | 9 if signs.is_clustered => return SweepRead::Remote,
+        9 => return SweepRead::Calls,
         _ => {}
     }
+    singles(signs, 0)
+}
+
+/// Unsure legs, and spaces with what is left; `least` is kept for spaces.
+fn singles(signs: SweepSigns, least: usize) -> SweepRead {
     let budget = signs.pages.max(1);
-    let legs = signs.unsure_legs.min(budget);
-    let rest = budget.saturating_sub(legs);
-    let start = (turn / 2).wrapping_mul(u64::try_from(rest.max(1)).unwrap_or(1));
-    let index = |offset: usize| modulo(start.wrapping_add(u64::try_from(offset).unwrap_or(0)), signs.live);
-    SweepRead::Singles { legs, spaces: (0..rest.min(signs.live)).map(index).collect() }
+    let legs = signs.unsure_legs.min(budget.saturating_sub(least.min(signs.live)));
+    SweepRead::Singles { legs, spaces: budget.saturating_sub(legs).min(signs.live) }
 }
 
 #[cfg(test)]

@@ -59,3 +59,18 @@ fn who_rings_on_and_on_keeps_nobody_from_being_looked_at() {
     bridge.take_legs(vec![listed("c")], at(9));
     assert_eq!(bridge.local().leg_read_at.len(), 1, "who is gone is forgotten");
 }
+
+#[test]
+fn every_space_of_a_live_meeting_has_its_turn_whatever_turns_of_the_sweep_are_left_for_it() {
+    let target = |id: &str| SweepTarget { space: id.into(), call: None, on_lost_bridge: false };
+    let live: Vec<SweepTarget> = ["a", "b", "c", "d"].map(target).to_vec();
+    let mut cache = Cache::default();
+    // As if only every fourth sweep had a look left for them: a remainder of the number of the sweep would always be the
+    // same one.
+    let looked: Vec<String> =
+        (0..5).flat_map(|n| cache.take_turns(&live, 1, 4 * n + 1)).map(ToString::to_string).collect();
+    assert_eq!(looked, ["a", "b", "c", "d", "a"]);
+    let left = [target("d"), target("new")];
+    assert_eq!(cache.take_turns(&left, 3, 30), [&SpaceId::from("new"), &SpaceId::from("d")]);
+    assert_eq!(cache.space_turns.len(), 2, "who is gone is forgotten");
+}

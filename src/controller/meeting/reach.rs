@@ -237,8 +237,12 @@ impl Reach<Progress> for MeetingReach<'_> {
                 let slot = progress.draft.slot.as_ref().map(|slot| slot.number);
                 let (namespace, name) = (self.meeting.namespace(), self.meeting.name_any());
                 tracing::info!(namespace, name, slot, call_bridge = %at.address(), step = %step, "done");
-                if let Step::DeleteCall(call) = step {
-                    at.forget_call(&call.id);
+                match step {
+                    Step::DeleteCall(call) => at.forget_call(&call.id),
+                    Step::OpenDoor | Step::MarkExtension => {
+                        self.cluster.note_opened(&space, &progress.terms.spec.title)
+                    }
+                    Step::CloseDoor | Step::CreateCall | Step::Dial(_) | Step::HangUp { .. } => {}
                 }
                 Ok((effect, done))
             }

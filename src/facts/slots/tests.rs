@@ -131,6 +131,27 @@ fn a_list_keeps_details_that_it_does_not_contradict() {
 }
 
 #[test]
+fn an_opened_slot_that_a_list_shows_under_its_placeholder_name_is_no_longer_as_we_left_it() {
+    let mut pool = looked_at(Vec::new(), vec![detail("a", "S_1", "1", false, None)]);
+    let list = |pool: &mut SlotSpaces, name: &str| pool.take_list(vec![space("a", name, "1")], is_slot, false);
+    assert!(!pool.is_listed_as_free(&"a".into()), "a look says more");
+    pool.set_opened(&"a".into(), "Board");
+    assert!(!pool.is_listed_as_free(&"a".into()));
+    list(&mut pool, "S_1");
+    assert!(pool.is_listed_as_free(&"a".into()));
+    // A process that has just begun has not looked at it yet.
+    let mut fresh = SlotSpaces::new("S_", &Marks::default());
+    list(&mut fresh, "S_1");
+    assert!(fresh.is_listed_as_free(&"a".into()));
+    list(&mut fresh, "Board");
+    assert!(!fresh.is_listed_as_free(&"a".into()));
+    // A list of placeholder names does not show an open one.
+    pool.set_opened(&"a".into(), "Board");
+    pool.take_list(Vec::new(), is_slot, false);
+    assert!(!pool.is_listed_as_free(&"a".into()));
+}
+
+#[test]
 fn a_number_that_is_shown_twice_is_the_known_ones_or_the_one_called_as_a_slot_is() {
     for turned in [false, true] {
         let mut twice = vec![space("x", "Party", "1"), space("a", "S_1", "1")];

@@ -40,6 +40,7 @@ impl Progress {
         self.tried.mark_seen = false;
         self.tried.legs_seen = false;
         self.tried.wants_boot = false;
+        self.tried.call_was_ended = false;
         if survey.lost.is_some() {
             self.lost_call_bridge = survey.lost;
         }
@@ -165,6 +166,7 @@ impl Progress {
         let was_adopted = binding.is_some_and(|binding| binding.adopted);
         let have_left = was_adopted && !was_restarted && self.draft.participant_count.unwrap_or_default() <= 1;
         let was_ended = !have_left && !was_restarted;
+        self.tried.call_was_ended |= was_ended;
         self.draft.calls_ended = self.draft.calls_ended.saturating_add(u32::from(was_ended));
         if have_left || self.is_call_unwanted() {
             participants::after_all_left(&mut self.draft.participants);

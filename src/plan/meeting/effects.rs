@@ -80,7 +80,8 @@ impl Subject for Progress {
                 if *step == Step::OpenDoor && self.draft.opened_at.is_some() {
                     self.note_repair(facts, at);
                 }
-                facts.space = Seen::Unknown;
+                (facts.space, facts.is_listed_as_free) = (Seen::Unknown, false);
+                self.tried.call_was_ended = false;
                 self.door_written(step, at);
             }
             Step::CloseDoor => {

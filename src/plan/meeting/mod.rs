@@ -163,6 +163,8 @@ fn door(progress: &Progress, facts: &MeetingFacts, around: &Around, now: Timesta
     match &facts.space {
         Seen::Unknown if !is_open => Some(Next::Look(Look::Space)),
         Seen::Unknown if progress.must_rewrite() => Some(Next::Do(Step::MarkExtension)),
+        // Whoever ended the call may have shut the door with it.
+        Seen::Unknown if progress.tried.call_was_ended || facts.is_listed_as_free => Some(Next::Look(Look::Space)),
         Seen::Unknown => None,
         Seen::Known(None) => Some(blocked(Obstacle::SpaceMissing)),
         Seen::Known(Some(space)) => {

@@ -110,6 +110,8 @@ pub struct Tried {
     pub wants_boot: bool,
     /// The call that the status recorded was lost in this pass.
     pub call_was_lost: bool,
+    /// Somebody ended it, as far as can be told.
+    pub call_was_ended: bool,
     /// Somebody was dialled, or may have been, or was disconnected: the legs are looked at soon.
     pub dialled: bool,
     /// Writes whose connection broke.

@@ -287,7 +287,11 @@ impl Reach<Progress> for ModelReach<'_> {
 
     fn survey(&mut self, progress: &Progress, _now: Timestamp) -> Survey {
         let lost = self.player.left_alone.then(|| here("").call_bridge);
-        let mut facts = MeetingFacts { orphan_calls: self.player.orphans.clone(), ..MeetingFacts::default() };
+        let mut facts = MeetingFacts {
+            orphan_calls: self.player.orphans.clone(),
+            is_listed_as_free: self.player.listed_as_free,
+            ..MeetingFacts::default()
+        };
         if self.swept {
             facts.space = Seen::Known(self.model.space.clone());
             facts.calls = Seen::Known(self.model.seen_calls());
@@ -389,6 +393,7 @@ struct Player {
     /// Who is in through another call bridge.
     on_lost_bridge: OnLostBridge,
     orphans: Vec<OrphanCall>,
+    listed_as_free: bool,
     /// The end with which this process last wrote the door.
     told: Option<Timestamp>,
     /// The bridge, as far as settings need it.
@@ -414,6 +419,7 @@ impl Player {
             left_alone: false,
             on_lost_bridge: OnLostBridge::default(),
             orphans: Vec::new(),
+            listed_as_free: false,
             told: None,
             bridge: None,
             door: Door::Untouched,

@@ -1,5 +1,6 @@
 //! A controller that looks after some namespaces only (`--namespaces`), with the rights that the chart gives it then.
 
+use cms_simulator::check::{Expectation, Rule, check};
 use control_plane::{ControlPlane, Options, client_for};
 use k8s_openapi::api::authorization::v1::SelfSubjectAccessReview;
 use k8s_openapi::api::core::v1::{Namespace, Secret};
@@ -137,11 +138,19 @@ async fn objects_of_a_namespace_that_left_the_list_stay_until_it_is_back() {
     let left = meetings.get("guest").await.unwrap();
     assert_eq!((&left.status, &left.metadata.finalizers), (&before.status, &before.metadata.finalizers));
     arena.controller.take().unwrap().stop().await;
+    arena.assert_rules(1..=5);
 
+    // Whoever ended its call shut its door as well: both are put right, with the secret of the links that were sent.
+    let asked = arena.sim.journal().len();
     arena.controller = Some(arena.run_as(arena.client.clone(), both, None).await);
+    arena.await_sim("the guest's slot is open again", |sim| slot_of(sim, 2).open).await;
+    active().await;
     meetings.delete("guest", &DeleteParams::default()).await.unwrap();
     let gone = kube::runtime::wait::await_condition(meetings, "guest", |m: Option<&ScheduledMeeting>| m.is_none());
     tokio::time::timeout(PATIENCE, gone).await.expect("guest goes").unwrap();
-    arena.assert_rules(1..=5);
+    let broken = check(&arena.sim, &Expectation { needless_writes: false, ..Expectation::default() });
+    assert_eq!(broken.iter().map(|broken| broken.rule).collect::<Vec<_>>(), [Rule::SecretNotRotated]);
+    let later = arena.sim.journal().split_off(asked);
+    assert_eq!(count(&later, "POST", "calls"), 1, "{:#?}", later.iter().map(line).collect::<Vec<_>>());
     arena.finish().await;
 }

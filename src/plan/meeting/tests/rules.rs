@@ -165,6 +165,37 @@ fn a_call_that_vanished_is_made_again_and_who_was_cut_off_is_dialled_again() {
     assert_eq!(player.take_log(), ["look Boot", "create the call", "dial a@x"], "who had left is left alone");
 }
 
+/// Another scheduler, or a controller that did not know the meeting, ends a call and shuts its room.
+#[test]
+fn before_a_call_that_somebody_ended_is_made_again_the_door_is_looked_at() {
+    for space in [free(), opened()] {
+        let was_shut = space.non_member_access == Some(false);
+        let mut model = Model::new(Some(space), at(20));
+        let mut player = Player::new(&["a@x"], Start::running(Some("gone")));
+        player.run(&mut model);
+        let log = player.take_log();
+        let place = |wanted: &str| log.iter().position(|line| line == wanted);
+        assert!(place("look Space") < place("create the call") && place("look Space").is_some(), "{log:?}");
+        assert_eq!(place("open the space"), place("look Space").filter(|_| was_shut).map(|place| place + 1), "{log:?}");
+        assert_eq!(log.iter().filter(|line| *line == "look Space").count(), 1, "{log:?}");
+    }
+}
+
+#[test]
+fn a_running_meeting_whose_slot_a_list_shows_as_free_is_looked_at() {
+    let mut player = Player::new(&["a@x"], Start::running(Some("call")));
+    player.stored.participants = participants::update(&player.spec, &[], None, None, false);
+    let mut model = Model::new(Some(free()), at(20)).with_call("call", &["a@x"]);
+    player.run(&mut model);
+    assert!(!player.take_log().contains(&"look Space".to_owned()), "what nothing contradicts costs no request");
+    player.listed_as_free = true;
+    player.run(&mut model);
+    let log = player.take_log();
+    assert_eq!(log.first().map(String::as_str), Some("look Space"), "{log:?}");
+    assert!(log.contains(&"open the space".to_owned()), "{log:?}");
+    assert_eq!(model.space.as_ref().unwrap().non_member_access, Some(true));
+}
+
 /// Host keys have a button "end for all", and who presses it means it.
 #[test]
 fn a_call_that_somebody_ends_again_and_again_is_made_again_twice() {
