@@ -102,6 +102,14 @@ pub async fn bridge_step(
             client.update_call_profile(at, &CallProfileId::from(id.as_str()), pairs).await?;
             Ok(None)
         }
+        Step::UpdateSettingsProfile(profile) => {
+            let (id, pairs) = (profile.id.as_deref().unwrap_or_default(), profile.pairs());
+            match profile.kind {
+                ProfileKind::Call => client.update_call_profile(at, &CallProfileId::from(id), &pairs).await?,
+                ProfileKind::CallLeg => client.update_call_leg_profile(at, &CallLegProfileId::from(id), &pairs).await?,
+            }
+            Ok(None)
+        }
         Step::UpdateCallLegProfile(id, pairs) => {
             client.update_call_leg_profile(at, &CallLegProfileId::from(id.as_str()), pairs).await?;
             Ok(None)

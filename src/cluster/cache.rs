@@ -31,6 +31,8 @@ pub(super) struct Cache {
     pub(super) space_read_at: BTreeMap<SpaceId, Timestamp>,
     /// In which sweep the space of a live meeting last had its turn.
     pub(super) space_turns: BTreeMap<SpaceId, u64>,
+    /// How many foreign spaces had their turn.
+    pub(super) foreign_turns: usize,
     /// When we last wrote to a space or to its call: older facts do not count.
     pub(super) last_write_at: BTreeMap<SpaceId, Timestamp>,
     /// When we last sent a dial to it: legs that were listed before do not count any more.

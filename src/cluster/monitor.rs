@@ -17,7 +17,7 @@ use crate::facts::Seen;
 use crate::facts::slots::SlotSpaces;
 use crate::metrics::BridgeLabels;
 use crate::plan::failover::HealthSignal;
-use crate::plan::rounds::{IdleRead, ROUND, idle_reads};
+use crate::plan::rounds::{IdleRead, busy_read, idle_reads};
 use crate::plan::verdict::Verdict;
 
 /// Most spaces of others that are looked at in one round of idle reads.
@@ -81,9 +81,10 @@ impl Cluster {
             Due::Nothing => Ok(()),
             Due::IdleRead(turn) => self.idle_read(duty, turn).await,
             Due::Sweep(turn) => {
-                let result = self.sweep_all(&duty.live, turn, now).await;
+                let mut result = self.sweep_all(&duty.live, turn, now).await;
                 if result.is_ok() {
                     changed.extend(self.take_changed(&duty.live));
+                    result = self.busy_read(duty, turn).await;
                 }
                 result
             }
@@ -132,23 +133,45 @@ impl Cluster {
     async fn idle_read(self: &Arc<Self>, duty: &Duty<'_>, turn: u64) -> Result<(), Failed> {
         // Taken once: while a reply is waited for, another one may become the active call bridge.
         let (active, usable) = (self.active(), self.usable());
-        let slots = self.with_slots(|slots| slots.iter().count()).unwrap_or(0);
-        for read in idle_reads(turn, usable.len(), slots) {
-            match read {
-                IdleRead::OtherSystem { index } => {
-                    let mut others = usable.iter().filter(|other| other.address() != active.address());
-                    if let Some(one) = others.nth(index) {
-                        self.read_system(one).await.map_err(|error| (Arc::clone(one), error))?;
-                    }
+        for read in idle_reads(turn, usable.len(), self.count_slots()) {
+            self.read_one(duty, read, &active, &usable).await?;
+        }
+        Ok(())
+    }
+
+    /// What a bridge with live meetings is asked besides its sweeps.
+    async fn busy_read(self: &Arc<Self>, duty: &Duty<'_>, turn: u64) -> Result<(), Failed> {
+        let (active, usable) = (self.active(), self.usable());
+        let profiles = self.cache().facts.settings_seen.len();
+        let Some(read) = busy_read(turn, usable.len(), self.count_slots(), profiles) else { return Ok(()) };
+        self.read_one(duty, read, &active, &usable).await
+    }
+
+    fn count_slots(&self) -> usize {
+        self.with_slots(|slots| slots.iter().count()).unwrap_or(0)
+    }
+
+    async fn read_one(
+        self: &Arc<Self>,
+        duty: &Duty<'_>,
+        read: IdleRead,
+        active: &Arc<CallBridge>,
+        usable: &[Arc<CallBridge>],
+    ) -> Result<(), Failed> {
+        match read {
+            IdleRead::OtherSystem { index } => {
+                let mut others = usable.iter().filter(|other| other.address() != active.address());
+                if let Some(one) = others.nth(index) {
+                    self.read_system(one).await.map_err(|error| (Arc::clone(one), error))?;
                 }
-                IdleRead::Calls => {
-                    let now = self.now();
-                    for one in &usable {
-                        one.sweep_calls(now).await.map_err(|error| (Arc::clone(one), error))?;
-                    }
-                }
-                read => self.read_active(&active, duty, read).await.map_err(|error| (Arc::clone(&active), error))?,
             }
+            IdleRead::Calls => {
+                let now = self.now();
+                for one in usable {
+                    one.sweep_calls(now).await.map_err(|error| (Arc::clone(one), error))?;
+                }
+            }
+            read => self.read_active(active, duty, read).await.map_err(|error| (Arc::clone(active), error))?,
         }
         Ok(())
     }
@@ -175,13 +198,14 @@ impl Cluster {
             (IdleRead::Slots, ..) => {
                 // The bridge's own pass lists them, which follows.
                 self.cache().facts.wants_list = true;
-                let foreign = self.with_slots(|slots| slots.foreign_spaces(&BTreeSet::new())).unwrap_or_default();
-                // Only a look tells whether it is still somebody else's. So many at a time; the others have their turn.
-                let round = usize::try_from(self.cache().schedule.round / ROUND).unwrap_or_default();
-                let start = round.wrapping_mul(MOST_FOREIGN).checked_rem(foreign.len()).unwrap_or_default();
-                for space in foreign.iter().cycle().skip(start).take(foreign.len().min(MOST_FOREIGN)) {
-                    self.read_space(space, reading(now), now).await?;
-                }
+                self.read_foreign(duty, now).await?;
+            }
+            (IdleRead::Foreign, ..) => self.read_foreign(duty, now).await?,
+            (IdleRead::SettingsProfile { index }, ..) => {
+                // The bridge's own pass looks at what it has not seen.
+                let seen = &mut self.cache().facts.settings_seen;
+                let id = seen.iter().nth(index).cloned();
+                id.map(|id| seen.remove(&id));
             }
             (IdleRead::Slot { index }, ..) => {
                 let nth = |slots: &SlotSpaces| slots.iter().nth(index).map(|(_, space)| space.id.clone());
@@ -191,6 +215,23 @@ impl Cluster {
             }
             // Without profiles of ours there is nothing to look at but the status.
             _ => drop(self.read_system(active).await?),
+        }
+        Ok(())
+    }
+
+    /// Only a look tells whether a space is still somebody else's. So many at a time; the others have their turn.
+    async fn read_foreign(&self, duty: &Duty<'_>, now: Timestamp) -> Result<(), CmsError> {
+        let mut foreign = self.with_slots(|slots| slots.foreign_spaces(&BTreeSet::new())).unwrap_or_default();
+        foreign.retain(|space| duty.live.iter().all(|meeting| meeting.space != *space));
+        let count = foreign.len().min(MOST_FOREIGN);
+        let start = {
+            let had = &mut self.cache().foreign_turns;
+            let start = *had;
+            *had = had.wrapping_add(count);
+            start.checked_rem(foreign.len()).unwrap_or_default()
+        };
+        for space in foreign.iter().cycle().skip(start).take(count) {
+            self.read_space(space, reading(now), now).await?;
         }
         Ok(())
     }

@@ -55,6 +55,7 @@ impl Cluster {
         };
         match sweep_read(turn, signs) {
             SweepRead::Calls => at.sweep_calls(now).await,
+            SweepRead::Rest => Ok(()),
             SweepRead::Remote => at.sweep_remote(now).await,
             SweepRead::System => self.read_system(at).await.map(drop),
             SweepRead::Slots => {

@@ -45,6 +45,8 @@ pub struct BridgeFacts {
     /// Ids of profiles for settings that this process made or has seen. One that only the status knows may be gone: its removal
     /// was begun, and the process died.
     pub settings_seen: BTreeSet<String>,
+    /// Ids of those that somebody has changed.
+    pub settings_changed: BTreeSet<String>,
     /// The profiles are to be read again.
     pub wants_profiles: bool,
     /// Free slots are looked at one by one: a list does not show whether one is open.

@@ -20,6 +20,12 @@ pub enum IdleRead {
     },
     CallProfile,
     CallLegProfile,
+    /// This profile for settings of meetings, counted among those that are known.
+    SettingsProfile {
+        index: usize,
+    },
+    /// Spaces that are somebody else's: whether they still are.
+    Foreign,
     /// The table of call bridges.
     Members,
 }
@@ -30,7 +36,7 @@ fn modulo(number: u64, count: usize) -> usize {
 }
 
 /// Idle reads until everything has had its turn, but for what seldom changes.
-pub const ROUND: u64 = 6;
+const ROUND: u64 = 6;
 
 /// What an idle bridge is asked in its n-th read. Every second read is the status, so that a restart shows within two of
 /// them; the others are calls and slots, and the two profiles. Once in five rounds the table of call bridges, or one slot,
@@ -49,6 +55,36 @@ pub fn idle_reads(turn: u64, call_bridges: usize, slots: usize) -> Vec<IdleRead>
         5 => vec![IdleRead::CallLegProfile],
         _ => vec![IdleRead::System],
     }
+}
+
+/// What a bridge with live meetings is asked in a sweep that is kept for it ([`SweepRead::Rest`]): what only an idle one
+/// would be asked otherwise, and in business hours none is idle. Everything has its turn within nine minutes.
+pub fn busy_read(turn: u64, call_bridges: usize, slots: usize, profiles: usize) -> Option<IdleRead> {
+    if !is_for_rest(turn) {
+        return None;
+    }
+    let n = turn / REST_EVERY;
+    let (round, place) = (n / 6, n % 6);
+    let second = round.wrapping_mul(2).wrapping_add(place / 2);
+    Some(match place {
+        0 => IdleRead::CallProfile,
+        1 | 3 if profiles > 0 => IdleRead::SettingsProfile { index: modulo(second, profiles) },
+        1 | 3 => IdleRead::Slot { index: modulo(second, slots) },
+        2 => IdleRead::CallLegProfile,
+        4 if call_bridges > 1 && !round.is_multiple_of(4) => {
+            IdleRead::OtherSystem { index: modulo(round.saturating_sub(round / 4), call_bridges.saturating_sub(1)) }
+        }
+        4 => IdleRead::Members,
+        _ if round.is_multiple_of(2) => IdleRead::Foreign,
+        _ => IdleRead::Slot { index: modulo(round / 2, slots) },
+    })
+}
+
+/// One sweep in so many is kept for the rest.
+const REST_EVERY: u64 = 6;
+
+fn is_for_rest(turn: u64) -> bool {
+    turn % REST_EVERY == 4
 }
 
 /// What the list of legs, with which every sweep begins, told.
@@ -76,6 +112,8 @@ pub enum SweepRead {
     System,
     /// The free slots.
     Slots,
+    /// Something else than a list or object of this sweep ([`busy_read`]).
+    Rest,
     /// Who is in through other call bridges.
     Remote,
     /// Single objects: so many unsure legs, and the spaces of so many meetings. Of both, those come first that were looked
@@ -89,9 +127,9 @@ pub enum SweepRead {
 /// What a sweep reads after the list of legs: as many single objects as that list had pages, or one further list. People
 /// come first, but nothing is kept from its turn for ever: a leg may ring on and on, and a call may stay without one.
 pub fn sweep_read(turn: u64, signs: SweepSigns) -> SweepRead {
-    let turn = turn % 12;
-    match turn {
+    match turn % 12 {
         _ if signs.lost_witness => return SweepRead::Calls,
+        _ if is_for_rest(turn) => return SweepRead::Rest,
         // What an idle bridge is read for as well.
         3 | 7 => return SweepRead::System,
         11 => return SweepRead::Slots,

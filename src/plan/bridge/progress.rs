@@ -283,6 +283,10 @@ impl Subject for BridgeProgress {
                 super::Next::Do(Step::DeleteSettingsProfile(profile)) => {
                     facts.settings_seen.retain(|id| profile.id.as_ref() != Some(id));
                 }
+                super::Next::Do(Step::UpdateSettingsProfile(profile)) => {
+                    // Put back once for each look: whoever changes it again and again is not fought.
+                    facts.settings_changed.retain(|id| profile.id.as_ref() != Some(id));
+                }
                 super::Next::Do(Step::CreateCallProfile(_)) => facts.call_profile = Seen::Unknown,
                 super::Next::Do(Step::CreateCallLegProfile(_)) => facts.call_leg_profile = Seen::Unknown,
                 _ => {}
@@ -318,7 +322,7 @@ impl Subject for BridgeProgress {
                 }
             }
             (Look::SettingsProfile(profile), Found::Profile(fields)) => {
-                self.settings_looked_at(facts, profile, fields.is_some());
+                self.settings_looked_at(facts, profile, fields.as_ref());
             }
             (Look::CallProfile(_), Found::Profile(None)) => self.record.lose_call_profile(facts),
             (Look::CallProfile(_), Found::Profile(fields)) => facts.call_profile = Seen::Known(fields),
@@ -378,7 +382,11 @@ impl Subject for BridgeProgress {
         _since: Timestamp,
     ) -> Flow {
         let of_settings = match &attempt {
-            Attempt::Do(Step::CreateSettingsProfile(profile) | Step::DeleteSettingsProfile(profile)) => Some(profile),
+            Attempt::Do(
+                Step::CreateSettingsProfile(profile)
+                | Step::UpdateSettingsProfile(profile)
+                | Step::DeleteSettingsProfile(profile),
+            ) => Some(profile),
             Attempt::Do(_) | Attempt::Look(_) => None,
         };
         if let (Some(profile), Verdict::Answered(error)) = (of_settings, &verdict) {

@@ -174,6 +174,7 @@ impl Record {
                     known.id = created;
                 }
             }
+            Step::UpdateSettingsProfile(_) => {}
             Step::DeleteSettingsProfile(profile) => self.forget_settings(profile),
         }
     }

@@ -1,9 +1,10 @@
 //! Profiles for the settings of single meetings: made when a meeting wants one, shared by all that want the same, removed
 //! when nobody does (decision 0025). One pass at a time works on a bridge, so nothing is made twice. PURE.
 
+use super::profiles::profile_matches;
 use super::{Around, BridgeProgress, Intent, Look, Next, Step};
 use crate::api::settings::{MOST_SETTINGS_PROFILES, ProfileKind, SettingsProfile};
-use crate::cms::CmsError;
+use crate::cms::{CmsError, Fields};
 use crate::facts::Seen;
 use crate::facts::bridge::BridgeFacts;
 
@@ -25,7 +26,11 @@ pub(super) fn next(bridge: &BridgeProgress, facts: &BridgeFacts, around: &Around
             Some(known) if known.id.as_ref().is_some_and(|id| !facts.settings_seen.contains(id)) => {
                 Some(Next::Look(Look::SettingsProfile(known.clone())))
             }
-            Some(known) if known.id.is_some() || known.refused.is_some() => None,
+            Some(known) if known.refused.is_some() => None,
+            Some(known) if known.id.as_ref().is_some_and(|id| facts.settings_changed.contains(id)) => {
+                Some(Next::Do(Step::UpdateSettingsProfile(known.clone())))
+            }
+            Some(known) if known.id.is_some() => None,
             Some(known) if bridge.is_untried(known) => Some(Next::Do(Step::CreateSettingsProfile(known.clone()))),
             Some(known) => Some(Next::Look(Look::LostSettingsProfile(known.clone()))),
             None if known.len() >= MOST_SETTINGS_PROFILES => None,
@@ -104,13 +109,23 @@ impl BridgeProgress {
         }
     }
 
-    /// Is one there that the status knows?
-    pub(super) fn settings_looked_at(&mut self, facts: &mut BridgeFacts, profile: &SettingsProfile, is_there: bool) {
-        facts.settings_seen.extend(profile.id.clone().filter(|_| is_there));
-        if !is_there {
+    /// Is one there that the status knows, and is it as we made it?
+    pub(super) fn settings_looked_at(
+        &mut self,
+        facts: &mut BridgeFacts,
+        profile: &SettingsProfile,
+        shown: Option<&Fields>,
+    ) {
+        let Some(shown) = shown else {
             // Before another one is made, the intent is stored anew.
             self.record.settings.retain(|known| !is_same(known, profile));
+            return;
+        };
+        let Some(id) = profile.id.clone() else { return };
+        if !profile_matches(&profile.pairs(), shown) {
+            facts.settings_changed.insert(id.clone());
         }
+        facts.settings_seen.insert(id);
     }
 
     /// The bridge refuses this one; everything else goes on.

@@ -122,6 +122,7 @@ pub enum Step {
     DeleteCallProfile(String),
     DeleteCallLegProfile(String),
     CreateSettingsProfile(SettingsProfile),
+    UpdateSettingsProfile(SettingsProfile),
     DeleteSettingsProfile(SettingsProfile),
 }
 
@@ -150,7 +151,10 @@ impl Step {
 
     /// Is it about a profile for the settings of meetings?
     pub fn is_about_settings(&self) -> bool {
-        matches!(self, Self::CreateSettingsProfile(_) | Self::DeleteSettingsProfile(_))
+        match self {
+            Self::CreateSettingsProfile(_) | Self::UpdateSettingsProfile(_) | Self::DeleteSettingsProfile(_) => true,
+            _ => false,
+        }
     }
 
     /// The call that it concerns, which only its own call bridge can change; everything else is in the database.
@@ -187,6 +191,7 @@ impl Step {
             | Self::DeleteSettingsProfile(_) => true,
             Self::UpdateCallProfile(..)
             | Self::UpdateCallLegProfile(..)
+            | Self::UpdateSettingsProfile(_)
             | Self::AttachProfiles { .. }
             | Self::ShutSlot { .. }
             | Self::DeleteCall(_)
@@ -218,6 +223,7 @@ impl std::fmt::Display for Step {
             Self::DeleteCallProfile(_) => f.write_str("delete the call profile"),
             Self::DeleteCallLegProfile(_) => f.write_str("delete the call leg profile"),
             Self::CreateSettingsProfile(profile) => write!(f, "create the profile {} for settings", profile.name),
+            Self::UpdateSettingsProfile(profile) => write!(f, "repair the profile {} for settings", profile.name),
             Self::DeleteSettingsProfile(profile) => write!(f, "delete the profile {} for settings", profile.name),
         }
     }

@@ -310,6 +310,11 @@ impl Server {
                 self.settings.insert(id.clone(), profile.clone());
                 Some(id)
             }
+            Step::UpdateSettingsProfile(profile) => {
+                let known = self.settings.get_mut(profile.id.as_ref().unwrap()).unwrap();
+                known.fields = profile.fields.clone();
+                None
+            }
             Step::DeleteSettingsProfile(profile) => {
                 let id = profile.id.clone().unwrap();
                 if self.spaces.iter().any(|space| shows(space, &id)) {
@@ -380,8 +385,8 @@ impl Reach<BridgeProgress> for ServerReach<'_> {
                 Found::Lost(lost.next().map(|(id, _)| id.clone()))
             }
             Look::SettingsProfile(profile) => {
-                let is_there = profile.id.as_ref().is_some_and(|id| server.settings.contains_key(id));
-                Found::Profile(is_there.then(Fields::default))
+                let found = profile.id.as_ref().and_then(|id| server.settings.get(id));
+                Found::Profile(found.map(|profile| profile.fields.clone()))
             }
             Look::LostSet(range) => {
                 // One that is recorded already is not the lost one.

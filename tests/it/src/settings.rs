@@ -2,7 +2,7 @@
 //! it, and removed when nobody uses them (decision 0025).
 
 use cms_simulator::check::{Expectation, check};
-use cms_simulator::{Config, Fault, FaultKind, SpaceView, UnknownParameter};
+use cms_simulator::{Config, Fault, FaultKind, JournalEntry, SpaceView, UnknownParameter};
 use meeting_controller::api::meeting::Phase;
 use meeting_controller::api::{MeetingBridge, ScheduledMeeting};
 use reqwest::Method;
@@ -190,6 +190,28 @@ async fn settings_can_be_put_in_changed_and_taken_out_while_the_meeting_runs() {
     arena.await_sim("the own profiles", |sim| profiles_of(&slot_of(sim, 1)) == own).await;
     all_given_back(&arena, &[]).await;
     assert_eq!((arena.slot(1).secret, arena.sim.calls()), (secret, calls), "nobody notices");
+    arena.assert_rules(1..=5);
+    arena.finish().await;
+}
+
+/// In business hours no bridge is idle; what is only looked at on an idle one would stay as others left it.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn profiles_that_somebody_changes_while_meetings_run_are_put_back() {
+    let arena = Arena::with("set-hand", lone(), quick()).await;
+    arena.ready_bridge(json!({})).await;
+    let own = profiles_of(&arena.slot(2)).0.unwrap();
+    arena.open_now("m", 600, json!({ "settings": { "encryption": "Required" } })).await;
+    arena.says("m", "SettingsApplied", "True", "Applied").await;
+    let mine = profiles_of(&arena.slot(1)).1.unwrap();
+    let was = [format!("callProfiles/{own}"), format!("callLegProfiles/{mine}")];
+    for (path, change) in was.iter().zip(["participantLimit=3", "sipMediaEncryption=prohibited"]) {
+        let before = arena.ask(Method::GET, path, "").await;
+        arena.ask(Method::PUT, path, change).await;
+        assert_ne!(arena.ask(Method::GET, path, "").await, before);
+        let is_repair = |e: &&JournalEntry| e.method == "PUT" && path.starts_with(e.route.trim_end_matches("/{id}"));
+        arena.await_requests("put back", |all| all.iter().filter(is_repair).count() == 2).await;
+        assert_eq!(arena.ask(Method::GET, path, "").await, before);
+    }
     arena.assert_rules(1..=5);
     arena.finish().await;
 }

@@ -99,6 +99,32 @@ fn one_that_somebody_deleted_is_made_again_once_a_space_would_not_take_it() {
 }
 
 #[test]
+fn one_that_somebody_changed_is_put_back_once_for_each_look() {
+    let mut server = Server::new(Vec::new());
+    let mut player = Player::settled(&mut server, 1, 2);
+    let mut wanted = all().remove(1);
+    wanted.fields = [("sipMediaEncryption".to_owned(), "required".to_owned())].into();
+    player.demand = wants(vec![wanted.clone()]);
+    player.settle(&mut server);
+    let change = |server: &mut Server, value: &str| {
+        let fields = &mut server.settings.values_mut().next().unwrap().fields;
+        fields.insert("sipMediaEncryption".to_owned(), value.to_owned());
+    };
+    player.log.clear();
+    for (value, writes) in [("Required", 0), ("optional", 1)] {
+        change(&mut server, value);
+        player.settle(&mut server);
+        assert_eq!(player.writes().len(), 0, "nobody has looked");
+        player.facts.settings_seen.clear();
+        player.settle(&mut server);
+        assert_eq!(player.writes().len(), writes, "{value}: {:?}", player.log);
+    }
+    assert_eq!(server.settings.values().next().unwrap().fields, wanted.fields);
+    player.settle(&mut server);
+    assert_eq!(player.writes().len(), 0, "{:?}", player.log);
+}
+
+#[test]
 fn a_named_one_is_found_again_when_the_status_was_lost() {
     let mut server = Server::new(Vec::new());
     let mut player = Player::settled(&mut server, 1, 2);
