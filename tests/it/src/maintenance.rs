@@ -9,7 +9,7 @@ use crate::kit::*;
 use crate::meetings::*;
 
 impl Arena {
-    async fn maintain(&self, entries: Value) {
+    pub async fn maintain(&self, entries: Value) {
         self.patch::<MeetingBridge>("core", json!({ "spec": { "maintenance": entries } })).await;
     }
 }

@@ -15,7 +15,7 @@ use crate::kit::*;
 use crate::meetings::*;
 
 /// The local time in UTC so many seconds from now.
-fn local(seconds: i64) -> String {
+pub fn local(seconds: i64) -> String {
     let at = Timestamp::now() + SignedDuration::from_secs(seconds);
     at.strftime("%Y-%m-%dT%H:%M:%S").to_string()
 }
@@ -40,7 +40,7 @@ fn series(name: &str, changes: Value) -> MeetingSeries {
 }
 
 impl Arena {
-    async fn create_series(&self, name: &str, changes: Value) -> MeetingSeries {
+    pub async fn create_series(&self, name: &str, changes: Value) -> MeetingSeries {
         self.api().create(&PostParams::default(), &series(name, changes)).await.expect("series is accepted")
     }
 
@@ -51,7 +51,7 @@ impl Arena {
     }
 
     /// Waits until the series says so of this generation.
-    async fn series_says(&self, name: &str, kind: &str, status: &str, reason: &str) -> MeetingSeries {
+    pub async fn series_says(&self, name: &str, kind: &str, status: &str, reason: &str) -> MeetingSeries {
         let is_so = |series: &MeetingSeries| {
             condition(series, kind) == (status, reason) && series.observed() == series.metadata.generation
         };
@@ -59,14 +59,14 @@ impl Arena {
     }
 
     /// The occurrences that there are, by name.
-    async fn occurrences(&self, series: &str) -> BTreeMap<String, ScheduledMeeting> {
+    pub async fn occurrences(&self, series: &str) -> BTreeMap<String, ScheduledMeeting> {
         let label = ListParams::default().labels(&format!("meeting-controller.dev/series={series}"));
         let all = self.api::<ScheduledMeeting>().list(&label).await.expect("list").items;
         all.into_iter().map(|meeting| (meeting.name_any(), meeting)).collect()
     }
 
     /// Waits until the first occurrences of a series are in these states.
-    async fn states(&self, name: &str, wanted: &[OccurrenceState]) -> MeetingSeries {
+    pub async fn states(&self, name: &str, wanted: &[OccurrenceState]) -> MeetingSeries {
         let of = |series: &MeetingSeries| -> Vec<OccurrenceState> {
             let all = series.status.iter().flat_map(|status| &status.occurrences);
             all.map(|one| one.state).take(wanted.len()).collect()
@@ -76,7 +76,7 @@ impl Arena {
 }
 
 /// The names of the occurrences that a series lists.
-fn listed(series: &MeetingSeries) -> Vec<String> {
+pub fn listed(series: &MeetingSeries) -> Vec<String> {
     series.status.iter().flat_map(|status| &status.occurrences).map(|one| one.name.clone()).collect()
 }
 

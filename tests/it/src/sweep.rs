@@ -11,7 +11,8 @@ use futures::FutureExt as _;
 use futures::future::BoxFuture;
 use futures::stream::{self, StreamExt as _};
 use meeting_controller::api::meeting::{ParticipantState, Phase};
-use meeting_controller::api::{MeetingBridge, ScheduledMeeting};
+use meeting_controller::api::series::OccurrenceState;
+use meeting_controller::api::{MeetingBridge, MeetingSeries, ScheduledMeeting};
 use rand::SeedableRng as _;
 use rand::rngs::StdRng;
 use rand::seq::IndexedRandom as _;
@@ -21,6 +22,7 @@ use crate::bridge_kit::*;
 use crate::cluster::*;
 use crate::kit::*;
 use crate::meetings::*;
+use crate::series::{listed, local};
 use crate::strike::{Counter, DURING, Moment};
 
 /// So many worlds at a time.
@@ -52,7 +54,7 @@ pub struct Scenario {
     pub act: Act,
 }
 
-static SCENARIOS: [Scenario; 8] = [
+static SCENARIOS: [Scenario; 10] = [
     Scenario {
         name: "setup",
         config: lone,
@@ -95,6 +97,18 @@ static SCENARIOS: [Scenario; 8] = [
         config: three,
         prepare: |arena| on_three(arena).boxed(),
         act: |arena| fail_over(arena).boxed(),
+    },
+    Scenario {
+        name: "evacuate",
+        config: three,
+        prepare: |arena| on_three(arena).boxed(),
+        act: |arena| evacuate(arena).boxed(),
+    },
+    Scenario {
+        name: "series",
+        config: lone,
+        prepare: |arena| ready(arena).boxed(),
+        act: |arena| series(arena).boxed(),
     },
 ];
 
@@ -155,13 +169,18 @@ async fn delete(arena: &Arena) {
     all_shut(arena).await;
 }
 
-/// Nothing is open, no call is there, and the details that opened the door are gone.
-async fn all_shut(arena: &Arena) {
+/// Nothing is open, and no call is there.
+async fn all_closed(arena: &Arena) {
     arena
         .await_sim("all shut", |sim| {
             sim.calls().is_empty() && sim.spaces().iter().all(|space| !space.open && space.cdr_tag.is_none())
         })
         .await;
+}
+
+/// And the details that opened the door are gone.
+async fn all_shut(arena: &Arena) {
+    all_closed(arena).await;
     arena.gone::<k8s_openapi::api::core::v1::Secret>("m-join").await;
 }
 
@@ -241,6 +260,44 @@ async fn fail_over(arena: &Arena) {
     arena.all_reachable().await;
     arena.await_sim("one call", |sim| hosts_of(sim, 1) == [1]).await;
     assert_eq!(legs_to(&arena.sim, DESK), [1]);
+}
+
+/// A call bridge is worked on: its meeting moves before it is gone, and stays where it is when the work is done.
+async fn evacuate(arena: &Arena) {
+    let primary = arena.sim.address(0);
+    arena.maintain(json!([{ "callBridge": primary, "mode": "Evacuate" }])).await;
+    arena.call_on("m", 1).await;
+    arena.party("m", ParticipantState::Connected).await;
+    arena.await_sim("in once", |sim| hosts_of(sim, 1) == [1] && legs_to(sim, DESK) == [1]).await;
+    arena.maintain(json!([])).await;
+    let in_service =
+        |b: &MeetingBridge| is_ready(b) && call_bridge(b, &primary).is_some_and(|shown| shown.maintenance.is_none());
+    arena.bridge("core", "in service", in_service).await;
+    assert_eq!((hosts_of(&arena.sim, 1), legs_to(&arena.sim, DESK)), (vec![1], vec![1]));
+}
+
+/// A series of which one occurrence runs, one is edited, one is deleted, and the others follow the template.
+async fn series(arena: &Arena) {
+    use OccurrenceState::{Created, Deleted, Edited};
+    arena.create_series("daily", json!({ "start": local(8), "horizon": "73h" })).await;
+    let names = listed(&arena.series_says("daily", "Ready", "True", "Ready").await);
+    arena.meeting(&names[0], "Active", |m| condition(m, "Ready") == ("True", "Active")).await;
+    arena.patch::<ScheduledMeeting>(&names[1], json!({ "spec": { "earlyJoin": "5m" } })).await;
+    arena.delete::<ScheduledMeeting>(&names[2]).await;
+    arena.states("daily", &[Created, Edited, Deleted, Created]).await;
+    arena.patch::<MeetingSeries>("daily", json!({ "spec": { "template": { "spec": { "title": "Another" } } } })).await;
+    arena
+        .meeting(&names[3], "renamed", |m| m.spec.title == "Another" && condition(m, "SlotReserved").0 == "True")
+        .await;
+    arena.series_says("daily", "Ready", "True", "Ready").await;
+    arena.states("daily", &[Created, Edited, Deleted, Created]).await;
+    let there = arena.occurrences("daily").await;
+    let titles: Vec<_> = there.values().map(|m| (m.spec.title.as_str(), m.spec.early_join.is_some())).collect();
+    assert_eq!(titles, [("Daily", false), ("Daily", true), ("Another", false)]);
+    arena.end_now(&names[0]).await;
+    arena.phase(&names[0], Phase::Ended).await;
+    assert_eq!(arena.sim.evidence().calls.len(), 1, "one call");
+    all_closed(arena).await;
 }
 
 /// Requests of a run to the bridge and to the apiserver, and whether the blow fell.
