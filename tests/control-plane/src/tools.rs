@@ -66,12 +66,24 @@ pub async fn kustomize_controller() -> Result<PathBuf, Error> {
     tool("kustomize-controller", &KUSTOMIZE_CONTROLLER).await
 }
 
-/// Directories with the CRDs of Flux (source- and kustomize-controller), from their sources; nothing is built.
+/// Flux's helm-controller, which installs charts. See [`source_controller`].
+///
+/// # Errors
+/// See [`helm`].
+pub async fn helm_controller() -> Result<PathBuf, Error> {
+    tool("helm-controller", &HELM_CONTROLLER).await
+}
+
+/// Directories with the CRDs of Flux (source-, kustomize- and helm-controller), from their sources; nothing is built.
 ///
 /// # Errors
 /// If there is no Go toolchain, or the modules cannot be had.
 pub fn flux_crds() -> Result<Vec<PathBuf>, Error> {
-    let modules = [("source-controller", &SOURCE_CONTROLLER), ("kustomize-controller", &KUSTOMIZE_CONTROLLER)];
+    let modules = [
+        ("source-controller", &SOURCE_CONTROLLER),
+        ("kustomize-controller", &KUSTOMIZE_CONTROLLER),
+        ("helm-controller", &HELM_CONTROLLER),
+    ];
     modules.map(|(folder, module)| Ok(source(folder, module)?.join("config/crd/bases"))).into_iter().collect()
 }
 
@@ -159,6 +171,19 @@ const KUSTOMIZE_CONTROLLER: GoModule = GoModule {
     targets: &[Target {
         program: "kustomize-controller",
         package: "github.com/fluxcd/kustomize-controller",
+        usual: "2 to 4 min",
+    }],
+    flags: stripped,
+    instead: "",
+};
+
+const HELM_CONTROLLER: GoModule = GoModule {
+    name: "Flux's helm-controller",
+    path: "github.com/fluxcd/helm-controller",
+    sources: &[],
+    targets: &[Target {
+        program: "helm-controller",
+        package: "github.com/fluxcd/helm-controller",
         usual: "2 to 4 min",
     }],
     flags: stripped,

@@ -13,7 +13,8 @@ async fn the_manifests_are_as_flux_and_argo_cd_want_them() {
         kubectl(plane, &["apply", "--server-side", "-f", path.to_str().unwrap()], "").await.unwrap();
     }
     let kinds = ["gitrepositories.source.toolkit.fluxcd.io", "kustomizations.kustomize.toolkit.fluxcd.io"];
-    let kinds = kinds.into_iter().chain(["applications.argoproj.io"]).map(|name| format!("crd/{name}"));
+    let others = ["helmreleases.helm.toolkit.fluxcd.io", "applications.argoproj.io"];
+    let kinds = kinds.into_iter().chain(others).map(|name| format!("crd/{name}"));
     for kind in kinds {
         kubectl(plane, &["wait", "--for=condition=Established", "--timeout=40s", &kind], "").await.unwrap();
     }
@@ -25,8 +26,10 @@ async fn the_manifests_are_as_flux_and_argo_cd_want_them() {
     assert_eq!(objects(&flux).len(), 4, "{flux}");
     let strictly = ["create", "--dry-run=server", "--validate=strict"];
     kubectl(plane, &[&strictly[..], &["-f-"]].concat(), &flux).await.unwrap();
-    for file in ["applications.yaml", "argocd-cm.yaml", "meetings.yaml"] {
-        let file = format!("deploy/gitops/argocd/{file}");
+    for file in
+        ["flux/controller-by-chart.yaml", "argocd/applications.yaml", "argocd/argocd-cm.yaml", "argocd/meetings.yaml"]
+    {
+        let file = format!("deploy/gitops/{file}");
         kubectl(plane, &[&strictly[..], &["-f", &file]].concat(), "").await.unwrap();
     }
     // The keys are put into the argocd-cm that is there.

@@ -1,4 +1,4 @@
-//! Flux itself: source-controller and kustomize-controller apply from git and wait (deploy/gitops/flux). Building them
+//! Flux itself: source-, kustomize- and helm-controller apply from git and wait (deploy/gitops/flux). Building them
 //! takes minutes, so this runs by `just gitops` (docs/gitops.md).
 
 use std::net::TcpListener;
@@ -6,8 +6,9 @@ use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
 use control_plane::{ControlPlane, Options, tools};
+use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::core::v1::Namespace;
-use kube::api::{Api, ApiResource, DynamicObject, Patch, PatchParams, PostParams};
+use kube::api::{Api, ApiResource, DeleteParams, DynamicObject, Patch, PatchParams, PostParams};
 use kube::core::GroupVersionKind;
 use kube::runtime::wait::await_condition;
 use meeting_controller::api::meeting::Phase;
@@ -53,13 +54,14 @@ impl Process {
 struct Flux {
     arena: Arena,
     git: GitServer,
-    _controllers: [Process; 2],
+    _controllers: [Process; 3],
 }
 
 impl Flux {
     async fn start() -> Self {
         let source_controller = tools::source_controller().await.expect("it is built");
         let kustomize_controller = tools::kustomize_controller().await.expect("it is built");
+        let helm_controller = tools::helm_controller().await.expect("it is built");
         // Ours come from git.
         let options = Options { manifests: tools::flux_crds().expect("they are there"), ..Options::default() };
         let plane = ControlPlane::start(options).await.expect("a control plane");
@@ -74,22 +76,27 @@ impl Flux {
                 &[],
             ),
             Process::start(&kustomize_controller, &[], &arena.plane, &[]),
+            Process::start(&helm_controller, &[], &arena.plane, &[]),
         ];
         let git = GitServer::start().await;
         Self { arena, git, _controllers: controllers }
     }
 
-    fn api(&self, group: &str, kind: &str) -> Api<DynamicObject> {
-        let resource = ApiResource::from_gvk(&GroupVersionKind::gvk(group, "v1", kind));
+    fn api(&self, group: &str, version: &str, kind: &str) -> Api<DynamicObject> {
+        let resource = ApiResource::from_gvk(&GroupVersionKind::gvk(group, version, kind));
         Api::namespaced_with(self.arena.client.clone(), "flux-system", &resource)
     }
 
     fn kustomizations(&self) -> Api<DynamicObject> {
-        self.api("kustomize.toolkit.fluxcd.io", "Kustomization")
+        self.api("kustomize.toolkit.fluxcd.io", "v1", "Kustomization")
     }
 
     fn sources(&self) -> Api<DynamicObject> {
-        self.api("source.toolkit.fluxcd.io", "GitRepository")
+        self.api("source.toolkit.fluxcd.io", "v1", "GitRepository")
+    }
+
+    fn releases(&self) -> Api<DynamicObject> {
+        self.api("helm.toolkit.fluxcd.io", "v2", "HelmRelease")
     }
 
     /// Applies deploy/gitops/flux, with our repository in it and intervals for people who have no time.
@@ -133,22 +140,32 @@ impl Flux {
 
     /// Asks a Kustomization to apply again, and waits until it is content.
     async fn applied_again(&self, name: &str) {
-        let asked = self.reconcile(&self.kustomizations(), name).await;
+        self.content_again(&self.kustomizations(), name).await;
+    }
+
+    async fn content_again(&self, api: &Api<DynamicObject>, name: &str) {
+        let asked = self.reconcile(api, name).await;
         let what = format!("{name} is content again");
-        self.until(name, &what, |object| {
+        self.until(api, name, &what, |object| {
             let handled = object["status"]["lastHandledReconcileAt"] == json!(asked);
             handled && ready(object).is_some_and(|ready| ready["status"] == "True")
         })
         .await;
     }
 
-    /// Waits until a Kustomization is as wanted.
-    async fn until(&self, name: &str, what: &str, wanted: impl Fn(&Value) -> bool) -> DynamicObject {
+    /// Waits until an object of Flux is as wanted.
+    async fn until(
+        &self,
+        api: &Api<DynamicObject>,
+        name: &str,
+        what: &str,
+        wanted: impl Fn(&Value) -> bool,
+    ) -> DynamicObject {
         let found = |object: Option<&DynamicObject>| object.is_some_and(|object| wanted(&object.data));
-        let waiting = tokio::time::timeout(PATIENCE * 2, await_condition(self.kustomizations(), name, found)).await;
+        let waiting = tokio::time::timeout(PATIENCE * 2, await_condition(api.clone(), name, found)).await;
         let Ok(found) = waiting else {
-            let last = self.kustomizations().get_opt(name).await.unwrap();
-            let logs = ["source-controller", "kustomize-controller"].map(|name| {
+            let last = api.get_opt(name).await.unwrap();
+            let logs = ["source-controller", "kustomize-controller", "helm-controller"].map(|name| {
                 std::fs::read_to_string(self.arena.plane.data_dir().join(name).with_extension("log"))
                     .unwrap_or_default()
             });
@@ -161,7 +178,8 @@ impl Flux {
     async fn says(&self, name: &str, status: &str, reason: &str) -> String {
         let what = format!("{status} ({reason})");
         let is_so = |ready: &Value| ready["status"] == status && ready["reason"] == reason;
-        let found = self.until(name, &what, |object| ready(object).as_ref().is_some_and(is_so)).await;
+        let api = self.kustomizations();
+        let found = self.until(&api, name, &what, |object| ready(object).as_ref().is_some_and(is_so)).await;
         ready(&found.data).unwrap()["message"].as_str().unwrap_or_default().to_owned()
     }
 
@@ -316,4 +334,89 @@ fn patched(flux: &Flux, since: u64) -> Vec<control_plane::AuditEvent> {
             && ["scheduledmeetings", "meetingbridges"].contains(&event.resource.as_str())
     });
     events
+}
+
+/// The controller by its chart, from a file of ours with this many replicas; this machine has no nodes that could run it.
+fn by_chart(flux: &Flux, replicas: u32) -> Vec<(String, String)> {
+    let text = std::fs::read_to_string(root().join("deploy/gitops/flux/controller-by-chart.yaml")).unwrap();
+    let mut objects: Vec<Value> =
+        serde_yaml::Deserializer::from_str(&text).map(|one| serde::Deserialize::deserialize(one).unwrap()).collect();
+    objects[0]["spec"]["url"] = json!(flux.git.url());
+    let release = &mut objects[1]["spec"];
+    release["values"]["replicas"] = json!(replicas);
+    release["install"]["disableWait"] = json!(true);
+    release["upgrade"] = json!({ "disableWait": true });
+    let text: String =
+        objects.iter().map(|object| format!("---\n{}", serde_yaml::to_string(object).unwrap())).collect();
+    let chart = root().join("deploy/chart");
+    let mut files = vec![("controller/all.yaml".to_owned(), text)];
+    let mut folders = vec![chart.clone()];
+    while let Some(folder) = folders.pop() {
+        for entry in std::fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                folders.push(path);
+            } else {
+                let name = format!("deploy/chart/{}", path.strip_prefix(&chart).unwrap().display());
+                files.push((name, std::fs::read_to_string(&path).unwrap()));
+            }
+        }
+    }
+    files
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "builds Flux, which takes minutes: just gitops"]
+async fn flux_installs_and_upgrades_the_chart_and_puts_back_what_somebody_changes_of_it() {
+    let mut flux = Flux::start().await;
+    let soon = flux.meeting("standup", json!({ "start": in_ms(7_200_000), "duration": "3h" }));
+    let password = flux.arena.sim.password();
+    let others = flux.files(&password, &[soon]).await;
+    let files = |flux: &Flux, replicas: u32| -> Vec<(String, String)> {
+        let others = others.iter().filter(|(name, _)| !name.starts_with("controller/"));
+        by_chart(flux, replicas)
+            .into_iter()
+            .chain(others.map(|(name, text)| ((*name).to_owned(), text.clone())))
+            .collect()
+    };
+    let borrowed = |files: &[(String, String)]| -> Vec<(&'static str, String)> {
+        files.iter().map(|(name, text)| (&*name.clone().leak(), text.clone())).collect()
+    };
+    flux.git.commit(&borrowed(&files(&flux, 2)));
+    flux.install().await;
+    // CRDs, rights and the Deployment come by the release, and with them the kinds that the next steps need.
+    flux.says("meeting-controller", "True", "ReconciliationSucceeded").await;
+    flux.arena.start().await;
+    flux.says("meeting-bridges", "True", "ReconciliationSucceeded").await;
+    flux.says("meetings", "True", "ReconciliationSucceeded").await;
+    flux.arena.phase("standup", Phase::Scheduled).await;
+
+    let deployments: Api<Deployment> = Api::namespaced(flux.arena.client.clone(), "meeting-controller");
+    let replicas = async || deployments.get("meeting-controller").await.unwrap().spec.unwrap().replicas;
+    assert_eq!(replicas().await, Some(2));
+    let releases = flux.releases();
+    let version = |object: &DynamicObject| object.data["status"]["history"][0]["version"].as_u64();
+    flux.content_again(&releases, "meeting-controller").await;
+    let installed = releases.get("meeting-controller").await.unwrap();
+    assert_eq!(version(&installed), Some(1), "that the controller has worked is no reason to upgrade: {installed:#?}");
+
+    // By hand; then git asks for another number.
+    let patch = json!({ "spec": { "replicas": 5 } });
+    deployments.patch("meeting-controller", &PatchParams::default(), &Patch::Merge(patch)).await.unwrap();
+    flux.content_again(&releases, "meeting-controller").await;
+    assert_eq!(replicas().await, Some(2));
+    flux.push(&borrowed(&files(&flux, 3))).await;
+    let is_upgraded = |object: &Value| {
+        object["status"]["history"][0]["version"] == json!(2)
+            && ready(object).is_some_and(|ready| ready["reason"] == "UpgradeSucceeded")
+    };
+    flux.until(&releases, "meeting-controller", "upgraded", is_upgraded).await;
+    assert_eq!(replicas().await, Some(3));
+    // With the release go rights and Deployment; the CRDs stay, and so do bridges and meetings.
+    releases.delete("meeting-controller", &DeleteParams::default()).await.unwrap();
+    let gone =
+        await_condition(releases.clone(), "meeting-controller", |object: Option<&DynamicObject>| object.is_none());
+    tokio::time::timeout(PATIENCE, gone).await.expect("the release goes").unwrap();
+    assert!(deployments.get_opt("meeting-controller").await.unwrap().is_none());
+    flux.arena.phase("standup", Phase::Scheduled).await;
 }

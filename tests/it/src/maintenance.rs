@@ -68,3 +68,20 @@ async fn without_another_call_bridge_meetings_start_where_is_worked_on_and_it_is
     arena.assert_rules(1..=5);
     arena.finish().await;
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_was_asked_while_no_controller_ran_is_done_by_the_next_one() {
+    let mut arena = Arena::running("maintenance-away", json!({})).await;
+    arena.controller.take().unwrap().kill().await;
+    arena.maintain(json!([{ "callBridge": arena.sim.address(0), "mode": "Evacuate" }])).await;
+    arena.start().await;
+    // To whichever of the others is known to be good first.
+    let is_moved = |sim: &cms_simulator::Handle| {
+        let hosts = hosts_of(sim, 1);
+        hosts.len() == 1 && hosts != [0] && legs_to(sim, DESK) == hosts
+    };
+    arena.await_sim("handed over", is_moved).await;
+    arena.party("m", ParticipantState::Connected).await;
+    arena.assert_rules(1..=5);
+    arena.finish().await;
+}
