@@ -29,8 +29,6 @@ pub(super) struct Cache {
     pub(super) members_changed: bool,
     /// When a space was last looked at by itself.
     pub(super) space_read_at: BTreeMap<SpaceId, Timestamp>,
-    /// In which sweep the space of a live meeting last had its turn.
-    pub(super) space_turns: BTreeMap<SpaceId, u64>,
     /// How many foreign spaces had their turn.
     pub(super) foreign_turns: usize,
     /// When we last wrote to a space or to its call: older facts do not count.

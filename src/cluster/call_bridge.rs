@@ -35,6 +35,8 @@ pub(super) struct Local {
     pub(super) began: BTreeMap<CallId, Timestamp>,
     /// When legs were looked at by themselves.
     pub(super) leg_read_at: BTreeMap<LegId, Timestamp>,
+    /// In which sweep the space of a meeting here last had its turn.
+    pub(super) space_turns: BTreeMap<SpaceId, u64>,
     /// Legs that are links between two call bridges and no people; lists do not tell.
     pub(super) links: BTreeSet<LegId>,
     /// How many are in each call through other call bridges, as this one knows it.

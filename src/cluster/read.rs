@@ -139,7 +139,12 @@ impl Cluster {
         let orphans = self.orphan_calls(call_bridge, space);
         Ok(OnLostBridge {
             legs,
-            recovered_with_call: orphans.into_iter().map(|orphan| orphan.call.call_bridge).collect(),
+            // Of one that is evacuated nobody has left because the new call does not know him yet.
+            recovered_with_call: orphans
+                .into_iter()
+                .filter(|orphan| !orphan.is_evacuated)
+                .map(|orphan| orphan.call.call_bridge)
+                .collect(),
         })
     }
 }

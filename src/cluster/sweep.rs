@@ -66,7 +66,7 @@ impl Cluster {
                 for id in unsure.into_iter().take(legs) {
                     at.read_leg(&id, now).await?;
                 }
-                let have_turn = self.cache().take_turns(live, spaces, turn);
+                let have_turn = at.take_turns(live, spaces, turn);
                 for space in have_turn {
                     self.read_space(space, reading(now), now).await?;
                 }
@@ -122,17 +122,6 @@ impl Cluster {
 }
 
 impl Cache {
-    /// Spaces of these meetings that have their turn: those that had it longest ago. One that fails has had it.
-    fn take_turns<'a>(&mut self, live: &'a [SweepTarget], count: usize, turn: u64) -> Vec<&'a SpaceId> {
-        let mut spaces: Vec<&SpaceId> = live.iter().map(|meeting| &meeting.space).collect();
-        let had = &mut self.space_turns;
-        had.retain(|space, _| spaces.contains(&space));
-        spaces.sort_by_key(|space| (had.get(*space).copied(), *space));
-        spaces.truncate(count);
-        had.extend(spaces.iter().map(|space| ((*space).clone(), turn)));
-        spaces
-    }
-
     /// What the cluster's database shows of one meeting.
     fn digest(&self, meeting: &SweepTarget, hasher: &mut impl Hasher) {
         if let Some((_, people)) = self.on_lost_bridge.get(&meeting.space).filter(|_| meeting.on_lost_bridge) {
@@ -142,6 +131,7 @@ impl Cache {
         let space = slots.and_then(|slots| slots.number(&meeting.space).and_then(|number| slots.space(number)));
         if let Some(space) = space {
             (&space.name, space.non_member_access, &space.cdr_tag).hash(hasher);
+            (&space.call_profile, &space.call_leg_profile).hash(hasher);
             let secret = |value: &Option<SecretString>| value.as_ref().map(|value| value.expose_secret().to_owned());
             (secret(&space.passcode), secret(&space.secret)).hash(hasher);
         }
@@ -149,6 +139,17 @@ impl Cache {
 }
 
 impl CallBridge {
+    /// Spaces of the meetings here that have their turn: those that had it longest ago. One that fails has had it.
+    fn take_turns<'a>(&self, live: &'a [SweepTarget], count: usize, turn: u64) -> Vec<&'a SpaceId> {
+        let mut spaces: Vec<&SpaceId> = live.iter().map(|meeting| &meeting.space).collect();
+        let had = &mut self.local().space_turns;
+        had.retain(|space, _| spaces.contains(&space));
+        spaces.sort_by_key(|space| (had.get(*space).copied(), *space));
+        spaces.truncate(count);
+        had.extend(spaces.iter().map(|space| ((*space).clone(), turn)));
+        spaces
+    }
+
     /// Those of the calls that are known to have legs.
     fn with_legs(&self, calls: &BTreeSet<&CallId>) -> BTreeSet<CallId> {
         let local = self.local();

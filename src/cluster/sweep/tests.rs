@@ -64,13 +64,18 @@ fn who_rings_on_and_on_keeps_nobody_from_being_looked_at() {
 fn every_space_of_a_live_meeting_has_its_turn_whatever_turns_of_the_sweep_are_left_for_it() {
     let target = |id: &str| SweepTarget { space: id.into(), call: None, on_lost_bridge: false };
     let live: Vec<SweepTarget> = ["a", "b", "c", "d"].map(target).to_vec();
-    let mut cache = Cache::default();
+    let (one, other) = (call_bridge(), call_bridge());
     // As if only every fourth sweep had a look left for them: a remainder of the number of the sweep would always be the
     // same one.
     let looked: Vec<String> =
-        (0..5).flat_map(|n| cache.take_turns(&live, 1, 4 * n + 1)).map(ToString::to_string).collect();
+        (0..5).flat_map(|n| one.take_turns(&live, 1, 4 * n + 1)).map(ToString::to_string).collect();
     assert_eq!(looked, ["a", "b", "c", "d", "a"]);
     let left = [target("d"), target("new")];
-    assert_eq!(cache.take_turns(&left, 3, 30), [&SpaceId::from("new"), &SpaceId::from("d")]);
-    assert_eq!(cache.space_turns.len(), 2, "who is gone is forgotten");
+    assert_eq!(one.take_turns(&left, 3, 30), [&SpaceId::from("new"), &SpaceId::from("d")]);
+    assert_eq!(one.local().space_turns.len(), 2, "who is gone is forgotten");
+    // Meetings on another call bridge, whose sweeps come in between, have turns of their own.
+    let (here, there) = ([target("a"), target("b")], [target("c"), target("d")]);
+    let both =
+        |turn: u64| [one.take_turns(&here, 1, turn)[0].to_string(), other.take_turns(&there, 1, turn)[0].to_string()];
+    assert_eq!([both(31), both(37)], [["a", "c"], ["b", "d"]]);
 }
