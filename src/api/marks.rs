@@ -51,6 +51,11 @@ impl Marks {
         format!("{prefix}#{hash}")
     }
 
+    /// The mark that the same meeting had before the installation had a name; None: it has none.
+    pub fn before_the_name(&self, namespace: &str, name: &str) -> Option<String> {
+        self.installation.as_ref().map(|_| Self::default().of(namespace, name))
+    }
+
     /// Was this `cdrTag` written by this installation?
     pub fn is_ours(&self, tag: &str) -> bool {
         tag.starts_with(&self.prefix())

@@ -39,6 +39,8 @@ pub enum Shown {
     Shut,
     /// Others gave it another passcode or secret again; that is put back, but not at once.
     OtherKeys,
+    /// Others gave it other profiles than those of its settings again; protection is put back, but not at once.
+    OtherProfiles,
 }
 
 /// Who changed it, as far as the change tells.

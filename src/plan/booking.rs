@@ -415,6 +415,12 @@ pub fn extension(progress: &Progress, now: Timestamp) -> Option<Window> {
 impl Progress {
     /// The meeting has this booking.
     pub fn bind(&mut self, booking: &Booking, space: Option<String>, uri: Option<String>) {
+        let is_it = |slot: &SlotBinding| slot.number == booking.slot;
+        let same_bridge = self.draft.bridge.as_ref().is_some_and(|bridge| key_of(bridge) == booking.bridge);
+        if !same_bridge || !self.draft.slot.as_ref().is_some_and(is_it) {
+            // What another slot had before is not to be given to this one.
+            self.draft.settings = None;
+        }
         let ObjectKey { namespace, name } = booking.bridge.clone();
         self.draft.bridge = Some(BridgeBinding { namespace, name });
         self.draft.slot = Some(SlotBinding { number: booking.slot, space_id: space, uri });
@@ -424,7 +430,7 @@ impl Progress {
 
     /// The meeting has no booking, and this is why.
     pub fn refuse(&mut self, refusal: Refusal) {
-        (self.draft.slot, self.draft.bridge) = (None, None);
+        (self.draft.slot, self.draft.bridge, self.draft.settings) = (None, None, None);
         self.refusal = Some(refusal);
     }
 

@@ -97,9 +97,11 @@ pub fn wanted(settings: &MeetingSettings, own: &ProfilesSpec, owner: &str, versi
         let own: BTreeMap<String, String> = own.into_iter().collect();
         let mut fields = own.clone();
         let of_kind = known.iter().filter(|(row, _)| row.kind == kind);
-        fields.extend(of_kind.map(|(row, value)| (row.field.to_owned(), value.clone())));
-        // What the bridge's own profile says anyway needs no other one.
-        (fields != own).then(|| named(kind, fields, owner))
+        fields.extend(of_kind.clone().map(|(row, value)| (row.field.to_owned(), value.clone())));
+        // What the bridge's own profile says anyway needs no other one. Protection does: an adopted slot has profiles of
+        // somebody else, and the bridge's own may not be as its spec says yet.
+        let protects = of_kind.clone().any(|(row, _)| (row.is_protective)(settings));
+        (fields != own || protects).then(|| named(kind, fields, owner))
     };
     let call = profile(ProfileKind::Call, own.call.pairs_for(version));
     let leg = profile(ProfileKind::CallLeg, own.call_leg.pairs());

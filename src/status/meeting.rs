@@ -29,6 +29,10 @@ fn tug_of_war(progress: &Progress) -> Option<(Shown, String)> {
         Shown::OtherKeys => {
             "others change passcode or secret again and again; the right ones are put back once a minute at most"
         }
+        Shown::OtherProfiles => {
+            "others give it other profiles than its settings ask for again and again; what protects is put back once a \
+             minute at most"
+        }
     };
     let who = match repairs.by {
         Rival::Unknown => "look for Cisco TMS, another installation or a script that uses this slot",
@@ -57,9 +61,9 @@ impl Judged<'_> {
         !self.phase.is_over() || self.progress.terms.is_deleting
     }
 
-    /// The space that was opened is gone.
-    fn lacks_space(&self) -> bool {
-        matches!(self.progress.obstacle, Some(Obstacle::SpaceMissing | Obstacle::Foreign))
+    /// The space that was opened is gone, or somebody shut it and it stays so.
+    fn is_known_shut(&self) -> bool {
+        matches!(self.progress.obstacle, Some(Obstacle::SpaceMissing | Obstacle::Foreign | Obstacle::SettingsMissing))
     }
 
     /// It is over, and nothing was ever done for it.
@@ -227,7 +231,7 @@ fn door(judged: &Judged<'_>, conditions: &mut Conditions<'_>) {
         Phase::Closing if judged.draft.opened_at.is_some() => {
             set(conditions, true, "Open", "the meeting is over and the door is being shut");
         }
-        _ if judged.draft.opened_at.is_some() && !judged.lacks_space() => match tug_of_war(judged.progress) {
+        _ if judged.draft.opened_at.is_some() && !judged.is_known_shut() => match tug_of_war(judged.progress) {
             Some((shown, message)) => set(conditions, shown == Shown::Renamed, reason::TUG_OF_WAR, &message),
             None => set(conditions, true, "Open", "anybody who knows number and passcode may join"),
         },

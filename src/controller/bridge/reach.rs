@@ -68,6 +68,8 @@ impl<'a> BridgeReach<'a> {
         let at = Priority::new(Class::Provision, now);
         let prefix = &spec.slots.name_prefix;
         let profile = |found: Result<Fields, CmsError>| Ok(Found::Profile(if_there(found)?));
+        let of_settings = &progress.record.settings;
+        let is_of_settings = |id: &str| of_settings.iter().any(|known| known.id.as_deref() == Some(id));
         match look {
             Look::System => Ok(Found::System(cluster.read_system(&cluster.active()).await?.software_version)),
             Look::Cluster => {
@@ -77,12 +79,12 @@ impl<'a> BridgeReach<'a> {
             Look::LostCallProfile => {
                 let version = cluster.with_facts(|facts| facts.version.known().cloned()).unwrap_or_default();
                 let want = spec.profiles.call.pairs_for(&version);
-                let may_be = |_: &str, fields: &Fields| !may_be_for_settings(&want, fields);
+                let may_be = |id: &str, fields: &Fields| !is_of_settings(id) && !may_be_for_settings(&want, fields);
                 Ok(Found::LostProfile(cluster.find_profile(ProfileKind::Call, &want, may_be).await?))
             }
             Look::LostCallLegProfile => {
                 let want = spec.profiles.call_leg.pairs();
-                let may_be = |_: &str, fields: &Fields| !may_be_for_settings(&want, fields);
+                let may_be = |id: &str, fields: &Fields| !is_of_settings(id) && !may_be_for_settings(&want, fields);
                 Ok(Found::LostProfile(cluster.find_profile(ProfileKind::CallLeg, &want, may_be).await?))
             }
             Look::CallProfile(id) => profile(client.call_profile(at, &CallProfileId::from(id.as_str())).await),

@@ -265,7 +265,7 @@ impl Subject for BridgeProgress {
         if !facts.full_recheck && self.cluster.is_some() && !self.is_cluster_stale {
             facts.members = Seen::Known(());
         }
-        if facts.full_recheck {
+        if facts.full_recheck || self.is_deleting {
             self.retry_settings();
         }
         self.is_trying_blocked = facts.blocked.values().any(|is_due| *is_due);
@@ -364,7 +364,7 @@ impl Subject for BridgeProgress {
 
     fn applied(&mut self, facts: &mut BridgeFacts, step: &Step, effect: Option<String>, at: Timestamp) -> Store {
         self.note_repair(step, at);
-        self.has_reworked |= !step.is_about_settings();
+        self.has_reworked |= step.settings_profile().is_none();
         self.record.apply(facts, step, effect);
         forget_written(facts, step);
         if step.starts_sync() {
@@ -382,14 +382,10 @@ impl Subject for BridgeProgress {
         _since: Timestamp,
     ) -> Flow {
         let of_settings = match &attempt {
-            Attempt::Do(
-                Step::CreateSettingsProfile(profile)
-                | Step::UpdateSettingsProfile(profile)
-                | Step::DeleteSettingsProfile(profile),
-            ) => Some(profile),
-            Attempt::Do(_) | Attempt::Look(_) => None,
+            Attempt::Do(step) => step.settings_profile(),
+            Attempt::Look(_) => None,
         };
-        if let (Some(profile), Verdict::Answered(error)) = (of_settings, &verdict) {
+        if let (Some(profile), Verdict::Answered(error), false) = (of_settings, &verdict, self.is_deleting) {
             // What one meeting asks for holds back nothing else.
             self.settings_refused(profile, error);
             return Flow::GoOn;

@@ -149,11 +149,13 @@ impl Step {
         self.class() == Class::Provision
     }
 
-    /// Is it about a profile for the settings of meetings?
-    pub fn is_about_settings(&self) -> bool {
+    /// The profile for settings of meetings that it makes, changes or removes.
+    pub fn settings_profile(&self) -> Option<&SettingsProfile> {
         match self {
-            Self::CreateSettingsProfile(_) | Self::UpdateSettingsProfile(_) | Self::DeleteSettingsProfile(_) => true,
-            _ => false,
+            Self::CreateSettingsProfile(profile)
+            | Self::UpdateSettingsProfile(profile)
+            | Self::DeleteSettingsProfile(profile) => Some(profile),
+            _ => None,
         }
     }
 

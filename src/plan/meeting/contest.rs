@@ -10,16 +10,17 @@ use crate::facts::Seen;
 use crate::facts::meeting::MeetingFacts;
 use crate::plan::contest::{QUIET, SHUT_AGAIN};
 
-/// How long it rests in a tug-of-war. Another passcode or secret lets strangers in: the right one is put back for as long
-/// as it takes.
-fn rest(shown: Shown) -> SignedDuration {
-    match shown {
-        Shown::OtherKeys => SHUT_AGAIN,
-        Shown::Nothing | Shown::AsWanted | Shown::Renamed | Shown::Shut => QUIET,
-    }
-}
-
 impl Progress {
+    /// How long it rests in a tug-of-war. Another passcode or secret lets strangers in, and other profiles may take away
+    /// what protects: the right ones are put back for as long as it takes.
+    fn rest(&self, shown: Shown) -> SignedDuration {
+        match shown {
+            Shown::OtherKeys => SHUT_AGAIN,
+            Shown::OtherProfiles if self.is_protected() => SHUT_AGAIN,
+            Shown::Nothing | Shown::AsWanted | Shown::Renamed | Shown::Shut | Shown::OtherProfiles => QUIET,
+        }
+    }
+
     /// What a look shows of the open door. None: a list item, which tells nothing about it, or we do not know how it is to
     /// be.
     fn shown(&self, space: &Space) -> Option<Shown> {
@@ -28,6 +29,7 @@ impl Progress {
         Some(match space.non_member_access? {
             false => Shown::Shut,
             true if !space.has_passcode(passcode) || !space.has_secret(secret) => Shown::OtherKeys,
+            true if self.has_other_profiles(space) => Shown::OtherProfiles,
             true if !is_ours || space.name != self.terms.spec.title => Shown::Renamed,
             true => Shown::AsWanted,
         })
@@ -36,7 +38,7 @@ impl Progress {
     /// Was the open door changed, and is it time to put it back?
     pub(super) fn is_to_be_put_back(&self, space: &Space, now: Timestamp) -> bool {
         let changed = self.shown(space).filter(|shown| *shown != Shown::AsWanted);
-        changed.is_some_and(|shown| self.draft.door_repairs.is_none_or(|repairs| repairs.is_due(rest(shown), now)))
+        changed.is_some_and(|shown| self.draft.door_repairs.is_none_or(|repairs| repairs.is_due(self.rest(shown), now)))
     }
 
     /// Notes what is shown of a door that was put back before.
@@ -44,8 +46,9 @@ impl Progress {
         self.draft.door_repairs.take_if(|repairs| repairs.is_forgotten(now));
         let Seen::Known(Some(space)) = &facts.space else { return };
         let Some(shown) = self.shown(space) else { return };
+        let rest = self.rest(shown);
         if let Some(repairs) = &mut self.draft.door_repairs {
-            repairs.see(shown, rest(shown), now);
+            repairs.see(shown, rest, now);
         }
     }
 
@@ -68,7 +71,7 @@ impl Progress {
     /// When a door that was left as others made it is looked at again.
     pub(super) fn door_due_at(&self, now: Timestamp) -> Option<Timestamp> {
         let repairs = self.draft.door_repairs.as_ref().filter(|repairs| repairs.shown != Shown::AsWanted)?;
-        let rest = if repairs.shown == Shown::Nothing { SHUT_AGAIN } else { rest(repairs.shown) };
+        let rest = if repairs.shown == Shown::Nothing { SHUT_AGAIN } else { self.rest(repairs.shown) };
         repairs.due_at(rest).filter(|at| *at > now)
     }
 }

@@ -162,6 +162,8 @@ fn door(progress: &Progress, facts: &MeetingFacts, around: &Around, now: Timesta
     }
     match &facts.space {
         Seen::Unknown if !is_open => Some(Next::Look(Look::Space)),
+        // What is open is left so; what somebody shut is not opened without its protection.
+        Seen::Unknown if progress.must_rewrite() && progress.lacks_protection() => Some(Next::Look(Look::Space)),
         Seen::Unknown if progress.must_rewrite() => Some(Next::Do(Step::MarkExtension)),
         // Whoever ended the call may have shut the door with it.
         Seen::Unknown if progress.tried.call_was_ended || facts.is_listed_as_free => Some(Next::Look(Look::Space)),
@@ -172,6 +174,9 @@ fn door(progress: &Progress, facts: &MeetingFacts, around: &Around, now: Timesta
             if !is_open {
                 // Even if it is open already (a lost reply, a crash): the same write again gives the record its instant.
                 return Some(first_opening(progress, facts, space, is_ours));
+            }
+            if space.non_member_access != Some(true) && progress.lacks_protection() {
+                return Some(blocked(Obstacle::SettingsMissing));
             }
             if progress.must_rewrite() {
                 return Some(Next::Do(Step::MarkExtension));
@@ -280,9 +285,12 @@ fn closing(progress: &Progress, facts: &MeetingFacts) -> Next {
 }
 
 /// Does the space carry the mark of another meeting, of ours or of another installation? One without a mark, or with what
-/// is none, is still this meeting's: it has the slot, and somebody changed it by hand.
+/// is none, is still this meeting's: it has the slot, and somebody changed it by hand. So is one that was opened before the
+/// installation had a name.
 fn is_of_another(progress: &Progress, space: &Space) -> bool {
-    space.cdr_tag.as_deref().is_some_and(|mark| is_mark(mark) && mark != progress.terms.mark)
+    let terms = &progress.terms;
+    let is_its = |mark: &str| mark == terms.mark || terms.earlier_mark.as_deref() == Some(mark);
+    space.cdr_tag.as_deref().is_some_and(|mark| is_mark(mark) && !is_its(mark))
 }
 
 fn delete_first(calls: &[PlacedCall]) -> Next {

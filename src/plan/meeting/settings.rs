@@ -228,9 +228,23 @@ impl Progress {
         terms.protective.iter().any(lacks)
     }
 
+    /// Is there a setting that keeps people out of something?
+    pub(super) fn is_protected(&self) -> bool {
+        self.terms.settings.as_ref().is_some_and(|terms| !terms.protective.is_empty())
+    }
+
+    /// Does a look show other profiles than those that the space was told? Not every bridge shows them.
+    pub(super) fn has_other_profiles(&self, space: &Space) -> bool {
+        let shown = shown(space);
+        KINDS.into_iter().any(|kind| {
+            let pair = self.applied(kind).zip(of_kind(&shown, kind));
+            pair.is_some_and(|(told, shown)| !told.eq_ignore_ascii_case(shown))
+        })
+    }
+
     /// Is everything that can be had applied?
     pub fn has_settings_applied(&self) -> bool {
-        let Some(terms) = &self.terms.settings else { return false };
+        let Some(terms) = self.terms.settings.as_ref().filter(|_| !self.tried.without_profiles) else { return false };
         KINDS.into_iter().all(|kind| match terms.made(kind) {
             Made::NotWanted => self.applied(kind).is_none(),
             Made::There(id) => self.applied(kind) == Some(id),

@@ -30,6 +30,8 @@ pub struct Terms {
     pub spec: ScheduledMeetingSpec,
     /// Our mark for this meeting (`cdrTag`).
     pub mark: String,
+    /// The mark that it had before the installation had a name.
+    pub earlier_mark: Option<String>,
     /// How the marks of this installation look.
     pub marks: Marks,
     /// When the object was made.
@@ -66,6 +68,7 @@ impl Terms {
         Self {
             spec: meeting.spec.clone(),
             mark: marks.of(&meeting.namespace().unwrap_or_default(), &meeting.name_any()),
+            earlier_mark: marks.before_the_name(&meeting.namespace().unwrap_or_default(), &meeting.name_any()),
             marks: marks.clone(),
             created_at: meeting.meta().creation_timestamp.as_ref().map(|time| time.0),
             is_deleting: meeting.meta().deletion_timestamp.is_some(),

@@ -389,6 +389,7 @@ struct Player {
     suspended: bool,
     around: Around,
     outgoing: bool,
+    marks: Marks,
     left_alone: bool,
     /// Who is in through another call bridge.
     on_lost_bridge: OnLostBridge,
@@ -416,6 +417,7 @@ impl Player {
             suspended: false,
             around: Around::default(),
             outgoing: true,
+            marks: Marks::default(),
             left_alone: false,
             on_lost_bridge: OnLostBridge::default(),
             orphans: Vec::new(),
@@ -443,7 +445,7 @@ impl Player {
     }
 
     fn progress(&self, now: Timestamp) -> Progress {
-        let mut progress = Progress::resume(&self.object(), &Marks::default(), now);
+        let mut progress = Progress::resume(&self.object(), &self.marks, now);
         progress.terms.placeholder = PLACEHOLDER.to_owned();
         progress.terms.allows_outgoing = self.outgoing;
         progress.terms.leaves_running = self.left_alone;

@@ -105,7 +105,7 @@ fn running_readiness(judged: &Judged<'_>) -> Readiness {
     if let Some(Refusal { reason, message }) = judged.progress.extension_refused.clone() {
         return Readiness::Stalled { reason, message };
     }
-    if judged.phase == Phase::Active && judged.stage == Stage::Inside && !judged.lacks_space() {
+    if judged.phase == Phase::Active && judged.stage == Stage::Inside && !judged.is_known_shut() {
         if let Some((_, message)) = tug_of_war(judged.progress).filter(|(shown, _)| *shown != Shown::Renamed) {
             return Readiness::Stalled { reason: reason::TUG_OF_WAR, message };
         }

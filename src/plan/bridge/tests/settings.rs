@@ -86,6 +86,20 @@ fn what_the_bridge_refuses_is_told_and_holds_back_nothing_else() {
     assert_eq!(player.stored.settings, []);
 }
 
+/// A bridge does not let a profile go that something refers to.
+#[test]
+fn one_that_the_bridge_would_not_remove_is_no_more_left_behind_than_its_own_profiles() {
+    let mut server = Server::new(Vec::new());
+    let mut player = Player::settled(&mut server, 1, 2);
+    player.demand = wants(vec![all().remove(1)]);
+    player.settle(&mut server);
+    player.stored.settings[0].refused = Some("in use".to_owned());
+    player.demand = Demand::default();
+    player.deleting = true;
+    player.settle(&mut server);
+    assert_eq!((names(&server), player.stored.settings.len()), (Vec::new(), 0));
+}
+
 #[test]
 fn one_that_somebody_deleted_is_made_again_once_a_space_would_not_take_it() {
     let mut server = Server::new(Vec::new());

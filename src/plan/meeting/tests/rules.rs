@@ -27,6 +27,22 @@ fn before_the_window_nothing_is_asked() {
     assert!(player.take_log().is_empty());
 }
 
+/// The installation was given a name while the meeting ran: its space still has the mark from before.
+#[test]
+fn a_meeting_that_was_opened_before_the_installation_had_a_name_is_shut_all_the_same() {
+    for (tag, end, is_open) in [
+        (Marks::default().of("ns", "standup"), End::Released, false),
+        (Marks::default().of("ns", "another"), End::TakenOver, true),
+        (Marks::of_installation("theirs").unwrap().of("ns", "standup"), End::TakenOver, true),
+    ] {
+        let mut player = Player::new(&[], Start::running(None));
+        player.marks = Marks::of_installation("x").unwrap();
+        let mut model = Model::new(Some(space("Board", Some(true), Some(&tag))), at(3600));
+        assert_eq!(player.run(&mut model), end, "{tag}");
+        assert_eq!(model.space.as_ref().unwrap().non_member_access, Some(is_open), "{tag}");
+    }
+}
+
 #[test]
 fn preparing_finds_out_what_can_go_wrong() {
     let foreign = space("Party", Some(false), None);

@@ -3,6 +3,7 @@
 use proptest::prelude::*;
 
 use super::*;
+use crate::api::names::ObjectKey;
 use crate::api::settings::ProfileKind;
 use crate::plan::faults::any_fault;
 use crate::plan::settings::{owner_of, wanted};
@@ -180,6 +181,85 @@ fn a_profile_that_is_gone_keeps_no_door_from_opening_or_shutting() {
     model.profiles.remove("p-leg");
     assert_eq!(player.run(&mut model), End::Blocked(Obstacle::SettingsMissing));
     assert!(!player.is_open(), "but for one that keeps people out");
+}
+
+/// A bridge that was put back to the backup of last night: the space is shut, and the profile of today is not there.
+#[test]
+fn a_door_that_somebody_shut_is_not_opened_again_without_what_keeps_people_out() {
+    for is_extended in [false, true] {
+        let (mut model, mut player) = world(ALL, required());
+        player.run(&mut model);
+        model.space = Some(slot(ALL));
+        model.profiles.remove("p-leg");
+        if is_extended {
+            player.bridge = Some(bridge(&player, World { leg: false, ..ALL }));
+            player.spec.duration = Some(crate::api::values::Span::from_secs(7200));
+            assert_eq!(player.run(&mut model), End::Blocked(Obstacle::SettingsMissing), "{:?}", player.log);
+        } else {
+            player.pass(&mut model, true, &mut std::iter::empty());
+        }
+        assert_eq!(model.space.as_ref().unwrap().non_member_access, Some(false), "{:?}", player.log);
+        assert!(!player.progress(at(10)).has_settings_applied() || !is_extended);
+        model.profiles.insert("p-leg".to_owned());
+        player.bridge = Some(bridge(&player, ALL));
+        player.pass(&mut model, true, &mut std::iter::empty());
+        assert_eq!(shown(&model), pair("p-call", "p-leg"));
+        assert_eq!(model.space.as_ref().unwrap().non_member_access, Some(true));
+    }
+}
+
+/// What the bridge's spec says is not what the space of somebody before us has.
+#[test]
+fn protection_has_a_profile_of_its_own_even_if_the_bridges_says_the_same() {
+    for is_made in [true, false] {
+        let here = World { is_made, ..ALL };
+        let (mut model, mut player) = world(here, serde_json::json!({ "encryption": "Required" }));
+        let with_own = |player: &Player| {
+            let mut own = bridge(player, here);
+            own.spec.profiles.call_leg.sip_media_encryption = Some("required".to_owned());
+            let settings = player.spec.settings.clone().unwrap();
+            let mut profiles = wanted(&settings, &own.spec.profiles, &owner_of(&own), "3.0").profiles;
+            assert_eq!(profiles.len(), 1);
+            profiles[0].id = Some("p-leg".to_owned());
+            own.status.as_mut().unwrap().settings_profiles = profiles;
+            own
+        };
+        player.bridge = Some(with_own(&player));
+        player.run(&mut model);
+        assert!(player.is_open());
+        assert_eq!(shown(&model).1, "p-leg");
+    }
+}
+
+#[test]
+fn other_profiles_that_somebody_gives_an_open_space_are_put_back() {
+    let (mut model, mut player) = world(ALL, required());
+    player.run(&mut model);
+    model.space.as_mut().unwrap().call_leg_profile = Some("their-leg".into());
+    player.pass(&mut model, true, &mut std::iter::empty());
+    assert_eq!(shown(&model), pair("p-call", "p-leg"));
+    // A bridge that shows none is believed.
+    model.space.as_mut().unwrap().call_leg_profile = None;
+    player.take_log();
+    player.pass(&mut model, true, &mut std::iter::empty());
+    assert_eq!(player.log, Vec::<String>::new());
+}
+
+/// It was about to be opened in one slot, then its start was moved, and it got another one.
+#[test]
+fn what_one_slot_had_is_not_given_to_another_one() {
+    let (mut model, mut player) = world(World { is_made: false, ..ALL }, required());
+    model.clock = at(-305);
+    player.run(&mut model);
+    assert!(player.stored.settings.is_some(), "the intent is stored");
+    let mut progress = player.progress(at(-305));
+    let bridge = ObjectKey { namespace: "ns".to_owned(), name: "b".to_owned() };
+    let window = progress.window;
+    let slot = |slot| booking::Booking { bridge: bridge.clone(), slot, window };
+    progress.bind(&slot(1), None, None);
+    assert!(progress.draft.settings.is_some());
+    progress.bind(&slot(2), None, None);
+    assert_eq!(progress.draft.settings, None);
 }
 
 #[test]
