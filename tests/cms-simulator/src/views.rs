@@ -7,6 +7,7 @@ use serde::Serialize;
 use crate::schema::Kind;
 use crate::state::Cluster;
 use crate::state::bridge::{Direction, LegState};
+use crate::state::capture::Capture;
 
 /// A space.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -41,6 +42,10 @@ pub struct CallView {
     pub name: String,
     /// Legs on this bridge, links included.
     pub legs: usize,
+    /// What everybody in it reads on the screen.
+    pub message: Option<String>,
+    pub recorded: bool,
+    pub streamed: bool,
 }
 
 /// A live leg.
@@ -100,6 +105,9 @@ pub fn calls(cluster: &Cluster) -> Vec<CallView> {
             created_by_api: call.by_api,
             name: call.name.clone(),
             legs: call.legs.len(),
+            message: call.message().map(|message| message.text.to_owned()),
+            recorded: cluster.is_captured(call, Capture::Recording),
+            streamed: cluster.is_captured(call, Capture::Streaming),
         }));
     }
     views

@@ -111,6 +111,13 @@ impl Arena {
 
     /// A request to the simulator as its administrator would send it. Stands in the journal, too.
     pub async fn ask(&self, method: reqwest::Method, path: &str, body: &str) -> String {
+        let (status, text) = self.send(method, path, body).await;
+        assert!((200..300).contains(&status), "{path}: {status}");
+        text
+    }
+
+    /// The same, whatever it answers: the status, and the body.
+    pub async fn send(&self, method: reqwest::Method, path: &str, body: &str) -> (u16, String) {
         let client = reqwest::Client::builder().tls_danger_accept_invalid_certs(true).build().expect("client");
         let url = format!("https://{}/api/v1/{path}", self.sim.address(0));
         let reply = client
@@ -121,8 +128,7 @@ impl Arena {
             .send()
             .await
             .expect("the simulator answers");
-        assert!(reply.status().is_success(), "{path}: {}", reply.status());
-        reply.text().await.expect("a body")
+        (reply.status().as_u16(), reply.text().await.expect("a body"))
     }
 
     /// How many objects a collection has.

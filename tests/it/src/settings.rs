@@ -141,6 +141,36 @@ async fn what_the_version_of_the_bridge_does_not_know_is_told_and_not_sent() {
     arena.finish().await;
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_meeting_is_recorded_from_the_first_one_on_or_never_as_it_asks() {
+    let arena = Arena::with("set-record", lone(), quick()).await;
+    arena.ready_bridge(json!({})).await;
+    for (name, mode) in [("auto", "Automatic"), ("never", "Off"), ("manual", "Manual")] {
+        arena.open_now(name, 600, json!({ "settings": { "recording": mode, "streaming": mode } })).await;
+        arena.phase(name, Phase::Active).await;
+        // What the bridge does anyway needs no profile.
+        arena.says(name, "SettingsApplied", "True", "Applied").await;
+    }
+    let runs = |name: &str| {
+        let call = arena.sim.calls().into_iter().find(|call| call.name == format!("Meeting {name}")).expect("its call");
+        ((call.recorded, call.streamed), format!("calls/{}", call.id))
+    };
+    assert_eq!(runs("auto").0, (false, false), "nobody is in");
+    let numbers = ["auto", "never", "manual"].map(|name| runs(name).1);
+    for number in ["1", "2", "3"] {
+        arena.sim.join(number, "Ada", 0).expect("she is in");
+    }
+    assert_eq!(["auto", "never", "manual"].map(|name| runs(name).0), [(true, true), (false, false), (false, false)]);
+    // Nobody can do otherwise but where it is meant to be done by hand.
+    let told = async |call: &str| arena.send(Method::PUT, call, "recording=true").await;
+    let (status, why) = told(&numbers[1]).await;
+    assert!(status == 400 && why.contains("callRecordingCannotBeModified"), "{status} {why}");
+    assert_eq!(told(&numbers[2]).await.0, 200);
+    assert_eq!(["never", "manual"].map(|name| runs(name).0.0), [false, true]);
+    arena.assert_rules(1..=5);
+    arena.finish().await;
+}
+
 fn refuses(kind: &str) -> Fault {
     let failure = FaultKind::Failure { status: 400, element: "parameterError".to_owned() };
     Fault::new(failure).method("POST").route(kind)

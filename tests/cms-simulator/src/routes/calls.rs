@@ -8,6 +8,7 @@ use crate::refusal::Refusal;
 use crate::schema::{CALL_FIELDS, Kind};
 use crate::state::Cluster;
 use crate::state::bridge::Call;
+use crate::state::capture::Capture;
 use crate::state::record::Fields;
 use crate::switches::{DeleteCall, DeleteReason, SecondCall};
 
@@ -76,6 +77,10 @@ pub fn create(ctx: &Ctx<'_>, cluster: &mut Cluster) -> Answer {
         }
         None => (None, ctx.body.non_empty("name").ok_or_else(|| Refusal::parameter("coSpace"))?.to_owned()),
     };
+    for what in [Capture::Recording, Capture::Streaming] {
+        let wanted = fields.is_true(if what == Capture::Recording { "recording" } else { "streaming" });
+        cluster.check_capture(space.as_deref(), what, (false, wanted))?;
+    }
     if let (Some(space), SecondCall::SameId) = (&space, cluster.switches.second_call) {
         let running = cluster.bridges.get(ctx.bridge).and_then(|b| b.calls_of(space).next()).map(|c| c.id.clone());
         if let Some(id) = running {
@@ -97,7 +102,12 @@ fn take_call(cluster: &Cluster, ctx: &Ctx<'_>, phase: Phase) -> Result<crate::st
         let own = ["coSpace", "name", "callCorrelator"];
         pairs.0.retain(|(name, _)| !own.iter().any(|o| o.eq_ignore_ascii_case(name)));
     }
-    take(cluster, &[CALL_FIELDS], &pairs, phase)
+    let changes = take(cluster, &[CALL_FIELDS], &pairs, phase)?;
+    let is_bad = |text: &String| text.parse::<u32>().is_err() && text != "permanent";
+    if changes.iter().any(|(field, value)| field.name == "messageDuration" && value.as_ref().is_some_and(is_bad)) {
+        return Err(Refusal::parameter("messageDuration"));
+    }
+    Ok(changes)
 }
 
 /// GET of one call.
@@ -137,12 +147,21 @@ pub fn single(ctx: &Ctx<'_>, cluster: &Cluster, id: &Id) -> Answer {
             if instances > 1 {
                 xml.show("numDistributedInstances", instances);
             }
+            let message = call.message();
             for field in CALL_FIELDS.iter().filter(|f| f.known(cluster.version)) {
+                if let Some(what) = Capture::of(field.name) {
+                    let runs = cluster.is_captured(call, what);
+                    xml.leaf(field.name, if runs { "true" } else { "false" });
+                    xml.leaf(what.status(), if runs { "active" } else { "inactive" });
+                    continue;
+                }
                 let Some(value) = call.fields.get(field.name) else { continue };
-                xml.leaf(field.name, value);
-                if matches!(field.name, "recording" | "streaming") {
-                    let state = if value == "true" { "active" } else { "inactive" };
-                    xml.leaf(if field.name == "recording" { "recordingStatus" } else { "streamingStatus" }, state);
+                match field.name {
+                    "messageText" if message.is_none() => {}
+                    _ => xml.leaf(field.name, value),
+                }
+                if let Some(left) = message.and_then(|m| m.remaining).filter(|_| field.name == "messageDuration") {
+                    xml.show("messageTimeRemaining", left);
                 }
             }
             xml.leaf("endpointRecording", "false");
@@ -155,9 +174,20 @@ pub fn single(ctx: &Ctx<'_>, cluster: &Cluster, id: &Id) -> Answer {
 pub fn modify(ctx: &Ctx<'_>, cluster: &mut Cluster, id: &Id) -> Answer {
     find(ctx, cluster, id)?;
     let changes = take_call(cluster, ctx, Phase::Modify)?;
+    for (field, value) in &changes {
+        let Some(what) = Capture::of(field.name) else { continue };
+        let call = find(ctx, cluster, id)?;
+        let wanted = value.as_deref() == Some("true");
+        cluster.check_capture(call.space.as_deref(), what, (cluster.is_captured(call, what), wanted))?;
+    }
     let call = cluster.bridges.get_mut(ctx.bridge).and_then(|b| b.calls.get_mut(id)).ok_or(MISSING)?;
     let mut effect = false;
     for (field, value) in changes {
+        if field.name == "messageText" {
+            // Told again it is shown as long again.
+            effect |= value.is_some() || call.message().is_some();
+            call.message_since = value.is_some().then(tokio::time::Instant::now);
+        }
         effect |= call.fields.set(field.name, value.or_else(|| field.default.map(str::to_owned)));
     }
     Ok(Reply::done(effect, id))

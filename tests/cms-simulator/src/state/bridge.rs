@@ -2,6 +2,7 @@
 //! cluster configuration, its clock and uptime.
 
 use std::collections::HashMap;
+use std::time::Duration;
 
 use serde::Serialize;
 use tokio::time::Instant;
@@ -28,10 +29,33 @@ pub struct Call {
     pub max_legs: usize,
     /// Attributes of `schema::CALL_FIELDS`.
     pub fields: Fields,
+    /// Since when the text of `messageText` is shown, if there is one.
+    pub message_since: Option<Instant>,
     /// Its legs on this bridge, links included.
     pub legs: Vec<Id>,
     /// Index into the log of calls.
     pub log: usize,
+}
+
+/// A text that everybody in a call reads now.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Message<'a> {
+    pub text: &'a str,
+    /// Seconds that are left of it; none if it stays.
+    pub remaining: Option<u64>,
+}
+
+impl Call {
+    /// The text on the screen, as long as its `messageDuration` lasts (7.1).
+    pub fn message(&self) -> Option<Message<'_>> {
+        let shown_for = self.message_since?.elapsed();
+        let text = self.fields.get("messageText")?;
+        let Some(duration) = self.fields.number("messageDuration") else {
+            return Some(Message { text, remaining: None });
+        };
+        let remaining = Duration::from_secs(duration).checked_sub(shown_for).filter(|left| !left.is_zero())?;
+        Some(Message { text, remaining: Some(remaining.as_secs_f64().ceil() as u64) })
+    }
 }
 
 /// `status/state` of a leg (7.3).

@@ -52,6 +52,7 @@ impl Cluster {
             by_api,
             started: Instant::now(),
             max_legs: 0,
+            message_since: fields.get("messageText").is_some().then(Instant::now),
             fields,
             legs: Vec::new(),
             log: self.log.calls.len() - 1,
@@ -347,11 +348,7 @@ impl Cluster {
     /// wins; the tenant's and the bridge's own limit count as well).
     pub fn limit_reached(&self, bridge: usize, space: Option<&str>, people: usize) -> Option<&'static str> {
         let tenant = self.db.value(Kind::CoSpace, space, "tenant");
-        let profile = self
-            .db
-            .value(Kind::CoSpace, space, "callProfile")
-            .or_else(|| self.db.value(Kind::Tenant, tenant, "callProfile"))
-            .or_else(|| self.db.system_profiles.get("callProfile"));
+        let profile = self.call_profile_of(space);
         let number = |text: Option<&str>| text.and_then(|t| t.parse::<u64>().ok());
         let people = people as u64;
         if number(self.db.value(Kind::CallProfile, profile, "participantLimit")).is_some_and(|limit| people >= limit) {

@@ -4,6 +4,7 @@
 pub mod bridge;
 pub mod bulk;
 pub mod calls;
+pub mod capture;
 pub mod database;
 pub mod log;
 pub mod names;

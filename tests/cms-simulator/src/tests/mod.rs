@@ -1,5 +1,6 @@
 //! Tests over real HTTPS with a client of their own.
 
+mod calls;
 mod checker;
 mod cluster;
 mod control_api;
