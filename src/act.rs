@@ -7,11 +7,11 @@ use crate::api::MeetingBridgeSpec;
 use crate::api::settings::ProfileKind;
 use crate::cluster::CallBridge;
 use crate::cms::{
-    BulkSetId, CallId, CallLegProfileId, CallProfileId, Client, CmsError, LegId, NewBulkSet, Opening, Priority,
-    SpaceId, SpaceProfiles,
+    BulkSetId, CallId, CallLegProfileId, CallProfileId, Client, CmsError, LegId, Message, NewBulkSet, Opening,
+    Priority, SpaceId, SpaceProfiles,
 };
 use crate::plan::bridge::{Record, Step as BridgeStep};
-use crate::plan::meeting::{Effect, Step, Terms};
+use crate::plan::meeting::{Effect, Notice, Step, Terms};
 
 /// What a step of a meeting works on.
 pub struct MeetingTarget<'a> {
@@ -74,10 +74,29 @@ pub async fn meeting_step(
             client.create_participant(at, call, &new, &rank).await?;
             Ok(Effect::Done)
         }
+        Step::Tell { call, notice } => {
+            // Not let through an open circuit as its trial: it is not worth that.
+            let at = Priority::new(step.class(), target.deadline);
+            client.show_message(at, &call.id, message(target.terms, *notice).as_ref()).await?;
+            Ok(Effect::Done)
+        }
         Step::HangUp { leg, .. } => {
             client.delete_call_leg(at, &LegId::from(leg.as_str())).await?;
             Ok(Effect::Done)
         }
+    }
+}
+
+/// What everybody in a call is to read. None: nothing any more.
+fn message(terms: &Terms, notice: Notice) -> Option<Message> {
+    let asked = terms.warning()?;
+    match notice {
+        Notice::Left(minutes) => Some(Message {
+            text: asked.text_with(minutes),
+            position: asked.position.wire(),
+            seconds: asked.duration_seconds,
+        }),
+        Notice::TakenAway => None,
     }
 }
 

@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 pub use super::bridge_status::*;
 use super::profiles::{CallLegProfile, CallProfile};
 use super::values::Span;
+use super::warning::EndWarning;
 use super::{Compact, is_unjudged};
 
 /// The highest slot number. It fits the bridge's 32-bit index fields (cms-protocol.md section 6.4).
@@ -91,6 +92,10 @@ pub struct MeetingBridgeSpec {
     /// What may be booked here.
     #[serde(default)]
     pub scheduling: SchedulingSpec,
+
+    /// What everybody in a meeting reads on the screen shortly before its end; default: nothing. CMS 2.1 and later.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub end_warning: Option<EndWarning>,
 
     /// What happens when a call bridge is lost.
     #[serde(default)]

@@ -25,6 +25,7 @@ pub mod types {
     pub const CALL_PRESENT: &str = "CallPresent";
     pub const PARTICIPANTS_DIALED: &str = "ParticipantsDialed";
     pub const SETTINGS_APPLIED: &str = "SettingsApplied";
+    pub const END_WARNED: &str = "EndWarned";
     pub const SLOT_RELEASED: &str = "SlotReleased";
 
     pub const OCCURRENCES_CREATED: &str = "OccurrencesCreated";
@@ -125,8 +126,8 @@ pub mod meeting {
         EXTENSION_CONFLICT = "ExtensionConflict" (SLOT_RESERVED) "The slot is reserved for somebody else in the added time; the old end stands." => "Move the other meeting, or accept the old end.";
         EXTENSION_NOT_ALLOWED = "ExtensionNotAllowed" (SLOT_RESERVED) "The bridge is not open to this meeting any more: allowedNamespaces, labels or a grant changed while it ran. The old end stands." => "Open the bridge to the namespace again, or book the rest on another bridge.";
         START_MOVED = "StartMoved" (READY, SLOT_RESERVED) "The start was moved to later while people are in the meeting. The window agreed before, which status.window shows, stands until they have left or it ends; then the new one is booked." => "Wait, or ask the people to leave; nothing is reserved for the new time before.";
-        NOT_YET = "NotYet" (SPACE_OPEN, CALL_PRESENT, PARTICIPANTS_DIALED, SETTINGS_APPLIED, SLOT_RELEASED) "It is not time yet." => "Nothing.";
-        CLOSED = "Closed" (SPACE_OPEN, SETTINGS_APPLIED) "The meeting is over and the door is shut." => "Nothing.";
+        NOT_YET = "NotYet" (SPACE_OPEN, CALL_PRESENT, PARTICIPANTS_DIALED, SETTINGS_APPLIED, END_WARNED, SLOT_RELEASED) "It is not time yet." => "Nothing.";
+        CLOSED = "Closed" (SPACE_OPEN, SETTINGS_APPLIED, END_WARNED) "The meeting is over and the door is shut." => "Nothing.";
         BRIDGE_UNREACHABLE = "BridgeUnreachable" (SPACE_OPEN) "The bridge does not answer, or rejects the credentials." => "Look at the conditions of the MeetingBridge.";
         SPACE_MISSING = "SpaceMissing" (SPACE_OPEN) "The slot's space does not exist on the bridge." => "It is made again; look at SlotsProvisioned of the MeetingBridge.";
         PASSCODE_UNAVAILABLE = "PasscodeUnavailable" (SPACE_OPEN) "The passcode's Secret or key is missing or empty, or it lacks the label that --require-secret-label asks for; the door stays shut until it is there." => "Create the Secret of passcodeSecretRef with that key; where the label is required, set meeting-controller.dev/use=passcode.";
@@ -147,7 +148,8 @@ pub mod meeting {
         SETTINGS_MISSING = "SettingsMissing" (READY, SPACE_OPEN) "A setting that keeps people out of something (encryption Required, recording or streaming Off) is not on the bridge yet; the door stays shut until it is." => "Look at SettingsApplied, and at the conditions of the MeetingBridge. Without the setting the door opens.";
         SETTINGS_PENDING = "SettingsPending" (SETTINGS_APPLIED) "The profiles for the settings are not on the bridge yet, or not in the space. The door is open with those of the bridge, unless a setting keeps it shut." => "Wait; if it lasts, look at the conditions of the MeetingBridge.";
         SETTINGS_REFUSED = "SettingsRefused" (SETTINGS_APPLIED) "The bridge refuses a profile for the settings; the message says why. The door is open with the profile of the bridge, unless a setting keeps it shut." => "Change the settings, or ask the MeetingBridge to reconcile after the bridge was mended.";
-        UNSUPPORTED_SETTING = "UnsupportedSetting" (SETTINGS_APPLIED) "The version of the bridge does not know some of the settings, which the message names; they were not sent. All others are applied." => "Leave them out, or book on another bridge.";
+        WARNING_NOT_SHOWN = "WarningNotShown" (END_WARNED) "The last warning before the end was not shown, or not in every call of the meeting; the message says why. It is not made up for, since it would not be true any more; door, call and end are as agreed." => "Mend what the message names; the next warning is tried by itself.";
+        UNSUPPORTED_SETTING = "UnsupportedSetting" (SETTINGS_APPLIED, END_WARNED) "The version of the bridge does not know some of the settings, which the message names; they were not sent. All others are applied." => "Leave them out, or book on another bridge.";
         LEFT_BEHIND = "LeftBehind" (READY, SLOT_RELEASED) "The meeting is over, but nobody shut its door: its bridge was set to Observe, or its MeetingBridge was gone." => "Shut the slot on the bridge by hand, or let a MeetingBridge with managementPolicy Enforce do it: it shuts what carries our mark.";
         RESET_PENDING = "ResetPending" (SLOT_RELEASED) "The slot is to be shut but that is not proven yet." => "If it lasts, look at the MeetingBridge; the slot is shut as soon as the bridge answers.";
         RETRYING = "Retrying" (RECONCILING) "Something failed and is tried again; Ready says what." => "See the reason of Ready.";

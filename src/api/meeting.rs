@@ -14,6 +14,7 @@ pub use super::participants::*;
 use super::repairs::Repairs;
 use super::settings::{MeetingSettings, SettingsStatus};
 use super::values::{Instant, Span};
+use super::warning::{EndWarning, EndWarningStatus};
 use super::{Compact, is_unjudged};
 use crate::cms::CallAt;
 
@@ -127,6 +128,10 @@ pub struct ScheduledMeetingSpec {
     #[serde(default = "rings_at_once")]
     #[schemars(range(min = 1, max = 200))]
     pub rings_at_once: u32,
+
+    /// The warning before the end, instead of that of the bridge as a whole; an empty minutesBefore switches it off.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub end_warning: Option<EndWarning>,
 
     /// Extend the meeting by itself while somebody is in it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -265,6 +270,9 @@ pub struct ScheduledMeetingStatus {
     /// How many are in the call, however they came.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub participant_count: Option<u32>,
+    /// The warning before the end that is done with last.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub end_warning: Option<EndWarningStatus>,
     /// Repairs of the open door that others changed, as long as they are remembered.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub door_repairs: Option<Repairs>,

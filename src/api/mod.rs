@@ -15,6 +15,7 @@ pub mod repairs;
 pub mod series;
 pub mod settings;
 pub mod values;
+pub mod warning;
 mod weekdays;
 
 pub use bridge::{MeetingBridge, MeetingBridgeSpec, MeetingBridgeStatus};

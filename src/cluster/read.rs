@@ -66,6 +66,25 @@ impl Cluster {
         Ok(found)
     }
 
+    /// The calls on a space on the other call bridges than this one. Those of one that cannot be asked are left out.
+    pub async fn calls_elsewhere(
+        self: &Arc<Self>,
+        here: &CallBridge,
+        space: &SpaceId,
+        at: Priority,
+    ) -> Vec<PlacedCall> {
+        let others: Vec<_> = self.usable().into_iter().filter(|other| other.address() != here.address()).collect();
+        let reads = others.iter().map(|other| self.read_calls(other, space, at));
+        let mut found = Vec::new();
+        for (other, calls) in others.iter().zip(futures::future::join_all(reads).await) {
+            match calls {
+                Ok(calls) => found.extend(calls),
+                Err(error) => drop(self.judge(other, error, Source::Aside).await),
+            }
+        }
+        found
+    }
+
     /// Looks for the calls on one space on one call bridge; shares a list with others who ask at the same time.
     ///
     /// # Errors

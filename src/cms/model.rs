@@ -320,6 +320,15 @@ pub struct Rank {
     pub call_bridge: Option<String>,
 }
 
+/// What everybody in a call reads on the screen (`cms-protocol.md` 7.1).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Message {
+    pub text: String,
+    pub position: &'static str,
+    /// So long it is shown.
+    pub seconds: u32,
+}
+
 /// What to write when a door is opened or an open meeting is changed (R58-R61, R70).
 #[derive(Clone, Debug)]
 pub struct Opening {

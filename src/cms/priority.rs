@@ -16,6 +16,8 @@ pub enum Class {
     Leg,
     /// Shutting a space, ending its call.
     Close,
+    /// A text for people in a call: it delays nobody's door.
+    Notice,
     /// Making slots and profiles.
     Provision,
     /// Sweeps and status reads.

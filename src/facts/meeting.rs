@@ -23,6 +23,8 @@ pub struct MeetingFacts {
     pub on_lost_bridge: Seen<OnLostBridge>,
     /// How many are in through other call bridges, as far as is known.
     pub remote_count: u32,
+    /// Calls on the space on other call bridges, however they came there; nothing, if there is no other one.
+    pub elsewhere: Seen<Vec<PlacedCall>>,
     /// Calls that were left on other call bridges.
     pub orphan_calls: Vec<OrphanCall>,
 }

@@ -23,6 +23,7 @@ pub mod series;
 pub mod settings;
 pub mod verdict;
 pub mod version;
+pub mod warning;
 pub mod window;
 
 use jiff::Timestamp;

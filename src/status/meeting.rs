@@ -2,6 +2,7 @@
 
 mod readiness;
 mod settings;
+mod warning;
 
 use jiff::Timestamp;
 
@@ -92,6 +93,7 @@ pub fn build(
     call(&judged, old, &mut conditions);
     dialling(&judged, &mut conditions);
     settings::tell(&judged, &mut conditions);
+    warning::tell(&judged, &mut conditions);
     release(&judged, &mut conditions);
     let readiness = readiness::of(&judged);
     let mut status = draft;

@@ -238,6 +238,18 @@ fn cases() -> Vec<(&'static str, &'static str, Value, Value)> {
             json!({"passcodeSecretRef": {"name": "a"}, "passcode": {"generate": {}}}),
             json!({"passcode": {"generate": {"digits": 8}}}),
         ),
+        (
+            M,
+            "minutesBefore must not name a number twice",
+            json!({"endWarning": {"minutesBefore": [5, 1, 5]}}),
+            json!({"endWarning": {"minutesBefore": [5, 1]}}),
+        ),
+        (
+            M,
+            "text must not contain control characters",
+            json!({"endWarning": {"text": "Soon\n"}}),
+            json!({"endWarning": {"text": "Noch {minutes} Minuten"}}),
+        ),
         (M, "title must not contain control characters", json!({"title": "a\nb"}), json!({"title": "Größe 🎉"})),
         (M, "duration must be more than zero", json!({"duration": "0s"}), json!({"duration": "0.5s"})),
         (M, "earlyJoin must not exceed 24h", json!({"earlyJoin": "24h1s"}), json!({"earlyJoin": "24h"})),

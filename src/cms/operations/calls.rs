@@ -3,7 +3,9 @@
 use super::super::error::CmsError;
 use super::super::form::Form;
 use super::super::http::Client;
-use super::super::model::{Call, CallId, CallLeg, LegId, Listing, NewLeg, Participant, ParticipantId, Rank, SpaceId};
+use super::super::model::{
+    Call, CallId, CallLeg, LegId, Listing, Message, NewLeg, Participant, ParticipantId, Rank, SpaceId,
+};
 use super::super::paging::ListRequest;
 use super::super::priority::Priority;
 use super::object;
@@ -20,6 +22,15 @@ pub(in super::super) fn leg_body(new: &NewLeg) -> Form {
         .with_some("dtmfSequence", new.dtmf.as_deref())
         .with_some("nameLabelOverride", new.label.as_deref())
         .with_some("defaultLayout", new.layout)
+}
+
+/// `PUT calls/{id}` with a text for everybody in the call. An empty one takes it away.
+pub(in super::super) fn message_body(message: Option<&Message>) -> Form {
+    let Some(message) = message else { return Form::new().with("messageText", "") };
+    Form::new()
+        .with("messageText", &message.text)
+        .with("messagePosition", message.position)
+        .with("messageDuration", &message.seconds.to_string())
 }
 
 impl Client {
@@ -48,6 +59,14 @@ impl Client {
     /// See [`CmsError`].
     pub async fn call(&self, at: Priority, id: &CallId) -> Result<Call, CmsError> {
         self.get_one(at, "call", "calls", id.as_str()).await
+    }
+
+    /// `PUT calls/{id}`: shows everybody who is in the call on this call bridge a text, or takes it away. 2.1 and later.
+    ///
+    /// # Errors
+    /// See [`CmsError`].
+    pub async fn show_message(&self, at: Priority, id: &CallId, message: Option<&Message>) -> Result<(), CmsError> {
+        self.put(at, "show_message", object("calls", id.as_str())?, message_body(message)).await
     }
 
     /// `DELETE calls/{id}`: everybody on this call bridge is dropped. `Ok(false)` if it was not there.

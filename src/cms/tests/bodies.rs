@@ -1,7 +1,7 @@
 //! The eight bodies of the guide, byte for byte (requirements.md 1.3).
 
 use crate::cms::form::Form;
-use crate::cms::operations::calls::{call_body, leg_body};
+use crate::cms::operations::calls::{call_body, leg_body, message_body};
 use crate::cms::operations::spaces::{bulk_set_body, bulk_sync_body, closing_body, opening_body};
 use crate::cms::*;
 
@@ -152,4 +152,12 @@ fn no_debug_output_shows_a_secret() {
     assert!(!shown.contains("271828") && !shown.contains(SECRET), "{shown}");
     let credentials = Credentials { username: "tms".to_owned(), password: "hunter2".into() };
     assert!(!format!("{credentials:?}").contains("hunter2"));
+}
+
+#[test]
+fn a_text_in_a_call_says_where_and_how_long_and_an_empty_one_takes_it_away() {
+    let message = Message { text: "Ends in 5 min.".to_owned(), position: "top", seconds: 30 };
+    let body = message_body(Some(&message));
+    assert_eq!(body.encoded(), "messageText=Ends+in+5+min.&messagePosition=top&messageDuration=30");
+    assert_eq!(message_body(None).encoded(), "messageText=");
 }

@@ -300,7 +300,9 @@ async fn save(
     news::wake(ctx, meeting, &changed, site);
     let now = ctx.clock.now();
     // A write that hangs must not make the meeting miss an instant; it is repeated after that.
-    let next = progress.window.next_instant(&progress.terms.spec, now).map(|at| window::sleep(now, at));
+    let next =
+        progress.window.next_instant(&progress.terms.spec, now).into_iter().chain(progress.next_warning(now)).min();
+    let next = next.map(|at| window::sleep(now, at));
     let within = next.map_or(Duration::MAX, |left| left.max(SHORTEST_WRITE));
     let written = lifecycle::write(ctx, &changed, within).await?;
     ctx.unsaved.forget(&uid);

@@ -1,6 +1,7 @@
 //! What the loop reaches out with for a meeting: the call bridges of its cluster, and the apiserver for its intent.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
 use kube::ResourceExt;
@@ -24,6 +25,9 @@ use crate::status::meeting::build;
 
 /// How soon after dialling the legs are looked at.
 const FIRST_LOOK_AFTER_DIAL: SignedDuration = SignedDuration::from_secs(2);
+
+/// How long a meeting waits for what is only told to people.
+const LONGEST_TELLING: Duration = Duration::from_secs(5);
 
 /// A request that failed, and the call bridge that was asked.
 type Failed = (Arc<CallBridge>, CmsError);
@@ -78,12 +82,12 @@ impl<'a> MeetingReach<'a> {
     /// is done for an order that was changed meanwhile.
     fn still_wants(&self, progress: &Progress, step: &Step) -> impl Fn() -> bool + Send + Sync + 'static {
         let (ctx, order, key) = (Arc::clone(self.ctx), Order::of(self.meeting), ObjectRef::from_obj(self.meeting));
-        let (lets_in, closes_at) = (step.lets_in(), progress.window.closes_at);
+        let (lets_in, until) = (step.lets_in(), step.is_worth_it_until(&progress.window));
         move || {
             let shown = ctx.stores.meetings.get(&key).map(|stored| Order::of(stored.as_ref()));
             // Whatever became of the object: a door that it left open is shut.
             let is_current = shown.map_or(!lets_in, |shown| !order.is_superseded_by(&shown));
-            is_current && (!lets_in || ctx.clock.now() < closes_at)
+            is_current && ctx.clock.now() < until
         }
     }
 
@@ -138,6 +142,12 @@ impl<'a> MeetingReach<'a> {
                 let Some(call) = call else { return Ok(Found::Nothing) };
                 Found::Legs(here.read_legs(&call.id, at(Class::Leg, window.starts_at), now).await.map_err(of_here)?)
             }
+            Look::Elsewhere => {
+                let at = Priority::new(Class::Notice, now);
+                let calls = tokio::time::timeout(LONGEST_TELLING, cluster.calls_elsewhere(&here, &space, at));
+                // One that does not answer is left out: nothing waits for what is only told.
+                Found::Elsewhere(calls.await.unwrap_or_default())
+            }
             Look::OnLostBridge => {
                 let Some(call) = call else { return Ok(Found::Nothing) };
                 let at = at(Class::Leg, window.starts_at);
@@ -159,7 +169,7 @@ fn space_profiles(progress: &Progress, step: &Step) -> SpaceProfiles {
     let ids = match step {
         Step::OpenDoor | Step::MarkExtension => progress.profiles_to_open(),
         Step::CloseDoor => progress.profiles_to_close(),
-        Step::CreateCall | Step::DeleteCall(_) | Step::Dial(_) | Step::HangUp { .. } => {
+        Step::CreateCall | Step::DeleteCall(_) | Step::Dial(_) | Step::HangUp { .. } | Step::Tell { .. } => {
             return SpaceProfiles::default();
         }
     };
@@ -183,7 +193,11 @@ impl Reach<Progress> for MeetingReach<'_> {
         let call = recorded.as_ref().filter(|call| call.call_bridge == call_bridge).map(|call| &call.id);
         let believed = progress.believes_since(now);
         let facts = progress.space().map(|space| self.cluster.view(&call_bridge, (&space, believed), call));
-        Survey { call_bridge, lost, is_evacuated, facts: facts.unwrap_or_default() }
+        let mut facts = facts.unwrap_or_default();
+        if self.cluster.usable().len() <= 1 {
+            facts.elsewhere = Seen::Known(Vec::new());
+        }
+        Survey { call_bridge, lost, is_evacuated, facts }
     }
 
     fn around(&mut self, progress: &Progress, now: Timestamp) -> Around {
@@ -226,10 +240,20 @@ impl Reach<Progress> for MeetingReach<'_> {
             deadline: progress.deadline(step, now),
         };
         let client = at.client().only_while(self.still_wants(progress, step));
-        let result = act::meeting_step(&at, &client, step, &target).await;
+        let work = act::meeting_step(&at, &client, step, &target);
+        let result = if matches!(step, Step::Tell { .. }) {
+            // The end of the meeting must not wait behind it, at the gate or for a reply; the bridge is not judged by it.
+            let Ok(result) = tokio::time::timeout(LONGEST_TELLING, work).await else {
+                return Err(Verdict::Retry(CmsError::Timeout));
+            };
+            result
+        } else {
+            work.await
+        };
         let done = self.ctx.clock.now();
         match step {
             Step::Dial(_) | Step::HangUp { .. } => self.cluster.note_dial(&space, done),
+            Step::Tell { .. } => {} // Nothing that a look shows.
             _ => self.cluster.note_write(&space, done),
         }
         match result {
@@ -247,6 +271,10 @@ impl Reach<Progress> for MeetingReach<'_> {
                 Ok((effect, done))
             }
             Err(CmsError::Superseded) => Err(Verdict::Retry(CmsError::Superseded)),
+            // No call bridge is left at once for the sake of a text.
+            Err(error) if matches!(step, Step::Tell { .. }) => {
+                Err(self.cluster.judge(&at, error, Source::Meeting { is_due: false }).await)
+            }
             Err(error) => Err(self.judge(progress, (at, error)).await),
         }
     }

@@ -5,10 +5,11 @@ use jiff::Timestamp;
 use super::progress::{Around, Door, Note, Progress, Survey, WrittenDoor};
 use super::settings;
 use super::step::{Effect, End, Found, Intent, Look, Obstacle, Part, Step};
+use super::warning::Notice;
 use crate::api::conditions::meeting as reason;
 use crate::api::meeting::{ParticipantState, ParticipantStatus};
 use crate::api::values::Instant;
-use crate::cms::{CmsError, ErrorClass};
+use crate::cms::{CallAt, CmsError, ErrorClass};
 use crate::facts::Seen;
 use crate::facts::meeting::MeetingFacts;
 use crate::plan::verdict::{Pause, Verdict};
@@ -16,6 +17,9 @@ use crate::plan::{Attempt, Flow, Store, Subject, participants};
 
 /// Turns of a pass besides one for each participant of the spec and of the status.
 const TURN_LIMIT: usize = 24;
+
+/// Call bridges of a cluster, each of which may have a call in which something is told.
+const MOST_CALLS: usize = 25;
 
 /// Writes of one pass that are sent again at once because their connection broke.
 const BROKEN_WRITES: u32 = 2;
@@ -32,7 +36,8 @@ impl Subject for Progress {
     type End = End;
 
     fn turn_limit(&self) -> usize {
-        TURN_LIMIT + self.terms.spec.participants.len() + self.draft.participants.len()
+        let told = if self.terms.is_warning_asked() { MOST_CALLS } else { 0 };
+        TURN_LIMIT + told + self.terms.spec.participants.len() + self.draft.participants.len()
     }
 
     fn begin(&mut self, facts: &mut MeetingFacts, survey: Survey, now: Timestamp) {
@@ -46,6 +51,7 @@ impl Subject for Progress {
         self.digest(facts, now);
         self.note_vacancy(facts);
         self.note_door(facts, now);
+        self.note_passed_warning(now);
         super::next(self, facts, around, now)
     }
 
@@ -57,6 +63,7 @@ impl Subject for Progress {
             Found::Calls(calls) => facts.calls = Seen::Known(calls),
             Found::Boot(at) => facts.booted = Seen::Known(at),
             Found::Legs(legs) => facts.legs = Seen::Known(legs),
+            Found::Elsewhere(calls) => facts.elsewhere = Seen::Known(calls),
             Found::OnLostBridge(people) => facts.on_lost_bridge = Seen::Known(people),
             Found::Release { space, calls } => {
                 facts.space = Seen::Known(space);
@@ -110,6 +117,7 @@ impl Subject for Progress {
                 facts.calls = Seen::Unknown;
             }
             Step::HangUp { party, leg } => self.forget_removed(facts, party, leg),
+            Step::Tell { call, notice } => self.told(call, *notice, at),
             Step::Dial(party) => {
                 self.notes.push(Note::Dialled);
                 let leg = match effect {
@@ -212,7 +220,7 @@ impl Progress {
         }
     }
 
-    fn call_created(&mut self, call: &crate::cms::CallAt, at: Timestamp) {
+    fn call_created(&mut self, call: &CallAt, at: Timestamp) {
         self.tried.call_is_new = true;
         let was_lost = self.tried.call_was_lost;
         self.call_origin = Some(if was_lost { reason::RECREATED } else { reason::CREATED });
@@ -239,6 +247,7 @@ impl Progress {
     ) -> Flow {
         match step {
             Step::Dial(party) => return self.dial_failed(facts, party, (error, may_be_done), since),
+            Step::Tell { call, notice } => return self.telling_failed(facts, call, *notice, &error),
             // They have left by themselves.
             Step::HangUp { party, leg } if error.is_not_found() => {
                 self.forget_removed(facts, party, leg);
@@ -278,6 +287,20 @@ impl Progress {
         }
         self.fail(step.part(), error);
         Flow::Stop
+    }
+
+    /// Told once, and never tried again: later it would not be true. If the call is gone there may be another one.
+    fn telling_failed(&mut self, facts: &mut MeetingFacts, call: &CallAt, notice: Notice, error: &CmsError) -> Flow {
+        if self.is_sent_again(error) {
+            return Flow::GoOn;
+        }
+        let is_own = self.call_here().as_ref() == Some(call);
+        if error.is_not_found() && is_own && !self.tried.doubted_call {
+            self.doubt_call(facts);
+            return Flow::GoOn;
+        }
+        let is_gone = error.is_not_found() && !is_own;
+        self.not_told(call, notice, (!is_gone).then(|| error.to_string()))
     }
 
     /// A connection that broke is most often one that the bridge had closed meanwhile: the write is sent again at once, on

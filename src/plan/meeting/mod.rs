@@ -12,6 +12,7 @@ mod settings;
 mod step;
 mod terms;
 mod tidy;
+mod warning;
 
 use jiff::Timestamp;
 
@@ -22,6 +23,7 @@ pub use settings::{Made, SettingsTerms};
 pub use step::{Effect, End, Found, Intent, Look, Obstacle, Part, Place, Step};
 pub use terms::Terms;
 pub use tidy::goes_at;
+pub use warning::Notice;
 
 use crate::api::marks::is_mark;
 use crate::cms::Space;
@@ -113,6 +115,9 @@ fn opening(progress: &Progress, facts: &MeetingFacts, around: &Around, now: Time
         return blocked(Obstacle::CallUnwanted);
     }
     if let Some(next) = call(progress, facts) {
+        return next;
+    }
+    if let Some(next) = warning::telling(progress, facts, now) {
         return next;
     }
     if let Some(next) = disconnecting(progress, facts).or_else(|| dialling(progress, facts, now)) {

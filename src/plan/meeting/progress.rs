@@ -8,6 +8,7 @@ use secrecy::{ExposeSecret, SecretString};
 
 use super::step::{Obstacle, Part, Step};
 use super::terms::Terms;
+use super::warning::Told;
 use crate::api::bridge::ProfileIds;
 use crate::api::conditions::meeting as reason;
 use crate::api::marks::Marks;
@@ -124,6 +125,8 @@ pub struct Tried {
     pub legs_seen: bool,
     /// The bridge does not know a profile that the space was to be told: it is told none.
     pub without_profiles: bool,
+    /// What was shown to everybody in the calls.
+    pub told: Told,
 }
 
 /// A look or a step that did not succeed.
@@ -200,7 +203,9 @@ pub struct Progress {
     pub pause: Option<Pause>,
     pub notes: Vec<Note>,
     /// The end as it was stored before this pass.
-    stored_end: Option<Timestamp>,
+    pub(super) stored_end: Option<Timestamp>,
+    /// The spec was edited since the last pass.
+    pub(super) is_edited: bool,
 }
 
 impl Progress {
@@ -215,7 +220,8 @@ impl Progress {
         if draft.extended_until.is_some_and(|until| until.0 > window.closes_at) {
             (draft.extended_until, draft.extended_from) = (None, None);
         }
-        if meeting.metadata.generation != draft.observed_generation {
+        let is_edited = meeting.metadata.generation != draft.observed_generation;
+        if is_edited {
             // Who edits the meeting wants it to go on.
             (draft.calls_ended, draft.door_repairs) = (0, None);
         }
@@ -240,6 +246,7 @@ impl Progress {
             never_due: was_never_due(meeting, &draft, window, now),
             vacated: false,
             stored_end: draft.window.map(|window| window.closes_at.0),
+            is_edited,
             terms,
             draft,
             secrets: None,
@@ -414,7 +421,8 @@ impl Progress {
         let dial = dial.filter(|_| self.draft.call.is_some());
         let begins = self.moved_to.map(|window| window.opens_at).filter(|at| *at > now);
         let door = self.door_due_at(now);
-        self.window.next_instant(spec, now).into_iter().chain(dial).chain(begins).chain(door).min()
+        let warning = self.next_warning(now);
+        self.window.next_instant(spec, now).into_iter().chain(dial).chain(begins).chain(door).chain(warning).min()
     }
 
     /// Notes what failed, for conditions and the pause.

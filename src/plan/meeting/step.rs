@@ -2,8 +2,10 @@
 
 use jiff::{SignedDuration, Timestamp};
 
+use super::warning::Notice;
 use crate::cms::{CallAt, Class, Space};
 use crate::facts::calls::{OnLostBridge, PlacedCall, SeenLegs};
+use crate::plan::warning::TRUE_FOR;
 use crate::plan::window::Window;
 
 /// An end that comes later than this is overdue: something was in the way.
@@ -22,6 +24,8 @@ pub enum Look {
     Legs,
     /// Who is still in through the call bridge that was lost, before somebody is dialled again.
     OnLostBridge,
+    /// The calls on the space on the other call bridges, before everybody in the meeting is told something.
+    Elsewhere,
     /// The slot's space, to know whose it is by its mark before it is shut.
     Mark,
     /// Space and calls on every call bridge, newer than our last write: proof that the slot is shut.
@@ -36,6 +40,7 @@ pub enum Found {
     Boot(Option<Timestamp>),
     Legs(SeenLegs),
     OnLostBridge(OnLostBridge),
+    Elsewhere(Vec<PlacedCall>),
     Release {
         space: Option<Space>,
         calls: Vec<PlacedCall>,
@@ -66,6 +71,8 @@ pub enum Step {
     Dial(String),
     /// End the leg of somebody who was taken out of the spec.
     HangUp { party: String, leg: String },
+    /// Show everybody in a call a text, or take it away.
+    Tell { call: CallAt, notice: Notice },
     /// Shut the door.
     CloseDoor,
     /// End a call on the space.
@@ -98,7 +105,7 @@ impl Step {
         match self {
             Self::OpenDoor | Self::MarkExtension => Part::Door,
             Self::CreateCall => Part::Call,
-            Self::Dial(_) | Self::HangUp { .. } => Part::Legs,
+            Self::Dial(_) | Self::HangUp { .. } | Self::Tell { .. } => Part::Legs,
             Self::CloseDoor | Self::DeleteCall(_) => Part::Release,
         }
     }
@@ -109,6 +116,7 @@ impl Step {
             Self::OpenDoor | Self::MarkExtension | Self::CloseDoor => Class::Door,
             Self::CreateCall | Self::DeleteCall(_) => Class::Call,
             Self::Dial(_) | Self::HangUp { .. } => Class::Leg,
+            Self::Tell { .. } => Class::Notice,
         }
     }
 
@@ -117,7 +125,7 @@ impl Step {
         match self {
             Self::OpenDoor | Self::MarkExtension | Self::CloseDoor => Place::Any,
             Self::CreateCall | Self::Dial(_) | Self::HangUp { .. } => Place::OfMeeting,
-            Self::DeleteCall(call) => Place::OfCall(call),
+            Self::DeleteCall(call) | Self::Tell { call, .. } => Place::OfCall(call),
         }
     }
 
@@ -125,7 +133,7 @@ impl Step {
     pub fn lets_in(&self) -> bool {
         match self {
             Self::OpenDoor | Self::MarkExtension | Self::CreateCall | Self::Dial(_) => true,
-            Self::CloseDoor | Self::DeleteCall(_) | Self::HangUp { .. } => false,
+            Self::CloseDoor | Self::DeleteCall(_) | Self::HangUp { .. } | Self::Tell { .. } => false,
         }
     }
 
@@ -133,7 +141,19 @@ impl Step {
     pub fn needs_database(&self) -> bool {
         match self {
             Self::OpenDoor | Self::MarkExtension | Self::CloseDoor | Self::CreateCall => true,
-            Self::Dial(_) | Self::HangUp { .. } | Self::DeleteCall(_) => false,
+            Self::Dial(_) | Self::HangUp { .. } | Self::DeleteCall(_) | Self::Tell { .. } => false,
+        }
+    }
+
+    /// Until when it makes sense: what is told later is not true any more.
+    pub fn is_worth_it_until(&self, window: &Window) -> Timestamp {
+        match self {
+            Self::Tell { notice: Notice::Left(minutes), .. } => {
+                let at = window.closes_at.checked_sub(SignedDuration::from_mins((*minutes).into()));
+                at.and_then(|at| at.checked_add(TRUE_FOR)).unwrap_or(window.closes_at)
+            }
+            step if step.lets_in() => window.closes_at,
+            _ => Timestamp::MAX,
         }
     }
 
@@ -143,6 +163,7 @@ impl Step {
             Self::CloseDoor if now.duration_since(window.closes_at) > OVERDUE => Timestamp::MIN,
             Self::CloseDoor | Self::DeleteCall(_) => window.closes_at.min(now),
             Self::Dial(_) | Self::HangUp { .. } => window.starts_at,
+            Self::Tell { .. } => now,
             Self::OpenDoor | Self::MarkExtension | Self::CreateCall => window.opens_at,
         }
     }
@@ -154,7 +175,7 @@ impl Look {
         match self {
             Self::Space => Part::Door,
             Self::Calls | Self::Boot => Part::Call,
-            Self::Legs | Self::OnLostBridge => Part::Legs,
+            Self::Legs | Self::OnLostBridge | Self::Elsewhere => Part::Legs,
             Self::Mark | Self::Release => Part::Release,
         }
     }
@@ -168,6 +189,8 @@ impl std::fmt::Display for Step {
             Self::CreateCall => f.write_str("create the call"),
             Self::Dial(party) => write!(f, "dial {party}"),
             Self::HangUp { party, .. } => write!(f, "end the leg of {party}, who was taken out of the spec"),
+            Self::Tell { notice: Notice::Left(minutes), .. } => write!(f, "warn of the end in {minutes} min"),
+            Self::Tell { notice: Notice::TakenAway, .. } => f.write_str("take the warning of the end away"),
             Self::CloseDoor => f.write_str("shut the space and give it a new secret"),
             Self::DeleteCall(_) => f.write_str("delete the call"),
         }

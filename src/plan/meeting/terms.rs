@@ -8,12 +8,13 @@ use kube::{Resource, ResourceExt};
 use super::settings::SettingsTerms;
 use crate::api::bridge::{DeletionPolicy, ManagementPolicy, RunningMeetings};
 use crate::api::marks::Marks;
-use crate::api::meeting::ParticipantSpec;
+use crate::api::meeting::{Dial, ParticipantSpec};
 use crate::api::settings::Layout;
+use crate::api::warning::EndWarning;
 use crate::api::{MeetingBridge, ScheduledMeeting, ScheduledMeetingSpec, unreadable};
 use crate::cms::{Address, NewLeg, Rank, Space};
 use crate::facts::slots::is_foreign;
-use crate::plan::version;
+use crate::plan::{version, warning};
 
 /// The first version with labels of our own (cms-protocol.md 7.2).
 const LABELS: (u32, u32) = (2, 4);
@@ -54,6 +55,8 @@ pub struct Terms {
     pub stays_for: Option<SignedDuration>,
     /// A running meeting whose call bridge is lost is left as it is (R29).
     pub leaves_running: bool,
+    /// The warning before the end, once the bridge is known.
+    pub end_warning: Option<EndWarning>,
     /// What the settings come to, once the bridge is known.
     pub settings: Option<SettingsTerms>,
     /// Software version of the bridge, once known.
@@ -80,6 +83,7 @@ impl Terms {
             allows_outgoing: true,
             stays_for: meeting.spec.ttl_seconds_after_finished.map(seconds),
             leaves_running: false,
+            end_warning: None,
             settings: None,
             software_version: None,
             call_bridge_ids: Some(BTreeMap::new()),
@@ -102,6 +106,8 @@ impl Terms {
         self.allows_outgoing = spec.scheduling.allow_outgoing_sip;
         self.stays_for = self.stays_for.or(spec.scheduling.ttl_seconds_after_finished.map(seconds));
         self.leaves_running = spec.failover.running_meetings == RunningMeetings::Leave;
+        // Not mixed of both: who says something else for one meeting says all of it.
+        self.end_warning = self.spec.end_warning.clone().or_else(|| spec.end_warning.clone());
         self.settings = Some(SettingsTerms::new(self.spec.settings.as_ref(), bridge, slot));
         let Some(status) = &bridge.status else { return };
         self.software_version = status.system.as_ref().map(|system| system.software_version.clone());
@@ -118,6 +124,22 @@ impl Terms {
     /// Is the bridge new enough, as far as is known?
     fn is_since(&self, version: (u32, u32)) -> bool {
         self.software_version.as_deref().is_none_or(|known| !version::is_before(known, version))
+    }
+
+    /// Is anybody to be warned of the end, whether the bridge can do so or not?
+    pub fn is_warning_asked(&self) -> bool {
+        self.end_warning.as_ref().is_some_and(|asked| !asked.minutes_before.is_empty())
+    }
+
+    /// Does the bridge know no texts in calls?
+    pub fn lacks_messages(&self) -> bool {
+        !self.is_since(warning::MESSAGES)
+    }
+
+    /// The warning before the end, if one can be shown.
+    pub fn warning(&self) -> Option<&EndWarning> {
+        let can = !self.is_suspended && !self.is_observe_only && !self.lacks_messages();
+        self.end_warning.as_ref().filter(|_| can && self.is_warning_asked())
     }
 
     /// How somebody is dialled.

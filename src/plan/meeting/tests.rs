@@ -5,6 +5,7 @@ mod due;
 mod properties;
 mod rules;
 mod settings;
+mod warning;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -18,6 +19,7 @@ use crate::api::conditions::meeting as reason;
 use crate::api::marks::Marks;
 use crate::api::meeting::{CallBinding, ParticipantState, Phase};
 use crate::api::values::Instant;
+use crate::api::warning::EndWarning;
 use crate::api::{MeetingBridge, ScheduledMeeting, ScheduledMeetingSpec, ScheduledMeetingStatus};
 use crate::cms::{Call, CallAt, CallId, CmsError, LegState};
 use crate::drive::{Reach, drive};
@@ -134,6 +136,12 @@ struct Model {
     profiles: BTreeSet<String>,
     /// Whom it does not ring, and what it says instead.
     refused: BTreeMap<String, CmsError>,
+    /// Calls in which everybody was told something.
+    told: Vec<CallAt>,
+    /// What was told, and when.
+    notices: Vec<(Notice, Timestamp)>,
+    /// Why nobody is told anything.
+    untold: Option<CmsError>,
     /// When the call bridge was started.
     booted: Option<Timestamp>,
     /// What is not answered is put down to the database.
@@ -150,6 +158,9 @@ impl Model {
             next_id: 0,
             profiles: BTreeSet::new(),
             refused: BTreeMap::new(),
+            told: Vec::new(),
+            notices: Vec::new(),
+            untold: None,
             booted: Some(Timestamp::UNIX_EPOCH),
             database_down: false,
             clock: now,
@@ -255,6 +266,13 @@ impl Model {
             Step::DeleteCall(call) => {
                 self.calls.remove(&call.id);
             }
+            Step::Tell { call, notice } => {
+                if call.call_bridge == here("").call_bridge && !self.calls.contains_key(&call.id) {
+                    return None;
+                }
+                self.told.push(call.clone());
+                self.notices.push((*notice, self.clock));
+            }
             Step::HangUp { leg, .. } => {
                 let legs = self.calls.get_mut(&call?.id)?;
                 let before = legs.len();
@@ -300,6 +318,9 @@ impl Reach<Progress> for ModelReach<'_> {
             }
             self.model.tick();
         }
+        if self.player.elsewhere.is_none() {
+            facts.elsewhere = Seen::Known(Vec::new());
+        }
         Survey { call_bridge: here("").call_bridge, lost, is_evacuated: false, facts }
     }
 
@@ -321,6 +342,7 @@ impl Reach<Progress> for ModelReach<'_> {
             Look::Boot => Ok(Found::Boot(self.model.booted)),
             Look::Legs if self.model.has(call.as_ref()) => Ok(Found::Legs(self.model.seen_legs(call.as_ref()))),
             Look::Legs => Err(Verdict::Answered(CmsError::NotFound { element: "callDoesNotExist".to_owned() })),
+            Look::Elsewhere => Ok(Found::Elsewhere(self.player.elsewhere.clone().unwrap_or_default())),
             Look::OnLostBridge => Ok(Found::OnLostBridge(self.player.on_lost_bridge.clone())),
             Look::Release => Ok(Found::Release { space: self.model.space.clone(), calls: self.model.seen_calls() }),
         };
@@ -339,6 +361,9 @@ impl Reach<Progress> for ModelReach<'_> {
         if let Step::Dial(party) = step
             && let Some(error) = self.model.refused.get(party)
         {
+            return Err(Verdict::Answered(error.clone()));
+        }
+        if let (Step::Tell { .. }, Some(error)) = (step, &self.model.untold) {
             return Err(Verdict::Answered(error.clone()));
         }
         let told = match step {
@@ -395,6 +420,12 @@ struct Player {
     on_lost_bridge: OnLostBridge,
     orphans: Vec<OrphanCall>,
     listed_as_free: bool,
+    /// Calls on other call bridges, if there are any.
+    elsewhere: Option<Vec<PlacedCall>>,
+    /// The warning before the end, as it is asked for.
+    warning: Option<EndWarning>,
+    /// The version of the bridge.
+    version: Option<String>,
     /// The end with which this process last wrote the door.
     told: Option<Timestamp>,
     /// The bridge, as far as settings need it.
@@ -422,6 +453,9 @@ impl Player {
             on_lost_bridge: OnLostBridge::default(),
             orphans: Vec::new(),
             listed_as_free: false,
+            elsewhere: None,
+            warning: None,
+            version: None,
             told: None,
             bridge: None,
             door: Door::Untouched,
@@ -449,6 +483,8 @@ impl Player {
         progress.terms.placeholder = PLACEHOLDER.to_owned();
         progress.terms.allows_outgoing = self.outgoing;
         progress.terms.leaves_running = self.left_alone;
+        progress.terms.end_warning.clone_from(&self.warning);
+        progress.terms.software_version.clone_from(&self.version);
         let settings = self.spec.settings.as_ref();
         progress.terms.settings = self.bridge.as_ref().map(|bridge| SettingsTerms::new(settings, bridge, 1));
         progress.secrets = Some(JoinSecrets { secret: self.secret.clone(), passcode: self.passcode.clone() });

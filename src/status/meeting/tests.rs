@@ -737,6 +737,17 @@ const AFTER: &[Row] = &[
         &[("Ready", "False", "Missed")],
     ),
     row(
+        "over, with a warning for which there was no time",
+        active,
+        HOUR,
+        |p| {
+            warns(p);
+            p.door = Door::Released;
+        },
+        Phase::Ended,
+        &[("Ready", "True", "Ended"), ("EndWarned", "False", "Closed")],
+    ),
+    row(
         "over, with settings",
         active,
         HOUR,
@@ -759,6 +770,47 @@ const AFTER: &[Row] = &[
         &[("Ready", "False", "ResetPending")],
     ),
 ];
+
+/// Everybody is to be warned of the end.
+fn warns(progress: &mut Progress) {
+    progress.terms.end_warning = serde_json::from_value(serde_json::json!({})).unwrap();
+}
+
+#[test]
+fn the_last_warning_is_told_and_what_failed_of_it_leaves_the_meeting_ready() {
+    let meeting = meeting(active());
+    let told = |done: serde_json::Value, version: Option<&str>| {
+        let mut progress = Progress::resume(&meeting, &Marks::default(), at(60));
+        warns(&mut progress);
+        progress.terms.software_version = version.map(str::to_owned);
+        progress.draft.end_warning = serde_json::from_value(done).unwrap();
+        let status = build(&progress, meeting.status.as_ref().unwrap(), Some(3), at(60));
+        assert_eq!(find(&status.conditions, "Ready").unwrap().status, "True");
+        let condition = find(&status.conditions, "EndWarned").unwrap().clone();
+        (condition.status.to_string(), condition.reason.to_string(), condition.message.to_string())
+    };
+    let with = |shown: bool, failed: Option<&str>| {
+        let shown_at = shown.then(|| at(3300).to_string());
+        serde_json::json!({ "end": at(HOUR).to_string(), "minutes": 5, "shownAt": shown_at, "failed": failed })
+    };
+    let which = "5 min before the end at 2027-01-15T09:00:00Z";
+    let table = [
+        (serde_json::Value::Null, "False", "NotYet", "the warning is shown shortly before the end".to_owned()),
+        (with(false, None), "False", "NotYet", "the warning is shown shortly before the end".to_owned()),
+        (with(true, None), "True", "Shown", format!("warned {which}")),
+        (with(false, Some("busy")), "False", "WarningNotShown", format!("the warning {which} was not shown: busy")),
+        (
+            with(true, Some("busy")),
+            "False",
+            "WarningNotShown",
+            format!("the warning {which} was not shown in every call: busy"),
+        ),
+    ];
+    for (done, status, reason, message) in table {
+        assert_eq!(told(done, Some("3.0")), (status.to_owned(), reason.to_owned(), message));
+    }
+    assert_eq!(told(serde_json::Value::Null, Some("2.0")).1, "UnsupportedSetting");
+}
 
 fn settings() -> MeetingSettings {
     serde_json::from_value(serde_json::json!({ "encryption": "Required" })).unwrap()

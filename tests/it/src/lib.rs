@@ -66,4 +66,5 @@ mod trouble;
 mod upgrade;
 mod verdicts;
 mod walk;
+mod warnings;
 mod watches;
