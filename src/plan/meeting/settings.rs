@@ -31,7 +31,6 @@ pub struct SettingsTerms {
     pub call_leg: Made,
     /// Settings that this version of the bridge does not know.
     pub unsupported: Vec<&'static str>,
-    pub version: String,
     /// Kinds without which the door stays shut.
     protective: Vec<ProfileKind>,
     /// The profiles that a slot of the bridge's own making has.
@@ -74,7 +73,6 @@ impl SettingsTerms {
             own: status.profiles.unwrap_or_default(),
             is_made: sets.iter().any(|set| set.synced && (set.start_index..=set.end_index).contains(&slot)),
             of_settings: status.settings_profiles.iter().filter_map(|known| known.id.clone()).collect(),
-            version,
         }
     }
 

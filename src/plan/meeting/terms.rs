@@ -142,6 +142,19 @@ impl Terms {
         self.end_warning.as_ref().filter(|_| can && self.is_warning_asked())
     }
 
+    /// What is said of people who are dialled and this version of the bridge does not know. They are dialled without it.
+    pub fn unsupported_of_participants(&self) -> Vec<&'static str> {
+        let says = |said: fn(&ParticipantSpec) -> bool| {
+            let mut dialled = self.spec.participants.iter().filter(|participant| participant.dial == Dial::Out);
+            dialled.any(said)
+        };
+        let is_named = |participant: &ParticipantSpec| participant.name.as_ref().is_some_and(|name| !name.is_empty());
+        let name = (!self.is_since(LABELS) && says(is_named)).then_some("participants.name");
+        let is_ranked = |participant: &ParticipantSpec| participant.importance.is_some();
+        let importance = (!self.is_since(IMPORTANCE) && says(is_ranked)).then_some("participants.importance");
+        name.into_iter().chain(importance).collect()
+    }
+
     /// How somebody is dialled.
     pub fn leg_to(&self, party: &str) -> NewLeg {
         let spec = self.participant(party);

@@ -26,11 +26,15 @@ fn refused_profile(terms: &SettingsTerms) -> Option<String> {
     })
 }
 
-/// Only where settings are asked for, or were.
+/// Only where settings are asked for, or were, or the bridge does not know what is said of participants.
 pub(super) fn tell(judged: &Judged<'_>, conditions: &mut Conditions<'_>) {
     let is_asked =
         judged.progress.terms.spec.settings.as_ref().is_some_and(|asked| *asked != MeetingSettings::default());
-    if !is_asked && judged.draft.settings.is_none() {
+    let terms = judged.progress.terms.settings.as_ref();
+    let mut unsupported = terms.map(|terms| terms.unsupported.clone()).unwrap_or_default();
+    unsupported.extend(judged.progress.terms.unsupported_of_participants());
+    let has_some = is_asked || judged.draft.settings.is_some();
+    if !has_some && unsupported.is_empty() {
         return;
     }
     let mut set = |value, reason: &str, message: &str| {
@@ -39,22 +43,20 @@ pub(super) fn tell(judged: &Judged<'_>, conditions: &mut Conditions<'_>) {
     if let Some(why) = &judged.left_behind {
         return set(None, reason::LEFT_BEHIND, why);
     }
-    let terms = judged.progress.terms.settings.as_ref();
     let refused = terms.and_then(refused_profile);
-    let unsupported = terms.map(|terms| terms.unsupported.join(", ")).unwrap_or_default();
-    let version = terms.map(|terms| terms.version.as_str()).unwrap_or_default();
+    let version = judged.progress.terms.software_version.as_deref().unwrap_or_default();
     match judged.phase {
         Phase::Ended | Phase::Missed => set(Some(false), reason::CLOSED, "the meeting is over"),
         _ if refused.is_some() => set(Some(false), reason::SETTINGS_REFUSED, &refused.unwrap_or_default()),
         _ if judged.draft.opened_at.is_none() && judged.stage < Stage::Inside && unsupported.is_empty() => {
             set(Some(false), reason::NOT_YET, "they are applied with the opening of the door");
         }
-        _ if judged.draft.opened_at.is_some() && !judged.progress.has_settings_applied() => {
+        _ if has_some && judged.draft.opened_at.is_some() && !judged.progress.has_settings_applied() => {
             let message = "the profiles are not there yet; until then the space has those of the bridge";
             set(Some(false), reason::SETTINGS_PENDING, message);
         }
         _ if !unsupported.is_empty() => {
-            let message = format!("CMS {version} does not know: {unsupported}");
+            let message = format!("CMS {version} does not know: {}", unsupported.join(", "));
             set(Some(false), reason::UNSUPPORTED_SETTING, &message);
         }
         _ if judged.draft.opened_at.is_none() => {

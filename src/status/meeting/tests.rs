@@ -737,6 +737,17 @@ const AFTER: &[Row] = &[
         &[("Ready", "False", "Missed")],
     ),
     row(
+        "its bridge is too old for the names of those who are dialled",
+        active,
+        60,
+        |p| {
+            p.terms.spec.participants[0].name = Some("Desk".to_owned());
+            p.terms.software_version = Some("2.3".to_owned());
+        },
+        Phase::Active,
+        &[("Ready", "True", "Active"), ("SettingsApplied", "False", "UnsupportedSetting")],
+    ),
+    row(
         "over, with a warning for which there was no time",
         active,
         HOUR,
@@ -770,6 +781,31 @@ const AFTER: &[Row] = &[
         &[("Ready", "False", "ResetPending")],
     ),
 ];
+
+#[test]
+fn what_the_bridge_does_not_know_of_participants_is_named_only_if_it_would_be_told() {
+    let told = |participant: serde_json::Value, version: Option<&str>| {
+        let mut meeting = meeting(active());
+        meeting.spec.participants = serde_json::from_value(serde_json::json!([participant])).unwrap();
+        let mut progress = Progress::resume(&meeting, &Marks::default(), at(60));
+        progress.terms.software_version = version.map(str::to_owned);
+        let status = build(&progress, meeting.status.as_ref().unwrap(), Some(3), at(60));
+        find(&status.conditions, "SettingsApplied").map(|told| told.message.to_string())
+    };
+    let desk = |changes: serde_json::Value| {
+        let mut desk = serde_json::json!({ "remoteParty": "desk@x", "name": "Desk", "importance": 1 });
+        desk.as_object_mut().unwrap().extend(changes.as_object().unwrap().clone());
+        desk
+    };
+    let nothing = serde_json::json!({});
+    let both = "CMS 2.1 does not know: participants.name, participants.importance";
+    assert_eq!(told(desk(nothing.clone()), Some("2.1")).as_deref(), Some(both));
+    let name = "CMS 2.3.1 does not know: participants.name";
+    assert_eq!(told(desk(nothing.clone()), Some("2.3.1")).as_deref(), Some(name));
+    assert_eq!(told(desk(nothing.clone()), Some("2.4")), None);
+    assert_eq!(told(desk(nothing), None), None, "of a bridge that has not told its version nothing is said");
+    assert_eq!(told(desk(serde_json::json!({ "dial": "In" })), Some("2.1")), None, "they dial in");
+}
 
 /// Everybody is to be warned of the end.
 fn warns(progress: &mut Progress) {

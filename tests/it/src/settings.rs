@@ -130,9 +130,15 @@ async fn what_the_version_of_the_bridge_does_not_know_is_told_and_not_sent() {
     arena.sim.update_switches(|s| s.unknown_parameter = UnknownParameter::Refused);
     arena.ready_bridge(json!({})).await;
     let own = profiles_of(&arena.slot(1));
-    arena.open_now("m", 600, json!({ "settings": { "streaming": "Off", "chat": true } })).await;
+    let asked = json!({ "settings": { "streaming": "Off", "chat": true }, "participants": [
+        { "remoteParty": "desk@rooms.test", "name": "Desk", "importance": 7 },
+        { "remoteParty": "ada@rooms.test", "name": "Ada", "dial": "In" }
+    ] });
+    arena.open_now("m", 600, asked).await;
     let told = arena.says("m", "SettingsApplied", "False", "UnsupportedSetting").await;
-    assert_eq!(message(&told, "SettingsApplied"), "CMS 2.0 does not know: streaming");
+    let unknown = "CMS 2.0 does not know: streaming, participants.name, participants.importance";
+    assert_eq!(message(&told, "SettingsApplied"), unknown);
+    arena.await_requests("dialled all the same", |all| count(all, "POST", "calls/{id}/callLegs") == 1).await;
     arena.says("m", "SpaceOpen", "True", "Open").await;
     arena.await_sim("its profile", |sim| profiles_of(&slot_of(sim, 1)) != own).await;
     let text = shown(&arena, "callProfiles", &profiles_of(&arena.slot(1)).0).await;
