@@ -190,7 +190,7 @@ pub struct FailbackArgs {
 /// Flags of `refresh`.
 #[derive(Debug, Args)]
 pub struct RefreshArgs {
-    /// Name of a MeetingBridge or ScheduledMeeting; if both have it: mb/NAME or mtg/NAME.
+    /// Name of a MeetingBridge, ScheduledMeeting or MeetingSeries; if several have it: mb/NAME, mtg/NAME or mts/NAME.
     pub name: String,
     #[command(flatten)]
     pub wait: WaitArgs,

@@ -15,7 +15,7 @@ use super::reach::{Got, Kind, Reach, Trouble, trouble};
 use super::show::{moment, time_on};
 use super::wait::wait;
 use crate::api::names::{FAILBACK_ANNOTATION, RECONCILE_ANNOTATION};
-use crate::api::{MeetingBridge, ScheduledMeeting};
+use crate::api::{MeetingBridge, MeetingSeries, ScheduledMeeting};
 
 /// Moves the end of a meeting to later.
 ///
@@ -95,38 +95,91 @@ pub async fn failback(cli: &Cli, args: &FailbackArgs) -> Result<(), Trouble> {
     ask(cli, &reach, &args.name, FAILBACK_ANNOTATION, &args.wait, handled, line).await
 }
 
-/// Asks for a full look at a bridge or a meeting.
+/// A kind of which a full look can be asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Looked {
+    Bridge,
+    Meeting,
+    Series,
+}
+
+impl Looked {
+    /// By the word before the name.
+    fn named(word: &str) -> Option<Self> {
+        match word {
+            "mb" | "meetingbridge" | "meetingbridges" => Some(Self::Bridge),
+            "mtg" | "scheduledmeeting" | "scheduledmeetings" => Some(Self::Meeting),
+            "mts" | "meetingseries" => Some(Self::Series),
+            _ => None,
+        }
+    }
+
+    fn short(self) -> &'static str {
+        match self {
+            Self::Bridge => "mb",
+            Self::Meeting => "mtg",
+            Self::Series => "mts",
+        }
+    }
+}
+
+/// Asks for a full look at a bridge, a meeting or a series.
 ///
 /// # Errors
 /// What went wrong, with what, and what to do.
 pub async fn refresh(cli: &Cli, args: &RefreshArgs) -> Result<(), Trouble> {
     let reach = Reach::new(&cli.access).await?;
     let (kind, name) = args.name.split_once('/').map_or(("", args.name.as_str()), |(kind, name)| (kind, name));
-    let is_bridge = match kind {
-        "mb" | "meetingbridge" | "meetingbridges" => true,
-        "mtg" | "scheduledmeeting" | "scheduledmeetings" => false,
-        "" => match (find::<MeetingBridge>(&reach, name).await?, find::<ScheduledMeeting>(&reach, name).await?) {
-            (true, true) => {
-                let remedy = format!("say which: mb/{name} or mtg/{name}");
-                return Err(Trouble::new(name, "there are a bridge and a meeting of this name", remedy));
-            }
-            (is_bridge, _) => is_bridge,
-        },
-        _ => return Err(Trouble::new(kind, "this kind is not known", format!("write mb/{name} or mtg/{name}"))),
+    let looked = match Looked::named(kind) {
+        Some(looked) => looked,
+        None if kind.is_empty() => which(&reach, name).await?,
+        None => {
+            let remedy = format!("write mb/{name}, mtg/{name} or mts/{name}");
+            return Err(Trouble::new(kind, "this kind is not known", remedy));
+        }
     };
-    if is_bridge {
-        let handled =
-            |bridge: &MeetingBridge| bridge.status.as_ref().and_then(|status| status.last_handled_reconcile_at.clone());
-        let line = |bridge: &MeetingBridge| {
-            let status = bridge.status.clone().unwrap_or_default();
-            edit::line(status.phase.as_deref().unwrap_or("Pending"), &status.conditions)
-        };
-        return ask(cli, &reach, name, RECONCILE_ANNOTATION, &args.wait, handled, line).await;
+    match looked {
+        Looked::Bridge => {
+            let handled = |bridge: &MeetingBridge| bridge.status.as_ref()?.last_handled_reconcile_at.clone();
+            let line = |bridge: &MeetingBridge| {
+                let status = bridge.status.clone().unwrap_or_default();
+                edit::line(status.phase.as_deref().unwrap_or("Pending"), &status.conditions)
+            };
+            ask(cli, &reach, name, RECONCILE_ANNOTATION, &args.wait, handled, line).await
+        }
+        Looked::Meeting => {
+            let handled = |meeting: &ScheduledMeeting| meeting.status.as_ref()?.last_handled_reconcile_at.clone();
+            ask(cli, &reach, name, RECONCILE_ANNOTATION, &args.wait, handled, edit::meeting_line).await
+        }
+        Looked::Series => {
+            let handled = |series: &MeetingSeries| series.status.as_ref()?.last_handled_reconcile_at.clone();
+            let line = |series: &MeetingSeries| {
+                let status = series.status.clone().unwrap_or_default();
+                edit::line(&format!("{} occurrences", status.occurrences.len()), &status.conditions)
+            };
+            ask(cli, &reach, name, RECONCILE_ANNOTATION, &args.wait, handled, line).await
+        }
     }
-    let handled = |meeting: &ScheduledMeeting| {
-        meeting.status.as_ref().and_then(|status| status.last_handled_reconcile_at.clone())
-    };
-    ask(cli, &reach, name, RECONCILE_ANNOTATION, &args.wait, handled, edit::meeting_line).await
+}
+
+/// What is meant by a name alone. Who may not read series means none of them.
+async fn which(reach: &Reach, name: &str) -> Result<Looked, Trouble> {
+    let found = [
+        (Looked::Bridge, find::<MeetingBridge>(reach, name).await?),
+        (Looked::Meeting, find::<ScheduledMeeting>(reach, name).await?),
+        (Looked::Series, find::<MeetingSeries>(reach, name).await.unwrap_or(false)),
+    ];
+    let found: Vec<Looked> = found.into_iter().filter(|(_, is_there)| *is_there).map(|(looked, _)| looked).collect();
+    match found.as_slice() {
+        // That there is none is told when it is asked.
+        [] => Ok(Looked::Meeting),
+        [one] => Ok(*one),
+        several => {
+            let words: Vec<String> = several.iter().map(|looked| format!("{}/{name}", looked.short())).collect();
+            let remedy = format!("say which: {}", words.join(" or "));
+            Err(Trouble::new(name, "objects of several kinds have this name", remedy))
+        }
+    }
 }
 
 async fn find<K: Kind>(reach: &Reach, name: &str) -> Result<bool, Trouble> {

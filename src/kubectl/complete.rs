@@ -9,7 +9,7 @@ use kube::ResourceExt;
 use super::args::{Access, Cli, CompletionArgs, ManArgs};
 use super::print;
 use super::reach::{Kind, Reach, Trouble};
-use crate::api::{MeetingBridge, ScheduledMeeting};
+use crate::api::{MeetingBridge, MeetingSeries, ScheduledMeeting};
 
 /// The completion script of a shell.
 ///
@@ -86,8 +86,11 @@ async fn names(typed: &[String]) -> Result<Vec<String>, Trouble> {
         "refresh" => {
             let (bridges, meetings) =
                 (names_of::<MeetingBridge>(&reach).await?, names_of::<ScheduledMeeting>(&reach).await?);
-            let bridges = bridges.iter().map(|name| format!("mb/{name}"));
-            Ok(bridges.chain(meetings.iter().map(|name| format!("mtg/{name}"))).collect())
+            // Who may read the other kinds only has their names all the same.
+            let series = names_of::<MeetingSeries>(&reach).await.unwrap_or_default();
+            let with =
+                |kind: &'static str, names: Vec<String>| names.into_iter().map(move |name| format!("{kind}/{name}"));
+            Ok(with("mb", bridges).chain(with("mtg", meetings)).chain(with("mts", series)).collect())
         }
         _ => Ok(Vec::new()),
     }

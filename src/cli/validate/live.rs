@@ -10,11 +10,14 @@ use k8s_openapi::api::core::v1::Namespace;
 use kube::ResourceExt;
 
 use crate::api::bridge::SlotState;
+use crate::api::conditions::series as reason;
 use crate::api::names::ObjectKey;
-use crate::api::{MeetingBridge, ScheduledMeeting, unreadable};
+use crate::api::series::OccurrenceState;
+use crate::api::{MeetingBridge, MeetingSeries, ScheduledMeeting, unreadable};
 use crate::controller::bookings::Bookings;
 use crate::kubectl::{Access, Reach, Trouble};
 use crate::plan::booking::{self, Booking, Bridges, Refusal};
+use crate::plan::series::{Act, Entry, Progress};
 use crate::plan::window::{Stage, Window};
 
 /// What the cluster has, as far as the user may see it.
@@ -25,6 +28,8 @@ pub struct Live {
     bridges: Vec<Arc<MeetingBridge>>,
     /// By namespace and name.
     meetings: BTreeMap<ObjectKey, ScheduledMeeting>,
+    /// The same of series: they know which of their occurrences somebody deleted.
+    series: BTreeMap<ObjectKey, MeetingSeries>,
     /// Labels of namespaces; those that may not be read are not there.
     labels: BTreeMap<String, BTreeMap<String, String>>,
     shared: BTreeSet<String>,
@@ -91,6 +96,11 @@ impl Live {
                 live.labels.insert(namespace.clone(), found.labels().clone());
             }
         }
+        for namespace in &within {
+            // Who may not read them is told about occurrences that were deleted by hand as about new ones.
+            let series = reach.list::<MeetingSeries>(Some(namespace)).await.unwrap_or_default();
+            live.series.extend(series.into_iter().map(|series| (ObjectKey::of(&series), series)));
+        }
         live.take(meetings);
         Ok(live)
     }
@@ -130,6 +140,46 @@ impl Live {
             Ok(booking) => Verdict::Fits(booking),
             Err(refusal) => Verdict::Refused(refusal),
         }
+    }
+
+    /// What would become of each occurrence of a series within its horizon, by name, if it were applied now.
+    ///
+    /// # Errors
+    /// Why it has no occurrences at all.
+    pub fn judge_series(&self, manifest: &MeetingSeries, now: Timestamp) -> Result<Vec<(String, Verdict)>, Refusal> {
+        let mut series = manifest.clone();
+        series.metadata.namespace.get_or_insert_with(|| self.namespace.clone());
+        let key = ObjectKey::of(&series);
+        if let Some(stored) = self.series.get(&key) {
+            series.metadata.uid.clone_from(&stored.metadata.uid);
+            series.status.clone_from(&stored.status);
+        }
+        let of_namespace = self.meetings.iter().filter(|(key, _)| Some(&key.namespace) == series.namespace().as_ref());
+        let found: BTreeMap<String, Arc<ScheduledMeeting>> =
+            of_namespace.map(|(key, meeting)| (key.name.clone(), Arc::new(meeting.clone()))).collect();
+        let mut progress = Progress::resume(&series, now);
+        if let Some(refusal) = progress.refusal() {
+            return Err(Refusal { reason: refusal.reason, message: refusal.message.clone() });
+        }
+        let ordered = progress.decide(&found).into_iter().filter_map(|act| match act {
+            Act::Make(order) | Act::Change(order) => Some((order.name, serde_json::from_value(order.body).ok()?)),
+            Act::Remove { .. } => None,
+        });
+        let ordered: BTreeMap<String, ScheduledMeeting> = ordered.collect();
+        let mut entries: Vec<_> = progress.entries.values().collect();
+        entries.sort_by(|one, other| (one.start, &one.name).cmp(&(other.start, &other.name)));
+        let verdict = |entry: &Entry| match entry.state {
+            OccurrenceState::Skipped | OccurrenceState::Deleted => None,
+            OccurrenceState::NameTaken => {
+                let message = "a ScheduledMeeting of this name is somebody else's".to_owned();
+                Some(Verdict::Refused(Refusal { reason: reason::NAME_TAKEN, message }))
+            }
+            _ => {
+                let meeting = ordered.get(&entry.name).or_else(|| found.get(&entry.name).map(Arc::as_ref))?;
+                Some(self.judge(meeting, now))
+            }
+        };
+        Ok(entries.into_iter().filter_map(|entry| Some((entry.name.clone(), verdict(entry)?))).collect())
     }
 
     fn depends_on_labels(&self, meeting: &ScheduledMeeting) -> bool {

@@ -7,7 +7,7 @@
 //!   |
 //! locate.rs     field path -> line
 //! ```
-//! With `--live` (live.rs) a sound meeting is also booked, as the controller would, in a copy of the cluster's bookings.
+//! With `--live` (live.rs) a sound meeting, and each occurrence of a series, is also booked, as the controller would, in a copy of the cluster's bookings.
 //! No value is ever printed that may be a secret: objects of other kinds are not looked into, and of our own only
 //! values of enums, patterns and numbers are quoted.
 
@@ -31,9 +31,12 @@ use self::kinds::Kind;
 use self::path::FieldPath;
 use self::source::Document;
 use super::crds::Error;
-use crate::api::{self, ScheduledMeeting};
+use crate::api::{self, MeetingSeries, ScheduledMeeting};
 pub use live::Live;
 use live::Verdict;
+
+/// Of so many occurrences of a series it is told that they get no slot.
+const MOST_REFUSED: usize = 10;
 
 /// How a check ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -92,6 +95,7 @@ pub fn namespaces(files: &[PathBuf]) -> BTreeSet<String> {
             let items = value.get("items").and_then(Value::as_array).cloned().unwrap_or_else(|| vec![value.clone()]);
             let of = |pointer| items.iter().filter_map(move |item| item.pointer(pointer)?.as_str()).map(str::to_owned);
             found.extend(of("/metadata/namespace").chain(of("/spec/bridgeRef/namespace")));
+            found.extend(of("/spec/template/spec/bridgeRef/namespace"));
         }
     }
     found
@@ -209,9 +213,64 @@ impl Check<'_> {
             self.problem(place.file, line, Some(&label(kind, object)), &format!("{field}{}", problem.message))?;
         }
         // Only what is sound can be read.
-        let asked = self.live.filter(|_| problems.is_empty() && kind == "ScheduledMeeting");
-        let read = asked.and_then(|live| Some((live, serde_json::from_value(object.clone()).ok()?)));
-        read.map_or(Ok(()), |(live, meeting)| self.book(place, live, &meeting))
+        let Some(live) = self.live.filter(|_| problems.is_empty()) else { return Ok(()) };
+        match kind {
+            "ScheduledMeeting" => serde_json::from_value(object.clone())
+                .map_or(Ok(()), |meeting: ScheduledMeeting| self.book(place, live, &meeting)),
+            "MeetingSeries" => serde_json::from_value(object.clone())
+                .map_or(Ok(()), |series: MeetingSeries| self.book_series(place, live, &series)),
+            _ => Ok(()),
+        }
+    }
+
+    /// Would its occurrences within the horizon get slots, after all that came before it?
+    fn book_series(&mut self, place: &Place<'_>, live: &Live, series: &MeetingSeries) -> io::Result<()> {
+        let object = label("MeetingSeries", &serde_json::json!({ "metadata": series.metadata }));
+        let line = line(place, &FieldPath::default().field("spec").field("recurrence"));
+        let judged = match live.judge_series(series, jiff::Timestamp::now()) {
+            Ok(judged) => judged,
+            Err(refusal) => {
+                let message = format!("{}: {}", refusal.reason, refusal.message);
+                return self.problem(place.file, line, Some(&object), &message);
+            }
+        };
+        let (mut bridges, mut fit, mut refused) = (BTreeSet::new(), 0_usize, 0_usize);
+        for (name, verdict) in &judged {
+            match verdict {
+                Verdict::Fits(booking) => {
+                    fit += 1;
+                    bridges.insert(booking.bridge.to_string());
+                }
+                Verdict::Refused(refusal) => {
+                    refused += 1;
+                    if refused <= MOST_REFUSED {
+                        let message = format!("occurrence {name}: {}: {}", refusal.reason, refusal.message);
+                        self.problem(place.file, line, Some(&object), &message)?;
+                    }
+                }
+                Verdict::Nothing => {}
+                Verdict::Unknown(why) => {
+                    writeln!(self.out, "{}:{line}: {object}: occurrence {name}: cannot be told: {why}", place.file)?;
+                }
+            }
+        }
+        if refused > MOST_REFUSED {
+            let message = format!("and {} more occurrences get no slot", refused - MOST_REFUSED);
+            self.problem(place.file, line, Some(&object), &message)?;
+        }
+        let bridges: Vec<String> = bridges.into_iter().collect();
+        let said = match fit {
+            0 if judged.is_empty() => {
+                "no occurrence is made now: it is suspended, or has none within its horizon".to_owned()
+            }
+            0 => return Ok(()),
+            _ => format!(
+                "{fit} of {} occurrences within the horizon get a slot, on {}",
+                judged.len(),
+                bridges.join(" and ")
+            ),
+        };
+        writeln!(self.out, "{}:{line}: {object}: {said}", place.file)
     }
 
     /// Would it get a slot, after all that came before it?

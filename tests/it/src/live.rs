@@ -53,3 +53,50 @@ async fn what_would_be_refused_is_told_before_it_is_applied() {
     assert_eq!((code, out.as_str()), (2, ""), "nothing is told by halves");
     arena.finish().await;
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn of_a_series_each_occurrence_is_looked_at_before_it_is_applied() {
+    let arena = Arena::new("live-series").await;
+    arena.ready_bridge(json!({ "slots": { "quantity": 1 } })).await;
+    let day = 24 * 3_600_000;
+    // The hour of the second occurrence is somebody's.
+    arena.create_meeting("there", json!({ "start": in_ms(2 * day - 600_000), "duration": "1h" })).await;
+    arena.booked("there").await;
+    let first = jiff::Timestamp::now() + jiff::SignedDuration::from_hours(24);
+    let manifest = format!(
+        "apiVersion: meeting-controller.dev/v1alpha1\nkind: MeetingSeries\nmetadata: {{name: daily, namespace: {}}}\nspec:\n  \
+         start: \"{}\"\n  timeZone: UTC\n  duration: 30m\n  horizon: 96h\n  recurrence: {{frequency: Daily, count: 3}}\n  \
+         template: {{spec: {{title: D, bridgeRef: {{name: core}}}}}}\n",
+        arena.namespace,
+        first.strftime("%Y-%m-%dT%H:%M:%S")
+    );
+    let user = User::allowed(&arena, "booker", &[LOOK]).await;
+    let (code, out) = user.runs(&["validate", "--live"], &manifest).await;
+    assert_eq!(code, 1, "{out}");
+    let second = first + jiff::SignedDuration::from_hours(24);
+    let name = format!("daily-{}", second.strftime("%Y%m%dt%H%M"));
+    has(
+        &out,
+        &[
+            &format!(
+                "MeetingSeries {}/daily: occurrence {name}: NoFreeSlot: every slot of the bridge",
+                arena.namespace
+            ),
+            &format!("daily: 2 of 3 occurrences within the horizon get a slot, on {}/core", arena.namespace),
+            "1 object checked, 1 problem",
+        ],
+    );
+    // What it says is what comes true.
+    let series: meeting_controller::api::MeetingSeries = serde_yaml::from_str(&manifest).unwrap();
+    arena.api().create(&kube::api::PostParams::default(), &series).await.expect("series is accepted");
+    let refused = arena.says(&name, "Accepted", "False", "NoFreeSlot").await;
+    assert!(out.contains(message(&refused, "Accepted")), "{out}");
+    // An exception that moves it away mends it, also for those that are there.
+    let moved = second + jiff::SignedDuration::from_hours(3);
+    let at = |time: jiff::Timestamp| time.strftime("%Y-%m-%dT%H:%M:%S").to_string();
+    let mended = manifest + &format!("  exceptions: [{{occurrence: \"{}\", start: \"{}\"}}]\n", at(second), at(moved));
+    let (code, out) = user.runs(&["validate", "--live"], &mended).await;
+    assert_eq!(code, 0, "{out}");
+    has(&out, &["daily: 3 of 3 occurrences within the horizon get a slot"]);
+    arena.finish().await;
+}

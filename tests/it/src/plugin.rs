@@ -17,7 +17,7 @@ use kube::ResourceExt;
 use kube::api::PostParams;
 use kube::client::Body;
 use meeting_controller::api::meeting::Phase;
-use meeting_controller::api::{MeetingBridge, ScheduledMeeting};
+use meeting_controller::api::{MeetingBridge, MeetingSeries, ScheduledMeeting};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio::net::TcpListener;
@@ -257,12 +257,34 @@ async fn extend_end_and_the_requests_are_one_patch_each() {
     let admin = User::admin(&arena).await;
     has(&admin.gets(&["refresh", "core", "--wait"]).await, &["meetingbridge/core asked", "meetingbridge/core done"]);
     has(&admin.gets(&["refresh", "mtg/next", "--wait"]).await, &["scheduledmeeting/next done"]);
+    daily_series(&arena).await;
+    has(
+        &admin.gets(&["refresh", "mts/daily", "--wait"]).await,
+        &["meetingseries/daily asked", "meetingseries/daily done"],
+    );
+    has(&admin.gets(&["refresh", "daily", "--wait"]).await, &["meetingseries/daily done"]);
+    arena.create_meeting("daily", minutes(120, 30)).await;
+    has(&admin.fails(&["refresh", "daily"]).await, &["several kinds have this name", "mtg/daily or mts/daily"]);
+    has(&admin.fails(&["refresh", "mtx/daily"]).await, &["this kind is not known", "mts/daily"]);
     let shown: Value = serde_json::from_str(&admin.gets(&["failback", "core", "-o", "json"]).await).unwrap();
     let asked = "meeting-controller.dev/failback-requested-at";
     let bridge = arena.bridge("core", "asked", |bridge: &MeetingBridge| bridge.annotations().contains_key(asked)).await;
     assert_eq!(shown["metadata"]["annotations"][asked].as_str(), bridge.annotations().get(asked).map(String::as_str));
     arena.assert_rules(1..=5);
     arena.finish().await;
+}
+
+/// A series that begins in two days.
+async fn daily_series(arena: &Arena) {
+    let start = jiff::Timestamp::now() + jiff::SignedDuration::from_hours(48);
+    let series: MeetingSeries = serde_json::from_value(json!({
+        "apiVersion": "meeting-controller.dev/v1alpha1", "kind": "MeetingSeries", "metadata": { "name": "daily" },
+        "spec": { "start": start.strftime("%Y-%m-%dT%H:%M:%S").to_string(), "timeZone": "UTC", "duration": "20m",
+                  "recurrence": { "frequency": "Daily" }, "maxAhead": 1,
+                  "template": { "spec": { "title": "Daily", "bridgeRef": { "name": "core" } } } }
+    }))
+    .unwrap();
+    arena.api::<MeetingSeries>().create(&PostParams::default(), &series).await.expect("series is accepted");
 }
 
 impl User {

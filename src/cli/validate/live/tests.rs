@@ -98,3 +98,60 @@ fn what_the_user_may_not_see_is_not_guessed() {
     let Verdict::Refused(refusal) = live.judge(&there, at(-100)) else { panic!("it is not open to it") };
     assert_eq!(refusal.reason, "BridgeNotAllowed");
 }
+
+fn series(name: &str, changes: &Value) -> MeetingSeries {
+    let mut series = json!({
+        "apiVersion": "meeting-controller.dev/v1alpha1", "kind": "MeetingSeries", "metadata": { "name": name },
+        "spec": { "start": "2027-01-15T08:00:00", "timeZone": "UTC", "duration": "1h", "horizon": "72h",
+                  "recurrence": { "frequency": "Daily" }, "template": { "spec": { "title": name } } }
+    });
+    crate::cli::validate::tests::merge(&mut series, changes);
+    serde_json::from_value(series).unwrap()
+}
+
+/// The slot of each occurrence, or the reason why it has none.
+fn outlook(live: &Live, series: &MeetingSeries) -> Vec<String> {
+    let told = |(_, verdict): (String, Verdict)| match verdict {
+        Verdict::Fits(booking) => booking.slot.to_string(),
+        Verdict::Refused(refusal) => refusal.reason.to_owned(),
+        other => format!("{other:?}"),
+    };
+    live.judge_series(series, at(-100)).unwrap().into_iter().map(told).collect()
+}
+
+#[test]
+fn each_occurrence_of_a_series_is_booked_as_the_controller_would_make_it() {
+    // at(0) is the start of the first one; the second one's hour is taken twice.
+    let day = 24 * 3600;
+    let there = || vec![stored("a", day, Some(1)), stored("b", day, Some(2))];
+    let known = live(vec![bridge("core", &json!({}))], there());
+    assert_eq!(outlook(&known, &series("daily", &json!({}))), ["1", "NoFreeSlot", "1"]);
+    assert_eq!(outlook(&known, &series("other", &json!({}))), ["2", "NoFreeSlot", "2"], "after those before it");
+    let known = live(vec![bridge("core", &json!({}))], there());
+    let skip = json!({ "spec": { "exceptions": [{ "occurrence": "2027-01-16T08:00:00", "skip": true }] } });
+    assert_eq!(outlook(&known, &series("daily", &skip)), ["1", "1"]);
+    assert!(outlook(&known, &series("off", &json!({ "spec": { "suspend": true } }))).is_empty());
+    let nowhere = series("lost", &json!({ "spec": { "timeZone": "Europe/Atlantis" } }));
+    assert_eq!(known.judge_series(&nowhere, at(-100)).unwrap_err().reason, "UnknownTimeZone");
+}
+
+#[test]
+fn what_is_there_of_a_series_stays_and_what_was_deleted_is_not_made_again() {
+    let name = "daily-20270115t0800";
+    let taken = live(vec![bridge("core", &json!({}))], vec![stored(name, 7200, Some(1))]);
+    assert_eq!(outlook(&taken, &series("daily", &json!({})))[0], "NameTaken");
+    let owned = json!({ "metadata": { "ownerReferences": [
+        { "apiVersion": "meeting-controller.dev/v1alpha1", "kind": "MeetingSeries", "name": "daily", "uid": "of-series",
+          "controller": true }
+    ] } });
+    let mut mine = serde_json::to_value(stored(name, 0, Some(2))).unwrap();
+    crate::cli::validate::tests::merge(&mut mine, &owned);
+    let mut known = live(vec![bridge("core", &json!({}))], vec![serde_json::from_value(mine).unwrap()]);
+    let told = json!({ "metadata": { "namespace": "ns", "uid": "of-series" }, "status": { "occurrences": [
+        { "occurrence": "2027-01-16T08:00:00", "name": "daily-20270116t0800", "start": at(24 * 3600).to_string(),
+          "state": "Deleted" }
+    ] } });
+    let stored = series("daily", &told);
+    known.series.insert(ObjectKey::of(&stored), stored);
+    assert_eq!(outlook(&known, &series("daily", &json!({}))), ["2", "1"], "the second one was deleted by hand");
+}
