@@ -5,8 +5,9 @@ use std::path::Path;
 
 use cms_simulator::{Config, ReadWithoutPrimary};
 use kube::ResourceExt;
+use kube::api::PostParams;
 use meeting_controller::api::meeting::Phase;
-use meeting_controller::api::{MeetingBridge, ScheduledMeeting};
+use meeting_controller::api::{MeetingBridge, MeetingSeries, ScheduledMeeting};
 use serde_json::{Value, json};
 
 use crate::bridge_kit::brisk;
@@ -23,7 +24,37 @@ fn text<'a>(value: &'a Value, pointer: &str) -> &'a str {
     value.pointer(pointer).and_then(Value::as_str).unwrap_or_default()
 }
 
-/// Lives of both kinds through every phase. The controller's clock is set ahead from one instant to the next, so that
+/// A daily series of twenty minutes, from the day after tomorrow on.
+fn series_spec() -> Value {
+    let start = jiff::Timestamp::now() + jiff::SignedDuration::from_hours(48);
+    json!({
+        "start": start.strftime("%Y-%m-%dT%H:%M:%S").to_string(), "timeZone": "UTC", "duration": "20m", "maxAhead": 2,
+        "recurrence": { "frequency": "Daily" },
+        "template": { "spec": { "title": "Daily", "bridgeRef": { "name": "core" }, "endWarning": {} } }
+    })
+}
+
+/// A series that is booked, is suspended, goes on, and is misunderstood.
+async fn life_of_a_series(arena: &Arena) {
+    let series = serde_json::from_value(json!({
+        "apiVersion": "meeting-controller.dev/v1alpha1", "kind": "MeetingSeries",
+        "metadata": { "name": "daily" }, "spec": series_spec()
+    }));
+    arena.api::<MeetingSeries>().create(&PostParams::default(), &series.unwrap()).await.expect("series is accepted");
+    let says = async |reason: &str| {
+        let is_so = |s: &MeetingSeries| condition(s, "Ready").1 == reason && s.observed() == s.metadata.generation;
+        arena.until::<MeetingSeries>("daily", reason, is_so).await;
+    };
+    says("Ready").await;
+    for (suspend, reason) in [(true, "Suspended"), (false, "Ready")] {
+        arena.patch::<MeetingSeries>("daily", json!({ "spec": { "suspend": suspend } })).await;
+        says(reason).await;
+    }
+    arena.patch::<MeetingSeries>("daily", json!({ "spec": { "timeZone": "Europe/Atlantis" } })).await;
+    says("UnknownTimeZone").await;
+}
+
+/// Lives of the kinds through every phase. The controller's clock is set ahead from one instant to the next, so that
 /// nothing passes before it was looked at.
 async fn lives(arena: &Arena) {
     let minutes = |ahead: i64| arena.clock.step(ahead * 60);
@@ -47,6 +78,8 @@ async fn lives(arena: &Arena) {
     arena.phase("later", Phase::Scheduled).await;
     arena.patch::<ScheduledMeeting>("later", json!({ "spec": { "suspend": true } })).await;
     arena.meeting("later", "suspended", |m| condition(m, "Ready").1 == "Suspended").await;
+
+    life_of_a_series(arena).await;
 
     minutes(61);
     arena.phase("standup", Phase::Active).await;
@@ -120,6 +153,10 @@ async fn flux_and_argo_cd_agree_about_every_version_of_whole_lives() {
     assert_eq!(last("no-passcode"), are("Failed", "Degraded"));
     assert_eq!(last("next"), are("Current", "Healthy"));
     assert_eq!(last("later"), are("Current", "Suspended"));
+    assert_eq!(last("daily"), are("Failed", "Degraded"), "nobody knows its time zone");
+    let of_series = |at: &usize| seen[*at]["kind"] == "MeetingSeries";
+    let healths: Vec<Value> = (0..seen.len()).filter(of_series).map(|at| judged[at].clone()).collect();
+    assert_eq!(texts(&healths, "/health"), all(&["Degraded", "Healthy", "Progressing", "Suspended"]));
     if std::env::var_os("UPDATE_TESTDATA").is_some() {
         keep(&seen, &judged);
     }
@@ -209,8 +246,21 @@ async fn apply_and_diff_stay_clean_through_a_whole_life() {
     let spec = |title: &str| json!({ "title": title, "bridgeRef": { "name": "core" }, "start": in_ms(7_200_000), "duration": "1h" });
     let bridge = object("MeetingBridge", "core", arena.bridge_spec(json!({})));
     // As kustomize-controller does it; and as people do it.
-    let flux = write("flux.json", &[bridge, object("ScheduledMeeting", "standup", spec("Stand-up"))]);
-    let people = write("people.json", &[object("ScheduledMeeting", "by-hand", spec("By hand"))]);
+    let standup = object("ScheduledMeeting", "standup", spec("Stand-up"));
+    let flux = write("flux.json", &[bridge, standup, object("MeetingSeries", "daily", series_spec())]);
+    let by_hand =
+        [object("ScheduledMeeting", "by-hand", spec("By hand")), object("MeetingSeries", "hand", series_spec())];
+    let people = write("people.json", &by_hand);
+    let waits = [
+        "wait",
+        "--for=condition=Ready",
+        "--timeout=40s",
+        "mb/core",
+        "mtg/standup",
+        "mtg/by-hand",
+        "mts/daily",
+        "mts/hand",
+    ];
     let as_flux = ["--server-side", "--field-manager=kustomize-controller", "-f", &flux];
     let run = |when: &str, args: &[&str]| {
         let (content, said) = kubectl(&arena, &program, args);
@@ -218,7 +268,7 @@ async fn apply_and_diff_stay_clean_through_a_whole_life() {
     };
     run("new", &[&["apply"][..], &as_flux].concat());
     run("new", &["apply", "-f", &people]);
-    run("new", &["wait", "--for=condition=Ready", "--timeout=40s", "mb/core", "mtg/standup", "mtg/by-hand"]);
+    run("new", &waits);
     for (phase, ahead) in [(Phase::Scheduled, 0), (Phase::Active, 7_260), (Phase::Ended, 3_600)] {
         arena.clock.step(ahead);
         for name in ["standup", "by-hand"] {
@@ -235,13 +285,18 @@ async fn apply_and_diff_stay_clean_through_a_whole_life() {
         }
         run(&when, &[&["apply"][..], &as_flux].concat());
         run(&when, &["apply", "-f", &people]);
-        run(&when, &["wait", "--for=condition=Ready", "--timeout=40s", "mb/core", "mtg/standup", "mtg/by-hand"]);
+        run(&when, &waits);
         let bridge: MeetingBridge = arena.api().get("core").await.unwrap();
         assert_owners(&bridge, &["kustomize-controller"]);
         assert_eq!(bridge.metadata.generation, Some(1), "{when}: the bridge was changed");
         for name in ["standup", "by-hand"] {
             let meeting: ScheduledMeeting = arena.api().get(name).await.unwrap();
             assert_eq!(meeting.metadata.generation, Some(1), "{when}: {name} was changed");
+        }
+        for name in ["daily", "hand"] {
+            let series: MeetingSeries = arena.api().get(name).await.unwrap();
+            assert_owners(&series, &["kustomize-controller", "kubectl-client-side-apply"]);
+            assert_eq!(series.metadata.generation, Some(1), "{when}: the series {name} was changed");
         }
     }
     arena.finish().await;

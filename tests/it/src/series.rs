@@ -237,6 +237,41 @@ async fn one_that_runs_is_left_alone_and_the_past_is_tidied_up() {
     arena.finish().await;
 }
 
+/// Neither one that ended at its time comes back nor one that somebody ended before.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_occurrence_that_has_ended_goes_by_itself_and_is_never_made_again() {
+    let arena = Arena::new("series-ttl").await;
+    arena.ready_bridge(json!({})).await;
+    let goes = json!({ "template": { "spec": { "ttlSecondsAfterFinished": 0 } } });
+    let mut spec = json!({ "start": local(-60), "duration": "30m" });
+    merge(&mut spec, goes);
+    arena.create_series("daily", spec).await;
+    let names = listed(&arena.states("daily", &[OccurrenceState::Created; 3]).await);
+    arena.phase(&names[0], Phase::Active).await;
+    arena.patch::<ScheduledMeeting>(&names[0], json!({ "spec": { "duration": "1s" } })).await;
+    arena.gone::<ScheduledMeeting>(&names[0]).await;
+    arena.states("daily", &[OccurrenceState::Deleted, OccurrenceState::Created, OccurrenceState::Created]).await;
+    arena.clock.step(24 * 3_600);
+    arena.phase(&names[1], Phase::Active).await;
+    arena.clock.step(1_800);
+    arena.gone::<ScheduledMeeting>(&names[1]).await;
+    // Asked to look again, twice, it makes only what is still to come.
+    for token in ["one", "two"] {
+        let ask = json!({ "metadata": { "annotations": { "meeting-controller.dev/reconcile-requested-at": token } } });
+        arena.patch::<MeetingSeries>("daily", ask).await;
+        let handled =
+            |s: &MeetingSeries| s.status.as_ref().unwrap().last_handled_reconcile_at.as_deref() == Some(token);
+        arena.series("daily", "handled", handled).await;
+    }
+    let left = arena.occurrences("daily").await;
+    assert!(names[..2].iter().all(|name| !left.contains_key(name)), "{:?}", left.keys());
+    assert!(left.contains_key(&names[2]) && left.values().all(|meeting| phase_of(meeting) == Phase::Scheduled));
+    let told = arena.series_says("daily", "Ready", "True", "Ready").await;
+    assert_eq!(listed(&told), left.keys().cloned().collect::<Vec<_>>());
+    arena.assert_rules(1..=5);
+    arena.finish().await;
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_deleted_series_takes_its_occurrences_with_it_and_shuts_what_runs() {
     let arena = Arena::new("series-gone").await;

@@ -9,7 +9,7 @@ use control_plane::tools;
 use futures::StreamExt;
 use kube::api::{Api, ApiResource, DynamicObject};
 use kube::runtime::{WatchStreamExt, watcher};
-use meeting_controller::api::{MeetingBridge, ScheduledMeeting};
+use meeting_controller::api::{MeetingBridge, MeetingSeries, ScheduledMeeting};
 use serde_json::Value;
 use tokio::task::JoinHandle;
 
@@ -18,7 +18,7 @@ use crate::kit::*;
 /// The ConfigMap that is to be applied, relative to the root of the repository.
 pub const ARGOCD_CM: &str = "deploy/gitops/argocd/argocd-cm.yaml";
 
-/// Everything that a watch shows of both kinds, one version after the other.
+/// Everything that a watch shows of the three kinds, one version after the other.
 pub struct Versions {
     seen: Arc<Mutex<Vec<Value>>>,
     tasks: Vec<JoinHandle<()>>,
@@ -27,7 +27,11 @@ pub struct Versions {
 impl Versions {
     pub fn of(arena: &Arena) -> Self {
         let seen: Arc<Mutex<Vec<Value>>> = Arc::default();
-        let kinds = [ApiResource::erase::<MeetingBridge>(&()), ApiResource::erase::<ScheduledMeeting>(&())];
+        let kinds = [
+            ApiResource::erase::<MeetingBridge>(&()),
+            ApiResource::erase::<ScheduledMeeting>(&()),
+            ApiResource::erase::<MeetingSeries>(&()),
+        ];
         let watch = |kind: ApiResource| {
             let api: Api<DynamicObject> = Api::namespaced_with(arena.client.clone(), &arena.namespace, &kind);
             let seen = Arc::clone(&seen);
