@@ -152,6 +152,31 @@ async fn what_cannot_be_shown_is_told_and_the_meeting_goes_on() {
     arena.finish().await;
 }
 
+/// A bridge that does not answer costs the warning and nothing else.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_warning_that_hangs_delays_neither_the_next_door_nor_the_end() {
+    let arena = Arena::with("warn-hang", lone(), quick()).await;
+    arena.ready_bridge(json!({ "endWarning": { "minutesBefore": [1] } })).await;
+    arena.sim.add_fault(Fault::new(FaultKind::HangBefore).method("PUT").route("calls/{id}"));
+    arena.open_now("m", 3_600, json!({})).await;
+    arena.lasts("m", 62).await;
+    arena.await_requests("it hangs", |all| count(all, "PUT", "calls/{id}") == 1).await;
+    let start = arena.clock.now() + SignedDuration::from_secs(1);
+    arena.create_meeting("next", json!({ "start": start.to_string(), "duration": "10m" })).await;
+    let next = arena.phase("next", Phase::Active).await;
+    let late = status_of(&next).opened_at.unwrap().0.duration_since(start);
+    assert!(late < SignedDuration::from_secs(1), "the next door opens {late:?} late");
+    let told = arena.says("m", "EndWarned", "False", "WarningNotShown").await;
+    assert_eq!(condition(&told, "Ready"), ("True", "Active"));
+    arena.lasts("m", 1).await;
+    let status = status_of(&arena.phase("m", Phase::Ended).await);
+    let late = status.ended_at.unwrap().0.duration_since(status.window.unwrap().closes_at.0);
+    assert!(late < SignedDuration::from_secs(1), "it ends {late:?} late");
+    assert_eq!(arena.told_to_calls().len(), 1, "it is not tried again");
+    arena.assert_rules(1..=5);
+    arena.finish().await;
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_controller_that_starts_again_repeats_nothing_and_says_nothing_that_is_not_true() {
     let mut arena = Arena::with("warn-away", lone(), quick()).await;

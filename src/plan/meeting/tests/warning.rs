@@ -166,6 +166,26 @@ fn a_crash_shows_it_once_more_and_a_lost_reply_is_told() {
     assert_eq!((told(&player).reason.as_str(), model.told.len()), ("Shown", 2), "sent again on a new connection");
 }
 
+#[test]
+fn it_stands_behind_every_door_call_and_leg_and_is_not_sent_when_it_is_not_true_any_more() {
+    let tell = Step::Tell { call: here("c"), notice: Notice::Left(5) };
+    let others = [
+        Step::OpenDoor,
+        Step::CloseDoor,
+        Step::CreateCall,
+        Step::DeleteCall(here("c")),
+        Step::Dial("a@x".to_owned()),
+        Step::HangUp { party: "a@x".to_owned(), leg: "l".to_owned() },
+    ];
+    assert!(others.iter().all(|other| other.class() < tell.class()));
+    assert!(tell.class() > crate::cms::Class::Close && !tell.needs_database() && !tell.lets_in());
+    let (_, player) = warned();
+    let window = player.progress(at(3300)).window;
+    assert_eq!(tell.is_worth_it_until(&window), at(3320));
+    assert_eq!(Step::CreateCall.is_worth_it_until(&window), at(3600), "nobody is let in after the end");
+    assert_eq!(Step::CloseDoor.is_worth_it_until(&window), Timestamp::MAX);
+}
+
 proptest! {
     /// Whatever fails, and however late anybody looks: nobody reads what is not true, and door and call end as they do
     /// without a warning.
