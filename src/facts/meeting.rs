@@ -4,13 +4,24 @@ use jiff::Timestamp;
 
 use super::Seen;
 use super::calls::{OnLostBridge, OrphanCall, PlacedCall, SeenLegs};
-use crate::cms::Space;
+use crate::cms::{AccessMethod, Space};
+
+/// The access methods of a space, each looked at alone.
+#[derive(Clone, Debug, Default)]
+pub struct SeenMethods {
+    /// Those that carry a mark of ours, whichever meeting that names.
+    pub ours: Vec<AccessMethod>,
+    /// Everybody else's: never touched.
+    pub others: Vec<AccessMethod>,
+}
 
 /// What the bridge shows about one meeting's slot.
 #[derive(Clone, Debug, Default)]
 pub struct MeetingFacts {
     /// The slot's space; `Known(None)`: the bridge says that it does not exist.
     pub space: Seen<Option<Space>>,
+    /// Its access methods, if they were looked at.
+    pub methods: Seen<SeenMethods>,
     /// Calls on that space: on the call bridge of the meeting's call while it runs, on all of them when it is over.
     pub calls: Seen<Vec<PlacedCall>>,
     /// Legs of the meeting's call.

@@ -332,14 +332,18 @@ async fn let_go(
     }
     ctx.bookings.release(&meeting.uid().unwrap_or_default());
     news::wake_waiting(ctx, meeting);
-    if let Some(bridge) =
-        meeting.status.as_ref().filter(|status| status.settings.is_some()).and_then(|s| s.bridge.as_ref())
+    if let Some(bridge) = meeting.status.as_ref().filter(|status| has_profiles(status)).and_then(|s| s.bridge.as_ref())
     {
         ctx.wakes.bridge(&key_of(bridge));
     }
     // If this fails, its owner reference does the rest.
     let _ = remove_join_secret(ctx, meeting).await;
     lifecycle::let_go(ctx, meeting).await
+}
+
+/// Does it keep the bridge from removing profiles?
+fn has_profiles(status: &ScheduledMeetingStatus) -> bool {
+    status.settings.is_some() || !status.access_methods.is_empty()
 }
 
 /// Removes the join Secret of a meeting that is over: nobody's meeting waits for it.
@@ -382,6 +386,7 @@ fn take_notes(ctx: &Context, uid: &str, cluster: &Cluster, progress: &mut Progre
                     ctx.secrets.note_written(uid, written);
                 }
             }
+            Note::Methods => ctx.secrets.note_methods(uid, progress.written_methods.clone()),
             Note::Dialled => {
                 ctx.metrics.dials.inc();
             }
@@ -393,6 +398,7 @@ fn take_notes(ctx: &Context, uid: &str, cluster: &Cluster, progress: &mut Progre
             Note::ProfileGone => {
                 let ids = progress.draft.settings.clone().unwrap_or_default();
                 cluster.doubt_profiles([ids.applied, progress.profiles_told()]);
+                cluster.doubt_profiles(progress.method_profiles());
                 ctx.wakes.bridge(cluster.key());
             }
             Note::SpaceGone => {

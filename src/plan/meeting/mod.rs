@@ -5,6 +5,7 @@
 //! there.
 
 mod absorb;
+mod access;
 mod contest;
 mod effects;
 mod progress;
@@ -17,6 +18,7 @@ use jiff::Timestamp;
 
 #[cfg(test)]
 use absorb::pick_call;
+pub use access::{MethodSecrets, WrittenMethods};
 pub use progress::{Around, Door, JoinSecrets, Note, Problem, Progress, Survey, WrittenDoor};
 pub use settings::{Made, SettingsTerms};
 pub use step::{Effect, End, Found, Intent, Look, Obstacle, Part, Place, Step};
@@ -50,7 +52,12 @@ pub fn next(progress: &Progress, facts: &MeetingFacts, around: &Around, now: Tim
         _ if over => closing(progress, facts),
         _ if progress.tried.wants_boot => Next::Look(Look::Boot),
         Some(look) => Next::Look(look),
-        None => opening(progress, facts, around, now),
+        None => match opening(progress, facts, around, now) {
+            Next::Do(step @ (Step::OpenDoor | Step::MarkExtension | Step::CloseDoor)) => {
+                access::before_door(progress, facts).unwrap_or(Next::Do(step))
+            }
+            wanted => wanted,
+        },
     };
     permitted(progress, around, wanted)
 }
@@ -106,6 +113,9 @@ fn opening(progress: &Progress, facts: &MeetingFacts, around: &Around, now: Time
     if let Some(next) = door(progress, facts, around, now) {
         return next;
     }
+    if let Some(next) = access::next(progress, facts) {
+        return next;
+    }
     if progress.is_left_alone() {
         return blocked(Obstacle::CallBridgeLost);
     }
@@ -135,6 +145,9 @@ fn preparing(progress: &Progress, facts: &MeetingFacts, around: &Around) -> Next
     if progress.passcode().is_none() {
         return blocked(Obstacle::PasscodeUnavailable);
     }
+    if let Some(obstacle) = progress.access_obstacle() {
+        return blocked(obstacle);
+    }
     match &facts.space {
         Seen::Unknown => Next::Look(Look::Space),
         Seen::Known(None) => blocked(Obstacle::SpaceMissing),
@@ -153,6 +166,10 @@ fn door(progress: &Progress, facts: &MeetingFacts, around: &Around, now: Timesta
     if progress.passcode().is_none() || progress.secret().is_none() {
         // An open door stays as it is while a Secret is missing; a shut one stays shut.
         return (!is_open).then_some(blocked(Obstacle::PasscodeUnavailable));
+    }
+    if let Some(obstacle) = progress.access_obstacle().filter(|_| !progress.lacks_access_methods() || !is_open) {
+        // As with the passcode of the meeting. What an old bridge cannot do keeps no open door from being looked after.
+        return (!is_open).then_some(blocked(obstacle));
     }
     if around.slot_busy {
         return Some(blocked(Obstacle::SlotBusy));
@@ -257,6 +274,9 @@ fn closing(progress: &Progress, facts: &MeetingFacts) -> Next {
         (Door::Intended | Door::Open, _) => return Next::Look(Look::Mark),
         (Door::Shut, _) => {}
     }
+    if let Some(next) = access::closing(progress) {
+        return next;
+    }
     let (space, calls) = match (&facts.space, &facts.calls) {
         (Seen::Known(space), Seen::Known(calls)) => (space, calls),
         (_, Seen::Known(calls)) if !calls.is_empty() => return delete_first(calls),
@@ -273,7 +293,9 @@ fn closing(progress: &Progress, facts: &MeetingFacts) -> Next {
         Some(space) if space.non_member_access == Some(true) || space.name != progress.terms.placeholder => {
             Next::Do(Step::CloseDoor)
         }
-        _ => Next::Rest(End::Released),
+        Some(space) => access::proof(progress, facts, space),
+        // They went with it.
+        None => Next::Rest(End::Released),
     }
 }
 

@@ -1,13 +1,16 @@
 //! A meeting in progress, as a value: what is wanted, how far it has come, and what was tried. The plan reads it, looks
 //! are absorbed into it, steps change it, and the new status is built from it.
 
+use std::collections::BTreeMap;
 use std::fmt;
 
 use jiff::{SignedDuration, Timestamp};
 use secrecy::{ExposeSecret, SecretString};
 
+use super::access::{MethodSecrets, WrittenMethods};
 use super::step::{Obstacle, Part, Step};
 use super::terms::Terms;
+use crate::api::access::MOST_ACCESS_METHODS;
 use crate::api::bridge::ProfileIds;
 use crate::api::conditions::meeting as reason;
 use crate::api::marks::Marks;
@@ -60,6 +63,15 @@ pub struct JoinSecrets {
     pub secret: SecretString,
     /// Passcode; None: not available.
     pub passcode: Option<SecretString>,
+    /// Of the access methods, by name.
+    pub methods: BTreeMap<String, MethodSecrets>,
+}
+
+impl JoinSecrets {
+    /// Is every passcode at hand?
+    pub fn is_whole(&self) -> bool {
+        self.passcode.is_some() && self.methods.values().all(|method| method.passcode.is_some())
+    }
 }
 
 impl fmt::Debug for JoinSecrets {
@@ -122,6 +134,10 @@ pub struct Tried {
     pub legs_seen: bool,
     /// The bridge does not know a profile that the space was to be told: it is told none.
     pub without_profiles: bool,
+    /// Something about the access methods failed: the rest of the meeting goes on, and the next pass tries again.
+    pub gave_up_methods: bool,
+    /// The bridge said that an access method is not there, and they were looked at because of it.
+    pub doubted_methods: bool,
 }
 
 /// A look or a step that did not succeed.
@@ -143,6 +159,8 @@ pub enum Note {
     Repaired,
     /// The door was written with what the spec and the Secrets say now.
     Written,
+    /// Access methods were looked at or written.
+    Methods,
     /// A participant was dialled.
     Dialled,
     /// A call was made again after its call bridge was lost.
@@ -176,6 +194,12 @@ pub struct Progress {
     /// Why the join details are not in their Secret.
     pub unwritten: Option<Problem>,
     pub written: Option<WrittenDoor>,
+    /// What this process knows of the access methods; None: it has not looked yet.
+    pub written_methods: Option<WrittenMethods>,
+    /// Access methods of this meeting whose passcode one of somebody else in the slot has.
+    pub taken_methods: Vec<String>,
+    /// When the pass began the status told of access methods.
+    pub had_methods: bool,
     /// The profiles that the last look at the space showed.
     pub shown_profiles: Option<ProfileIds>,
     /// The call bridge that the meeting's call is on, or will be.
@@ -238,11 +262,14 @@ impl Progress {
             never_due: was_never_due(meeting, &draft, window, now),
             vacated: false,
             stored_end: draft.window.map(|window| window.closes_at.0),
+            had_methods: !draft.access_methods.is_empty(),
             terms,
             draft,
             secrets: None,
             unwritten: None,
             written: None,
+            written_methods: None,
+            taken_methods: Vec::new(),
             shown_profiles: None,
             call_bridge: None,
             lost_call_bridge: None,
@@ -390,11 +417,13 @@ impl Progress {
         let mut draft = self.draft.clone();
         let outgoing = self.terms.allows_outgoing;
         draft.participants = participants::update(&self.terms.spec, &draft.participants, None, None, outgoing);
+        draft.access_methods.truncate(MOST_ACCESS_METHODS);
         if self.is_closing(now) && self.door == Door::Released {
             draft.call = None;
             draft.participants.retain(|status| status.state != ParticipantState::Removed);
             draft.join_secret_name = None;
             (draft.participant_count, draft.door_repairs, draft.settings) = (None, None, None);
+            draft.access_methods.clear();
             draft.ended_at = draft.ended_at.or(Some(Instant::shown(now)));
             // One that was never booked is over by what was asked for.
             draft.window = draft.window.filter(|_| draft.slot.is_some()).or(Some(self.window.into()));

@@ -99,7 +99,7 @@ impl Terms {
         self.allows_outgoing = spec.scheduling.allow_outgoing_sip;
         self.stays_for = self.stays_for.or(spec.scheduling.ttl_seconds_after_finished.map(seconds));
         self.leaves_running = spec.failover.running_meetings == RunningMeetings::Leave;
-        self.settings = Some(SettingsTerms::new(self.spec.settings.as_ref(), bridge, slot));
+        self.settings = Some(SettingsTerms::new(&self.spec, bridge, slot));
         let Some(status) = &bridge.status else { return };
         self.software_version = status.system.as_ref().map(|system| system.software_version.clone());
         let known =

@@ -18,7 +18,7 @@ fn profile(wanted: &Wanted, kind: ProfileKind) -> &SettingsProfile {
 #[test]
 fn settings_lie_on_top_of_the_profiles_of_the_bridge() {
     let own = ProfilesSpec::default();
-    let wanted = wanted(&everything(), &own, "ns/core", "2.9");
+    let wanted = wanted(&everything(), &[], &own, "ns/core", "2.9");
     let (call, leg) = (profile(&wanted, ProfileKind::Call), profile(&wanted, ProfileKind::CallLeg));
     for (field, value) in [
         ("participantLimit", "7"),
@@ -46,10 +46,10 @@ fn settings_lie_on_top_of_the_profiles_of_the_bridge() {
 #[test]
 fn what_the_version_does_not_know_is_told_and_not_sent() {
     let own = ProfilesSpec::default();
-    let old = wanted(&everything(), &own, "ns/core", "2.0(RC)");
+    let old = wanted(&everything(), &[], &own, "ns/core", "2.0(RC)");
     assert_eq!(old.unsupported, ["streaming"]);
     assert!(!profile(&old, ProfileKind::Call).fields.contains_key("streamingMode"));
-    let new = wanted(&everything(), &own, "ns/core", "3.4");
+    let new = wanted(&everything(), &[], &own, "ns/core", "3.4");
     assert_eq!(new.unsupported, ["chat"]);
     assert!(!profile(&new, ProfileKind::Call).fields.contains_key("messageBoardEnabled"));
 }
@@ -57,7 +57,7 @@ fn what_the_version_does_not_know_is_told_and_not_sent() {
 #[test]
 fn equal_content_has_one_name_and_what_the_bridge_has_anyway_needs_none() {
     let own = ProfilesSpec::default();
-    let of = |json, owner: &str| wanted(&settings(json), &own, owner, "3.0").profiles;
+    let of = |json, owner: &str| wanted(&settings(json), &[], &own, owner, "3.0").profiles;
     let limit = |n: u32| serde_json::json!({ "participantLimit": n });
     assert_eq!(of(limit(7), "ns/core"), of(limit(7), "ns/core"));
     assert_ne!(of(limit(7), "ns/core")[0].name, of(limit(8), "ns/core")[0].name);
@@ -85,7 +85,7 @@ fn only_what_keeps_people_out_of_something_keeps_a_door_shut() {
 #[test]
 fn a_profile_of_settings_is_not_taken_for_the_bridges_own() {
     let own = ProfilesSpec::default();
-    let wanted = wanted(&everything(), &own, "ns/core", "3.0");
+    let wanted = wanted(&everything(), &[], &own, "ns/core", "3.0");
     for (kind, want) in [(ProfileKind::Call, own.call.pairs_for("3.0")), (ProfileKind::CallLeg, own.call_leg.pairs())] {
         assert!(may_be_for_settings(&want, &profile(&wanted, kind).fields), "{kind:?}");
         assert!(!may_be_for_settings(&want, &want.iter().cloned().collect()), "{kind:?}");

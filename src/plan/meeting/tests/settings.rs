@@ -27,7 +27,8 @@ fn bridge(player: &Player, world: World) -> MeetingBridge {
     }))
     .unwrap();
     let settings = player.spec.settings.clone().unwrap_or_default();
-    let mut profiles = wanted(&settings, &bridge.spec.profiles, &owner_of(&bridge), "3.0").profiles;
+    let mut profiles =
+        wanted(&settings, &player.spec.access_methods, &bridge.spec.profiles, &owner_of(&bridge), "3.0").profiles;
     for profile in &mut profiles {
         let (is_there, id) = match profile.kind {
             ProfileKind::Call => (world.call, "p-call"),
