@@ -88,6 +88,8 @@ pub(super) fn before_door(progress: &Progress, facts: &MeetingFacts) -> Option<N
     let is_wanted = match (progress.draft.opened_at, &facts.space) {
         (None, Seen::Known(Some(space))) => count(space) > 0,
         (None, _) => false,
+        // What failed once in a pass holds up no open door.
+        (Some(_), _) if progress.tried.gave_up_methods => false,
         (Some(_), _) => !progress.draft.access_methods.is_empty() && progress.has_new_passcode(),
     };
     if !is_wanted {
@@ -103,8 +105,7 @@ fn remove(id: AccessMethodId) -> Next {
 
 /// Right after the door: what is not wanted goes, then what is there is put right, then what is missing is made.
 pub(super) fn next(progress: &Progress, facts: &MeetingFacts) -> Option<Next> {
-    let is_asked = !progress.terms.spec.access_methods.is_empty() && !progress.lacks_access_methods();
-    if progress.tried.gave_up_methods || !(is_asked || !progress.draft.access_methods.is_empty()) {
+    if progress.tried.gave_up_methods || !progress.may_have_methods() {
         return None;
     }
     let Seen::Known(seen) = &facts.methods else {
