@@ -11,7 +11,7 @@ use super::settings::{Encryption, JoinMuted, Layout, MeetingSettings};
 #[serde(rename_all = "camelCase")]
 pub struct AccessMethodSpec {
     /// Name; unique within the meeting.
-    #[schemars(length(min = 1, max = 32), regex(pattern = r"^[a-z0-9]([a-z0-9-]*[a-z0-9])?$"))]
+    #[schemars(length(min = 1, max = 32), regex(pattern = r"^[a-z0-9]+(-+[a-z0-9]+)*$"))]
     pub name: String,
     /// What they are who come in by it.
     pub role: AccessRole,
