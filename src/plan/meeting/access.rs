@@ -350,7 +350,9 @@ impl Progress {
         for spec in &self.terms.spec.access_methods {
             if !self.draft.access_methods.iter().any(|entry| entry.name == spec.name) {
                 let (name, role) = (spec.name.clone(), spec.role);
-                self.draft.access_methods.push(AccessMethodStatus { name, role, id: None, call_leg_profile: None });
+                // Its profile stays as long as it may be there.
+                let call_leg_profile = self.profile_of(&name).flatten();
+                self.draft.access_methods.push(AccessMethodStatus { name, role, id: None, call_leg_profile });
             }
         }
         self.draft.access_methods.truncate(MOST_ACCESS_METHODS);

@@ -322,6 +322,19 @@ fn a_status_that_was_lost_is_found_again_by_the_names() {
     assert!(model.methods.is_empty());
 }
 
+/// Its reply was lost with the process, and the spec does not name it any more: only the intent tells that it may be there.
+#[test]
+fn one_that_no_spec_names_any_more_is_known_by_the_intent() {
+    let (mut model, mut player) = world(&BOTH);
+    model.counts_methods = false;
+    player.pass(&mut model, false, &mut [Fault::None, Fault::Crash].into_iter());
+    assert_eq!((model.methods.len(), player.stored.access_methods.len()), (1, 2));
+    tell(&mut player, &[]);
+    have_profiles(&mut model, &mut player);
+    end(&mut player, &mut model);
+    assert!(model.methods.is_empty(), "{:?}", player.log);
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: 256, ..ProptestConfig::default() })]
 
