@@ -333,6 +333,12 @@ fn one_that_no_spec_names_any_more_is_known_by_the_intent() {
     have_profiles(&mut model, &mut player);
     end(&mut player, &mut model);
     assert!(model.methods.is_empty(), "{:?}", player.log);
+    // Those that are known are deleted by their ids, and the proof is asked for all the same.
+    let (mut model, mut player) = world(&BOTH);
+    player.run(&mut model);
+    tell(&mut player, &[]);
+    end(&mut player, &mut model);
+    assert_eq!(player.log.last().map(String::as_str), Some("look Methods"));
 }
 
 proptest! {
