@@ -15,15 +15,6 @@ use crate::facts::Seen;
 use crate::facts::meeting::{MeetingFacts, SeenMethods};
 use crate::plan::settings::waits_for_host;
 
-/// Passcode and secret of one access method.
-#[derive(Clone)]
-pub struct MethodSecrets {
-    /// Secret of its join link.
-    pub secret: SecretString,
-    /// Passcode; None: not available.
-    pub passcode: Option<SecretString>,
-}
-
 /// What this process knows of the access methods on the bridge.
 #[derive(Clone, Debug, Default)]
 pub struct WrittenMethods {

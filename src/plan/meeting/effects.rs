@@ -2,7 +2,8 @@
 
 use jiff::Timestamp;
 
-use super::progress::{Around, Door, Note, Progress, Survey, WrittenDoor};
+use super::progress::{Around, Door, Note, Progress, Survey};
+use super::secrets::WrittenDoor;
 use super::settings;
 use super::step::{Effect, End, Found, Intent, Look, Obstacle, Part, Step};
 use crate::api::conditions::meeting as reason;

@@ -9,6 +9,7 @@ mod access;
 mod contest;
 mod effects;
 mod progress;
+mod secrets;
 mod settings;
 mod step;
 mod terms;
@@ -18,8 +19,9 @@ use jiff::Timestamp;
 
 #[cfg(test)]
 use absorb::pick_call;
-pub use access::{MethodSecrets, WrittenMethods};
-pub use progress::{Around, Door, JoinSecrets, Note, Problem, Progress, Survey, WrittenDoor};
+pub use access::WrittenMethods;
+pub use progress::{Around, Door, Note, Problem, Progress, Survey};
+pub use secrets::{JoinSecrets, MethodSecrets, WrittenDoor};
 pub use settings::{Made, SettingsTerms};
 pub use step::{Effect, End, Found, Intent, Look, Obstacle, Part, Place, Step};
 pub use terms::Terms;

@@ -1,13 +1,11 @@
 //! A meeting in progress, as a value: what is wanted, how far it has come, and what was tried. The plan reads it, looks
 //! are absorbed into it, steps change it, and the new status is built from it.
 
-use std::collections::BTreeMap;
-use std::fmt;
-
 use jiff::{SignedDuration, Timestamp};
 use secrecy::{ExposeSecret, SecretString};
 
-use super::access::{MethodSecrets, WrittenMethods};
+use super::access::WrittenMethods;
+use super::secrets::{JoinSecrets, WrittenDoor};
 use super::step::{Obstacle, Part, Step};
 use super::terms::Terms;
 use crate::api::access::MOST_ACCESS_METHODS;
@@ -54,38 +52,6 @@ impl Door {
             Self::Untouched | Self::Released => false,
         }
     }
-}
-
-/// The secrets of one meeting, as long as it runs.
-#[derive(Clone)]
-pub struct JoinSecrets {
-    /// Secret of the space.
-    pub secret: SecretString,
-    /// Passcode; None: not available.
-    pub passcode: Option<SecretString>,
-    /// Of the access methods, by name.
-    pub methods: BTreeMap<String, MethodSecrets>,
-}
-
-impl JoinSecrets {
-    /// Is every passcode at hand?
-    pub fn is_whole(&self) -> bool {
-        self.passcode.is_some() && self.methods.values().all(|method| method.passcode.is_some())
-    }
-}
-
-impl fmt::Debug for JoinSecrets {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("JoinSecrets")
-    }
-}
-
-/// With what the door was last written in this process.
-#[derive(Clone, Debug)]
-pub struct WrittenDoor {
-    pub title: String,
-    pub passcode: SecretString,
-    pub closes_at: Timestamp,
 }
 
 /// What is known at the beginning of a pass without asking the bridge.
