@@ -7,8 +7,8 @@ use crate::api::MeetingBridgeSpec;
 use crate::api::settings::ProfileKind;
 use crate::cluster::CallBridge;
 use crate::cms::{
-    BulkSetId, CallId, CallLegProfileId, CallProfileId, Client, CmsError, LegId, Message, NewBulkSet, Opening,
-    Priority, SpaceId, SpaceProfiles,
+    BulkSetId, CallId, CallLegProfileId, CallProfileId, Client, CmsError, LegId, Message, NewAccessMethod, NewBulkSet,
+    Opening, Priority, SpaceId, SpaceProfiles,
 };
 use crate::plan::bridge::{Record, Step as BridgeStep};
 use crate::plan::meeting::{Effect, Notice, Step, Terms};
@@ -20,6 +20,8 @@ pub struct MeetingTarget<'a> {
     pub terms: &'a Terms,
     pub passcode: Option<&'a SecretString>,
     pub secret: Option<&'a SecretString>,
+    /// What an access method is to be.
+    pub method: Option<NewAccessMethod>,
     /// The profiles that the space is told with its door.
     pub profiles: SpaceProfiles,
     /// The instant for which the write is done: earlier ones go first at the gate.
@@ -53,6 +55,19 @@ pub async fn meeting_step(
         }
         Step::CloseDoor => {
             client.close_space(at, target.space, &target.terms.placeholder, &target.profiles).await?;
+            Ok(Effect::Done)
+        }
+        Step::CreateMethod(_) | Step::UpdateMethod { .. } => {
+            let missing = || CmsError::MalformedReply { detail: "passcode or secret is not at hand".to_owned() };
+            let method = target.method.as_ref().ok_or_else(missing)?;
+            if let Step::UpdateMethod { id, .. } = step {
+                client.update_access_method(at, target.space, id, method).await?;
+                return Ok(Effect::Done);
+            }
+            Ok(Effect::MethodCreated(client.create_access_method(at, target.space, method).await?))
+        }
+        Step::DeleteMethod(id) => {
+            client.delete_access_method(at, target.space, id).await?;
             Ok(Effect::Done)
         }
         Step::CreateCall => {
@@ -159,6 +174,9 @@ pub async fn bridge_step(
             let placeholder = format!("{}{number}", spec.slots.name_prefix);
             client.close_space(at, space, &placeholder, &SpaceProfiles::default()).await?;
             Ok(None)
+        }
+        Step::DeleteAccessMethod { space, method, .. } => {
+            client.delete_access_method(at, space, method).await.map(|_| None)
         }
         Step::DeleteCall(call) => client.delete_call(at, &call.id).await.map(|_| None),
         Step::DeleteSpace { space, .. } => client.delete_space(at, space).await.map(|_| None),

@@ -56,7 +56,17 @@ impl Marks {
         self.installation.as_ref().map(|_| Self::default().of(namespace, name))
     }
 
-    /// Was this `cdrTag` written by this installation?
+    /// The name of an access method of the meeting with this mark. How long one may be is not documented; the field of the
+    /// mark is taken for a measure.
+    pub fn of_access_method(&self, mark: &str, method: &str) -> String {
+        let plain = format!("{mark}/{method}");
+        if plain.chars().count() <= LIMIT {
+            return plain;
+        }
+        format!("{}#{}", self.prefix(), Uuid::new_v5(&Uuid::NAMESPACE_URL, plain.as_bytes()).simple())
+    }
+
+    /// Was this `cdrTag`, or this name of an access method, written by this installation?
     pub fn is_ours(&self, tag: &str) -> bool {
         tag.starts_with(&self.prefix())
     }

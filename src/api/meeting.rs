@@ -9,6 +9,7 @@ use kube::{CustomResource, KubeSchema};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::access::{AccessMethodSpec, AccessMethodStatus};
 use super::condition::Condition;
 pub use super::participants::*;
 use super::repairs::Repairs;
@@ -118,6 +119,13 @@ pub struct ScheduledMeetingSpec {
     /// What this meeting wants to be other than the bridge's profiles say.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub settings: Option<MeetingSettings>,
+
+    /// Further ways in, by the same number and another passcode; CMS 2.9 and later. If one of them is for hosts, whoever comes
+    /// in by the meeting's own passcode, or is dialled, waits until a host is in.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 4))]
+    #[x_kube(merge_strategy = ListMerge::Map(vec!["name".into()]))]
+    pub access_methods: Vec<AccessMethodSpec>,
 
     /// What becomes of somebody who is taken out of the list of participants while the meeting runs.
     #[serde(default)]
@@ -253,6 +261,11 @@ pub struct ScheduledMeetingStatus {
     /// Profiles of the space, if the meeting has settings of its own.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub settings: Option<SettingsStatus>,
+    /// Access methods of the meeting on the bridge.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 8))]
+    #[x_kube(merge_strategy = ListMerge::Map(vec!["name".into()]))]
+    pub access_methods: Vec<AccessMethodStatus>,
     /// Secret with the join details (uri, number, passcode, secret, link).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub join_secret_name: Option<String>,
@@ -408,10 +421,12 @@ impl Compact for ScheduledMeeting {
             finalizers.shrink_to_fit();
         }
         self.spec.participants.shrink_to_fit();
+        self.spec.access_methods.shrink_to_fit();
         self.status.take_if(|status| is_unjudged(status.observed_generation));
         if let Some(status) = &mut self.status {
             status.conditions.shrink_to_fit();
             status.participants.shrink_to_fit();
+            status.access_methods.shrink_to_fit();
         }
     }
 }

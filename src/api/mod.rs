@@ -1,5 +1,6 @@
 //! What the user says: the kinds, their conditions, and every name the controller puts on an object. No I/O.
 
+pub mod access;
 pub mod bridge;
 mod bridge_status;
 pub mod condition;

@@ -9,9 +9,11 @@ use jiff::{SignedDuration, Timestamp};
 use super::shared_read::Reader;
 use super::sweep::seen;
 use super::{CallBridge, Cluster, Source};
+use crate::api::marks::Marks;
 use crate::cms::{Call, CallId, CmsError, Listing, Participant, Priority, Space, SpaceId, if_there};
 use crate::facts::Seen;
 use crate::facts::calls::{OnLostBridge, PlacedCall, SeenLeg, SeenLegs};
+use crate::facts::meeting::SeenMethods;
 
 /// How many single looks are cheaper than a list, at least.
 const FEW: usize = 2;
@@ -30,6 +32,28 @@ impl Cluster {
             Seen::Known(slots) => Ok(slots.take_space(space, found)),
             Seen::Unknown => Ok(found),
         }
+    }
+
+    /// The access methods of a space. A list shows no names, so each is looked at alone. A space that is not there has none.
+    ///
+    /// # Errors
+    /// What the bridge or the gate says.
+    pub async fn read_access_methods(
+        &self,
+        space: &SpaceId,
+        marks: &Marks,
+        at: Priority,
+    ) -> Result<SeenMethods, CmsError> {
+        let client = self.active().client();
+        let listed = if_there(client.access_methods(at, space).await)?.unwrap_or_default();
+        let mut seen = SeenMethods::default();
+        for known in listed {
+            let Some(method) = if_there(client.access_method(at, space, &known.id).await)? else { continue };
+            let is_ours = method.name.as_deref().is_some_and(|name| marks.is_ours(name));
+            if is_ours { seen.ours.push(method) } else { seen.others.push(method) }
+        }
+        seen.ours.sort_by(|a, b| a.id.cmp(&b.id));
+        Ok(seen)
     }
 
     /// Lists the spaces with a placeholder name, or every space.

@@ -130,7 +130,7 @@ impl Cache {
         let slots = self.facts.slots.known();
         let space = slots.and_then(|slots| slots.number(&meeting.space).and_then(|number| slots.space(number)));
         if let Some(space) = space {
-            (&space.name, space.non_member_access, &space.cdr_tag).hash(hasher);
+            (&space.name, space.non_member_access, &space.cdr_tag, space.access_methods).hash(hasher);
             (&space.call_profile, &space.call_leg_profile).hash(hasher);
             let secret = |value: &Option<SecretString>| value.as_ref().map(|value| value.expose_secret().to_owned());
             (secret(&space.passcode), secret(&space.secret)).hash(hasher);

@@ -217,6 +217,28 @@ impl Record for Space {
             cdr_tag: text(node, "cdrTag"),
             call_profile: reference(node, "callProfile"),
             call_leg_profile: reference(node, "callLegProfile"),
+            access_methods: parsed(node, "numAccessMethods"),
+        })
+    }
+
+    fn key(&self) -> &str {
+        self.id.as_str()
+    }
+}
+
+impl Record for AccessMethod {
+    const LIST: &'static str = "accessMethods";
+    const ITEM: &'static str = "accessMethod";
+    const MOST: usize = 2_000;
+
+    fn decode(node: &Node) -> Result<Self, Undecodable> {
+        Ok(Self {
+            id: id_of(node)?,
+            name: text(node, "name"),
+            call_id: text(node, "callId"),
+            passcode: secret(node, "passcode"),
+            secret: secret(node, "secret"),
+            call_leg_profile: reference(node, "callLegProfile"),
         })
     }
 
@@ -373,6 +395,7 @@ impl Record for CallLegProfileItem {
 pub fn read_everything(bytes: &[u8]) -> usize {
     fn visit(node: &Node) -> usize {
         let _ = (ClusterMember::decode(node), Space::decode(node), Call::decode(node), CallLeg::decode(node));
+        let _ = AccessMethod::decode(node).is_ok();
         let _ = (Participant::decode(node), BulkSet::decode(node), BulkSync::decode(node), fields(node));
         let _ = (system_status(node), database(node).has_primary(), total(node));
         1 + node.children().iter().map(visit).sum::<usize>()

@@ -68,6 +68,8 @@ ids! {
     CallProfileId,
     /// A call leg profile. Shared by the cluster.
     CallLegProfileId,
+    /// An access method of a space. Shared by the cluster.
+    AccessMethodId,
     /// A bulk parameter set (`cospaceBulkParameterSet`).
     BulkSetId,
     /// A bulk sync (`cospaceBulkSync`).
@@ -150,6 +152,32 @@ pub struct Space {
     pub cdr_tag: Option<String>,
     pub call_profile: Option<CallProfileId>,
     pub call_leg_profile: Option<CallLegProfileId>,
+    /// How many access methods it has (`numAccessMethods`); bridges leave it out where there is none.
+    pub access_methods: Option<u32>,
+}
+
+/// Another way into a space (`cms-protocol.md` 6.2). List items have no `name` and no `secret`.
+#[derive(Clone, Debug)]
+pub struct AccessMethod {
+    pub id: AccessMethodId,
+    /// From 2.9 on.
+    pub name: Option<String>,
+    pub call_id: Option<String>,
+    pub passcode: Option<SecretString>,
+    pub secret: Option<SecretString>,
+    pub call_leg_profile: Option<CallLegProfileId>,
+}
+
+/// What an access method of ours is to be.
+#[derive(Clone, Debug)]
+pub struct NewAccessMethod {
+    pub name: String,
+    /// User part and call id: those of its space.
+    pub number: String,
+    pub passcode: SecretString,
+    pub secret: SecretString,
+    /// None: that of the space.
+    pub call_leg_profile: Option<String>,
 }
 
 impl Space {

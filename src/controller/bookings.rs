@@ -389,7 +389,7 @@ impl Index {
         if let Some(space) = entry.space.clone().filter(|_| entry.phase.is_live()) {
             self.spaces.entry(space).or_insert_with(|| Arc::clone(&uid));
         }
-        if let Some(secret) = entry.passcode_secret() {
+        for secret in entry.passcode_secrets() {
             self.passcodes.entry(secret).or_default().insert(Arc::clone(&uid));
         }
         self.meetings.insert(uid, entry);
@@ -397,9 +397,8 @@ impl Index {
 
     fn remove(&mut self, uid: &str) {
         let Some(known) = self.meetings.remove(uid) else { return };
-        if let Some(secret) = known.passcode_secret()
-            && let Some(users) = self.passcodes.get_mut(&secret)
-        {
+        for secret in known.passcode_secrets() {
+            let Some(users) = self.passcodes.get_mut(&secret) else { continue };
             users.remove(uid);
             if users.is_empty() {
                 self.passcodes.remove(&secret);

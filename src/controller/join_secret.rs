@@ -17,11 +17,12 @@ use secrecy::{ExposeSecret, SecretString};
 use uuid::Uuid;
 
 use crate::api::ScheduledMeeting;
+use crate::api::meeting::PasscodeSecretRef;
 use crate::api::names::{JOIN_LABEL, USE_PASSCODE, join_secret_name};
 use crate::cms::Space;
 use crate::controller::context::{Context, Kind};
 use crate::controller::kube_calls::{Calls, KubeError};
-use crate::plan::meeting::JoinSecrets;
+use crate::plan::meeting::{JoinSecrets, MethodSecrets};
 use crate::plan::version;
 
 /// What the join Secret says besides secret and passcode.
@@ -44,6 +45,46 @@ fn calls<'a>(ctx: &'a Context, meeting: &ScheduledMeeting) -> Calls<'a> {
     ctx.kube.when(meeting.is_due(ctx.clock.now()))
 }
 
+/// The passcode that a reference names; None: its Secret or key is missing, or it may not be sent to a bridge.
+async fn passcode_of(
+    ctx: &Context,
+    meeting: &ScheduledMeeting,
+    reference: &PasscodeSecretRef,
+) -> Result<Option<SecretString>, KubeError> {
+    let secrets: Api<Secret> = ctx.kube.api(&meeting.namespace().unwrap_or_default());
+    let secret = calls(ctx, meeting).bounded("get Secret", secrets.get_opt(&reference.name)).await?;
+    let allowed = secret.filter(|secret| ctx.may_send(secret, USE_PASSCODE));
+    let passcode = allowed.and_then(|secret| text(&secret, &reference.key)).map(|text| text.trim().to_owned());
+    // Who names a Secret wants a passcode: an empty one is as good as none, and the door stays shut.
+    Ok(passcode.filter(|passcode| !passcode.is_empty()).map(SecretString::from))
+}
+
+/// What the join Secret calls something of an access method.
+fn of_method(name: &str, what: &str) -> String {
+    format!("access.{name}.{what}")
+}
+
+/// Passcodes and secrets of the access methods.
+async fn methods(
+    ctx: &Context,
+    meeting: &ScheduledMeeting,
+    existing: Option<&Secret>,
+) -> Result<BTreeMap<String, MethodSecrets>, KubeError> {
+    let at_hand = ctx.secrets.get(&meeting.uid().unwrap_or_default()).0;
+    let mut found = BTreeMap::new();
+    for method in &meeting.spec.access_methods {
+        let wanted = passcode_of(ctx, meeting, &method.passcode_secret_ref).await?;
+        let passcode = wanted.or_else(|| kept_passcode(meeting, existing, &of_method(&method.name, "passcode")));
+        let stored = existing.and_then(|secret| text(secret, &of_method(&method.name, "secret")));
+        let known = at_hand.as_ref().and_then(|secrets| secrets.methods.get(&method.name));
+        let known = || known.map(|method| method.secret.expose_secret().to_owned());
+        let secret = stored.filter(|secret| !secret.is_empty()).or_else(known);
+        let secret = SecretString::from(secret.unwrap_or_else(|| Uuid::new_v4().to_string()));
+        found.insert(method.name.clone(), MethodSecrets { secret, passcode });
+    }
+    Ok(found)
+}
+
 /// The passcode that the spec asks for; None: its Secret or key is missing, or it may not be sent to a bridge.
 async fn wanted_passcode(
     ctx: &Context,
@@ -51,14 +92,8 @@ async fn wanted_passcode(
     existing: Option<&Secret>,
     adopted: Option<&Space>,
 ) -> Result<Option<SecretString>, KubeError> {
-    let namespace = meeting.namespace().unwrap_or_default();
     if let Some(reference) = &meeting.spec.passcode_secret_ref {
-        let secrets: Api<Secret> = ctx.kube.api(&namespace);
-        let secret = calls(ctx, meeting).bounded("get Secret", secrets.get_opt(&reference.name)).await?;
-        let allowed = secret.filter(|secret| ctx.may_send(secret, USE_PASSCODE));
-        let passcode = allowed.and_then(|secret| text(&secret, &reference.key)).map(|text| text.trim().to_owned());
-        // Who names a Secret wants a passcode: an empty one is as good as none, and the door stays shut.
-        return Ok(passcode.filter(|passcode| !passcode.is_empty()).map(SecretString::from));
+        return passcode_of(ctx, meeting, reference).await;
     }
     if let Some(spec) = &meeting.spec.passcode {
         let on_door = || Some(adopted?.passcode.as_ref()?.expose_secret().to_owned());
@@ -72,10 +107,10 @@ async fn wanted_passcode(
 }
 
 /// What opened the door stays good as long as it is open, whatever became of the Secret that it came from.
-fn kept_passcode(meeting: &ScheduledMeeting, existing: Option<&Secret>) -> Option<SecretString> {
+fn kept_passcode(meeting: &ScheduledMeeting, existing: Option<&Secret>, key: &str) -> Option<SecretString> {
     let status = meeting.status.as_ref()?;
     let is_open = status.opened_at.is_some() && status.phase.unwrap_or_default().is_live();
-    let known = existing.filter(|_| is_open).and_then(|secret| text(secret, "passcode"));
+    let known = existing.filter(|_| is_open).and_then(|secret| text(secret, key));
     known.filter(|passcode| !passcode.is_empty()).map(SecretString::from)
 }
 
@@ -155,14 +190,15 @@ async fn try_to_ensure(
     let api: Api<Secret> = ctx.kube.api(&meeting.namespace().unwrap_or_default());
     let name = join_secret_name(&meeting.name_any());
     let wanted = wanted_passcode(ctx, meeting, existing.as_ref(), adopted).await?;
-    let passcode = wanted.or_else(|| kept_passcode(meeting, existing.as_ref()));
+    let passcode = wanted.or_else(|| kept_passcode(meeting, existing.as_ref(), "passcode"));
+    let methods = methods(ctx, meeting, existing.as_ref()).await?;
     let known = existing.as_ref().and_then(|secret| text(secret, "secret")).filter(|secret| !secret.is_empty());
     let adopted = adopted.and_then(|space| space.secret.as_ref()).map(|secret| secret.expose_secret().to_owned());
     let uid = meeting.uid().unwrap_or_default();
     let at_hand = ctx.secrets.get(&uid).0.map(|secrets| secrets.secret.expose_secret().to_owned());
     let secret =
         known.or(adopted.filter(|secret| !secret.is_empty())).or(at_hand).unwrap_or_else(|| Uuid::new_v4().to_string());
-    let secrets = JoinSecrets { secret: SecretString::from(secret), passcode };
+    let secrets = JoinSecrets { secret: SecretString::from(secret), passcode, methods };
     let desired = build(meeting, details, &secrets, existing.as_ref(), ctx.clock.now());
     match existing {
         Some(existing) if existing.data == desired.data && whose(&existing, meeting) == Whose::Ours => {}
@@ -202,7 +238,8 @@ fn whose(secret: &Secret, meeting: &ScheduledMeeting) -> Whose {
         |owner: &OwnerReference| owner.kind == ScheduledMeeting::kind(&()) && owner.name == meeting.name_any();
     let is_marked = secret.labels().get(JOIN_LABEL).is_some_and(|value| value == "true");
     let named = meeting.spec.passcode_secret_ref.as_ref();
-    let is_source = named.is_some_and(|reference| reference.name == secret.name_any());
+    let of_methods = meeting.spec.access_methods.iter().map(|method| &method.passcode_secret_ref);
+    let is_source = named.into_iter().chain(of_methods).any(|reference| reference.name == secret.name_any());
     if is_marked && !is_source && owners.iter().all(was_ours) { Whose::Orphaned } else { Whose::Strangers }
 }
 
@@ -237,6 +274,16 @@ fn build(
     if let Some(link) = &link {
         put("link", link.clone());
     }
+    for (name, method) in &secrets.methods {
+        put(&of_method(name, "secret"), method.secret.expose_secret().to_owned());
+        if let Some(passcode) = &method.passcode {
+            put(&of_method(name, "passcode"), passcode.expose_secret().to_owned());
+        }
+        if let Some(base) = &details.web_bridge_uri {
+            put(&of_method(name, "link"), self::link(base, details, method.secret.expose_secret()));
+        }
+    }
+    // For guests: nothing of a host's is in it.
     put("invite.ics", invite.calendar(before.as_deref(), meeting.metadata.generation, now));
     put("invite.txt", invite.text());
     Secret {

@@ -4,13 +4,15 @@
 use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use crate::plan::meeting::{JoinSecrets, WrittenDoor};
+use crate::plan::meeting::{JoinSecrets, WrittenDoor, WrittenMethods};
 
 #[derive(Clone, Default)]
 struct Entry {
     secrets: Option<JoinSecrets>,
     /// With what the door was last written in this process.
     written: Option<WrittenDoor>,
+    /// What this process knows of the access methods on the bridge.
+    methods: Option<WrittenMethods>,
 }
 
 /// Join secrets by UID of the meeting.
@@ -38,10 +40,21 @@ impl SecretsCache {
         self.lock().entry(uid.to_owned()).or_default().written = Some(written);
     }
 
-    /// The passcode's Secret changed: it is read again.
+    /// What is known of the access methods on the bridge.
+    pub fn methods(&self, uid: &str) -> Option<WrittenMethods> {
+        self.lock().get(uid).and_then(|entry| entry.methods.clone())
+    }
+
+    /// The access methods were looked at or written.
+    pub fn note_methods(&self, uid: &str, methods: Option<WrittenMethods>) {
+        self.lock().entry(uid.to_owned()).or_default().methods = methods;
+    }
+
+    /// A passcode's Secret changed: they are read again.
     pub fn forget_passcode(&self, uid: &str) {
         if let Some(secrets) = self.lock().get_mut(uid).and_then(|entry| entry.secrets.as_mut()) {
             secrets.passcode = None;
+            secrets.methods.values_mut().for_each(|method| method.passcode = None);
         }
     }
 

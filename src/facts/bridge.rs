@@ -6,7 +6,7 @@ use std::ops::RangeInclusive;
 use super::Seen;
 use super::calls::PlacedCall;
 use super::slots::SlotSpaces;
-use crate::cms::{Fields, SpaceId, SyncFailure, SyncStatus};
+use crate::cms::{AccessMethodId, Fields, SpaceId, SyncFailure, SyncStatus};
 
 /// What the bridge shows.
 #[derive(Clone, Debug, Default)]
@@ -20,6 +20,8 @@ pub struct BridgeFacts {
     pub call_leg_profile: Seen<Option<Fields>>,
     /// The slots.
     pub slots: Seen<SlotSpaces>,
+    /// Access methods of ours on slots that no meeting holds, with how many of anybody's the space showed then.
+    pub methods: BTreeMap<SpaceId, (u32, Vec<AccessMethodId>)>,
     /// Calls on any call bridge, as far as they were looked at.
     pub calls: Seen<Vec<PlacedCall>>,
     /// State of the sync that is under way.

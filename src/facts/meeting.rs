@@ -4,7 +4,16 @@ use jiff::Timestamp;
 
 use super::Seen;
 use super::calls::{OnLostBridge, OrphanCall, PlacedCall, SeenLegs};
-use crate::cms::Space;
+use crate::cms::{AccessMethod, Space};
+
+/// The access methods of a space, each looked at alone.
+#[derive(Clone, Debug, Default)]
+pub struct SeenMethods {
+    /// Those that carry a mark of ours, whichever meeting that names.
+    pub ours: Vec<AccessMethod>,
+    /// Everybody else's: never touched.
+    pub others: Vec<AccessMethod>,
+}
 
 /// What the bridge shows about one meeting's slot.
 #[derive(Clone, Debug, Default)]
@@ -13,6 +22,8 @@ pub struct MeetingFacts {
     pub space: Seen<Option<Space>>,
     /// It was not looked at yet, and a list shows it under the name that it has while nobody uses it.
     pub is_listed_as_free: bool,
+    /// Its access methods, if they were looked at.
+    pub methods: Seen<SeenMethods>,
     /// Calls on that space: on the call bridge of the meeting's call while it runs, on all of them when it is over.
     pub calls: Seen<Vec<PlacedCall>>,
     /// Legs of the meeting's call.

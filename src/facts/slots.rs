@@ -394,6 +394,13 @@ impl SlotSpaces {
             space.cdr_tag = None;
         }
     }
+
+    /// Slots of which a look shows access methods, and how many, whosever they are.
+    pub fn with_access_methods(&self, held: &BTreeSet<u32>) -> impl Iterator<Item = (u32, u32)> {
+        let slots = self.slots.iter().filter(|(number, slot)| !held.contains(number) && slot.view == View::Looked);
+        let counted = slots.filter_map(|(number, slot)| Some((*number, slot.space.access_methods?)));
+        counted.filter(|(_, count)| *count > 0)
+    }
 }
 
 /// Splits sorted numbers into contiguous ranges.

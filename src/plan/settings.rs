@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use kube::ResourceExt;
 
+use crate::api::access::{AccessMethodSpec, AccessRole};
 use crate::api::bridge::{ProfileIds, ProfilesSpec};
 use crate::api::meeting::Phase;
 use crate::api::settings::{Capture, Encryption, Layout, MeetingSettings, ProfileKind, SettingsProfile};
@@ -79,36 +80,108 @@ impl Row {
     }
 }
 
+/// The field that says whether somebody waits for a host (cms-protocol.md 5.2).
+const WAITS: &str = "needsActivation";
+
+/// The first version in which an access method has a name (cms-protocol.md 6.2).
+const NAMES_OF_ACCESS_METHODS: (u32, u32) = (2, 9);
+
+/// Can ours be told from others on this version, by their name? One that cannot be read is not believed to.
+pub fn knows_access_methods(version: &str) -> bool {
+    version::major(version).is_some() && !version::is_before(version, NAMES_OF_ACCESS_METHODS)
+}
+
+/// Does whoever comes in by the space itself wait for a host?
+pub fn waits_for_host(methods: &[AccessMethodSpec]) -> bool {
+    methods.iter().any(|method| method.role == AccessRole::Host)
+}
+
+/// The call leg profile of an access method.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum MethodProfile {
+    /// That of its space will do: it has none of its own.
+    OfSpace,
+    /// The bridge's own.
+    OfBridge,
+    /// One that was made for it, or for others that want the same.
+    Made(SettingsProfile),
+}
+
 /// What a meeting wants of a bridge.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Wanted {
-    /// Profiles other than the bridge's own, at most one of each kind.
+    /// Profiles for the space other than the bridge's own, at most one of each kind.
     pub profiles: Vec<SettingsProfile>,
+    /// The profile of each access method, by its name.
+    pub methods: BTreeMap<String, MethodProfile>,
     /// Settings that this version of the bridge does not know.
     pub unsupported: Vec<&'static str>,
 }
 
-/// The profiles that these settings need on a bridge with these profiles of its own. `owner` is the MeetingBridge,
-/// `namespace/name`: what another installation made with the same content is not taken for ours.
-pub fn wanted(settings: &MeetingSettings, own: &ProfilesSpec, owner: &str, version: &str) -> Wanted {
-    let asked = TABLE.iter().filter_map(|row| Some((row, (row.value)(settings)?)));
-    let (known, unknown): (Vec<_>, Vec<_>) = asked.partition(|(row, _)| row.is_known_to(version));
-    let profile = |kind: ProfileKind, own: Vec<(String, String)>| {
-        let own: BTreeMap<String, String> = own.into_iter().collect();
-        let mut fields = own.clone();
-        let of_kind = known.iter().filter(|(row, _)| row.kind == kind);
-        fields.extend(of_kind.clone().map(|(row, value)| (row.field.to_owned(), value.clone())));
-        // What the bridge's own profile says anyway needs no other one. Protection does: an adopted slot has profiles of
-        // somebody else, and the bridge's own may not be as its spec says yet.
-        let protects = of_kind.clone().any(|(row, _)| (row.is_protective)(settings));
-        (fields != own || protects).then(|| named(kind, fields, owner))
-    };
-    let call = profile(ProfileKind::Call, own.call.pairs_for(version));
-    let leg = profile(ProfileKind::CallLeg, own.call_leg.pairs());
-    Wanted {
-        profiles: call.into_iter().chain(leg).collect(),
-        unsupported: unknown.into_iter().map(|(row, _)| row.setting).collect(),
+impl Wanted {
+    /// Every profile that is to be made.
+    pub fn all(self) -> impl Iterator<Item = SettingsProfile> {
+        let of_methods = self.methods.into_values().filter_map(|profile| match profile {
+            MethodProfile::Made(profile) => Some(profile),
+            MethodProfile::OfSpace | MethodProfile::OfBridge => None,
+        });
+        self.profiles.into_iter().chain(of_methods)
     }
+}
+
+/// The profiles that these settings and access methods need on a bridge with these profiles of its own. `owner` is the
+/// MeetingBridge, `namespace/name`: what another installation made with the same content is not taken for ours.
+pub fn wanted(
+    settings: &MeetingSettings,
+    methods: &[AccessMethodSpec],
+    own: &ProfilesSpec,
+    owner: &str,
+    version: &str,
+) -> Wanted {
+    let asked = TABLE.iter().filter_map(|row| Some((row, (row.value)(settings)?)));
+    let unknown = asked.filter(|(row, _)| !row.is_known_to(version)).map(|(row, _)| row.setting).collect();
+    let methods = if knows_access_methods(version) { methods } else { &[] };
+    let waits = waits_for_host(methods);
+    let call = of_kind_on_top(ProfileKind::Call, settings, own.call.pairs_for(version), version);
+    let own_leg: BTreeMap<String, String> = own.call_leg.pairs().into_iter().collect();
+    let leg = |settings: &MeetingSettings, waits: Option<bool>| {
+        let mut fields = of_kind_on_top(ProfileKind::CallLeg, settings, own.call_leg.pairs(), version);
+        fields.extend(waits.map(|waits| (WAITS.to_owned(), waits.to_string())));
+        fields
+    };
+    let of_space = leg(settings, waits.then_some(true));
+    let of_method = |method: &AccessMethodSpec| {
+        let settings = method.settings.as_ref().map_or_else(|| settings.clone(), |own| own.on_top_of(settings));
+        let fields = leg(&settings, waits.then_some(method.role == AccessRole::Guest));
+        if fields == of_space {
+            MethodProfile::OfSpace
+        } else if fields == own_leg && !is_protective(&settings, ProfileKind::CallLeg, version) {
+            MethodProfile::OfBridge
+        } else {
+            MethodProfile::Made(named(ProfileKind::CallLeg, fields, owner))
+        }
+    };
+    let methods = methods.iter().map(|method| (method.name.clone(), of_method(method))).collect();
+    // What the bridge's own profile says anyway needs no other one. Protection does: an adopted slot has profiles of
+    // somebody else, and the bridge's own may not be as its spec says yet.
+    let own_call: BTreeMap<String, String> = own.call.pairs_for(version).into_iter().collect();
+    let protects = |kind: ProfileKind| is_protective(settings, kind, version);
+    let call = (call != own_call || protects(ProfileKind::Call)).then(|| named(ProfileKind::Call, call, owner));
+    let needs_leg = of_space != own_leg || protects(ProfileKind::CallLeg) || waits;
+    let leg = needs_leg.then(|| named(ProfileKind::CallLeg, of_space, owner));
+    Wanted { profiles: call.into_iter().chain(leg).collect(), methods, unsupported: unknown }
+}
+
+/// The fields of a profile of the bridge with the settings on top that this version knows.
+fn of_kind_on_top(
+    kind: ProfileKind,
+    settings: &MeetingSettings,
+    own: Vec<(String, String)>,
+    version: &str,
+) -> BTreeMap<String, String> {
+    let known = TABLE.iter().filter(|row| row.kind == kind && row.is_known_to(version));
+    let asked = known.filter_map(|row| Some((row.field.to_owned(), (row.value)(settings)?)));
+    own.into_iter().chain(asked).collect()
 }
 
 /// A profile with this content, by the name that follows from it.
@@ -157,7 +230,9 @@ pub struct Demand {
 #[derive(Clone, Debug)]
 pub struct Asked {
     settings: Option<MeetingSettings>,
-    applied: ProfileIds,
+    methods: Vec<AccessMethodSpec>,
+    /// Ids of profiles that its space and its access methods may refer to.
+    used: Vec<String>,
 }
 
 impl Asked {
@@ -166,9 +241,16 @@ impl Asked {
         let status = meeting.status.as_ref();
         let is_ending = status.and_then(|status| status.phase) == Some(Phase::Closing);
         let settings = meeting.spec.settings.clone().filter(|_| !is_ending);
+        let methods = if is_ending { Vec::new() } else { meeting.spec.access_methods.clone() };
         let known = status.and_then(|status| status.settings.as_ref());
-        (settings.is_some() || known.is_some())
-            .then(|| Self { settings, applied: known.map(|known| known.applied.clone()).unwrap_or_default() })
+        let of_methods = status.map(|status| status.access_methods.as_slice()).unwrap_or_default();
+        if settings.is_none() && methods.is_empty() && known.is_none() && of_methods.is_empty() {
+            return None;
+        }
+        let applied = known.map(|known| known.applied.clone()).unwrap_or_default();
+        let of_methods = of_methods.iter().filter_map(|method| method.call_leg_profile.clone());
+        let used = [applied.call, applied.call_leg].into_iter().flatten().chain(of_methods).collect();
+        Some(Self { settings, methods, used })
     }
 }
 
@@ -178,10 +260,13 @@ pub fn demand(bridge: &MeetingBridge, version: &str, meetings: impl IntoIterator
     let mut profiles: BTreeMap<(ProfileKind, String), SettingsProfile> = BTreeMap::new();
     let mut used = BTreeSet::new();
     for asked in meetings {
-        used.extend([asked.applied.call, asked.applied.call_leg].into_iter().flatten());
+        used.extend(asked.used);
         // Before the version is known it is not known what to make.
-        let Some(settings) = asked.settings.as_ref().filter(|_| !version.is_empty()) else { continue };
-        for profile in wanted(settings, &bridge.spec.profiles, &owner, version).profiles {
+        if version.is_empty() {
+            continue;
+        }
+        let settings = asked.settings.unwrap_or_default();
+        for profile in wanted(&settings, &asked.methods, &bridge.spec.profiles, &owner, version).all() {
             profiles.insert((profile.kind, profile.name.clone()), profile);
         }
     }

@@ -1,5 +1,6 @@
 //! The status of a ScheduledMeeting.
 
+mod access;
 mod readiness;
 mod settings;
 mod warning;
@@ -94,6 +95,7 @@ pub fn build(
     dialling(&judged, &mut conditions);
     settings::tell(&judged, &mut conditions);
     warning::tell(&judged, &mut conditions);
+    access::tell(&judged, &mut conditions);
     release(&judged, &mut conditions);
     let readiness = readiness::of(&judged);
     let mut status = draft;
@@ -195,12 +197,9 @@ fn door_trouble(judged: &Judged<'_>) -> Option<(&'static str, String)> {
                 reason::SPACE_MISSING,
                 "somebody else opened or renamed the slot; another slot is taken as soon as one is free".into(),
             ),
-            Obstacle::PasscodeUnavailable => (
-                reason::PASSCODE_UNAVAILABLE,
-                "the Secret of passcodeSecretRef, or its key, is missing or empty, or lacks the label \
-                 meeting-controller.dev/use=passcode where that is required; set it and the door opens"
-                    .into(),
-            ),
+            Obstacle::PasscodeUnavailable => (reason::PASSCODE_UNAVAILABLE, access::no_passcode(judged)),
+            Obstacle::PasscodesEqual => (reason::PASSCODES_EQUAL, access::PASSCODES_EQUAL.into()),
+            Obstacle::AccessUnsupported => (reason::ACCESS_UNSUPPORTED, access::unsupported(judged)),
             Obstacle::SettingsMissing => (reason::SETTINGS_MISSING, settings::missing(judged)),
             Obstacle::SlotBusy => (reason::NOT_YET, "the meeting before is still being closed".into()),
             Obstacle::CallBridgeLost | Obstacle::CallUnwanted => return None, // The door is as it should be.

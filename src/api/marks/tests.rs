@@ -18,6 +18,22 @@ fn mark_names_the_meeting_and_never_outgrows_the_field() {
 }
 
 #[test]
+fn the_name_of_an_access_method_is_its_meetings_and_never_longer_than_a_mark() {
+    let method = "m".repeat(32);
+    for marks in [Marks::default(), named(&"i".repeat(LONGEST_INSTALLATION))] {
+        let short = marks.of("team-a", "standup");
+        assert_eq!(marks.of_access_method(&short, "host"), format!("{short}/host"));
+        let long = marks.of(&"n".repeat(40), &"m".repeat(20));
+        let names = [marks.of_access_method(&long, &method), marks.of_access_method(&long, &method[1..])];
+        assert_ne!(names[0], names[1]);
+        for name in names {
+            assert!(name.chars().count() <= LIMIT && marks.is_ours(&name), "{name}");
+        }
+    }
+    assert!(!named("a").is_ours(&named("b").of_access_method(&named("b").of("ns", "m"), "host")));
+}
+
+#[test]
 fn a_mark_of_another_installation_is_not_ours() {
     let all = [Marks::default(), named("a"), named("ab"), named("A")];
     for marks in &all {

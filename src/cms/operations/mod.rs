@@ -4,6 +4,7 @@
 //! write. Errors are those of [`CmsError`]; a write that fails with
 //! [`may_have_taken_effect`](CmsError::may_have_taken_effect) must be followed by a look before it is sent again.
 
+pub(super) mod access;
 pub(super) mod calls;
 mod profiles;
 pub(super) mod spaces;

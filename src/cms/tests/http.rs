@@ -91,6 +91,52 @@ async fn an_impossible_id_is_never_sent() {
 }
 
 #[tokio::test]
+async fn access_methods_are_below_their_space() {
+    let new = NewAccessMethod {
+        name: "meeting-controller:ns/m/host".to_owned(),
+        number: "7".to_owned(),
+        passcode: "4711".into(),
+        secret: "s3cr3t".into(),
+        call_leg_profile: None,
+    };
+    let server = Server::start(|_, request| match request.method.as_str() {
+        "POST" => created("/api/v1/coSpaces/s-1/accessMethods/a-1"),
+        "GET" if request.path.contains("a-1") => {
+            xml("<accessMethod id=\"a-1\"><name>n</name><passcode>1</passcode></accessMethod>")
+        }
+        "GET" => {
+            xml("<accessMethods total=\"1\"><accessMethod id=\"a-1\"><callId>7</callId></accessMethod></accessMethods>")
+        }
+        _ => reply("200 OK", "", ""),
+    })
+    .await;
+    let (client, space) = (server.client(), SpaceId::from("s-1"));
+    let id = client.create_access_method(any(), &space, &new).await.unwrap();
+    assert_eq!(id.as_str(), "a-1");
+    let with = NewAccessMethod { call_leg_profile: Some("p".to_owned()), ..new.clone() };
+    client.create_access_method(any(), &space, &with).await.unwrap();
+    client.update_access_method(any(), &space, &id, &new).await.unwrap();
+    assert_eq!(client.access_methods(any(), &space).await.unwrap()[0].call_id.as_deref(), Some("7"));
+    let shown = client.access_method(any(), &space, &id).await.unwrap();
+    assert_eq!((shown.name.as_deref(), shown.secret.is_none()), (Some("n"), true));
+    assert_eq!(client.delete_access_method(any(), &space, &id).await, Ok(true));
+    let body = "uri=7&callId=7&passcode=4711&name=meeting-controller%3Ans%2Fm%2Fhost&secret=s3cr3t";
+    let sent: Vec<_> = server.requests().into_iter().map(|sent| (sent.path, sent.body)).collect();
+    let (all, one) = ("/api/v1/coSpaces/s-1/accessMethods", "/api/v1/coSpaces/s-1/accessMethods/a-1");
+    assert_eq!(sent[0], (all.to_owned(), body.to_owned()), "without a profile it is not named");
+    assert_eq!(sent[1], (all.to_owned(), format!("{body}&callLegProfile=p")));
+    assert_eq!(sent[2], (one.to_owned(), format!("{body}&callLegProfile=")), "an empty one unsets");
+    assert_eq!((sent[4].0.as_str(), sent[5].0.as_str()), (one, one));
+    // No half of an id ever makes a request about something else.
+    for bad in ["", "..", "a/b"] {
+        assert_eq!(client.delete_access_method(any(), &space, &bad.into()).await, Ok(false));
+        assert_eq!(client.delete_access_method(any(), &bad.into(), &id).await, Ok(false));
+        assert!(client.access_methods(any(), &bad.into()).await.is_err());
+    }
+    assert_eq!(server.requests().len(), 6);
+}
+
+#[tokio::test]
 async fn removing_what_is_gone_is_as_good() {
     let server = Server::start(|number, _| match number {
         1 => reply("200 OK", "", ""),

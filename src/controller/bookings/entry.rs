@@ -1,5 +1,7 @@
 //! What the index keeps of one meeting.
 
+use std::collections::BTreeSet;
+
 use jiff::Timestamp;
 use kube::ResourceExt;
 
@@ -29,10 +31,18 @@ pub(super) struct MeetingEntry {
     pub(super) on_lost_bridge: bool,
     pub(super) phase: Phase,
     pub(super) is_suspended: bool,
-    /// The Secret that its passcode comes from.
-    pub(super) passcode_secret: Option<Text>,
+    /// The Secrets that its passcodes come from.
+    pub(super) passcode_secrets: Box<[Text]>,
     pub(super) agreed: Option<Window>,
     pub(super) wanted: Window,
+}
+
+/// The Secrets that the passcodes of a meeting and its access methods come from, each once.
+fn passcode_secrets(meeting: &ScheduledMeeting) -> Box<[Text]> {
+    let of_methods = meeting.spec.access_methods.iter().map(|method| &method.passcode_secret_ref);
+    let names: BTreeSet<&str> =
+        meeting.spec.passcode_secret_ref.iter().chain(of_methods).map(|secret| secret.name.as_str()).collect();
+    names.into_iter().map(Text::from).collect()
 }
 
 impl MeetingEntry {
@@ -54,7 +64,7 @@ impl MeetingEntry {
             phase: status.phase.unwrap_or_default(),
             is_suspended: find(&status.conditions, types::READY)
                 .is_some_and(|ready| *ready.reason == *reason::SUSPENDED),
-            passcode_secret: meeting.spec.passcode_secret_ref.as_ref().map(|secret| secret.name.as_str().into()),
+            passcode_secrets: passcode_secrets(meeting),
             agreed: status.window.map(Window::from),
             wanted: Window::of_meeting(&meeting.spec, &status),
         }
@@ -68,9 +78,9 @@ impl MeetingEntry {
         ObjectKey::new(self.namespace.to_string(), self.name.clone())
     }
 
-    /// The Secret that its passcode comes from.
-    pub(super) fn passcode_secret(&self) -> Option<ObjectKey> {
-        Some(ObjectKey::new(self.namespace.to_string(), self.passcode_secret.as_ref()?.to_string()))
+    /// The Secrets that its passcodes come from.
+    pub(super) fn passcode_secrets(&self) -> impl Iterator<Item = ObjectKey> {
+        self.passcode_secrets.iter().map(|name| ObjectKey::new(self.namespace.to_string(), name.to_string()))
     }
 
     /// Its time is over, but its slot is not proven shut.

@@ -110,6 +110,7 @@ fn a_space_that_a_meeting_on_another_object_holds_is_held() {
         secondary_uri: None,
         tenant: None,
         non_member_access: None,
+        access_methods: None,
         passcode: None,
         secret: None,
         cdr_tag: None,
@@ -207,4 +208,14 @@ fn a_secret_that_is_touched_leads_to_the_meetings_that_use_it() {
     bookings.forget(&first);
     assert!(users("ns", "code").is_empty() && bookings.lock().passcodes.len() == 1);
     assert_eq!(users("ns", "other"), ["b=ns/b", "c=ns/c"]);
+    // So do those of its access methods, each once.
+    let mut meeting = meeting("d", 0, 0);
+    let method = |name: &str, secret: &str| serde_json::json!({ "name": name, "role": "Guest", "passcodeSecretRef": { "name": secret } });
+    let methods = vec![method("one", "other"), method("two", "other"), method("three", "third")];
+    meeting.spec.access_methods = serde_json::from_value(methods.into()).unwrap();
+    bookings.take_object(&meeting);
+    assert_eq!(users("ns", "other"), ["b=ns/b", "c=ns/c", "d=ns/d"]);
+    assert_eq!(users("ns", "third"), ["d=ns/d"]);
+    bookings.forget(&meeting);
+    assert!(users("ns", "third").is_empty());
 }

@@ -107,6 +107,10 @@ impl<'a> BridgeReach<'a> {
             Look::Slots => Ok(Found::Spaces(cluster.list_spaces(Some(prefix), at).await?)),
             Look::AllSpaces => Ok(Found::Spaces(cluster.list_spaces(None, at).await?)),
             Look::Space(id) => Ok(Found::Space(cluster.read_space(id, at, now).await?.map(Box::new))),
+            Look::AccessMethods(id) => {
+                let seen = cluster.read_access_methods(id, &self.ctx.settings.marks, at).await?;
+                Ok(Found::AccessMethods(seen.ours.into_iter().map(|method| method.id).collect()))
+            }
             Look::Sync(id) => {
                 let sync = if_there(client.bulk_sync(at, &BulkSyncId::from(id.as_str())).await)?;
                 // Finished syncs may not be kept (cms-protocol.md 6.5): the list of spaces tells what came of it.

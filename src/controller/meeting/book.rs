@@ -203,6 +203,9 @@ pub async fn find_space(
         None => Some(Obstacle::SpaceMissing),
     };
     let Some(obstacle) = why else {
+        if is_another {
+            progress.forget_methods();
+        }
         if let (Some(slot), Some(space)) = (progress.draft.slot.as_mut(), found) {
             slot.space_id = Some(space.to_string());
         }

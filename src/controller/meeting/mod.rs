@@ -19,6 +19,7 @@ use super::kube_calls::KubeError;
 use super::lifecycle::Taken;
 use super::{join_secret, lifecycle};
 use crate::api::meeting::Phase;
+use crate::api::names::join_secret_name;
 use crate::api::{MeetingBridge, ScheduledMeeting, ScheduledMeetingStatus, is_blind};
 use crate::cluster::Cluster;
 use crate::drive::drive;
@@ -244,7 +245,9 @@ async fn finish(
     let was_over = stored.status.as_ref().and_then(|status| status.phase).is_some_and(Phase::is_over);
     let is_over = status.phase.is_some_and(Phase::is_over);
     let mut stays = false;
-    if is_over && old.join_secret_name.is_some() {
+    // No door opens without one; while it cannot be written the status does not name it.
+    let had_join_secret = old.join_secret_name.is_some() || (!was_over && old.opened_at.is_some());
+    if is_over && had_join_secret {
         if !was_over {
             // Whoever is next in the slot does not wait for the removal.
             news::wake(ctx, &meeting, &learn(ctx, &meeting, status.clone()), site);
@@ -252,7 +255,7 @@ async fn finish(
         // The status that is over names it no more, so it goes first: whoever dies in between closes once more.
         stays = remove_join_secret(ctx, &meeting).await.is_err();
         if stays {
-            status.join_secret_name.clone_from(&old.join_secret_name);
+            status.join_secret_name = Some(join_secret_name(&meeting.name_any()));
             wait = Some(REMOVE_AGAIN);
         }
     }
@@ -334,14 +337,18 @@ async fn let_go(
     }
     ctx.bookings.release(&meeting.uid().unwrap_or_default());
     news::wake_waiting(ctx, meeting);
-    if let Some(bridge) =
-        meeting.status.as_ref().filter(|status| status.settings.is_some()).and_then(|s| s.bridge.as_ref())
+    if let Some(bridge) = meeting.status.as_ref().filter(|status| has_profiles(status)).and_then(|s| s.bridge.as_ref())
     {
         ctx.wakes.bridge(&key_of(bridge));
     }
     // If this fails, its owner reference does the rest.
     let _ = remove_join_secret(ctx, meeting).await;
     lifecycle::let_go(ctx, meeting).await
+}
+
+/// Does it keep the bridge from removing profiles?
+fn has_profiles(status: &ScheduledMeetingStatus) -> bool {
+    status.settings.is_some() || !status.access_methods.is_empty()
 }
 
 /// Removes the join Secret of a meeting that is over: nobody's meeting waits for it.
@@ -384,6 +391,7 @@ fn take_notes(ctx: &Context, uid: &str, cluster: &Cluster, progress: &mut Progre
                     ctx.secrets.note_written(uid, written);
                 }
             }
+            Note::Methods => ctx.secrets.note_methods(uid, progress.written_methods.clone()),
             Note::Dialled => {
                 ctx.metrics.dials.inc();
             }
@@ -395,6 +403,7 @@ fn take_notes(ctx: &Context, uid: &str, cluster: &Cluster, progress: &mut Progre
             Note::ProfileGone => {
                 let ids = progress.draft.settings.clone().unwrap_or_default();
                 cluster.doubt_profiles([ids.applied, progress.profiles_told()]);
+                cluster.doubt_profiles(progress.method_profiles());
                 ctx.wakes.bridge(cluster.key());
             }
             Note::SpaceGone => {

@@ -89,7 +89,13 @@ pub fn wake(ctx: &Context, before: &ScheduledMeeting, after: &ScheduledMeeting, 
     // The bridge sweeps a meeting as long as it has a call.
     let has_call = |meeting: &ScheduledMeeting| meeting.status.as_ref().is_some_and(|status| status.call.is_some());
     // It removes the profiles that nobody uses any more.
-    let settings = |meeting: &ScheduledMeeting| meeting.status.as_ref().and_then(|status| status.settings.clone());
+    let settings = |meeting: &ScheduledMeeting| {
+        meeting
+            .status
+            .as_ref()
+            .map(|status| (status.settings.clone(), status.access_methods.clone()))
+            .unwrap_or_default()
+    };
     if (new.is_live() != old.is_live() || has_call(before) != has_call(after) || settings(before) != settings(after))
         && let Some(cluster) = &site.cluster
     {

@@ -130,6 +130,11 @@ impl<'a> MeetingReach<'a> {
                 let shown = cluster.read_space(&space, at(Class::Door, window.closes_at.min(now)), now).await;
                 Found::Space(shown.map_err(of_active)?)
             }
+            Look::Methods => {
+                let deadline = if progress.is_closing(now) { window.closes_at.min(now) } else { window.opens_at };
+                let seen = cluster.read_access_methods(&space, &progress.terms.marks, at(Class::Call, deadline));
+                Found::Methods(in_time(seen).await.map_err(of_active)?)
+            }
             Look::Calls => {
                 let at = at(Class::Call, window.opens_at);
                 // Before a call is taken for this meeting's: is it older than that?
@@ -169,9 +174,14 @@ fn space_profiles(progress: &Progress, step: &Step) -> SpaceProfiles {
     let ids = match step {
         Step::OpenDoor | Step::MarkExtension => progress.profiles_to_open(),
         Step::CloseDoor => progress.profiles_to_close(),
-        Step::CreateCall | Step::DeleteCall(_) | Step::Dial(_) | Step::HangUp { .. } | Step::Tell { .. } => {
-            return SpaceProfiles::default();
-        }
+        Step::CreateMethod(_)
+        | Step::UpdateMethod { .. }
+        | Step::DeleteMethod(_)
+        | Step::CreateCall
+        | Step::DeleteCall(_)
+        | Step::Dial(_)
+        | Step::HangUp { .. }
+        | Step::Tell { .. } => return SpaceProfiles::default(),
     };
     SpaceProfiles { call: ids.call, call_leg: ids.call_leg }
 }
@@ -236,6 +246,10 @@ impl Reach<Progress> for MeetingReach<'_> {
             passcode: secrets.and_then(|secrets| secrets.passcode.as_ref()),
             secret: secrets.map(|secrets| &secrets.secret),
             terms: &progress.terms,
+            method: match step {
+                Step::CreateMethod(name) | Step::UpdateMethod { name, .. } => progress.method_to_write(name),
+                _ => None,
+            },
             profiles: space_profiles(progress, step),
             deadline: progress.deadline(step, now),
         };
@@ -266,7 +280,7 @@ impl Reach<Progress> for MeetingReach<'_> {
                     Step::OpenDoor | Step::MarkExtension => {
                         self.cluster.note_opened(&space, &progress.terms.spec.title)
                     }
-                    Step::CloseDoor | Step::CreateCall | Step::Dial(_) | Step::HangUp { .. } => {}
+                    _ => {}
                 }
                 Ok((effect, done))
             }

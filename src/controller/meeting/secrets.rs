@@ -11,7 +11,7 @@ use crate::api::names::join_secret_name;
 use crate::cms::{Class, Priority, Space, SpaceId};
 use crate::controller::context::Context;
 use crate::controller::join_secret::{self, Details, Unwritten};
-use crate::plan::meeting::{Part, Problem, Progress};
+use crate::plan::meeting::{JoinSecrets, Part, Problem, Progress};
 use crate::plan::window::Stage;
 
 /// The join Secret is there from acceptance on, so that invitations can be written; near its time its secrets are at hand.
@@ -21,13 +21,14 @@ pub async fn prepare(ctx: &Context, meeting: &ScheduledMeeting, progress: &mut P
     let is_soon = progress.stage(now) >= Stage::Preparing;
     let (at_hand, written) = ctx.secrets.get(&uid);
     progress.written = written;
+    progress.written_methods = ctx.secrets.methods(&uid);
     let is_changed = progress.draft.join_secret_name.is_none()
         || meeting.status.as_ref().is_none_or(|status| {
             let shown = |slot: &Option<SlotBinding>| slot.as_ref().map(|slot| (slot.number, slot.uri.clone()));
             let is_same_slot = shown(&status.slot) == shown(&progress.draft.slot);
             !is_same_slot || status.observed_generation != meeting.metadata.generation
         });
-    if at_hand.as_ref().is_some_and(|secrets| secrets.passcode.is_some()) && !is_changed {
+    if at_hand.as_ref().is_some_and(JoinSecrets::is_whole) && !is_changed {
         progress.secrets = at_hand;
         return;
     }

@@ -14,6 +14,7 @@ fn space(id: &str, name: &str, number: &str) -> Space {
         cdr_tag: None,
         call_profile: None,
         call_leg_profile: None,
+        access_methods: None,
     }
 }
 

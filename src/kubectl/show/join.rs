@@ -6,6 +6,7 @@ use serde::Serialize;
 
 use super::{Booking, Ink, Style, moment, plain, time_on};
 use crate::api::ScheduledMeeting;
+use crate::api::access::{AccessMethodSpec, AccessRole};
 
 /// What whoever is invited needs.
 #[derive(Clone, Debug, Serialize)]
@@ -18,6 +19,21 @@ pub struct Join {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub link: Option<String>,
     pub needs_passcode: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub passcode: Option<String>,
+    /// Further ways in.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub access_methods: Vec<WayIn>,
+}
+
+/// A way in by the same number and another passcode.
+#[derive(Clone, Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct WayIn {
+    pub name: String,
+    pub role: AccessRole,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub link: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub passcode: Option<String>,
 }
@@ -39,7 +55,14 @@ impl Join {
             _ => link,
         };
         let passcode = entry("passcode");
+        let way_in = |method: &AccessMethodSpec| WayIn {
+            name: method.name.clone(),
+            role: method.role,
+            link: entry(&format!("access.{}.link", method.name)).map(hide),
+            passcode: entry(&format!("access.{}.passcode", method.name)).filter(|_| show),
+        };
         Self {
+            access_methods: meeting.spec.access_methods.iter().map(way_in).collect(),
             booking,
             number: entry("number"),
             link: entry("link").map(hide),
@@ -75,6 +98,11 @@ impl Join {
             }
         }
         line("Passcode", &passcode);
+        for way in &self.access_methods {
+            let passcode = way.passcode.as_deref().map_or_else(|| HIDDEN.to_owned(), plain);
+            let link = way.link.as_deref().map(|link| format!(", {}", plain(link))).unwrap_or_default();
+            line(way.role.name(), &format!("{}: passcode {passcode}{link}", plain(&way.name)));
+        }
         shown
     }
 }

@@ -245,6 +245,33 @@ fn what_lets_people_in_is_shown_only_on_demand() {
 }
 
 #[test]
+fn the_ways_in_of_hosts_and_guests_are_shown_as_the_rest() {
+    let mut meeting = booked("review", "2026-11-24T09:00:00Z", "45m", 7001, "Scheduled");
+    let methods = json!([{ "name": "chair", "role": "Host", "passcodeSecretRef": { "name": "codes" } },
+                         { "name": "press", "role": "Guest", "passcodeSecretRef": { "name": "codes" } }]);
+    meeting.spec.access_methods = serde_json::from_value(methods).unwrap();
+    let mut secret = join_secret();
+    let of_chair = [("passcode", "90909090"), ("link", "https://join.example.com/meeting/7001?secret=ch41r")];
+    secret.data.as_mut().unwrap().extend(
+        of_chair
+            .map(|(key, value)| (format!("access.chair.{key}"), k8s_openapi::ByteString(value.as_bytes().to_vec()))),
+    );
+    let shown = |show| {
+        let join = Join::of(&meeting, &secret, show);
+        (join.text(PLAIN, &berlin()), serde_json::to_string(&join).unwrap())
+    };
+    let (text, json) = shown(false);
+    let hidden = "  Host      chair: passcode ***, https://join.example.com/meeting/7001?secret=***\n  Guest     press: passcode ***\n";
+    assert!(text.ends_with(hidden), "{text}");
+    for said in [&text, &json] {
+        assert!(!said.contains("90909090") && !said.contains("ch41r"), "{said}");
+    }
+    let (text, json) = shown(true);
+    assert!(text.contains("chair: passcode 90909090, https://join.example.com/meeting/7001?secret=ch41r"), "{text}");
+    assert!(json.contains("90909090"), "{json}");
+}
+
+#[test]
 fn nobody_elses_text_moves_the_terminal() {
     assert_eq!(plain("a\u{1b}[2Jb\u{9b}c\u{202e}d\nü"), "a\u{fffd}[2Jb\u{fffd}c\u{fffd}d\u{fffd}ü");
     let mut rude = failed_over();

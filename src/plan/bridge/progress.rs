@@ -346,6 +346,12 @@ impl Subject for BridgeProgress {
                 }
             }
             (_, Found::Space(_)) => {}
+            (Look::AccessMethods(id), Found::AccessMethods(ours)) => {
+                let slots = facts.slots.known();
+                let shown = slots.and_then(|slots| slots.looked(id)).and_then(|space| space.access_methods);
+                facts.methods.insert(id.clone(), (shown.unwrap_or_default(), ours));
+            }
+            (_, Found::AccessMethods(_)) => {}
             (_, Found::Sync(status)) => self.sync_looked_at(facts, status),
         }
     }
@@ -388,6 +394,15 @@ impl Subject for BridgeProgress {
         if let (Some(profile), Verdict::Answered(error), false) = (of_settings, &verdict, self.is_deleting) {
             // What one meeting asks for holds back nothing else.
             self.settings_refused(profile, error);
+            return Flow::GoOn;
+        }
+        if let (Attempt::Do(Step::DeleteAccessMethod { space, method, .. }), Verdict::Answered(_)) =
+            (&attempt, &verdict)
+        {
+            // The bridge keeps it: that holds back no door. It is looked at again when others come or go.
+            if let Some((_, ours)) = facts.methods.get_mut(space) {
+                ours.retain(|known| known != method);
+            }
             return Flow::GoOn;
         }
         if let Attempt::Do(step) = attempt {

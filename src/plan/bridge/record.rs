@@ -142,6 +142,11 @@ impl Record {
                     calls.retain(|placed| placed.at() != *gone);
                 }
             }
+            Step::DeleteAccessMethod { space, method, .. } => {
+                if let Some((_, ours)) = facts.methods.get_mut(space) {
+                    ours.retain(|known| known != method);
+                }
+            }
             Step::DeleteSpace { number, .. } => {
                 if let Seen::Known(slots) = &mut facts.slots {
                     slots.remove(*number);

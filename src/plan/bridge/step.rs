@@ -4,7 +4,7 @@ use std::ops::RangeInclusive;
 
 use crate::api::bridge::ClusterStatus;
 use crate::api::settings::SettingsProfile;
-use crate::cms::{CallAt, Class, Fields, Space, SpaceId, SyncFailure, SyncStatus};
+use crate::cms::{AccessMethodId, CallAt, Class, Fields, Space, SpaceId, SyncFailure, SyncStatus};
 
 /// What must be looked up.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -31,6 +31,8 @@ pub enum Look {
     AllSpaces,
     /// One space.
     Space(SpaceId),
+    /// The access methods of a space of which a look shows that there are some.
+    AccessMethods(SpaceId),
     /// The sync under way.
     Sync(String),
 }
@@ -52,7 +54,8 @@ impl Look {
             | Self::SettingsProfile(_)
             | Self::Slots
             | Self::AllSpaces
-            | Self::Space(_) => false,
+            | Self::Space(_)
+            | Self::AccessMethods(_) => false,
         }
     }
 }
@@ -71,6 +74,8 @@ pub enum Found {
     Lost(Option<String>),
     Spaces(Vec<Space>),
     Space(Option<Box<Space>>),
+    /// Those of a space's access methods that carry a mark of ours.
+    AccessMethods(Vec<AccessMethodId>),
     Sync(SyncStatus),
 }
 
@@ -105,6 +110,12 @@ pub enum Step {
         number: u32,
         space: SpaceId,
     },
+    /// Whoever knows its passcode would get in with the next meeting.
+    DeleteAccessMethod {
+        number: u32,
+        space: SpaceId,
+        method: AccessMethodId,
+    },
     DeleteCall(CallAt),
     DeleteSpace {
         number: u32,
@@ -131,7 +142,7 @@ impl Step {
     pub fn class(&self) -> Class {
         match self {
             Self::ShutSlot { .. } => Class::Door,
-            Self::DeleteCall(_) => Class::Close,
+            Self::DeleteCall(_) | Self::DeleteAccessMethod { .. } => Class::Close,
             _ => Class::Provision,
         }
     }
@@ -140,7 +151,11 @@ impl Step {
     pub fn clears(&self) -> bool {
         matches!(
             self,
-            Self::ShutSlot { .. } | Self::DeleteCall(_) | Self::DeleteSpace { .. } | Self::StartRemoval { .. }
+            Self::ShutSlot { .. }
+                | Self::DeleteAccessMethod { .. }
+                | Self::DeleteCall(_)
+                | Self::DeleteSpace { .. }
+                | Self::StartRemoval { .. }
         )
     }
 
@@ -170,9 +185,10 @@ impl Step {
     /// The space that it writes to.
     pub fn space(&self) -> Option<&SpaceId> {
         match self {
-            Self::AttachProfiles { space, .. } | Self::ShutSlot { space, .. } | Self::DeleteSpace { space, .. } => {
-                Some(space)
-            }
+            Self::AttachProfiles { space, .. }
+            | Self::ShutSlot { space, .. }
+            | Self::DeleteAccessMethod { space, .. }
+            | Self::DeleteSpace { space, .. } => Some(space),
             _ => None,
         }
     }
@@ -196,6 +212,7 @@ impl Step {
             | Self::UpdateSettingsProfile(_)
             | Self::AttachProfiles { .. }
             | Self::ShutSlot { .. }
+            | Self::DeleteAccessMethod { .. }
             | Self::DeleteCall(_)
             | Self::DeleteSpace { .. } => false,
         }
@@ -218,6 +235,9 @@ impl std::fmt::Display for Step {
             Self::StartSync { .. } => f.write_str("start the bulk sync that makes its spaces"),
             Self::AttachProfiles { number, .. } => write!(f, "attach the profiles to slot {number}"),
             Self::ShutSlot { number, .. } => write!(f, "shut slot {number}"),
+            Self::DeleteAccessMethod { number, .. } => {
+                write!(f, "delete an access method that a meeting left on slot {number}")
+            }
             Self::DeleteCall(_) => f.write_str("delete a call on a free slot"),
             Self::DeleteSpace { number, .. } => write!(f, "remove the space of slot {number}, which is out of range"),
             Self::StartRemoval { .. } => f.write_str("start the bulk sync that removes the spaces of a set"),

@@ -16,7 +16,7 @@ use crate::api::marks::Marks;
 use crate::api::repairs::Contest;
 use crate::api::settings::{ProfileKind, SettingsProfile};
 use crate::api::{MeetingBridge, MeetingBridgeStatus};
-use crate::cms::{Call, CmsError, Fields, Space, SpaceId, SyncFailure, SyncStatus};
+use crate::cms::{AccessMethodId, Call, CmsError, Fields, Space, SpaceId, SyncFailure, SyncStatus};
 use crate::drive::{Reach, drive};
 use crate::facts::calls::PlacedCall;
 use crate::plan::faults::Fault;
@@ -48,6 +48,7 @@ fn slot(id: &str, number: u32) -> Space {
         cdr_tag: None,
         call_profile: None,
         call_leg_profile: None,
+        access_methods: None,
     }
 }
 
@@ -107,6 +108,10 @@ struct Server {
     ranges: BTreeMap<String, RangeInclusive<u32>>,
     syncs: BTreeMap<String, Sync>,
     calls: Vec<Call>,
+    /// Access methods of spaces, and whether they are ours.
+    methods: BTreeMap<SpaceId, Vec<(AccessMethodId, bool)>>,
+    /// It keeps them, whatever it is told.
+    keeps_methods: bool,
     /// A failed sync leaves what it had made until then.
     leaves_half: bool,
     /// Numbers that something has which no list shows: an IVR, a user, an access method.
@@ -161,7 +166,8 @@ impl Server {
         }
         let space = self.spaces.iter().find(|space| space.id == *id)?.clone();
         let non_member_access = space.non_member_access.filter(|_| !self.hides_access);
-        Some(Space { non_member_access, ..space })
+        let count = self.methods.get(id).map(|methods| u32::try_from(methods.len()).unwrap());
+        Some(Space { non_member_access, access_methods: count.filter(|count| *count > 0), ..space })
     }
 
     fn call_on(&mut self, space: &str) {
@@ -269,6 +275,16 @@ impl Server {
                 }
                 let (call_profile, call_leg_profile) = (shown.call_profile.clone(), shown.call_leg_profile.clone());
                 *shown = Space { call_profile, call_leg_profile, ..slot(space.as_str(), *number) };
+                None
+            }
+            Step::DeleteAccessMethod { space, method, .. } => {
+                let shown = self.spaces.iter().find(|shown| shown.id == *space).unwrap();
+                let methods = self.methods.get_mut(space).unwrap();
+                let is_ours = methods.iter().any(|(id, is_ours)| id == method && *is_ours);
+                if is_strange(shown) || !is_ours {
+                    self.wrongs.push(format!("an access method of {} was deleted", shown.name));
+                }
+                methods.retain(|(id, _)| id != method);
                 None
             }
             Step::DeleteCall(id) => {
@@ -403,6 +419,10 @@ impl Reach<BridgeProgress> for ServerReach<'_> {
                 Found::Spaces(server.spaces.iter().filter(is_listed).map(listed).collect())
             }
             Look::Space(id) => Found::Space(server.shown(id).map(Box::new)),
+            Look::AccessMethods(id) => {
+                let methods = server.methods.get(id).into_iter().flatten();
+                Found::AccessMethods(methods.filter(|(_, is_ours)| *is_ours).map(|(id, _)| id.clone()).collect())
+            }
             Look::Sync(id) => Found::Sync(server.syncs.get_mut(id).map_or(SyncStatus::Complete, |sync| {
                 sync.looks = sync.looks.saturating_sub(1);
                 if sync.looks > 0 { SyncStatus::Running } else { sync.outcome.clone() }
@@ -422,6 +442,9 @@ impl Reach<BridgeProgress> for ServerReach<'_> {
             return Err(Verdict::Retry(error));
         }
         self.player.log.push(step.to_string());
+        if self.server.keeps_methods && matches!(step, Step::DeleteAccessMethod { .. }) {
+            return Err(Verdict::Answered(CmsError::Rejected { element: "no".to_owned(), status: 400 }));
+        }
         let is_synced = |set: &String| self.server.syncs.values().any(|sync| sync.set == *set);
         if matches!(step, Step::StartSync { set } if is_synced(set)) {
             self.server.wrongs.push("a set was synced again".to_owned());
@@ -464,6 +487,7 @@ fn intents(before: &Record, after: &Record) -> Vec<String> {
 }
 
 /// A bridge and what is known of it, from pass to pass. The loop is the shipped one.
+#[derive(Clone)]
 struct Player {
     spec: MeetingBridgeSpec,
     /// As the apiserver has it.

@@ -67,6 +67,29 @@ pub(super) fn next(bridge: &BridgeProgress, facts: &BridgeFacts, around: &Around
     keep_shut(bridge, facts, around, slots)
 }
 
+/// A slot that no live meeting holds has no access method of ours: whoever knows its passcode would get in with the next
+/// meeting. They go before the slot is shut, because its mark tells of them after a crash.
+fn without_methods(bridge: &BridgeProgress, facts: &BridgeFacts, around: &Around, slots: &SlotSpaces) -> Option<Next> {
+    let held = around.held_numbers();
+    slots.with_access_methods(&held).find_map(|(number, count)| {
+        let seen = |space: &SpaceId| facts.methods.get(space).filter(|(shown, _)| *shown == count);
+        let of_space = slots.space(number).and_then(|space| seen(&space.id));
+        if of_space.is_some_and(|(_, ours)| ours.is_empty()) {
+            return None;
+        }
+        match claim(bridge, around, slots, number) {
+            Claim::Unproven(space) => Some(Next::Look(Look::Space(space))),
+            Claim::Free(space) | Claim::LeftOpen(space) => {
+                Some(match seen(&space).and_then(|(_, ours)| ours.first()) {
+                    None => Next::Look(Look::AccessMethods(space)),
+                    Some(method) => Next::Do(Step::DeleteAccessMethod { number, method: method.clone(), space }),
+                })
+            }
+            Claim::Foreign => None,
+        }
+    })
+}
+
 /// Is there a number of ours that no list has shown so far? A slot that is open carries a title, so only a list of
 /// everything shows it.
 fn is_anything_unlisted(bridge: &BridgeProgress, facts: &BridgeFacts, around: &Around, slots: &SlotSpaces) -> bool {
@@ -103,6 +126,9 @@ pub(super) fn keep_shut(
     let unseen = || is_wanted.then(|| slots.unseen(&held)).flatten();
     if let Some((_, space)) = slots.doubtful(&held).or_else(unseen) {
         return Some(Next::Look(Look::Space(space.id.clone())));
+    }
+    if let Some(next) = without_methods(bridge, facts, around, slots) {
+        return Some(next);
     }
     // Where others open a slot again and again it is shut less often, and never given up.
     let mut left_open = slots.left_open(&held).filter(|number| bridge.may_put_back(Contested::FreeSlot, Some(*number)));

@@ -2,7 +2,8 @@
 
 use jiff::Timestamp;
 
-use super::progress::{Around, Door, Note, Progress, Survey, WrittenDoor};
+use super::progress::{Around, Door, Note, Progress, Survey};
+use super::secrets::WrittenDoor;
 use super::settings;
 use super::step::{Effect, End, Found, Intent, Look, Obstacle, Part, Step};
 use super::warning::Notice;
@@ -20,6 +21,8 @@ const TURN_LIMIT: usize = 24;
 
 /// Call bridges of a cluster, each of which may have a call in which something is told.
 const MOST_CALLS: usize = 25;
+/// Turns more for access methods: each may have to be removed, looked for and made.
+const TURNS_OF_METHODS: usize = 24;
 
 /// Writes of one pass that are sent again at once because their connection broke.
 const BROKEN_WRITES: u32 = 2;
@@ -37,7 +40,8 @@ impl Subject for Progress {
 
     fn turn_limit(&self) -> usize {
         let told = if self.terms.is_warning_asked() { MOST_CALLS } else { 0 };
-        TURN_LIMIT + told + self.terms.spec.participants.len() + self.draft.participants.len()
+        let methods = if self.may_have_methods() { TURNS_OF_METHODS } else { 0 };
+        TURN_LIMIT + told + methods + self.terms.spec.participants.len() + self.draft.participants.len()
     }
 
     fn begin(&mut self, facts: &mut MeetingFacts, survey: Survey, now: Timestamp) {
@@ -60,6 +64,10 @@ impl Subject for Progress {
         self.tried.legs_seen |= *look == Look::Legs;
         match found {
             Found::Space(space) => facts.space = Seen::Known(space),
+            Found::Methods(seen) => {
+                self.take_methods(facts, &seen);
+                facts.methods = Seen::Known(seen);
+            }
             Found::Calls(calls) => facts.calls = Seen::Known(calls),
             Found::Boot(at) => facts.booted = Seen::Known(at),
             Found::Legs(legs) => facts.legs = Seen::Known(legs),
@@ -76,9 +84,10 @@ impl Subject for Progress {
     fn intend(&mut self, intent: &Intent) {
         match intent {
             Intent::Open => self.door = Door::Intended,
-            Intent::Settings => {}
+            Intent::Settings | Intent::Methods => {}
         }
         self.intend_settings();
+        self.intend_methods();
     }
 
     fn applied(&mut self, facts: &mut MeetingFacts, step: &Step, effect: Effect, at: Timestamp) -> Store {
@@ -96,6 +105,17 @@ impl Subject for Progress {
                 facts.space = Seen::Unknown;
                 // Somebody may have joined until the door was shut: the calls are looked at again.
                 facts.calls = Seen::Unknown;
+            }
+            Step::CreateMethod(name) => {
+                if let Effect::MethodCreated(id) = &effect {
+                    self.method_written(facts, name, id);
+                }
+                facts.space = Seen::Unknown;
+            }
+            Step::UpdateMethod { name, id } => self.method_written(facts, name, id),
+            Step::DeleteMethod(id) => {
+                let is_closing = self.is_closing(at);
+                self.method_deleted(facts, id, is_closing);
             }
             Step::CreateCall => {
                 if let Effect::CallCreated(call) = effect {
@@ -122,7 +142,7 @@ impl Subject for Progress {
                 self.notes.push(Note::Dialled);
                 let leg = match effect {
                     Effect::LegCreated(id) => Some(id),
-                    Effect::Done | Effect::CallCreated(_) => None,
+                    Effect::Done | Effect::CallCreated(_) | Effect::MethodCreated(_) => None,
                 };
                 self.note_dialled(party, leg, at);
             }
@@ -144,6 +164,14 @@ impl Subject for Progress {
             {
                 self.doubt_call(facts);
                 Flow::GoOn
+            }
+            // The door is open, and the rest of the meeting does not wait.
+            Attempt::Look(Look::Methods) if self.draft.opened_at.is_some() && self.door == Door::Open => {
+                self.give_up_methods(verdict.into_error())
+            }
+            Attempt::Look(Look::Methods) if self.is_opening(since) => {
+                self.fail(Part::Door, verdict.into_error());
+                Flow::Stop
             }
             Attempt::Look(look) => {
                 self.fail(look.part(), verdict.into_error());
@@ -265,6 +293,9 @@ impl Progress {
                 self.notes.push(Note::ProfileGone);
                 return Flow::GoOn;
             }
+            Step::CreateMethod(_) | Step::UpdateMethod { .. } | Step::DeleteMethod(_) => {
+                return self.method_failed(facts, step, error, since);
+            }
             Step::CloseDoor if error.is_not_found() => {
                 self.notes.push(Note::SpaceGone);
                 self.door = Door::Released;
@@ -301,6 +332,44 @@ impl Progress {
         }
         let is_gone = error.is_not_found() && !is_own;
         self.not_told(call, notice, (!is_gone).then(|| error.to_string()))
+    }
+
+    /// A door that is not open yet stays shut: what is left of an earlier meeting would let its people in. Everything else
+    /// of a meeting goes on.
+    fn method_failed(&mut self, facts: &mut MeetingFacts, step: &Step, error: CmsError, since: Timestamp) -> Flow {
+        if self.is_sent_again(&error) {
+            if !matches!(step, Step::DeleteMethod(_)) {
+                facts.methods = Seen::Unknown;
+            }
+            return Flow::GoOn;
+        }
+        if self.is_opening(since) {
+            self.fail(Part::Door, error);
+            return Flow::Stop;
+        }
+        if settings::is_about_profile(&error) {
+            self.notes.push(Note::ProfileGone);
+        } else if error.is_not_found() && !self.tried.doubted_methods {
+            self.tried.doubted_methods = true;
+            facts.methods = Seen::Unknown;
+            return Flow::GoOn;
+        }
+        // It may have been done all the same: the next pass looks.
+        facts.methods = Seen::Unknown;
+        self.written_methods = None;
+        self.notes.push(Note::Methods);
+        self.give_up_methods(error)
+    }
+
+    /// The door is to be opened and is not open yet.
+    fn is_opening(&self, now: Timestamp) -> bool {
+        self.draft.opened_at.is_none() && !self.is_closing(now)
+    }
+
+    fn give_up_methods(&mut self, error: CmsError) -> Flow {
+        self.tried.gave_up_methods = true;
+        self.fail(Part::Access, error);
+        Flow::GoOn
     }
 
     /// A connection that broke is most often one that the bridge had closed meanwhile: the write is sent again at once, on

@@ -5,9 +5,11 @@
 //! there.
 
 mod absorb;
+mod access;
 mod contest;
 mod effects;
 mod progress;
+mod secrets;
 mod settings;
 mod step;
 mod terms;
@@ -18,7 +20,9 @@ use jiff::Timestamp;
 
 #[cfg(test)]
 use absorb::pick_call;
-pub use progress::{Around, Door, JoinSecrets, Note, Problem, Progress, Survey, WrittenDoor};
+pub use access::WrittenMethods;
+pub use progress::{Around, Door, Note, Problem, Progress, Survey};
+pub use secrets::{JoinSecrets, MethodSecrets, WrittenDoor};
 pub use settings::{Made, SettingsTerms};
 pub use step::{Effect, End, Found, Intent, Look, Obstacle, Part, Place, Step};
 pub use terms::Terms;
@@ -52,7 +56,12 @@ pub fn next(progress: &Progress, facts: &MeetingFacts, around: &Around, now: Tim
         _ if over => closing(progress, facts),
         _ if progress.tried.wants_boot => Next::Look(Look::Boot),
         Some(look) => Next::Look(look),
-        None => opening(progress, facts, around, now),
+        None => match opening(progress, facts, around, now) {
+            Next::Do(step @ (Step::OpenDoor | Step::MarkExtension | Step::CloseDoor)) => {
+                access::before_door(progress, facts).unwrap_or(Next::Do(step))
+            }
+            wanted => wanted,
+        },
     };
     permitted(progress, around, wanted)
 }
@@ -108,6 +117,9 @@ fn opening(progress: &Progress, facts: &MeetingFacts, around: &Around, now: Time
     if let Some(next) = door(progress, facts, around, now) {
         return next;
     }
+    if let Some(next) = access::next(progress, facts) {
+        return next;
+    }
     if progress.is_left_alone() {
         return blocked(Obstacle::CallBridgeLost);
     }
@@ -140,6 +152,9 @@ fn preparing(progress: &Progress, facts: &MeetingFacts, around: &Around) -> Next
     if progress.passcode().is_none() {
         return blocked(Obstacle::PasscodeUnavailable);
     }
+    if let Some(obstacle) = progress.access_obstacle() {
+        return blocked(obstacle);
+    }
     match &facts.space {
         Seen::Unknown => Next::Look(Look::Space),
         Seen::Known(None) => blocked(Obstacle::SpaceMissing),
@@ -158,6 +173,10 @@ fn door(progress: &Progress, facts: &MeetingFacts, around: &Around, now: Timesta
     if progress.passcode().is_none() || progress.secret().is_none() {
         // An open door stays as it is while a Secret is missing; a shut one stays shut.
         return (!is_open).then_some(blocked(Obstacle::PasscodeUnavailable));
+    }
+    if let Some(obstacle) = progress.access_obstacle().filter(|_| !progress.lacks_access_methods() || !is_open) {
+        // As with the passcode of the meeting. What an old bridge cannot do keeps no open door from being looked after.
+        return (!is_open).then_some(blocked(obstacle));
     }
     if around.slot_busy {
         return Some(blocked(Obstacle::SlotBusy));
@@ -269,6 +288,9 @@ fn closing(progress: &Progress, facts: &MeetingFacts) -> Next {
         (Door::Intended | Door::Open, _) => return Next::Look(Look::Mark),
         (Door::Shut, _) => {}
     }
+    if let Some(next) = access::closing(progress) {
+        return next;
+    }
     let (space, calls) = match (&facts.space, &facts.calls) {
         (Seen::Known(space), Seen::Known(calls)) => (space, calls),
         (_, Seen::Known(calls)) if !calls.is_empty() => return delete_first(calls),
@@ -285,7 +307,9 @@ fn closing(progress: &Progress, facts: &MeetingFacts) -> Next {
         Some(space) if space.non_member_access == Some(true) || space.name != progress.terms.placeholder => {
             Next::Do(Step::CloseDoor)
         }
-        _ => Next::Rest(End::Released),
+        Some(space) => access::proof(progress, facts, space),
+        // They went with it.
+        None => Next::Rest(End::Released),
     }
 }
 

@@ -1,14 +1,15 @@
 //! A meeting in progress, as a value: what is wanted, how far it has come, and what was tried. The plan reads it, looks
 //! are absorbed into it, steps change it, and the new status is built from it.
 
-use std::fmt;
-
 use jiff::{SignedDuration, Timestamp};
 use secrecy::{ExposeSecret, SecretString};
 
+use super::access::WrittenMethods;
+use super::secrets::{JoinSecrets, WrittenDoor};
 use super::step::{Obstacle, Part, Step};
 use super::terms::Terms;
 use super::warning::Told;
+use crate::api::access::MOST_ACCESS_METHODS;
 use crate::api::bridge::ProfileIds;
 use crate::api::conditions::meeting as reason;
 use crate::api::marks::Marks;
@@ -52,29 +53,6 @@ impl Door {
             Self::Untouched | Self::Released => false,
         }
     }
-}
-
-/// The secrets of one meeting, as long as it runs.
-#[derive(Clone)]
-pub struct JoinSecrets {
-    /// Secret of the space.
-    pub secret: SecretString,
-    /// Passcode; None: not available.
-    pub passcode: Option<SecretString>,
-}
-
-impl fmt::Debug for JoinSecrets {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("JoinSecrets")
-    }
-}
-
-/// With what the door was last written in this process.
-#[derive(Clone, Debug)]
-pub struct WrittenDoor {
-    pub title: String,
-    pub passcode: SecretString,
-    pub closes_at: Timestamp,
 }
 
 /// What is known at the beginning of a pass without asking the bridge.
@@ -127,6 +105,10 @@ pub struct Tried {
     pub without_profiles: bool,
     /// What was shown to everybody in the calls.
     pub told: Told,
+    /// Something about the access methods failed: the rest of the meeting goes on, and the next pass tries again.
+    pub gave_up_methods: bool,
+    /// The bridge said that an access method is not there, and they were looked at because of it.
+    pub doubted_methods: bool,
 }
 
 /// A look or a step that did not succeed.
@@ -148,6 +130,8 @@ pub enum Note {
     Repaired,
     /// The door was written with what the spec and the Secrets say now.
     Written,
+    /// Access methods were looked at or written.
+    Methods,
     /// A participant was dialled.
     Dialled,
     /// A call was made again after its call bridge was lost.
@@ -181,6 +165,12 @@ pub struct Progress {
     /// Why the join details are not in their Secret.
     pub unwritten: Option<Problem>,
     pub written: Option<WrittenDoor>,
+    /// What this process knows of the access methods; None: it has not looked yet.
+    pub written_methods: Option<WrittenMethods>,
+    /// Access methods of this meeting whose passcode one of somebody else in the slot has.
+    pub taken_methods: Vec<String>,
+    /// When the pass began the status told of access methods.
+    pub had_methods: bool,
     /// The profiles that the last look at the space showed.
     pub shown_profiles: Option<ProfileIds>,
     /// The call bridge that the meeting's call is on, or will be.
@@ -247,11 +237,14 @@ impl Progress {
             vacated: false,
             stored_end: draft.window.map(|window| window.closes_at.0),
             is_edited,
+            had_methods: !draft.access_methods.is_empty(),
             terms,
             draft,
             secrets: None,
             unwritten: None,
             written: None,
+            written_methods: None,
+            taken_methods: Vec::new(),
             shown_profiles: None,
             call_bridge: None,
             lost_call_bridge: None,
@@ -399,11 +392,13 @@ impl Progress {
         let mut draft = self.draft.clone();
         let outgoing = self.terms.allows_outgoing;
         draft.participants = participants::update(&self.terms.spec, &draft.participants, None, None, outgoing);
+        draft.access_methods.truncate(MOST_ACCESS_METHODS);
         if self.is_closing(now) && self.door == Door::Released {
             draft.call = None;
             draft.participants.retain(|status| status.state != ParticipantState::Removed);
             draft.join_secret_name = None;
             (draft.participant_count, draft.door_repairs, draft.settings) = (None, None, None);
+            draft.access_methods.clear();
             draft.ended_at = draft.ended_at.or(Some(Instant::shown(now)));
             // One that was never booked is over by what was asked for.
             draft.window = draft.window.filter(|_| draft.slot.is_some()).or(Some(self.window.into()));

@@ -1,13 +1,15 @@
 //! Settings of one meeting: which profiles its space is told, and what it is given back (decision 0025). PURE.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::progress::Progress;
-use crate::api::MeetingBridge;
 use crate::api::bridge::ProfileIds;
-use crate::api::settings::{MeetingSettings, ProfileKind, SettingsStatus};
+use crate::api::settings::{ProfileKind, SettingsProfile, SettingsStatus};
+use crate::api::{MeetingBridge, ScheduledMeetingSpec};
 use crate::cms::{CmsError, Space};
-use crate::plan::settings::{is_protective, of_kind, owner_of, wanted};
+use crate::plan::settings::{
+    MethodProfile, is_protective, knows_access_methods, of_kind, owner_of, waits_for_host, wanted,
+};
 
 const KINDS: [ProfileKind; 2] = [ProfileKind::Call, ProfileKind::CallLeg];
 
@@ -29,6 +31,10 @@ pub enum Made {
 pub struct SettingsTerms {
     pub call: Made,
     pub call_leg: Made,
+    /// The call leg profile of each access method, by its name.
+    pub methods: BTreeMap<String, Made>,
+    /// There are to be access methods, and this version of the bridge does not know enough of them.
+    pub lacks_access_methods: bool,
     /// Settings that this version of the bridge does not know.
     pub unsupported: Vec<&'static str>,
     /// Kinds without which the door stays shut.
@@ -43,30 +49,41 @@ pub struct SettingsTerms {
 
 impl SettingsTerms {
     /// What these settings come to on this bridge, for a slot of it.
-    pub fn new(settings: Option<&MeetingSettings>, bridge: &MeetingBridge, slot: u32) -> Self {
+    pub fn new(spec: &ScheduledMeetingSpec, bridge: &MeetingBridge, slot: u32) -> Self {
         let status = bridge.status.clone().unwrap_or_default();
         let version = status.system.map(|system| system.software_version).unwrap_or_default();
         let owner = owner_of(bridge);
-        let wanted =
-            settings.map(|settings| wanted(settings, &bridge.spec.profiles, &owner, &version)).unwrap_or_default();
-        let made = |kind: ProfileKind| {
-            let Some(profile) = wanted.profiles.iter().find(|profile| profile.kind == kind) else {
-                return Made::NotWanted;
-            };
-            let known =
-                status.settings_profiles.iter().find(|known| (known.kind, &known.name) == (kind, &profile.name));
-            match known.map(|known| (known.id.clone(), known.refused.clone())) {
+        let settings = spec.settings.clone().unwrap_or_default();
+        let wanted = wanted(&settings, &spec.access_methods, &bridge.spec.profiles, &owner, &version);
+        let known = |profile: &SettingsProfile| {
+            let is_it = |known: &&SettingsProfile| (known.kind, &known.name) == (profile.kind, &profile.name);
+            match status.settings_profiles.iter().find(is_it).map(|known| (known.id.clone(), known.refused.clone())) {
                 Some((Some(id), _)) => Made::There(id),
                 Some((None, Some(why))) => Made::Refused(why),
                 Some((None, None)) | None => Made::Pending,
             }
         };
+        let made = |kind: ProfileKind| {
+            wanted.profiles.iter().find(|profile| profile.kind == kind).map_or(Made::NotWanted, known)
+        };
+        let own_leg = status.profiles.as_ref().and_then(|ids| ids.call_leg.clone());
+        let of_method = |profile: &MethodProfile| match profile {
+            MethodProfile::OfSpace => Made::NotWanted,
+            MethodProfile::OfBridge => own_leg.clone().map_or(Made::Pending, Made::There),
+            MethodProfile::Made(profile) => known(profile),
+        };
+        // Guests who wait for a host are as good as locked out.
+        let waits = waits_for_host(&spec.access_methods) && knows_access_methods(&version);
         let is_protective =
-            |kind: &ProfileKind| settings.is_some_and(|settings| is_protective(settings, *kind, &version));
+            |kind: &ProfileKind| is_protective(&settings, *kind, &version) || (waits && *kind == ProfileKind::CallLeg);
+        let methods = wanted.methods.iter().map(|(name, profile)| (name.clone(), of_method(profile))).collect();
+        let lacks = !spec.access_methods.is_empty() && !version.is_empty() && !knows_access_methods(&version);
         let sets = status.slots.map(|slots| slots.parameter_sets).unwrap_or_default();
         Self {
             call: made(ProfileKind::Call),
             call_leg: made(ProfileKind::CallLeg),
+            methods,
+            lacks_access_methods: lacks,
             protective: KINDS.into_iter().filter(is_protective).collect(),
             // Of a bridge that has not told its version nothing is said.
             unsupported: if version.is_empty() { Vec::new() } else { wanted.unsupported },
@@ -91,6 +108,7 @@ impl SettingsTerms {
     /// Is one of them still to be made?
     pub fn is_pending(&self) -> bool {
         KINDS.into_iter().any(|kind| *self.made(kind) == Made::Pending)
+            || self.methods.values().any(|made| *made == Made::Pending)
     }
 
     /// What the space had before, as a look at it shows.

@@ -3,8 +3,9 @@
 use jiff::{SignedDuration, Timestamp};
 
 use super::warning::Notice;
-use crate::cms::{CallAt, Class, Space};
+use crate::cms::{AccessMethodId, CallAt, Class, Space};
 use crate::facts::calls::{OnLostBridge, PlacedCall, SeenLegs};
+use crate::facts::meeting::SeenMethods;
 use crate::plan::warning::TRUE_FOR;
 use crate::plan::window::Window;
 
@@ -16,6 +17,8 @@ const OVERDUE: SignedDuration = SignedDuration::from_secs(1);
 pub enum Look {
     /// The slot's space, to know that it is there and nobody else's.
     Space,
+    /// The access methods of the space, before one is made, and before the slot counts as shut.
+    Methods,
     /// The calls on the space, before one is made.
     Calls,
     /// When the call bridge was started: whether that is why the call is gone.
@@ -36,6 +39,7 @@ pub enum Look {
 #[derive(Clone, Debug)]
 pub enum Found {
     Space(Option<Space>),
+    Methods(SeenMethods),
     Calls(Vec<PlacedCall>),
     Boot(Option<Timestamp>),
     Legs(SeenLegs),
@@ -56,6 +60,8 @@ pub enum Intent {
     Open,
     /// The space may have the profiles of the settings from now on, and this is what it had before.
     Settings,
+    /// Access methods may be there from now on.
+    Methods,
 }
 
 /// One write.
@@ -65,6 +71,12 @@ pub enum Step {
     OpenDoor,
     /// Tell the bridge that the meeting was extended: the same write again (R70).
     MarkExtension,
+    /// Make the access method of this name.
+    CreateMethod(String),
+    /// Put right the one of this name.
+    UpdateMethod { name: String, id: AccessMethodId },
+    /// Take one of ours away.
+    DeleteMethod(AccessMethodId),
     /// Make the call.
     CreateCall,
     /// Dial one participant.
@@ -83,6 +95,7 @@ pub enum Step {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Part {
     Door,
+    Access,
     Call,
     Legs,
     Release,
@@ -104,6 +117,7 @@ impl Step {
     pub fn part(&self) -> Part {
         match self {
             Self::OpenDoor | Self::MarkExtension => Part::Door,
+            Self::CreateMethod(_) | Self::UpdateMethod { .. } | Self::DeleteMethod(_) => Part::Access,
             Self::CreateCall => Part::Call,
             Self::Dial(_) | Self::HangUp { .. } | Self::Tell { .. } => Part::Legs,
             Self::CloseDoor | Self::DeleteCall(_) => Part::Release,
@@ -114,7 +128,11 @@ impl Step {
     pub fn class(&self) -> Class {
         match self {
             Self::OpenDoor | Self::MarkExtension | Self::CloseDoor => Class::Door,
-            Self::CreateCall | Self::DeleteCall(_) => Class::Call,
+            Self::CreateMethod(_)
+            | Self::UpdateMethod { .. }
+            | Self::DeleteMethod(_)
+            | Self::CreateCall
+            | Self::DeleteCall(_) => Class::Call,
             Self::Dial(_) | Self::HangUp { .. } => Class::Leg,
             Self::Tell { .. } => Class::Notice,
         }
@@ -123,7 +141,12 @@ impl Step {
     /// What the database holds can be changed on any call bridge, a call only where it is.
     pub fn place(&self) -> Place<'_> {
         match self {
-            Self::OpenDoor | Self::MarkExtension | Self::CloseDoor => Place::Any,
+            Self::OpenDoor
+            | Self::MarkExtension
+            | Self::CloseDoor
+            | Self::CreateMethod(_)
+            | Self::UpdateMethod { .. }
+            | Self::DeleteMethod(_) => Place::Any,
             Self::CreateCall | Self::Dial(_) | Self::HangUp { .. } => Place::OfMeeting,
             Self::DeleteCall(call) | Self::Tell { call, .. } => Place::OfCall(call),
         }
@@ -132,15 +155,28 @@ impl Step {
     /// Does it let people in, or call them?
     pub fn lets_in(&self) -> bool {
         match self {
-            Self::OpenDoor | Self::MarkExtension | Self::CreateCall | Self::Dial(_) => true,
-            Self::CloseDoor | Self::DeleteCall(_) | Self::HangUp { .. } | Self::Tell { .. } => false,
+            Self::OpenDoor
+            | Self::MarkExtension
+            | Self::CreateMethod(_)
+            | Self::UpdateMethod { .. }
+            | Self::CreateCall
+            | Self::Dial(_) => true,
+            Self::CloseDoor | Self::DeleteMethod(_) | Self::DeleteCall(_) | Self::HangUp { .. } | Self::Tell { .. } => {
+                false
+            }
         }
     }
 
     /// Does it go to the database that the cluster shares?
     pub fn needs_database(&self) -> bool {
         match self {
-            Self::OpenDoor | Self::MarkExtension | Self::CloseDoor | Self::CreateCall => true,
+            Self::OpenDoor
+            | Self::MarkExtension
+            | Self::CloseDoor
+            | Self::CreateMethod(_)
+            | Self::UpdateMethod { .. }
+            | Self::DeleteMethod(_)
+            | Self::CreateCall => true,
             Self::Dial(_) | Self::HangUp { .. } | Self::DeleteCall(_) | Self::Tell { .. } => false,
         }
     }
@@ -161,10 +197,14 @@ impl Step {
     pub fn deadline(&self, window: &Window, now: Timestamp) -> Timestamp {
         match self {
             Self::CloseDoor if now.duration_since(window.closes_at) > OVERDUE => Timestamp::MIN,
-            Self::CloseDoor | Self::DeleteCall(_) => window.closes_at.min(now),
+            Self::CloseDoor | Self::DeleteMethod(_) | Self::DeleteCall(_) => window.closes_at.min(now),
             Self::Dial(_) | Self::HangUp { .. } => window.starts_at,
             Self::Tell { .. } => now,
-            Self::OpenDoor | Self::MarkExtension | Self::CreateCall => window.opens_at,
+            Self::OpenDoor
+            | Self::MarkExtension
+            | Self::CreateMethod(_)
+            | Self::UpdateMethod { .. }
+            | Self::CreateCall => window.opens_at,
         }
     }
 }
@@ -174,6 +214,7 @@ impl Look {
     pub fn part(self) -> Part {
         match self {
             Self::Space => Part::Door,
+            Self::Methods => Part::Access,
             Self::Calls | Self::Boot => Part::Call,
             Self::Legs | Self::OnLostBridge | Self::Elsewhere => Part::Legs,
             Self::Mark | Self::Release => Part::Release,
@@ -186,6 +227,9 @@ impl std::fmt::Display for Step {
         match self {
             Self::OpenDoor => f.write_str("open the space"),
             Self::MarkExtension => f.write_str("mark the extension on the space"),
+            Self::CreateMethod(name) => write!(f, "create the access method {name}"),
+            Self::UpdateMethod { name, .. } => write!(f, "put right the access method {name}"),
+            Self::DeleteMethod(_) => f.write_str("delete an access method"),
             Self::CreateCall => f.write_str("create the call"),
             Self::Dial(party) => write!(f, "dial {party}"),
             Self::HangUp { party, .. } => write!(f, "end the leg of {party}, who was taken out of the spec"),
@@ -203,6 +247,8 @@ pub enum Effect {
     Done,
     /// A call, on this call bridge.
     CallCreated(CallAt),
+    /// An access method with this id.
+    MethodCreated(AccessMethodId),
     /// A leg with this id.
     LegCreated(String),
 }
@@ -218,6 +264,10 @@ pub enum Obstacle {
     Foreign,
     /// The passcode's Secret or key is missing.
     PasscodeUnavailable,
+    /// Two ways in have the same passcode.
+    PasscodesEqual,
+    /// Guests are to wait for a host, and the bridge is too old for that.
+    AccessUnsupported,
     /// The join details cannot be written, which come before the door.
     DetailsUnwritten,
     /// The meeting before has not released the slot yet.

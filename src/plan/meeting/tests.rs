@@ -1,6 +1,7 @@
 //! A small model of a bridge that carries the steps out, and the shipped loop over it; `rules` are table tests for each
 //! rule, `properties` run it through every fault.
 
+mod access;
 mod due;
 mod properties;
 mod rules;
@@ -11,7 +12,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::SignedDuration;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
-use secrecy::SecretString;
+use secrecy::{ExposeSecret, SecretString};
 
 use super::*;
 use crate::api::bridge::ProfileIds;
@@ -21,9 +22,10 @@ use crate::api::meeting::{CallBinding, ParticipantState, Phase};
 use crate::api::values::Instant;
 use crate::api::warning::EndWarning;
 use crate::api::{MeetingBridge, ScheduledMeeting, ScheduledMeetingSpec, ScheduledMeetingStatus};
-use crate::cms::{Call, CallAt, CallId, CmsError, LegState};
+use crate::cms::{AccessMethod, AccessMethodId, Call, CallAt, CallId, CmsError, LegState, NewAccessMethod};
 use crate::drive::{Reach, drive};
 use crate::facts::calls::{OnLostBridge, SeenLeg, SeenLegs};
+use crate::facts::meeting::SeenMethods;
 use crate::plan::booking;
 use crate::plan::faults::Fault;
 use crate::plan::verdict::{Pause, Verdict};
@@ -67,6 +69,7 @@ fn space(name: &str, open: Option<bool>, tag: Option<&str>) -> Space {
         cdr_tag: tag.map(str::to_owned),
         call_profile: None,
         call_leg_profile: None,
+        access_methods: None,
     }
 }
 
@@ -132,6 +135,9 @@ struct Model {
     next_id: u32,
     clock: Timestamp,
     calls_made: u32,
+    /// Access methods of the space, whosever they are, and whether the space tells how many.
+    methods: Vec<AccessMethod>,
+    counts_methods: bool,
     /// The profiles that there are.
     profiles: BTreeSet<String>,
     /// Whom it does not ring, and what it says instead.
@@ -156,6 +162,8 @@ impl Model {
             calls: BTreeMap::new(),
             began: None,
             next_id: 0,
+            methods: Vec::new(),
+            counts_methods: true,
             profiles: BTreeSet::new(),
             refused: BTreeMap::new(),
             told: Vec::new(),
@@ -178,6 +186,58 @@ impl Model {
         let legs = parties.iter().map(|party| (format!("leg-{party}"), (*party).to_owned(), true)).collect();
         self.calls.insert(id.into(), legs);
         self
+    }
+
+    /// The space as a look shows it. Where there is no access method, nothing is said of them.
+    fn shown(&self) -> Option<Space> {
+        let count = u32::try_from(self.methods.len()).ok().filter(|count| *count > 0 && self.counts_methods);
+        self.space.clone().map(|space| Space { access_methods: count, ..space })
+    }
+
+    /// The access methods as looks at each of them show them.
+    fn seen_methods(&self) -> SeenMethods {
+        let is_ours =
+            |method: &&AccessMethod| method.name.as_deref().is_some_and(|name| Marks::default().is_ours(name));
+        let (ours, others) = self.methods.iter().partition::<Vec<_>, _>(is_ours);
+        SeenMethods { ours: ours.into_iter().cloned().collect(), others: others.into_iter().cloned().collect() }
+    }
+
+    /// Writes an access method, as a bridge does: its passcode is its own in the space.
+    fn write_method(&mut self, id: Option<&AccessMethodId>, new: &NewAccessMethod) -> Result<AccessMethodId, CmsError> {
+        self.tick();
+        if new.call_leg_profile.as_ref().is_some_and(|id| !self.profiles.contains(id)) {
+            return Err(CmsError::NotFound { element: "callLegProfileDoesNotExist".to_owned() });
+        }
+        let of_space = self.space.as_ref().and_then(|space| space.passcode.clone());
+        let others = self.methods.iter().filter(|method| Some(&method.id) != id).filter_map(|m| m.passcode.clone());
+        let mut taken = others.chain(of_space);
+        if taken.any(|known| known.expose_secret() == new.passcode.expose_secret()) {
+            self.wrongs.push("a passcode that is taken".to_owned());
+            return Err(CmsError::Conflict { element: "duplicateCoSpaceIdPasscode".to_owned() });
+        }
+        if id.is_none() && self.methods.iter().any(|method| method.name.as_ref() == Some(&new.name)) {
+            self.wrongs.push(format!("a second {}", new.name));
+        }
+        let id = id.cloned().unwrap_or_else(|| self.id("method").as_str().into());
+        self.methods.retain(|method| method.id != id);
+        self.methods.push(AccessMethod {
+            id: id.clone(),
+            name: Some(new.name.clone()),
+            call_id: Some(new.number.clone()),
+            passcode: Some(new.passcode.clone()),
+            secret: Some(new.secret.clone()),
+            call_leg_profile: new.call_leg_profile.clone().map(Into::into),
+        });
+        Ok(id)
+    }
+
+    fn delete_method(&mut self, id: &AccessMethodId) {
+        self.tick();
+        let is_ours = |name: &str| Marks::default().is_ours(name);
+        if self.methods.iter().any(|method| method.id == *id && !method.name.as_deref().is_some_and(is_ours)) {
+            self.wrongs.push("somebody else's access method".to_owned());
+        }
+        self.methods.retain(|method| method.id != *id);
     }
 
     fn seen_calls(&self) -> Vec<PlacedCall> {
@@ -273,6 +333,7 @@ impl Model {
                 self.told.push(call.clone());
                 self.notices.push((*notice, self.clock));
             }
+            Step::CreateMethod(_) | Step::UpdateMethod { .. } | Step::DeleteMethod(_) => {}
             Step::HangUp { leg, .. } => {
                 let legs = self.calls.get_mut(&call?.id)?;
                 let before = legs.len();
@@ -311,7 +372,7 @@ impl Reach<Progress> for ModelReach<'_> {
             ..MeetingFacts::default()
         };
         if self.swept {
-            facts.space = Seen::Known(self.model.space.clone());
+            facts.space = Seen::Known(self.model.shown());
             facts.calls = Seen::Known(self.model.seen_calls());
             if let Some(call) = progress.recorded_call() {
                 facts.legs = Seen::Known(self.model.seen_legs(Some(&call)));
@@ -333,18 +394,22 @@ impl Reach<Progress> for ModelReach<'_> {
     }
 
     async fn look(&mut self, progress: &Progress, look: &Look, _now: Timestamp) -> Result<Found, Verdict> {
+        if self.died {
+            return Err(Verdict::Retry(CmsError::Cancelled));
+        }
         self.player.log.push(format!("look {look:?}"));
         self.model.tick();
         let call = progress.recorded_call();
         let found = match look {
-            Look::Space | Look::Mark => Ok(Found::Space(self.model.space.clone())),
+            Look::Space | Look::Mark => Ok(Found::Space(self.model.shown())),
+            Look::Methods => Ok(Found::Methods(self.model.seen_methods())),
             Look::Calls => Ok(Found::Calls(self.model.seen_calls())),
             Look::Boot => Ok(Found::Boot(self.model.booted)),
             Look::Legs if self.model.has(call.as_ref()) => Ok(Found::Legs(self.model.seen_legs(call.as_ref()))),
             Look::Legs => Err(Verdict::Answered(CmsError::NotFound { element: "callDoesNotExist".to_owned() })),
             Look::Elsewhere => Ok(Found::Elsewhere(self.player.elsewhere.clone().unwrap_or_default())),
             Look::OnLostBridge => Ok(Found::OnLostBridge(self.player.on_lost_bridge.clone())),
-            Look::Release => Ok(Found::Release { space: self.model.space.clone(), calls: self.model.seen_calls() }),
+            Look::Release => Ok(Found::Release { space: self.model.shown(), calls: self.model.seen_calls() }),
         };
         self.model.tick();
         found
@@ -352,6 +417,9 @@ impl Reach<Progress> for ModelReach<'_> {
 
     async fn act(&mut self, progress: &Progress, step: &Step, _now: Timestamp) -> Result<(Effect, Timestamp), Verdict> {
         assert!(progress.door.may_be_open(), "{step} before the intent was stored");
+        if self.died {
+            return Err(Verdict::Retry(CmsError::Cancelled));
+        }
         let fault = self.faults.next().unwrap_or(Fault::None);
         self.died = fault.kills();
         if let Some(error) = fault.before() {
@@ -375,6 +443,23 @@ impl Reach<Progress> for ModelReach<'_> {
             let element = "callLegProfileDoesNotExist".to_owned();
             return Err(Verdict::Answered(CmsError::NotFound { element }));
         }
+        if let Some(error) = self.player.refuses_methods.clone().filter(|_| matches!(step, Step::CreateMethod(_))) {
+            return Err(Verdict::Answered(error));
+        }
+        let written = match step {
+            Step::CreateMethod(name) => Some(self.model.write_method(None, &progress.method_to_write(name).unwrap())),
+            Step::UpdateMethod { name, id } => {
+                Some(self.model.write_method(Some(id), &progress.method_to_write(name).unwrap()))
+            }
+            Step::DeleteMethod(id) => {
+                self.model.delete_method(id);
+                None
+            }
+            _ => None,
+        };
+        if let Some(Err(error)) = written {
+            return Err(Verdict::Answered(error));
+        }
         self.model.tell(&told);
         let made = self.model.act(step, &progress.terms.spec.title, progress.recorded_call().as_ref());
         if let Some(error) = fault.after() {
@@ -389,6 +474,7 @@ impl Reach<Progress> for ModelReach<'_> {
             self.player.told = Some(progress.window.closes_at);
         }
         let effect = match (step, made) {
+            (Step::CreateMethod(_), _) => Effect::MethodCreated(written.unwrap().unwrap()),
             (Step::CreateCall, Some(id)) => Effect::CallCreated(here(&id)),
             (Step::Dial(_), Some(id)) => Effect::LegCreated(id),
             _ => Effect::Done,
@@ -397,7 +483,9 @@ impl Reach<Progress> for ModelReach<'_> {
     }
 
     async fn record(&mut self, progress: &Progress) -> Result<(), ()> {
-        self.player.store(progress, self.model.clock);
+        if !self.died {
+            self.player.store(progress, self.model.clock);
+        }
         Ok(())
     }
 }
@@ -430,6 +518,10 @@ struct Player {
     told: Option<Timestamp>,
     /// The bridge, as far as settings need it.
     bridge: Option<MeetingBridge>,
+    /// Passcodes of the access methods, what this process knows of them, and what the bridge says to a new one.
+    methods: BTreeMap<String, MethodSecrets>,
+    written_methods: Option<WrittenMethods>,
+    refuses_methods: Option<CmsError>,
     door: Door,
     /// Somebody asks for a look.
     asked: Option<String>,
@@ -458,6 +550,9 @@ impl Player {
             version: None,
             told: None,
             bridge: None,
+            methods: BTreeMap::new(),
+            written_methods: None,
+            refuses_methods: None,
             door: Door::Untouched,
             asked: None,
             log: Vec::new(),
@@ -485,9 +580,10 @@ impl Player {
         progress.terms.leaves_running = self.left_alone;
         progress.terms.end_warning.clone_from(&self.warning);
         progress.terms.software_version.clone_from(&self.version);
-        let settings = self.spec.settings.as_ref();
-        progress.terms.settings = self.bridge.as_ref().map(|bridge| SettingsTerms::new(settings, bridge, 1));
-        progress.secrets = Some(JoinSecrets { secret: self.secret.clone(), passcode: self.passcode.clone() });
+        progress.terms.settings = self.bridge.as_ref().map(|bridge| SettingsTerms::new(&self.spec, bridge, 1));
+        let (secret, passcode) = (self.secret.clone(), self.passcode.clone());
+        progress.secrets = Some(JoinSecrets { secret, passcode, methods: self.methods.clone() });
+        progress.written_methods.clone_from(&self.written_methods);
         progress.unwritten.clone_from(&self.unwritten);
         progress.written = self.told.zip(self.passcode.clone()).map(|(closes_at, passcode)| WrittenDoor {
             title: self.spec.title.clone(),
@@ -530,15 +626,17 @@ impl Player {
         let ModelReach { model, died, .. } = reach;
         assert_ne!(progress.pause, Some(Pause::TooManyTurns), "no end: {:?}", self.log);
         if died {
-            self.told = None;
+            (self.told, self.written_methods) = (None, None);
             // What was stored in this pass stays stored.
-            let is_intent = self.stored.phase == Some(Phase::Opening) || self.stored.settings.is_some();
+            let has_more = self.stored.settings.is_some() || !self.stored.access_methods.is_empty();
+            let is_intent = self.stored.phase == Some(Phase::Opening) || has_more;
             assert!(self.stored == before || is_intent);
             return None;
         }
         let now = model.clock;
         self.store(&progress, now);
         self.door = progress.door;
+        self.written_methods.clone_from(&progress.written_methods);
         match (progress.problem, progress.obstacle, progress.door) {
             (Some(_), ..) => None,
             _ if progress.pause == Some(Pause::None) => None,

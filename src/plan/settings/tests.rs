@@ -18,7 +18,7 @@ fn profile(wanted: &Wanted, kind: ProfileKind) -> &SettingsProfile {
 #[test]
 fn settings_lie_on_top_of_the_profiles_of_the_bridge() {
     let own = ProfilesSpec::default();
-    let wanted = wanted(&everything(), &own, "ns/core", "2.9");
+    let wanted = wanted(&everything(), &[], &own, "ns/core", "2.9");
     let (call, leg) = (profile(&wanted, ProfileKind::Call), profile(&wanted, ProfileKind::CallLeg));
     for (field, value) in [
         ("participantLimit", "7"),
@@ -46,10 +46,10 @@ fn settings_lie_on_top_of_the_profiles_of_the_bridge() {
 #[test]
 fn what_the_version_does_not_know_is_told_and_not_sent() {
     let own = ProfilesSpec::default();
-    let old = wanted(&everything(), &own, "ns/core", "2.0(RC)");
+    let old = wanted(&everything(), &[], &own, "ns/core", "2.0(RC)");
     assert_eq!(old.unsupported, ["streaming"]);
     assert!(!profile(&old, ProfileKind::Call).fields.contains_key("streamingMode"));
-    let new = wanted(&everything(), &own, "ns/core", "3.4");
+    let new = wanted(&everything(), &[], &own, "ns/core", "3.4");
     assert_eq!(new.unsupported, ["chat"]);
     assert!(!profile(&new, ProfileKind::Call).fields.contains_key("messageBoardEnabled"));
 }
@@ -57,7 +57,7 @@ fn what_the_version_does_not_know_is_told_and_not_sent() {
 #[test]
 fn equal_content_has_one_name_and_what_the_bridge_has_anyway_needs_none() {
     let own = ProfilesSpec::default();
-    let of = |json, owner: &str| wanted(&settings(json), &own, owner, "3.0").profiles;
+    let of = |json, owner: &str| wanted(&settings(json), &[], &own, owner, "3.0").profiles;
     let limit = |n: u32| serde_json::json!({ "participantLimit": n });
     assert_eq!(of(limit(7), "ns/core"), of(limit(7), "ns/core"));
     assert_ne!(of(limit(7), "ns/core")[0].name, of(limit(8), "ns/core")[0].name);
@@ -66,6 +66,81 @@ fn equal_content_has_one_name_and_what_the_bridge_has_anyway_needs_none() {
     assert_eq!(of(serde_json::json!({}), "ns/core"), []);
     // It stands on the bridge, so it must be the same in every version of the controller.
     assert_eq!(fingerprint(b"a"), 0xaf63_dc4c_8601_ec8c);
+}
+
+fn methods(json: serde_json::Value) -> Vec<AccessMethodSpec> {
+    let with_secret = |mut method: serde_json::Value| {
+        method["passcodeSecretRef"] = serde_json::json!({ "name": "codes" });
+        serde_json::from_value(method).unwrap()
+    };
+    json.as_array().unwrap().iter().cloned().map(with_secret).collect()
+}
+
+#[test]
+fn whoever_is_no_host_waits_where_there_is_a_way_in_for_hosts() {
+    let own = ProfilesSpec::default();
+    let hosts = methods(serde_json::json!([
+        { "name": "host", "role": "Host", "settings": { "joinMuted": { "audio": false } } },
+        { "name": "guest", "role": "Guest" },
+        { "name": "press", "role": "Guest", "settings": { "presentation": false } }
+    ]));
+    let asked = settings(serde_json::json!({ "layout": "stacked", "joinMuted": { "audio": true, "video": true } }));
+    let all = wanted(&asked, &hosts, &own, "ns/core", "2.9");
+    let of_space = &profile(&all, ProfileKind::CallLeg).fields;
+    assert_eq!((of_space["needsActivation"].as_str(), of_space["defaultLayout"].as_str()), ("true", "stacked"));
+    let MethodProfile::Made(host) = &all.methods["host"] else { panic!("{all:?}") };
+    for (field, value) in
+        [("needsActivation", "false"), ("defaultLayout", "stacked"), ("rxAudioMute", "false"), ("rxVideoMute", "true")]
+    {
+        assert_eq!(host.fields[field], value, "{field}");
+    }
+    assert_eq!(all.methods["guest"], MethodProfile::OfSpace, "it is as everybody else");
+    let MethodProfile::Made(press) = &all.methods["press"] else { panic!("{all:?}") };
+    assert_eq!(press.fields["needsActivation"], "true");
+    assert_eq!(all.clone().all().count(), 3, "one for the space, and two");
+    // Equal content is one profile, whichever meeting asks for it.
+    assert_eq!(wanted(&asked, &hosts, &own, "ns/core", "2.9"), all);
+    // Without a host nobody waits, and what is as on the bridge is the bridge's.
+    let guests = methods(serde_json::json!([
+        { "name": "guest", "role": "Guest" },
+        { "name": "plain", "role": "Guest", "settings": { "layout": "telepresence", "joinMuted": {} } }
+    ]));
+    let unset = wanted(&settings(serde_json::json!({})), &guests, &own, "ns/core", "2.9");
+    assert!(
+        unset.profiles.is_empty() && unset.methods.values().all(|made| *made == MethodProfile::OfSpace),
+        "{unset:?}"
+    );
+    let stacked = wanted(&settings(serde_json::json!({ "layout": "stacked" })), &guests, &own, "ns/core", "2.9");
+    assert_eq!(stacked.methods["plain"], MethodProfile::OfBridge);
+    // Older bridges, and those whose version tells nothing, get neither.
+    for version in ["2.8", "2.0(RC)", "", "unknown"] {
+        let old = wanted(&settings(serde_json::json!({})), &hosts, &own, "ns/core", version);
+        assert!(old.profiles.is_empty() && old.methods.is_empty(), "{version}");
+    }
+}
+
+#[test]
+fn what_access_methods_want_and_have_counts_until_they_are_gone() {
+    let bridge: MeetingBridge = serde_json::from_value(serde_json::json!({
+        "apiVersion": "meeting-controller.dev/v1alpha1", "kind": "MeetingBridge",
+        "metadata": { "name": "core", "namespace": "ns" },
+        "spec": { "address": "cms", "credentialsSecretRef": { "name": "s" }, "slots": {} }
+    }))
+    .unwrap();
+    let meeting = |phase: &str| -> ScheduledMeeting {
+        serde_json::from_value(serde_json::json!({
+            "apiVersion": "meeting-controller.dev/v1alpha1", "kind": "ScheduledMeeting", "metadata": { "name": "m" },
+            "spec": { "title": "t", "start": "2030-01-01T00:00:00Z", "duration": "1h",
+                "accessMethods": [{ "name": "host", "role": "Host", "passcodeSecretRef": { "name": "codes" } }] },
+            "status": { "phase": phase,
+                "accessMethods": [{ "name": "host", "role": "Host", "id": "a", "callLegProfile": "p" }] }
+        }))
+        .unwrap()
+    };
+    for (phase, count) in [("Active", 2), ("Closing", 0)] {
+        let demand = demand(&bridge, "3.0", Asked::of(&meeting(phase)));
+        assert_eq!((demand.wanted.len(), demand.used.contains("p")), (count, true), "{phase}");
+    }
 }
 
 #[test]
@@ -85,7 +160,7 @@ fn only_what_keeps_people_out_of_something_keeps_a_door_shut() {
 #[test]
 fn a_profile_of_settings_is_not_taken_for_the_bridges_own() {
     let own = ProfilesSpec::default();
-    let wanted = wanted(&everything(), &own, "ns/core", "3.0");
+    let wanted = wanted(&everything(), &[], &own, "ns/core", "3.0");
     for (kind, want) in [(ProfileKind::Call, own.call.pairs_for("3.0")), (ProfileKind::CallLeg, own.call_leg.pairs())] {
         assert!(may_be_for_settings(&want, &profile(&wanted, kind).fields), "{kind:?}");
         assert!(!may_be_for_settings(&want, &want.iter().cloned().collect()), "{kind:?}");

@@ -153,6 +153,7 @@ mod meetings {
 
     fn filled(count: u32, phase: &str) -> ScheduledMeeting {
         let party = |n: u32| json!({ "remoteParty": format!("{n}@x"), "state": "Waiting", "attempts": 1 });
+        let method = |n: u32| json!({ "name": format!("m{n}"), "role": "Guest", "id": format!("id-{n}") });
         let condition = |n: u32| {
             json!({ "type": format!("T{n}"), "status": "True", "reason": "R", "message": "m".repeat(40_000),
                     "lastTransitionTime": "2026-11-26T10:00:00Z" })
@@ -167,7 +168,8 @@ mod meetings {
                         "slot": { "number": 1, "spaceID": "s" },
                         "window": { "opensAt": at, "startsAt": at, "closesAt": "2026-11-26T11:00:00Z" },
                         "conditions": (0..count).map(condition).collect::<Vec<_>>(),
-                        "participants": (0..count).map(party).collect::<Vec<_>>() }
+                        "participants": (0..count).map(party).collect::<Vec<_>>(),
+                        "accessMethods": (0..count).map(method).collect::<Vec<_>>() }
         }))
         .unwrap()
     }
@@ -198,6 +200,9 @@ mod meetings {
     fn every_list_of_a_meetings_status_is_known_to_this_test() {
         let mut count = 0;
         lists(&schema(), &mut count);
-        assert_eq!(count, 2, "conditions and participants; a new list needs a bound, and a line in filled()");
+        assert_eq!(
+            count, 3,
+            "conditions, participants and access methods; a new list needs a bound, and a line in filled()"
+        );
     }
 }

@@ -1,6 +1,6 @@
 //! Is all as it should be now? One answer for `Ready`, `Reconciling` and `Stalled`, the first reason that stands in the way.
 
-use super::{CALL_UNWANTED, Judged, SLOTS_PENDING, START_MOVED, WINDOW_PASSED, door_trouble, tug_of_war};
+use super::{CALL_UNWANTED, Judged, SLOTS_PENDING, START_MOVED, WINDOW_PASSED, access, door_trouble, tug_of_war};
 use crate::api::conditions::meeting as reason;
 use crate::api::meeting::Phase;
 use crate::api::repairs::Shown;
@@ -85,6 +85,16 @@ fn suspended(judged: &Judged<'_>) -> Option<Readiness> {
     }
 }
 
+/// Door and call are there, but not every way in.
+fn unapplied(access: Option<(&'static str, String, bool)>) -> Readiness {
+    let (reason, message, is_permanent) = access.unwrap_or_default();
+    if is_permanent {
+        Readiness::Stalled { reason, message }
+    } else {
+        Readiness::Reconciling { reason, message, retrying: false }
+    }
+}
+
 fn running_readiness(judged: &Judged<'_>) -> Readiness {
     if let Some(unwritten) = &judged.progress.unwritten {
         let (reason, message) = (unwritten.reason, unwritten.message.clone());
@@ -103,6 +113,12 @@ fn running_readiness(judged: &Judged<'_>) -> Readiness {
         return Readiness::Reconciling { reason: reason::START_MOVED, message, retrying: false };
     }
     if let Some(Refusal { reason, message }) = judged.progress.extension_refused.clone() {
+        return Readiness::Stalled { reason, message };
+    }
+    let access = access::unready(judged);
+    if judged.draft.opened_at.is_none()
+        && let Some((reason, message, _)) = access.clone()
+    {
         return Readiness::Stalled { reason, message };
     }
     if judged.phase == Phase::Active && judged.stage == Stage::Inside && !judged.is_known_shut() {
@@ -124,9 +140,10 @@ fn running_readiness(judged: &Judged<'_>) -> Readiness {
         }
         return match &judged.progress.problem {
             // A failed dialling is told by ParticipantsDialed; door and call are as they should be.
-            Some(problem) if problem.part != Part::Legs => {
+            Some(problem) if !matches!(problem.part, Part::Legs | Part::Access) => {
                 Readiness::Reconciling { reason: problem.reason, message: problem.message.clone(), retrying: true }
             }
+            _ if access.is_some() => unapplied(access),
             _ => Readiness::Ready { reason: "Active", message: "the door is open and the call is there".into() },
         };
     }

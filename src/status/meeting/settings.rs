@@ -14,7 +14,7 @@ pub(super) fn missing(judged: &Judged<'_>) -> String {
     let refused = terms.and_then(refused_profile);
     let why = refused.unwrap_or_else(|| "its profile is not on the bridge yet".to_owned());
     format!(
-        "encryption Required, or recording or streaming Off, is asked for, and {why}; nobody is let in before it is there"
+        "encryption Required, recording or streaming Off, or a host for whom guests wait, is asked for, and {why}; nobody is let in before it is there"
     )
 }
 

@@ -7,7 +7,7 @@ use crate::api::repairs::Repairs;
 use crate::api::settings::MeetingSettings;
 use crate::cms::CmsError;
 use crate::plan::booking::{Refusal, extension_conflict};
-use crate::plan::meeting::{Made, Problem, SettingsTerms};
+use crate::plan::meeting::{JoinSecrets, Made, MethodSecrets, Problem, SettingsTerms};
 use crate::status::check::violations;
 
 const HOUR: i64 = 3600;
@@ -326,6 +326,141 @@ const BEFORE: &[Row] = &[
         },
         Phase::Active,
         &[("SettingsApplied", "False", "UnsupportedSetting")],
+    ),
+    row(
+        "access methods before the door is open",
+        booked,
+        -99,
+        with_methods,
+        Phase::Scheduled,
+        &[("Ready", "True", "Scheduled"), ("AccessMethodsApplied", "False", "NotYet")],
+    ),
+    row(
+        "access methods for which the bridge is too old",
+        booked,
+        -99,
+        |p| {
+            with_methods(p);
+            p.terms.settings.as_mut().unwrap().lacks_access_methods = true;
+        },
+        Phase::Scheduled,
+        &[
+            ("Ready", "False", "AccessUnsupported"),
+            ("Stalled", "True", "AccessUnsupported"),
+            ("AccessMethodsApplied", "False", "AccessUnsupported"),
+        ],
+    ),
+    row(
+        "an access method for which the bridge is too old, at its time",
+        opening,
+        5,
+        |p| {
+            with_methods(p);
+            p.terms.settings.as_mut().unwrap().lacks_access_methods = true;
+            p.obstacle = Some(Obstacle::AccessUnsupported);
+        },
+        Phase::Opening,
+        &[("Ready", "False", "AccessUnsupported"), ("SpaceOpen", "False", "AccessUnsupported")],
+    ),
+    row(
+        "two ways in with one passcode",
+        opening,
+        5,
+        |p| {
+            with_methods(p);
+            p.secrets = Some(secrets("1111", Some("1111")));
+            p.obstacle = Some(Obstacle::PasscodesEqual);
+        },
+        Phase::Opening,
+        &[
+            ("Ready", "False", "PasscodesEqual"),
+            ("SpaceOpen", "False", "PasscodesEqual"),
+            ("AccessMethodsApplied", "False", "PasscodesEqual"),
+        ],
+    ),
+    row(
+        "two ways in have one passcode now",
+        active,
+        60,
+        |p| {
+            with_methods(p);
+            p.secrets = Some(secrets("1111", Some("1111")));
+        },
+        Phase::Active,
+        &[
+            ("Ready", "False", "PasscodesEqual"),
+            ("SpaceOpen", "True", "Open"),
+            ("AccessMethodsApplied", "False", "PasscodesEqual"),
+        ],
+    ),
+    row(
+        "the passcode of an access method is missing",
+        opening,
+        5,
+        |p| {
+            with_methods(p);
+            p.secrets = Some(secrets("4711", None));
+            p.obstacle = Some(Obstacle::PasscodeUnavailable);
+        },
+        Phase::Opening,
+        &[
+            ("Ready", "False", "PasscodeUnavailable"),
+            ("SpaceOpen", "False", "PasscodeUnavailable"),
+            ("AccessMethodsApplied", "False", "PasscodeUnavailable"),
+        ],
+    ),
+    row(
+        "an access method that is not there yet",
+        active,
+        60,
+        |p| {
+            with_methods(p);
+            p.draft.access_methods.clear();
+        },
+        Phase::Active,
+        &[
+            ("Ready", "False", "AccessPending"),
+            ("Reconciling", "True", "Progressing"),
+            ("AccessMethodsApplied", "False", "AccessPending"),
+        ],
+    ),
+    row(
+        "an access method that the bridge refuses",
+        active,
+        60,
+        |p| {
+            with_methods(p);
+            p.draft.access_methods.clear();
+            let error = CmsError::Rejected { element: "no".to_owned(), status: 400 };
+            p.problem = Some(failed(Part::Access, &error, reason::REJECTED, true));
+        },
+        Phase::Active,
+        &[
+            ("Ready", "False", "AccessRefused"),
+            ("Stalled", "True", "AccessRefused"),
+            ("CallPresent", "True", "Adopted"),
+            ("AccessMethodsApplied", "False", "AccessRefused"),
+        ],
+    ),
+    row(
+        "a profile of an access method that the bridge refuses",
+        active,
+        60,
+        |p| {
+            with_methods(p);
+            let refused = Made::Refused("it says so".to_owned());
+            p.terms.settings.as_mut().unwrap().methods.insert("host".to_owned(), refused);
+        },
+        Phase::Active,
+        &[("Ready", "False", "AccessRefused"), ("AccessMethodsApplied", "False", "AccessRefused")],
+    ),
+    row(
+        "access methods that are applied",
+        active,
+        60,
+        with_methods,
+        Phase::Active,
+        &[("Ready", "True", "Active"), ("AccessMethodsApplied", "True", "Applied")],
     ),
     row(
         "the slot is busy",
@@ -860,11 +995,34 @@ fn with_settings(progress: &mut Progress, made: Made) {
     }))
     .unwrap();
     progress.terms.spec.settings = Some(settings());
-    let mut terms = SettingsTerms::new(None, &bridge, 1);
+    let mut terms = SettingsTerms::new(&progress.terms.spec, &bridge, 1);
     terms.call_leg = made;
     progress.terms.settings = Some(terms);
     let applied = serde_json::json!({ "before": {}, "applied": { "callLeg": "leg" } });
     progress.draft.settings = serde_json::from_value(applied).unwrap();
+}
+
+/// A way in for hosts, which is there.
+fn with_methods(progress: &mut Progress) {
+    let bridge = serde_json::from_value(serde_json::json!({
+        "apiVersion": "meeting-controller.dev/v1alpha1", "kind": "MeetingBridge", "metadata": { "name": "b" },
+        "spec": { "address": "cms", "credentialsSecretRef": { "name": "s" }, "slots": {} },
+        "status": { "system": { "softwareVersion": "3.0" } }
+    }))
+    .unwrap();
+    let methods = serde_json::json!([{ "name": "host", "role": "Host", "passcodeSecretRef": { "name": "code" } }]);
+    progress.terms.spec.access_methods = serde_json::from_value(methods).unwrap();
+    let mut terms = SettingsTerms::new(&progress.terms.spec, &bridge, 1);
+    terms.methods.insert("host".to_owned(), Made::There("leg".to_owned()));
+    progress.terms.settings = Some(terms);
+    let there = serde_json::json!([{ "name": "host", "role": "Host", "id": "method", "callLegProfile": "leg" }]);
+    progress.draft.access_methods = serde_json::from_value(there).unwrap();
+}
+
+fn secrets(passcode: &str, of_host: Option<&str>) -> JoinSecrets {
+    let of_host = MethodSecrets { secret: "s".to_owned().into(), passcode: of_host.map(|code| code.to_owned().into()) };
+    let methods = [("host".to_owned(), of_host)].into();
+    JoinSecrets { secret: "s".to_owned().into(), passcode: Some(passcode.to_owned().into()), methods }
 }
 
 #[test]

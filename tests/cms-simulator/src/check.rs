@@ -40,6 +40,8 @@ pub enum Rule {
     ForeignProfile,
     /// A profile that a client made and that nothing refers to any more.
     ProfileLeft,
+    /// An access method of ours on a space that is shut.
+    AccessMethodLeft,
 }
 
 /// How bad it is.
@@ -89,6 +91,8 @@ pub struct Expectation {
     pub foreign_profiles: BTreeSet<String>,
     /// Report profiles that were made since the journal was cleared and that nothing refers to.
     pub no_idle_profiles: bool,
+    /// What the name of an access method begins with that is ours: on a space that is shut, none may be left.
+    pub own_access_methods: String,
 }
 
 impl Default for Expectation {
@@ -103,6 +107,7 @@ impl Default for Expectation {
             needless_writes: true,
             foreign_profiles: BTreeSet::new(),
             no_idle_profiles: false,
+            own_access_methods: "meeting-controller".to_owned(),
         }
     }
 }
@@ -135,6 +140,8 @@ pub struct Evidence {
     numbers: HashMap<Id, String>,
     /// Call and call leg profiles that nothing refers to now.
     idle_profiles: BTreeSet<String>,
+    /// Names of the access methods of each space that is shut now.
+    shut_methods: Vec<(Id, String)>,
     /// When the copy was made.
     now: Timestamp,
 }
@@ -154,6 +161,7 @@ impl Evidence {
             syncs: cluster.log.syncs.clone(),
             numbers: spaces.iter().filter_map(|r| Some((r.id.clone(), number(r)?))).collect(),
             idle_profiles: idle_profiles(cluster),
+            shut_methods: shut_methods(cluster),
             now: Timestamp::now(),
         }
     }
@@ -167,6 +175,26 @@ fn idle_profiles(cluster: &Cluster) -> BTreeSet<String> {
         found.extend(ids.filter(|id| !used.contains(*id)).map(ToString::to_string));
     }
     found
+}
+
+fn shut_methods(cluster: &Cluster) -> Vec<(Id, String)> {
+    let methods = cluster.db.table(Kind::AccessMethod).iter();
+    let of_shut = methods.filter_map(|method| {
+        let space = cluster.db.get(Kind::CoSpace, method.parent.as_ref()?)?;
+        let name = method.fields.get("name").unwrap_or_default().to_owned();
+        (!space.fields.is_true("nonMemberAccess")).then(|| (space.id.clone(), name))
+    });
+    of_shut.collect()
+}
+
+/// Whoever knows its passcode gets in with the next meeting.
+fn methods_left(evidence: &Evidence, expected: &Expectation, found: &mut Vec<Violation>) {
+    let is_ours = |(_, name): &&(Id, String)| name.starts_with(&expected.own_access_methods);
+    for (space, name) in evidence.shut_methods.iter().filter(is_ours) {
+        let message = format!("the access method {name} was left on space {space}, which is shut");
+        let about = violation(Rule::AccessMethodLeft, evidence.now, message);
+        found.push(Violation { space: Some(space.to_string()), ..about });
+    }
 }
 
 fn is_profile(entry: &JournalEntry) -> bool {
@@ -205,6 +233,7 @@ pub fn check_evidence(evidence: &Evidence, expected: &Expectation) -> Vec<Violat
     doors(evidence, expected, &mut found);
     hammering(evidence, expected, &mut found);
     profiles(evidence, expected, &mut found);
+    methods_left(evidence, expected, &mut found);
     found.sort_by_key(|violation| violation.at);
     found
 }

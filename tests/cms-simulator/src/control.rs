@@ -109,7 +109,7 @@ const ROUTES: &[&str] = &[
     "GET /calls, GET /legs, GET /dials",
     "GET /switches, PATCH /switches {..}",
     "GET /check, POST /check {ownNumbers, ownPrefixes, ownSpaces, callWithinMs, endWithinMs, maxUnauthorized, needlessWrites, \
-     foreignProfiles, noIdleProfiles}",
+     foreignProfiles, noIdleProfiles, ownAccessMethods}",
 ];
 
 async fn info(State(sim): State<Handle>) -> Json<Value> {
@@ -384,6 +384,7 @@ struct Expected {
     needless_writes: Option<bool>,
     foreign_profiles: Vec<String>,
     no_idle_profiles: bool,
+    own_access_methods: Option<String>,
 }
 
 #[derive(Serialize)]
@@ -415,6 +416,7 @@ async fn check_expected(State(sim): State<Handle>, Body(body): Body<Expected>) -
         needless_writes: body.needless_writes.unwrap_or(default.needless_writes),
         foreign_profiles: body.foreign_profiles.into_iter().collect(),
         no_idle_profiles: body.no_idle_profiles,
+        own_access_methods: body.own_access_methods.unwrap_or(default.own_access_methods),
     };
     verdict(&sim, &expected)
 }

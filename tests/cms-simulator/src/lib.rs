@@ -59,4 +59,4 @@ pub use sim::{Handle, Simulator, StartError, Stats, TimedOut};
 pub use state::bridge::{Direction, LegState};
 pub use state::log::{CallSpan, Dial, DialOutcome};
 pub use switches::*;
-pub use views::{CallView, LegView, SpaceView};
+pub use views::{AccessMethodView, CallView, LegView, SpaceView};

@@ -62,15 +62,21 @@ impl Cluster {
         if self.database_loss(bridge).is_some() && !replica {
             return Err(JoinError::NoDatabase);
         }
-        let (space, passcodes) = self.db.find_space(space).ok_or(JoinError::NoSuchSpace)?;
+        let (space, ways) = self.db.find_space(space).ok_or(JoinError::NoSuchSpace)?;
         let record = self.db.get(Kind::CoSpace, &space).ok_or(JoinError::NoSuchSpace)?;
         let title = record.fields.get("name").unwrap_or_default().to_owned();
         if !record.fields.is_true("nonMemberAccess") && !self.is_member(&space, name) {
             return Err(JoinError::Shut);
         }
-        if passcode.is_some_and(|given| !passcodes.iter().any(|wanted| wanted == given)) {
-            return Err(JoinError::WrongPasscode);
-        }
+        // The passcode tells by which way in he comes (6.2); who is not asked comes by the space itself, if it has that name.
+        let way = match passcode {
+            Some(given) => ways.iter().find(|(_, wanted)| wanted == given).ok_or(JoinError::WrongPasscode)?,
+            None => {
+                let own = ways.iter().find(|(holder, _)| *holder == space);
+                own.or(ways.first()).ok_or(JoinError::NoSuchSpace)?
+            }
+        };
+        let access_method = Some(way.0.clone()).filter(|holder| *holder != space);
         let running = self.bridges.get(bridge).and_then(|b| b.calls_of(&space).next());
         if running.is_some_and(|call| call.fields.is_true("locked")) {
             return Err(JoinError::Locked);
@@ -85,7 +91,7 @@ impl Cluster {
             Some(id) => id,
             None => self.start_call(bridge, Some(&space), title, false, Fields::default()),
         };
-        let new = NewLeg { remote_party: name.to_owned(), name: name.to_owned(), ..NewLeg::default() };
+        let new = NewLeg { remote_party: name.to_owned(), name: name.to_owned(), access_method, ..NewLeg::default() };
         let leg = self.add_leg(bridge, &call, new).ok_or(JoinError::BridgeDown)?;
         let participant = self.participant_of(bridge, &leg);
         Ok(Joined { bridge, call: call.to_string(), leg: leg.to_string(), participant })

@@ -39,6 +39,8 @@ async fn meetings_that_make_no_sense_are_refused_with_a_reason() {
     let good = json!({ "title": "T", "start": "2030-01-01T10:00:00Z", "duration": "1h" });
     assert_eq!(refusal(&arena, "ScheduledMeeting", good.clone()).await, "accepted");
     let party = |who: &str| json!({ "remoteParty": who });
+    let way = |name: &str, role: &str| json!({ "name": name, "role": role, "passcodeSecretRef": { "name": "code" } });
+    let five = ["a", "b", "c", "d", "e"].map(|name| way(name, "Guest"));
     let cases = [
         (json!({ "end": "2030-01-01T11:00:00Z" }), "exactly one of end and duration"),
         (json!({ "duration": null }), "exactly one of end and duration"),
@@ -63,6 +65,11 @@ async fn meetings_that_make_no_sense_are_refused_with_a_reason() {
         (json!({ "participants": [party("a@x"), party("b@x"), party("a@x")] }), "Duplicate value"),
         (json!({ "participants": [party("a b@x")] }), "remoteParty must not contain spaces"),
         (json!({ "participants": [{ "remoteParty": "a@x", "dial": "Sideways" }] }), "dial"),
+        (json!({ "accessMethods": [way("host", "Host"), way("host", "Guest")] }), "Duplicate value"),
+        (json!({ "accessMethods": [way("Host", "Host")] }), "accessMethods[0].name"),
+        (json!({ "accessMethods": [way("a", "Chair")] }), "role"),
+        (json!({ "accessMethods": [{ "name": "a", "role": "Host" }] }), "passcodeSecretRef"),
+        (json!({ "accessMethods": five }), "4 items"),
         (json!({ "participants": [{ "remoteParty": "a@x", "retry": { "limit": 101 } }] }), "limit"),
         (
             json!({ "participants": [{ "remoteParty": "a@x", "retry": { "backoff": "4999ms" } }] }),

@@ -1,6 +1,7 @@
 //! The integration tests: the controller on a real apiserver and the CMS simulator, one module per feature.
 #![cfg(test)]
 
+mod access;
 mod admission;
 mod apiserver;
 mod apiserver_outage;

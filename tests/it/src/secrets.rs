@@ -75,7 +75,7 @@ async fn nothing_secret_is_ever_shown() {
     let arena = Arena::with("hush", lone(), Settings { traces: Some(Arc::clone(&traces)), ..quick() }).await;
     arena.sim.set_password("hunter2-Pa55word");
     arena.ready_bridge(json!({ "webBridgeURI": "https://join.meet.test" })).await;
-    arena.create_secret("code", json!({ "passcode": "90817263" })).await;
+    arena.create_secret("code", json!({ "passcode": "90817263", "host": "66778899" })).await;
     // A ByteString is written in base64, as Basic authentication is.
     let basic = serde_json::to_string(&ByteString(b"admin:hunter2-Pa55word".to_vec())).unwrap();
     let basic = basic.trim_matches('"').to_owned();
@@ -84,6 +84,8 @@ async fn nothing_secret_is_ever_shown() {
         ("password in base64", basic),
         ("passcode", "90817263".to_owned()),
         ("second passcode", "55443322".to_owned()),
+        ("passcode of hosts", "66778899".to_owned()),
+        ("second passcode of hosts", "99887766".to_owned()),
     ]));
     hunted.spaces(&arena.sim);
     // Failures are where secrets slip out: refused writes, lost replies, wrong credentials.
@@ -91,8 +93,10 @@ async fn nothing_secret_is_ever_shown() {
     arena.sim.add_fault(Fault::new(refusal).method("PUT").once());
     arena.sim.add_fault(Fault::new(FaultKind::HtmlError).method("POST").route("calls").once());
     arena.sim.add_fault(Fault::new(FaultKind::TruncatedXml).method("GET").route("coSpaces/{id}").once());
-    let spec =
-        json!({ "passcodeSecretRef": { "name": "code" }, "participants": [{ "remoteParty": "desk@rooms.test" }] });
+    let spec = json!({ "passcodeSecretRef": { "name": "code" }, "participants": [{ "remoteParty": "desk@rooms.test" }],
+                "accessMethods": [{ "name": "host", "role": "Host", "passcodeSecretRef": { "name": "code", "key": "host" } }] });
+    let refused = FaultKind::Failure { status: 400, element: "duplicateCoSpaceIdPasscode".to_owned() };
+    arena.sim.add_fault(Fault::new(refused).method("POST").route("coSpaces/{id}/accessMethods").once());
     arena.open_now("m", 600, spec).await;
     arena.open_now("made", 600, json!({ "passcode": { "generate": { "digits": 12 } } })).await;
     let number = number_of(&arena.party("m", ParticipantState::Connected).await);
@@ -104,9 +108,12 @@ async fn nothing_secret_is_ever_shown() {
         for key in ["secret", "passcode", "link"] {
             hunted.0.insert(("join detail", entry(&join, key).unwrap()));
         }
+        let of_host = ["access.host.secret", "access.host.link"].into_iter().filter_map(|key| entry(&join, key));
+        hunted.0.extend(of_host.map(|detail| ("join detail of hosts", detail)));
     }
     hunted.spaces(&arena.sim);
-    arena.patch::<Secret>("code", json!({ "stringData": { "passcode": "55443322" } })).await;
+    arena.says("m", "AccessMethodsApplied", "True", "Applied").await;
+    arena.patch::<Secret>("code", json!({ "stringData": { "passcode": "55443322", "host": "99887766" } })).await;
     arena.await_sim("a new passcode", |sim| slot_of(sim, number).passcode.as_deref() == Some("55443322")).await;
     arena.sim.set_password("hunter3-Pa55word");
     arena.delete::<ScheduledMeeting>("made").await;

@@ -18,6 +18,7 @@ use rand::rngs::StdRng;
 use rand::seq::IndexedRandom as _;
 use serde_json::{Value, json};
 
+use crate::access::method;
 use crate::bridge_kit::*;
 use crate::cluster::*;
 use crate::kit::*;
@@ -215,13 +216,14 @@ async fn profile(arena: &Arena) {
     assert!(shown.contains("<participantLimit>77</participantLimit>"), "{shown}");
 }
 
-/// Settings of its own, and a list of participants that is edited while the meeting runs.
+/// Settings of its own, a way in for hosts, and a list of participants that is edited while the meeting runs.
 async fn wishes(arena: &Arena) {
+    arena.codes().await;
     let own = arena.slot(1).fields;
     let party = |name: &str| json!({ "remoteParty": format!("{name}@rooms.test"), "name": name, "importance": 3 });
     let spec = json!({
         "start": in_ms(200), "duration": "10m", "participants": [party("a"), party("b")],
-        "removedParticipants": "Disconnect",
+        "removedParticipants": "Disconnect", "accessMethods": [method("host", "Host"), method("press", "Guest")],
         "settings": { "layout": "stacked", "participantLimit": 9, "encryption": "Required" }
     });
     arena.create_meeting("m", spec).await;
@@ -233,13 +235,18 @@ async fn wishes(arena: &Arena) {
     };
     arena.meeting("m", "both in", are_in(2)).await;
     arena.says("m", "SettingsApplied", "True", "Applied").await;
-    arena.patch::<ScheduledMeeting>("m", json!({ "spec": { "participants": [party("a")] } })).await;
+    arena.says("m", "AccessMethodsApplied", "True", "Applied").await;
+    assert_eq!(arena.slot(1).access_methods.len(), 2);
+    let patch = json!({ "spec": { "participants": [party("a")], "accessMethods": [method("host", "Host")] } });
+    arena.patch::<ScheduledMeeting>("m", patch).await;
     arena.meeting("m", "one in", are_in(1)).await;
+    arena.await_sim("one way in", |sim| slot_of(sim, 1).access_methods.len() == 1).await;
     arena.await_sim("one leg", |sim| sim.legs().len() == 1).await;
     arena.end_now("m").await;
     arena.phase("m", Phase::Ended).await;
     assert_eq!(arena.sim.dials().len(), 2, "one ring each: {:#?}", arena.sim.dials());
     all_shut(arena).await;
+    assert!(arena.slot(1).access_methods.is_empty());
     let is_clean = |b: &MeetingBridge| b.status.as_ref().is_some_and(|status| status.settings_profiles.is_empty());
     arena.bridge("core", "no profiles for settings", is_clean).await;
     arena.sim.clear_faults();

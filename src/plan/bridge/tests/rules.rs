@@ -686,6 +686,40 @@ fn a_free_slot_that_is_open_is_shut_and_its_call_deleted() {
 }
 
 /// Another installation opens its meeting in a slot that is free here, whatever we do.
+/// A meeting that is gone left its slot open with ways in for its people: those go first, because the mark of the slot tells
+/// of them after a crash.
+#[test]
+fn access_methods_that_a_meeting_left_go_with_its_door_and_those_of_others_stay() {
+    let mut server = Server::new(Vec::new());
+    let mut player = Player::settled(&mut server, 1, 4);
+    for number in [1, 2] {
+        player.open_meeting(&mut server, number);
+    }
+    let method = |id: &str, is_ours: bool| (id.into(), is_ours);
+    for number in [1, 2, 3, 4] {
+        let id = server.space_of(number).unwrap().id.clone();
+        let ours = if number == 4 { vec![] } else { vec![method("ours", true)] };
+        server.methods.insert(id, ours.into_iter().chain([method("theirs", false)]).collect());
+    }
+    // The meeting in slot 1 is gone without having shut it; in slot 3 the process died after it had shut the door.
+    player.held.remove(&1);
+    player.look_at_all(&server);
+    let free = server.clone();
+    for keeps_methods in [false, true] {
+        let (mut server, mut player) = (Server { keeps_methods, ..free.clone() }, player.clone());
+        assert_eq!(player.run(&mut server), End::Settled);
+        let left = |number: u32| format!("delete an access method that a meeting left on slot {number}");
+        let call = "delete a call on a free slot".to_owned();
+        assert_eq!(player.writes(), [left(1), left(3), "shut slot 1".to_owned(), call]);
+        let kept: Vec<usize> = server.methods.values().map(Vec::len).collect();
+        assert_eq!(kept.iter().sum::<usize>(), if keeps_methods { 7 } else { 5 }, "that of slot 2 is in use");
+        assert!(server.wrongs.is_empty(), "{:?}", server.wrongs);
+        player.take_log();
+        player.run(&mut server);
+        assert_eq!(player.take_log(), Vec::<String>::new(), "those of others are looked at once");
+    }
+}
+
 #[test]
 fn a_free_slot_that_others_open_again_and_again_is_shut_less_often_but_always() {
     let mut server = Server::new(Vec::new());

@@ -28,7 +28,8 @@ fn bridge(player: &Player, world: World) -> MeetingBridge {
     }))
     .unwrap();
     let settings = player.spec.settings.clone().unwrap_or_default();
-    let mut profiles = wanted(&settings, &bridge.spec.profiles, &owner_of(&bridge), "3.0").profiles;
+    let mut profiles =
+        wanted(&settings, &player.spec.access_methods, &bridge.spec.profiles, &owner_of(&bridge), "3.0").profiles;
     for profile in &mut profiles {
         let (is_there, id) = match profile.kind {
             ProfileKind::Call => (world.call, "p-call"),
@@ -218,7 +219,7 @@ fn protection_has_a_profile_of_its_own_even_if_the_bridges_says_the_same() {
             let mut own = bridge(player, here);
             own.spec.profiles.call_leg.sip_media_encryption = Some("required".to_owned());
             let settings = player.spec.settings.clone().unwrap();
-            let mut profiles = wanted(&settings, &own.spec.profiles, &owner_of(&own), "3.0").profiles;
+            let mut profiles = wanted(&settings, &[], &own.spec.profiles, &owner_of(&own), "3.0").profiles;
             assert_eq!(profiles.len(), 1);
             profiles[0].id = Some("p-leg".to_owned());
             own.status.as_mut().unwrap().settings_profiles = profiles;

@@ -116,7 +116,7 @@ fn if_the_call_is_gone_the_new_one_is_told() {
     let (mut model, mut player) = warned();
     model.calls.clear();
     let log = done_at(3300, &mut player, &mut model);
-    assert_eq!(log, [FIVE, "look Calls", "look Boot", "create the call", "look Calls", FIVE]);
+    assert_eq!(log, [FIVE, "look Calls", "look Boot", "look Space", "create the call", "look Calls", FIVE]);
     assert_eq!((told(&player).reason.as_str(), model.told.len()), ("Shown", 1));
 }
 

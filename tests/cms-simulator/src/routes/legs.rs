@@ -110,7 +110,7 @@ fn status(leg: &Leg, xml: &mut Xml) {
     }
     xml.leaf("direction", leg.direction.word());
     xml.leaf("sipCallId", &leg.sip_call_id);
-    xml.leaf("deactivated", "false");
+    xml.show("deactivated", leg.is_deactivated());
     // The trace falls back to clear signalling and says "unencrypted call legs now present" (2.3).
     xml.leaf("encryptedMedia", "false");
     xml.show("unencryptedMedia", leg.state == LegState::Connected);

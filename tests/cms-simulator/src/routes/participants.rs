@@ -116,7 +116,7 @@ pub fn single(ctx: &Ctx<'_>, cluster: &Cluster, id: &Id) -> Answer {
             if cluster.version >= crate::schema::Version(2, 3) {
                 xml.leaf("originalUri", &p.leg.original);
             }
-            xml.leaf("isActivator", "true");
+            xml.show("isActivator", cluster.is_activator(p.host, &p.leg.id));
             xml.element("configuration", &[], |xml| {
                 for name in ["importance", "nameLabelOverride", "defaultLayout", "layoutTemplate"] {
                     if let Some(value) = p.leg.fields.get(name) {

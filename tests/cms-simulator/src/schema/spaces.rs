@@ -50,7 +50,8 @@ pub static ACCESS_METHOD: Spec = Spec::new(
         Field::new("uri", Type::UserPart).listed(),
         Field::new("callId", Type::Digits).listed(),
         Field::new("passcode", Type::Passcode).listed(),
-        name("name").listed().since(2, 9),
+        // The list does not show it (6.2).
+        name("name").since(2, 9),
         reference("callLegProfile", Kind::CallLegProfile).listed(),
         text("secret"),
         flag("regenerateSecret").put_command(),

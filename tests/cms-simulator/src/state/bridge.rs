@@ -70,6 +70,13 @@ pub enum LegState {
     Connected,
 }
 
+impl Leg {
+    /// `status/deactivated`: waits for somebody who activates, unless that was set for this participant (7.4).
+    pub fn is_deactivated(&self) -> bool {
+        self.fields.get("deactivated").map_or(!self.is_active, |set| set == "true")
+    }
+}
+
 impl LegState {
     /// The word on the wire.
     pub fn word(self) -> &'static str {
@@ -124,6 +131,10 @@ pub struct Leg {
     pub connected: Option<Instant>,
     /// `ownerId`, `chosenLayout` and overridden profile attributes (7.3), importance and so on (7.4).
     pub fields: Fields,
+    /// The access method by which somebody dialled in; none: the space itself, or the bridge dialled.
+    pub access_method: Option<Id>,
+    /// Not `deactivated`: needs no activation, or somebody who needs none is in.
+    pub is_active: bool,
     /// Index into the log of dials, if the bridge dialled.
     pub dial: Option<usize>,
     /// `sipCallId`.

@@ -23,6 +23,8 @@ pub struct NewLeg {
     pub fields: Fields,
     /// Dialled by the bridge.
     pub outgoing: bool,
+    /// The access method by which somebody dials in; none: the space itself.
+    pub access_method: Option<Id>,
 }
 
 impl Cluster {
@@ -129,6 +131,8 @@ impl Cluster {
             state: if new.outgoing { LegState::Initial } else { LegState::Connected },
             connected: (!new.outgoing).then(Instant::now),
             fields: new.fields,
+            access_method: new.access_method,
+            is_active: false,
             dial,
             sip_call_id: self.ids.guid().to_string(),
         };
@@ -140,6 +144,7 @@ impl Cluster {
             self.limit_duration(bridge, &id);
         }
         self.refresh_links(&correlator);
+        self.refresh_activation(&correlator);
         Some(id)
     }
 
@@ -163,8 +168,8 @@ impl Cluster {
         }
     }
 
-    /// The effective value of a profile attribute for a leg; weakest to strongest: system, tenant, space, leg's
-    /// profile, leg (5.2).
+    /// The effective value of a profile attribute for a leg; weakest to strongest: system, tenant, space,
+    /// access method, leg's profile, leg (5.2).
     pub fn leg_setting(&self, bridge: usize, id: &str, field: &str) -> Option<String> {
         self.own_setting(bridge, id, field).or_else(|| {
             self.leg_profile_chain(bridge, id)
@@ -185,10 +190,12 @@ impl Cluster {
         let leg = b.legs.get(id);
         let space = leg.and_then(|l| b.calls.get(&l.call)).and_then(|c| c.space.clone());
         let tenant = self.db.value(Kind::CoSpace, space.as_deref(), "tenant");
+        let method = leg.and_then(|l| l.access_method.as_deref());
         [
             ("scopeSystem", self.db.system_profiles.get("callLegProfile")),
             ("scopeTenant", self.db.value(Kind::Tenant, tenant, "callLegProfile")),
             ("scopeCoSpace", self.db.value(Kind::CoSpace, space.as_deref(), "callLegProfile")),
+            ("scopeAccessMethod", self.db.value(Kind::AccessMethod, method, "callLegProfile")),
             ("scopeCallLeg", leg.and_then(|l| l.fields.get("callLegProfile"))),
         ]
         .into_iter()
@@ -208,7 +215,52 @@ impl Cluster {
         } else {
             self.refresh_links(&correlator);
         }
+        self.refresh_activation(&correlator);
         true
+    }
+
+    /// People of a call, on every bridge.
+    fn people_of(&self, correlator: &str) -> Vec<(usize, Id)> {
+        let mut found = Vec::new();
+        for (position, b) in self.bridges.iter().enumerate() {
+            let calls = b.calls_of_correlator.get(correlator).into_iter().flatten();
+            let legs = calls.filter_map(|id| b.calls.get(id)).flat_map(|call| &call.legs);
+            let people = legs.filter(|id| b.legs.get(id).is_some_and(|leg| leg.link.is_none()));
+            found.extend(people.map(|id| (position, id.clone())));
+        }
+        found
+    }
+
+    /// Does somebody need no activation, so that the others are active while he is in (5.2, 7.4)?
+    pub fn is_activator(&self, bridge: usize, id: &str) -> bool {
+        self.leg_setting(bridge, id, "needsActivation").as_deref() != Some("true")
+    }
+
+    /// Who waits (`needsActivation`) is active as soon as an activator is connected. When the last one has left,
+    /// `deactivationMode` decides; without one they wait again, which is a choice: the default is not documented, nor from
+    /// when `deactivationModeTime` counts, so it is not simulated.
+    fn refresh_activation(&mut self, correlator: &Id) {
+        let people = self.people_of(correlator);
+        let is_connected = |bridge: usize, id: &Id| {
+            let leg = self.bridges.get(bridge).and_then(|b| b.legs.get(id));
+            leg.is_some_and(|leg| leg.state == LegState::Connected)
+        };
+        let is_anybody = people.iter().any(|(bridge, id)| is_connected(*bridge, id) && self.is_activator(*bridge, id));
+        let mut leaving = Vec::new();
+        for (bridge, id) in people {
+            let active = is_anybody || self.is_activator(bridge, &id);
+            let mode = self.leg_setting(bridge, &id, "deactivationMode");
+            let Some(leg) = self.bridges.get_mut(bridge).and_then(|b| b.legs.get_mut(&id)) else { continue };
+            match mode.as_deref() {
+                _ if active => leg.is_active = true,
+                Some("remainActivated") => {}
+                Some("disconnect") if leg.is_active => leaving.push((bridge, id)),
+                _ => leg.is_active = false,
+            }
+        }
+        for (bridge, id) in leaving {
+            self.end_leg(bridge, &id, "callDeactivated", DialOutcome::Cancelled);
+        }
     }
 
     /// Removes a leg and returns its call.
@@ -247,7 +299,12 @@ impl Cluster {
             // 7.2: the sequence that came with the dial is sent on connect.
             dial.dtmf.extend(leg.fields.get("dtmfSequence").map(str::to_owned));
         }
+        let call = leg.call.clone();
         self.limit_duration(bridge, id);
+        let correlator = self.bridges.get(bridge).and_then(|b| b.calls.get(&call)).map(|call| call.correlator.clone());
+        if let Some(correlator) = correlator {
+            self.refresh_activation(&correlator);
+        }
         true
     }
 
@@ -326,6 +383,8 @@ impl Cluster {
             state: LegState::Connected,
             connected: Some(Instant::now()),
             fields: Fields::default(),
+            access_method: None,
+            is_active: true,
             dial: None,
             sip_call_id: self.ids.guid().to_string(),
         };

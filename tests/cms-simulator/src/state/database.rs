@@ -133,17 +133,20 @@ impl Database {
         self.value(Kind::Tenant, tenant, "tenantGroup").unwrap_or_default()
     }
 
-    /// The space of an id, an address (with or without domain) or a call id; with the passcode of the access path.
-    pub fn find_space(&self, text: &str) -> Option<(Id, Vec<String>)> {
+    /// The space of an id, an address (with or without domain) or a call id; with every way in by that, which is the space
+    /// itself or an access method, and the passcode of each.
+    pub fn find_space(&self, text: &str) -> Option<(Id, Vec<(Id, String)>)> {
         if let Some(record) = self.get(Kind::CoSpace, &text.to_lowercase()) {
-            return Some((record.id.clone(), vec![record.fields.get("passcode").unwrap_or_default().to_owned()]));
+            let passcode = record.fields.get("passcode").unwrap_or_default().to_owned();
+            return Some((record.id.clone(), vec![(record.id.clone(), passcode)]));
         }
         let user = text.strip_prefix("sip:").unwrap_or(text);
         let user = user.split('@').next().unwrap_or(user);
         [Wish::uri(user), Wish::call_id("", text)].iter().find_map(|wish| {
-            let found: Vec<_> = self.names.find(wish).collect();
-            let (id, _) = found.first()?;
-            Some(((*id).clone(), found.iter().map(|(_, passcode)| (*passcode).to_owned()).collect()))
+            let found: Vec<_> = self.names.ways_in(wish).collect();
+            let (id, ..) = found.first()?;
+            let ways = found.iter().map(|(_, holder, passcode)| ((*holder).clone(), (*passcode).to_owned()));
+            Some(((*id).clone(), ways.collect()))
         })
     }
 

@@ -106,6 +106,12 @@ impl Names {
         }
     }
 
+    /// Every way in by an address or call id: the space, who holds it (the space itself or an access method), its passcode.
+    pub fn ways_in(&self, wish: &Wish) -> impl Iterator<Item = (&Id, &Id, &str)> {
+        let claims = self.claims.get(&(wish.space, wish.name.clone())).into_iter().flatten();
+        claims.map(|claim| (&claim.co_space, &claim.holder, claim.passcode.as_str()))
+    }
+
     /// The space behind an address or call id, and the passcode of the access path that was found.
     pub fn find(&self, wish: &Wish) -> impl Iterator<Item = (&Id, &str)> {
         self.claims

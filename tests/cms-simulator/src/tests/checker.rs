@@ -102,6 +102,20 @@ async fn double_calls() {
 }
 
 #[tokio::test]
+async fn access_methods_that_are_left() {
+    let (bench, slot, call) = started().await;
+    let methods = format!("coSpaces/{slot}/accessMethods");
+    bench.make(&methods, "callId=1&passcode=9&name=somebody%27s").await;
+    let ours = bench.make(&methods, "callId=1&passcode=7&name=meeting-controller:ns/m/host").await;
+    assert!(broken(&bench).is_empty(), "while it is open");
+    bench.close(&slot).await;
+    bench.delete(&format!("calls/{call}")).await;
+    assert_eq!(broken(&bench), [Rule::AccessMethodLeft]);
+    bench.delete(&format!("{methods}/{ours}")).await;
+    assert!(broken(&bench).is_empty());
+}
+
+#[tokio::test]
 async fn foreign_writes() {
     let (bench, slot, _) = started().await;
     let foreign = bench.sim.add_space("Board", "board", "900").unwrap();

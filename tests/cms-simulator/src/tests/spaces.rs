@@ -117,6 +117,44 @@ async fn access_methods_and_members_are_nested() {
     assert!(bench.sim.calls().is_empty());
 }
 
+/// 6.2: the passcode tells by which way in somebody comes, and the profile of that way counts; 5.2: who needs activation
+/// waits for somebody who does not.
+#[tokio::test]
+async fn guests_wait_until_a_host_is_in() {
+    let bench = Bench::quick().await;
+    let waits = bench.make("callLegProfiles", "needsActivation=true").await;
+    let hosts = bench.make("callLegProfiles", "needsActivation=false").await;
+    let space = bench.make("coSpaces", &format!("name=a&callId=1&passcode=11&callLegProfile={waits}")).await;
+    let methods = format!("coSpaces/{space}/accessMethods");
+    let host = bench.make(&methods, &format!("callId=1&passcode=22&name=Host&callLegProfile={hosts}")).await;
+    assert_eq!(bench.get(&methods).await.text("name"), None, "a list does not show it");
+    assert_eq!(bench.get(&format!("{methods}/{host}")).await.text("name").as_deref(), Some("Host"));
+    let shown = |leg: &str| bench.sim.legs().into_iter().find(|view| view.id == *leg).unwrap();
+    assert_eq!(bench.sim.join_with_passcode("1", "eve", 0, "33"), Err(JoinError::WrongPasscode));
+    let guest = bench.sim.join_with_passcode("1", "guest", 0, "11").unwrap();
+    assert_eq!((shown(&guest.leg).access_method, shown(&guest.leg).deactivated), (None, true));
+    let status = bench.get(&format!("callLegs/{}", guest.leg)).await;
+    assert_eq!(status.text("deactivated").as_deref(), Some("true"));
+    // On the other bridge of the cluster, by the same number and another passcode.
+    let lead = bench.sim.join_with_passcode("1", "lead", 1, "22").unwrap();
+    assert_eq!((shown(&lead.leg).access_method, shown(&lead.leg).deactivated), (Some(host.clone()), false));
+    assert!(!shown(&guest.leg).deactivated);
+    let activator = |joined: &crate::Joined| format!("participants/{}", joined.participant);
+    assert_eq!(bench.get(&activator(&guest)).await.text("isActivator").as_deref(), Some("false"));
+    let trace = bench.send(1, Method::GET, &format!("callLegs/{}/callLegProfileTrace", lead.leg), None).await.body;
+    assert!(trace.contains("scopeAccessMethod") && trace.contains(&hosts), "{trace}");
+    // The last one who activates has left.
+    assert!(bench.sim.leave("lead"));
+    assert!(shown(&guest.leg).deactivated);
+    for (mode, stays) in [("remainActivated", Some(false)), ("disconnect", None)] {
+        bench.put(&format!("callLegProfiles/{waits}"), &format!("deactivationMode={mode}")).await;
+        assert!(bench.sim.join_with_passcode("1", "lead", 0, "22").is_ok());
+        assert!(bench.sim.leave("lead"));
+        let guest = bench.sim.legs().into_iter().find(|view| view.name == "guest");
+        assert_eq!(guest.map(|view| view.deactivated), stays, "{mode}");
+    }
+}
+
 #[tokio::test]
 async fn passcode_policy_and_tenants() {
     let bench = Bench::quick().await;
