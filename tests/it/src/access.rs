@@ -10,6 +10,7 @@ use reqwest::Method;
 use serde_json::{Value, json};
 
 use crate::bridge_kit::*;
+use crate::cluster::*;
 use crate::kit::*;
 use crate::meetings::*;
 
@@ -364,5 +365,61 @@ async fn a_bridge_that_goes_ends_its_meetings_and_takes_everything_with_it() {
         assert_eq!(arena.total(collection).await, 0, "{collection}");
     }
     assert_eq!(arena.effects("DELETE", ONE).len(), 1, "not with its space, but right after the door");
+    arena.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_slot_that_is_made_again_gets_them_again() {
+    let arena = Arena::with_codes("acc-again").await;
+    arena.open_now("m", 600, host_and_guest()).await;
+    arena.says("m", "Ready", "True", "Active").await;
+    let before = space_id(&arena, 1);
+    assert!(arena.sim.delete_space(&before));
+    let is_again = |space: &cms_simulator::SpaceView| {
+        space.call_id.as_deref() == Some("1") && space.open && space.access_methods.len() == 1
+    };
+    arena.await_sim("open again, with its way in", |sim| sim.spaces().iter().any(is_again)).await;
+    assert_ne!(space_id(&arena, 1), before);
+    arena.says("m", "AccessMethodsApplied", "True", "Applied").await;
+    arena.says("m", "Ready", "True", "Active").await;
+    arena.end_now("m").await;
+    arena.phase("m", Phase::Ended).await;
+    arena.gave_all_back().await;
+    arena.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_lost_call_bridge_changes_nothing_of_them_and_another_one_ends_them() {
+    let arena = Arena::with("acc-over", three(), quick()).await;
+    arena.ready_bridge(json!({ "failover": arena.alternates() })).await;
+    arena.all_reachable().await;
+    arena.codes().await;
+    arena.open_now("m", 600, host_and_guest()).await;
+    arena.says("m", "Ready", "True", "Active").await;
+    let before = arena.slot(1).access_methods;
+    arena.sim.stop_bridge(0);
+    arena.call_on("m", 1).await;
+    arena.says("m", "Ready", "True", "Active").await;
+    assert_eq!(arena.slot(1).access_methods, before);
+    arena.end_now("m").await;
+    arena.phase("m", Phase::Ended).await;
+    assert!(arena.ways_in().is_empty());
+    arena.gave_all_back().await;
+    arena.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_start_that_is_moved_away_takes_them_along() {
+    let arena = Arena::with_codes("acc-move").await;
+    arena.open_now("m", 600, host_and_guest()).await;
+    arena.says("m", "Ready", "True", "Active").await;
+    let secret = arena.way_in("host").secret;
+    arena.patch::<ScheduledMeeting>("m", json!({ "spec": { "start": in_ms(3_600_000) } })).await;
+    arena.phase("m", Phase::Scheduled).await;
+    assert!(!arena.slot(1).open && arena.ways_in().is_empty());
+    arena.patch::<ScheduledMeeting>("m", json!({ "spec": { "start": in_ms(-100) } })).await;
+    arena.says("m", "AccessMethodsApplied", "True", "Applied").await;
+    assert_ne!(arena.way_in("host").secret, secret, "the old link is dead");
+    arena.assert_rules(1..=5);
     arena.finish().await;
 }
