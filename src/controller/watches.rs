@@ -79,10 +79,12 @@ pub fn index_meeting(ctx: &Context, within: &Within, listed: &mut Listed, event:
         if ctx.bookings.take_object(&ctx.unsaved.known(meeting)) {
             ctx.wakes.meetings([ObjectKey::of(meeting)]);
         }
-        wake_series(ctx, ctx.occurrences.seen(meeting));
     };
     match event {
-        Event::Apply(meeting) => take(meeting),
+        Event::Apply(meeting) => {
+            take(meeting);
+            wake_series(ctx, ctx.occurrences.seen(meeting));
+        }
         Event::Delete(meeting) => {
             wake_series(ctx, ctx.occurrences.gone(meeting));
             ctx.bookings.forget(meeting);
@@ -98,6 +100,7 @@ pub fn index_meeting(ctx: &Context, within: &Within, listed: &mut Listed, event:
         Event::InitApply(meeting) => {
             listed.insert(meeting.uid().unwrap_or_default());
             take(meeting);
+            ctx.occurrences.listed(within, meeting);
             if is_put_back(ctx, meeting) {
                 ctx.wakes.meetings([ObjectKey::of(meeting)]);
             }

@@ -16,16 +16,20 @@ use crate::controller::merge::Within;
 struct Known {
     /// What a series wants to hear of it, as it was heard last.
     heard: u64,
-    /// We made it, and the watch does not show it yet.
+    /// It is there, and the store does not have it yet: we made it, or looked at it.
     made: Option<Arc<ScheduledMeeting>>,
     /// The list in which it was seen last, or while which it was made.
     list: u64,
+    /// That list shows it: the store has it once the list is there.
+    is_listed: bool,
 }
 
 #[derive(Default)]
 struct Index {
     series: BTreeMap<ObjectKey, BTreeMap<String, Known>>,
     lists: BTreeMap<Within, u64>,
+    /// Series that want to hear of what the list that is being read shows.
+    waiting: BTreeMap<Within, BTreeSet<ObjectKey>>,
 }
 
 impl Index {
@@ -73,13 +77,29 @@ impl Occurrences {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// A list that is being read shows it. The store takes a list when it is complete: until then a pass would see what was
+    /// there before, so what we made is kept, and whoever wants to hear of it is woken by [`Occurrences::list_is_there`].
+    pub fn listed(&self, within: &Within, meeting: &ScheduledMeeting) {
+        let Some(series) = series_of(meeting) else { return };
+        let mut index = self.lock();
+        let (heard, list) = (news(meeting), index.list(&series.namespace));
+        let all = index.series.entry(series.clone()).or_default();
+        let before = all.remove(&meeting.name_any());
+        let is_news = before.as_ref().is_none_or(|before| before.heard != heard);
+        let made = before.and_then(|before| before.made).map(|_| Arc::new(meeting.clone()));
+        all.insert(meeting.name_any(), Known { heard, made, list, is_listed: true });
+        if is_news {
+            index.waiting.entry(within.clone()).or_default().insert(series);
+        }
+    }
+
     /// The watch shows it. Returns the series that wants to hear of it.
     pub fn seen(&self, meeting: &ScheduledMeeting) -> Option<ObjectKey> {
         let series = series_of(meeting)?;
         let mut index = self.lock();
         let (heard, list) = (news(meeting), index.list(&series.namespace));
         let all = index.series.entry(series.clone()).or_default();
-        let before = all.insert(meeting.name_any(), Known { heard, made: None, list });
+        let before = all.insert(meeting.name_any(), Known { heard, made: None, list, is_listed: false });
         before.is_none_or(|before| before.heard != heard).then_some(series)
     }
 
@@ -103,7 +123,29 @@ impl Occurrences {
         let all = index.series.entry(series.clone()).or_default();
         // What the watch shows already is not made up for.
         let made = Some(Arc::new(meeting.clone()));
-        all.entry(meeting.name_any()).or_insert(Known { heard, made, list });
+        all.entry(meeting.name_any()).or_insert(Known { heard, made, list, is_listed: false });
+    }
+
+    /// We looked at one that the store does not have: a pass goes on from what is there.
+    pub fn looked_at(&self, series: &ObjectKey, meeting: &ScheduledMeeting) {
+        if series_of(meeting).as_ref() != Some(series) {
+            return;
+        }
+        let mut index = self.lock();
+        let (heard, list) = (news(meeting), index.list(&series.namespace));
+        let all = index.series.entry(series.clone()).or_default();
+        let made = Some(Arc::new(meeting.clone()));
+        match all.get_mut(&meeting.name_any()) {
+            Some(known) => known.made = made,
+            None => drop(all.insert(meeting.name_any(), Known { heard, made, list, is_listed: false })),
+        }
+    }
+
+    /// We looked, and there is none of this name.
+    pub fn missed(&self, series: &ObjectKey, name: &str) {
+        if let Some(known) = self.lock().series.get_mut(series).and_then(|all| all.get_mut(name)) {
+            known.made = None;
+        }
     }
 
     /// The names of the occurrences of a series, with what the watch does not show yet.
@@ -121,8 +163,8 @@ impl Occurrences {
     /// The list is there: what was not in it is gone. Returns the series that want to hear of it.
     pub fn list_is_there(&self, within: &Within) -> BTreeSet<ObjectKey> {
         let mut index = self.lock();
-        let Index { series: all_series, lists } = &mut *index;
-        let mut poorer = BTreeSet::new();
+        let Index { series: all_series, lists, waiting } = &mut *index;
+        let mut woken = waiting.remove(within).unwrap_or_default();
         for (series, all) in all_series.iter_mut() {
             if within.as_ref().is_some_and(|within| *within != series.namespace) {
                 continue;
@@ -130,12 +172,13 @@ impl Occurrences {
             let before = all.len();
             let list = list_of(lists, &series.namespace);
             all.retain(|_, known| known.list == list);
+            all.values_mut().filter(|known| known.is_listed).for_each(|known| known.made = None);
             if all.len() != before {
-                poorer.insert(series.clone());
+                woken.insert(series.clone());
             }
         }
         all_series.retain(|_, all| !all.is_empty());
-        poorer
+        woken
     }
 }
 

@@ -52,16 +52,58 @@ fn what_was_made_is_known_until_the_watch_shows_it() {
 fn what_a_list_does_not_show_is_gone_unless_it_was_made_meanwhile() {
     let index = Occurrences::default();
     index.list_begins(&None);
-    index.seen(&meeting("weekly-20261207t0900", "1", Some("weekly")));
-    index.seen(&meeting("weekly-20261214t0900", "2", Some("weekly")));
-    assert!(index.list_is_there(&None).is_empty());
+    index.listed(&None, &meeting("weekly-20261207t0900", "1", Some("weekly")));
+    index.listed(&None, &meeting("weekly-20261214t0900", "2", Some("weekly")));
+    assert_eq!(index.list_is_there(&None), BTreeSet::from([weekly()]));
     index.list_begins(&None);
-    index.seen(&meeting("weekly-20261214t0900", "2", Some("weekly")));
+    index.listed(&None, &meeting("weekly-20261214t0900", "2", Some("weekly")));
     index.made(&weekly(), &meeting("weekly-20261221t0900", "3", Some("weekly")));
     assert_eq!(index.list_is_there(&None), BTreeSet::from([weekly()]));
     assert_eq!(index.of(&weekly()).into_keys().collect::<Vec<_>>(), ["weekly-20261214t0900", "weekly-20261221t0900"]);
+    assert!(index.of(&weekly())["weekly-20261221t0900"].is_some(), "the store does not have it");
     index.list_begins(&Some("other".to_owned()));
     assert!(index.list_is_there(&Some("other".to_owned())).is_empty(), "another namespace says nothing of this one");
+}
+
+/// The store takes a list when it is complete.
+#[test]
+fn while_a_list_is_read_a_pass_sees_what_was_made_and_whoever_wants_to_hear_waits_for_the_end_of_it() {
+    let index = Occurrences::default();
+    let (one, mut two) =
+        (meeting("weekly-20261207t0900", "1", Some("weekly")), meeting("weekly-20261214t0900", "2", None));
+    two.metadata.owner_references.clone_from(&one.metadata.owner_references);
+    index.seen(&two);
+    index.made(&weekly(), &one);
+    index.list_begins(&None);
+    index.listed(&None, &one);
+    index.listed(&None, &two);
+    assert!(index.of(&weekly())["weekly-20261207t0900"].is_some(), "the store does not have it yet");
+    assert!(index.list_is_there(&None).is_empty(), "nothing is new");
+    assert!(index.of(&weekly())["weekly-20261207t0900"].is_none(), "now it has");
+    index.list_begins(&None);
+    two.metadata.generation = Some(2);
+    index.listed(&None, &one);
+    index.listed(&None, &two);
+    // That list broke off, and the next one shows nothing more.
+    index.list_begins(&None);
+    index.listed(&None, &one);
+    index.listed(&None, &two);
+    assert_eq!(index.list_is_there(&None), BTreeSet::from([weekly()]), "it was edited meanwhile");
+}
+
+#[test]
+fn what_was_looked_at_takes_the_place_of_what_was_made() {
+    let index = Occurrences::default();
+    let mut one = meeting("weekly-20261207t0900", "1", Some("weekly"));
+    index.made(&weekly(), &one);
+    one.metadata.resource_version = Some("7".to_owned());
+    index.looked_at(&weekly(), &one);
+    let of = |index: &Occurrences| index.of(&weekly())["weekly-20261207t0900"].clone();
+    assert_eq!(of(&index).unwrap().metadata.resource_version.as_deref(), Some("7"));
+    index.missed(&weekly(), "weekly-20261207t0900");
+    assert!(of(&index).is_none(), "it is gone");
+    index.looked_at(&weekly(), &meeting("weekly-20261214t0900", "2", Some("another")));
+    assert_eq!(index.of(&weekly()).len(), 1, "it is another one's");
 }
 
 #[test]
