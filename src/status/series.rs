@@ -18,7 +18,7 @@ const MOST_NAMED: usize = 5;
 
 /// The new status.
 pub fn build(
-    progress: &Progress<'_>,
+    progress: &Progress,
     old: &MeetingSeriesStatus,
     generation: Option<i64>,
     now: Timestamp,
@@ -57,7 +57,7 @@ fn is_coming(entry: &Entry) -> bool {
     matches!(entry.state, OccurrenceState::Created | OccurrenceState::Edited) && entry.reason.is_none()
 }
 
-fn told(progress: &Progress<'_>, at: jiff::civil::DateTime, entry: &Entry) -> OccurrenceStatus {
+fn told(progress: &Progress, at: jiff::civil::DateTime, entry: &Entry) -> OccurrenceStatus {
     let local = progress.local(entry.start).filter(|local| *local != at);
     OccurrenceStatus {
         occurrence: LocalTime(at),
@@ -84,7 +84,7 @@ fn named(items: impl Iterator<Item = String>) -> Option<String> {
 
 /// What the conditions are judged by.
 struct Judged<'a> {
-    progress: &'a Progress<'a>,
+    progress: &'a Progress,
     /// An occurrence is not booked yet, and nobody was told that the series is ready.
     is_pending: bool,
 }
@@ -98,6 +98,12 @@ impl Judged<'_> {
     fn taken(&self) -> Option<String> {
         named(self.in_state(OccurrenceState::NameTaken).map(|entry| entry.name.clone()))
             .map(|names| format!("a ScheduledMeeting of this name is somebody else's and is not touched: {names}"))
+    }
+
+    /// Which were written by somebody else before anything could be done to them.
+    fn outdated(&self) -> Option<String> {
+        named(self.progress.outdated.iter().cloned())
+            .map(|names| format!("somebody else wrote these meanwhile, and they are decided anew: {names}"))
     }
 
     /// Those that have no slot; also one that somebody edited may be refused.
@@ -118,6 +124,8 @@ impl Judged<'_> {
             conditions.set(kind, None, "NotAccepted", "the series is not accepted; what was made before stays");
         } else if let Some(words) = &self.progress.trouble {
             conditions.set(kind, Some(false), reason::CREATION_REFUSED, words.as_str());
+        } else if let Some(message) = self.outdated() {
+            conditions.set(kind, Some(false), reason::PROGRESSING, message);
         } else if let Some(message) = self.taken() {
             conditions.set(kind, Some(false), reason::NAME_TAKEN, message);
         } else if self.progress.series.spec.suspend {
@@ -152,6 +160,9 @@ impl Judged<'_> {
         }
         if let Some(message) = progress.trouble.clone() {
             return Readiness::Reconciling { reason: reason::CREATION_REFUSED, message, retrying: true };
+        }
+        if let Some(message) = self.outdated() {
+            return Readiness::Reconciling { reason, message, retrying };
         }
         if let Some(message) = self.taken() {
             return Readiness::Stalled { reason: reason::NAME_TAKEN, message };

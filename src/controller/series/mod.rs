@@ -18,11 +18,10 @@ use super::backoff;
 use super::context::{Context, Kind};
 use super::kube_calls::KubeError;
 use super::lifecycle;
-use crate::api::conditions::series as reason;
 use crate::api::names::{ObjectKey, SERIES_FIELD_MANAGER};
 use crate::api::reading::Read;
 use crate::api::{Compact, MeetingSeries, ScheduledMeeting};
-use crate::plan::series::{Act, Order, Progress};
+use crate::plan::series::{Act, Order, Progress, Removal, Sort};
 use crate::plan::window;
 use crate::status::series::{build, news};
 
@@ -42,11 +41,20 @@ pub async fn reconcile(stored: Arc<MeetingSeries>, ctx: Arc<Context>) -> Result<
         return Ok(Action::await_change());
     }
     let now = ctx.clock.now();
-    let mut progress = Progress::resume(&series, now);
-    let acts = progress.decide(&find_all(&ctx, &progress));
+    let resumed = Arc::clone(&series);
+    let progress = reckoned(move || Progress::resume(&resumed, now)).await;
+    // Here, where the watch is heard as well: elsewhere one could fall between the index and the store.
+    let found = find_all(&ctx, &progress);
+    let (mut progress, acts) = reckoned(move || {
+        let mut progress = progress;
+        let acts = progress.decide(&found);
+        (progress, acts)
+    })
+    .await;
+    let mut conflict = None;
     for act in acts {
-        if !carry_out(&ctx, &mut progress, act).await? {
-            break;
+        if !progress.is_vain(&act) {
+            conflict = carry_out(&ctx, &mut progress, act).await?.or(conflict);
         }
     }
     let old = series.status.clone().unwrap_or_default();
@@ -57,13 +65,37 @@ pub async fn reconcile(stored: Arc<MeetingSeries>, ctx: Arc<Context>) -> Result<
         ctx.events.tell(&written, EventType::Warning, &reason, "Schedule", note);
     }
     let again = progress.trouble.as_ref().map(|_| backoff::jittered(REFUSED_AGAIN));
+    let soon = after_conflict(&ctx, &series, conflict.as_ref());
     let sleep = progress.next_instant().map(|at| window::sleep(now, at));
-    Ok(sleep.into_iter().chain(again).min().map_or_else(Action::await_change, Action::requeue))
+    Ok(sleep.into_iter().chain(again).chain(soon).min().map_or_else(Action::await_change, Action::requeue))
+}
+
+/// Reckons on another thread: doors and the lease are polled in the task in which this is awaited, and no rule of a tenant
+/// is to stand before them.
+async fn reckoned<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
+    match tokio::task::spawn_blocking(work).await {
+        Ok(done) => done,
+        Err(error) => match error.try_into_panic() {
+            Ok(panic) => std::panic::resume_unwind(panic),
+            // The runtime is on its way down, and this pass with it.
+            Err(_) => std::future::pending().await,
+        },
+    }
+}
+
+/// When a pass that met somebody else's write comes round again. The watch need not wake it: what it tells may be nothing
+/// that a series wants to hear of, or may have been told before.
+fn after_conflict(ctx: &Context, series: &MeetingSeries, conflict: Option<&KubeError>) -> Option<Duration> {
+    let key = format!("{}/occurrences", series.uid().unwrap_or_default());
+    if conflict.is_none() {
+        ctx.backoff.clear(&key);
+    }
+    conflict.map(|error| backoff::after_apiserver(error, ctx.backoff.count(&key)))
 }
 
 /// The newest copy of every meeting that matters to a series, by name.
-fn find_all(ctx: &Context, progress: &Progress<'_>) -> BTreeMap<String, Arc<ScheduledMeeting>> {
-    let key = ObjectKey::of(progress.series);
+fn find_all(ctx: &Context, progress: &Progress) -> BTreeMap<String, Arc<ScheduledMeeting>> {
+    let key = ObjectKey::of(progress.series.as_ref());
     let known = ctx.occurrences.of(&key);
     let names = progress.names();
     let names = names.into_iter().chain(known.keys().cloned());
@@ -76,53 +108,81 @@ fn find_all(ctx: &Context, progress: &Progress<'_>) -> BTreeMap<String, Arc<Sche
     found.collect()
 }
 
-/// Carries out one act. False: the apiserver refuses, and would refuse the others as well.
-async fn carry_out(ctx: &Context, progress: &mut Progress<'_>, act: Act) -> Result<bool, KubeError> {
+/// Carries out one act. Returns what the apiserver said if somebody else was faster: it is not done, and decided anew.
+async fn carry_out(ctx: &Context, progress: &mut Progress, act: Act) -> Result<Option<KubeError>, KubeError> {
     let namespace = progress.series.namespace().unwrap_or_default();
     match act {
         Act::Make(order) => match apply(ctx, &namespace, &order).await {
             Ok(made) => {
-                ctx.occurrences.made(&ObjectKey::of(progress.series), &made);
-                progress.done(&order);
+                ctx.occurrences.made(&ObjectKey::of(progress.series.as_ref()), &made);
+                progress.done(Sort::Make, &order);
             }
-            // One of that name is there, made by whomever since the store was filled, or by us before a crash.
+            // One of that name is there, made by whomever since the store was filled, or by us before a crash. Or there is
+            // none: the quota was counted by somebody else in that moment.
             Err(error) if error.is_conflict() => {
-                if let Some(there) = look(ctx, &namespace, &order.name).await? {
-                    progress.taken(&order, &there);
+                let there = look_again(ctx, progress, &order.name).await?;
+                if there.as_ref().is_none_or(|there| progress.taken(&order, there)) {
+                    progress.outdated.insert(order.name);
+                    return Ok(Some(error));
                 }
             }
-            Err(error) => return refused(progress, &order, error),
+            Err(error) => return refused(progress, Sort::Make, &order, error),
         },
         Act::Change(order) => match apply(ctx, &namespace, &order).await {
             Ok(changed) => {
                 ScheduledMeeting::own_writes(ctx).note(&ctx.stores.meetings, &changed);
-                progress.done(&order);
+                progress.done(Sort::Change, &order);
             }
-            // Somebody else wrote or deleted it meanwhile: the watch shows that, and it is decided anew.
-            Err(error) if error.is_conflict() || error.is_not_found() => {}
-            Err(error) => return refused(progress, &order, error),
+            // Somebody else wrote or deleted it meanwhile.
+            Err(error) if error.is_conflict() || error.is_not_found() => {
+                look_again(ctx, progress, &order.name).await?;
+                progress.outdated.insert(order.name);
+                return Ok(Some(error));
+            }
+            Err(error) => return refused(progress, Sort::Change, &order, error),
         },
-        Act::Remove { name, uid, version } => {
-            let (name, namespace) = (Some(name), Some(namespace));
-            let of = ObjectMeta { name, namespace, uid, resource_version: version, ..ObjectMeta::default() };
+        Act::Remove(removal) => {
+            let Removal { name, uid, version, is_over } = removal;
+            let (of_name, namespace) = (Some(name.clone()), Some(namespace));
+            let of = ObjectMeta { name: of_name, namespace, uid, resource_version: version, ..ObjectMeta::default() };
             match ctx.kube.when(false).delete::<ScheduledMeeting>("delete ScheduledMeeting", &of).await {
-                Err(error) if !error.is_conflict() => return Err(error),
-                _ => {}
+                Ok(()) => progress.removed(),
+                Err(error) if error.is_conflict() => {
+                    look_again(ctx, progress, &name).await?;
+                    if !is_over {
+                        progress.outdated.insert(name);
+                    }
+                    return Ok(Some(error));
+                }
+                Err(error) => {
+                    let words = refusal(progress, &name, error)?;
+                    progress.troubled(Sort::Remove, &name, &words);
+                }
             }
         }
     }
-    Ok(true)
+    Ok(None)
 }
 
 /// What the apiserver refuses is told; anything else ends the pass.
-fn refused(progress: &mut Progress<'_>, order: &Order, error: KubeError) -> Result<bool, KubeError> {
+fn refused(
+    progress: &mut Progress,
+    sort: Sort,
+    order: &Order,
+    error: KubeError,
+) -> Result<Option<KubeError>, KubeError> {
+    let words = refusal(progress, &order.name, error)?;
+    progress.refused(sort, order, &words);
+    Ok(None)
+}
+
+fn refusal(progress: &Progress, occurrence: &str, error: KubeError) -> Result<String, KubeError> {
     if !error.is_refusal() {
         return Err(error);
     }
     let (namespace, name) = (progress.series.namespace(), progress.series.name_any());
-    tracing::error!(namespace, name, occurrence = order.name, %error, "the apiserver refuses an occurrence");
-    progress.refused(order, reason::CREATION_REFUSED, format!("{}: {error}", order.name));
-    Ok(false)
+    tracing::error!(namespace, name, occurrence, %error, "the apiserver refuses what is to be done to an occurrence");
+    Ok(error.to_string())
 }
 
 /// Writes an occurrence by server-side apply. The body is guarded by the version that was seen. Fields that others have are
@@ -138,10 +198,29 @@ async fn apply(ctx: &Context, namespace: &str, order: &Order) -> Result<Schedule
     Ok(written)
 }
 
-/// The meeting of this name, from the apiserver itself: by a list of one, for which the rights are there.
-async fn look(ctx: &Context, namespace: &str, name: &str) -> Result<Option<ScheduledMeeting>, KubeError> {
-    let api: Api<Read<ScheduledMeeting>> = ctx.kube.api(namespace);
+/// The meeting of this name, from the apiserver itself: a conflict proves that we know an old one, and the watch may be
+/// silent. By a list of one, for which the rights are there. The next pass goes on from it.
+async fn look_again(ctx: &Context, progress: &Progress, name: &str) -> Result<Option<ScheduledMeeting>, KubeError> {
+    let key = ObjectKey::of(progress.series.as_ref());
+    let api: Api<Read<ScheduledMeeting>> = ctx.kube.api(&key.namespace);
     let params = ListParams::default().fields(&format!("metadata.name={name}"));
     let found = ctx.kube.bounded("list one ScheduledMeeting", api.list(&params)).await?;
-    Ok(found.items.into_iter().next().map(|read| read.0))
+    let Some(found) = found.items.into_iter().next() else {
+        ctx.occurrences.missed(&key, name);
+        return Ok(None);
+    };
+    let known = ctx.stores.meetings.get(&ObjectRef::new(name).within(&key.namespace));
+    let mut there = found.or_known(known.as_deref());
+    there.metadata.managed_fields = None;
+    there.compact();
+    if known.is_some() {
+        there.wrote(ctx);
+        ScheduledMeeting::own_writes(ctx).believe(&ctx.stores.meetings, &there);
+    } else {
+        ctx.occurrences.looked_at(&key, &there);
+    }
+    Ok(Some(there))
 }
+
+#[cfg(test)]
+mod tests;

@@ -49,6 +49,18 @@ pub struct Entry {
     pub is_unjudged: bool,
 }
 
+/// Of one sort of act so many refusals in a row are enough: whoever refuses them refuses the others as well, as a quota or
+/// a schema does. One or a few that are refused for what they are do not stand before the others.
+const MOST_REFUSALS: u32 = 5;
+
+/// What is done to an occurrence.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Sort {
+    Make,
+    Change,
+    Remove,
+}
+
 /// Something to do.
 #[derive(Clone, Debug)]
 pub enum Act {
@@ -57,29 +69,61 @@ pub enum Act {
     /// One that has not begun and that nobody edited is to be otherwise.
     Change(Order),
     /// One that the rule does not have any more, or that is over for long.
-    Remove { name: String, uid: Option<String>, version: Option<String> },
+    Remove(Removal),
+}
+
+/// One that is to go, as it was seen.
+#[derive(Clone, Debug)]
+pub struct Removal {
+    pub name: String,
+    pub uid: Option<String>,
+    pub version: Option<String>,
+    /// It has taken place: nobody waits for it to go.
+    pub is_over: bool,
+}
+
+impl Act {
+    fn sort(&self) -> Sort {
+        match self {
+            Self::Make(_) => Sort::Make,
+            Self::Change(_) => Sort::Change,
+            Self::Remove(_) => Sort::Remove,
+        }
+    }
 }
 
 /// A pass over a series, as a value: what is wanted, what was found, and what came of it.
 #[derive(Debug)]
-pub struct Progress<'a> {
-    pub series: &'a MeetingSeries,
+pub struct Progress {
+    pub series: Arc<MeetingSeries>,
     now: Timestamp,
-    schedule: Result<Schedule<'a>, Refusal>,
+    schedule: Result<Schedule, Refusal>,
     /// By the local time at which the rule has them.
     pub entries: BTreeMap<DateTime, Entry>,
-    /// What the apiserver refused, and its words.
+    /// What the apiserver refused first, and its words.
     pub trouble: Option<String>,
+    /// Occurrences that somebody else wrote meanwhile: what was to be done to them is not done.
+    pub outdated: BTreeSet<String>,
+    /// Refusals in a row.
+    refusals: BTreeMap<Sort, u32>,
 }
 
-impl<'a> Progress<'a> {
+impl Progress {
     /// The pass begins.
-    pub fn resume(series: &'a MeetingSeries, now: Timestamp) -> Self {
-        let schedule = match unreadable(series) {
+    pub fn resume(series: &Arc<MeetingSeries>, now: Timestamp) -> Self {
+        let schedule = match unreadable(series.as_ref()) {
             Some(why) => Err(Refusal { reason: reason::UNREADABLE, message: why.to_owned() }),
             None => Schedule::of(&series.spec, now, ahead(series)),
         };
-        Self { series, now, schedule, entries: BTreeMap::new(), trouble: None }
+        Self {
+            series: Arc::clone(series),
+            now,
+            schedule,
+            entries: BTreeMap::new(),
+            trouble: None,
+            outdated: BTreeSet::new(),
+            refusals: BTreeMap::new(),
+        }
     }
 
     /// Why nothing is done for this series.
@@ -120,7 +164,7 @@ impl<'a> Progress<'a> {
         at.checked_add(SignedDuration::from_secs(i64::from(self.series.spec.start.0.second()))).ok()
     }
 
-    fn told(&self) -> impl Iterator<Item = &'a OccurrenceStatus> + use<'a> {
+    fn told(&self) -> impl Iterator<Item = &OccurrenceStatus> {
         self.series.status.iter().flat_map(|status| &status.occurrences)
     }
 
@@ -128,16 +172,28 @@ impl<'a> Progress<'a> {
         occurrence_name(&self.series.name_any(), at)
     }
 
-    /// What is to be done about what was found, in the order in which it is worth most.
+    /// What is to be done about what was found, in the order in which it is worth most: nobody is to come to what does not
+    /// take place, and what goes makes room for what comes.
     pub fn decide(&mut self, found: &BTreeMap<String, Arc<ScheduledMeeting>>) -> Vec<Act> {
-        let told: BTreeMap<DateTime, &OccurrenceStatus> = self.told().map(|told| (told.occurrence.0, told)).collect();
-        let Ok(schedule) = &self.schedule else {
+        let (entries, acts) = match &self.schedule {
+            Ok(schedule) => self.judge(schedule, found),
             // What was made by a spec that could be followed stays.
-            let kept = told.iter().map(|(at, told)| (*at, self.remembered(told, told.state)));
-            self.entries = kept.filter(|(_, entry)| entry.end > self.now).collect();
-            return Vec::new();
+            Err(_) => {
+                let kept = self.told().map(|told| (told.occurrence.0, self.remembered(told, told.state)));
+                (kept.filter(|(_, entry)| entry.end > self.now).collect(), Vec::new())
+            }
         };
-        let (mut entries, mut acts) = (BTreeMap::new(), Vec::new());
+        self.entries = entries;
+        acts
+    }
+
+    fn judge(
+        &self,
+        schedule: &Schedule,
+        found: &BTreeMap<String, Arc<ScheduledMeeting>>,
+    ) -> (BTreeMap<DateTime, Entry>, Vec<Act>) {
+        let told: BTreeMap<DateTime, &OccurrenceStatus> = self.told().map(|told| (told.occurrence.0, told)).collect();
+        let (mut entries, mut removals, mut acts) = (BTreeMap::new(), Vec::new(), Vec::new());
         for (at, planned) in &schedule.planned {
             let name = self.name(*at);
             let meeting = found.get(&name).map(Arc::as_ref);
@@ -148,35 +204,50 @@ impl<'a> Progress<'a> {
             let end = start.checked_add(self.series.spec.duration.signed()).unwrap_or(Timestamp::MAX);
             entries.insert(*at, entry(self.name(*at), *start, end, OccurrenceState::Skipped));
         }
-        let by_name: BTreeMap<String, DateTime> = entries.iter().map(|(at, entry)| (entry.name.clone(), *at)).collect();
+        let times = self.times(&entries, &told, found);
+        // Looked up once, however many there are.
+        let named = schedule.named(&times.values().copied().chain(told.keys().copied()).collect());
         let mut over = Vec::new();
-        for (name, meeting) in found.iter().filter(|(_, meeting)| is_ours(self.series, meeting)) {
+        for (name, meeting) in found.iter().filter(|(_, meeting)| is_ours(&self.series, meeting)) {
             if phase(meeting).is_over() {
                 over.push((Window::of(&meeting.spec, None).closes_at, name, meeting));
                 continue;
             }
-            let of_status = told.values().find(|told| told.name == *name).map(|told| told.occurrence.0);
-            let known = by_name.get(name).copied().or(of_status);
-            let Some(at) = known.or_else(|| self.of_name(name)) else { continue };
+            let Some(at) = times.get(name.as_str()).copied() else { continue };
             if entries.get(&at).is_none_or(|entry| entry.state == OccurrenceState::Skipped) {
-                entries.extend(self.beyond(schedule, at, name, meeting, &mut acts).map(|entry| (at, entry)));
+                let entry = self.beyond(named.contains(&at), name, meeting, &mut removals);
+                entries.extend(entry.map(|entry| (at, entry)));
             }
         }
         // Who was deleted by hand is remembered, also where the horizon is shorter now.
         for (at, told) in told.iter().filter(|(_, told)| told.state.was_made()) {
             let is_there =
-                entries.contains_key(at) || found.get(&told.name).is_some_and(|meeting| is_ours(self.series, meeting));
+                entries.contains_key(at) || found.get(&told.name).is_some_and(|meeting| is_ours(&self.series, meeting));
             let entry = self.remembered(told, OccurrenceState::Deleted);
-            if !is_there && entry.end > self.now && schedule.has(*at) {
+            if !is_there && entry.end > self.now && named.contains(at) {
                 entries.insert(*at, entry);
             }
         }
         over.sort_by(|one, other| (other.0, other.1).cmp(&(one.0, one.1)));
         let kept = usize::try_from(self.series.spec.history_limit).unwrap_or(usize::MAX);
         let old = over.into_iter().skip(kept).filter(|(_, _, meeting)| meeting.metadata.deletion_timestamp.is_none());
-        acts.extend(old.map(|(_, _, meeting)| remove(meeting)));
-        self.entries = entries;
-        acts
+        removals.extend(old.map(|(_, _, meeting)| remove(meeting, true)));
+        (entries, removals.into_iter().chain(acts).collect())
+    }
+
+    /// The local time by the rule of each meeting that was found: as it is known now, as it was told, or as its name says.
+    fn times<'f>(
+        &self,
+        entries: &BTreeMap<DateTime, Entry>,
+        told: &BTreeMap<DateTime, &OccurrenceStatus>,
+        found: &'f BTreeMap<String, Arc<ScheduledMeeting>>,
+    ) -> BTreeMap<&'f str, DateTime> {
+        let told = told.iter().map(|(at, told)| (told.name.as_str(), *at));
+        // The last one of a name counts.
+        let known: BTreeMap<&str, DateTime> =
+            told.chain(entries.iter().map(|(at, entry)| (entry.name.as_str(), *at))).collect();
+        let time = |name: &str| known.get(name).copied().or_else(|| self.of_name(name));
+        found.keys().filter_map(|name| Some((name.as_str(), time(name)?))).collect()
     }
 
     /// One that is to take place. None: it is not made while the series is suspended, or not yet.
@@ -184,7 +255,7 @@ impl<'a> Progress<'a> {
         &self,
         at: DateTime,
         name: &str,
-        planned: &Planned<'_>,
+        planned: &Planned,
         meeting: Option<&ScheduledMeeting>,
         before: Option<OccurrenceState>,
         acts: &mut Vec<Act>,
@@ -199,11 +270,11 @@ impl<'a> Progress<'a> {
             if is_suspended {
                 return None;
             }
-            acts.push(Act::Make(Wanted::new(self.series, planned).order(self.series, at, name, None)));
+            acts.push(Act::Make(Wanted::new(&self.series, planned).order(&self.series, at, name, None)));
             // Until it is there.
             return Some(as_planned(OccurrenceState::NotCreated));
         };
-        if !is_ours(self.series, meeting) && !may_be_adopted(self.series, meeting) {
+        if !is_ours(&self.series, meeting) && !may_be_adopted(&self.series, meeting) {
             return Some(as_planned(OccurrenceState::NameTaken));
         }
         if meeting.metadata.deletion_timestamp.is_some() {
@@ -213,30 +284,23 @@ impl<'a> Progress<'a> {
         if self.is_left_alone(meeting) {
             return Some(self.shown(name, meeting));
         }
-        let wanted = Wanted::new(self.series, planned);
-        if is_suspended || !wanted.differs(self.series, meeting) {
+        let wanted = Wanted::new(&self.series, planned);
+        if is_suspended || !wanted.differs(&self.series, meeting) {
             return Some(self.shown(name, meeting));
         }
-        acts.push(Act::Change(wanted.order(self.series, at, name, Some(meeting))));
+        acts.push(Act::Change(wanted.order(&self.series, at, name, Some(meeting))));
         Some(Entry { start: planned.start, end: planned.end(), ..self.shown(name, meeting) })
     }
 
     /// One that is there and that the horizon does not have, or an exception leaves out. A shorter horizon takes nothing
     /// back.
-    fn beyond(
-        &self,
-        schedule: &Schedule<'_>,
-        at: DateTime,
-        name: &str,
-        meeting: &ScheduledMeeting,
-        acts: &mut Vec<Act>,
-    ) -> Option<Entry> {
+    fn beyond(&self, is_named: bool, name: &str, meeting: &ScheduledMeeting, removals: &mut Vec<Act>) -> Option<Entry> {
         if meeting.metadata.deletion_timestamp.is_some() {
             return None;
         }
-        let is_left = self.is_left_alone(meeting) || self.series.spec.suspend || schedule.has(at);
+        let is_left = self.is_left_alone(meeting) || self.series.spec.suspend || is_named;
         if !is_left {
-            acts.push(remove(meeting));
+            removals.push(remove(meeting, false));
             return None;
         }
         Some(self.shown(name, meeting))
@@ -285,39 +349,59 @@ impl<'a> Progress<'a> {
     }
 
     /// It is there as it was ordered; nobody has judged it yet.
-    pub fn done(&mut self, order: &Order) {
+    pub fn done(&mut self, sort: Sort, order: &Order) {
+        self.refusals.remove(&sort);
         if let Some(entry) = self.entries.get_mut(&order.at) {
             (entry.state, entry.reason, entry.is_unjudged) = (OccurrenceState::Created, None, true);
         }
     }
 
-    /// A meeting of that name was there already, which we did not know of.
-    pub fn taken(&mut self, order: &Order, meeting: &ScheduledMeeting) {
-        let entry = if is_ours(self.series, meeting) || may_be_adopted(self.series, meeting) {
+    /// It is on its way out.
+    pub fn removed(&mut self) {
+        self.refusals.remove(&Sort::Remove);
+    }
+
+    /// A meeting of that name was there already, which we did not know of. Is it to be looked at again, since it is ours?
+    pub fn taken(&mut self, order: &Order, meeting: &ScheduledMeeting) -> bool {
+        let is_ours = is_ours(&self.series, meeting) || may_be_adopted(&self.series, meeting);
+        let entry = if is_ours {
             Some(self.shown(&order.name, meeting))
         } else {
             self.entries.get(&order.at).cloned().map(|entry| Entry { state: OccurrenceState::NameTaken, ..entry })
         };
         self.entries.extend(entry.map(|entry| (order.at, entry)));
+        is_ours
     }
 
-    /// The apiserver does not let it be written.
-    pub fn refused(&mut self, order: &Order, reason: &'static str, words: String) {
+    /// The apiserver does not let it be made or changed.
+    pub fn refused(&mut self, sort: Sort, order: &Order, words: &str) {
         if let Some(entry) = self.entries.get_mut(&order.at)
             && entry.state == OccurrenceState::NotCreated
         {
-            entry.reason = Some(reason.to_owned());
+            entry.reason = Some(reason::CREATION_REFUSED.to_owned());
         }
-        self.trouble = Some(words);
+        self.troubled(sort, &order.name, words);
+    }
+
+    /// The apiserver refuses something of this sort.
+    pub fn troubled(&mut self, sort: Sort, name: &str, words: &str) {
+        let refusals = self.refusals.entry(sort).or_default();
+        *refusals = refusals.saturating_add(1);
+        self.trouble.get_or_insert_with(|| format!("{name}: {words}"));
+    }
+
+    /// Would the apiserver refuse this one like those before?
+    pub fn is_vain(&self, act: &Act) -> bool {
+        self.refusals.get(&act.sort()).is_some_and(|refusals| *refusals >= MOST_REFUSALS)
     }
 
     /// The next instant at which there may be something to do or to tell, after now.
     pub fn next_instant(&self) -> Option<Timestamp> {
-        let lag = LAG.saturating_add(SignedDuration::from_secs(spread(self.series, 50)));
+        let lag = LAG.saturating_add(SignedDuration::from_secs(spread(&self.series, 50)));
         let told = self.entries.values().flat_map(|entry| [entry.start, entry.end]);
         let told = told.filter_map(|at| at.checked_add(lag).ok());
         let later = self.schedule.as_ref().ok().and_then(|schedule| schedule.later);
-        let made = later.and_then(|start| start.checked_sub(ahead(self.series)).ok());
+        let made = later.and_then(|start| start.checked_sub(ahead(&self.series)).ok());
         told.chain(made).filter(|at| *at > self.now).min()
     }
 }
@@ -330,8 +414,9 @@ fn phase(meeting: &ScheduledMeeting) -> Phase {
     meeting.status.as_ref().and_then(|status| status.phase).unwrap_or_default()
 }
 
-fn remove(meeting: &ScheduledMeeting) -> Act {
-    Act::Remove { name: meeting.name_any(), uid: meeting.uid(), version: meeting.resource_version() }
+fn remove(meeting: &ScheduledMeeting, is_over: bool) -> Act {
+    let (uid, version) = (meeting.uid(), meeting.resource_version());
+    Act::Remove(Removal { name: meeting.name_any(), uid, version, is_over })
 }
 
 /// Is there an IANA time zone of this name?

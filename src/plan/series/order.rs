@@ -67,10 +67,10 @@ pub struct Wanted {
 
 impl Wanted {
     /// By the template and the exception.
-    pub fn new(series: &MeetingSeries, planned: &Planned<'_>) -> Self {
+    pub fn new(series: &MeetingSeries, planned: &Planned) -> Self {
         let template = &series.spec.template;
         let mut spec = template.spec.at(Instant(planned.start), planned.duration);
-        if let Some(exception) = planned.exception {
+        if let Some(exception) = &planned.exception {
             spec.title = exception.title.clone().unwrap_or(spec.title);
             spec.participants = exception.participants.clone().unwrap_or(spec.participants);
         }

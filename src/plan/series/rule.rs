@@ -1,12 +1,13 @@
 //! On which days a series has an occurrence: the parts of a recurrence rule of RFC 5545, section 3.3.10, and the days that
 //! they name, in order, with bounded work.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 
 use jiff::Span;
 use jiff::civil::{Date, DateTime, Weekday};
 
 use crate::api::series::{Frequency, RecurrenceSpec};
+use crate::api::values::LocalTime;
 use crate::api::{DayRule, WeekDay};
 
 /// A rule that names no day for so many years names none any more: 30 February, or a leap day in a rule of odd years.
@@ -39,9 +40,48 @@ impl<'a> Rule<'a> {
         }
     }
 
-    /// Is there an occurrence at this local time?
-    pub fn has(&self, at: DateTime) -> bool {
-        self.from(at).next() == Some(at)
+    /// The same rule without its count, which was walked once, up to this local time: it can be entered anywhere, and is
+    /// right up to there and about the first occurrence after that.
+    pub fn reckoned(&self, reach: DateTime) -> RecurrenceSpec {
+        let mut parts = RecurrenceSpec { count: None, ..self.parts.clone() };
+        if self.parts.count.is_some() {
+            let mut last = None;
+            for at in self.from(self.start) {
+                if at > reach {
+                    return parts;
+                }
+                last = Some(at);
+            }
+            parts.until = Some(LocalTime(last.unwrap_or(DateTime::MIN)));
+        }
+        parts
+    }
+
+    /// Which of these the rule has, each looked up in its own period: nothing that lies between them is walked. What is
+    /// counted must have been [`Rule::reckoned`].
+    pub fn named(&self, asked: &BTreeSet<DateTime>) -> BTreeSet<DateTime> {
+        let mut period: Option<(Date, VecDeque<Date>)> = None;
+        let is_left = |at: &DateTime| self.parts.until.is_none_or(|until| *at <= until.0);
+        let mut is_named = |at: &DateTime| {
+            let day = at.date();
+            if at.time() != self.start.time() || !self.names(day) {
+                return false;
+            }
+            let Some(first) = self.period_of(day) else { return false };
+            if self.later(first, 1).is_some_and(|end| end <= day) {
+                return false;
+            }
+            if self.parts.by_set_pos.is_empty() {
+                return true;
+            }
+            // They come in order, so those of one period are looked up in it once.
+            let (_, days) = match period.take() {
+                Some(known) if known.0 == first => period.insert(known),
+                _ => period.insert((first, self.days_of(first))),
+            };
+            days.contains(&day)
+        };
+        asked.range(self.start..).filter(|at| is_left(at) && is_named(at)).copied().collect()
     }
 
     /// So many units of the frequency later. None: beyond the calendar.
@@ -104,6 +144,8 @@ impl<'a> Rule<'a> {
 
     /// Do the parts name this day? Those that are missing are the ones of `start`.
     fn names(&self, day: Date) -> bool {
+        #[cfg(test)]
+        steps::taken();
         let parts = self.parts;
         let (no_months, no_days) = (parts.by_month.is_empty(), parts.by_month_day.is_empty());
         let no_weekdays = parts.by_day.is_empty();
@@ -223,6 +265,25 @@ impl Iterator for Occurrences<'_> {
                 return Some(at);
             }
         }
+    }
+}
+
+/// What a pass costs, in days that were looked at.
+#[cfg(test)]
+pub mod steps {
+    use std::cell::Cell;
+
+    thread_local!(static DAYS: Cell<usize> = const { Cell::new(0) });
+
+    pub fn taken() {
+        DAYS.with(|days| days.set(days.get() + 1));
+    }
+
+    /// How many days this looks at.
+    pub fn of(work: impl FnOnce()) -> usize {
+        let before = DAYS.get();
+        work();
+        DAYS.get() - before
     }
 }
 

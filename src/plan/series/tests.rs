@@ -103,7 +103,7 @@ impl World {
     /// One pass, as the controller does it. At most so many writes, then it dies without a status.
     fn pass_of(&mut self, writes: usize) {
         self.did.clear();
-        let series = self.series.clone();
+        let series = Arc::new(self.series.clone());
         let mut progress = Progress::resume(&series, self.now);
         let mut names = progress.names();
         names.extend(self.meetings.keys().cloned());
@@ -116,14 +116,14 @@ impl World {
                 Act::Make(order) => {
                     self.did.push(format!("make {}", order.name));
                     assert!(self.apply(&order));
-                    progress.done(&order);
+                    progress.done(Sort::Make, &order);
                 }
                 Act::Change(order) => {
                     self.did.push(format!("change {}", order.name));
                     assert!(self.apply(&order));
-                    progress.done(&order);
+                    progress.done(Sort::Change, &order);
                 }
-                Act::Remove { name, uid, version } => {
+                Act::Remove(Removal { name, uid, version, .. }) => {
                     let there = self.meetings.remove(&name).unwrap();
                     assert_eq!((there.uid(), there.resource_version()), (uid, version));
                     self.did.push(format!("remove {name}"));
@@ -201,7 +201,7 @@ fn the_horizon_rolls_by_one_a_day_and_each_series_at_its_own_time() {
     let mut world = World::new(json!({}));
     world.settle();
     let made = |world: &World| world.meetings.contains_key("daily-20261210t0900");
-    let roll = Progress::resume(&world.series, world.now).next_instant().unwrap();
+    let roll = Progress::resume(&Arc::new(world.series.clone()), world.now).next_instant().unwrap();
     let latest = at("2026-12-07T08:00:00Z");
     assert!(roll > latest - SPREAD && roll <= latest, "{roll}");
     world.now = roll - SignedDuration::from_secs(1);
@@ -557,4 +557,96 @@ proptest! {
             }
         }
     }
+}
+
+/// What one pass looks at, in days.
+fn cost(world: &mut World) -> usize {
+    super::rule::steps::of(|| {
+        world.pass();
+    })
+}
+
+/// A typo in a year is enough.
+#[test]
+fn an_exception_far_away_costs_no_walk_to_it() {
+    let skip = |day: &str| json!({ "occurrence": format!("{day}T09:00:00"), "skip": true });
+    let mut world = World::new(json!({ "exceptions": [skip("2026-12-08"), skip("2999-12-08"), skip("2036-11-30")] }));
+    let days = cost(&mut world);
+    assert!(days < 500, "{days} days were looked at");
+    assert_eq!(world.states(), [(7, "Created"), (8, "Skipped"), (9, "Created")]);
+    let lost: Vec<String> = world.status().unmatched_exceptions.iter().map(ToString::to_string).collect();
+    assert_eq!(lost, ["2999-12-08T09:00:00"], "nobody plans for so long");
+    // Nor where every period is looked through.
+    let last = json!({ "frequency": "Yearly", "byDay": ["MO", "TU", "WE", "TH", "FR"], "bySetPos": [-1] });
+    world.edit(json!({ "recurrence": last }));
+    let days = cost(&mut world);
+    assert!(days < 3000, "{days} days were looked at");
+}
+
+/// Of a rule with a count everything is reckoned once, however many ask.
+#[test]
+fn a_count_from_long_ago_is_walked_once_in_a_pass() {
+    let mondays = json!({ "frequency": "Daily", "byDay": ["MO"], "count": 10_000 });
+    let mut world = World::new(json!({ "start": "1970-01-05T09:00:00", "horizon": "240h", "recurrence": mondays }));
+    world.settle();
+    assert_eq!(world.names(), ["daily-19700105t0900", SEVENTH, "daily-20261214t0900"][1..]);
+    let monday = |week: i64| jiff::civil::date(2026, 12, 21).at(9, 0, 0, 0) + jiff::Span::new().weeks(week);
+    let deleted = |week: i64| {
+        let (name, start) = (occurrence_name("daily", monday(week)), format!("{}Z", monday(week)));
+        json!({ "occurrence": monday(week).to_string(), "name": name, "start": start, "state": "Deleted" })
+    };
+    let mut status = serde_json::to_value(world.status()).unwrap();
+    status["occurrences"].as_array_mut().unwrap().extend((0..390).map(deleted));
+    world.series.status = Some(serde_json::from_value(status).unwrap());
+    // And meetings that a tenant made and gave to the series: on Tuesdays, so it has none of them.
+    for week in 0..390 {
+        let name = occurrence_name("daily", monday(week) + jiff::Span::new().days(1));
+        let mut meeting = world.meetings[SEVENTH].as_ref().clone();
+        meeting.spec.start.0 += SignedDuration::from_hours(24 * (8 + 7 * week));
+        meeting.metadata.name = Some(name.clone());
+        world.meetings.insert(name, Arc::new(meeting));
+    }
+    let days = cost(&mut world);
+    assert!(days < 40_000, "{days} days were looked at");
+    assert_eq!(world.status().occurrences.len(), 392, "what was deleted is remembered");
+    assert_eq!(world.did.iter().filter(|did| did.starts_with("remove")).count(), 390);
+}
+
+/// What is refused for want of room is refused no longer when something has gone.
+#[test]
+fn what_is_to_go_goes_first() {
+    let mut world = World::new(json!({ "historyLimit": 0 }));
+    world.settle();
+    world.now = at("2026-12-07T12:00:00Z");
+    world.says(SEVENTH, json!({ "phase": "Ended" }));
+    let skip = json!([{ "occurrence": "2026-12-09T09:00:00", "skip": true }]);
+    world.edit(json!({ "exceptions": skip, "template": { "spec": { "title": "another" } } }));
+    let wanted = [
+        format!("remove {NINTH}"),
+        format!("remove {SEVENTH}"),
+        format!("change {EIGHTH}"),
+        "make daily-20261210t0900".to_owned(),
+    ];
+    assert_eq!(world.pass(), wanted);
+}
+
+#[test]
+fn what_is_refused_stands_before_nothing_of_another_sort_and_not_before_all_of_its_own() {
+    let world = World::new(json!({}));
+    let mut progress = Progress::resume(&Arc::new(world.series.clone()), world.now);
+    let acts = progress.decide(&BTreeMap::new());
+    let (Some(make), Act::Make(order)) = (acts.first(), &acts[0]) else { panic!("{acts:?}") };
+    let gone = Act::Remove(Removal { name: "old".to_owned(), uid: None, version: None, is_over: true });
+    for _ in 1..MOST_REFUSALS {
+        progress.refused(Sort::Make, order, "exceeded quota");
+        assert!(!progress.is_vain(make));
+    }
+    progress.done(Sort::Make, order);
+    for _ in 0..MOST_REFUSALS {
+        assert!(!progress.is_vain(make), "they were not in a row");
+        progress.refused(Sort::Make, order, "exceeded quota");
+    }
+    assert!(progress.is_vain(make) && !progress.is_vain(&gone));
+    progress.troubled(Sort::Remove, "old", "not allowed");
+    assert_eq!(progress.trouble, Some(format!("{SEVENTH}: exceeded quota")), "what came first is told");
 }

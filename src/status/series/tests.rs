@@ -11,7 +11,7 @@ use crate::api::{MeetingSeries, ScheduledMeeting};
 use crate::status::check::violations;
 
 type Change = fn(&mut MeetingSeries);
-type Trouble = fn(&mut Progress<'_>);
+type Trouble = fn(&mut Progress);
 /// Case, spec, what came of it, and the conditions that are wanted: type, status, reason.
 type Row = (&'static str, Change, Trouble, &'static [(&'static str, &'static str, &'static str)]);
 
@@ -26,7 +26,7 @@ fn series() -> MeetingSeries {
 }
 
 /// Its one occurrence is there, with this state and reason.
-fn is(progress: &mut Progress<'_>, state: OccurrenceState, reason: Option<&str>) {
+fn is(progress: &mut Progress, state: OccurrenceState, reason: Option<&str>) {
     for entry in progress.entries.values_mut() {
         (entry.state, entry.reason) = (state, reason.map(str::to_owned));
     }
@@ -76,6 +76,19 @@ fn every_state_has_its_conditions() {
                 ("Ready", "False", "CreationRefused"),
                 ("Reconciling", "True", "Retrying"),
                 ("OccurrencesCreated", "False", "CreationRefused"),
+            ],
+        ),
+        (
+            "somebody else was faster",
+            nothing,
+            |progress| {
+                is(progress, OccurrenceState::Created, None);
+                progress.outdated.insert("weekly-20261207t0900".to_owned());
+            },
+            &[
+                ("Ready", "False", "Progressing"),
+                ("Reconciling", "True", "Progressing"),
+                ("OccurrencesCreated", "False", "Progressing"),
             ],
         ),
         (
@@ -182,7 +195,7 @@ fn every_state_has_its_conditions() {
     for (case, change, trouble, wanted) in rows {
         let mut series = series();
         change(&mut series);
-        let mut progress = Progress::resume(&series, now);
+        let mut progress = Progress::resume(&Arc::new(series), now);
         progress.decide(&BTreeMap::<String, Arc<ScheduledMeeting>>::new());
         trouble(&mut progress);
         let status = build(&progress, &MeetingSeriesStatus::default(), Some(2), now);
@@ -199,7 +212,7 @@ fn every_state_has_its_conditions() {
 fn a_series_that_was_ready_stays_so_while_its_next_occurrence_is_booked() {
     let series = series();
     let now: Timestamp = "2026-12-01T00:00:00Z".parse().unwrap();
-    let mut progress = Progress::resume(&series, now);
+    let mut progress = Progress::resume(&Arc::new(series), now);
     progress.decide(&BTreeMap::new());
     is(&mut progress, OccurrenceState::Created, None);
     let ready = build(&progress, &MeetingSeriesStatus::default(), Some(2), now);
@@ -214,7 +227,7 @@ fn the_lists_are_cut_to_what_the_schema_allows() {
     let odd: Vec<_> = (1..=100).map(|minute| json!({ "occurrence": format!("2027-01-04T{:02}:{:02}:30", minute / 60, minute % 60), "skip": true })).collect();
     series.spec.exceptions = serde_json::from_value(json!(odd)).unwrap();
     let now: Timestamp = "2026-12-01T00:00:00Z".parse().unwrap();
-    let mut progress = Progress::resume(&series, now);
+    let mut progress = Progress::resume(&Arc::new(series), now);
     progress.decide(&BTreeMap::new());
     let (at, entry) = progress.entries.iter().next().map(|(at, entry)| (*at, entry.clone())).unwrap();
     for day in 1..1000_i64 {

@@ -17,7 +17,7 @@ fn plain() -> MeetingSeries {
     series(&json!({ "spec": { "title": "t" } }))
 }
 
-fn planned() -> Planned<'static> {
+fn planned() -> Planned {
     Planned { start: "2026-12-07T09:00:00Z".parse().unwrap(), duration: Span::from_secs(3600), exception: None }
 }
 

@@ -11,6 +11,12 @@ fn parts(value: serde_json::Value) -> RecurrenceSpec {
     serde_json::from_value(value).unwrap()
 }
 
+/// Is there an occurrence at this local time?
+fn has(rule: &Rule<'_>, at: DateTime) -> bool {
+    let reckoned = rule.reckoned(at);
+    Rule::new(rule.start, &reckoned).named(&BTreeSet::from([at])).contains(&at)
+}
+
 /// The first occurrences of a rule that begins on 2 September 1997 at nine, as the examples of the RFC do, by their days.
 fn examples(value: serde_json::Value, most: usize) -> Vec<String> {
     let parts = parts(value);
@@ -166,10 +172,10 @@ fn count_is_counted_from_the_first_and_until_is_included() {
     let start = date(2027, 1, 1).at(9, 0, 0, 0);
     let from = date(2027, 1, 3).at(0, 0, 0, 0);
     assert_eq!(Rule::new(start, &counted).from(from).map(|at| at.day()).collect::<Vec<_>>(), [3]);
-    assert!(!Rule::new(start, &counted).has(date(2027, 1, 4).at(9, 0, 0, 0)));
+    assert!(!has(&Rule::new(start, &counted), date(2027, 1, 4).at(9, 0, 0, 0)));
     let until = parts(json!({"frequency":"Daily","until":"2027-01-02T09:00:00"}));
     assert_eq!(Rule::new(start, &until).from(start).map(|at| at.day()).collect::<Vec<_>>(), [1, 2]);
-    assert!(!Rule::new(start, &until).has(date(2027, 1, 2).at(8, 0, 0, 0)), "another time of day");
+    assert!(!has(&Rule::new(start, &until), date(2027, 1, 2).at(8, 0, 0, 0)), "another time of day");
 }
 
 /// What python-dateutil 2.9 says of 160 rules: the first fifteen days within twelve years. (None has weekdays with and
@@ -399,7 +405,17 @@ proptest! {
         // Entered anywhere, it goes on as if it had been followed from the start.
         let from = start + from.days();
         let rest: Vec<DateTime> = Rule::new(start, &parts).from(from).take_while(|at| at.date() <= end).collect();
-        let wanted: Vec<DateTime> = wanted.into_iter().filter(|at| *at >= from).collect();
-        prop_assert_eq!(rest, wanted);
+        let later: Vec<DateTime> = wanted.iter().copied().filter(|at| *at >= from).collect();
+        prop_assert_eq!(&rest, &later);
+        // Nor does it matter whether its count was walked before, to there or to the end.
+        let asked: BTreeSet<DateTime> = (0..=days_between(start.date(), end)).map(|day| start + day.days()).collect();
+        for reach in [from, DateTime::MAX] {
+            let reckoned = Rule::new(start, &parts).reckoned(reach.min(end.to_datetime(start.time())));
+            let rule = Rule::new(start, &reckoned);
+            prop_assert_eq!(rule.from(from).next(), later.first().copied().or_else(|| Rule::new(start, &parts).from(from).next()));
+            let near: BTreeSet<DateTime> = asked.range(..=reach).copied().collect();
+            let all: BTreeSet<DateTime> = wanted.iter().copied().filter(|at| *at <= reach).collect();
+            prop_assert_eq!(rule.named(&near), all);
+        }
     }
 }
