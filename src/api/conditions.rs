@@ -172,15 +172,15 @@ pub mod series {
     use super::{ReasonDoc, types};
 
     reasons! { TABLE:
-        PROGRESSING = "Progressing" (READY, RECONCILING, OCCURRENCES_CREATED, OCCURRENCES_BOOKED) "Occurrences are being made or booked, and nothing has failed." => "Wait.";
+        PROGRESSING = "Progressing" (READY, RECONCILING, OCCURRENCES_CREATED, OCCURRENCES_BOOKED) "Occurrences are being made or booked, and nothing has failed; or somebody else wrote one in the moment in which it was to be changed or deleted, and it is decided anew at once. The message says which." => "Wait. If it stays so, somebody writes that meeting again and again, or the apiserver answers every write of it with a conflict.";
         SUSPENDED = "Suspended" (OCCURRENCES_CREATED) "spec.suspend is true: no occurrence is made, changed or deleted; those that are there go on." => "Set it to false. What was not made meanwhile and is over is not made up for.";
         UNREADABLE = "Unreadable" (READY, ACCEPTED) "This version of the controller cannot read the object, because a newer one or another schema let it in; the message says what it minds. Its occurrences stay as they are." => "Correct the object, or run the version of the controller that goes with its CRDs.";
         INVALID_RECURRENCE = "InvalidRecurrence" (READY, ACCEPTED) "The recurrence names no day within 100 years of its start, such as 30 February. What was made before stays as it is." => "Correct spec.recurrence.";
         UNKNOWN_TIME_ZONE = "UnknownTimeZone" (READY, ACCEPTED) "spec.timeZone is no IANA name that the controller knows. What was made before stays as it is." => "Write it like Europe/Berlin; a zone that is new needs a newer controller, which has the zone data in it.";
         NAME_TAKEN = "NameTaken" (READY, OCCURRENCES_CREATED) "A ScheduledMeeting of the name of an occurrence is somebody else's; the message names it. It is not touched." => "Delete or rename it; the occurrence is made then.";
-        CREATION_REFUSED = "CreationRefused" (READY, OCCURRENCES_CREATED) "The apiserver refuses an occurrence: a quota, a policy, a webhook or missing rights; the message says which." => "Mend what the message names; it is tried again by itself.";
+        CREATION_REFUSED = "CreationRefused" (READY, OCCURRENCES_CREATED) "The apiserver does not let an occurrence be made, changed or deleted: a quota, a policy, a webhook or missing rights; the message says which. What is to go still goes first, and the other occurrences are tried as well, until five of one sort are refused in a row." => "Mend what the message names; it is tried again by itself.";
         OCCURRENCE_REFUSED = "OccurrenceRefused" (READY, OCCURRENCES_BOOKED) "An occurrence has no slot: its ScheduledMeeting is refused. The message names it and its reason. The others are booked." => "Move or skip it by spec.exceptions, or mend what the reason says; it is booked by itself when it can be.";
-        NO_SUCH_OCCURRENCE = "NoSuchOccurrence" (EXCEPTIONS_MATCHED) "An exception names a local time at which the recurrence has no occurrence; status.unmatchedExceptions says which. A warning; nothing is blocked." => "Correct its occurrence: the date and time by the rule, not by an exception.";
+        NO_SUCH_OCCURRENCE = "NoSuchOccurrence" (EXCEPTIONS_MATCHED) "An exception names a local time at which the recurrence has no occurrence, or one that lies more than ten years beyond the horizon; status.unmatchedExceptions says which. A warning; nothing is blocked." => "Correct its occurrence: the date (the year) and time by the rule, not by an exception.";
         RETRYING = "Retrying" (RECONCILING) "Something failed and is tried again; Ready says what." => "See the reason of Ready.";
     }
 }
