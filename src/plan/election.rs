@@ -12,7 +12,8 @@
 //! 4. The renew deadline is shorter than the lease. The difference is for what is on the wire, and for clocks that run
 //!    at different speeds.
 //! 5. A record that is older than the one seen before comes from a database that was put back. Who had it then, or that
-//!    nobody did, says nothing about who leads now; whoever does not lead waits for it as for any other one.
+//!    nobody did, says nothing about who leads now; whoever does not lead waits for it as for any other one. That there was
+//!    none in between changes nothing about that.
 
 use std::time::Duration;
 
@@ -101,6 +102,8 @@ pub enum Written {
 struct Sighting {
     /// None: there is no Lease.
     record: Option<Record>,
+    /// What was seen before there was none: what comes next may be older than that as well.
+    before_none: Option<Record>,
     /// Since when nothing else was seen.
     since: Moment,
     /// A write of ours may have changed it: look again before the next one.
@@ -198,9 +201,11 @@ impl Election {
         self.seen = Some(match before {
             Some(seen) if seen.record == record => Sighting { in_doubt: false, ..seen },
             before => {
-                let versions = record.as_ref().zip(before.as_ref().and_then(|seen| seen.record.as_ref()));
-                let is_put_back = versions.is_some_and(|(record, before)| is_older(record, before));
-                Sighting { record, since: now, in_doubt: false, is_put_back }
+                let last = before.and_then(|seen| seen.record.or(seen.before_none));
+                let is_put_back =
+                    record.as_ref().zip(last.as_ref()).is_some_and(|(record, last)| is_older(record, last));
+                let before_none = last.filter(|_| record.is_none());
+                Sighting { record, before_none, since: now, in_doubt: false, is_put_back }
             }
         });
         // What can be had is taken at once, and so is renewed what we had lost the trace of.
@@ -216,7 +221,13 @@ impl Election {
             Written::Done(version) => {
                 self.next_call = self.next_call.max(sent + self.timing.retry);
                 let record = Record { version, holder: self.id.clone(), lease: self.timing.lease };
-                self.seen = Some(Sighting { record: Some(record), since: now, in_doubt: false, is_put_back: false });
+                self.seen = Some(Sighting {
+                    record: Some(record),
+                    before_none: None,
+                    since: now,
+                    in_doubt: false,
+                    is_put_back: false,
+                });
                 self.renewed = Some(sent);
             }
             // It is in doubt since it was begun. Who leads must know soon.

@@ -397,3 +397,27 @@ fn the_bad_world_has_many_leaders() {
     }
     assert!(terms.len() > 10, "{terms:?}");
 }
+
+/// The Lease was removed, and then the database was put back to a state in which this process held it: another one may
+/// have been made leader in between, and not know yet. Found by the world above, after some ten thousand lives.
+#[test]
+fn a_lease_that_was_away_and_comes_back_in_an_older_state_is_waited_for() {
+    let mut world = World::new(11_731_093_112_235_068_567, 3);
+    for _ in 0..3_000 {
+        world.turn();
+        assert!(world.leaders().len() <= 1, "turn {}: {:?}", world.turn, world.leaders());
+    }
+    let mut election = Election::new("me", TIMING);
+    let record =
+        |version: &str, holder: &str| Record { version: version.into(), holder: holder.into(), lease: TIMING.lease };
+    let at = Duration::from_secs;
+    election.read(Some(record("8", "another")), at(1));
+    election.read(None, at(2));
+    election.read(Some(record("6", "me")), at(3));
+    assert!(!matches!(election.next(at(4)), Next::Write(_)));
+    assert!(matches!(election.next(at(19)), Next::Write(_)));
+    // One that was made anew is newer.
+    election.read(None, at(20));
+    election.read(Some(record("9", "me")), at(21));
+    assert!(matches!(election.next(at(21)), Next::Write(_)));
+}
