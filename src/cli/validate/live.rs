@@ -157,13 +157,13 @@ impl Live {
         let of_namespace = self.meetings.iter().filter(|(key, _)| Some(&key.namespace) == series.namespace().as_ref());
         let found: BTreeMap<String, Arc<ScheduledMeeting>> =
             of_namespace.map(|(key, meeting)| (key.name.clone(), Arc::new(meeting.clone()))).collect();
-        let mut progress = Progress::resume(&series, now);
+        let mut progress = Progress::resume(&Arc::new(series), now);
         if let Some(refusal) = progress.refusal() {
             return Err(Refusal { reason: refusal.reason, message: refusal.message.clone() });
         }
         let ordered = progress.decide(&found).into_iter().filter_map(|act| match act {
             Act::Make(order) | Act::Change(order) => Some((order.name, serde_json::from_value(order.body).ok()?)),
-            Act::Remove { .. } => None,
+            Act::Remove(_) => None,
         });
         let ordered: BTreeMap<String, ScheduledMeeting> = ordered.collect();
         let mut entries: Vec<_> = progress.entries.values().collect();

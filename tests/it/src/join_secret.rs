@@ -21,6 +21,7 @@ async fn a_restored_join_secret_is_adopted() {
     let before = arena.join_secret("m").await.unwrap();
     arena.delete::<ScheduledMeeting>("m").await;
     arena.gone::<Secret>("m-join").await;
+    arena.gone::<ScheduledMeeting>("m").await;
     let restored: Secret = serde_json::from_value(json!({
         "metadata": { "name": "m-join", "labels": before.metadata.labels }, "data": before.data
     }))
