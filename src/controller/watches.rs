@@ -71,8 +71,7 @@ pub fn index_meeting(ctx: &Context, within: &Within, listed: &mut Listed, event:
     let forget = |uid: &str| {
         ctx.secrets.forget(uid);
         ctx.unsaved.forget(uid);
-        ctx.backoff.clear(uid);
-        ctx.backoff.clear(&format!("{uid}/apiserver"));
+        ctx.backoff.forget(uid);
         ScheduledMeeting::own_writes(ctx).forget(uid);
     };
     let take = |meeting: &ScheduledMeeting| {

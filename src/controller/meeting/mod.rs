@@ -33,9 +33,6 @@ use reach::MeetingReach;
 /// How long a meeting without a place waits before it asks again.
 const LONGEST_QUEUE: Duration = Duration::from_secs(2);
 
-/// Pause before a join Secret that could not be removed is tried again: its link is dead.
-const REMOVE_AGAIN: Duration = Duration::from_secs(60);
-
 /// The longest pause before a finalizer that cannot be changed is tried again.
 const FINALIZER_AGAIN: Duration = Duration::from_secs(30);
 
@@ -244,7 +241,7 @@ async fn finish(
     let mut wait = next_wake(ctx, &uid, &progress, now);
     let was_over = stored.status.as_ref().and_then(|status| status.phase).is_some_and(Phase::is_over);
     let is_over = status.phase.is_some_and(Phase::is_over);
-    let mut stays = false;
+    let mut stays = None;
     // No door opens without one; while it cannot be written the status does not name it.
     let had_join_secret = old.join_secret_name.is_some() || (!was_over && old.opened_at.is_some());
     if is_over && had_join_secret {
@@ -253,15 +250,18 @@ async fn finish(
             news::wake(ctx, &meeting, &learn(ctx, &meeting, status.clone()), site);
         }
         // The status that is over names it no more, so it goes first: whoever dies in between closes once more.
-        stays = remove_join_secret(ctx, &meeting).await.is_err();
-        if stays {
+        let tries = format!("{uid}/join-secret");
+        stays = remove_join_secret(ctx, &meeting).await.err();
+        if let Some(error) = &stays {
             status.join_secret_name = Some(join_secret_name(&meeting.name_any()));
-            wait = Some(REMOVE_AGAIN);
+            wait = Some(backoff::after_apiserver(error, ctx.backoff.count(&tries)));
+        } else {
+            ctx.backoff.clear(&tries);
         }
     }
     let written = save(ctx, &meeting, &progress, status, site).await?;
     news::announce(ctx, stored, &written, &progress);
-    if stays && !was_over {
+    if stays.is_some() && !was_over {
         news::join_secret_stays(ctx, &written, "its link is dead, and removal is tried again");
     }
     let tidied = tidy(ctx, &written, &progress, now).await?;
