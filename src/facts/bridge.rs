@@ -64,6 +64,7 @@ impl BridgeFacts {
         (self.call_profile, self.call_leg_profile) = (Seen::Unknown, Seen::Unknown);
         (self.wants_profiles, self.wants_list, self.wants_looks) = (true, true, true);
         self.settings_seen.clear();
+        self.methods.clear();
         if let Seen::Known(slots) = &mut self.slots {
             slots.complete = false;
             slots.forget_looks();

@@ -152,10 +152,12 @@ pub fn wanted(
     let of_space = leg(settings, waits.then_some(true));
     let of_method = |method: &AccessMethodSpec| {
         let settings = method.settings.as_ref().map_or_else(|| settings.clone(), |own| own.on_top_of(settings));
-        let fields = leg(&settings, waits.then_some(method.role == AccessRole::Guest));
+        let is_to_wait = waits && method.role == AccessRole::Guest;
+        let fields = leg(&settings, waits.then_some(is_to_wait));
+        let protects = is_to_wait || is_protective(&settings, ProfileKind::CallLeg, version);
         if fields == of_space {
             MethodProfile::OfSpace
-        } else if fields == own_leg && !is_protective(&settings, ProfileKind::CallLeg, version) {
+        } else if fields == own_leg && !protects {
             MethodProfile::OfBridge
         } else {
             MethodProfile::Made(named(ProfileKind::CallLeg, fields, owner))

@@ -142,9 +142,17 @@ impl Record {
                     calls.retain(|placed| placed.at() != *gone);
                 }
             }
-            Step::DeleteAccessMethod { space, method, .. } => {
-                if let Some((_, ours)) = facts.methods.get_mut(space) {
+            Step::DeleteAccessMethod { space, method, number } => {
+                let left = facts.methods.get_mut(space).map(|(_, ours)| {
                     ours.retain(|known| known != method);
+                    ours.len()
+                });
+                if left == Some(0) {
+                    // How many there are now a look tells; another meeting may leave as many as there were before.
+                    facts.methods.remove(space);
+                    if let Seen::Known(slots) = &mut facts.slots {
+                        slots.doubt(*number);
+                    }
                 }
             }
             Step::DeleteSpace { number, .. } => {

@@ -10,6 +10,7 @@ use super::settings::Made;
 use super::step::{End, Intent, Look, Obstacle, Step};
 use crate::api::access::{AccessMethodSpec, AccessMethodStatus, MOST_ACCESS_METHODS};
 use crate::api::bridge::ProfileIds;
+use crate::api::marks::Marks;
 use crate::cms::{AccessMethod, AccessMethodId, NewAccessMethod, Space};
 use crate::facts::Seen;
 use crate::facts::meeting::{MeetingFacts, SeenMethods};
@@ -298,7 +299,7 @@ impl Progress {
     }
 
     /// The space is to be told another passcode than it was told by this process.
-    fn has_new_passcode(&self) -> bool {
+    pub(super) fn has_new_passcode(&self) -> bool {
         match (&self.written, self.passcode()) {
             (Some(written), Some(passcode)) => !is_same(&written.passcode, passcode),
             _ => true,
@@ -347,6 +348,29 @@ impl Progress {
             }
         }
         self.draft.access_methods.truncate(MOST_ACCESS_METHODS);
+    }
+
+    /// What was made before the installation had a name is ours as well: its id is recorded, or its name says so.
+    pub(super) fn understood(&self, mut seen: SeenMethods) -> SeenMethods {
+        let asked = self.terms.spec.access_methods.iter().map(|spec| &spec.name);
+        let names: Vec<&String> = asked.chain(self.draft.access_methods.iter().map(|entry| &entry.name)).collect();
+        let earlier = |name: &str| {
+            let mark = self.terms.earlier_mark.as_ref()?;
+            Some(Marks::default().of_access_method(mark, name))
+        };
+        for mut method in std::mem::take(&mut seen.others) {
+            let recorded =
+                self.draft.access_methods.iter().find(|entry| entry.id.as_deref() == Some(method.id.as_str()));
+            let named = || names.iter().find(|name| method.name.is_some() && method.name == earlier(name));
+            if let Some(name) = recorded.map(|entry| &entry.name).or_else(|| named().copied()) {
+                method.name = Some(self.on_bridge(name));
+                seen.ours.push(method);
+            } else {
+                seen.others.push(method);
+            }
+        }
+        seen.ours.sort_by(|one, other| one.id.cmp(&other.id));
+        seen
     }
 
     /// Each was looked at.
@@ -475,6 +499,14 @@ impl Progress {
         self.written_methods = None;
     }
 
+    /// Does whoever comes in by the space itself wait for a host, as far as this process knows?
+    fn has_space_waiting(&self) -> bool {
+        let made = self.terms.settings.as_ref().map(|terms| &terms.call_leg);
+        let told = self.draft.settings.as_ref().and_then(|settings| settings.applied.call_leg.as_ref());
+        let is_told = matches!((made, told), (Some(Made::There(id)), Some(told)) if id == told);
+        is_told && !self.tried.without_profiles
+    }
+
     /// Is every access method on the bridge as it is to be, and nothing else of ours?
     pub fn has_methods_applied(&self) -> bool {
         let asked = &self.terms.spec.access_methods;
@@ -491,6 +523,7 @@ impl Progress {
         let is_stale =
             |written: &WrittenMethods| self.wanted_methods().iter().any(|wanted| !wanted.is_written(written));
         self.draft.access_methods.len() == asked.len()
+            && (!self.waits_for_host() || self.has_space_waiting())
             && asked.iter().all(is_applied)
             && !self.written_methods.as_ref().is_some_and(is_stale)
     }

@@ -65,6 +65,7 @@ impl Subject for Progress {
         match found {
             Found::Space(space) => facts.space = Seen::Known(space),
             Found::Methods(seen) => {
+                let seen = self.understood(seen);
                 self.take_methods(facts, &seen);
                 facts.methods = Seen::Known(seen);
             }

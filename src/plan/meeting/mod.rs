@@ -117,7 +117,8 @@ fn opening(progress: &Progress, facts: &MeetingFacts, around: &Around, now: Time
     if let Some(next) = door(progress, facts, around, now) {
         return next;
     }
-    if let Some(next) = access::next(progress, facts) {
+    // What cannot be written now holds up neither call nor dial.
+    if let Some(next) = access::next(progress, facts).filter(|_| !around.database_lost) {
         return next;
     }
     if progress.is_left_alone() {
@@ -175,8 +176,14 @@ fn door(progress: &Progress, facts: &MeetingFacts, around: &Around, now: Timesta
         return (!is_open).then_some(blocked(Obstacle::PasscodeUnavailable));
     }
     if let Some(obstacle) = progress.access_obstacle().filter(|_| !progress.lacks_access_methods() || !is_open) {
-        // As with the passcode of the meeting. What an old bridge cannot do keeps no open door from being looked after.
-        return (!is_open).then_some(blocked(obstacle));
+        // What is wrong with a way in keeps no open door from being looked after, unless the door's own passcode may be
+        // what is wrong: the bridge would refuse it.
+        if !is_open {
+            return Some(blocked(obstacle));
+        }
+        if obstacle != Obstacle::PasscodeUnavailable && progress.has_new_passcode() {
+            return None;
+        }
     }
     if around.slot_busy {
         return Some(blocked(Obstacle::SlotBusy));

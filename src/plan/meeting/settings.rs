@@ -72,8 +72,9 @@ impl SettingsTerms {
             MethodProfile::OfBridge => own_leg.clone().map_or(Made::Pending, Made::There),
             MethodProfile::Made(profile) => known(profile),
         };
-        // Guests who wait for a host are as good as locked out.
-        let waits = waits_for_host(&spec.access_methods) && knows_access_methods(&version);
+        // Guests who wait for a host are as good as locked out. Before the version is known nobody is let in without one.
+        let is_unknown = waits_for_host(&spec.access_methods) && version.is_empty();
+        let waits = is_unknown || (waits_for_host(&spec.access_methods) && knows_access_methods(&version));
         let is_protective =
             |kind: &ProfileKind| is_protective(&settings, *kind, &version) || (waits && *kind == ProfileKind::CallLeg);
         let methods = wanted.methods.iter().map(|(name, profile)| (name.clone(), of_method(profile))).collect();
@@ -81,7 +82,7 @@ impl SettingsTerms {
         let sets = status.slots.map(|slots| slots.parameter_sets).unwrap_or_default();
         Self {
             call: made(ProfileKind::Call),
-            call_leg: made(ProfileKind::CallLeg),
+            call_leg: if is_unknown { Made::Pending } else { made(ProfileKind::CallLeg) },
             methods,
             lacks_access_methods: lacks,
             protective: KINDS.into_iter().filter(is_protective).collect(),

@@ -195,9 +195,8 @@ impl Model {
     }
 
     /// The access methods as looks at each of them show them.
-    fn seen_methods(&self) -> SeenMethods {
-        let is_ours =
-            |method: &&AccessMethod| method.name.as_deref().is_some_and(|name| Marks::default().is_ours(name));
+    fn seen_methods(&self, marks: &Marks) -> SeenMethods {
+        let is_ours = |method: &&AccessMethod| method.name.as_deref().is_some_and(|name| marks.is_ours(name));
         let (ours, others) = self.methods.iter().partition::<Vec<_>, _>(is_ours);
         SeenMethods { ours: ours.into_iter().cloned().collect(), others: others.into_iter().cloned().collect() }
     }
@@ -402,7 +401,7 @@ impl Reach<Progress> for ModelReach<'_> {
         let call = progress.recorded_call();
         let found = match look {
             Look::Space | Look::Mark => Ok(Found::Space(self.model.shown())),
-            Look::Methods => Ok(Found::Methods(self.model.seen_methods())),
+            Look::Methods => Ok(Found::Methods(self.model.seen_methods(&self.player.marks))),
             Look::Calls => Ok(Found::Calls(self.model.seen_calls())),
             Look::Boot => Ok(Found::Boot(self.model.booted)),
             Look::Legs if self.model.has(call.as_ref()) => Ok(Found::Legs(self.model.seen_legs(call.as_ref()))),

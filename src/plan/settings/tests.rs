@@ -100,6 +100,15 @@ fn whoever_is_no_host_waits_where_there_is_a_way_in_for_hosts() {
     assert_eq!(all.clone().all().count(), 3, "one for the space, and two");
     // Equal content is one profile, whichever meeting asks for it.
     assert_eq!(wanted(&asked, &hosts, &own, "ns/core", "2.9"), all);
+    // Nor is the bridge's own believed where somebody is to wait: it may not be as its spec says yet.
+    let mut waiting = own.clone();
+    waiting.call_leg.needs_activation = Some(true);
+    let back = methods(serde_json::json!([
+        { "name": "host", "role": "Host" },
+        { "name": "guest", "role": "Guest", "settings": { "layout": "telepresence", "joinMuted": {} } }
+    ]));
+    let asked = settings(serde_json::json!({ "layout": "stacked" }));
+    assert!(matches!(wanted(&asked, &back, &waiting, "ns/core", "2.9").methods["guest"], MethodProfile::Made(_)));
     // Without a host nobody waits, and what is as on the bridge is the bridge's.
     let guests = methods(serde_json::json!([
         { "name": "guest", "role": "Guest" },

@@ -1002,7 +1002,7 @@ fn with_settings(progress: &mut Progress, made: Made) {
     progress.draft.settings = serde_json::from_value(applied).unwrap();
 }
 
-/// A way in for hosts, which is there.
+/// A way in for hosts, which is there; everybody else waits.
 fn with_methods(progress: &mut Progress) {
     let bridge = serde_json::from_value(serde_json::json!({
         "apiVersion": "meeting-controller.dev/v1alpha1", "kind": "MeetingBridge", "metadata": { "name": "b" },
@@ -1014,7 +1014,10 @@ fn with_methods(progress: &mut Progress) {
     progress.terms.spec.access_methods = serde_json::from_value(methods).unwrap();
     let mut terms = SettingsTerms::new(&progress.terms.spec, &bridge, 1);
     terms.methods.insert("host".to_owned(), Made::There("leg".to_owned()));
+    terms.call_leg = Made::There("waiting".to_owned());
     progress.terms.settings = Some(terms);
+    let applied = serde_json::json!({ "before": {}, "applied": { "callLeg": "waiting" } });
+    progress.draft.settings = serde_json::from_value(applied).unwrap();
     let there = serde_json::json!([{ "name": "host", "role": "Host", "id": "method", "callLegProfile": "leg" }]);
     progress.draft.access_methods = serde_json::from_value(there).unwrap();
 }

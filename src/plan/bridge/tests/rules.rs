@@ -685,7 +685,6 @@ fn a_free_slot_that_is_open_is_shut_and_its_call_deleted() {
     assert!(player.take_log().is_empty());
 }
 
-/// Another installation opens its meeting in a slot that is free here, whatever we do.
 /// A meeting that is gone left its slot open with ways in for its people: those go first, because the mark of the slot tells
 /// of them after a crash.
 #[test]
@@ -720,6 +719,20 @@ fn access_methods_that_a_meeting_left_go_with_its_door_and_those_of_others_stay(
     }
 }
 
+#[test]
+fn what_a_second_meeting_left_in_a_slot_goes_as_well() {
+    let mut server = Server::new(Vec::new());
+    let mut player = Player::settled(&mut server, 1, 2);
+    let id = server.space_of(1).unwrap().id.clone();
+    for method in ["first", "second"] {
+        server.methods.insert(id.clone(), vec![(method.into(), true)]);
+        player.look_at_all(&server);
+        player.run(&mut server);
+        assert!(server.methods[&id].is_empty(), "{method}: {:?}", player.log);
+    }
+}
+
+/// Another installation opens its meeting in a slot that is free here, whatever we do.
 #[test]
 fn a_free_slot_that_others_open_again_and_again_is_shut_less_often_but_always() {
     let mut server = Server::new(Vec::new());

@@ -341,6 +341,89 @@ fn one_that_no_spec_names_any_more_is_known_by_the_intent() {
     assert_eq!(player.log.last().map(String::as_str), Some("look Methods"));
 }
 
+/// The installation was given a name while the meeting ran: its ways in have the mark from before.
+#[test]
+fn what_was_made_before_the_installation_had_a_name_is_ours_as_well() {
+    for is_recorded in [true, false] {
+        let (mut model, mut player) = world(&BOTH);
+        player.run(&mut model);
+        player.marks = Marks::of_installation("x").unwrap();
+        (player.written_methods, player.told) = (None, None);
+        if !is_recorded {
+            player.stored.access_methods.iter_mut().for_each(|entry| entry.id = None);
+        }
+        player.take_log();
+        player.pass(&mut model, true, &mut std::iter::empty());
+        assert!(!player.take_log().iter().any(|line| line.contains("create the access")), "{:?}", player.log);
+        assert_eq!(model.methods.len(), 2);
+        assert!(player.stored.access_methods.iter().all(|entry| entry.id.is_some()));
+        end(&mut player, &mut model);
+        assert!(model.methods.is_empty() && model.wrongs.is_empty(), "{:?}", model.wrongs);
+    }
+}
+
+/// Only the profile of the hosts is there: who comes in by the space itself does not wait.
+#[test]
+fn it_is_not_said_to_be_ready_while_guests_do_not_wait() {
+    let (mut model, mut player) = world(&[]);
+    player.run(&mut model);
+    tell(&mut player, &BOTH[..1]);
+    have_profiles(&mut model, &mut player);
+    let known = &mut player.bridge.as_mut().unwrap().status.as_mut().unwrap().settings_profiles;
+    known
+        .iter_mut()
+        .filter(|profile| profile.fields["needsActivation"] == "true")
+        .for_each(|profile| profile.id = None);
+    player.run(&mut model);
+    assert_eq!((model.methods.len(), space_waits(&model)), (1, false));
+    let says = |player: &Player, kind: &str| crate::api::is_true(&player.stored.conditions, kind);
+    assert!(!says(&player, "Ready") && !says(&player, "AccessMethodsApplied"), "{:#?}", player.stored.conditions);
+    have_profiles(&mut model, &mut player);
+    player.run(&mut model);
+    assert!(space_waits(&model) && says(&player, "Ready") && says(&player, "AccessMethodsApplied"));
+}
+
+#[test]
+fn a_way_in_without_passcode_keeps_no_open_door_from_being_looked_after() {
+    for passcode in ["", "2222"] {
+        let (mut model, mut player) = world(&BOTH);
+        player.run(&mut model);
+        player.told = Some(at(3600));
+        player.methods.get_mut("host").unwrap().passcode =
+            Some(SecretString::from(passcode)).filter(|passcode| !passcode.expose_secret().is_empty());
+        model.space.as_mut().unwrap().passcode = Some("9999".to_owned().into());
+        player.take_log();
+        player.pass(&mut model, true, &mut std::iter::empty());
+        assert!(player.log.contains(&"open the space".to_owned()), "{passcode}: {:?}", player.log);
+        assert!(model.space.as_ref().unwrap().has_passcode(&PASSCODE.to_owned().into()));
+        assert_eq!(model.methods.len(), 2);
+    }
+}
+
+#[test]
+fn what_the_database_cannot_take_holds_up_no_dial() {
+    let (mut model, mut player) = world(&BOTH);
+    player.run(&mut model);
+    player.around.database_lost = true;
+    player.methods.get_mut("host").unwrap().passcode = Some("7777".to_owned().into());
+    player.spec.participants = spec(&["a@x"]).participants;
+    player.take_log();
+    player.run(&mut model);
+    assert!(player.log.contains(&"dial a@x".to_owned()), "{:?}", player.log);
+    player.around.database_lost = false;
+    player.run(&mut model);
+    assert_eq!(ways_in(&model)[1].1, "7777");
+}
+
+/// A bridge that has not told its version, because its status was lost.
+#[test]
+fn while_the_version_is_not_known_nobody_is_let_in_without_a_host() {
+    let (mut model, mut player) = world(&BOTH);
+    player.bridge.as_mut().unwrap().status.as_mut().unwrap().system = None;
+    assert_eq!(player.run(&mut model), End::Blocked(Obstacle::SettingsMissing));
+    assert!(!is_open(&model));
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: 256, ..ProptestConfig::default() })]
 
