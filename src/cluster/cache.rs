@@ -41,6 +41,8 @@ pub(super) struct Cache {
     pub(super) last_result: Option<Result<(), CmsError>>,
     /// The database takes no writes; asked again until it does.
     pub(super) database_lost: bool,
+    /// When it was last found back.
+    pub(super) database_back_at: Option<Timestamp>,
     /// When writes were last possible again. What is overdue is shut before anything is opened.
     pub(super) writable_since: Option<Timestamp>,
     pub(super) schedule: Schedule,
@@ -122,6 +124,7 @@ impl Cache {
         // What was seen before a write of ours still does not count.
         self.last_write_at.values_mut().for_each(|at| *at = now);
         self.writable_since = self.writable_since.map(|_| now);
+        self.database_back_at = self.database_back_at.map(|_| now);
     }
 }
 

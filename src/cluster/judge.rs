@@ -13,6 +13,9 @@ use crate::plan::verdict::Verdict;
 /// How long a look at the database is believed.
 const DATABASE_BELIEVED: SignedDuration = SignedDuration::from_millis(900);
 
+/// What was sent while there was no database may be without an answer for so long after it is back.
+const SENT_BEFORE: SignedDuration = SignedDuration::from_secs(10);
+
 /// Whose request failed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Source {
@@ -109,6 +112,9 @@ impl Cluster {
         for other in self.usable().iter().filter(|other| other.address() != at.address()) {
             match self.has_database(other, now).await {
                 Some(true) if error == CmsError::DatabaseNotReady => return CmsError::Busy,
+                Some(true) if error == CmsError::Timeout && self.was_without_database(at, now).await => {
+                    return CmsError::DatabaseNotReady;
+                }
                 Some(true) => return error,
                 Some(false) => return CmsError::DatabaseNotReady,
                 None => {}
@@ -118,6 +124,17 @@ impl Cluster {
             Some(false) => CmsError::DatabaseNotReady,
             _ => error,
         }
+    }
+
+    /// Was there no database a moment ago, and is it back for this call bridge as well? Then its silence is no sign: it may
+    /// be the answer to what was sent at that time.
+    async fn was_without_database(&self, at: &CallBridge, now: Timestamp) -> bool {
+        let (is_lost, back_at) = {
+            let cache = self.cache();
+            (cache.database_lost, cache.database_back_at)
+        };
+        back_at.is_some_and(|back_at| now.duration_since(back_at) < SENT_BEFORE)
+            || (is_lost && self.has_database(at, now).await == Some(true))
     }
 
     /// Has the database a primary, as this call bridge sees it? None: it does not tell. Asked once for all who ask at

@@ -64,6 +64,7 @@ impl Cluster {
         }
         let mut cache = self.cache();
         (cache.database_lost, cache.schedule.retry_at) = (false, None);
+        cache.database_back_at = Some(self.now());
         Some(false)
     }
 
