@@ -57,8 +57,8 @@ pub fn idle_reads(turn: u64, call_bridges: usize, slots: usize) -> Vec<IdleRead>
     }
 }
 
-/// What a bridge with live meetings is asked in a sweep that is kept for it ([`SweepRead::Rest`]): what only an idle one
-/// would be asked otherwise, and in business hours none is idle. Everything has its turn within nine minutes.
+/// What a bridge with live meetings is asked after a sweep that is kept for it ([`SweepRead::Rest`], but for people of whom
+/// it is open whether they were answered): what only an idle one would be asked otherwise, and in business hours none is idle. Everything has its turn within nine minutes.
 pub fn busy_read(turn: u64, call_bridges: usize, slots: usize, profiles: usize) -> Option<IdleRead> {
     if !is_for_rest(turn) {
         return None;
@@ -127,20 +127,23 @@ pub enum SweepRead {
 /// What a sweep reads after the list of legs: as many single objects as that list had pages, or one further list. People
 /// come first, but nothing is kept from its turn for ever: a leg may ring on and on, and a call may stay without one.
 pub fn sweep_read(turn: u64, signs: SweepSigns) -> SweepRead {
-    match turn % 12 {
-        _ if signs.lost_witness => return SweepRead::Calls,
-        _ if is_for_rest(turn) => return SweepRead::Rest,
+    let place = turn % 12;
+    match place {
+        _ if signs.lost_witness => SweepRead::Calls,
         // What an idle bridge is read for as well.
-        3 | 7 => return SweepRead::System,
-        11 => return SweepRead::Slots,
-        5 => return singles(signs, 1),
-        _ if turn.is_multiple_of(2) && signs.unwitnessed => return SweepRead::Calls,
-        _ if signs.unsure_legs > 0 => {}
-        1 | 9 if signs.is_clustered => return SweepRead::Remote,
-        9 => return SweepRead::Calls,
-        _ => {}
+        3 => SweepRead::System,
+        11 => SweepRead::Slots,
+        // Whether somebody was answered is not left open for two sweeps.
+        7 if signs.unsure_legs > 0 => singles(signs, 1),
+        _ if signs.unsure_legs > 0 => singles(signs, 0),
+        7 => SweepRead::System,
+        _ if is_for_rest(turn) => SweepRead::Rest,
+        5 => singles(signs, 0),
+        _ if place.is_multiple_of(2) && signs.unwitnessed => SweepRead::Calls,
+        1 | 9 if signs.is_clustered => SweepRead::Remote,
+        9 => SweepRead::Calls,
+        _ => singles(signs, 0),
     }
-    singles(signs, 0)
 }
 
 /// Unsure legs, and spaces with what is left; `least` is kept for spaces.
