@@ -138,7 +138,6 @@ pub fn sweep_read(turn: u64, signs: SweepSigns) -> SweepRead {
         _ if signs.unsure_legs > 0 => singles(signs, 0),
         7 => SweepRead::System,
         _ if is_for_rest(turn) => SweepRead::Rest,
-        5 => singles(signs, 0),
         _ if place.is_multiple_of(2) && signs.unwitnessed => SweepRead::Calls,
         1 | 9 if signs.is_clustered => SweepRead::Remote,
         9 => SweepRead::Calls,
