@@ -69,6 +69,16 @@ impl Cluster {
         self.learn(at.address(), signal, false, self.now());
     }
 
+    /// A step of a meeting was done. Of a call bridge that was given up that is a sign of life, and the next probe is to
+    /// tell soon whether it is well again.
+    pub fn note_done(&self, at: &CallBridge) {
+        if self.health(at.address()).is_down() {
+            self.praise(at, HealthSignal::Answers);
+            at.want_probe();
+            (self.env.wake)();
+        }
+    }
+
     fn blame(&self, at: &CallBridge, error: &CmsError, source: Source) {
         let urgent = source == Source::Meeting { is_due: true } && is_decisive(error);
         let is_news = self.learn(at.address(), HealthSignal::Fails(error.clone()), urgent, self.now());

@@ -35,6 +35,14 @@ pub struct Details {
     pub software_version: Option<String>,
 }
 
+/// What the bridge shows of a meeting whose objects were restored while it ran.
+pub struct Adopted {
+    /// The space with the meeting's mark.
+    pub space: Space,
+    /// The secrets of its access methods, by their name in the spec.
+    pub methods: BTreeMap<String, SecretString>,
+}
+
 fn text(secret: &Secret, key: &str) -> Option<String> {
     let bytes = secret.data.as_ref()?.get(key)?;
     String::from_utf8(bytes.0.clone()).ok()
@@ -69,6 +77,7 @@ async fn methods(
     ctx: &Context,
     meeting: &ScheduledMeeting,
     existing: Option<&Secret>,
+    adopted: Option<&Adopted>,
 ) -> Result<BTreeMap<String, MethodSecrets>, KubeError> {
     let at_hand = ctx.secrets.get(&meeting.uid().unwrap_or_default()).0;
     let mut found = BTreeMap::new();
@@ -78,30 +87,34 @@ async fn methods(
         let stored = existing.and_then(|secret| text(secret, &of_method(&method.name, "secret")));
         let known = at_hand.as_ref().and_then(|secrets| secrets.methods.get(&method.name));
         let known = || known.map(|method| method.secret.expose_secret().to_owned());
-        let secret = stored.filter(|secret| !secret.is_empty()).or_else(known);
+        let shown = || adopted.and_then(|adopted| non_empty(adopted.methods.get(&method.name)));
+        let secret = stored.filter(|secret| !secret.is_empty()).or_else(shown).or_else(known);
         let secret = SecretString::from(secret.unwrap_or_else(|| Uuid::new_v4().to_string()));
         found.insert(method.name.clone(), MethodSecrets { secret, passcode });
     }
     Ok(found)
 }
 
+fn non_empty(secret: Option<&SecretString>) -> Option<String> {
+    secret.map(|secret| secret.expose_secret().to_owned()).filter(|secret| !secret.is_empty())
+}
+
 /// The passcode that the spec asks for; None: its Secret or key is missing, or it may not be sent to a bridge.
 async fn wanted_passcode(
     ctx: &Context,
     meeting: &ScheduledMeeting,
-    existing: Option<&Secret>,
-    adopted: Option<&Space>,
+    (existing, adopted): (Option<&Secret>, Option<&Adopted>),
+    methods: &BTreeMap<String, MethodSecrets>,
 ) -> Result<Option<SecretString>, KubeError> {
     if let Some(reference) = &meeting.spec.passcode_secret_ref {
         return passcode_of(ctx, meeting, reference).await;
     }
     if let Some(spec) = &meeting.spec.passcode {
-        let on_door = || Some(adopted?.passcode.as_ref()?.expose_secret().to_owned());
+        let on_door = || Some(adopted?.space.passcode.as_ref()?.expose_secret().to_owned());
         let known = existing.and_then(|secret| text(secret, "passcode")).or_else(on_door);
         let digits = usize::from(spec.generate.digits);
-        return Ok(Some(SecretString::from(
-            known.filter(|p| p.len() == digits).unwrap_or_else(|| random_digits(digits)),
-        )));
+        let passcode = known.filter(|p| p.len() == digits).unwrap_or_else(|| new_passcode(digits, methods));
+        return Ok(Some(SecretString::from(passcode)));
     }
     Ok(Some(SecretString::from(String::new())))
 }
@@ -112,6 +125,18 @@ fn kept_passcode(meeting: &ScheduledMeeting, existing: Option<&Secret>, key: &st
     let is_open = status.opened_at.is_some() && status.phase.unwrap_or_default().is_live();
     let known = existing.filter(|_| is_open).and_then(|secret| text(secret, key));
     known.filter(|passcode| !passcode.is_empty()).map(SecretString::from)
+}
+
+/// A random passcode that is none of an access method's: nobody could tell a host from a guest.
+fn new_passcode(digits: usize, methods: &BTreeMap<String, MethodSecrets>) -> String {
+    let passcodes = || methods.values().filter_map(|method| method.passcode.as_ref());
+    loop {
+        let drawn = random_digits(digits);
+        // Of the ten thousand that four digits allow, access methods have no more than a handful.
+        if passcodes().all(|taken| taken.expose_secret() != drawn) {
+            return drawn;
+        }
+    }
 }
 
 fn random_digits(count: usize) -> String {
@@ -158,8 +183,8 @@ pub fn is_whole(meeting: &ScheduledMeeting, found: Option<&Secret>) -> bool {
 /// Secret and passcode of the meeting, stored in its join Secret before anything is sent to the bridge (R61).
 ///
 /// A join Secret that was found is kept, so the space's secret is the same through retries, restarts, extensions and
-/// failover. Without one, a space that already carries this meeting's mark lends its own secret and generated passcode:
-/// the objects were restored.
+/// failover. Without one, a space that already carries this meeting's mark lends its own secret, generated passcode and the
+/// secrets of its access methods: the objects were restored.
 ///
 /// # Errors
 /// [`Unwritten`].
@@ -168,7 +193,7 @@ pub async fn ensure(
     meeting: &ScheduledMeeting,
     details: &Details,
     found: Option<Secret>,
-    adopted: Option<&Space>,
+    adopted: Option<&Adopted>,
 ) -> Result<JoinSecrets, Unwritten> {
     match try_to_ensure(ctx, meeting, details, found, adopted).await {
         // Somebody made or changed it since we looked: what is there now decides.
@@ -185,19 +210,18 @@ async fn try_to_ensure(
     meeting: &ScheduledMeeting,
     details: &Details,
     existing: Option<Secret>,
-    adopted: Option<&Space>,
+    adopted: Option<&Adopted>,
 ) -> Result<JoinSecrets, Unwritten> {
     let api: Api<Secret> = ctx.kube.api(&meeting.namespace().unwrap_or_default());
     let name = join_secret_name(&meeting.name_any());
-    let wanted = wanted_passcode(ctx, meeting, existing.as_ref(), adopted).await?;
+    let methods = methods(ctx, meeting, existing.as_ref(), adopted).await?;
+    let wanted = wanted_passcode(ctx, meeting, (existing.as_ref(), adopted), &methods).await?;
     let passcode = wanted.or_else(|| kept_passcode(meeting, existing.as_ref(), "passcode"));
-    let methods = methods(ctx, meeting, existing.as_ref()).await?;
     let known = existing.as_ref().and_then(|secret| text(secret, "secret")).filter(|secret| !secret.is_empty());
-    let adopted = adopted.and_then(|space| space.secret.as_ref()).map(|secret| secret.expose_secret().to_owned());
+    let shown = non_empty(adopted.and_then(|adopted| adopted.space.secret.as_ref()));
     let uid = meeting.uid().unwrap_or_default();
     let at_hand = ctx.secrets.get(&uid).0.map(|secrets| secrets.secret.expose_secret().to_owned());
-    let secret =
-        known.or(adopted.filter(|secret| !secret.is_empty())).or(at_hand).unwrap_or_else(|| Uuid::new_v4().to_string());
+    let secret = known.or(shown).or(at_hand).unwrap_or_else(|| Uuid::new_v4().to_string());
     let secrets = JoinSecrets { secret: SecretString::from(secret), passcode, methods };
     let desired = build(meeting, details, &secrets, existing.as_ref(), ctx.clock.now());
     match existing {

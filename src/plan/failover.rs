@@ -3,7 +3,7 @@
 //! - A call bridge that was good is given up after `threshold` failures in a row; one of which nothing is known yet, after
 //!   the first. It counts as good again after some successes in a row: one lucky reply proves nothing.
 //! - The active call bridge is left only when it is given up and a better one is there: nothing is won by moving from one
-//!   bad call bridge to another. The order of the spec decides between equals.
+//!   bad call bridge to another, nor from one that is on its way back. The order of the spec decides between equals.
 //! - A write that is due does not wait for the threshold ([`is_decisive`]).
 //! - A call bridge in maintenance gets the requests only while no other one is good.
 //! - Failback goes to a call bridge that comes earlier in the order, when it has been good without a break for long
@@ -366,9 +366,8 @@ impl HealthTable {
     pub fn settle(&mut self, policy: &Policy, asked: bool, now: Timestamp) -> Option<Move> {
         let active = self.get(&self.active);
         let rank = active.map_or((0, false), Candidate::rank);
-        let given_up = rank.0 == 0 || active.is_none_or(|active| active.health.is_down());
-        let (to, cause) = if given_up {
-            let better = self.call_bridges.iter().filter(|other| other.rank().0 > rank.0);
+        let (to, cause) = if rank.0 == 0 {
+            let better = self.call_bridges.iter().filter(|other| other.rank().0 > 0);
             // The first of the best: max_by_key would give the last.
             let best = better.rev().max_by_key(|other| other.rank())?;
             (best.address.clone(), Cause::Lost)

@@ -24,6 +24,16 @@ fn random_digits_are_digits() {
 }
 
 #[test]
+fn a_new_passcode_is_none_of_an_access_methods() {
+    let of = |digit: u8| {
+        let passcode = Some(SecretString::from(digit.to_string()));
+        (digit.to_string(), MethodSecrets { secret: SecretString::from("s"), passcode })
+    };
+    let methods = (0..9).map(of).collect();
+    assert_eq!(new_passcode(1, &methods), "9", "the only one that is left");
+}
+
+#[test]
 fn a_join_secret_is_ours_orphaned_or_a_strangers() {
     let meeting: ScheduledMeeting = serde_json::from_value(serde_json::json!({
         "apiVersion": "meeting-controller.dev/v1alpha1", "kind": "ScheduledMeeting",

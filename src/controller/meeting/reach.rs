@@ -275,6 +275,7 @@ impl Reach<Progress> for MeetingReach<'_> {
                 let slot = progress.draft.slot.as_ref().map(|slot| slot.number);
                 let (namespace, name) = (self.meeting.namespace(), self.meeting.name_any());
                 tracing::info!(namespace, name, slot, call_bridge = %at.address(), step = %step, "done");
+                self.cluster.note_done(&at);
                 match step {
                     Step::DeleteCall(call) => at.forget_call(&call.id),
                     Step::OpenDoor | Step::MarkExtension => {

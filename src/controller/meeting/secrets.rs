@@ -1,5 +1,7 @@
 //! When the join Secret of a meeting is made and read. What is in it: `controller/join_secret.rs`.
 
+use std::collections::BTreeMap;
+
 use jiff::Timestamp;
 use kube::ResourceExt;
 
@@ -8,9 +10,10 @@ use crate::api::ScheduledMeeting;
 use crate::api::conditions::meeting as reason;
 use crate::api::meeting::SlotBinding;
 use crate::api::names::join_secret_name;
-use crate::cms::{Class, Priority, Space, SpaceId};
+use crate::cluster::{Cluster, in_time};
+use crate::cms::{Class, CmsError, Priority, SpaceId};
 use crate::controller::context::Context;
-use crate::controller::join_secret::{self, Details, Unwritten};
+use crate::controller::join_secret::{self, Adopted, Details, Unwritten};
 use crate::plan::meeting::{JoinSecrets, Part, Problem, Progress};
 use crate::plan::window::Stage;
 
@@ -99,23 +102,39 @@ fn explain(name: &str, why: &Unwritten) -> Problem {
 
 /// The slot's space if it carries our mark already: the meeting runs, and its objects were restored. It is looked at, by
 /// itself: a Secret that is made anew where people are in changes the door, and every link is dead.
-async fn marked_space(ctx: &Context, progress: &Progress, site: &Site) -> Result<Option<Space>, Unwritten> {
+async fn marked_space(ctx: &Context, progress: &Progress, site: &Site) -> Result<Option<Adopted>, Unwritten> {
     let now = ctx.clock.now();
     let (Some(slot), Stage::Inside) = (&progress.draft.slot, progress.stage(now)) else { return Ok(None) };
     let recorded = slot.space_id.as_deref().map(SpaceId::from);
     let shown = match &site.cluster {
         Some(cluster) => match cluster.space_of_slot(slot.number, recorded.as_ref()).or(recorded) {
-            Some(space) => {
-                let at = Priority::new(Class::Door, progress.window.opens_at).urgent();
-                cluster.read_space(&space, at, now).await.ok()
-            }
+            Some(space) => adopt(cluster, progress, &space, now).await.ok(),
             None => Some(None),
         },
         None => None,
     };
     match shown {
-        Some(space) => Ok(space.filter(|space| space.cdr_tag.as_deref() == Some(&progress.terms.mark))),
+        Some(adopted) => Ok(adopted),
         None if progress.door.may_be_open() => Err(Unwritten::Lost),
         None => Ok(None),
     }
+}
+
+async fn adopt(
+    cluster: &Cluster,
+    progress: &Progress,
+    id: &SpaceId,
+    now: Timestamp,
+) -> Result<Option<Adopted>, CmsError> {
+    let at = Priority::new(Class::Door, progress.window.opens_at).urgent();
+    let shown = cluster.read_space(id, at, now).await?;
+    let Some(space) = shown.filter(|space| space.cdr_tag.as_deref() == Some(&progress.terms.mark)) else {
+        return Ok(None);
+    };
+    let mut methods = BTreeMap::new();
+    if !progress.terms.spec.access_methods.is_empty() && !progress.lacks_access_methods() {
+        let seen = in_time(cluster.read_access_methods(id, &progress.terms.marks, at)).await?;
+        methods = progress.secrets_shown(seen);
+    }
+    Ok(Some(Adopted { space, methods }))
 }

@@ -147,6 +147,30 @@ fn failback_waits_for_a_stable_primary() {
 }
 
 #[test]
+fn what_works_again_is_not_left_for_what_comes_back_after_it() {
+    let mut table = good(2);
+    for secs in 1..=9 {
+        refused(&mut table, 0, secs);
+        refused(&mut table, 1, secs);
+    }
+    let first = table.active().clone();
+    let other = address(usize::from(first == address(0)));
+    let come_back = |mut table: HealthTable| {
+        for secs in [11, 12] {
+            table.learn(&other, HealthSignal::Connects, &POLICY, at(secs));
+        }
+        let moved = table.settle(&POLICY, false, at(12)).map(|moved| moved.to);
+        (table, moved)
+    };
+    assert_eq!(come_back(table.clone()).1, Some(other.clone()), "a lost one is left");
+    table.learn(&first, HealthSignal::Answers, &POLICY, at(10));
+    let (mut table, moved) = come_back(table);
+    assert_eq!(moved, None, "what is on its way back is not");
+    table.learn(&first, HealthSignal::Fails(CmsError::ConnectionLost), &POLICY, at(13));
+    assert_eq!(table.settle(&POLICY, false, at(13)).map(|moved| moved.to), Some(other), "it was but one lucky reply");
+}
+
+#[test]
 fn manual_failback_waits_for_the_word() {
     let mut table = good(2);
     for secs in 1..=3 {
@@ -249,7 +273,7 @@ proptest! {
             let moved = table.settle(&POLICY, false, now);
             let health = &table.get(table.active()).unwrap().health;
             let others = || table.iter().map(|call_bridge| &call_bridge.health);
-            prop_assert!(!health.is_down() || !others().any(Health::is_good));
+            prop_assert!(health.rank() > 0 || !others().any(Health::is_good));
             if let Some(moved) = &moved {
                 prop_assert_ne!(&moved.from, &moved.to);
                 match moved.cause {

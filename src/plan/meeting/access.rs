@@ -1,16 +1,17 @@
 //! Host and guest: access methods of the slot's space, which go with the meeting (decision 0026). PURE.
 
+mod record;
+
 use std::collections::BTreeMap;
 
 use secrecy::{ExposeSecret, SecretString};
 
 use super::Next;
-use super::progress::{Note, Progress};
+use super::progress::Progress;
 use super::settings::Made;
 use super::step::{End, Intent, Look, Obstacle, Step};
-use crate::api::access::{AccessMethodSpec, AccessMethodStatus, MOST_ACCESS_METHODS};
+use crate::api::access::{AccessMethodSpec, AccessMethodStatus};
 use crate::api::bridge::ProfileIds;
-use crate::api::marks::Marks;
 use crate::cms::{AccessMethod, AccessMethodId, NewAccessMethod, Space};
 use crate::facts::Seen;
 use crate::facts::meeting::{MeetingFacts, SeenMethods};
@@ -334,169 +335,11 @@ impl Progress {
         Some(count(space)).filter(|shown| usize::try_from(*shown).unwrap_or_default() < made)
     }
 
-    /// The intent is about to be stored: these may be on the bridge from now on.
-    pub(super) fn intend_methods(&mut self) {
-        if self.lacks_access_methods() || self.terms.settings.is_none() {
-            return;
-        }
-        for spec in &self.terms.spec.access_methods {
-            if !self.draft.access_methods.iter().any(|entry| entry.name == spec.name) {
-                let (name, role) = (spec.name.clone(), spec.role);
-                // Its profile stays as long as it may be there.
-                let call_leg_profile = self.profile_of(&name).flatten();
-                self.draft.access_methods.push(AccessMethodStatus { name, role, id: None, call_leg_profile });
-            }
-        }
-        self.draft.access_methods.truncate(MOST_ACCESS_METHODS);
-    }
-
-    /// What was made before the installation had a name is ours as well: its id is recorded, or its name says so.
-    pub(super) fn understood(&self, mut seen: SeenMethods) -> SeenMethods {
-        let asked = self.terms.spec.access_methods.iter().map(|spec| &spec.name);
-        let names: Vec<&String> = asked.chain(self.draft.access_methods.iter().map(|entry| &entry.name)).collect();
-        let earlier = |name: &str| {
-            let mark = self.terms.earlier_mark.as_ref()?;
-            Some(Marks::default().of_access_method(mark, name))
-        };
-        for mut method in std::mem::take(&mut seen.others) {
-            let recorded =
-                self.draft.access_methods.iter().find(|entry| entry.id.as_deref() == Some(method.id.as_str()));
-            let named = || names.iter().find(|name| method.name.is_some() && method.name == earlier(name));
-            if let Some(name) = recorded.map(|entry| &entry.name).or_else(|| named().copied()) {
-                method.name = Some(self.on_bridge(name));
-                seen.ours.push(method);
-            } else {
-                seen.others.push(method);
-            }
-        }
-        seen.ours.sort_by(|one, other| one.id.cmp(&other.id));
-        seen
-    }
-
-    /// Each was looked at.
-    pub(super) fn take_methods(&mut self, facts: &MeetingFacts, seen: &SeenMethods) {
-        let number = self.number();
-        let asked = self.terms.spec.access_methods.clone();
-        let is_there = |entry: &AccessMethodStatus, progress: &Self| {
-            progress.chosen(seen, &progress.on_bridge(&entry.name)).is_some()
-                || asked.iter().any(|spec| spec.name == entry.name)
-        };
-        let mut entries = std::mem::take(&mut self.draft.access_methods);
-        entries.retain(|entry| is_there(entry, self));
-        self.draft.access_methods = entries;
-        let mut written = WrittenMethods { excused: None, ..self.written_methods.clone().unwrap_or_default() };
-        for spec in &asked {
-            let shown = self.chosen(seen, &self.on_bridge(&spec.name)).cloned();
-            let is_as_wanted = match (&shown, self.wanted(spec)) {
-                (Some(shown), Some(wanted)) => wanted.is_shown(shown, &number).then(|| wanted.written()),
-                _ => None,
-            };
-            match is_as_wanted {
-                Some(known) => _ = written.methods.insert(spec.name.clone(), known),
-                None => _ = written.methods.remove(&spec.name),
-            }
-            self.note_method(spec, shown.as_ref());
-        }
-        self.taken_methods = self
-            .wanted_methods()
-            .iter()
-            .filter(|wanted| self.is_taken(seen, wanted))
-            .map(|wanted| wanted.spec.name.clone())
-            .collect();
-        written.excused = self.are_fewer(facts);
-        self.written_methods = Some(written);
-        self.notes.push(Note::Methods);
-    }
-
-    /// What the status tells of one: its id, while it is there.
-    fn note_method(&mut self, spec: &AccessMethodSpec, shown: Option<&AccessMethod>) {
-        let entry = self.draft.access_methods.iter_mut().find(|entry| entry.name == spec.name);
-        match (entry, shown) {
-            (Some(entry), shown) => {
-                entry.id = shown.map(|method| method.id.to_string());
-                entry.call_leg_profile =
-                    shown.and_then(|method| method.call_leg_profile.as_ref()).map(ToString::to_string);
-            }
-            (None, Some(method)) => self.draft.access_methods.push(AccessMethodStatus {
-                name: spec.name.clone(),
-                role: spec.role,
-                id: Some(method.id.to_string()),
-                call_leg_profile: method.call_leg_profile.as_ref().map(ToString::to_string),
-            }),
-            (None, None) => {}
-        }
-    }
-
-    /// One was made or changed.
-    pub(super) fn method_written(&mut self, facts: &mut MeetingFacts, name: &str, id: &AccessMethodId) {
-        let Some((written, new)) =
-            self.wanted_named(name).map(|wanted| wanted.written()).zip(self.method_to_write(name))
-        else {
-            return;
-        };
-        let role = self.terms.spec.access_methods.iter().find(|spec| spec.name == name).map(|spec| spec.role);
-        if let Some(entry) = self.draft.access_methods.iter_mut().find(|entry| entry.name == name) {
-            entry.id = Some(id.to_string());
-            entry.call_leg_profile.clone_from(&written.profile);
-            entry.role = role.unwrap_or(entry.role);
-        }
-        if let Seen::Known(seen) = &mut facts.methods {
-            seen.ours.retain(|method| method.id != *id);
-            seen.ours.push(AccessMethod {
-                id: id.clone(),
-                name: Some(new.name),
-                call_id: Some(new.number),
-                passcode: Some(new.passcode),
-                secret: Some(new.secret),
-                call_leg_profile: new.call_leg_profile.map(Into::into),
-            });
-        }
-        self.written_methods.get_or_insert_default().methods.insert(name.to_owned(), written);
-        self.notes.push(Note::Methods);
-    }
-
-    /// One of ours is gone.
-    pub(super) fn method_deleted(&mut self, facts: &mut MeetingFacts, id: &AccessMethodId, is_closing: bool) {
-        if let Seen::Known(seen) = &mut facts.methods {
-            seen.ours.retain(|method| method.id != *id);
-        }
-        if is_closing {
-            // What was seen before our own write proves nothing.
-            facts.methods = Seen::Unknown;
-        }
-        let asked = &self.terms.spec.access_methods;
-        let gone: Vec<String> = self
-            .draft
-            .access_methods
-            .iter()
-            .filter(|entry| entry.id.as_deref() == Some(id.as_str()))
-            .map(|entry| entry.name.clone())
-            .collect();
-        self.draft.access_methods.retain(|entry| {
-            !gone.contains(&entry.name) || (!is_closing && asked.iter().any(|spec| spec.name == entry.name))
-        });
-        for entry in self.draft.access_methods.iter_mut().filter(|entry| gone.contains(&entry.name)) {
-            (entry.id, entry.call_leg_profile) = (None, None);
-        }
-        if let Some(written) = &mut self.written_methods {
-            written.methods.retain(|name, _| !gone.contains(name));
-        }
-        self.notes.push(Note::Methods);
-    }
-
     /// The call leg profiles that access methods are to have.
     pub fn method_profiles(&self) -> Vec<ProfileIds> {
         let made = self.terms.settings.iter().flat_map(|terms| terms.methods.values());
         let ids = made.filter_map(|made| if let Made::There(id) = made { Some(id.clone()) } else { None });
         ids.map(|id| ProfileIds { call: None, call_leg: Some(id) }).collect()
-    }
-
-    /// The slot has another space now, and those of the one before went with it.
-    pub fn forget_methods(&mut self) {
-        for entry in &mut self.draft.access_methods {
-            (entry.id, entry.call_leg_profile) = (None, None);
-        }
-        self.written_methods = None;
     }
 
     /// Does whoever comes in by the space itself wait for a host, as far as this process knows?

@@ -1,13 +1,14 @@
 //! Builds the programs of a Go module, once.
 
 use std::ffi::OsString;
-use std::fs::{self, File, TryLockError};
+use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, Instant};
 
 use crate::Error;
 use crate::assets::is_executable;
+use crate::filelock::FileLock;
 use crate::pin::{GoModule, Pin, Target};
 use crate::process::{Program, Supervised, tail};
 
@@ -108,17 +109,14 @@ impl GoBuild<'_> {
         Ok(go)
     }
 
-    /// The lock goes with the file handle, so with the process, whatever ends it.
-    fn lock(&self) -> Result<File, Error> {
+    /// Waits until no other process builds here.
+    fn lock(&self) -> Result<FileLock, Error> {
         let path = self.output.join("build.lock");
-        let file = File::create(&path).map_err(Error::io("create", &path))?;
         let started = Instant::now();
         let mut said: Option<Instant> = None;
         loop {
-            match file.try_lock() {
-                Ok(()) => return Ok(file),
-                Err(TryLockError::WouldBlock) => {}
-                Err(TryLockError::Error(error)) => return Err(Error::io("lock", path)(error)),
+            if let Some(lock) = FileLock::try_new(&path)? {
+                return Ok(lock);
             }
             if said.is_none_or(|said| said.elapsed() >= self.progress) {
                 said = Some(Instant::now());

@@ -19,6 +19,7 @@ mod audit;
 mod certs;
 mod components;
 mod error;
+mod filelock;
 mod gobuild;
 mod kubeconfig;
 mod manifests;
@@ -28,7 +29,7 @@ mod process;
 mod shared;
 pub mod tools;
 
-use std::fs::{self, File, TryLockError};
+use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -46,6 +47,7 @@ pub use manifests::apply;
 pub use shared::{shared, try_shared};
 
 use components::Setup;
+use filelock::FileLock;
 use kubeconfig::Credential;
 use ports::ReservedPort;
 use process::Supervised;
@@ -385,7 +387,7 @@ impl ControlPlane {
 enum DataDir {
     Temporary(TempDir),
     /// Locked, because two etcds in one directory wait for each other for ever.
-    Kept(PathBuf, #[expect(dead_code, reason = "the lock is held as long as the file is open")] File),
+    Kept(PathBuf, #[expect(dead_code, reason = "held until it is dropped")] FileLock),
 }
 
 impl DataDir {
@@ -397,12 +399,9 @@ impl DataDir {
         };
         fs::create_dir_all(&dir).map_err(Error::io("create", &dir))?;
         let dir = dir.canonicalize().map_err(Error::io("resolve", &dir))?;
-        let path = dir.join("lock");
-        let file = File::create(&path).map_err(Error::io("create", &path))?;
-        match file.try_lock() {
-            Ok(()) => Ok(Self::Kept(dir, file)),
-            Err(TryLockError::WouldBlock) => Err(Error::DataDirInUse(dir)),
-            Err(TryLockError::Error(error)) => Err(Error::io("lock", path)(error)),
+        match FileLock::try_new(&dir.join("lock"))? {
+            Some(lock) => Ok(Self::Kept(dir, lock)),
+            None => Err(Error::DataDirInUse(dir)),
         }
     }
 

@@ -388,6 +388,36 @@ async fn a_slot_that_is_made_again_gets_them_again() {
     arena.finish().await;
 }
 
+/// As after a restore from git: no status, no join Secret, and the meeting runs on.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn links_of_hosts_outlive_a_restore() {
+    let mut arena = Arena::with_codes("acc-restore").await;
+    let made = arena.open_now("m", 600, host_and_guest()).await;
+    arena.says("m", "Ready", "True", "Active").await;
+    let (space, host) = (arena.slot(1), arena.way_in("host"));
+    let link = entry(&arena.join_secret("m").await.expect("made"), "access.host.link");
+    arena.controller.take().unwrap().kill().await;
+    arena.patch::<ScheduledMeeting>("m", json!({ "metadata": { "finalizers": null } })).await;
+    arena.delete::<ScheduledMeeting>("m").await;
+    arena.gone::<ScheduledMeeting>("m").await;
+    arena.gone::<Secret>("m-join").await;
+    arena.create_meeting("m", serde_json::to_value(&made.spec).unwrap()).await;
+    arena.start().await;
+    arena.says("m", "AccessMethodsApplied", "True", "Applied").await;
+    arena.says("m", "Ready", "True", "Active").await;
+    let now = arena.way_in("host");
+    assert_eq!(
+        (arena.slot(1).secret, now.id, now.secret),
+        (space.secret, host.id, host.secret),
+        "nothing was made anew"
+    );
+    assert_eq!(entry(&arena.join_secret("m").await.expect("made again"), "access.host.link"), link);
+    arena.end_now("m").await;
+    arena.phase("m", Phase::Ended).await;
+    arena.gave_all_back().await;
+    arena.finish().await;
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_lost_call_bridge_changes_nothing_of_them_and_another_one_ends_them() {
     let arena = Arena::with("acc-over", three(), quick()).await;
