@@ -304,7 +304,8 @@ pub struct ScheduledMeetingStatus {
     /// The end that was asked for when the controller extended it; an edit of the end makes the extension void.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub extended_from: Option<Instant>,
-    /// The window that was asked for last and refused because the slot is somebody else's in the added time.
+    /// The window that was asked for last and refused, because there is no slot for it or the slot is somebody else's in the
+    /// added time. What was agreed upon before stands.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub refused_window: Option<WindowStatus>,
     /// Value of the annotation meeting-controller.dev/reconcile-requested-at that was last acted upon.

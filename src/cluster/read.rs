@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use futures::FutureExt;
 use jiff::{SignedDuration, Timestamp};
@@ -10,7 +11,7 @@ use super::shared_read::Reader;
 use super::sweep::seen;
 use super::{CallBridge, Cluster, Source};
 use crate::api::marks::Marks;
-use crate::cms::{Call, CallId, CmsError, Listing, Participant, Priority, Space, SpaceId, if_there};
+use crate::cms::{Address, Call, CallId, CmsError, Listing, Participant, Priority, Space, SpaceId, if_there};
 use crate::facts::Seen;
 use crate::facts::calls::{OnLostBridge, PlacedCall, SeenLeg, SeenLegs};
 use crate::facts::meeting::SeenMethods;
@@ -90,23 +91,29 @@ impl Cluster {
         Ok(found)
     }
 
-    /// The calls on a space on the other call bridges than this one. Those of one that cannot be asked are left out.
+    /// The calls on a space on the other call bridges than this one, and those call bridges that did not tell, each within
+    /// this time.
     pub async fn calls_elsewhere(
         self: &Arc<Self>,
         here: &CallBridge,
         space: &SpaceId,
         at: Priority,
-    ) -> Vec<PlacedCall> {
+        within: Duration,
+    ) -> (Vec<PlacedCall>, Vec<Address>) {
         let others: Vec<_> = self.usable().into_iter().filter(|other| other.address() != here.address()).collect();
-        let reads = others.iter().map(|other| self.read_calls(other, space, at));
-        let mut found = Vec::new();
+        let reads = others.iter().map(|other| tokio::time::timeout(within, self.read_calls(other, space, at)));
+        let (mut found, mut silent) = (Vec::new(), Vec::new());
         for (other, calls) in others.iter().zip(futures::future::join_all(reads).await) {
             match calls {
-                Ok(calls) => found.extend(calls),
-                Err(error) => drop(self.judge(other, error, Source::Aside).await),
+                Ok(Ok(calls)) => found.extend(calls),
+                Ok(Err(error)) => {
+                    self.judge(other, error, Source::Aside).await;
+                    silent.push(other.address().clone());
+                }
+                Err(_) => silent.push(other.address().clone()),
             }
         }
-        found
+        (found, silent)
     }
 
     /// Looks for the calls on one space on one call bridge; shares a list with others who ask at the same time.

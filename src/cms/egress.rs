@@ -63,6 +63,13 @@ impl Egress {
         Self { allowed: networks.into_iter().collect(), ..self }
     }
 
+    /// Bridges may be on the machine itself, too.
+    #[must_use]
+    pub fn with_loopback(mut self) -> Self {
+        self.allowed.extend([IpNet::V4(v4(127, 0, 0, 0, 8)), IpNet::from(IpAddr::V6(Ipv6Addr::LOCALHOST))]);
+        self
+    }
+
     /// Bridges may not have these addresses, either.
     #[must_use]
     pub fn refuse(self, addresses: impl IntoIterator<Item = IpAddr>) -> Self {

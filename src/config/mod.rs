@@ -141,8 +141,8 @@ fn network(text: &str) -> Result<IpNet, String> {
 /// Flags about the way to the bridges.
 #[derive(Clone, Debug, Args)]
 pub struct EgressArgs {
-    /// Networks or addresses that bridges may have although no bridge should: loopback, link-local, metadata services of
-    /// clouds, multicast, and the API server's own. Separated by commas, or once each.
+    /// Networks or addresses that bridges may have although no bridge should: loopback (but for a controller that runs in no
+    /// pod), link-local, metadata services of clouds, multicast, and the API server's own. Separated by commas, or once each.
     #[arg(long, env = "MEETING_CONTROLLER_ALLOW_ADDRESS", value_name = "CIDR", value_delimiter = ',',
           value_parser = network)]
     pub allow_address: Vec<IpNet>,
@@ -161,8 +161,17 @@ impl EgressArgs {
     /// # Errors
     /// If the proxy cannot be used.
     pub fn egress(&self) -> Result<Arc<Egress>, String> {
-        let apiserver = std::env::var("KUBERNETES_SERVICE_HOST").ok().and_then(|host| host.parse().ok());
-        let egress = Egress::default().allow(self.allow_address.iter().copied()).refuse(apiserver);
+        self.egress_where(std::env::var("KUBERNETES_SERVICE_HOST").ok().as_deref())
+    }
+
+    /// `apiserver`: what a pod is told.
+    fn egress_where(&self, apiserver: Option<&str>) -> Result<Arc<Egress>, String> {
+        let egress = Egress::default().allow(self.allow_address.iter().copied());
+        let egress = match apiserver {
+            // In no pod: loopback is the machine of whoever starts it, who may have a bridge there to try things out.
+            None => egress.with_loopback(),
+            Some(host) => egress.refuse(host.parse().ok()),
+        };
         let proxy = self.bridge_proxy.as_ref().map(ExposeSecret::expose_secret).filter(|url| !url.trim().is_empty());
         let Some(proxy) = proxy else { return Ok(Arc::new(egress)) };
         let through = egress.through(proxy, &self.bridge_no_proxy);

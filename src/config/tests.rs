@@ -38,3 +38,20 @@ fn leaders_are_elected_only_if_asked_for() {
     assert!(election(&[]).timing().is_ok());
     assert!(election(&["--renew-deadline", "15s"]).timing().unwrap_err().contains("lease duration"));
 }
+
+#[test]
+fn loopback_is_nobodys_bridge_but_outside_of_a_pod() {
+    let args = EgressArgs { allow_address: Vec::new(), bridge_proxy: None, bridge_no_proxy: String::new() };
+    let permits = |apiserver: Option<&str>, address: &str| {
+        args.egress_where(apiserver).unwrap().permits(address.parse().unwrap())
+    };
+    for loopback in ["127.0.0.1", "127.8.8.8", "::1"] {
+        assert!(permits(None, loopback), "{loopback}: the machine of whoever started it");
+        assert!(!permits(Some("10.96.0.1"), loopback), "{loopback}: what runs beside the controller in its pod");
+        assert!(!permits(Some("kubernetes.default"), loopback), "{loopback}");
+    }
+    for special in ["169.254.169.254", "fd00:ec2::254", "0.0.0.0", "224.0.0.1"] {
+        assert!(!permits(None, special) && !permits(Some("10.96.0.1"), special), "{special}");
+    }
+    assert!(!permits(Some("10.96.0.1"), "10.96.0.1"), "the API server's own");
+}

@@ -10,7 +10,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use entry::MeetingEntry;
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use kube::{Resource, ResourceExt};
 
 use super::merge::Within;
@@ -25,6 +25,9 @@ use crate::metrics::Census;
 use crate::plan::booking::{Booking, Calendars, Offer, Refusal, key_of, no_free_slot, reserve};
 use crate::plan::calendar::{MeetingId, Peak};
 use crate::plan::window::{Stage, Window};
+
+/// A meeting that is over is being shut for seconds. After so long whoever is next in its slot waits no more.
+const STUCK_AFTER: SignedDuration = SignedDuration::from_secs(15);
 
 #[derive(Default)]
 struct Index {
@@ -224,6 +227,12 @@ impl Bookings {
         self.live_on(bridge, |known| Some((known.slot?, known.space.clone()))).into_iter().collect()
     }
 
+    /// Slots whose meeting was to be over a while ago and does not give them back: it is suspended, or cannot be shut.
+    pub fn stuck(&self, bridge: &ObjectKey, now: Timestamp) -> Vec<u32> {
+        let now = now.checked_sub(STUCK_AFTER).unwrap_or(Timestamp::MIN);
+        self.live_on(bridge, |known| known.slot.filter(|_| known.is_past(now)))
+    }
+
     /// The names of the meetings that hold slots on a bridge.
     pub fn holders(&self, bridge: &ObjectKey) -> BTreeMap<u32, String> {
         self.live_on(bridge, |known| Some((known.slot?, known.key().to_string()))).into_iter().collect()
@@ -335,9 +344,12 @@ impl Bookings {
         known.collect()
     }
 
-    /// Meetings that have no slot.
+    /// Meetings that have no slot, or not the one that they ask for.
     pub fn pending(&self) -> Vec<ObjectKey> {
-        self.lock().pending.values().map(|pending| ObjectKey::of(pending.meeting.as_ref())).collect()
+        let index = self.lock();
+        let without = index.pending.values().map(|pending| ObjectKey::of(pending.meeting.as_ref()));
+        let unmet = index.meetings.values().filter(|known| known.is_unmet && !known.phase.is_over());
+        without.chain(unmet.map(MeetingEntry::key)).collect()
     }
 
     /// Does a live meeting that opened earlier still hold this slot, or one on another object its space?

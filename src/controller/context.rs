@@ -23,7 +23,7 @@ use super::wakes::Wakes;
 use super::watchdog::Watchdog;
 use crate::api::names::{ObjectKey, USE_LABEL};
 use crate::api::reading::StandIn;
-use crate::api::{Compact, MeetingBridge, MeetingSeries, ScheduledMeeting, unreadable};
+use crate::api::{Compact, MeetingBridge, MeetingSeries, ScheduledMeeting, ScheduledMeetingStatus, unreadable};
 use crate::clock::Clock;
 use crate::cluster::{Cluster, Env};
 use crate::config::settings::Settings;
@@ -241,10 +241,10 @@ impl Kind for ScheduledMeeting {
         ctx.bookings.take_object(&ctx.unsaved.known(self));
     }
     fn is_due(&self, now: Timestamp) -> bool {
-        let status = self.status.as_ref();
-        let extended = status.and_then(|status| status.extended_until).map(|until| until.0);
-        let is_live = status.and_then(|status| status.phase).unwrap_or_default().is_live();
-        is_live || matches!(Window::of(&self.spec, extended).stage(now), Stage::Preparing | Stage::Inside)
+        let none = ScheduledMeetingStatus::default();
+        let status = self.status.as_ref().unwrap_or(&none);
+        let is_live = status.phase.unwrap_or_default().is_live();
+        is_live || matches!(Window::of_meeting(&self.spec, status).stage(now), Stage::Preparing | Stage::Inside)
     }
     fn next_instant(&self, after: Timestamp) -> Option<Timestamp> {
         let status = self.status.clone().unwrap_or_default();

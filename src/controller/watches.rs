@@ -237,8 +237,8 @@ fn judge(ctx: &Context, judged: &mut BTreeMap<ObjectKey, Judged>, bridge: &Meeti
     if before.as_ref().is_some_and(|before| before.has_status && !now.has_status) {
         ctx.wakes.bridge(&key);
     }
-    if before.as_ref().is_some_and(|before| before.relevant != now.relevant) {
-        // Its switches hold for the meetings that are booked on it as well.
+    if before.as_ref().is_some_and(|before| before.relevant != now.relevant || before.offered.2 != now.offered.2) {
+        // Its switches hold for the meetings that are booked on it as well, and one of their slots may be somebody else's.
         ctx.wakes.meetings(ctx.bookings.ahead(&key, ctx.clock.now()));
     }
     if before.as_ref().is_some_and(|before| before.stays_for != now.stays_for) {

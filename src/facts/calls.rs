@@ -84,7 +84,7 @@ impl SeenLeg {
     /// Is this the leg that dialling `remote_party` makes? The original address decides where the bridge keeps it
     /// (2.3 and later); older bridges show only the current one, which may have gained parameters.
     pub fn is_to(&self, remote_party: &str) -> bool {
-        if self.direction == Some(Direction::Incoming) {
+        if self.is_incoming() {
             return false;
         }
         let wanted = plain_address(remote_party);
@@ -96,7 +96,7 @@ impl SeenLeg {
     /// not show what was dialled.
     pub fn may_be_to(&self, remote_party: &str) -> bool {
         let has_original = self.original_remote_party.as_deref().is_some_and(|party| !party.is_empty());
-        if has_original || self.direction == Some(Direction::Incoming) {
+        if has_original || self.is_incoming() {
             return false;
         }
         let (wanted, shown) = (plain_address(remote_party), plain_address(&self.remote_party));
@@ -109,6 +109,11 @@ impl SeenLeg {
             None => user == wanted,
             Some((name, at)) => (user, host) == (name, at),
         }
+    }
+
+    /// Did somebody dial in?
+    pub fn is_incoming(&self) -> bool {
+        self.direction == Some(Direction::Incoming)
     }
 
     /// Was it answered, as far as is known? How long it is there tells nothing: hunt groups and gateways ring for minutes.

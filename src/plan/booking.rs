@@ -1,6 +1,8 @@
 //! Which bridge, slot and window a meeting has, or why it has none (R32, R33, R37, R70, R80). PURE: the index of bookings
 //! (`controller/bookings.rs`) commits what is decided here.
 
+mod agreed;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::RangeInclusive;
 use std::sync::Arc;
@@ -10,15 +12,16 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
 use kube::ResourceExt;
 use kube::core::{Selector, SelectorExt};
 
+pub use agreed::{Moved, extension, moved, window_to_agree};
+
 use super::bridge::numbers;
 use super::calendar::{Calendar, Choice};
-use super::meeting::{Obstacle, Progress};
+use super::meeting::{Door, Obstacle, Progress};
 use super::window::{Stage, Window};
 use crate::api::bridge::NamespacesFrom;
 use crate::api::conditions::{meeting as reason, types};
-use crate::api::meeting::{BridgeBinding, Dial, SlotBinding};
+use crate::api::meeting::{BridgeBinding, Dial, ParticipantSpec, SlotBinding};
 use crate::api::names::ObjectKey;
-use crate::api::values::Instant;
 use crate::api::{MeetingBridge, ScheduledMeeting, find, is_blind, is_true, unreadable};
 
 /// Why a meeting has no slot.
@@ -58,6 +61,8 @@ pub trait Bridges {
     fn labels(&self, namespace: &str) -> Option<BTreeMap<String, String>>;
     /// Slots of the bridge that are somebody else's.
     fn quarantined(&self, key: &ObjectKey) -> BTreeSet<u32>;
+    /// Has something else the number of this slot, so that it does not exist?
+    fn is_taken(&self, key: &ObjectKey, slot: u32) -> bool;
     /// Is it known of every slot of the range whose it is, or that it does not exist?
     fn are_slots_read(&self, key: &ObjectKey, range: &RangeInclusive<u32>) -> bool;
     /// The slot whose space carries this mark.
@@ -131,8 +136,20 @@ fn not_open(bridge: &ObjectKey, namespace: &str) -> Refusal {
     Refusal { reason: reason::BRIDGE_NOT_ALLOWED, message }
 }
 
-/// The slots that this bridge can offer, or why it can offer none.
-fn offer(bridges: &dyn Bridges, bridge: &MeetingBridge, meeting: &ScheduledMeeting) -> Result<Offer, Refusal> {
+/// Somebody who is to dial in, where nobody can (R33).
+fn shut_out<'a>(bridge: &MeetingBridge, meeting: &'a ScheduledMeeting) -> Option<&'a ParticipantSpec> {
+    let mut participants = meeting.spec.participants.iter();
+    participants.find(|participant| participant.dial == Dial::In && !bridge.spec.scheduling.allow_incoming_sip)
+}
+
+/// The slots that this bridge can offer, or why it can offer none. That it takes no bookings concerns new ones, so not a
+/// meeting that is booked there.
+fn offer(
+    bridges: &dyn Bridges,
+    bridge: &MeetingBridge,
+    meeting: &ScheduledMeeting,
+    booked: Option<&ObjectKey>,
+) -> Result<Offer, Refusal> {
     let key = ObjectKey::of(bridge);
     let namespace = meeting.namespace().unwrap_or_default();
     let refuse = |reason, message| Err(Refusal { reason, message });
@@ -147,12 +164,11 @@ fn offer(bridges: &dyn Bridges, bridge: &MeetingBridge, meeting: &ScheduledMeeti
         let message = format!("the bridge {key} is not accepted itself; see its conditions");
         return refuse(reason::BRIDGE_NOT_ALLOWED, message);
     }
-    if !bridge.spec.scheduling.allow_booking {
+    if !bridge.spec.scheduling.allow_booking && booked != Some(&key) {
         let message = format!("the bridge {key} takes no bookings (scheduling.allowBooking)");
         return refuse(reason::BOOKING_DISABLED, message);
     }
-    let dials_in = meeting.spec.participants.iter().find(|participant| participant.dial == Dial::In);
-    if let Some(participant) = dials_in.filter(|_| !bridge.spec.scheduling.allow_incoming_sip) {
+    if let Some(participant) = shut_out(bridge, meeting) {
         let message = format!(
             "{} dials in, but the bridge {key} allows no incoming SIP (scheduling.allowIncomingSIP)",
             participant.remote_party
@@ -177,11 +193,15 @@ fn is_ready(bridge: &MeetingBridge) -> bool {
         && bridge.status.as_ref().is_some_and(|status| is_true(&status.conditions, types::READY))
 }
 
-/// Every bridge the meeting may have.
+/// Every bridge the meeting may have; `booked` is the one that it has.
 ///
 /// # Errors
 /// The best reason why there is none.
-pub fn offers(bridges: &dyn Bridges, meeting: &ScheduledMeeting) -> Result<Vec<Offer>, Refusal> {
+pub fn offers(
+    bridges: &dyn Bridges,
+    meeting: &ScheduledMeeting,
+    booked: Option<&ObjectKey>,
+) -> Result<Vec<Offer>, Refusal> {
     if let Some(reference) = &meeting.spec.bridge_ref {
         let own = meeting.namespace().unwrap_or_default();
         let key = ObjectKey::new(reference.namespace.clone().unwrap_or_else(|| own.clone()), reference.name.clone());
@@ -192,15 +212,16 @@ pub fn offers(bridges: &dyn Bridges, meeting: &ScheduledMeeting) -> Result<Vec<O
             let message = format!("the bridge {key} does not exist");
             return Err(Refusal { reason: reason::BRIDGE_NOT_FOUND, message });
         };
-        return offer(bridges, &bridge, meeting).map(|offer| vec![offer]);
+        return offer(bridges, &bridge, meeting, booked).map(|offer| vec![offer]);
     }
     let mut good = Vec::new();
     let mut last = None;
     for bridge in bridges.all() {
-        if !accepts(bridges, meeting, &bridge) || !is_ready(&bridge) {
+        let is_booked = booked.is_some_and(|booked| *booked == ObjectKey::of(bridge.as_ref()));
+        if !accepts(bridges, meeting, &bridge) || !(is_booked || is_ready(&bridge)) {
             continue;
         }
-        match offer(bridges, &bridge, meeting) {
+        match offer(bridges, &bridge, meeting, booked) {
             Ok(offer) => good.push(offer),
             // Not being allowed is the normal case with other teams' bridges; say something better if there is.
             Err(refusal) if refusal.reason != reason::BRIDGE_NOT_ALLOWED => last = Some(refusal),
@@ -306,13 +327,15 @@ pub fn decide(
     bridge: Option<&MeetingBridge>,
     now: Timestamp,
 ) -> Decision {
-    if progress.door.may_be_open() && has.is_some() && bridge.is_some() {
+    // Where it runs it stays, also while its bridge's object is gone: elsewhere it would be another meeting.
+    let is_there = bridge.is_some() || progress.draft.opened_at.is_some();
+    if progress.door.may_be_open() && has.is_some() && is_there {
         return Decision::Stands;
     }
     if has.is_some_and(|booking| stands(bridges, meeting, progress, booking, bridge)) {
         return Decision::Stands;
     }
-    let offers = match offers(bridges, meeting) {
+    let offers = match offers(bridges, meeting, has.map(|booking| &booking.bridge)) {
         Ok(offers) => offers,
         Err(refusal) => return Decision::Refused(refusal),
     };
@@ -333,8 +356,20 @@ pub fn decide(
     Decision::Choose(offers)
 }
 
-/// The booking still is what the spec asks for and both sides consent to: same window, same bridge, a slot that is not in
-/// quarantine.
+/// Is this what the status tells, and can the bridge have it as far as its numbers go?
+fn is_good(bridges: &dyn Bridges, progress: &Progress, booking: &Booking, bridge: &MeetingBridge) -> bool {
+    let draft = &progress.draft;
+    let is_bound = draft.slot.as_ref().is_some_and(|slot| slot.number == booking.slot)
+        && draft.bridge.as_ref().is_some_and(|bound| key_of(bound) == booking.bridge)
+        && draft.window.map(Window::from) == Some(booking.window);
+    is_bound
+        && bridge.metadata.deletion_timestamp.is_none()
+        && numbers(&bridge.spec).is_ok_and(|range| range.contains(&booking.slot))
+        && !bridges.is_taken(&booking.bridge, booking.slot)
+        && progress.obstacle != Some(Obstacle::Foreign)
+}
+
+/// The booking still is what the spec asks for and both sides consent to: same window, same bridge, a slot that exists.
 fn stands(
     bridges: &dyn Bridges,
     meeting: &ScheduledMeeting,
@@ -342,18 +377,29 @@ fn stands(
     booking: &Booking,
     bridge: Option<&MeetingBridge>,
 ) -> bool {
-    let is_agreed = bridge.is_some_and(|bridge| {
-        accepts(bridges, meeting, bridge) && admits(bridges, bridge, &meeting.namespace().unwrap_or_default())
-    });
-    let draft = &progress.draft;
-    let is_bound = draft.slot.as_ref().is_some_and(|slot| slot.number == booking.slot)
-        && draft.bridge.as_ref().is_some_and(|bound| key_of(bound) == booking.bridge);
-    let has_window = draft.window.map(Window::from) == Some(progress.window) && booking.window == progress.window;
-    let is_in_range = bridge.is_some_and(|bridge| {
-        bridge.metadata.deletion_timestamp.is_none()
-            && numbers(&bridge.spec).is_ok_and(|range| range.contains(&booking.slot))
-    });
-    is_agreed && is_bound && has_window && is_in_range && progress.obstacle != Some(Obstacle::Foreign)
+    bridge.is_some_and(|bridge| {
+        accepts(bridges, meeting, bridge)
+            && admits(bridges, bridge, &meeting.namespace().unwrap_or_default())
+            && shut_out(bridge, meeting).is_none()
+            && booking.window == progress.window
+            && is_good(bridges, progress, booking, bridge)
+    })
+}
+
+/// What an edit asks for is not to be had. Does what was booked before stand? Nothing is lost by an edit that cannot be met
+/// (requirements.md 5.1), as long as both sides consent.
+pub fn may_keep(
+    bridges: &dyn Bridges,
+    meeting: &ScheduledMeeting,
+    progress: &Progress,
+    booking: &Booking,
+    bridge: &MeetingBridge,
+    now: Timestamp,
+) -> bool {
+    progress.door == Door::Untouched
+        && booking.window.stage(now) != Stage::Over
+        && is_good(bridges, progress, booking, bridge)
+        && may_extend(bridges, meeting, bridge).is_ok()
 }
 
 /// The key of the bridge that a status names.
@@ -365,51 +411,6 @@ pub fn key_of(binding: &BridgeBinding) -> ObjectKey {
 pub fn uri(bridge: &MeetingBridge, slot: u32) -> Option<String> {
     let domain = bridge.spec.slots.domain.as_ref().filter(|_| bridge.spec.scheduling.allow_incoming_sip)?;
     Some(format!("{slot}@{domain}"))
-}
-
-/// What an edit of the window means for a meeting whose door may be open.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Moved {
-    /// The window that is asked for has begun as well: only the end moves (R70).
-    EndOnly,
-    /// Nothing was sent yet: it is booked anew.
-    BeforeOpening,
-    /// What is asked for is another window, later. The two are never one: this one is ended first.
-    Away,
-}
-
-/// Compares the window that was agreed upon with the one that is asked for. People who are in when the later one begins
-/// stay in; but a window that begins only after the end of the other one is always another meeting.
-pub fn moved(agreed: Window, asked: Window, was_opened: bool, now: Timestamp) -> Moved {
-    if asked.opens_at != agreed.opens_at && !was_opened && now < agreed.opens_at {
-        return Moved::BeforeOpening;
-    }
-    let has_begun = asked.opens_at <= now && asked.opens_at < agreed.closes_at;
-    if asked.opens_at > agreed.opens_at && !has_begun { Moved::Away } else { Moved::EndOnly }
-}
-
-/// The window that is to be agreed upon for a meeting whose door may be open; None: the one that it has stands.
-///
-/// The door was opened at the old instant; only the end can still move (R70).
-pub fn window_to_agree(progress: &Progress) -> Option<Window> {
-    let may_move = progress.door.may_be_open() && progress.moved_to.is_none();
-    let stored = Window::from(progress.draft.window.filter(|_| may_move)?);
-    let wanted = Window { opens_at: stored.opens_at, ..progress.window };
-    (wanted != stored).then_some(wanted)
-}
-
-/// The window with one more automatic extension, if it is time for it: somebody is in the meeting shortly before its end
-/// (R70).
-pub fn extension(progress: &Progress, now: Timestamp) -> Option<Window> {
-    let spec = &progress.terms.spec;
-    let is_due = progress.window.extends_at(spec).is_some_and(|at| at <= now);
-    let is_wanted = progress.draft.participant_count.is_some_and(|count| count > 0)
-        && progress.draft.opened_at.is_some()
-        && progress.extension_refused.is_none()
-        && progress.moved_to.is_none()
-        && !progress.terms.is_suspended;
-    let closes_at = progress.window.extended(spec).filter(|_| is_due && is_wanted)?;
-    Some(Window { closes_at, ..progress.window })
 }
 
 impl Progress {
@@ -425,6 +426,7 @@ impl Progress {
         self.draft.bridge = Some(BridgeBinding { namespace, name });
         self.draft.slot = Some(SlotBinding { number: booking.slot, space_id: space, uri });
         self.draft.window = Some(booking.window.into());
+        self.draft.refused_window = None;
         self.window = booking.window;
     }
 
@@ -432,32 +434,6 @@ impl Progress {
     pub fn refuse(&mut self, refusal: Refusal) {
         (self.draft.slot, self.draft.bridge, self.draft.settings) = (None, None, None);
         self.refusal = Some(refusal);
-    }
-
-    /// What became of the window that was asked for: agreed, or refused; then the old end stands.
-    pub fn agree(&mut self, wanted: Option<(Window, Result<(), Refusal>)>) {
-        let Some(stored) = self.draft.window.filter(|_| self.door.may_be_open()) else { return };
-        let asked = std::mem::replace(&mut self.window, stored.into());
-        self.draft.refused_window = None;
-        match wanted {
-            None => {}
-            Some((wanted, Ok(()))) => {
-                self.window = wanted;
-                self.draft.window = Some(wanted.into());
-            }
-            Some((_, Err(refusal))) => {
-                self.draft.refused_window = Some(asked.into());
-                self.extension_refused = Some(refusal);
-            }
-        }
-    }
-
-    /// The meeting was extended by itself.
-    pub fn extended(&mut self, longer: Window) {
-        self.window = longer;
-        self.draft.window = Some(longer.into());
-        self.draft.extended_until = Some(Instant(longer.closes_at));
-        self.draft.extended_from = Some(Instant(Window::of(&self.terms.spec, None).closes_at));
     }
 }
 

@@ -102,8 +102,6 @@ pub enum Written {
 struct Sighting {
     /// None: there is no Lease.
     record: Option<Record>,
-    /// What was seen before there was none: what comes next may be older than that as well.
-    before_none: Option<Record>,
     /// Since when nothing else was seen.
     since: Moment,
     /// A write of ours may have changed it: look again before the next one.
@@ -124,6 +122,8 @@ pub struct Election {
     id: String,
     timing: Timing,
     seen: Option<Sighting>,
+    /// The newest that was seen, or written by us since: what is older was put back, however often that happens.
+    newest: Option<Record>,
     /// When the next call may be made.
     next_call: Moment,
     /// When the last write that succeeded was sent.
@@ -135,7 +135,8 @@ pub struct Election {
 impl Election {
     /// Nothing was seen yet.
     pub fn new(id: &str, timing: Timing) -> Self {
-        Self { id: id.to_owned(), timing, seen: None, next_call: Moment::ZERO, renewed: None, is_over: false }
+        let (id, next_call) = (id.to_owned(), Moment::ZERO);
+        Self { id, timing, seen: None, newest: None, next_call, renewed: None, is_over: false }
     }
 
     /// The term is over and nothing of it is left: stands as anybody else again.
@@ -200,12 +201,13 @@ impl Election {
         let before = self.seen.take();
         self.seen = Some(match before {
             Some(seen) if seen.record == record => Sighting { in_doubt: false, ..seen },
-            before => {
-                let last = before.and_then(|seen| seen.record.or(seen.before_none));
-                let is_put_back =
-                    record.as_ref().zip(last.as_ref()).is_some_and(|(record, last)| is_older(record, last));
-                let before_none = last.filter(|_| record.is_none());
-                Sighting { record, before_none, since: now, in_doubt: false, is_put_back }
+            _ => {
+                let newest = self.newest.as_ref();
+                let is_put_back = record.as_ref().zip(newest).is_some_and(|(record, newest)| is_older(record, newest));
+                if !is_put_back && record.is_some() {
+                    self.newest.clone_from(&record);
+                }
+                Sighting { record, since: now, in_doubt: false, is_put_back }
             }
         });
         // What can be had is taken at once, and so is renewed what we had lost the trace of.
@@ -221,13 +223,8 @@ impl Election {
             Written::Done(version) => {
                 self.next_call = self.next_call.max(sent + self.timing.retry);
                 let record = Record { version, holder: self.id.clone(), lease: self.timing.lease };
-                self.seen = Some(Sighting {
-                    record: Some(record),
-                    before_none: None,
-                    since: now,
-                    in_doubt: false,
-                    is_put_back: false,
-                });
+                self.newest = Some(record.clone());
+                self.seen = Some(Sighting { record: Some(record), since: now, in_doubt: false, is_put_back: false });
                 self.renewed = Some(sent);
             }
             // It is in doubt since it was begun. Who leads must know soon.

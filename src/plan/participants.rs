@@ -142,7 +142,9 @@ fn is_leg_of(spec: &ScheduledMeetingSpec, participant: &ParticipantSpec, leg: &S
     match participant.dial {
         Dial::Out => {
             let is_others = || spec.participants.iter().any(|other| leg.is_to(&other.remote_party));
-            leg.is_to(party) || (leg.may_be_to(party) && !is_others())
+            // Who came in by himself is in, and is not rung (R64).
+            let came_in = leg.is_incoming() && plain_address(&leg.remote_party) == plain_address(party);
+            leg.is_to(party) || came_in || (leg.may_be_to(party) && !is_others())
         }
         // Who dials in shows up with the address they call from.
         Dial::In => plain_address(&leg.remote_party) == plain_address(&participant.remote_party),
@@ -164,7 +166,7 @@ fn apply_look(
             now.attempts = 1;
             now.last_attempt_at = Some(Instant(seen.at));
         }
-        let connected = participant.dial == Dial::In || leg.is_connected();
+        let connected = participant.dial == Dial::In || leg.is_incoming() || leg.is_connected();
         if connected || now.state != ParticipantState::Connected {
             now.state = if connected { ParticipantState::Connected } else { ParticipantState::Ringing };
         }

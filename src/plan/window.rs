@@ -78,8 +78,16 @@ impl Window {
         }
     }
 
-    /// The window of a meeting as its status knows it. An edit of the end makes an automatic extension void.
+    /// The window that holds for a meeting, as its status knows it: what its spec asks for, unless that is another start
+    /// which was not to be had.
     pub fn of_meeting(spec: &ScheduledMeetingSpec, status: &ScheduledMeetingStatus) -> Self {
+        let asked = Self::asked(spec, status);
+        let kept = status.refused_window.filter(|refused| Self::from(*refused) == asked).and(status.window);
+        kept.map(Self::from).filter(|kept| kept.opens_at != asked.opens_at).unwrap_or(asked)
+    }
+
+    /// The window that a meeting asks for. An edit of the end makes an automatic extension void.
+    pub fn asked(spec: &ScheduledMeetingSpec, status: &ScheduledMeetingStatus) -> Self {
         let asked = Self::of(spec, None);
         let until = status.extended_until.filter(|_| status.extended_from.is_none_or(|from| from.0 == asked.closes_at));
         Self::of(spec, until.map(|until| until.0))

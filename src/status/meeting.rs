@@ -149,7 +149,12 @@ fn acceptance(judged: &Judged<'_>, conditions: &mut Conditions<'_>) {
     }
     let refused = judged.progress.refusal.as_ref().map(|refusal| (refusal.reason, refusal.message.clone()));
     let bridge = draft.bridge.as_ref().map(|b| format!("{}/{}", b.namespace, b.name)).unwrap_or_default();
-    conditions.judge(types::ACCEPTED, ("Accepted", &format!("booked on the bridge {bridge}")), refused.clone());
+    let unmet = judged.progress.unmet.as_ref().map(|unmet| {
+        let agreed = draft.window.map(|window| format!(", from {} to {}", window.starts_at.0, window.closes_at.0));
+        (unmet.reason, format!("{}; what was booked before stands{}", unmet.message, agreed.unwrap_or_default()))
+    });
+    let untold = refused.clone().or(unmet);
+    conditions.judge(types::ACCEPTED, ("Accepted", &format!("booked on the bridge {bridge}")), untold);
     if let Some(refusal) = &judged.progress.extension_refused {
         conditions.set(types::SLOT_RESERVED, Some(false), refusal.reason, refusal.message.as_str());
         return;

@@ -127,7 +127,8 @@ impl Live {
         {
             return Verdict::Nothing;
         }
-        let offers = match booking::offers(self, &meeting) {
+        let booked = stored.and_then(|stored| stored.status.as_ref()?.bridge.as_ref()).map(booking::key_of);
+        let offers = match booking::offers(self, &meeting, booked.as_ref()) {
             Ok(offers) => offers,
             Err(refusal) if self.depends_on_labels(&meeting) => {
                 let why = "the bridge admits namespaces by their labels, which you may not read";
@@ -135,7 +136,7 @@ impl Live {
             }
             Err(refusal) => return Verdict::Refused(refusal),
         };
-        let offers_of = |other: &ScheduledMeeting| booking::offers(self, other).unwrap_or_default();
+        let offers_of = |other: &ScheduledMeeting| booking::offers(self, other, None).unwrap_or_default();
         match self.bookings.book(&meeting, window, &offers, &offers_of, now) {
             Ok(booking) => Verdict::Fits(booking),
             Err(refusal) => Verdict::Refused(refusal),
@@ -211,6 +212,10 @@ impl Bridges for Live {
         let slots = bridge.as_ref().and_then(|bridge| bridge.status.as_ref()?.slots.as_ref());
         let entries = slots.map(|slots| slots.entries.as_slice()).unwrap_or_default();
         entries.iter().filter(|entry| entry.state == SlotState::Foreign).map(|entry| entry.number).collect()
+    }
+
+    fn is_taken(&self, _: &ObjectKey, _: u32) -> bool {
+        false
     }
 
     fn are_slots_read(&self, _: &ObjectKey, _: &RangeInclusive<u32>) -> bool {

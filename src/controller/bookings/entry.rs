@@ -31,6 +31,8 @@ pub(super) struct MeetingEntry {
     pub(super) on_lost_bridge: bool,
     pub(super) phase: Phase,
     pub(super) is_suspended: bool,
+    /// What it asks for could not be had, and what was booked before stands.
+    pub(super) is_unmet: bool,
     /// The Secrets that its passcodes come from.
     pub(super) passcode_secrets: Box<[Text]>,
     pub(super) agreed: Option<Window>,
@@ -64,6 +66,7 @@ impl MeetingEntry {
             phase: status.phase.unwrap_or_default(),
             is_suspended: find(&status.conditions, types::READY)
                 .is_some_and(|ready| *ready.reason == *reason::SUSPENDED),
+            is_unmet: status.refused_window.is_some(),
             passcode_secrets: passcode_secrets(meeting),
             agreed: status.window.map(Window::from),
             wanted: Window::of_meeting(&meeting.spec, &status),
@@ -83,11 +86,15 @@ impl MeetingEntry {
         self.passcode_secrets.iter().map(|name| ObjectKey::new(self.namespace.to_string(), name.to_string()))
     }
 
+    /// Has the window that was agreed upon passed?
+    pub(super) fn is_past(&self, now: Timestamp) -> bool {
+        // What is asked for may be a window that was refused, or that comes after this one.
+        self.agreed.unwrap_or(self.wanted).stage(now) == Stage::Over
+    }
+
     /// Its time is over, but its slot is not proven shut.
     pub(super) fn is_overdue(&self, now: Timestamp) -> bool {
-        // What is asked for may be a window that was refused, or that comes after this one.
-        let window = self.agreed.unwrap_or(self.wanted);
-        self.phase.is_live() && (self.phase == Phase::Closing || window.stage(now) == Stage::Over)
+        self.phase.is_live() && (self.phase == Phase::Closing || self.is_past(now))
     }
 
     /// Its window has begun, but its door is not open.

@@ -46,7 +46,14 @@ impl Bridges for Context {
         if !foreign(&BTreeSet::new()).is_empty() {
             quarantined.extend(foreign(&self.bookings.held(key).into_keys().collect()));
         }
+        // Nobody is given a slot that another meeting does not give back.
+        quarantined.extend(self.bookings.stuck(key, self.clock.now()));
         quarantined
+    }
+
+    fn is_taken(&self, key: &ObjectKey, slot: u32) -> bool {
+        let cluster = self.clusters.get(key);
+        cluster.and_then(|cluster| cluster.with_slots(|slots| slots.is_taken(slot))).unwrap_or(false)
     }
 
     fn are_slots_read(&self, key: &ObjectKey, range: &RangeInclusive<u32>) -> bool {
@@ -108,6 +115,9 @@ pub fn ensure(
     let decision = booking::decide(ctx, meeting, progress, has.as_ref(), site.bridge.as_deref(), now);
     let booked = match decision {
         Decision::Stands => {
+            if progress.door == Door::Untouched {
+                progress.draft.refused_window = None;
+            }
             renew_uri(progress, site);
             return true;
         }
@@ -133,6 +143,12 @@ pub fn ensure(
             true
         }
         Err(refusal) => {
+            let kept = has.zip(site.bridge.as_deref());
+            if kept.is_some_and(|(has, bridge)| booking::may_keep(ctx, meeting, progress, &has, bridge, now)) {
+                progress.keep(refusal);
+                renew_uri(progress, site);
+                return true;
+            }
             ctx.bookings.release(&uid);
             progress.refuse(refusal);
             false
@@ -141,7 +157,7 @@ pub fn ensure(
 }
 
 fn book(ctx: &Context, meeting: &ScheduledMeeting, progress: &Progress, now: Timestamp) -> Result<Booking, Refusal> {
-    choose(ctx, meeting, progress, &booking::offers(ctx, meeting)?, now)
+    choose(ctx, meeting, progress, &booking::offers(ctx, meeting, None)?, now)
 }
 
 fn choose(
@@ -151,22 +167,22 @@ fn choose(
     offers: &[Offer],
     now: Timestamp,
 ) -> Result<Booking, Refusal> {
-    let offers_of = |other: &ScheduledMeeting| booking::offers(ctx, other).unwrap_or_default();
+    let offers_of = |other: &ScheduledMeeting| booking::offers(ctx, other, None).unwrap_or_default();
     ctx.bookings.book(meeting, progress.window, offers, &offers_of, now)
 }
 
-/// Another slot, because the booked one is somebody else's now. True if there is one.
+/// Another slot, because the booked one cannot be had. True if there is one; else the meeting keeps what it has.
 pub fn rebook(ctx: &Context, meeting: &ScheduledMeeting, progress: &mut Progress, site: &mut Site) -> bool {
-    ctx.bookings.release(&meeting.uid().unwrap_or_default());
-    let before = progress.draft.slot.as_ref().map(|slot| slot.number);
-    match book(ctx, meeting, progress, ctx.clock.now()) {
-        Ok(booking) if Some(booking.slot) != before => {
-            bind(ctx, progress, site, &booking);
-            progress.obstacle = None;
-            true
-        }
-        _ => false,
+    let before = progress.draft.bridge.as_ref().map(key_of).zip(progress.draft.slot.as_ref().map(|slot| slot.number));
+    let (Some((bridge, slot)), Ok(mut offers)) = (before, booking::offers(ctx, meeting, None)) else { return false };
+    for offer in offers.iter_mut().filter(|offer| offer.bridge == bridge) {
+        offer.quarantined.insert(slot);
     }
+    let Ok(booking) = choose(ctx, meeting, progress, &offers, ctx.clock.now()) else { return false };
+    bind(ctx, progress, site, &booking);
+    progress.obstacle = None;
+    progress.door = Door::Untouched;
+    true
 }
 
 fn bind(ctx: &Context, progress: &mut Progress, site: &mut Site, booking: &Booking) {

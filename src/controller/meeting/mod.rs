@@ -128,7 +128,7 @@ async fn live(
     }
     if site.is_blind() {
         // Its bridge is not gone: it keeps what it has booked there.
-        progress.not_connected();
+        progress.not_connected(true);
         return Ok(());
     }
     if progress.must_be_read_first() || progress.must_be_tied_first() {
@@ -151,14 +151,25 @@ async fn open(
     site: &mut Site,
 ) -> Result<(), KubeError> {
     run(ctx, meeting, progress, site).await?;
-    if progress.obstacle == Some(Obstacle::Foreign)
-        && progress.door == Door::Untouched
-        && book::rebook(ctx, meeting, progress, site)
-    {
+    if is_slot_lost(ctx, progress) && book::rebook(ctx, meeting, progress, site) {
         secrets::make(ctx, meeting, progress, site).await;
         progress.pause = Some(Pause::None);
     }
     Ok(())
+}
+
+/// Is the slot somebody else's, or kept by a meeting that was to be over long ago, before anything of this one was in it?
+fn is_slot_lost(ctx: &Context, progress: &Progress) -> bool {
+    let was_opened = progress.draft.opened_at.is_some() || !matches!(progress.door, Door::Untouched | Door::Intended);
+    let is_stuck = || {
+        let (Some(bridge), Some(slot)) = (&progress.draft.bridge, &progress.draft.slot) else { return false };
+        ctx.bookings.stuck(&key_of(bridge), ctx.clock.now()).contains(&slot.number)
+    };
+    match progress.obstacle {
+        Some(Obstacle::Foreign) => !was_opened,
+        Some(Obstacle::SlotBusy) => !was_opened && is_stuck(),
+        _ => false,
+    }
 }
 
 /// Shuts the door, ends the call, and proves it.
@@ -180,6 +191,7 @@ async fn close(
         progress.door = Door::Released;
         return Ok(());
     }
+    progress.secrets = ctx.secrets.get(&meeting.uid().unwrap_or_default()).0;
     run(ctx, meeting, progress, site).await?;
     if progress.door == Door::Released {
         let late = ctx.clock.now().duration_since(progress.window.closes_at).as_secs_f64().max(0.0);
@@ -197,7 +209,7 @@ async fn run(
     site: &Site,
 ) -> Result<(), KubeError> {
     let Some(cluster) = &site.cluster else {
-        progress.not_connected();
+        progress.not_connected(site.bridge.is_some());
         return Ok(());
     };
     let trace = trace::of_pass(ctx, meeting, progress, ctx.clock.now());

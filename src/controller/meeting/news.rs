@@ -64,7 +64,8 @@ fn count_failures(
 ) {
     let conditions = old.map(|status| status.conditions.as_slice()).unwrap_or_default();
     let before = find(conditions, types::ACCEPTED).filter(|condition| condition.status == "False");
-    if let Some(refusal) = progress.refusal.as_ref().filter(|refusal| refusal.reason != reason::PROGRESSING)
+    let refusal = progress.refusal.as_ref().or(progress.unmet.as_ref());
+    if let Some(refusal) = refusal.filter(|refusal| refusal.reason != reason::PROGRESSING)
         && before.is_none_or(|condition| condition.reason != refusal.reason)
     {
         ctx.metrics.refused.get_or_create(&RefusalLabels { reason: refusal.reason }).inc();

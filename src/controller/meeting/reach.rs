@@ -1,6 +1,7 @@
 //! What the loop reaches out with for a meeting: the call bridges of its cluster, and the apiserver for its intent.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
@@ -149,9 +150,9 @@ impl<'a> MeetingReach<'a> {
             }
             Look::Elsewhere => {
                 let at = Priority::new(Class::Notice, now);
-                let calls = tokio::time::timeout(LONGEST_TELLING, cluster.calls_elsewhere(&here, &space, at));
                 // One that does not answer is left out: nothing waits for what is only told.
-                Found::Elsewhere(calls.await.unwrap_or_default())
+                let (calls, silent) = cluster.calls_elsewhere(&here, &space, at, LONGEST_TELLING).await;
+                Found::Elsewhere { calls, silent }
             }
             Look::OnLostBridge => {
                 let Some(call) = call else { return Ok(Found::Nothing) };
@@ -253,14 +254,23 @@ impl Reach<Progress> for MeetingReach<'_> {
             profiles: space_profiles(progress, step),
             deadline: progress.deadline(step, now),
         };
-        let client = at.client().only_while(self.still_wants(progress, step));
+        let has_begun = Arc::new(AtomicBool::new(false));
+        let client = at.client().only_while({
+            let (still_wants, has_begun) = (self.still_wants(progress, step), Arc::clone(&has_begun));
+            move || {
+                has_begun.store(true, Ordering::Relaxed);
+                still_wants()
+            }
+        });
         let work = act::meeting_step(&at, &client, step, &target);
         let result = if matches!(step, Step::Tell { .. }) {
             // The end of the meeting must not wait behind it, at the gate or for a reply; the bridge is not judged by it.
-            let Ok(result) = tokio::time::timeout(LONGEST_TELLING, work).await else {
-                return Err(Verdict::Retry(CmsError::Timeout));
-            };
-            result
+            match tokio::time::timeout(LONGEST_TELLING, work).await {
+                Ok(result) => result,
+                Err(_) if has_begun.load(Ordering::Relaxed) => return Err(Verdict::Retry(CmsError::Timeout)),
+                // Its turn has not come: a later pass asks again whether it is still true.
+                Err(_) => return Err(Verdict::Retry(CmsError::Superseded)),
+            }
         } else {
             work.await
         };

@@ -128,7 +128,7 @@ async fn carry_out(ctx: &Context, progress: &mut Progress, act: Act) -> Result<O
             }
             Err(error) => return refused(progress, Sort::Make, &order, error),
         },
-        Act::Change(order) => match apply(ctx, &namespace, &order).await {
+        Act::Change(order) => match change(ctx, &namespace, &order).await {
             Ok(changed) => {
                 ScheduledMeeting::own_writes(ctx).note(&ctx.stores.meetings, &changed);
                 progress.done(Sort::Change, &order);
@@ -183,6 +183,15 @@ fn refusal(progress: &Progress, occurrence: &str, error: KubeError) -> Result<St
     let (namespace, name) = (progress.series.namespace(), progress.series.name_any());
     tracing::error!(namespace, name, occurrence, %error, "the apiserver refuses what is to be done to an occurrence");
     Ok(error.to_string())
+}
+
+/// Writes over an occurrence, so that nobody takes our own write for somebody's edit.
+async fn change(ctx: &Context, namespace: &str, order: &Order) -> Result<ScheduledMeeting, KubeError> {
+    let written = apply(ctx, namespace, order).await?;
+    match order.corrected(&written) {
+        None => Ok(written),
+        Some(again) => apply(ctx, namespace, &again).await,
+    }
 }
 
 /// Writes an occurrence by server-side apply. The body is guarded by the version that was seen. Fields that others have are

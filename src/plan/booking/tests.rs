@@ -3,11 +3,13 @@
 use super::*;
 use crate::api::bridge::MeetingBridgeStatus;
 use crate::api::marks::Marks;
+use crate::api::values::Instant;
 
 #[derive(Default)]
 struct Table {
     bridges: Vec<Arc<MeetingBridge>>,
     quarantined: BTreeSet<u32>,
+    taken: BTreeSet<u32>,
     unread: bool,
     marked: Option<u32>,
     shared: Option<&'static str>,
@@ -29,6 +31,9 @@ impl Bridges for Table {
     }
     fn quarantined(&self, _: &ObjectKey) -> BTreeSet<u32> {
         self.quarantined.clone()
+    }
+    fn is_taken(&self, _: &ObjectKey, slot: u32) -> bool {
+        self.taken.contains(&slot)
     }
     fn are_slots_read(&self, _: &ObjectKey, _: &RangeInclusive<u32>) -> bool {
         !self.unread
@@ -110,12 +115,12 @@ fn every_refusal_has_its_reason() {
         let bridges = Table { bridges: vec![bridge("b", change)], ..Table::default() };
         let mut spec = spec.clone();
         spec.as_object_mut().unwrap().extend(on("b").as_object().unwrap().clone());
-        let refusal = offers(&bridges, &meeting(namespace, spec)).unwrap_err();
+        let refusal = offers(&bridges, &meeting(namespace, spec), None).unwrap_err();
         assert_eq!(refusal.reason, wanted, "{case}: {}", refusal.message);
         assert!(refusal.message.contains("ns/b") || refusal.message.contains('b'), "{case} names the bridge");
     }
     let open = Table { bridges: vec![bridge("b", |b| select(b, "gold"))], ..Table::default() };
-    assert!(offers(&open, &meeting("team", on("b"))).is_ok(), "its labels allow it");
+    assert!(offers(&open, &meeting("team", on("b")), None).is_ok(), "its labels allow it");
 }
 
 #[test]
@@ -124,7 +129,7 @@ fn whoever_may_not_book_elsewhere_does_not_learn_what_there_is() {
         b.metadata.deletion_timestamp = Some(k8s_openapi::apimachinery::pkg::apis::meta::v1::Time(at(0)));
     };
     let asked = meeting("other", on("b"));
-    let answer = |bridges| offers(&Table { bridges, ..Table::default() }, &asked).unwrap_err();
+    let answer = |bridges| offers(&Table { bridges, ..Table::default() }, &asked, None).unwrap_err();
     let closed = answer(vec![bridge("b", |_| {})]);
     assert_eq!(closed.reason, reason::BRIDGE_NOT_ALLOWED);
     assert_eq!(answer(vec![]), closed);
@@ -146,16 +151,19 @@ fn a_bridge_elsewhere_needs_the_consent_of_the_bookings_side() {
     let unqualified = serde_json::json!({ "bridgeRef": { "name": "x" } });
     let mut table = Table { bridges: vec![bridge("x", lure)], ..Table::default() };
     for spec in [serde_json::json!({}), selector.clone(), unqualified] {
-        let refusal = offers(&table, &meeting("ns", spec)).unwrap_err();
+        let refusal = offers(&table, &meeting("ns", spec), None).unwrap_err();
         assert_eq!(refusal.reason, reason::BRIDGE_NOT_FOUND);
         assert!(!refusal.message.contains("evil"), "{}", refusal.message);
     }
-    assert!(offers(&table, &meeting("ns", named)).is_ok(), "the meeting names it");
+    assert!(offers(&table, &meeting("ns", named), None).is_ok(), "the meeting names it");
     table.shared = Some("evil");
-    assert!(offers(&table, &meeting("ns", serde_json::json!({}))).is_ok(), "the platform team grants it");
-    assert!(offers(&table, &meeting("ns", selector)).is_ok());
+    assert!(offers(&table, &meeting("ns", serde_json::json!({})), None).is_ok(), "the platform team grants it");
+    assert!(offers(&table, &meeting("ns", selector), None).is_ok());
     table.bridges = vec![bridge("x", |b| b.metadata.namespace = Some("evil".into()))];
-    assert!(offers(&table, &meeting("ns", serde_json::json!({}))).is_err(), "its own allowedNamespaces is still asked");
+    assert!(
+        offers(&table, &meeting("ns", serde_json::json!({})), None).is_err(),
+        "its own allowedNamespaces is still asked"
+    );
 }
 
 #[test]
@@ -224,8 +232,11 @@ fn without_a_name_every_ready_bridge_that_fits_is_offered() {
     let unready = bridge("unready", |b| b.status = None);
     let other = bridge("other-team", |b| b.metadata.namespace = Some("theirs".into()));
     let table = Table { bridges: vec![bridge("a", |_| {}), unready, other], ..Table::default() };
-    let offered: Vec<String> =
-        offers(&table, &meeting("ns", serde_json::json!({}))).unwrap().into_iter().map(|o| o.bridge.name).collect();
+    let offered: Vec<String> = offers(&table, &meeting("ns", serde_json::json!({})), None)
+        .unwrap()
+        .into_iter()
+        .map(|o| o.bridge.name)
+        .collect();
     assert_eq!(offered, ["a"]);
 }
 
@@ -263,6 +274,115 @@ fn a_booking_stands_as_long_as_it_is_what_the_spec_asks_for() {
     let mut moved = progress.clone();
     moved.window.closes_at = at(7200);
     assert!(!verdict(&moved, &asked, Some(&object)), "another window is asked for");
+}
+
+/// A meeting that is booked in slot 2, and its booking.
+fn booked(asked: &ScheduledMeeting) -> (ScheduledMeeting, Booking) {
+    let mut progress = Progress::resume(asked, &Marks::default(), at(-9999));
+    let booking = Booking { bridge: ObjectKey::new("ns", "b"), slot: 2, window: progress.window };
+    progress.bind(&booking, None, None);
+    let status = crate::status::meeting::build(&progress, &Default::default(), Some(1), at(-9999));
+    (ScheduledMeeting { status: Some(status), ..asked.clone() }, booking)
+}
+
+#[test]
+fn an_edit_that_cannot_be_met_keeps_what_was_booked() {
+    let object = bridge("b", |_| {});
+    let table = Table { bridges: vec![Arc::clone(&object)], ..Table::default() };
+    let (mut edited, booking) = booked(&meeting("ns", on("b")));
+    edited.spec.start = Instant(at(86_400));
+    let asked = Window::of(&edited.spec, None);
+    let resume = |meeting: &ScheduledMeeting, now: i64| Progress::resume(meeting, &Marks::default(), at(now));
+    let mut progress = resume(&edited, -9999);
+    let decision = decide(&table, &edited, &progress, Some(&booking), Some(&object), at(-9999));
+    assert!(matches!(decision, Decision::Choose(_)));
+    assert!(may_keep(&table, &edited, &progress, &booking, &object, at(-9999)));
+    progress.keep(Refusal { reason: reason::NO_FREE_SLOT, message: "full".to_owned() });
+    assert_eq!((progress.window, progress.draft.refused_window), (booking.window, Some(asked.into())));
+    let old = edited.status.clone().unwrap();
+    let status = crate::status::meeting::build(&progress, &old, Some(2), at(-9999));
+    let accepted = find(&status.conditions, types::ACCEPTED).unwrap();
+    assert_eq!((accepted.status.as_str(), &*accepted.reason), ("False", reason::NO_FREE_SLOT));
+    assert!(accepted.message.contains("what was booked before stands"), "{}", accepted.message);
+    assert!(is_true(&status.conditions, types::SLOT_RESERVED));
+    assert!(find(&status.conditions, types::READY).is_some_and(|ready| ready.status == "False"));
+
+    // Before its door is opened what was asked for is tried again and again.
+    edited.status = Some(status);
+    assert_eq!(resume(&edited, -60).window, asked);
+    // Once it may be open the meeting is held as it was booked: that is no move to another day.
+    edited.status.as_mut().unwrap().phase = Some(crate::api::meeting::Phase::Opening);
+    let running = resume(&edited, 1);
+    assert_eq!((running.window, running.moved_to, running.vacated), (booking.window, None, false));
+    assert!(running.unmet.is_some(), "it is told to the end");
+    assert!(window_to_agree(&running).is_none());
+    // And when it is over it does not begin again at the start that was refused.
+    edited.status.as_mut().unwrap().phase = Some(crate::api::meeting::Phase::Ended);
+    assert!(resume(&edited, 3601).is_closing(at(3601)));
+}
+
+#[test]
+fn what_was_booked_is_kept_only_where_it_can_be_had() {
+    use crate::api::meeting::Phase;
+    let (kept, booking) = booked(&meeting("ns", on("b")));
+    let object = bridge("b", |_| {});
+    let table = |object: &Arc<MeetingBridge>| Table { bridges: vec![Arc::clone(object)], ..Table::default() };
+    let keeps = |table: &Table, meeting: &ScheduledMeeting, object: &MeetingBridge, now: i64| {
+        let progress = Progress::resume(meeting, &Marks::default(), at(now));
+        may_keep(table, meeting, &progress, &booking, object, at(now))
+    };
+    assert!(keeps(&table(&object), &kept, &object, -60));
+    assert!(!keeps(&table(&object), &kept, &object, 3600), "its window has passed");
+    let taken = Table { taken: BTreeSet::from([2]), ..table(&object) };
+    assert!(!keeps(&taken, &kept, &object, -60), "something else has the number");
+    let smaller = bridge("b", |b| b.spec.slots.quantity = Some(1));
+    assert!(!keeps(&table(&smaller), &kept, &smaller, -60), "there is no such slot any more");
+    let (stranger, _) = booked(&meeting("team", on("b")));
+    assert!(!keeps(&table(&object), &stranger, &object, -60), "the bridge does not consent");
+    let mut running = kept.clone();
+    running.status.as_mut().unwrap().phase = Some(Phase::Opening);
+    assert!(!keeps(&table(&object), &running, &object, -60), "that has rules of its own");
+}
+
+#[test]
+fn switches_for_new_bookings_concern_no_booked_meeting() {
+    let asked = meeting("ns", serde_json::json!({}));
+    let closed = bridge("b", |b| {
+        b.spec.scheduling.allow_booking = false;
+        b.status = None;
+    });
+    let table = Table { bridges: vec![Arc::clone(&closed)], ..Table::default() };
+    assert!(offers(&table, &asked, None).is_err(), "neither ready nor open to bookings");
+    assert!(offers(&table, &asked, Some(&ObjectKey::new("ns", "b"))).is_ok(), "its own bridge");
+}
+
+#[test]
+fn who_cannot_dial_in_is_told_also_after_the_booking() {
+    let (mut edited, booking) = booked(&meeting("ns", on("b")));
+    let object = bridge("b", |b| b.spec.scheduling.allow_incoming_sip = false);
+    let table = Table { bridges: vec![Arc::clone(&object)], ..Table::default() };
+    let decision = |meeting: &ScheduledMeeting| {
+        let progress = Progress::resume(meeting, &Marks::default(), at(-60));
+        decide(&table, meeting, &progress, Some(&booking), Some(&object), at(-60))
+    };
+    assert!(matches!(decision(&edited), Decision::Stands), "nobody is to dial in");
+    edited.spec.participants =
+        serde_json::from_value(serde_json::json!([{ "remoteParty": "desk@x", "dial": "In" }])).unwrap();
+    let Decision::Refused(refusal) = decision(&edited) else { panic!("not told") };
+    assert_eq!(refusal.reason, reason::INCOMING_DIALING_DISABLED);
+    let progress = Progress::resume(&edited, &Marks::default(), at(-60));
+    assert!(may_keep(&table, &edited, &progress, &booking, &object, at(-60)), "the others can come");
+}
+
+/// What cannot be a slot is found out after the meeting was booked there.
+#[test]
+fn a_number_that_something_else_has_is_exchanged_long_before_the_start() {
+    let (meeting, booking) = booked(&meeting("ns", on("b")));
+    let object = bridge("b", |_| {});
+    let table = Table { bridges: vec![Arc::clone(&object)], taken: BTreeSet::from([2]), ..Table::default() };
+    let progress = Progress::resume(&meeting, &Marks::default(), at(-9999));
+    let decision = decide(&table, &meeting, &progress, Some(&booking), Some(&object), at(-9999));
+    assert!(matches!(decision, Decision::Choose(_)));
 }
 
 fn open_until(ends: i64, status: serde_json::Value) -> ScheduledMeeting {

@@ -125,7 +125,9 @@ fn a_lease_that_was_put_back_is_waited_for() {
     let mut election = standby(record("50", "leader"), at(100));
     election.read(record("7", "me"), at(101));
     election.read(record("8", ""), at(102));
-    assert_eq!(election.next(at(102)), claim("8", true), "it was let go since");
+    assert_eq!(election.next(at(102)), Next::Read, "let go by whom it was put back to");
+    election.read(record("51", ""), at(103));
+    assert_eq!(election.next(at(103)), claim("51", true), "it was let go since");
     let mut election = leader(at(100));
     election.read(record("1", "me"), at(101));
     assert_eq!(election.next(at(101)), claim("1", false), "who leads goes on");
@@ -416,6 +418,13 @@ fn a_lease_that_was_away_and_comes_back_in_an_older_state_is_waited_for() {
     election.read(Some(record("6", "me")), at(3));
     assert!(!matches!(election.next(at(4)), Next::Write(_)));
     assert!(matches!(election.next(at(19)), Next::Write(_)));
+    // Nor is it believed in a state between the two, whatever was seen meanwhile.
+    let mut twice = Election::new("me", TIMING);
+    twice.read(Some(record("100", "another")), at(1));
+    for (version, now) in [(Some("50"), 2), (None, 3), (Some("80"), 4)] {
+        twice.read(version.map(|version| record(version, "me")), at(now));
+        assert!(!matches!(twice.next(at(now)), Next::Write(_)), "{version:?}");
+    }
     // One that was made anew is newer.
     election.read(None, at(20));
     election.read(Some(record("9", "me")), at(21));

@@ -24,6 +24,11 @@ const MOST_CALLS: usize = 25;
 /// Turns more for access methods: each may have to be removed, looked for and made.
 const TURNS_OF_METHODS: usize = 24;
 
+/// Does the bridge refuse what was asked for?
+fn is_refusal(error: &CmsError) -> bool {
+    matches!(error.class(), ErrorClass::NotFound | ErrorClass::Conflict | ErrorClass::Invalid)
+}
+
 /// Writes of one pass that are sent again at once because their connection broke.
 const BROKEN_WRITES: u32 = 2;
 
@@ -72,7 +77,10 @@ impl Subject for Progress {
             Found::Calls(calls) => facts.calls = Seen::Known(calls),
             Found::Boot(at) => facts.booted = Seen::Known(at),
             Found::Legs(legs) => facts.legs = Seen::Known(legs),
-            Found::Elsewhere(calls) => facts.elsewhere = Seen::Known(calls),
+            Found::Elsewhere { calls, silent } => {
+                facts.elsewhere = Seen::Known(calls);
+                self.tried.told.silent = silent;
+            }
             Found::OnLostBridge(people) => facts.on_lost_bridge = Seen::Known(people),
             Found::Release { space, calls } => {
                 facts.space = Seen::Known(space);
@@ -179,7 +187,10 @@ impl Subject for Progress {
                 Flow::Stop
             }
             // While it waited the meeting ended, or was edited or deleted: the next pass takes that up.
-            Attempt::Do(_) if verdict.is_superseded() => {
+            Attempt::Do(step) if verdict.is_superseded() => {
+                if let Step::Tell { call, notice } = step {
+                    self.telling_interrupted(call, *notice);
+                }
                 self.pause = Some(Pause::None);
                 Flow::Stop
             }
@@ -297,10 +308,22 @@ impl Progress {
             Step::CreateMethod(_) | Step::UpdateMethod { .. } | Step::DeleteMethod(_) => {
                 return self.method_failed(facts, step, error, since);
             }
-            Step::CloseDoor if error.is_not_found() => {
+            // A reply says that there is nothing to shut; what proves it is the look that follows.
+            Step::CloseDoor if error.is_not_found() && !self.tried.doubted_space => {
                 self.notes.push(Note::SpaceGone);
-                self.door = Door::Released;
-                return Flow::Stop;
+                (self.tried.doubted_space, self.door) = (true, Door::Shut);
+                (facts.space, facts.calls) = (Seen::Unknown, Seen::Unknown);
+                return Flow::GoOn;
+            }
+            // It may have ended by itself, whatever the bridge says to that: the calls are looked at before the slot is given
+            // back. One that is still there then is in the way.
+            Step::DeleteCall(call) if is_refusal(&error) && !self.tried.doubted_deletions.contains(&call.id) => {
+                self.tried.doubted_deletions.push(call.id.clone());
+                if self.is_closing(since) && self.recorded_call().is_some_and(|known| known == *call) {
+                    self.draft.call = None;
+                }
+                facts.calls = Seen::Unknown;
+                return Flow::GoOn;
             }
             Step::OpenDoor | Step::MarkExtension | Step::CreateCall if error.is_not_found() => {
                 self.notes.push(Note::SpaceGone);

@@ -8,6 +8,7 @@ mod absorb;
 mod access;
 mod contest;
 mod effects;
+mod lives;
 mod progress;
 mod secrets;
 mod settings;
@@ -201,10 +202,9 @@ fn door(progress: &Progress, facts: &MeetingFacts, around: &Around, now: Timesta
         Seen::Unknown => None,
         Seen::Known(None) => Some(blocked(Obstacle::SpaceMissing)),
         Seen::Known(Some(space)) => {
-            let is_ours = space.cdr_tag.as_deref() == Some(progress.terms.mark.as_str());
             if !is_open {
                 // Even if it is open already (a lost reply, a crash): the same write again gives the record its instant.
-                return Some(first_opening(progress, facts, space, is_ours));
+                return Some(first_opening(progress, facts, space, progress.is_ours(space)));
             }
             if space.non_member_access != Some(true) && progress.lacks_protection() {
                 return Some(blocked(Obstacle::SettingsMissing));
@@ -289,6 +289,9 @@ fn closing(progress: &Progress, facts: &MeetingFacts) -> Next {
         (_, Seen::Known(Some(space))) if progress.tried.mark_seen && is_of_another(progress, space) => {
             return Next::Rest(End::TakenOver);
         }
+        (Door::Intended, Seen::Known(Some(space))) if progress.tried.mark_seen && is_strangers(progress, space) => {
+            return Next::Rest(End::TakenOver);
+        }
         (Door::Intended | Door::Open, Seen::Known(_)) if progress.tried.mark_seen => {
             return Next::Do(Step::CloseDoor);
         }
@@ -324,9 +327,22 @@ fn closing(progress: &Progress, facts: &MeetingFacts) -> Next {
 /// is none, is still this meeting's: it has the slot, and somebody changed it by hand. So is one that was opened before the
 /// installation had a name.
 fn is_of_another(progress: &Progress, space: &Space) -> bool {
+    space.cdr_tag.as_deref().is_some_and(is_mark) && !is_its_mark(progress, space)
+}
+
+fn is_its_mark(progress: &Progress, space: &Space) -> bool {
     let terms = &progress.terms;
-    let is_its = |mark: &str| mark == terms.mark || terms.earlier_mark.as_deref() == Some(mark);
-    space.cdr_tag.as_deref().is_some_and(|mark| is_mark(mark) && !is_its(mark))
+    let mark = space.cdr_tag.as_deref();
+    mark.is_some_and(|mark| mark == terms.mark || terms.earlier_mark.as_deref() == Some(mark))
+}
+
+/// The door was to be opened, and never was as far as is recorded: our own write would have left its mark, or its secret.
+/// Where neither is shown, and this process does not know the secret, the title tells.
+fn is_strangers(progress: &Progress, space: &Space) -> bool {
+    let may_be_ours = progress.is_ours(space)
+        || (progress.secret().is_none() && space.name == progress.terms.spec.title)
+        || is_its_mark(progress, space);
+    progress.draft.opened_at.is_none() && !may_be_ours && progress.terms.is_foreign(space)
 }
 
 fn delete_first(calls: &[PlacedCall]) -> Next {

@@ -1,10 +1,11 @@
 //! A meeting in progress, as a value: what is wanted, how far it has come, and what was tried. The plan reads it, looks
 //! are absorbed into it, steps change it, and the new status is built from it.
 
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 use secrecy::{ExposeSecret, SecretString};
 
 use super::access::WrittenMethods;
+use super::lives::{has_new_life, was_never_due, without_life};
 use super::secrets::{JoinSecrets, WrittenDoor};
 use super::step::{Obstacle, Part, Step};
 use super::terms::Terms;
@@ -17,18 +18,16 @@ use crate::api::meeting::{CallBinding, ParticipantState, Phase};
 use crate::api::names::RECONCILE_ANNOTATION;
 use crate::api::values::Instant;
 use crate::api::{MeetingBridge, ScheduledMeeting, ScheduledMeetingStatus};
-use crate::cms::{Address, CallAt, CmsError, ErrorClass, SpaceId};
+use crate::cms::{Address, CallAt, CallId, CmsError, ErrorClass, Space, SpaceId};
 use crate::facts::meeting::MeetingFacts;
 use crate::plan::booking::{Moved, Refusal, moved};
 use crate::plan::participants;
 use crate::plan::verdict::Pause;
 use crate::plan::window::{PREPARE_LEAD, Stage, Window};
-use kube::{Resource, ResourceExt};
+use kube::ResourceExt;
 
 /// How often a call that somebody ended is made again, unless the meeting is edited.
 const CALLS_MADE_AGAIN: u32 = 2;
-/// A meeting that ended so long before its end was ended by something else than the clock; what is shown is rounded.
-const CUT_SHORT: SignedDuration = SignedDuration::from_secs(2);
 
 /// Where the door of a meeting stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -97,6 +96,10 @@ pub struct Tried {
     pub broken_writes: u32,
     /// The bridge said that something does not exist, and the calls were looked at because of it.
     pub doubted_call: bool,
+    /// Calls that the bridge would not delete: a look tells whether they are still there.
+    pub doubted_deletions: Vec<CallId>,
+    /// The bridge said that the space which is to be shut does not exist.
+    pub doubted_space: bool,
     /// The space was looked at because it is to be shut.
     pub mark_seen: bool,
     /// The legs of the call were looked at.
@@ -186,6 +189,8 @@ pub struct Progress {
     pub untied: Option<String>,
     /// Why there is no slot.
     pub refusal: Option<Refusal>,
+    /// Why what an edit asks for is not to be had: what was booked before stands.
+    pub unmet: Option<Refusal>,
     /// Why the time that was asked for in addition is not to be had.
     pub extension_refused: Option<Refusal>,
     pub obstacle: Option<Obstacle>,
@@ -202,12 +207,12 @@ impl Progress {
     /// Takes up a meeting where its status left it. A meeting that is over has a new life if an edit moved its end.
     pub fn resume(meeting: &ScheduledMeeting, marks: &Marks, now: Timestamp) -> Self {
         let mut draft = meeting.status.clone().unwrap_or_default();
-        let window = Window::of_meeting(&meeting.spec, &draft);
+        let asked = Window::asked(&meeting.spec, &draft);
         let mut phase = draft.phase.unwrap_or_default();
-        if phase.is_over() && has_new_life(meeting, &draft, window, now) {
+        if phase.is_over() && has_new_life(meeting, &draft, asked, now) {
             (draft, phase) = (without_life(draft), Phase::Pending);
         }
-        if draft.extended_until.is_some_and(|until| until.0 > window.closes_at) {
+        if draft.extended_until.is_some_and(|until| until.0 > asked.closes_at) {
             (draft.extended_until, draft.extended_from) = (None, None);
         }
         let is_edited = meeting.metadata.generation != draft.observed_generation;
@@ -215,17 +220,19 @@ impl Progress {
             // Who edits the meeting wants it to go on.
             (draft.calls_ended, draft.door_repairs) = (0, None);
         }
-        let asked = meeting.annotations().get(RECONCILE_ANNOTATION).cloned();
-        if draft.last_handled_reconcile_at != asked {
+        let requested = meeting.annotations().get(RECONCILE_ANNOTATION).cloned();
+        if draft.last_handled_reconcile_at != requested {
             draft.door_repairs = None;
         }
-        draft.last_handled_reconcile_at = asked;
+        draft.last_handled_reconcile_at = requested;
         let door = match phase {
             phase if phase.is_over() => Door::Released,
             phase if phase.is_live() && draft.opened_at.is_some() => Door::Open,
             phase if phase.is_live() => Door::Intended,
             _ => Door::Untouched,
         };
+        // What was not to be had is asked for again until the door is opened for what was booked before.
+        let window = if door.may_be_open() { Window::of_meeting(&meeting.spec, &draft) } else { asked };
         let terms = Terms::new(meeting, marks);
         let mut progress = Self {
             window,
@@ -233,7 +240,7 @@ impl Progress {
             leaving: terms.is_deleting,
             left_behind: None,
             moved_to: None,
-            never_due: was_never_due(meeting, &draft, window, now),
+            never_due: was_never_due(meeting, &draft, asked, now),
             vacated: false,
             stored_end: draft.window.map(|window| window.closes_at.0),
             is_edited,
@@ -254,12 +261,17 @@ impl Progress {
             untied: None,
             refusal: None,
             extension_refused: None,
+            unmet: None,
             obstacle: None,
             problem: None,
             pause: None,
             notes: Vec::new(),
         };
-        progress.take_move(phase, now);
+        if window == asked {
+            progress.take_move(phase, now);
+        } else {
+            progress.keep_start();
+        }
         progress
     }
 
@@ -373,6 +385,15 @@ impl Progress {
         self.secrets.as_ref().map(|secrets| &secrets.secret)
     }
 
+    /// Is this space, as a look at it alone shows it, opened by us for this meeting? By its mark; where a bridge shows none,
+    /// by the secret, which nobody else knows.
+    pub(super) fn is_ours(&self, space: &Space) -> bool {
+        let Some(mark) = space.cdr_tag.as_deref().filter(|mark| !mark.is_empty()) else {
+            return self.secret().is_some_and(|secret| space.secret.is_some() && space.has_secret(secret));
+        };
+        mark == self.terms.mark
+    }
+
     /// Title, passcode, end or settings changed since this process last wrote the door (R60, R70).
     pub fn must_rewrite(&self) -> bool {
         if self.must_reapply() {
@@ -443,14 +464,15 @@ impl Progress {
         self.pause = Some(Pause::Unwritten);
     }
 
-    /// There is no connection to the bridge.
-    pub fn not_connected(&mut self) {
-        self.problem = Some(Problem {
-            part: Part::Door,
-            reason: reason::BRIDGE_UNREACHABLE,
-            message: "there is no connection to the bridge; see the conditions of the MeetingBridge".to_owned(),
-            is_permanent: false,
-        });
+    /// There is no connection to the bridge, or not even an object that tells of it.
+    pub fn not_connected(&mut self, has_bridge: bool) {
+        let message = if has_bridge {
+            "there is no connection to the bridge; see the conditions of the MeetingBridge"
+        } else {
+            "its MeetingBridge does not exist any more, so nobody looks after the meeting; create it again"
+        };
+        let (part, reason) = (Part::Door, reason::BRIDGE_UNREACHABLE);
+        self.problem = Some(Problem { part, reason, message: message.to_owned(), is_permanent: false });
         self.pause = Some(Pause::NotConnected);
     }
 
@@ -458,44 +480,6 @@ impl Progress {
     pub fn deadline(&self, step: &Step, now: Timestamp) -> Timestamp {
         step.deadline(&self.window, now)
     }
-}
-
-/// Was there never an instant at which somebody could have waited for the door? One of last month that comes from git or a
-/// backup into a new cluster is no failure; one that was there in time and did not open is, until somebody edits it.
-fn was_never_due(meeting: &ScheduledMeeting, draft: &ScheduledMeetingStatus, asked: Window, now: Timestamp) -> bool {
-    let is_edited = draft.observed_generation != meeting.metadata.generation;
-    match draft.phase {
-        _ if draft.opened_at.is_some() => false,
-        Some(Phase::Ended) => true,
-        Some(Phase::Missed) => is_edited,
-        None => {
-            // The apiserver tells whole seconds.
-            let made = meeting.meta().creation_timestamp.as_ref().map(|made| made.0.as_second());
-            made.is_some_and(|made| made >= asked.closes_at.as_second())
-        }
-        // The window that was agreed upon lies ahead; the one that is asked for instead may have passed.
-        Some(_) => is_edited && draft.window.is_some_and(|agreed| agreed.opens_at.0 > now),
-    }
-}
-
-/// Does a meeting that is over begin again? Only an edit of its end does that, never a clock that is behind; and not to
-/// the end that was refused while it ran, whatever else is edited.
-fn has_new_life(meeting: &ScheduledMeeting, draft: &ScheduledMeetingStatus, asked: Window, now: Timestamp) -> bool {
-    if asked.stage(now) == Stage::Over {
-        return false;
-    }
-    let Some(stored) = draft.window.map(Window::from) else {
-        return meeting.metadata.generation != draft.observed_generation;
-    };
-    // It may have ended before its time, because its bridge went.
-    let was_cut = draft.ended_at.is_some_and(|at| stored.closes_at.duration_since(at.0) > CUT_SHORT);
-    let was_refused = draft.refused_window.map(Window::from) == Some(asked);
-    was_cut || (asked.closes_at != stored.closes_at && !was_refused)
-}
-
-/// What stays of a status when the meeting has a new life.
-fn without_life(status: ScheduledMeetingStatus) -> ScheduledMeetingStatus {
-    ScheduledMeetingStatus { conditions: status.conditions, ..ScheduledMeetingStatus::default() }
 }
 
 fn is_about_passcode(error: &CmsError) -> bool {

@@ -3,7 +3,7 @@
 use jiff::{SignedDuration, Timestamp};
 
 use super::warning::Notice;
-use crate::cms::{AccessMethodId, CallAt, Class, Space};
+use crate::cms::{AccessMethodId, Address, CallAt, Class, Space};
 use crate::facts::calls::{OnLostBridge, PlacedCall, SeenLegs};
 use crate::facts::meeting::SeenMethods;
 use crate::plan::warning::TRUE_FOR;
@@ -44,7 +44,11 @@ pub enum Found {
     Boot(Option<Timestamp>),
     Legs(SeenLegs),
     OnLostBridge(OnLostBridge),
-    Elsewhere(Vec<PlacedCall>),
+    /// And the call bridges that did not tell.
+    Elsewhere {
+        calls: Vec<PlacedCall>,
+        silent: Vec<Address>,
+    },
     Release {
         space: Option<Space>,
         calls: Vec<PlacedCall>,

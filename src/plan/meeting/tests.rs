@@ -22,7 +22,7 @@ use crate::api::meeting::{CallBinding, ParticipantState, Phase};
 use crate::api::values::Instant;
 use crate::api::warning::EndWarning;
 use crate::api::{MeetingBridge, ScheduledMeeting, ScheduledMeetingSpec, ScheduledMeetingStatus};
-use crate::cms::{AccessMethod, AccessMethodId, Call, CallAt, CallId, CmsError, LegState, NewAccessMethod};
+use crate::cms::{AccessMethod, AccessMethodId, Address, Call, CallAt, CallId, CmsError, LegState, NewAccessMethod};
 use crate::drive::{Reach, drive};
 use crate::facts::calls::{OnLostBridge, SeenLeg, SeenLegs};
 use crate::facts::meeting::SeenMethods;
@@ -142,6 +142,8 @@ struct Model {
     profiles: BTreeSet<String>,
     /// Whom it does not ring, and what it says instead.
     refused: BTreeMap<String, CmsError>,
+    /// Steps that begin like this are refused, whatever there is.
+    denies: Option<(&'static str, CmsError)>,
     /// Calls in which everybody was told something.
     told: Vec<CallAt>,
     /// What was told, and when.
@@ -166,6 +168,7 @@ impl Model {
             counts_methods: true,
             profiles: BTreeSet::new(),
             refused: BTreeMap::new(),
+            denies: None,
             told: Vec::new(),
             notices: Vec::new(),
             untold: None,
@@ -406,7 +409,10 @@ impl Reach<Progress> for ModelReach<'_> {
             Look::Boot => Ok(Found::Boot(self.model.booted)),
             Look::Legs if self.model.has(call.as_ref()) => Ok(Found::Legs(self.model.seen_legs(call.as_ref()))),
             Look::Legs => Err(Verdict::Answered(CmsError::NotFound { element: "callDoesNotExist".to_owned() })),
-            Look::Elsewhere => Ok(Found::Elsewhere(self.player.elsewhere.clone().unwrap_or_default())),
+            Look::Elsewhere => Ok(Found::Elsewhere {
+                calls: self.player.elsewhere.clone().unwrap_or_default(),
+                silent: self.player.silent.clone(),
+            }),
             Look::OnLostBridge => Ok(Found::OnLostBridge(self.player.on_lost_bridge.clone())),
             Look::Release => Ok(Found::Release { space: self.model.shown(), calls: self.model.seen_calls() }),
         };
@@ -429,6 +435,11 @@ impl Reach<Progress> for ModelReach<'_> {
             && let Some(error) = self.model.refused.get(party)
         {
             return Err(Verdict::Answered(error.clone()));
+        }
+        if let Some((step_of, error)) = self.model.denies.clone()
+            && step.to_string().starts_with(step_of)
+        {
+            return Err(Verdict::Answered(error));
         }
         if let (Step::Tell { .. }, Some(error)) = (step, &self.model.untold) {
             return Err(Verdict::Answered(error.clone()));
@@ -509,6 +520,8 @@ struct Player {
     listed_as_free: bool,
     /// Calls on other call bridges, if there are any.
     elsewhere: Option<Vec<PlacedCall>>,
+    /// Call bridges that do not tell of theirs.
+    silent: Vec<Address>,
     /// The warning before the end, as it is asked for.
     warning: Option<EndWarning>,
     /// The version of the bridge.
@@ -545,6 +558,7 @@ impl Player {
             orphans: Vec::new(),
             listed_as_free: false,
             elsewhere: None,
+            silent: Vec::new(),
             warning: None,
             version: None,
             told: None,

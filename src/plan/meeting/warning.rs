@@ -12,7 +12,7 @@ use super::progress::{Door, Progress};
 use super::step::{Look, Step};
 use crate::api::values::Instant;
 use crate::api::warning::EndWarningStatus;
-use crate::cms::CallAt;
+use crate::cms::{Address, CallAt};
 use crate::facts::Seen;
 use crate::facts::meeting::MeetingFacts;
 use crate::plan::Flow;
@@ -23,6 +23,8 @@ const LONGEST_SHOWN: SignedDuration = SignedDuration::from_secs(60);
 
 /// The longest text of a failure that is kept.
 const LONGEST_FAILURE: usize = 120;
+
+const INTERRUPTED: &str = "the meeting, or what its bridge was asked before, changed in the midst of it";
 
 const PASSED: &str = "its minute had passed when it could be shown: the controller, the bridge or the call was away";
 
@@ -42,6 +44,10 @@ pub struct Told {
     notice: Option<Notice>,
     /// Those that are done with.
     calls: BTreeSet<CallAt>,
+    /// It could not be taken away everywhere.
+    stays: bool,
+    /// Call bridges that did not tell which calls they have.
+    pub(super) silent: Vec<Address>,
 }
 
 /// What is to be told, if anything is. The people of one meeting may be on several call bridges, each of which has a call
@@ -113,11 +119,27 @@ impl Progress {
         Flow::GoOn
     }
 
+    /// It was told in one call, and before the next one's turn came something else was wanted.
+    pub(super) fn telling_interrupted(&mut self, call: &CallAt, notice: Notice) {
+        if self.tried.told.notice.is_some() {
+            self.note_told(call, notice, None, Some(INTERRUPTED.to_owned()));
+        }
+    }
+
+    /// Why it may not be told everywhere, whatever comes of this call.
+    fn is_told_in_part(&self) -> Option<String> {
+        let first = self.tried.told.silent.first()?;
+        Some(format!("{first} did not tell whether it has a call of this meeting"))
+    }
+
     fn note_told(&mut self, call: &CallAt, notice: Notice, at: Option<Timestamp>, failed: Option<String>) {
         self.tried.told.notice = Some(notice);
         self.tried.told.calls.insert(call.clone());
+        let failed = failed.or_else(|| self.is_told_in_part());
         let Notice::Left(minutes) = notice else {
-            self.draft.end_warning = None;
+            // What is still on a screen is kept in mind until it has gone by itself.
+            self.tried.told.stays |= failed.is_some();
+            self.draft.end_warning.take_if(|_| !self.tried.told.stays);
             return;
         };
         let end = self.ends();

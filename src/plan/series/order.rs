@@ -57,6 +57,22 @@ pub struct Order {
     pub body: Value,
 }
 
+impl Order {
+    /// The same once more, if what was written has another generation than was foretold: fields went with it which this
+    /// version does not know, and nobody else edited it, as both writes are guarded.
+    pub fn corrected(&self, written: &ScheduledMeeting) -> Option<Self> {
+        let generation = written.metadata.generation?;
+        let applied = Applied::of(written).filter(|applied| applied.generation != generation)?;
+        let mut order = self.clone();
+        let metadata = order.body.get_mut("metadata")?.as_object_mut()?;
+        metadata.insert("resourceVersion".to_owned(), written.resource_version()?.into());
+        let annotations = metadata.get_mut("annotations")?.as_object_mut()?;
+        let annotation = Applied { generation, ..applied }.to_string();
+        annotations.insert(SERIES_APPLIED_ANNOTATION.to_owned(), annotation.into());
+        Some(order)
+    }
+}
+
 /// What an occurrence is to be, whatever is there.
 pub struct Wanted {
     spec: ScheduledMeetingSpec,

@@ -251,6 +251,27 @@ fn what_a_user_edited_stays_as_it_is_whatever_the_series_says() {
     assert_eq!(world.names(), ["daily-20261207t1100", EIGHTH, "daily-20261208t1100", "daily-20261209t1100"]);
 }
 
+/// The controller was rolled back, and its write took fields away that only the newer version knows.
+#[test]
+fn what_goes_with_our_own_write_is_nobodys_edit() {
+    let mut world = World::new(json!({}));
+    world.settle();
+    world.edit(json!({ "template": { "spec": { "title": "another" } } }));
+    let found = world.meetings.clone();
+    let mut progress = Progress::resume(&Arc::new(world.series.clone()), world.now);
+    let acts = progress.decide(&found);
+    let Some(Act::Change(order)) = acts.into_iter().next() else { panic!("nothing to change") };
+    assert!(world.apply(&order));
+    assert!(order.corrected(&world.meetings[&order.name]).is_none(), "as foretold");
+    world.touch(&order.name, |meeting| *meeting.metadata.generation.as_mut().unwrap() += 1);
+    let again = order.corrected(&world.meetings[&order.name]).unwrap();
+    assert!(is_edited(&world.meetings[&order.name]));
+    assert!(world.apply(&again), "guarded by what was written");
+    assert!(!is_edited(&world.meetings[&order.name]));
+    world.settle();
+    assert_eq!(world.states(), [(7, "Created"), (8, "Created"), (9, "Created")]);
+}
+
 #[test]
 fn a_field_that_a_user_removed_is_an_edit_as_well() {
     let mut world = World::new(json!({ "template": { "spec": { "earlyJoin": "5m" } } }));

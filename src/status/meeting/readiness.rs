@@ -112,7 +112,8 @@ fn running_readiness(judged: &Judged<'_>) -> Readiness {
         let message = START_MOVED.to_owned();
         return Readiness::Reconciling { reason: reason::START_MOVED, message, retrying: false };
     }
-    if let Some(Refusal { reason, message }) = judged.progress.extension_refused.clone() {
+    let refused = judged.progress.unmet.as_ref().or(judged.progress.extension_refused.as_ref());
+    if let Some(Refusal { reason, message }) = refused.cloned() {
         return Readiness::Stalled { reason, message };
     }
     let access = access::unready(judged);

@@ -121,6 +121,87 @@ async fn the_next_meeting_opens_only_after_the_one_before_is_proven_shut() {
     arena.finish().await;
 }
 
+/// It was suspended while it ran, so nobody shuts it: whoever is next does not wait for that.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_slot_that_is_not_given_back_is_exchanged_for_another_one() {
+    let arena = Arena::new("stuck").await;
+    arena.ready_bridge(json!({ "slots": { "quantity": 2 } })).await;
+    let edge = in_ms(6_000);
+    arena.create_meeting("first", json!({ "start": in_ms(0), "end": edge })).await;
+    arena.create_meeting("second", json!({ "start": edge, "duration": "10m" })).await;
+    arena.phase("first", Phase::Active).await;
+    assert_eq!(number_of(&arena.booked("second").await), 1);
+    arena.patch::<ScheduledMeeting>("first", json!({ "spec": { "suspend": true } })).await;
+    let second = arena.says("second", "Ready", "True", "Active").await;
+    assert_eq!(number_of(&second), 2);
+    let first = arena.slot(1);
+    assert_eq!((first.open, first.name.as_str()), (true, "Meeting first"), "it is left as it is");
+    arena.create_meeting("third", minutes(60, 10)).await;
+    assert_eq!(number_of(&arena.booked("third").await), 2, "nobody is given that slot any more");
+    arena.patch::<ScheduledMeeting>("first", json!({ "spec": { "suspend": false } })).await;
+    arena.phase("first", Phase::Ended).await;
+    assert!(!arena.slot(1).open && arena.slot(2).open);
+    arena.assert_rules(1..=2);
+    arena.finish().await;
+}
+
+/// Only when the slots are made it turns out that something which is no slot has a number.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_number_that_turns_out_to_be_taken_is_exchanged_at_once() {
+    let arena = Arena::new("taken").await;
+    arena.connect().await;
+    arena.sim.cut_bridge(0);
+    arena.create_bridge("core", json!({})).await;
+    arena.create_meeting("early", minutes(60, 60)).await;
+    assert_eq!(number_of(&arena.booked("early").await), 1, "nothing is known of the bridge yet");
+    arena.sim.add_space("Board room", "boardroom", "1").expect("somebody's space");
+    arena.sim.start_bridge(0);
+    arena.bridge("core", "Ready", |bridge| condition(bridge, "Ready").0 == "True").await;
+    let is_exchanged = |meeting: &ScheduledMeeting| {
+        condition(meeting, "SlotReserved") == ("True", "Reserved") && number_of(meeting) == 2
+    };
+    arena.meeting("early", "another number, an hour before", is_exchanged).await;
+    let join = arena.join_secret("early").await.expect("made");
+    assert_eq!(entry(&join, "number").as_deref(), Some("2"), "what is mailed is right");
+    arena.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_edit_that_cannot_be_met_keeps_the_booking_and_says_so() {
+    let arena = Arena::with("unmet", lone(), still()).await;
+    arena.ready_bridge(json!({ "slots": { "quantity": 1 } })).await;
+    arena.create_meeting("mine", minutes(60, 60)).await;
+    let before = arena.booked("mine").await;
+    arena.create_meeting("theirs", minutes(180, 60)).await;
+    arena.booked("theirs").await;
+    arena.patch::<ScheduledMeeting>("mine", json!({ "spec": { "duration": "3h" } })).await;
+    let refused = arena.says("mine", "Accepted", "False", "NoFreeSlot").await;
+    assert!(message(&refused, "Accepted").contains("what was booked before stands"), "{refused:#?}");
+    assert_eq!(condition(&refused, "SlotReserved"), ("True", "Reserved"));
+    assert_eq!(condition(&refused, "Ready"), ("False", "NoFreeSlot"));
+    let (was, is) = (status_of(&before), status_of(&refused));
+    assert_eq!((is.window, is.slot, is.phase), (was.window, was.slot, Some(Phase::Scheduled)));
+    // Nobody else gets what it had.
+    arena.create_meeting("late", minutes(90, 10)).await;
+    arena.says("late", "Accepted", "False", "NoFreeSlot").await;
+    // What it asks for is to be had as soon as it is free.
+    arena.delete::<ScheduledMeeting>("theirs").await;
+    let met = arena.says("mine", "Accepted", "True", "Accepted").await;
+    let window = status_of(&met).window.expect("booked");
+    assert_eq!(window.closes_at.0.duration_since(window.starts_at.0).as_secs(), 3 * 3600);
+    assert_eq!((condition(&met, "Ready").0, status_of(&met).refused_window), ("True", None));
+
+    // A bridge that takes no bookings any more goes on with those that it has.
+    arena.patch::<MeetingBridge>("core", json!({ "spec": { "scheduling": { "allowBooking": false } } })).await;
+    arena.says("late", "Accepted", "False", "BookingDisabled").await;
+    arena.patch::<ScheduledMeeting>("mine", json!({ "spec": { "duration": "20m" } })).await;
+    arena.meeting("mine", "shorter", |m| m.metadata.generation == status_of(m).observed_generation).await;
+    let shorter = arena.says("mine", "Accepted", "True", "Accepted").await;
+    let window = status_of(&shorter).window.expect("booked");
+    assert_eq!(window.closes_at.0.duration_since(window.starts_at.0).as_secs(), 20 * 60);
+    arena.finish().await;
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn who_is_deleted_right_before_his_opening_leaves_the_running_meeting_alone() {
     let arena = Arena::new("deposed").await;

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use cms_simulator::{Fault, FaultKind};
+use meeting_controller::api::meeting::Phase;
 use meeting_controller::api::names::FORCE_DELETE_ANNOTATION;
 use meeting_controller::api::{MeetingBridge, ScheduledMeeting};
 use meeting_controller::config::settings::Settings;
@@ -10,7 +11,7 @@ use serde_json::json;
 
 use crate::bridge_kit::*;
 use crate::kit::*;
-use crate::meetings::lone;
+use crate::meetings::*;
 
 const COLLECTIONS: [&str; 3] = ["callProfiles", "callLegProfiles", "cospaceBulkParameterSets"];
 
@@ -95,6 +96,32 @@ async fn orphan_leaves_everything_as_it_is() {
     assert_eq!((arena.sim.spaces(), arena.sim.calls()), before);
     assert_eq!(arena.writes(), Vec::<String>::new());
     assert_eq!(left(&arena).await, [1, 1, 1]);
+    arena.assert_rules(1..=5);
+    arena.finish().await;
+}
+
+/// Nobody shuts it, so nobody says that it is shut.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_meeting_whose_bridge_object_went_is_left_behind_at_its_end_unless_that_comes_back() {
+    let arena = Arena::with("remove-left", lone(), brisk()).await;
+    let orphan = json!({ "deletionPolicy": "Orphan" });
+    arena.ready_bridge(orphan.clone()).await;
+    for (name, slot) in [("left", 1), ("looked-after", 2)] {
+        arena.open_now(name, 600, json!({})).await;
+        let running = arena.says(name, "Ready", "True", "Active").await;
+        assert_eq!(number_of(&running), slot);
+    }
+    take_away(&arena).await;
+    let alone = arena.says("left", "Ready", "False", "BridgeUnreachable").await;
+    assert!(message(&alone, "Ready").contains("does not exist any more"), "{alone:#?}");
+    assert_eq!((phase_of(&alone), number_of(&alone)), (Phase::Active, 1), "it goes on where it is");
+    arena.end_now("left").await;
+    let left = arena.says("left", "SlotReleased", "False", "LeftBehind").await;
+    assert_eq!(condition(&left, "Ready"), ("False", "LeftBehind"));
+    assert!(arena.slot(1).open, "nobody shut it");
+    arena.create_bridge("core", orphan).await;
+    arena.says("looked-after", "Ready", "True", "Active").await;
+    arena.await_sim("shut by its mark", |sim| !slot_of(sim, 1).open && slot_of(sim, 2).open).await;
     arena.assert_rules(1..=5);
     arena.finish().await;
 }

@@ -623,6 +623,104 @@ fn a_slot_that_another_meeting_has_is_not_shut() {
     }
 }
 
+/// Its intent was stored and its door stayed shut (its protection or its passcode was missing, the database was down), so
+/// another scheduler took the slot.
+#[test]
+fn a_stranger_in_the_slot_of_a_meeting_that_never_opened_is_left_alone() {
+    let theirs = [
+        space("Party", Some(true), None),
+        space("Party", Some(false), Some("tms")),
+        space("Standup", Some(true), None),
+        Space { secret: None, ..space("Party", Some(true), None) },
+    ];
+    for shown in theirs {
+        for (leaving, now) in [(false, at(3600)), (true, at(10))] {
+            let mut player = Player::new(&[], Start::intended());
+            player.leaving = leaving;
+            let mut model = Model::new(Some(shown.clone()), now).with_call("theirs", &["b@x"]);
+            assert_eq!(player.run(&mut model), End::TakenOver, "{shown:?}");
+            assert_eq!(player.take_log(), ["look Mark"]);
+            let left = model.space.unwrap();
+            assert_eq!((left.name, left.non_member_access), (shown.name.clone(), shown.non_member_access));
+            assert_eq!(model.calls.len(), 1, "nobody is thrown out");
+        }
+    }
+    // What our own write may have left is shut, whether the bridge shows marks or not.
+    for ours in [opened(), Space { cdr_tag: None, ..opened() }] {
+        let mut player = Player::new(&[], Start::intended());
+        let mut model = Model::new(Some(ours), at(3600));
+        assert_eq!(player.run(&mut model), End::Released);
+        assert_eq!(model.space.unwrap().non_member_access, Some(false));
+    }
+    // After a restart the secret is not at hand; then the title tells.
+    let player = Player::new(&[], Start::intended());
+    let mut progress = player.progress(at(3600));
+    (progress.secrets, progress.tried.mark_seen) = (None, true);
+    let open = Seen::Known(Some(Space { cdr_tag: None, ..opened() }));
+    let facts = MeetingFacts { space: open, ..MeetingFacts::default() };
+    assert_eq!(next(&progress, &facts, &Around::default(), at(3600)), Next::Do(Step::CloseDoor));
+}
+
+/// Some bridges show no marks.
+#[test]
+fn an_opening_whose_reply_was_lost_is_recognised_by_its_secret() {
+    let mut player = Player::new(&[], Start::intended());
+    let mut model = Model::new(Some(Space { cdr_tag: None, ..opened() }), at(0));
+    assert_eq!(player.run(&mut model), End::Settled);
+    assert_eq!(player.stored.phase, Some(Phase::Active));
+}
+
+#[test]
+fn a_reply_that_there_is_nothing_to_shut_proves_nothing() {
+    let gone = || CmsError::NotFound { element: "404".to_owned() };
+    let mut player = Player::new(&[], Start::running(None));
+    let mut model = Model::new(Some(opened()), at(3600));
+    model.denies = Some(("shut", gone()));
+    player.pass(&mut model, false, &mut std::iter::empty());
+    assert_eq!(player.stored.phase, Some(Phase::Closing), "it is still open");
+    assert!(crate::api::find(&player.stored.conditions, "SlotReleased").is_none_or(|told| told.status != "True"));
+    model.denies = None;
+    assert_eq!(player.run(&mut model), End::Released);
+    assert_eq!(model.space.unwrap().non_member_access, Some(false));
+    let mut model = Model::new(None, at(3600));
+    let mut player = Player::new(&[], Start::running(None));
+    assert_eq!(player.run(&mut model), End::Released, "a look shows that it is gone");
+}
+
+/// The call ended with its last leg or with the door, and the bridge says whatever it likes to its deletion.
+#[test]
+fn a_call_that_is_gone_holds_back_no_slot_whatever_is_said_to_its_deletion() {
+    let invalid = CmsError::ParameterError { parameter: "call".to_owned(), error: "invalidValue".to_owned() };
+    for error in [invalid, CmsError::NotFound { element: "404".to_owned() }] {
+        let mut player = Player::new(&[], Start::running(Some("call")));
+        let mut model = Model::new(Some(opened()), at(3600));
+        model.denies = Some(("delete the call", error.clone()));
+        assert_eq!(player.run(&mut model), End::Released, "{error}");
+        let mut player = Player::new(&[], Start::running(Some("call")));
+        let mut model = Model::new(Some(opened()), at(3600)).with_call("call", &["a@x"]);
+        model.denies = Some(("delete the call", error.clone()));
+        player.pass(&mut model, false, &mut std::iter::empty());
+        assert_eq!(player.stored.phase, Some(Phase::Closing), "{error}: it is still there");
+        assert_eq!(player.take_log().iter().filter(|step| step.starts_with("delete the call")).count(), 2, "{error}");
+    }
+}
+
+#[test]
+fn who_has_come_in_by_himself_is_not_rung() {
+    let mut player = Player::new(&["A@x", "b@x"], Start::running(Some("call")));
+    let leg = SeenLeg {
+        direction: Some(crate::cms::Direction::Incoming),
+        ..in_at("sip:a@x;transport=tls", LegState::Connected)
+    };
+    let seen = SeenLegs { at: at(9), legs: vec![leg] };
+    let outgoing = true;
+    player.stored.participants = participants::update(&player.spec, &[], Some(&seen), None, outgoing);
+    let states: Vec<_> = player.stored.participants.iter().map(|status| status.state).collect();
+    assert_eq!(states, [ParticipantState::Connected, ParticipantState::Waiting]);
+    let due = participants::to_dial(&player.spec, &player.stored.participants, at(0), at(10));
+    assert_eq!(due.map(|party| party.remote_party.as_str()), Some("b@x"));
+}
+
 #[test]
 fn a_meeting_that_never_opened_costs_nothing() {
     for (leaving, now) in [(true, at(-9999)), (true, at(0)), (false, at(3600))] {

@@ -100,6 +100,33 @@ fn each_call_of_a_distributed_meeting_is_told() {
     assert_eq!(done_at(3301, &mut player, &mut model), [""; 0]);
 }
 
+/// Whoever is in a call of a call bridge that did not tell of it may not have been warned.
+#[test]
+fn it_is_not_said_that_all_were_warned_if_a_call_bridge_did_not_tell_of_its_calls() {
+    let (mut model, mut player) = warned();
+    player.elsewhere = Some(Vec::new());
+    player.silent = vec!["b.test:445".parse().unwrap()];
+    assert_eq!(done_at(3300, &mut player, &mut model), ["look Elsewhere", FIVE]);
+    assert_eq!((told(&player).status.as_str(), told(&player).reason.as_str()), ("False", "WarningNotShown"));
+    assert!(told(&player).message.contains("b.test:445 did not tell"), "{}", told(&player).message);
+    player.silent.clear();
+    assert_eq!(done_at(3540, &mut player, &mut model), ["look Elsewhere", ONE]);
+    assert_eq!(told(&player).reason, "Shown");
+}
+
+#[test]
+fn what_could_not_be_taken_away_is_taken_away_by_the_next_pass() {
+    let (mut model, mut player) = warned();
+    assert_eq!(done_at(3300, &mut player, &mut model), [FIVE]);
+    player.spec = ScheduledMeetingSpec { duration: None, end: Some(Instant(at(4200))), ..player.spec };
+    model.untold = Some(CmsError::Busy);
+    assert_eq!(done_at(3310, &mut player, &mut model), ["mark the extension on the space", AWAY]);
+    model.untold = None;
+    assert_eq!(done_at(3312, &mut player, &mut model), [AWAY]);
+    assert_eq!(done_at(3314, &mut player, &mut model), [""; 0]);
+    assert_eq!(told(&player).reason, "NotYet");
+}
+
 #[test]
 fn a_bridge_that_refuses_it_is_told_once_and_everything_else_goes_on() {
     let (mut model, mut player) = warned();
