@@ -55,6 +55,7 @@ struct Judged<'a> {
     phase: Phase,
     /// Why nobody shut the door at the end, now or when it ended.
     left_behind: Option<String>,
+    now: Timestamp,
 }
 
 impl Judged<'_> {
@@ -87,7 +88,7 @@ pub fn build(
     let before = find(&old.conditions, types::SLOT_RELEASED).filter(|_| old.phase.is_some_and(Phase::is_over));
     let left_before = before.filter(|told| told.reason == reason::LEFT_BEHIND).map(|told| told.message.to_string());
     let left_behind = progress.left_behind.map(str::to_owned).or(left_before).filter(|_| phase.is_over());
-    let judged = Judged { progress, draft: &draft, stage, phase, left_behind };
+    let judged = Judged { progress, draft: &draft, stage, phase, left_behind, now };
     let mut conditions = Conditions::new(&old.conditions, generation, now);
     acceptance(&judged, &mut conditions);
     door(&judged, &mut conditions);

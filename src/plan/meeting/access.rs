@@ -2,8 +2,9 @@
 
 mod record;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
+use jiff::Timestamp;
 use secrecy::{ExposeSecret, SecretString};
 
 use super::Next;
@@ -12,9 +13,11 @@ use super::settings::Made;
 use super::step::{End, Intent, Look, Obstacle, Step};
 use crate::api::access::{AccessMethodSpec, AccessMethodStatus};
 use crate::api::bridge::ProfileIds;
+use crate::api::repairs::Repairs;
 use crate::cms::{AccessMethod, AccessMethodId, NewAccessMethod, Space};
 use crate::facts::Seen;
 use crate::facts::meeting::{MeetingFacts, SeenMethods};
+use crate::plan::contest::QUIET;
 use crate::plan::settings::waits_for_host;
 
 /// What this process knows of the access methods on the bridge.
@@ -24,6 +27,11 @@ pub struct WrittenMethods {
     methods: BTreeMap<String, WrittenMethod>,
     /// A look at the space showed fewer than there are, and a look at each found them all the same.
     excused: Option<u32>,
+    /// Those that somebody deleted, which are to be made again.
+    deleted: BTreeSet<String>,
+    /// Those that were made again because somebody deleted them. What keeps people out lets nobody in, so a tug-of-war is
+    /// given up (decision 0022).
+    remade: BTreeMap<String, Repairs>,
 }
 
 #[derive(Clone, Debug)]
@@ -97,12 +105,12 @@ fn remove(id: AccessMethodId) -> Next {
 }
 
 /// Right after the door: what is not wanted goes, then what is there is put right, then what is missing is made.
-pub(super) fn next(progress: &Progress, facts: &MeetingFacts) -> Option<Next> {
+pub(super) fn next(progress: &Progress, facts: &MeetingFacts, now: Timestamp) -> Option<Next> {
     if progress.tried.gave_up_methods || !progress.may_have_methods() {
         return None;
     }
     let Seen::Known(seen) = &facts.methods else {
-        return progress.wants_look_at_methods(facts).then_some(Next::Look(Look::Methods));
+        return progress.wants_look_at_methods(facts, now).then_some(Next::Look(Look::Methods));
     };
     if let Some(id) = progress.to_remove(seen) {
         return Some(remove(id));
@@ -121,7 +129,9 @@ pub(super) fn next(progress: &Progress, facts: &MeetingFacts) -> Option<Next> {
     if let Some(step) = changed {
         return Some(Next::Do(step));
     }
-    let missing = |wanted: &&WantedMethod<'_>| progress.chosen(seen, &wanted.on_bridge).is_none();
+    let missing = |wanted: &&WantedMethod<'_>| {
+        progress.chosen(seen, &wanted.on_bridge).is_none() && !progress.is_given_up(&wanted.spec.name, now)
+    };
     let missing = wanted.iter().filter(missing).find(|wanted| !is_taken(wanted))?;
     if progress.entry(&missing.spec.name).is_none() {
         return Some(Next::Record(Intent::Methods));
@@ -307,8 +317,26 @@ impl Progress {
         }
     }
 
+    /// Is this one deleted whenever it is made?
+    fn is_given_up(&self, name: &str, now: Timestamp) -> bool {
+        let remade = self.written_methods.as_ref().and_then(|written| written.remade.get(name));
+        !self.is_edited && remade.is_some_and(|repairs| repairs.rests(QUIET, now))
+    }
+
+    /// The access method that somebody deletes whenever it is made.
+    pub fn given_up_method(&self, now: Timestamp) -> Option<&str> {
+        let mut missing = self.draft.access_methods.iter().filter(|entry| entry.id.is_none());
+        missing.find(|entry| self.is_given_up(&entry.name, now)).map(|entry| entry.name.as_str())
+    }
+
+    /// When one that was given up is made again.
+    pub(super) fn method_due_at(&self, now: Timestamp) -> Option<Timestamp> {
+        let remade = self.written_methods.as_ref()?.remade.values();
+        remade.filter(|repairs| repairs.rests(QUIET, now)).filter_map(|repairs| repairs.due_at(QUIET)).min()
+    }
+
     /// Is there anything to be done that a look must come before?
-    fn wants_look_at_methods(&self, facts: &MeetingFacts) -> bool {
+    fn wants_look_at_methods(&self, facts: &MeetingFacts, now: Timestamp) -> bool {
         let is_asked = |name: &str| self.terms.spec.access_methods.iter().any(|spec| spec.name == name);
         if self.draft.access_methods.iter().any(|entry| !is_asked(&entry.name)) {
             return true;
@@ -322,7 +350,9 @@ impl Progress {
         }
         let is_new = |wanted: &WantedMethod<'_>| {
             let has_id = self.entry(&wanted.spec.name).is_some_and(|entry| entry.id.is_some());
-            (!has_id && !self.taken_methods.contains(&wanted.spec.name)) || (has_id && !wanted.is_written(written))
+            let is_to_be_made =
+                !self.taken_methods.contains(&wanted.spec.name) && !self.is_given_up(&wanted.spec.name, now);
+            (!has_id && is_to_be_made) || (has_id && !wanted.is_written(written))
         };
         self.wanted_methods().iter().any(is_new)
             || self.are_fewer(facts).is_some_and(|shown| written.excused != Some(shown))

@@ -117,7 +117,7 @@ impl Subject for Progress {
             }
             Step::CreateMethod(name) => {
                 if let Effect::MethodCreated(id) = &effect {
-                    self.method_written(facts, name, id);
+                    self.method_made(facts, name, id, at);
                 }
                 facts.space = Seen::Unknown;
             }

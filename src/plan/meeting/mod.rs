@@ -119,7 +119,7 @@ fn opening(progress: &Progress, facts: &MeetingFacts, around: &Around, now: Time
         return next;
     }
     // What cannot be written now holds up neither call nor dial.
-    if let Some(next) = access::next(progress, facts).filter(|_| !around.database_lost) {
+    if let Some(next) = access::next(progress, facts, now).filter(|_| !around.database_lost) {
         return next;
     }
     if progress.is_left_alone() {

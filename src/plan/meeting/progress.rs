@@ -436,9 +436,9 @@ impl Progress {
         let dial = participants::next_dial(spec, &self.draft.participants, starts_at, now);
         let dial = dial.filter(|_| self.draft.call.is_some());
         let begins = self.moved_to.map(|window| window.opens_at).filter(|at| *at > now);
-        let door = self.door_due_at(now);
-        let warning = self.next_warning(now);
-        self.window.next_instant(spec, now).into_iter().chain(dial).chain(begins).chain(door).chain(warning).min()
+        let others = [self.door_due_at(now), self.method_due_at(now), self.next_warning(now)];
+        let others = others.into_iter().flatten().chain(dial).chain(begins);
+        self.window.next_instant(spec, now).into_iter().chain(others).min()
     }
 
     /// Notes what failed, for conditions and the pause.

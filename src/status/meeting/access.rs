@@ -63,6 +63,13 @@ fn trouble(judged: &Judged<'_>) -> Option<(&'static str, String, bool)> {
         let message = format!("another access method of this slot has the passcode of {name}; give it another one");
         return Some((reason::ACCESS_REFUSED, message, true));
     }
+    if let Some(name) = progress.given_up_method(judged.now) {
+        let message = format!(
+            "somebody deletes the access method {name} on the bridge again and again; stop that, then edit this object, or it \
+             is made again after 30 minutes"
+        );
+        return Some((reason::TUG_OF_WAR, message, true));
+    }
     let problem = progress.problem.as_ref().filter(|problem| problem.part == Part::Access)?;
     let reason = if problem.is_permanent { reason::ACCESS_REFUSED } else { reason::ACCESS_PENDING };
     Some((reason, problem.message.clone(), problem.is_permanent))

@@ -2,11 +2,13 @@
 
 use std::collections::BTreeMap;
 
+use jiff::Timestamp;
 use secrecy::SecretString;
 
 use super::WrittenMethods;
 use crate::api::access::{AccessMethodSpec, AccessMethodStatus, MOST_ACCESS_METHODS};
 use crate::api::marks::Marks;
+use crate::api::repairs::{Repairs, Rival};
 use crate::cms::{AccessMethod, AccessMethodId};
 use crate::facts::Seen;
 use crate::facts::meeting::{MeetingFacts, SeenMethods};
@@ -84,6 +86,10 @@ impl Progress {
                 Some(known) => _ = written.methods.insert(spec.name.clone(), known),
                 None => _ = written.methods.remove(&spec.name),
             }
+            let had_id = self.entry(&spec.name).is_some_and(|entry| entry.id.is_some());
+            if had_id && shown.is_none() {
+                written.deleted.insert(spec.name.clone());
+            }
             self.note_method(spec, shown.as_ref());
         }
         self.taken_methods = self
@@ -113,6 +119,22 @@ impl Progress {
                 call_leg_profile: method.call_leg_profile.as_ref().map(ToString::to_string),
             }),
             (None, None) => {}
+        }
+    }
+
+    /// One was made.
+    pub(in crate::plan::meeting) fn method_made(
+        &mut self,
+        facts: &mut MeetingFacts,
+        name: &str,
+        id: &AccessMethodId,
+        at: Timestamp,
+    ) {
+        self.method_written(facts, name, id);
+        let written = self.written_methods.get_or_insert_default();
+        if written.deleted.remove(name) {
+            let before = written.remade.get(name).copied();
+            written.remade.insert(name.to_owned(), Repairs::after(before, at, Rival::Unknown));
         }
     }
 

@@ -291,6 +291,30 @@ fn one_that_is_deleted_by_hand_is_made_again_and_a_bridge_that_tells_no_number_i
     assert_eq!(player.take_log(), ["look Methods"]);
 }
 
+/// Who deletes one whenever it is made wins in the end, and that is told; an edit asks for it again.
+#[test]
+fn one_that_is_deleted_again_and_again_is_given_up_for_a_while() {
+    let (mut model, mut player) = world(&BOTH);
+    assert_eq!(player.run(&mut model), End::Settled);
+    for times in 1..=4 {
+        model.methods.retain(|method| method.name.as_deref() != Some(GUEST));
+        for _ in 0..2 {
+            player.pass(&mut model, true, &mut std::iter::empty());
+        }
+        model.clock = model.clock.checked_add(SignedDuration::from_secs(20)).unwrap();
+        assert_eq!(model.methods.len(), if times < 4 { 2 } else { 1 }, "{times}");
+    }
+    let told = crate::api::find(&player.stored.conditions, "AccessMethodsApplied").unwrap();
+    assert_eq!((told.status.as_str(), told.reason.as_str()), ("False", "TugOfWar"), "{}", told.message);
+    assert!(told.message.contains("access method guest"), "{}", told.message);
+    player.take_log();
+    player.pass(&mut model, true, &mut std::iter::empty());
+    assert!(player.take_log().is_empty(), "it rests");
+    model.clock = model.clock.checked_add(SignedDuration::from_mins(30)).unwrap();
+    player.pass(&mut model, true, &mut std::iter::empty());
+    assert_eq!(model.methods.len(), 2, "tried again after a while");
+}
+
 #[test]
 fn one_that_the_bridge_refuses_keeps_nobody_from_the_meeting() {
     let (mut model, mut player) = world(&BOTH);
