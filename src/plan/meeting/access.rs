@@ -97,7 +97,12 @@ pub(super) fn before_door(progress: &Progress, facts: &MeetingFacts) -> Option<N
         return None;
     }
     let Seen::Known(seen) = &facts.methods else { return Some(Next::Look(Look::Methods)) };
-    progress.to_remove(seen).map(remove)
+    if let Some(id) = progress.to_remove(seen) {
+        return Some(remove(id));
+    }
+    // Somebody else's way in would lead past the host for whom everybody is to wait.
+    let is_open_to_others = progress.draft.opened_at.is_none() && progress.waits_for_host() && !seen.others.is_empty();
+    is_open_to_others.then_some(Next::Rest(End::Blocked(Obstacle::Foreign)))
 }
 
 fn remove(id: AccessMethodId) -> Next {

@@ -167,7 +167,7 @@ fn a_meeting_without_access_methods_costs_nothing_and_leaves_those_of_others() {
 
 #[test]
 fn those_of_an_earlier_meeting_go_before_the_door_and_those_of_others_stay() {
-    let (mut model, mut player) = world(&BOTH);
+    let (mut model, mut player) = world(&[("press", "Guest", "2222")]);
     model.methods.push(somebodys("old", Some("meeting-controller:ns/yesterday/host"), PASSCODE));
     model.methods.push(somebodys("theirs", Some("Board"), "9"));
     model.methods.push(somebodys("other", Some("meeting-controller[other]:ns/standup/host"), "8"));
@@ -180,6 +180,21 @@ fn those_of_an_earlier_meeting_go_before_the_door_and_those_of_others_stay() {
     end(&mut player, &mut model);
     let left: Vec<_> = model.methods.iter().map(|method| method.id.as_str()).collect();
     assert_eq!((left, &model.wrongs), (vec!["theirs", "other"], &vec![]));
+}
+
+/// Whoever knows that passcode would not wait for a host.
+#[test]
+fn where_somebody_else_has_a_way_in_no_meeting_opens_that_waits_for_its_host() {
+    let (mut model, mut player) = world(&BOTH);
+    model.methods.push(somebodys("theirs", Some("Board"), "9"));
+    assert_eq!(player.run(&mut model), End::Blocked(Obstacle::Foreign));
+    assert!(!is_open(&model) && model.methods.len() == 1);
+    // One that comes while the meeting runs throws nobody out.
+    let (mut model, mut player) = world(&BOTH);
+    assert_eq!(player.run(&mut model), End::Settled);
+    model.methods.push(somebodys("theirs", Some("Board"), "9"));
+    player.pass(&mut model, true, &mut std::iter::empty());
+    assert!(is_open(&model));
 }
 
 #[test]
@@ -325,11 +340,11 @@ fn one_that_the_bridge_refuses_keeps_nobody_from_the_meeting() {
     player.run(&mut model);
     assert_eq!(ways_in(&model).len(), 2);
     // One of somebody else that has its passcode: nothing is sent that would be refused.
-    let (mut model, mut player) = world(&BOTH);
+    let (mut model, mut player) = world(&[("press", "Guest", "1111"), ("guest", "Guest", "2222")]);
     model.methods.push(somebodys("theirs", None, "1111"));
     player.run(&mut model);
     assert_eq!((model.methods.len(), model.calls.len(), &model.wrongs), (2, 1, &vec![]));
-    assert!(!player.stored.access_methods.iter().any(|entry| entry.name == "host" && entry.id.is_some()));
+    assert!(!player.stored.access_methods.iter().any(|entry| entry.name == "press" && entry.id.is_some()));
 }
 
 #[test]
@@ -462,13 +477,15 @@ proptest! {
     ) {
         let (mut model, mut player) = world(&BOTH);
         model.counts_methods = counts;
-        model.methods.push(somebodys("theirs", Some("Board"), "9"));
         player.bridge = Some(bridge(&player, "3.0", false));
         let mut faults = faults.into_iter();
         let mut is_made = false;
         for (swept, makes) in passes {
             player.pass(&mut model, swept, &mut faults);
             prop_assert!(!is_open(&model) || space_waits(&model), "let in without a host");
+            if player.is_open() && model.methods.iter().all(|method| method.id.as_str() != "theirs") {
+                model.methods.push(somebodys("theirs", Some("Board"), "9"));
+            }
             if makes && !is_made {
                 is_made = true;
                 have_profiles(&mut model, &mut player);
@@ -479,6 +496,10 @@ proptest! {
         }
         have_profiles(&mut model, &mut player);
         for _ in 0..4 {
+            player.pass(&mut model, true, &mut std::iter::empty());
+        }
+        if model.methods.iter().all(|method| method.id.as_str() != "theirs") {
+            model.methods.push(somebodys("theirs", Some("Board"), "9"));
             player.pass(&mut model, true, &mut std::iter::empty());
         }
         let (host, guest) = if edits { ("2222", "1111") } else { ("1111", "2222") };
