@@ -105,13 +105,17 @@ pub fn next(bridge: &BridgeProgress, facts: &BridgeFacts, around: &Around) -> Ne
     if bridge.is_refused {
         return Next::Rest(End::HeldBack);
     }
+    let range = match numbers(&bridge.spec) {
+        Ok(range) => range,
+        // Nothing is written to a bridge before it has its numbers (R13); what was made is looked after without them, too.
+        Err(missing) => {
+            let looked_after = profiles::next(bridge, facts, version).filter(|_| bridge.record.profiles.is_some());
+            return looked_after.unwrap_or_else(|| blocked(Obstacle::DialNumbers(missing)));
+        }
+    };
     if let Some(next) = profiles::next(bridge, facts, version) {
         return next;
     }
-    let range = match numbers(&bridge.spec) {
-        Ok(range) => range,
-        Err(missing) => return blocked(Obstacle::DialNumbers(missing)),
-    };
     let Seen::Known(slots) = &facts.slots else { return Next::Look(Look::Slots) };
     if let Some(next) = provisioning::next(bridge, facts, around, slots, &range) {
         return next;

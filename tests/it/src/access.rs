@@ -39,6 +39,12 @@ impl Arena {
         self.create_secret("codes", json!({ "guest": "1111", "host": "90909090", "press": "3333" })).await;
     }
 
+    /// Somebody else makes an access method in a slot.
+    async fn has_board_in(&self, slot: u32) {
+        let theirs = format!("coSpaces/{}/accessMethods", space_id(self, slot));
+        self.ask(Method::POST, &theirs, "uri=1&callId=1&passcode=777&name=Board").await;
+    }
+
     /// The access methods of slot 1 by what their name ends with, foreign ones by what they are called.
     fn ways_in(&self) -> Vec<String> {
         let mut names: Vec<_> =
@@ -78,8 +84,6 @@ fn mark(arena: &Arena, name: &str) -> String {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn guests_wait_until_a_host_is_in_and_the_end_leaves_nothing() {
     let arena = Arena::with_codes("acc-life").await;
-    let theirs = format!("coSpaces/{}/accessMethods", space_id(&arena, 1));
-    arena.ask(Method::POST, &theirs, "uri=1&callId=1&passcode=777&name=Board").await;
     arena.sim.clear_journal();
     let mut spec = host_and_guest();
     merge(&mut spec, json!({ "start": in_ms(4_000), "duration": "8s", "settings": { "layout": "stacked" } }));
@@ -88,6 +92,7 @@ async fn guests_wait_until_a_host_is_in_and_the_end_leaves_nothing() {
     let latency: f64 = status_of(&active).open_latency.unwrap().trim_end_matches('s').parse().unwrap();
     assert!(latency < 1.0, "the door opens on time: {latency}");
     arena.says("m", "Ready", "True", "Active").await;
+    arena.has_board_in(1).await;
     assert_eq!(arena.ways_in(), ["Board".to_owned(), mark(&arena, "host")]);
     let host = arena.way_in("host");
     assert_eq!((host.uri.as_deref(), host.call_id.as_deref()), (Some("1"), Some("1")));
@@ -124,7 +129,7 @@ async fn guests_wait_until_a_host_is_in_and_the_end_leaves_nothing() {
         .sim
         .journal()
         .iter()
-        .filter(|e| e.effect && !e.route.contains("rofile"))
+        .filter(|e| e.effect && !e.route.contains("rofile") && field(e, "name") != Some("Board"))
         .map(|e| (e.method.clone(), e.route.clone()))
         .collect();
     let wanted = [
@@ -136,6 +141,22 @@ async fn guests_wait_until_a_host_is_in_and_the_end_leaves_nothing() {
         ("DELETE", "calls/{id}"),
     ];
     assert_eq!(effects, wanted.map(|(method, route)| (method.to_owned(), route.to_owned())));
+    arena.gave_all_back().await;
+    arena.finish().await;
+}
+
+/// Who knows that passcode would not wait for a host.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn beside_somebody_elses_way_in_no_meeting_opens_that_waits_for_its_host() {
+    let arena = Arena::with_codes("acc-beside").await;
+    arena.has_board_in(1).await;
+    arena.open_now("m", 600, host_and_guest()).await;
+    let active = arena.says("m", "Ready", "True", "Active").await;
+    assert_eq!(number_of(&active), 2);
+    assert!(!arena.slot(1).open);
+    assert_eq!(arena.ways_in(), ["Board"]);
+    arena.end_now("m").await;
+    arena.phase("m", Phase::Ended).await;
     arena.gave_all_back().await;
     arena.finish().await;
 }

@@ -295,13 +295,16 @@ async fn missing_dial_numbers_are_listed_and_block_everything() {
     assert_eq!(message(&bridge, "DialNumbersConfigured"), "not set: slots.domain, slots.quantity");
     assert_eq!(condition(&bridge, "Stalled"), ("True", error));
     assert_eq!(condition(&bridge, "Ready"), ("False", error));
-    assert!(!arena.journal_lines().iter().any(|line| line.contains("ospace")), "{:?}", arena.journal_lines());
+    arena.create_meeting("early", crate::booking::minutes(60, 60)).await;
+    arena.says("early", "Accepted", "False", "NoFreeSlot").await;
+    assert_eq!(arena.writes(), Vec::<String>::new(), "nothing is written to the bridge");
     arena
         .patch::<MeetingBridge>("core", json!({ "spec": { "slots": { "domain": "meet.test", "quantity": 2 } } }))
         .await;
     let ready = arena.ready("core").await;
     assert_eq!(condition(&ready, "DialNumbersConfigured").0, "True");
     assert_eq!(slot_numbers(&arena), [1, 2]);
+    arena.says("early", "Accepted", "True", "Accepted").await;
     arena.assert_rules(1..=2);
     arena.finish().await;
 }

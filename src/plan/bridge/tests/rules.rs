@@ -73,7 +73,7 @@ fn an_old_version_and_missing_numbers_stop_everything_else() {
     player.spec.slots.base = None;
     let blocked = End::Blocked(Obstacle::DialNumbers(vec!["slots.domain", "slots.base"]));
     assert_eq!(player.run(&mut server), blocked);
-    assert_eq!(player.writes(), ["create the call profile", "create the call leg profile"], "the profiles can be made");
+    assert!(player.writes().is_empty(), "nothing is written");
 }
 
 #[test]
