@@ -19,6 +19,7 @@ use crate::api::values::Instant;
 use crate::api::{MeetingBridge, ScheduledMeeting, ScheduledMeetingStatus};
 use crate::cms::{Address, CallAt, CmsError, ErrorClass, SpaceId};
 use crate::facts::meeting::MeetingFacts;
+use crate::facts::slots::ShownKinds;
 use crate::plan::booking::{Moved, Refusal, moved};
 use crate::plan::participants;
 use crate::plan::verdict::Pause;
@@ -173,6 +174,8 @@ pub struct Progress {
     pub had_methods: bool,
     /// The profiles that the last look at the space showed.
     pub shown_profiles: Option<ProfileIds>,
+    /// Of which kinds looks at spaces of this bridge have shown a profile.
+    pub shown_kinds: ShownKinds,
     /// The call bridge that the meeting's call is on, or will be.
     pub call_bridge: Option<Address>,
     /// The call bridge that was lost with the meeting's call.
@@ -246,6 +249,7 @@ impl Progress {
             written_methods: None,
             taken_methods: Vec::new(),
             shown_profiles: None,
+            shown_kinds: ShownKinds::default(),
             call_bridge: None,
             lost_call_bridge: None,
             taken_over: false,
