@@ -4,7 +4,7 @@ use jiff::Timestamp;
 use secrecy::SecretString;
 
 use crate::api::MeetingBridgeSpec;
-use crate::api::settings::ProfileKind;
+use crate::api::settings::{ProfileKind, SettingsProfile};
 use crate::cluster::CallBridge;
 use crate::cms::{
     BulkSetId, CallId, CallLegProfileId, CallProfileId, Client, CmsError, LegId, Message, NewAccessMethod, NewBulkSet,
@@ -136,14 +136,6 @@ pub async fn bridge_step(
             client.update_call_profile(at, &CallProfileId::from(id.as_str()), pairs).await?;
             Ok(None)
         }
-        Step::UpdateSettingsProfile(profile) => {
-            let (id, pairs) = (profile.id.as_deref().unwrap_or_default(), profile.pairs());
-            match profile.kind {
-                ProfileKind::Call => client.update_call_profile(at, &CallProfileId::from(id), &pairs).await?,
-                ProfileKind::CallLeg => client.update_call_leg_profile(at, &CallLegProfileId::from(id), &pairs).await?,
-            }
-            Ok(None)
-        }
         Step::UpdateCallLegProfile(id, pairs) => {
             client.update_call_leg_profile(at, &CallLegProfileId::from(id.as_str()), pairs).await?;
             Ok(None)
@@ -189,20 +181,36 @@ pub async fn bridge_step(
         Step::DeleteCallLegProfile(id) => {
             client.delete_call_leg_profile(at, &CallLegProfileId::from(id.as_str())).await.map(|_| None)
         }
-        Step::CreateSettingsProfile(profile) => {
-            let pairs = profile.pairs();
-            Ok(Some(match profile.kind {
-                ProfileKind::Call => client.create_call_profile(at, &pairs).await?.to_string(),
-                ProfileKind::CallLeg => client.create_call_leg_profile(at, &pairs).await?.to_string(),
-            }))
-        }
-        Step::DeleteSettingsProfile(profile) => {
-            let id = profile.id.as_deref().unwrap_or_default();
-            match profile.kind {
-                ProfileKind::Call => client.delete_call_profile(at, &CallProfileId::from(id)).await,
-                ProfileKind::CallLeg => client.delete_call_leg_profile(at, &CallLegProfileId::from(id)).await,
-            }
-            .map(|_| None)
-        }
+        Step::CreateSettingsProfile(profile)
+        | Step::UpdateSettingsProfile(profile)
+        | Step::DeleteSettingsProfile(profile) => settings_step(client, at, step, profile).await,
     }
+}
+
+/// The same for a profile for settings of meetings.
+async fn settings_step(
+    client: &Client,
+    at: Priority,
+    step: &BridgeStep,
+    profile: &SettingsProfile,
+) -> Result<Option<String>, CmsError> {
+    let (id, pairs) = (profile.id.as_deref().unwrap_or_default(), profile.pairs());
+    let (of_call, of_leg) = (CallProfileId::from(id), CallLegProfileId::from(id));
+    match (step, profile.kind) {
+        (BridgeStep::CreateSettingsProfile(_), ProfileKind::Call) => {
+            return Ok(Some(client.create_call_profile(at, &pairs).await?.to_string()));
+        }
+        (BridgeStep::CreateSettingsProfile(_), ProfileKind::CallLeg) => {
+            return Ok(Some(client.create_call_leg_profile(at, &pairs).await?.to_string()));
+        }
+        (BridgeStep::DeleteSettingsProfile(_), ProfileKind::Call) => {
+            _ = client.delete_call_profile(at, &of_call).await?
+        }
+        (BridgeStep::DeleteSettingsProfile(_), ProfileKind::CallLeg) => {
+            _ = client.delete_call_leg_profile(at, &of_leg).await?;
+        }
+        (_, ProfileKind::Call) => client.update_call_profile(at, &of_call, &pairs).await?,
+        (_, ProfileKind::CallLeg) => client.update_call_leg_profile(at, &of_leg, &pairs).await?,
+    }
+    Ok(None)
 }

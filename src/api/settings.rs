@@ -135,6 +135,9 @@ impl Encryption {
 /// So many profiles for settings are there at one time at most.
 pub const MOST_SETTINGS_PROFILES: usize = 64;
 
+/// From so many on only those are made that keep somebody out of something: without them a door stays shut.
+pub const MOST_COSMETIC_PROFILES: usize = 48;
+
 /// Which profiles the space of a meeting with settings has, and had before.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct SettingsStatus {

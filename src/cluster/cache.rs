@@ -316,6 +316,7 @@ impl Cluster {
             let cache = self.cache();
             let since = cache.last_write_at.get(space).copied().unwrap_or(Timestamp::MIN);
             facts.is_listed_as_free = cache.facts.slots.known().is_some_and(|slots| slots.is_listed_as_free(space));
+            facts.shown_kinds = cache.facts.slots.known().map(|slots| slots.shown_kinds).unwrap_or_default();
             if cache.space_read_at.get(space).is_some_and(|at| *at > since && *at >= believed)
                 && let Seen::Known(slots) = &cache.facts.slots
             {

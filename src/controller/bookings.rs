@@ -317,6 +317,15 @@ impl Bookings {
         self.lock().meetings.values().any(|known| known.is_on(bridge) && known.is_overdue(now))
     }
 
+    /// Is there a meeting whose time it is and of which it is not known yet whether it runs on this bridge: it has no bridge,
+    /// or nobody has read it so far? Its objects may have been restored without status while it goes on.
+    pub fn has_unread(&self, bridge: &ObjectKey, now: Timestamp) -> bool {
+        self.lock().meetings.values().any(|known| {
+            let is_open = known.bridge.is_none() || (known.is_on(bridge) && !known.is_read);
+            is_open && !known.phase.is_over() && matches!(known.wanted.stage(now), Stage::Preparing | Stage::Inside)
+        })
+    }
+
     /// Every meeting on a bridge whose window is not over.
     pub fn ahead(&self, bridge: &ObjectKey, now: Timestamp) -> Vec<ObjectKey> {
         self.keys_if(|known| {

@@ -289,13 +289,7 @@ impl Controller {
             self.shutdown.cancelled().await;
             ctx.kube.fence().shut();
         };
-        let series_loop = async {
-            tokio::select! {
-                biased;
-                () = series_loop => {}
-                () = self.stopped_before(series_filled.clone()) => {}
-            }
-        };
+        let series_loop = self.unless_stopped(series_loop, series_filled.clone());
         let loops = async { tokio::join!(bridge_loop, meeting_loop, series_loop) };
         tokio::pin!(loops);
         // Driven here as well: with no objects there is no pass that would.
@@ -313,6 +307,15 @@ impl Controller {
         }
         ctx.tasks.close();
         let _ = tokio::time::timeout(BACKGROUND_PATIENCE, ctx.tasks.wait()).await;
+    }
+
+    /// What begins only when a store is filled, which may never be.
+    async fn unless_stopped(&self, work: impl Future<Output = ()>, filled: Shared<BoxFuture<'static, ()>>) {
+        tokio::select! {
+            biased;
+            () = work => {}
+            () = self.stopped_before(filled) => {}
+        }
     }
 
     /// The shutdown before the stores are filled: until then the loops of kube begin nothing, and do not end either.

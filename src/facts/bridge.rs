@@ -3,10 +3,16 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::RangeInclusive;
 
+use jiff::{SignedDuration, Timestamp};
+
 use super::Seen;
 use super::calls::PlacedCall;
 use super::slots::SlotSpaces;
+use crate::api::settings::ProfileKind;
 use crate::cms::{AccessMethodId, Fields, SpaceId, SyncFailure, SyncStatus};
+
+/// A sync that has not ended after so long may never do so.
+const LONGEST_SYNC: SignedDuration = SignedDuration::from_mins(10);
 
 /// What the bridge shows.
 #[derive(Clone, Debug, Default)]
@@ -49,6 +55,16 @@ pub struct BridgeFacts {
     pub settings_seen: BTreeSet<String>,
     /// Ids of those that somebody has changed.
     pub settings_changed: BTreeSet<String>,
+    /// Profiles for settings that the bridge would not make, change or remove, by kind and name, and until when it is not
+    /// asked again.
+    pub settings_held: BTreeMap<(ProfileKind, String), Timestamp>,
+    /// Which fields looks showed of each profile since we wrote it last, by its id, in small letters. Not every bridge shows
+    /// every field; one that it did show and does not any more was taken away.
+    shown_fields: BTreeMap<String, BTreeSet<String>>,
+    /// The sync that was last seen to run, and since when it is known to.
+    pub sync_begun: Option<(String, Timestamp)>,
+    /// Sets that were known to have made their spaces when this process began to remove them by a sync.
+    pub removing: BTreeSet<String>,
     /// The profiles are to be read again.
     pub wants_profiles: bool,
     /// Free slots are looked at one by one: a list does not show whether one is open.
@@ -64,6 +80,7 @@ impl BridgeFacts {
         (self.call_profile, self.call_leg_profile) = (Seen::Unknown, Seen::Unknown);
         (self.wants_profiles, self.wants_list, self.wants_looks) = (true, true, true);
         self.settings_seen.clear();
+        self.shown_fields.clear();
         self.methods.clear();
         if let Seen::Known(slots) = &mut self.slots {
             slots.complete = false;
@@ -74,6 +91,31 @@ impl BridgeFacts {
     /// May this number still come up as a space, without anything being done?
     pub fn awaits(&self, number: u32) -> bool {
         self.awaited.as_ref().is_some_and(|(range, relists)| *relists > 0 && range.contains(&number))
+    }
+
+    /// A look showed these fields of a profile.
+    pub fn note_shown(&mut self, id: &str, have: &Fields) {
+        let shown = self.shown_fields.entry(id.to_owned()).or_default();
+        shown.extend(have.keys().map(|name| name.to_ascii_lowercase()));
+    }
+
+    /// A profile was written: which of its fields the bridge shows the next look tells.
+    pub fn forget_shown(&mut self, id: &str) {
+        self.shown_fields.remove(id);
+    }
+
+    /// Was one of these fields shown before, and is it not any more?
+    pub fn lacks_shown(&self, id: &str, want: &[(String, String)], have: &Fields) -> bool {
+        let Some(shown) = self.shown_fields.get(id) else { return false };
+        let is_gone = |name: &String| {
+            shown.contains(&name.to_ascii_lowercase()) && !have.keys().any(|key| key.eq_ignore_ascii_case(name))
+        };
+        want.iter().any(|(name, _)| is_gone(name))
+    }
+
+    /// Has the sync under way lasted longer than any should?
+    pub fn is_sync_overdue(&self, now: Timestamp) -> bool {
+        self.sync_begun.as_ref().is_some_and(|(_, since)| now.duration_since(*since) >= LONGEST_SYNC)
     }
 
     /// Nothing is known, and nothing is believed without a look at the single object.

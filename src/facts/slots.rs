@@ -3,6 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::RangeInclusive;
 
+use jiff::Timestamp;
+
 use crate::api::bridge::ProfileIds;
 use crate::api::marks::{Marks, is_mark};
 use crate::cms::{Space, SpaceId};
@@ -50,6 +52,14 @@ struct Slot {
     view: View,
 }
 
+/// Of which kinds some look has shown a profile. Some bridges never show those of a space; on one that does, a space that
+/// shows none has none.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ShownKinds {
+    pub call: bool,
+    pub call_leg: bool,
+}
+
 /// The slots known on the bridge, by number, whether inside the wanted range or not.
 #[derive(Clone, Debug, Default)]
 pub struct SlotSpaces {
@@ -64,6 +74,11 @@ pub struct SlotSpaces {
     taken: BTreeMap<u32, Option<Space>>,
     /// Spaces that a look found gone.
     gone: BTreeSet<SpaceId>,
+    /// Spaces with an access method of ours that the bridge would not delete: its words, and when it said them. The next
+    /// meeting could not open there either.
+    stuck: BTreeMap<SpaceId, (String, Timestamp)>,
+    /// Of which kinds a look has shown a profile.
+    pub shown_kinds: ShownKinds,
     /// Every space was listed, not only those that carry the placeholder name. So what is missing is missing.
     pub complete: bool,
 }
@@ -167,6 +182,13 @@ impl SlotSpaces {
         let kept: Vec<u32> =
             self.taken.iter().filter(|(_, by)| by.as_ref().is_some_and(|by| by.id == *id)).map(|(n, _)| *n).collect();
         let shown = space.map(|space| self.understood(space));
+        if let Some(space) = &shown {
+            self.shown_kinds.call |= space.call_profile.is_some();
+            self.shown_kinds.call_leg |= space.call_leg_profile.is_some();
+        }
+        if shown.as_ref().is_none_or(|space| space.access_methods.unwrap_or_default() == 0) {
+            self.stuck.remove(id);
+        }
         match (&shown, number) {
             (Some(space), _) if !kept.is_empty() => {
                 self.taken.retain(|number, _| !kept.contains(number));
@@ -393,6 +415,28 @@ impl SlotSpaces {
             space.secret = None;
             space.cdr_tag = None;
         }
+    }
+
+    /// The bridge would not delete an access method of ours there.
+    pub fn set_stuck(&mut self, id: &SpaceId, why: String, at: Timestamp) {
+        self.stuck.insert(id.clone(), (why, at));
+    }
+
+    /// None of ours is left there.
+    pub fn set_unstuck(&mut self, id: &SpaceId) {
+        self.stuck.remove(id);
+    }
+
+    /// Slots that no meeting of ours holds and that are of no use, because the bridge would not delete an access method that
+    /// one left there: number, and its words.
+    pub fn stuck(&self, held: &BTreeSet<u32>) -> impl Iterator<Item = (u32, &str)> {
+        let known = self.stuck.iter().filter_map(|(id, (why, _))| Some((self.number(id)?, why.as_str())));
+        known.filter(|(number, _)| !held.contains(number))
+    }
+
+    /// Those of which it said so no later than `before`.
+    pub fn stuck_since(&self, before: Timestamp) -> Vec<SpaceId> {
+        self.stuck.iter().filter(|(_, (_, at))| *at <= before).map(|(id, _)| id.clone()).collect()
     }
 
     /// Slots of which a look shows access methods, and how many, whosever they are.

@@ -8,7 +8,10 @@ use kube::ResourceExt;
 use crate::api::access::{AccessMethodSpec, AccessRole};
 use crate::api::bridge::{ProfileIds, ProfilesSpec};
 use crate::api::meeting::Phase;
-use crate::api::settings::{Capture, Encryption, Layout, MeetingSettings, ProfileKind, SettingsProfile};
+use crate::api::settings::{
+    Capture, Encryption, Layout, MOST_COSMETIC_PROFILES, MOST_SETTINGS_PROFILES, MeetingSettings, ProfileKind,
+    SettingsProfile,
+};
 use crate::api::{MeetingBridge, ScheduledMeeting};
 use crate::plan::version;
 
@@ -116,9 +119,21 @@ pub struct Wanted {
     pub methods: BTreeMap<String, MethodProfile>,
     /// Settings that this version of the bridge does not know.
     pub unsupported: Vec<&'static str>,
+    /// Those of the profiles, by kind and name, without which a door stays shut or hosts cannot let others in.
+    pub protective: BTreeSet<(ProfileKind, String)>,
+}
+
+/// May another profile be made where there are so many? Cosmetic ones leave room for those that protect.
+pub fn has_room(known: usize, is_protective: bool) -> bool {
+    known < if is_protective { MOST_SETTINGS_PROFILES } else { MOST_COSMETIC_PROFILES }
 }
 
 impl Wanted {
+    /// Does a door stay shut, or somebody wait in vain, without this one?
+    pub fn protects(&self, profile: &SettingsProfile) -> bool {
+        self.protective.contains(&(profile.kind, profile.name.clone()))
+    }
+
     /// Every profile that is to be made.
     pub fn all(self) -> impl Iterator<Item = SettingsProfile> {
         let of_methods = self.methods.into_values().filter_map(|profile| match profile {
@@ -150,7 +165,8 @@ pub fn wanted(
         fields
     };
     let of_space = leg(settings, waits.then_some(true));
-    let of_method = |method: &AccessMethodSpec| {
+    let mut protective = BTreeSet::new();
+    let mut of_method = |method: &AccessMethodSpec| {
         let settings = method.settings.as_ref().map_or_else(|| settings.clone(), |own| own.on_top_of(settings));
         let is_to_wait = waits && method.role == AccessRole::Guest;
         let fields = leg(&settings, waits.then_some(is_to_wait));
@@ -160,7 +176,11 @@ pub fn wanted(
         } else if fields == own_leg && !protects {
             MethodProfile::OfBridge
         } else {
-            MethodProfile::Made(named(ProfileKind::CallLeg, fields, owner))
+            let profile = named(ProfileKind::CallLeg, fields, owner);
+            if waits || protects {
+                protective.insert((profile.kind, profile.name.clone()));
+            }
+            MethodProfile::Made(profile)
         }
     };
     let methods = methods.iter().map(|method| (method.name.clone(), of_method(method))).collect();
@@ -171,7 +191,11 @@ pub fn wanted(
     let call = (call != own_call || protects(ProfileKind::Call)).then(|| named(ProfileKind::Call, call, owner));
     let needs_leg = of_space != own_leg || protects(ProfileKind::CallLeg) || waits;
     let leg = needs_leg.then(|| named(ProfileKind::CallLeg, of_space, owner));
-    Wanted { profiles: call.into_iter().chain(leg).collect(), methods, unsupported: unknown }
+    let profiles: Vec<SettingsProfile> = call.into_iter().chain(leg).collect();
+    let is_needed = |kind: ProfileKind| protects(kind) || (waits && kind == ProfileKind::CallLeg);
+    let needed = profiles.iter().filter(|profile| is_needed(profile.kind));
+    protective.extend(needed.map(|profile| (profile.kind, profile.name.clone())));
+    Wanted { profiles, methods, unsupported: unknown, protective }
 }
 
 /// The fields of a profile of the bridge with the settings on top that this version knows.
@@ -222,10 +246,15 @@ pub fn is_protective(settings: &MeetingSettings, kind: ProfileKind, version: &st
 /// What the meetings on a bridge want now.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Demand {
-    /// Profiles that are to be there.
+    /// Profiles that are to be there; those that keep somebody out of something come first.
     pub wanted: Vec<SettingsProfile>,
+    /// Which of them do, by kind and name.
+    pub protective: BTreeSet<(ProfileKind, String)>,
     /// Ids of profiles that spaces of meetings may refer to.
     pub used: BTreeSet<String>,
+    /// There is a meeting of which it is not known yet whether it runs here, and with which profiles (a restore without
+    /// status): nothing is removed meanwhile.
+    pub has_unread: bool,
 }
 
 /// What one meeting wants, and has.
@@ -260,7 +289,7 @@ impl Asked {
 pub fn demand(bridge: &MeetingBridge, version: &str, meetings: impl IntoIterator<Item = Asked>) -> Demand {
     let owner = owner_of(bridge);
     let mut profiles: BTreeMap<(ProfileKind, String), SettingsProfile> = BTreeMap::new();
-    let mut used = BTreeSet::new();
+    let (mut used, mut protective) = (BTreeSet::new(), BTreeSet::new());
     for asked in meetings {
         used.extend(asked.used);
         // Before the version is known it is not known what to make.
@@ -268,11 +297,16 @@ pub fn demand(bridge: &MeetingBridge, version: &str, meetings: impl IntoIterator
             continue;
         }
         let settings = asked.settings.unwrap_or_default();
-        for profile in wanted(&settings, &asked.methods, &bridge.spec.profiles, &owner, version).all() {
+        let wanted = wanted(&settings, &asked.methods, &bridge.spec.profiles, &owner, version);
+        protective.extend(wanted.protective.iter().cloned());
+        for profile in wanted.all() {
             profiles.insert((profile.kind, profile.name.clone()), profile);
         }
     }
-    Demand { wanted: profiles.into_values().collect(), used }
+    let is_protective = |key: &(ProfileKind, String)| protective.contains(key);
+    let (first, rest): (Vec<_>, Vec<_>) = profiles.into_iter().partition(|(key, _)| is_protective(key));
+    let wanted = first.into_iter().chain(rest).map(|(_, profile)| profile).collect();
+    Demand { wanted, protective, used, has_unread: false }
 }
 
 /// `namespace/name` of a MeetingBridge.

@@ -15,6 +15,9 @@ const SKEW_LIMIT: SignedDuration = SignedDuration::from_secs(30);
 
 const SLOTS_CONTESTED: &str = "others delete slots again and again; they are made again every five minutes at most";
 
+const SYNC_HANGS: &str = "the bridge has worked on the sync of the slots' spaces for more than ten minutes; it is waited for, \
+                          and what is there counts; if it never ends, delete its coSpaceBulkSync on the bridge";
+
 /// The conditions that are always there, and say nothing of a spec that cannot be read.
 const JUDGED_BY_SPEC: [&str; 8] = [
     types::REACHABLE,
@@ -74,6 +77,8 @@ pub struct Report<'a> {
     pub has_answered: bool,
     /// What has numbers of slots, as sentences.
     pub taken: Vec<String>,
+    /// Slots in which the bridge keeps an access method that a meeting left, and its words.
+    pub stuck: Vec<(u32, String)>,
     /// Everything is made and verified.
     pub is_provisioned: bool,
     /// Bridge clock minus ours.
@@ -290,6 +295,7 @@ fn failed_before(
 fn slots(known: &Report<'_>, tried: Option<&(&'static str, String)>, conditions: &mut Conditions<'_>) {
     let bad = match &known.progress.obstacle {
         Some(Obstacle::Sync(failure)) => Some(sync_trouble(failure, &known.taken)),
+        Some(Obstacle::SyncHangs) => Some((reason::SYNC_FAILED, SYNC_HANGS.to_owned())),
         Some(Obstacle::Draining) => Some((
             reason::RESIZE_DEFERRED,
             "slots outside the range are still held; they go when their meetings have ended".to_owned(),
@@ -349,24 +355,33 @@ fn control(known: &Report<'_>, now: Timestamp, conditions: &mut Conditions<'_>) 
         return;
     }
     let Some(slots) = &known.draft.slots else { return };
-    let bad = (slots.foreign > 0).then(|| {
-        let numbers: Vec<String> = slots
-            .entries
-            .iter()
-            .filter(|entry| entry.state == crate::api::bridge::SlotState::Foreign)
-            .take(10)
-            .map(|entry| entry.number.to_string())
-            .collect();
-        let rest = usize::try_from(slots.foreign).unwrap_or(usize::MAX).saturating_sub(numbers.len());
+    let is_stuck = |number: u32| known.stuck.iter().any(|(stuck, _)| *stuck == number);
+    let foreign = usize::try_from(slots.foreign).unwrap_or(usize::MAX).saturating_sub(known.stuck.len());
+    let numbers: Vec<String> = slots
+        .entries
+        .iter()
+        .filter(|entry| entry.state == crate::api::bridge::SlotState::Foreign && !is_stuck(entry.number))
+        .take(10)
+        .map(|entry| entry.number.to_string())
+        .collect();
+    let theirs = (foreign > 0).then(|| {
+        let rest = foreign.saturating_sub(numbers.len());
         let more = if rest > 0 { format!(" and {rest} more") } else { String::new() };
         let whose: Vec<String> = known.taken.iter().take(10).map(|taken| format!("; {taken}")).collect();
-        let message = format!(
+        format!(
             "somebody else opened or renamed the slots, or has the numbers, {}{more}; they are left alone{}",
             numbers.join(", "),
             whose.concat()
-        );
-        (reason::FOREIGN_CHANGES, message)
+        )
     });
+    let kept = known.stuck.iter().take(10).map(|(number, why)| {
+        format!(
+            "slot {number} is given to nobody, because an access method that a meeting left there cannot be deleted ({why}); \
+             delete it, or the space"
+        )
+    });
+    let told: Vec<String> = theirs.into_iter().chain(kept).collect();
+    let bad = (!told.is_empty()).then(|| (reason::FOREIGN_CHANGES, told.join("; ")));
     conditions.judge(types::EXCLUSIVE_CONTROL, ("Exclusive", "nobody else uses the slots"), bad);
 }
 
@@ -426,6 +441,9 @@ fn readiness(known: &Report<'_>, tried: Option<(&'static str, String)>) -> Readi
         Some(Obstacle::Sync(failure)) => {
             let (reason, message) = sync_trouble(failure, &known.taken);
             Readiness::Reconciling { reason, message, retrying: true }
+        }
+        Some(Obstacle::SyncHangs) => {
+            Readiness::Reconciling { reason: reason::SYNC_FAILED, message: SYNC_HANGS.to_owned(), retrying: true }
         }
         Some(Obstacle::SlotsContested) => {
             Readiness::Reconciling { reason: reason::TUG_OF_WAR, message: SLOTS_CONTESTED.to_owned(), retrying: true }

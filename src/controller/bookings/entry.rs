@@ -19,6 +19,8 @@ use crate::plan::window::{Stage, Window};
 pub(super) struct MeetingEntry {
     pub(super) version: u64,
     pub(super) has_status: bool,
+    /// A pass has judged it.
+    pub(super) is_read: bool,
     /// Number of the list that was begun last when this was taken in.
     pub(super) list: u64,
     pub(super) name: String,
@@ -55,6 +57,7 @@ impl MeetingEntry {
         Self {
             version: version_of(meeting),
             has_status: meeting.status.is_some(),
+            is_read: status.observed_generation.is_some_and(|generation| generation >= 0),
             list: 0,
             name: meeting.name_any(),
             namespace: meeting.namespace().unwrap_or_default().into(),

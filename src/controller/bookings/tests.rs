@@ -219,3 +219,31 @@ fn a_secret_that_is_touched_leads_to_the_meetings_that_use_it() {
     bookings.forget(&meeting);
     assert!(users("ns", "third").is_empty());
 }
+
+/// Its objects were restored without status, and it may run on any bridge.
+#[test]
+fn a_meeting_that_nobody_has_read_is_known_as_long_as_its_time_lasts() {
+    let bookings = Bookings::default();
+    let at = |secs: i64| Timestamp::from_second(1_800_000_000 + secs).unwrap();
+    let (here, there) = (ObjectKey::new("ns", "b"), ObjectKey::new("ns", "other"));
+    let mut restored = meeting("m", 0, 0);
+    bookings.take_object(&restored);
+    assert!(bookings.has_unread(&here, at(10)) && bookings.has_unread(&there, at(10)));
+    assert!(!bookings.has_unread(&here, at(4000)) && !bookings.has_unread(&here, at(-4000)));
+    let status = |observed: Option<i64>, phase: &str| {
+        serde_json::from_value(serde_json::json!({
+            "phase": phase, "bridge": { "namespace": "ns", "name": "b" }, "slot": { "number": 3, "spaceID": "s" },
+            "window": { "opensAt": at(0).to_string(), "startsAt": at(0).to_string(), "closesAt": at(3600).to_string() },
+            "observedGeneration": observed
+        }))
+        .unwrap()
+    };
+    for (version, observed, phase, is_unread) in
+        [("2", None, "Opening", true), ("3", Some(-1), "Opening", true), ("4", Some(1), "Active", false)]
+    {
+        restored.status = status(observed, phase);
+        restored.metadata.resource_version = Some(version.into());
+        bookings.take_object(&restored);
+        assert_eq!((bookings.has_unread(&here, at(10)), bookings.has_unread(&there, at(10))), (is_unread, false));
+    }
+}

@@ -76,7 +76,7 @@ pub async fn reconcile(stored: Arc<MeetingBridge>, ctx: Arc<Context>) -> Result<
     let may_go = || lifecycle::may_go(&ctx, &bridge) || is_locked_out(&ctx, &bridge, &progress, &site);
     if progress.is_deleting && (progress.is_removed || may_go()) {
         if !progress.is_removed {
-            news::left_behind(&ctx, &bridge, progress.problem.as_ref());
+            news::left_behind(&ctx, &bridge, &progress);
         }
         progress.untied = lifecycle::let_go(&ctx, &bridge).await?;
         if progress.untied.is_none() {

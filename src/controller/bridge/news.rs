@@ -10,7 +10,7 @@ use crate::api::{MeetingBridge, find};
 use crate::cluster::{Cluster, FailoverEvent};
 use crate::controller::context::Context;
 use crate::metrics::BridgeLabels;
-use crate::plan::bridge::Problem;
+use crate::plan::bridge::{BridgeProgress, SyncPause};
 use crate::plan::failover::Cause;
 
 /// Events and metrics about what happened to the call bridges, and the meetings that are concerned are told.
@@ -106,8 +106,14 @@ pub fn tell_moved(ctx: &Context, bridge: &MeetingBridge) {
 }
 
 /// The object goes although its bridge has not confirmed that it is clean.
-pub fn left_behind(ctx: &Context, bridge: &MeetingBridge, problem: Option<&Problem>) {
-    let why = problem.map_or("the bridge did not answer", |problem| &problem.message);
+pub fn left_behind(ctx: &Context, bridge: &MeetingBridge, progress: &BridgeProgress) {
+    let why = match &progress.problem {
+        Some(problem) => problem.message.as_str(),
+        None if progress.sync_pause == Some(SyncPause::Poll) => {
+            "its meetings are not shut, or the sync that removes its spaces has not ended"
+        }
+        None => "the bridge did not answer",
+    };
     let note = format!("{why}; spaces, sets and profiles made for this object stay on the bridge");
     tracing::warn!(namespace = bridge.namespace(), name = bridge.name_any(), note, "left behind");
     ctx.events.tell(bridge, EventType::Warning, "LeftBehind", "Delete", note);

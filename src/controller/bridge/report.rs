@@ -57,14 +57,16 @@ fn whole_status(ctx: &Context, bridge: &MeetingBridge, progress: &BridgeProgress
     draft.last_handled_failback_at = handled_failback(bridge, &old, site.cluster.as_deref());
     draft.cluster.clone_from(&progress.cluster);
     draft.bookings = Some(bookings(ctx, bridge, now));
-    let (mut has_answered, mut skew, mut taken) = (false, None, Vec::new());
+    let (mut has_answered, mut skew, mut taken, mut stuck) = (false, None, Vec::new(), Vec::new());
     if let Some(cluster) = &site.cluster {
         has_answered = cluster.has_answered();
         if let Some((at, system)) = &cluster.system() {
             draft.system = Some(system_info(*at, system, old.system.as_ref()));
             skew = system.cdr_time.map(|time| time.duration_since(*at));
         }
-        taken = cluster.with_slots(|spaces| taken_numbers(bridge, spaces)).unwrap_or_default();
+        let held = ctx.bookings.held(&ObjectKey::of(bridge)).into_keys().collect();
+        taken = cluster.with_slots(|spaces| taken_numbers(bridge, spaces, &held)).unwrap_or_default();
+        stuck = cluster.with_slots(|spaces| stuck_slots(bridge, spaces, &held)).unwrap_or_default();
         let listed = cluster.with_slots(|spaces| slots(ctx, bridge, progress, spaces));
         // Not read yet in this process: what was known stands.
         draft.slots = Some(listed.unwrap_or_else(|| old.slots.clone().unwrap_or_default()));
@@ -78,6 +80,7 @@ fn whole_status(ctx: &Context, bridge: &MeetingBridge, progress: &BridgeProgress
         draft,
         has_answered,
         taken,
+        stuck,
         is_provisioned: progress.is_settled
             || (was_provisioned
                 && (!progress.is_well()
@@ -204,7 +207,9 @@ fn slots(ctx: &Context, bridge: &MeetingBridge, progress: &BridgeProgress, space
     let mut slots = SlotsStatus::default();
     let holders = ctx.bookings.holders(&ObjectKey::of(bridge));
     let held = holders.keys().copied().collect();
-    let foreign = spaces.foreign(&held);
+    let mut foreign = spaces.foreign(&held);
+    // Of no use to anybody, as if they were somebody else's.
+    foreign.extend(spaces.stuck(&held).map(|(number, _)| number));
     // A meeting runs there whose object was not looked at yet (a restore without status), or nobody shut it.
     let left_open: BTreeSet<u32> = spaces.left_open(&held).collect();
     let range = numbers(&bridge.spec).ok();
@@ -242,10 +247,22 @@ fn slots(ctx: &Context, bridge: &MeetingBridge, progress: &BridgeProgress, space
     slots
 }
 
-/// What has the numbers of slots that cannot be made, as sentences.
-fn taken_numbers(bridge: &MeetingBridge, spaces: &SlotSpaces) -> Vec<String> {
+/// Slots of the range in which the bridge keeps what a meeting left, and its words.
+fn stuck_slots(bridge: &MeetingBridge, spaces: &SlotSpaces, held: &BTreeSet<u32>) -> Vec<(u32, String)> {
     let Ok(range) = numbers(&bridge.spec) else { return Vec::new() };
-    let foreign = spaces.foreign(&BTreeSet::new());
+    let (mut told, open) = (spaces.foreign(held), spaces.left_open(held));
+    told.extend(open);
+    let stuck = spaces.stuck(held).filter(|(number, _)| range.contains(number) && !told.contains(number));
+    let mut stuck: Vec<(u32, String)> = stuck.map(|(number, why)| (number, why.to_owned())).collect();
+    stuck.sort_unstable();
+    stuck
+}
+
+/// What has the numbers of slots that cannot be made, as sentences. What our own meetings hold is ours, whatever a look shows
+/// of it so far.
+fn taken_numbers(bridge: &MeetingBridge, spaces: &SlotSpaces, held: &BTreeSet<u32>) -> Vec<String> {
+    let Ok(range) = numbers(&bridge.spec) else { return Vec::new() };
+    let foreign = spaces.foreign(held);
     let taken = spaces.taken().map(|(number, by)| (number, by.map(|space| space.name.as_str())));
     let slots = spaces.iter().filter(|(number, _)| foreign.contains(number));
     let rooms = slots.map(|(number, space)| (number, Some(space.name.as_str())));
@@ -271,3 +288,6 @@ pub fn show(ctx: &Context, key: &ObjectKey, status: &MeetingBridgeStatus) {
     ctx.metrics.slots_free.get_or_create(&labels).set(i64::from(slots.free));
     ctx.metrics.slots_foreign.get_or_create(&labels).set(i64::from(slots.foreign));
 }
+
+#[cfg(test)]
+mod tests;

@@ -15,6 +15,7 @@ use crate::api::{MeetingBridge, ScheduledMeeting, find};
 use crate::cluster::Cluster;
 use crate::cms::{Class, Priority, SpaceId};
 use crate::controller::context::Context;
+use crate::facts::slots::SlotSpaces;
 use crate::plan::booking::{self, Booking, Bridges, Decision, Offer, Refusal, key_of};
 use crate::plan::meeting::{Door, Obstacle, Progress, may_go_on_in};
 use crate::plan::verdict::Pause;
@@ -41,10 +42,15 @@ impl Bridges for Context {
         let Some(cluster) = self.clusters.get(key) else { return BTreeSet::new() };
         let elsewhere = cluster.with_slots(|slots| self.bookings.held_elsewhere(key, slots)).unwrap_or_default();
         let foreign = |held: &BTreeSet<u32>| cluster.with_slots(|slots| slots.foreign(held)).unwrap_or_default();
+        // Where the bridge keeps an access method that a meeting left, the next one could not open.
+        let useless = |held: &BTreeSet<u32>| {
+            let stuck = |slots: &SlotSpaces| slots.stuck(held).map(|(number, _)| number).collect::<BTreeSet<u32>>();
+            foreign(held).into_iter().chain(cluster.with_slots(stuck).unwrap_or_default()).collect::<BTreeSet<u32>>()
+        };
         let mut quarantined: BTreeSet<u32> = elsewhere.into_iter().collect();
         // Who holds what is asked only when something looks foreign, which is seldom.
-        if !foreign(&BTreeSet::new()).is_empty() {
-            quarantined.extend(foreign(&self.bookings.held(key).into_keys().collect()));
+        if !useless(&BTreeSet::new()).is_empty() {
+            quarantined.extend(useless(&self.bookings.held(key).into_keys().collect()));
         }
         // Nobody is given a slot that another meeting does not give back.
         quarantined.extend(self.bookings.stuck(key, self.clock.now()));

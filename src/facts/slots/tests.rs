@@ -207,3 +207,28 @@ fn missing_numbers_become_ranges() {
     assert_eq!(ranges(&[1, 2, 3, 7, 9, 10]), vec![1..=3, 7..=7, 9..=10]);
     assert!(ranges(&[]).is_empty());
 }
+
+#[test]
+fn a_look_that_shows_a_profile_tells_of_which_kind_the_bridge_shows_them() {
+    let mut pool = SlotSpaces::new("S_", &Marks::default());
+    pool.take_list(vec![space("a", "S_1", "1")], |_| true, true);
+    pool.take_space(&"a".into(), Some(space("a", "S_1", "1")));
+    assert_eq!(pool.shown_kinds, ShownKinds::default());
+    let with_leg = Space { call_leg_profile: Some("leg".into()), ..space("a", "S_1", "1") };
+    pool.take_space(&"a".into(), Some(with_leg));
+    pool.take_space(&"a".into(), Some(space("a", "S_1", "1")));
+    assert_eq!(pool.shown_kinds, ShownKinds { call: false, call_leg: true });
+}
+
+#[test]
+fn a_slot_in_which_something_is_stuck_is_free_once_a_look_shows_nothing() {
+    let mut pool = SlotSpaces::new("S_", &Marks::default());
+    pool.take_list(vec![space("a", "S_1", "1")], |_| true, true);
+    let with = |count: u32| Space { access_methods: Some(count), ..detail("a", "S_1", "1", false, None) };
+    let stuck = |pool: &SlotSpaces| pool.stuck(&BTreeSet::new()).map(|(number, _)| number).collect::<Vec<_>>();
+    pool.set_stuck(&"a".into(), "why".to_owned(), Timestamp::UNIX_EPOCH);
+    pool.take_space(&"a".into(), Some(with(1)));
+    assert_eq!(stuck(&pool), [1]);
+    pool.take_space(&"a".into(), Some(with(0)));
+    assert_eq!(stuck(&pool), Vec::<u32>::new());
+}

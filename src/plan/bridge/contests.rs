@@ -2,7 +2,8 @@
 
 use jiff::Timestamp;
 
-use super::{BridgeProgress, Step, profile_matches};
+use super::profiles::is_as_wanted;
+use super::{BridgeProgress, Step};
 use crate::api::repairs::{Contested, Rival, Shown};
 use crate::facts::Seen;
 use crate::facts::bridge::BridgeFacts;
@@ -43,16 +44,28 @@ impl BridgeProgress {
         before.is_none_or(|before| before.shown == Shown::AsWanted || !before.is_within(MADE_AGAIN, at))
     }
 
+    /// Which fields of the two profiles the bridge shows.
+    pub(super) fn note_shown_fields(&self, facts: &mut BridgeFacts) {
+        let Some(ids) = &self.record.profiles else { return };
+        let of_call = ids.call.as_ref().zip(facts.call_profile.known().cloned().flatten());
+        let of_leg = ids.call_leg.as_ref().zip(facts.call_leg_profile.known().cloned().flatten());
+        for (id, have) in of_call.into_iter().chain(of_leg) {
+            facts.note_shown(id, &have);
+        }
+    }
+
     /// What looks showed of what was put back.
     pub(super) fn prove_repairs(&mut self, facts: &BridgeFacts) {
         let Seen::Known(version) = &facts.version else { return };
         let (call, leg) = (self.spec.profiles.call.pairs_for(version), self.spec.profiles.call_leg.pairs());
-        let is_shown = |want: &[(String, String)], have: &Seen<Option<crate::cms::Fields>>| {
-            have.known().and_then(Option::as_ref).is_some_and(|have| profile_matches(want, have))
+        let ids = self.record.profiles.clone().unwrap_or_default();
+        let is_shown = |id: &Option<String>, want: &[(String, String)], have: &Seen<Option<crate::cms::Fields>>| {
+            let have = have.known().and_then(Option::as_ref);
+            id.as_ref().zip(have).is_some_and(|(id, have)| is_as_wanted(facts, id, want, have))
         };
         self.contests.prove(|thing, slot| match thing {
-            Contested::CallProfile => is_shown(&call, &facts.call_profile),
-            Contested::CallLegProfile => is_shown(&leg, &facts.call_leg_profile),
+            Contested::CallProfile => is_shown(&ids.call, &call, &facts.call_profile),
+            Contested::CallLegProfile => is_shown(&ids.call_leg, &leg, &facts.call_leg_profile),
             Contested::FreeSlot => {
                 let standing = slot.and_then(|number| facts.slots.known()?.standing(number));
                 standing == Some(Standing::Free)
@@ -66,8 +79,15 @@ impl BridgeProgress {
 /// What was put right is believed once a look has shown it.
 pub(super) fn forget_written(facts: &mut BridgeFacts, step: &Step) {
     match step {
-        Step::UpdateCallProfile(..) => facts.call_profile = Seen::Unknown,
-        Step::UpdateCallLegProfile(..) => facts.call_leg_profile = Seen::Unknown,
+        Step::UpdateCallProfile(id, _) => {
+            facts.forget_shown(id);
+            facts.call_profile = Seen::Unknown;
+        }
+        Step::UpdateCallLegProfile(id, _) => {
+            facts.forget_shown(id);
+            facts.call_leg_profile = Seen::Unknown;
+        }
+        Step::UpdateSettingsProfile(profile) => profile.id.iter().for_each(|id| facts.forget_shown(id)),
         Step::ShutSlot { number, .. } => {
             if let Seen::Known(slots) = &mut facts.slots {
                 slots.doubt(*number);

@@ -1,14 +1,55 @@
 //! What lists, looks at syncs and failed steps mean for the progress of a bridge.
 
+use jiff::{SignedDuration, Timestamp};
+
 use super::progress::BridgeProgress;
+use super::settings::words_of;
 use super::step::{Look, Step};
-use crate::cms::{CmsError, SyncStatus};
+use crate::cms::{AccessMethodId, CmsError, SpaceId, SyncStatus};
 use crate::facts::Seen;
 use crate::facts::bridge::BridgeFacts;
 use crate::facts::slots::SlotSpaces;
 
 /// Further lists after a complete sync; with the pauses between them about 20 seconds.
 const RELISTS: u8 = 5;
+
+/// An access method that the bridge would not delete is tried again after so long.
+const STUCK_RESTS: SignedDuration = SignedDuration::from_mins(10);
+
+/// The access methods of a free slot were looked at.
+pub(super) fn methods_looked_at(facts: &mut BridgeFacts, id: &SpaceId, ours: Vec<AccessMethodId>) {
+    let Seen::Known(slots) = &mut facts.slots else { return };
+    if ours.is_empty() {
+        slots.set_unstuck(id);
+    }
+    let shown = slots.looked(id).and_then(|space| space.access_methods);
+    facts.methods.insert(id.clone(), (shown.unwrap_or_default(), ours));
+}
+
+/// The bridge keeps an access method of ours: that holds back no door but the one of this slot, in which the next meeting
+/// could not get rid of it either. So nobody gets it.
+pub(super) fn method_kept(
+    facts: &mut BridgeFacts,
+    space: &SpaceId,
+    method: &AccessMethodId,
+    error: &CmsError,
+    at: Timestamp,
+) {
+    if let Some((_, ours)) = facts.methods.get_mut(space) {
+        ours.retain(|known| known != method);
+    }
+    if let Seen::Known(slots) = &mut facts.slots {
+        slots.set_stuck(space, words_of(error), at);
+    }
+}
+
+/// What the bridge would not delete a while ago is looked at again, and tried again.
+pub(super) fn retry_stuck(facts: &mut BridgeFacts, now: Timestamp) {
+    let before = now.checked_sub(STUCK_RESTS).unwrap_or(Timestamp::MIN);
+    for space in facts.slots.known().map(|slots| slots.stuck_since(before)).unwrap_or_default() {
+        facts.methods.remove(&space);
+    }
+}
 
 impl BridgeProgress {
     /// A set or a sync of ours that the record does not know was looked for.
@@ -62,7 +103,13 @@ impl BridgeProgress {
     pub(super) fn sync_looked_at(&mut self, facts: &mut BridgeFacts, status: SyncStatus) {
         let Some(set) = self.record.sets.iter_mut().find(|set| set.sync_id.is_some()) else { return };
         let is_removal = self.is_deleting && set.synced;
-        if !is_removal {
+        let id = set.sync_id.clone();
+        if is_removal {
+            // What it has left is seen by a list only.
+            if let (SyncStatus::Complete | SyncStatus::Failed(_), Seen::Known(slots)) = (&status, &mut facts.slots) {
+                slots.complete = false;
+            }
+        } else {
             match &status {
                 SyncStatus::Complete => {
                     set.synced = true;
@@ -83,7 +130,27 @@ impl BridgeProgress {
                 SyncStatus::Pending | SyncStatus::Running | SyncStatus::Other(_) => {}
             }
         }
+        self.sync_timed(facts, id, &status);
         facts.sync = Seen::Known(status);
+    }
+
+    /// Since when the sync is known to run. One that has run for too long is waited for all the same; but what it has made
+    /// so far is looked at each time.
+    fn sync_timed(&self, facts: &mut BridgeFacts, id: Option<String>, status: &SyncStatus) {
+        let is_running = matches!(status, SyncStatus::Pending | SyncStatus::Running | SyncStatus::Other(_));
+        let Some(id) = id.filter(|_| is_running) else {
+            facts.sync_begun = None;
+            return;
+        };
+        if facts.sync_begun.as_ref().is_none_or(|(known, _)| *known != id) {
+            facts.sync_begun = Some((id, self.now));
+        }
+        if facts.is_sync_overdue(self.now)
+            && !self.is_deleting
+            && let Seen::Known(slots) = &mut facts.slots
+        {
+            slots.complete = false;
+        }
     }
 
     /// What a failed write tells about the bridge.

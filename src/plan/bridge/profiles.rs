@@ -18,6 +18,12 @@ pub fn profile_matches(want: &[(String, String)], have: &Fields) -> bool {
     })
 }
 
+/// Is a profile as it is to be, by what a look shows? What the bridge has shown of it before is believed no more when it is
+/// missing: somebody took it away.
+pub(super) fn is_as_wanted(facts: &BridgeFacts, id: &str, want: &[(String, String)], have: &Fields) -> bool {
+    profile_matches(want, have) && !facts.lacks_shown(id, want, have)
+}
+
 /// Makes, verifies and repairs the two profiles.
 pub(super) fn next(bridge: &BridgeProgress, facts: &BridgeFacts, version: &str) -> Option<Next> {
     let Some(ids) = &bridge.record.profiles else { return Some(Next::Record(Intent::Profiles)) };
@@ -32,7 +38,7 @@ pub(super) fn next(bridge: &BridgeProgress, facts: &BridgeFacts, version: &str) 
         (None, _) => return Some(Next::Do(Step::CreateCallProfile(call))),
         (Some(id), Seen::Unknown) if believes_nothing => return Some(Next::Look(Look::CallProfile(id.clone()))),
         (Some(id), Seen::Known(Some(have)))
-            if !profile_matches(&call, have) && bridge.may_put_back(Contested::CallProfile, None) =>
+            if !is_as_wanted(facts, id, &call, have) && bridge.may_put_back(Contested::CallProfile, None) =>
         {
             return Some(Next::Do(Step::UpdateCallProfile(id.clone(), call)));
         }
@@ -45,7 +51,7 @@ pub(super) fn next(bridge: &BridgeProgress, facts: &BridgeFacts, version: &str) 
         (None, _) => Some(Next::Do(Step::CreateCallLegProfile(leg))),
         (Some(id), Seen::Unknown) if believes_nothing => Some(Next::Look(Look::CallLegProfile(id.clone()))),
         (Some(id), Seen::Known(Some(have)))
-            if !profile_matches(&leg, have) && bridge.may_put_back(Contested::CallLegProfile, None) =>
+            if !is_as_wanted(facts, id, &leg, have) && bridge.may_put_back(Contested::CallLegProfile, None) =>
         {
             Some(Next::Do(Step::UpdateCallLegProfile(id.clone(), leg)))
         }

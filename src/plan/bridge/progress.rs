@@ -7,6 +7,7 @@ use jiff::Timestamp;
 use kube::{Resource, ResourceExt};
 
 use super::contests::forget_written;
+use super::outcomes::{method_kept, methods_looked_at, retry_stuck};
 use super::provisioning::numbers_of;
 use super::record::Record;
 use super::step::{End, Found, Intent, Look, Obstacle, Step};
@@ -261,19 +262,21 @@ impl Subject for BridgeProgress {
         usize::try_from(slots).unwrap_or(usize::MAX).saturating_mul(TURNS_OF_A_SLOT).saturating_add(TURNS)
     }
 
-    fn begin(&mut self, facts: &mut BridgeFacts, _survey: (), _now: Timestamp) {
+    fn begin(&mut self, facts: &mut BridgeFacts, _survey: (), now: Timestamp) {
         if !facts.full_recheck && self.cluster.is_some() && !self.is_cluster_stale {
             facts.members = Seen::Known(());
         }
-        if facts.full_recheck || self.is_deleting {
-            self.retry_settings();
+        if self.is_deleting || self.is_unjudged {
+            facts.settings_held.clear();
         }
+        retry_stuck(facts, now);
         self.is_trying_blocked = facts.blocked.values().any(|is_due| *is_due);
     }
 
     fn next(&mut self, facts: &mut BridgeFacts, around: &Around, now: Timestamp) -> super::Next {
         self.now = now;
         self.contests.prune(now);
+        self.note_shown_fields(facts);
         self.prove_repairs(facts);
         if !self.is_observing {
             let next = self.next_in_bounds(facts, around);
@@ -346,11 +349,7 @@ impl Subject for BridgeProgress {
                 }
             }
             (_, Found::Space(_)) => {}
-            (Look::AccessMethods(id), Found::AccessMethods(ours)) => {
-                let slots = facts.slots.known();
-                let shown = slots.and_then(|slots| slots.looked(id)).and_then(|space| space.access_methods);
-                facts.methods.insert(id.clone(), (shown.unwrap_or_default(), ours));
-            }
+            (Look::AccessMethods(id), Found::AccessMethods(ours)) => methods_looked_at(facts, id, ours),
             (_, Found::AccessMethods(_)) => {}
             (_, Found::Sync(status)) => self.sync_looked_at(facts, status),
         }
@@ -371,9 +370,11 @@ impl Subject for BridgeProgress {
     fn applied(&mut self, facts: &mut BridgeFacts, step: &Step, effect: Option<String>, at: Timestamp) -> Store {
         self.note_repair(step, at);
         self.has_reworked |= step.settings_profile().is_none();
+        let id = effect.clone();
         self.record.apply(facts, step, effect);
         forget_written(facts, step);
         if step.starts_sync() {
+            facts.sync_begun = id.map(|id| (id, at));
             // The first look at the sync comes after a pause: it never is complete at once.
             facts.sync = Seen::Known(SyncStatus::Pending);
         }
@@ -385,25 +386,23 @@ impl Subject for BridgeProgress {
         facts: &mut BridgeFacts,
         attempt: Attempt<'_, Look, Step>,
         verdict: Verdict,
-        _since: Timestamp,
+        since: Timestamp,
     ) -> Flow {
-        let of_settings = match &attempt {
-            Attempt::Do(step) => step.settings_profile(),
-            Attempt::Look(_) => None,
-        };
-        if let (Some(profile), Verdict::Answered(error), false) = (of_settings, &verdict, self.is_deleting) {
-            // What one meeting asks for holds back nothing else.
-            self.settings_refused(profile, error);
-            return Flow::GoOn;
-        }
-        if let (Attempt::Do(Step::DeleteAccessMethod { space, method, .. }), Verdict::Answered(_)) =
-            (&attempt, &verdict)
-        {
-            // The bridge keeps it: that holds back no door. It is looked at again when others come or go.
-            if let Some((_, ours)) = facts.methods.get_mut(space) {
-                ours.retain(|known| known != method);
+        if let (Attempt::Do(step), Verdict::Answered(error)) = (&attempt, &verdict) {
+            match step {
+                Step::DeleteAccessMethod { space, method, .. } => {
+                    method_kept(facts, space, method, error, since);
+                    return Flow::GoOn;
+                }
+                step if !self.is_deleting => {
+                    if let Some(profile) = step.settings_profile() {
+                        // What one meeting asks for holds back nothing else.
+                        self.settings_refused(facts, profile, error);
+                        return Flow::GoOn;
+                    }
+                }
+                _ => {}
             }
-            return Flow::GoOn;
         }
         if let Attempt::Do(step) = attempt {
             let may_be_done = verdict.may_have_taken_effect();
@@ -441,7 +440,7 @@ impl Subject for BridgeProgress {
             End::AwaitSync => self.sync_pause = Some(SyncPause::Poll),
             End::Blocked(obstacle) => {
                 self.is_settled = matches!(obstacle, Obstacle::Draining | Obstacle::Scattered);
-                if matches!(obstacle, Obstacle::Sync(_)) {
+                if matches!(obstacle, Obstacle::Sync(_) | Obstacle::SyncHangs) {
                     self.sync_pause = Some(SyncPause::Retry);
                 }
                 self.obstacle = Some(obstacle);

@@ -117,6 +117,14 @@ fn in_progress(
         (Some(_), None, _) if !slots.complete => Next::Look(Look::AllSpaces),
         (Some(id), None, _) => Next::Do(Step::DeleteSet(id.clone())),
         (Some(_), Some(sync), Seen::Unknown) => Next::Look(Look::Sync(sync.clone())),
+        // It is waited for, and no other one is begun; but what it has made counts, and people are told.
+        (Some(_), Some(_), Seen::Known(_)) if facts.is_sync_overdue(bridge.now) => {
+            if slots.complete {
+                blocked(Obstacle::SyncHangs)
+            } else {
+                Next::Look(Look::AllSpaces)
+            }
+        }
         (Some(_), Some(_), Seen::Known(_)) => Next::Rest(End::AwaitSync),
     }
 }

@@ -6,7 +6,7 @@ use std::ops::RangeInclusive;
 use super::step::{Intent, Step};
 use crate::api::bridge::{ParameterSet, ProfileIds};
 use crate::api::settings::SettingsProfile;
-use crate::cms::SyncFailure;
+use crate::cms::{Fields, SyncFailure};
 use crate::facts::Seen;
 use crate::facts::bridge::BridgeFacts;
 
@@ -98,20 +98,67 @@ impl Record {
 
     /// Works a successful write into record and facts. `created` is the id of a new object.
     pub(super) fn apply(&mut self, facts: &mut BridgeFacts, step: &Step, created: Option<String>) {
+        match step {
+            Step::CreateCallProfile(_)
+            | Step::CreateCallLegProfile(_)
+            | Step::UpdateCallProfile(..)
+            | Step::UpdateCallLegProfile(..)
+            | Step::DeleteCallProfile(_)
+            | Step::DeleteCallLegProfile(_) => self.apply_to_profiles(facts, step, created),
+            Step::CreateSet(_)
+            | Step::StartSync { .. }
+            | Step::StartRemoval { .. }
+            | Step::DeleteSet(_)
+            | Step::MergeSet { .. } => self.apply_to_sets(facts, step, created),
+            Step::AttachProfiles { .. }
+            | Step::ShutSlot { .. }
+            | Step::DeleteCall(_)
+            | Step::DeleteAccessMethod { .. }
+            | Step::DeleteSpace { .. } => self.apply_to_slots(facts, step),
+            Step::CreateSettingsProfile(profile) => {
+                if let Some(known) = self.settings_profile(profile) {
+                    facts.settings_seen.extend(created.clone());
+                    (known.id, known.refused) = (created, None);
+                }
+            }
+            Step::UpdateSettingsProfile(profile) => {
+                if let Some(known) = self.settings_profile(profile) {
+                    known.refused = None;
+                }
+            }
+            Step::DeleteSettingsProfile(profile) => self.forget_settings(profile),
+        }
+    }
+
+    fn settings_profile(&mut self, profile: &SettingsProfile) -> Option<&mut SettingsProfile> {
+        self.settings.iter_mut().find(|known| (known.kind, &known.name) == (profile.kind, &profile.name))
+    }
+
+    /// The same for the two profiles that every slot uses. What the bridge shows of one that was made a look will tell.
+    fn apply_to_profiles(&mut self, facts: &mut BridgeFacts, step: &Step, created: Option<String>) {
         let fields = |pairs: &Vec<(String, String)>| Seen::Known(Some(pairs.iter().cloned().collect()));
         match step {
-            Step::CreateCallProfile(pairs) => {
+            Step::CreateCallProfile(_) => {
                 self.profiles.get_or_insert_default().call = created;
                 self.recheck_slots(facts);
-                facts.call_profile = fields(pairs);
+                facts.call_profile = Seen::Known(Some(Fields::new()));
             }
-            Step::CreateCallLegProfile(pairs) => {
+            Step::CreateCallLegProfile(_) => {
                 self.profiles.get_or_insert_default().call_leg = created;
                 self.recheck_slots(facts);
-                facts.call_leg_profile = fields(pairs);
+                facts.call_leg_profile = Seen::Known(Some(Fields::new()));
             }
             Step::UpdateCallProfile(_, pairs) => facts.call_profile = fields(pairs),
             Step::UpdateCallLegProfile(_, pairs) => facts.call_leg_profile = fields(pairs),
+            Step::DeleteCallProfile(_) => self.profiles.get_or_insert_default().call = None,
+            Step::DeleteCallLegProfile(_) => self.profiles.get_or_insert_default().call_leg = None,
+            _ => {}
+        }
+    }
+
+    /// The same for parameter sets and their syncs.
+    fn apply_to_sets(&mut self, facts: &mut BridgeFacts, step: &Step, created: Option<String>) {
+        match step {
             Step::CreateSet(range) => {
                 let is_it = |set: &&mut ParameterSet| set.id.is_none() && (set.start_index..=set.end_index) == *range;
                 if let Some(set) = self.sets.iter_mut().find(is_it) {
@@ -120,45 +167,12 @@ impl Record {
                 }
             }
             Step::StartSync { set } | Step::StartRemoval { set } => {
+                let is_removal = matches!(step, Step::StartRemoval { .. });
                 if let Some(known) = self.sets.iter_mut().find(|known| known.id.as_ref() == Some(set)) {
-                    known.sync_id = created;
-                    known.synced = matches!(step, Step::StartRemoval { .. });
+                    facts.removing.extend((is_removal && known.synced).then(|| set.clone()));
+                    (known.sync_id, known.synced) = (created, is_removal);
                 }
-                facts.sync = Seen::Unknown;
-            }
-            Step::AttachProfiles { number, space } => {
-                facts.attached.insert(space.clone());
-                if let Seen::Known(slots) = &mut facts.slots {
-                    slots.set_profiles(*number, self.profiles.as_ref());
-                }
-            }
-            Step::ShutSlot { number, .. } => {
-                if let Seen::Known(slots) = &mut facts.slots {
-                    slots.set_shut(*number);
-                }
-            }
-            Step::DeleteCall(gone) => {
-                if let Seen::Known(calls) = &mut facts.calls {
-                    calls.retain(|placed| placed.at() != *gone);
-                }
-            }
-            Step::DeleteAccessMethod { space, method, number } => {
-                let left = facts.methods.get_mut(space).map(|(_, ours)| {
-                    ours.retain(|known| known != method);
-                    ours.len()
-                });
-                if left == Some(0) {
-                    // How many there are now a look tells; another meeting may leave as many as there were before.
-                    facts.methods.remove(space);
-                    if let Seen::Known(slots) = &mut facts.slots {
-                        slots.doubt(*number);
-                    }
-                }
-            }
-            Step::DeleteSpace { number, .. } => {
-                if let Seen::Known(slots) = &mut facts.slots {
-                    slots.remove(*number);
-                }
+                (facts.sync, facts.sync_begun) = (Seen::Unknown, None);
             }
             Step::DeleteSet(id) => {
                 if let Some(set) = self.sets.iter().find(|set| set.id.as_ref() == Some(id)) {
@@ -167,6 +181,7 @@ impl Record {
                 self.sets.retain(|set| set.id.as_ref() != Some(id));
                 facts.unsynced.remove(id);
                 facts.unexplained.remove(id);
+                facts.removing.remove(id);
                 facts.sync = Seen::Unknown;
                 facts.sync_failure = None;
             }
@@ -178,17 +193,35 @@ impl Record {
                 }
                 self.sets.retain(|known| known.id.as_ref() != Some(set));
             }
-            Step::DeleteCallProfile(_) => self.profiles.get_or_insert_default().call = None,
-            Step::DeleteCallLegProfile(_) => self.profiles.get_or_insert_default().call_leg = None,
-            Step::CreateSettingsProfile(profile) => {
-                let is_it = |known: &&mut SettingsProfile| (known.kind, &known.name) == (profile.kind, &profile.name);
-                if let Some(known) = self.settings.iter_mut().find(is_it) {
-                    facts.settings_seen.extend(created.clone());
-                    known.id = created;
+            _ => {}
+        }
+    }
+
+    /// The same for slots, their access methods and calls.
+    fn apply_to_slots(&self, facts: &mut BridgeFacts, step: &Step) {
+        if let (Step::DeleteCall(gone), Seen::Known(calls)) = (step, &mut facts.calls) {
+            calls.retain(|placed| placed.at() != *gone);
+        }
+        let Seen::Known(slots) = &mut facts.slots else { return };
+        match step {
+            Step::AttachProfiles { number, space } => {
+                facts.attached.insert(space.clone());
+                slots.set_profiles(*number, self.profiles.as_ref());
+            }
+            Step::ShutSlot { number, .. } => slots.set_shut(*number),
+            Step::DeleteAccessMethod { space, method, number } => {
+                let left = facts.methods.get_mut(space).map(|(_, ours)| {
+                    ours.retain(|known| known != method);
+                    ours.len()
+                });
+                if left == Some(0) {
+                    // How many there are now a look tells; another meeting may leave as many as there were before.
+                    facts.methods.remove(space);
+                    slots.doubt(*number);
                 }
             }
-            Step::UpdateSettingsProfile(_) => {}
-            Step::DeleteSettingsProfile(profile) => self.forget_settings(profile),
+            Step::DeleteSpace { number, .. } => slots.remove(*number),
+            _ => {}
         }
     }
 

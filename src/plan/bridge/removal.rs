@@ -46,12 +46,12 @@ pub fn next(bridge: &BridgeProgress, facts: &BridgeFacts, around: &Around) -> Ne
             }
             (Some(_), Some(sync), Seen::Unknown) => Next::Look(Look::Sync(sync.clone())),
             (Some(id), Some(_), Seen::Known(SyncStatus::Complete | SyncStatus::Failed(_))) => {
-                Next::Do(Step::DeleteSet(id.clone()))
+                left_over(bridge, facts, around, slots, set).unwrap_or_else(|| Next::Do(Step::DeleteSet(id.clone())))
             }
             (Some(_), Some(_), Seen::Known(_)) => Next::Rest(End::AwaitSync),
         };
     }
-    if let Some(next) = settings::removal(bridge) {
+    if let Some(next) = settings::removal(bridge, facts) {
         return next;
     }
     let ids = bridge.record.profiles.clone().unwrap_or_default();
@@ -60,6 +60,23 @@ pub fn next(bridge: &BridgeProgress, facts: &BridgeFacts, around: &Around) -> Ne
         (None, Some(id)) => Next::Do(Step::DeleteCallLegProfile(id)),
         (None, None) => Next::Rest(End::Settled),
     }
+}
+
+/// What a sync that was to remove the spaces of a set has left goes one by one; as long as the bridge refuses that, the set
+/// stays in the record. Of a set that was never seen to make its spaces nobody can tell which of them it made.
+fn left_over(
+    bridge: &BridgeProgress,
+    facts: &BridgeFacts,
+    around: &Around,
+    slots: &SlotSpaces,
+    set: &ParameterSet,
+) -> Option<Next> {
+    set.id.as_ref().filter(|id| facts.removing.contains(*id))?;
+    numbers_of(set).find_map(|number| match claim(bridge, around, slots, number) {
+        Claim::Unproven(space) => Some(Next::Look(Look::Space(space))),
+        Claim::Free(space) => Some(Next::Do(Step::DeleteSpace { number, space })),
+        Claim::LeftOpen(_) | Claim::Foreign => None,
+    })
 }
 
 /// Before a sync removes the spaces of a set, each is looked at. If one is somebody else's now (one that is not seen may

@@ -1,18 +1,47 @@
 //! Profiles for the settings of single meetings: made when a meeting wants one, shared by all that want the same, removed
 //! when nobody does (decision 0025). One pass at a time works on a bridge, so nothing is made twice. PURE.
 
-use super::profiles::profile_matches;
+use jiff::SignedDuration;
+
+use super::profiles::is_as_wanted;
 use super::{Around, BridgeProgress, Intent, Look, Next, Step};
-use crate::api::settings::{MOST_SETTINGS_PROFILES, ProfileKind, SettingsProfile};
+use crate::api::settings::{ProfileKind, SettingsProfile};
 use crate::cms::{CmsError, Fields};
 use crate::facts::Seen;
 use crate::facts::bridge::BridgeFacts;
+use crate::plan::settings::has_room;
+use crate::plan::verdict::Pause;
 
 /// Longest word on a refusal.
 const LONGEST_REFUSAL: usize = 400;
 
+/// What the bridge refused is tried again after so long: it may have been mended.
+const REFUSAL_RESTS: SignedDuration = SignedDuration::from_mins(10);
+
+/// What it answered without a word of its own is no refusal, and is tried again soon.
+const WORDLESS_RESTS: SignedDuration = SignedDuration::from_secs(10);
+
 fn is_same(one: &SettingsProfile, other: &SettingsProfile) -> bool {
     (one.kind, &one.name) == (other.kind, &other.name)
+}
+
+fn key_of(profile: &SettingsProfile) -> (ProfileKind, String) {
+    (profile.kind, profile.name.clone())
+}
+
+/// What a bridge says of a request that it refuses, to be kept.
+pub(super) fn words_of(error: &CmsError) -> String {
+    error.to_string().chars().take(LONGEST_REFUSAL).collect()
+}
+
+/// A bare status, an empty failure, "no such object" to something that is to be made: whatever answered (a call bridge that
+/// is being started, something in front of it) did not judge what was sent.
+fn is_wordless(error: &CmsError) -> bool {
+    match error {
+        CmsError::NotFound { .. } | CmsError::HttpError { .. } => true,
+        CmsError::Rejected { element, .. } => element == "failureDetails",
+        _ => false,
+    }
 }
 
 /// Makes what is wanted and removes what nobody wants.
@@ -23,17 +52,17 @@ pub(super) fn next(bridge: &BridgeProgress, facts: &BridgeFacts, around: &Around
     let known = &bridge.record.settings;
     let make =
         around.settings.wanted.iter().find_map(|wanted| match known.iter().find(|known| is_same(known, wanted)) {
+            Some(known) if bridge.is_held(facts, known) => None,
             Some(known) if known.id.as_ref().is_some_and(|id| !facts.settings_seen.contains(id)) => {
                 Some(Next::Look(Look::SettingsProfile(known.clone())))
             }
-            Some(known) if known.refused.is_some() => None,
             Some(known) if known.id.as_ref().is_some_and(|id| facts.settings_changed.contains(id)) => {
                 Some(Next::Do(Step::UpdateSettingsProfile(known.clone())))
             }
             Some(known) if known.id.is_some() => None,
             Some(known) if bridge.is_untried(known) => Some(Next::Do(Step::CreateSettingsProfile(known.clone()))),
             Some(known) => Some(Next::Look(Look::LostSettingsProfile(known.clone()))),
-            None if known.len() >= MOST_SETTINGS_PROFILES => None,
+            None if !has_room(known.len(), around.settings.protective.contains(&key_of(wanted))) => None,
             None => Some(Next::Record(Intent::Settings(wanted.clone()))),
         });
     make.or_else(|| tidy(bridge, facts, around))
@@ -41,20 +70,23 @@ pub(super) fn next(bridge: &BridgeProgress, facts: &BridgeFacts, around: &Around
 
 /// Removes what no meeting wants, and no space refers to any more.
 fn tidy(bridge: &BridgeProgress, facts: &BridgeFacts, around: &Around) -> Option<Next> {
+    if around.settings.has_unread {
+        return None;
+    }
     let is_wanted = |known: &SettingsProfile| around.settings.wanted.iter().any(|wanted| is_same(known, wanted));
     let is_used = |id: &String| around.settings.used.contains(id) || is_shown(facts, id);
     bridge.record.settings.iter().filter(|known| !is_wanted(known)).find_map(|known| match &known.id {
         Some(id) if is_used(id) => None,
-        _ => gone(bridge, known),
+        _ => gone(bridge, facts, known),
     })
 }
 
 /// Takes one away, if the bridge lets it go.
-fn gone(bridge: &BridgeProgress, known: &SettingsProfile) -> Option<Next> {
+fn gone(bridge: &BridgeProgress, facts: &BridgeFacts, known: &SettingsProfile) -> Option<Next> {
     match (&known.id, &known.refused) {
-        (Some(_), None) => Some(Next::Do(Step::DeleteSettingsProfile(known.clone()))),
-        // The bridge would not remove it; it is tried again in a full look.
-        (Some(_), Some(_)) => None,
+        // The bridge would not remove it, a short while ago.
+        (Some(_), _) if bridge.is_held(facts, known) => None,
+        (Some(_), _) => Some(Next::Do(Step::DeleteSettingsProfile(known.clone()))),
         // It may be there, its reply lost.
         (None, None) if !bridge.is_untried(known) => Some(Next::Look(Look::LostSettingsProfile(known.clone()))),
         (None, _) => Some(Next::Record(Intent::NoSettings(known.clone()))),
@@ -62,8 +94,8 @@ fn gone(bridge: &BridgeProgress, known: &SettingsProfile) -> Option<Next> {
 }
 
 /// The same for all of them, when the object goes.
-pub(super) fn removal(bridge: &BridgeProgress) -> Option<Next> {
-    bridge.record.settings.iter().find_map(|known| gone(bridge, known))
+pub(super) fn removal(bridge: &BridgeProgress, facts: &BridgeFacts) -> Option<Next> {
+    bridge.record.settings.iter().find_map(|known| gone(bridge, facts, known))
 }
 
 /// Does a space of a slot show this profile?
@@ -79,6 +111,11 @@ fn is_shown(facts: &BridgeFacts, id: &str) -> bool {
 impl BridgeProgress {
     fn is_untried(&self, profile: &SettingsProfile) -> bool {
         self.untried_settings.contains(&(profile.kind, profile.name.clone()))
+    }
+
+    /// Did the bridge say no to this one lately?
+    fn is_held(&self, facts: &BridgeFacts, profile: &SettingsProfile) -> bool {
+        facts.settings_held.get(&key_of(profile)).is_some_and(|until| self.now < *until)
     }
 
     fn settings_profile(&mut self, profile: &SettingsProfile) -> Option<&mut SettingsProfile> {
@@ -105,6 +142,7 @@ impl BridgeProgress {
             self.untried_settings.insert((profile.kind, profile.name.clone()));
         }
         if let Some(known) = self.settings_profile(profile) {
+            known.refused.take_if(|_| id.is_some());
             known.id = id;
         }
     }
@@ -122,22 +160,25 @@ impl BridgeProgress {
             return;
         };
         let Some(id) = profile.id.clone() else { return };
-        if !profile_matches(&profile.pairs(), shown) {
+        if !is_as_wanted(facts, &id, &profile.pairs(), shown) {
             facts.settings_changed.insert(id.clone());
         }
+        facts.note_shown(&id, shown);
         facts.settings_seen.insert(id);
     }
 
-    /// The bridge refuses this one; everything else goes on.
-    pub(super) fn settings_refused(&mut self, profile: &SettingsProfile, error: &CmsError) {
-        let words: String = error.to_string().chars().take(LONGEST_REFUSAL).collect();
-        if let Some(known) = self.settings_profile(profile) {
-            known.refused = Some(words);
+    /// The bridge refuses this one; everything else goes on. It is tried again after a while, in a full look, after a restart
+    /// and for another spec.
+    pub(super) fn settings_refused(&mut self, facts: &mut BridgeFacts, profile: &SettingsProfile, error: &CmsError) {
+        let rest = if is_wordless(error) { WORDLESS_RESTS } else { REFUSAL_RESTS };
+        let until = self.now.checked_add(rest).unwrap_or(self.now);
+        facts.settings_held.insert(key_of(profile), until);
+        if is_wordless(error) {
+            // If it is not there any more, that is to be seen.
+            facts.settings_seen.retain(|id| profile.id.as_ref() != Some(id));
+            self.pause.get_or_insert(Pause::Blocked);
+        } else if let Some(known) = self.settings_profile(profile) {
+            known.refused = Some(words_of(error));
         }
-    }
-
-    /// In a full look what was refused is tried again.
-    pub(super) fn retry_settings(&mut self) {
-        self.record.settings.iter_mut().for_each(|known| known.refused = None);
     }
 }

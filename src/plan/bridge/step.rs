@@ -259,6 +259,8 @@ pub enum Obstacle {
     ClusterOwned(String),
     DialNumbers(Vec<&'static str>),
     Sync(SyncFailure),
+    /// The sync that makes spaces has not ended for so long that it may never do so.
+    SyncHangs,
     /// These slots are out of range but held.
     Draining,
     /// Slots are deleted again and again; they are made again after a while.

@@ -103,6 +103,16 @@ struct Server {
     settings: BTreeMap<String, SettingsProfile>,
     /// Words of profiles for settings that it refuses.
     refuses: BTreeSet<String>,
+    /// Whatever is asked about profiles for settings is answered with a bare 404.
+    is_mute: bool,
+    /// Fields of profiles that it does not show.
+    hidden_fields: BTreeSet<String>,
+    /// A sync removes nothing, and ends so.
+    keeps_spaces: Option<SyncStatus>,
+    /// It does not delete single spaces either.
+    refuses_deletes: bool,
+    /// A sync makes its spaces and does not end.
+    never_ends: bool,
     sets: BTreeMap<String, RangeInclusive<u32>>,
     /// The ranges of all sets that ever were.
     ranges: BTreeMap<String, RangeInclusive<u32>>,
@@ -170,6 +180,12 @@ impl Server {
         Some(Space { non_member_access, access_methods: count.filter(|count| *count > 0), ..space })
     }
 
+    fn shown_fields(&self, fields: Option<&Fields>) -> Option<Fields> {
+        let mut shown = fields?.clone();
+        shown.retain(|name, _| !self.hidden_fields.contains(name));
+        Some(shown)
+    }
+
     fn call_on(&mut self, space: &str) {
         let id = self.id("call");
         self.calls.push(Call {
@@ -198,9 +214,12 @@ impl Server {
 
     fn sync(&mut self, set: &str, remove: bool) -> String {
         let old = self.made_by(set);
-        self.drop_spaces(&old, "a sync");
-        let range = self.sets[set].clone();
         let mut outcome = SyncStatus::Complete;
+        match self.keeps_spaces.clone().filter(|_| remove) {
+            Some(ended) => outcome = ended,
+            None => self.drop_spaces(&old, "a sync"),
+        }
+        let range = self.sets[set].clone();
         let mut half = Vec::new();
         for number in range.filter(|_| !remove) {
             if self.is_taken(number) {
@@ -216,7 +235,8 @@ impl Server {
             self.drop_spaces(&half, "a sync");
         }
         let id = self.id("sync");
-        self.syncs.insert(id.clone(), Sync { set: set.to_owned(), looks: 2, outcome });
+        let looks = if self.never_ends { u32::MAX } else { 2 };
+        self.syncs.insert(id.clone(), Sync { set: set.to_owned(), looks, outcome });
         id
     }
 
@@ -390,8 +410,8 @@ impl Reach<BridgeProgress> for ServerReach<'_> {
             Look::Cluster => Found::Cluster(ClusterStatus::default()),
             Look::LostCallProfile => first(&server.call_profiles),
             Look::LostCallLegProfile => first(&server.leg_profiles),
-            Look::CallProfile(id) => Found::Profile(server.call_profiles.get(id).cloned()),
-            Look::CallLegProfile(id) => Found::Profile(server.leg_profiles.get(id).cloned()),
+            Look::CallProfile(id) => Found::Profile(server.shown_fields(server.call_profiles.get(id))),
+            Look::CallLegProfile(id) => Found::Profile(server.shown_fields(server.leg_profiles.get(id))),
             Look::LostSettingsProfile(wanted) => {
                 let known = progress.record.profile_ids();
                 let is_it = |id: &str, it: &SettingsProfile| {
@@ -402,7 +422,7 @@ impl Reach<BridgeProgress> for ServerReach<'_> {
             }
             Look::SettingsProfile(profile) => {
                 let found = profile.id.as_ref().and_then(|id| server.settings.get(id));
-                Found::Profile(found.map(|profile| profile.fields.clone()))
+                Found::Profile(server.shown_fields(found.map(|profile| &profile.fields)))
             }
             Look::LostSet(range) => {
                 // One that is recorded already is not the lost one.
@@ -442,8 +462,15 @@ impl Reach<BridgeProgress> for ServerReach<'_> {
             return Err(Verdict::Retry(error));
         }
         self.player.log.push(step.to_string());
+        let rejected = || Verdict::Answered(CmsError::Rejected { element: "no".to_owned(), status: 400 });
         if self.server.keeps_methods && matches!(step, Step::DeleteAccessMethod { .. }) {
-            return Err(Verdict::Answered(CmsError::Rejected { element: "no".to_owned(), status: 400 }));
+            return Err(rejected());
+        }
+        if self.server.refuses_deletes && matches!(step, Step::DeleteSpace { .. }) {
+            return Err(rejected());
+        }
+        if self.server.is_mute && step.settings_profile().is_some() {
+            return Err(not_found());
         }
         let is_synced = |set: &String| self.server.syncs.values().any(|sync| sync.set == *set);
         if matches!(step, Step::StartSync { set } if is_synced(set)) {
@@ -620,6 +647,10 @@ impl Player {
         let mut log = self.take_log();
         log.retain(|line| !line.starts_with("look") && !line.starts_with("record"));
         log
+    }
+
+    fn wait(&mut self, secs: i64) {
+        self.clock += jiff::SignedDuration::from_secs(secs);
     }
 
     fn look_at_all(&mut self, server: &Server) {

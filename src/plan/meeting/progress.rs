@@ -20,6 +20,7 @@ use crate::api::values::Instant;
 use crate::api::{MeetingBridge, ScheduledMeeting, ScheduledMeetingStatus};
 use crate::cms::{Address, CallAt, CallId, CmsError, ErrorClass, Space, SpaceId};
 use crate::facts::meeting::MeetingFacts;
+use crate::facts::slots::ShownKinds;
 use crate::plan::booking::{Moved, Refusal, moved};
 use crate::plan::participants;
 use crate::plan::verdict::Pause;
@@ -176,6 +177,8 @@ pub struct Progress {
     pub had_methods: bool,
     /// The profiles that the last look at the space showed.
     pub shown_profiles: Option<ProfileIds>,
+    /// Of which kinds looks at spaces of this bridge have shown a profile.
+    pub shown_kinds: ShownKinds,
     /// The call bridge that the meeting's call is on, or will be.
     pub call_bridge: Option<Address>,
     /// The call bridge that was lost with the meeting's call.
@@ -253,6 +256,7 @@ impl Progress {
             written_methods: None,
             taken_methods: Vec::new(),
             shown_profiles: None,
+            shown_kinds: ShownKinds::default(),
             call_bridge: None,
             lost_call_bridge: None,
             taken_over: false,

@@ -8,7 +8,7 @@ use crate::api::settings::{ProfileKind, SettingsProfile, SettingsStatus};
 use crate::api::{MeetingBridge, ScheduledMeetingSpec};
 use crate::cms::{CmsError, Space};
 use crate::plan::settings::{
-    MethodProfile, is_protective, knows_access_methods, of_kind, owner_of, waits_for_host, wanted,
+    MethodProfile, has_room, is_protective, knows_access_methods, of_kind, owner_of, waits_for_host, wanted,
 };
 
 const KINDS: [ProfileKind; 2] = [ProfileKind::Call, ProfileKind::CallLeg];
@@ -37,6 +37,8 @@ pub struct SettingsTerms {
     pub lacks_access_methods: bool,
     /// Settings that this version of the bridge does not know.
     pub unsupported: Vec<&'static str>,
+    /// One of the profiles is not being made, because the bridge has as many as it may have.
+    pub lacks_room: bool,
     /// Kinds without which the door stays shut.
     protective: Vec<ProfileKind>,
     /// The profiles that a slot of the bridge's own making has.
@@ -63,6 +65,12 @@ impl SettingsTerms {
                 Some((None, None)) | None => Made::Pending,
             }
         };
+        let is_left_out = |profile: SettingsProfile| {
+            let is_known =
+                status.settings_profiles.iter().any(|known| (known.kind, &known.name) == (profile.kind, &profile.name));
+            !is_known && !has_room(status.settings_profiles.len(), wanted.protects(&profile))
+        };
+        let lacks_room = wanted.clone().all().any(is_left_out);
         let made = |kind: ProfileKind| {
             wanted.profiles.iter().find(|profile| profile.kind == kind).map_or(Made::NotWanted, known)
         };
@@ -85,6 +93,7 @@ impl SettingsTerms {
             call_leg: if is_unknown { Made::Pending } else { made(ProfileKind::CallLeg) },
             methods,
             lacks_access_methods: lacks,
+            lacks_room,
             protective: KINDS.into_iter().filter(is_protective).collect(),
             // Of a bridge that has not told its version nothing is said.
             unsupported: if version.is_empty() { Vec::new() } else { wanted.unsupported },
@@ -250,12 +259,17 @@ impl Progress {
         self.terms.settings.as_ref().is_some_and(|terms| !terms.protective.is_empty())
     }
 
-    /// Does a look show other profiles than those that the space was told? Not every bridge shows them.
+    /// Does a look show other profiles than those that the space was told? Not every bridge shows them; on one that did show
+    /// those of some space, one without has none.
     pub(super) fn has_other_profiles(&self, space: &Space) -> bool {
         let shown = shown(space);
         KINDS.into_iter().any(|kind| {
-            let pair = self.applied(kind).zip(of_kind(&shown, kind));
-            pair.is_some_and(|(told, shown)| !told.eq_ignore_ascii_case(shown))
+            let is_seen = match kind {
+                ProfileKind::Call => self.shown_kinds.call,
+                ProfileKind::CallLeg => self.shown_kinds.call_leg,
+            };
+            self.applied(kind)
+                .is_some_and(|told| of_kind(&shown, kind).map_or(is_seen, |shown| !told.eq_ignore_ascii_case(shown)))
         })
     }
 

@@ -371,6 +371,7 @@ impl Reach<Progress> for ModelReach<'_> {
         let mut facts = MeetingFacts {
             orphan_calls: self.player.orphans.clone(),
             is_listed_as_free: self.player.listed_as_free,
+            shown_kinds: self.player.shown_kinds,
             ..MeetingFacts::default()
         };
         if self.swept {
@@ -518,6 +519,8 @@ struct Player {
     on_lost_bridge: OnLostBridge,
     orphans: Vec<OrphanCall>,
     listed_as_free: bool,
+    /// Of which kinds looks have shown a profile.
+    shown_kinds: crate::facts::slots::ShownKinds,
     /// Calls on other call bridges, if there are any.
     elsewhere: Option<Vec<PlacedCall>>,
     /// Call bridges that do not tell of theirs.
@@ -557,6 +560,7 @@ impl Player {
             on_lost_bridge: OnLostBridge::default(),
             orphans: Vec::new(),
             listed_as_free: false,
+            shown_kinds: crate::facts::slots::ShownKinds::default(),
             elsewhere: None,
             silent: Vec::new(),
             warning: None,

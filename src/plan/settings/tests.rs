@@ -200,3 +200,43 @@ fn meetings_that_ask_for_the_same_share_it_and_one_that_ends_asks_for_nothing() 
     assert_eq!(demand.wanted.len(), 1);
     assert_eq!(demand.used.into_iter().collect::<Vec<_>>(), ["p1", "p2"]);
 }
+
+#[test]
+fn profiles_that_protect_come_first() {
+    let bridge: MeetingBridge = serde_json::from_value(serde_json::json!({
+        "apiVersion": "meeting-controller.dev/v1alpha1", "kind": "MeetingBridge",
+        "metadata": { "name": "core", "namespace": "ns" },
+        "spec": { "address": "cms", "credentialsSecretRef": { "name": "s" }, "slots": {} }
+    }))
+    .unwrap();
+    let meeting = |spec: serde_json::Value| -> ScheduledMeeting {
+        let mut whole = serde_json::json!({ "title": "t", "start": "2030-01-01T00:00:00Z", "duration": "1h" });
+        whole.as_object_mut().unwrap().extend(spec.as_object().unwrap().clone());
+        serde_json::from_value(serde_json::json!({
+            "apiVersion": "meeting-controller.dev/v1alpha1", "kind": "ScheduledMeeting", "metadata": { "name": "m" },
+            "spec": whole
+        }))
+        .unwrap()
+    };
+    let host = serde_json::json!([{ "name": "host", "role": "Host", "passcodeSecretRef": { "name": "codes" },
+                                    "settings": { "layout": "stacked" } }]);
+    let mut meetings: Vec<ScheduledMeeting> =
+        (1..9).map(|limit| meeting(serde_json::json!({ "settings": { "participantLimit": limit } }))).collect();
+    for spec in [
+        serde_json::json!({ "settings": { "encryption": "Required", "participantLimit": 9 } }),
+        serde_json::json!({ "settings": { "recording": "Off" } }),
+        serde_json::json!({ "accessMethods": host }),
+    ] {
+        meetings.push(meeting(spec));
+    }
+    let demand = demand(&bridge, "3.0", meetings.iter().filter_map(Asked::of));
+    let protects = |profile: &SettingsProfile| demand.protective.contains(&(profile.kind, profile.name.clone()));
+    assert_eq!(demand.wanted.iter().take_while(|profile| protects(profile)).count(), 4, "{:?}", demand.wanted);
+    assert_eq!(demand.wanted.len(), 4 + 9, "the limits are cosmetic");
+    let fields = |field: &str| demand.wanted.iter().filter(|profile| profile.fields.contains_key(field)).count();
+    assert_eq!((fields("sipMediaEncryption"), fields("needsActivation")), (1, 2));
+    assert_eq!(demand.protective.len(), 4);
+    for (known, protective, cosmetic) in [(47, true, true), (48, true, false), (63, true, false), (64, false, false)] {
+        assert_eq!((has_room(known, true), has_room(known, false)), (protective, cosmetic), "{known}");
+    }
+}

@@ -26,6 +26,7 @@ fn report(progress: &BridgeProgress) -> Report<'_> {
         draft: MeetingBridgeStatus::default(),
         has_answered: true,
         taken: Vec::new(),
+        stuck: Vec::new(),
         is_provisioned: true,
         skew: None,
         unreadable: Vec::new(),
@@ -380,6 +381,29 @@ const TABLE: &[Row] = &[
         ],
     ),
     row(
+        "an access method that the bridge keeps",
+        plain,
+        SAME,
+        |report| {
+            foreign_slot(report);
+            report.stuck = vec![(3, "it says no".to_owned())];
+        },
+        "Idle",
+        &[
+            ("SlotsProvisioned", "True", "Provisioned"),
+            ("ExclusiveControl", "False", "ForeignChanges"),
+            ("Ready", "True", "Ready"),
+        ],
+    ),
+    row(
+        "a sync that does not end",
+        plain,
+        |p| p.obstacle = Some(Obstacle::SyncHangs),
+        UNMADE,
+        "Degraded",
+        &[("SlotsProvisioned", "False", "SyncFailed"), ("Ready", "False", "SyncFailed")],
+    ),
+    row(
         "number taken",
         plain,
         |p| p.obstacle = Some(Obstacle::Sync(SyncFailure::UriConflict)),
@@ -571,4 +595,16 @@ fn a_certificate_that_cannot_be_read_is_named() {
     let reachable = find(&status.conditions, types::REACHABLE).unwrap();
     assert_eq!((reachable.status.as_str(), reachable.reason.as_str()), ("True", "Reachable"));
     assert!(reachable.message.contains("cannot be read and are left out: no. 2, 4"), "{}", reachable.message);
+}
+
+#[test]
+fn a_slot_in_which_something_is_stuck_is_not_said_to_be_anybody_elses() {
+    let progress = BridgeProgress::resume(&bridge(serde_json::json!({ "address": "cms.test" })), &Marks::default());
+    let mut report = report(&progress);
+    foreign_slot(&mut report);
+    report.stuck = vec![(3, "it says no".to_owned())];
+    let status = build(&report, &MeetingBridgeStatus::default(), Some(2), Timestamp::UNIX_EPOCH);
+    let control = find(&status.conditions, types::EXCLUSIVE_CONTROL).unwrap();
+    assert!(control.message.starts_with("slot 3 is given to nobody"), "{}", control.message);
+    assert!(control.message.contains("(it says no)") && !control.message.contains("somebody else"));
 }

@@ -1,6 +1,7 @@
 //! What is told of the access methods of a meeting.
 
 use super::Judged;
+use super::settings::{NO_ROOM, lacks_room};
 use crate::api::conditions::{meeting as reason, types};
 use crate::api::meeting::Phase;
 use crate::plan::meeting::{Made, Obstacle, Part, SettingsTerms};
@@ -87,12 +88,15 @@ pub(super) fn unready(judged: &Judged<'_>) -> Option<(&'static str, String, bool
         return is_shut.then(|| (reason::ACCESS_UNSUPPORTED, unsupported(judged), true));
     }
     trouble(judged).or_else(|| {
-        let pending = (reason::ACCESS_PENDING, PENDING.to_owned(), false);
+        let pending = (reason::ACCESS_PENDING, pending(judged), false);
         (!judged.progress.has_methods_applied()).then_some(pending)
     })
 }
 
-const PENDING: &str = "the access methods are being made; who knows only a passcode of theirs does not get in so far";
+fn pending(judged: &Judged<'_>) -> String {
+    let why = if lacks_room(judged) { NO_ROOM } else { "the access methods are being made" };
+    format!("{why}; who knows only a passcode of theirs does not get in so far")
+}
 
 /// Only where there are access methods, or were.
 pub(super) fn tell(judged: &Judged<'_>, conditions: &mut Conditions<'_>) {
@@ -117,6 +121,6 @@ pub(super) fn tell(judged: &Judged<'_>, conditions: &mut Conditions<'_>) {
             set(Some(false), reason::ACCESS_PENDING, "they are being taken away");
         }
         Some(_) if judged.progress.has_methods_applied() => set(Some(true), "Applied", "they are on the bridge"),
-        Some(_) => set(Some(false), reason::ACCESS_PENDING, PENDING),
+        Some(_) => set(Some(false), reason::ACCESS_PENDING, &pending(judged)),
     }
 }

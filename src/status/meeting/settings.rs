@@ -8,11 +8,24 @@ use crate::plan::meeting::{Made, SettingsTerms};
 use crate::plan::window::Stage;
 use crate::status::Conditions;
 
+/// A profile is not made, and not because of the bridge.
+pub(super) const NO_ROOM: &str = "this MeetingBridge has as many profiles for settings as it may have \
+                                  (status.settingsProfiles), so the one for this meeting is not made before others are \
+                                  not wanted any more";
+
+/// Is there no room for one of the profiles?
+pub(super) fn lacks_room(judged: &Judged<'_>) -> bool {
+    judged.progress.terms.settings.as_ref().is_some_and(|terms| terms.lacks_room)
+}
+
 /// Why a door stays shut for the sake of a setting.
 pub(super) fn missing(judged: &Judged<'_>) -> String {
     let terms = judged.progress.terms.settings.as_ref();
     let refused = terms.and_then(refused_profile);
-    let why = refused.unwrap_or_else(|| "its profile is not on the bridge yet".to_owned());
+    let why = refused.unwrap_or_else(|| {
+        let why = if lacks_room(judged) { NO_ROOM } else { "its profile is not on the bridge yet" };
+        why.to_owned()
+    });
     format!(
         "encryption Required, recording or streaming Off, or a host for whom guests wait, is asked for, and {why}; nobody is let in before it is there"
     )
@@ -52,15 +65,17 @@ pub(super) fn tell(judged: &Judged<'_>, conditions: &mut Conditions<'_>) {
             set(Some(false), reason::NOT_YET, "they are applied with the opening of the door");
         }
         _ if has_some && judged.draft.opened_at.is_some() && !judged.progress.has_settings_applied() => {
-            let message = "the profiles are not there yet; until then the space has those of the bridge";
-            set(Some(false), reason::SETTINGS_PENDING, message);
+            let why = if lacks_room(judged) { NO_ROOM } else { "the profiles are not there yet" };
+            let message = format!("{why}; until then the space has those of the bridge");
+            set(Some(false), reason::SETTINGS_PENDING, &message);
         }
         _ if !unsupported.is_empty() => {
             let message = format!("CMS {version} does not know: {}", unsupported.join(", "));
             set(Some(false), reason::UNSUPPORTED_SETTING, &message);
         }
         _ if judged.draft.opened_at.is_none() => {
-            set(Some(false), reason::SETTINGS_PENDING, "the door is not open yet");
+            let message = if lacks_room(judged) { NO_ROOM } else { "the door is not open yet" };
+            set(Some(false), reason::SETTINGS_PENDING, message);
         }
         _ => set(Some(true), "Applied", "the space has the profiles for them"),
     }

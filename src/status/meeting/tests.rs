@@ -301,6 +301,17 @@ const BEFORE: &[Row] = &[
         &[("Ready", "True", "Active"), ("SettingsApplied", "False", "SettingsPending")],
     ),
     row(
+        "settings for which the bridge has no room",
+        active,
+        60,
+        |p| {
+            with_settings(p, Made::Pending);
+            p.terms.settings.as_mut().unwrap().lacks_room = true;
+        },
+        Phase::Active,
+        &[("Ready", "True", "Active"), ("SettingsApplied", "False", "SettingsPending")],
+    ),
+    row(
         "settings that the bridge refuses",
         active,
         60,

@@ -657,6 +657,46 @@ fn what_a_complete_sync_left_out_is_listed_again_before_it_is_made_again() {
     assert!(player.writes().is_empty());
 }
 
+#[test]
+fn a_sync_that_does_not_end_is_told_and_what_it_made_counts() {
+    let mut server = Server { never_ends: true, ..Server::new(Vec::new()) };
+    let mut player = Player::new(1, 3);
+    for _ in 0..3 {
+        assert_eq!(player.run(&mut server), End::AwaitSync);
+        player.wait(299);
+    }
+    player.writes();
+    assert_eq!(player.run(&mut server), End::Blocked(Obstacle::SyncHangs));
+    assert_eq!(player.facts.slots.known().unwrap().missing(&(1..=3)), Vec::<u32>::new());
+    // One that it shows later is seen later.
+    let late = server.spaces.pop().unwrap();
+    player.run(&mut server);
+    assert_eq!(player.facts.slots.known().unwrap().missing(&(1..=3)), [3]);
+    server.spaces.push(late);
+    assert_eq!(player.run(&mut server), End::Blocked(Obstacle::SyncHangs));
+    assert_eq!(player.writes(), Vec::<String>::new(), "no other one is begun");
+    server.syncs.values_mut().for_each(|sync| sync.looks = 0);
+    assert_eq!(player.settle(&mut server), End::Settled);
+    assert!(player.stored.sets.iter().all(|set| set.synced) && server.wrongs.is_empty(), "{:?}", server.wrongs);
+}
+
+#[test]
+fn a_field_of_a_shared_profile_that_was_shown_and_is_gone_is_put_back() {
+    let mut server = Server::new(Vec::new());
+    let mut player = Player::settled(&mut server, 1, 2);
+    let look = |player: &mut Player, server: &mut Server| {
+        (player.facts.call_profile, player.facts.wants_profiles) = (Seen::Unknown, true);
+        player.run(server);
+        player.writes()
+    };
+    server.hidden_fields.insert("messageBoardEnabled".to_owned());
+    assert_eq!(look(&mut player, &mut server), Vec::<String>::new(), "what is not shown is believed");
+    server.call_profiles.values_mut().for_each(|fields| fields.retain(|name, _| name != "participantLimit"));
+    assert_eq!(look(&mut player, &mut server), ["repair the call profile"]);
+    assert!(server.call_profiles.values().all(|fields| fields.contains_key("participantLimit")));
+    assert_eq!(look(&mut player, &mut server), Vec::<String>::new());
+}
+
 // -------------------------------------------------------------------------------------------------- keep shut, shrink
 
 #[test]
@@ -717,6 +757,37 @@ fn access_methods_that_a_meeting_left_go_with_its_door_and_those_of_others_stay(
         player.run(&mut server);
         assert_eq!(player.take_log(), Vec::<String>::new(), "those of others are looked at once");
     }
+}
+
+/// The next meeting in that slot could not get rid of it either.
+#[test]
+fn a_slot_in_which_the_bridge_keeps_an_access_method_is_given_to_nobody() {
+    let mut server = Server::new(Vec::new());
+    let mut player = Player::settled(&mut server, 1, 3);
+    let id = server.space_of(2).unwrap().id.clone();
+    server.methods.insert(id, vec![("first".into(), true), ("second".into(), true)]);
+    server.keeps_methods = true;
+    player.look_at_all(&server);
+    player.run(&mut server);
+    let stuck = |player: &Player| -> Vec<(u32, String)> {
+        let slots = player.facts.slots.known().unwrap();
+        slots.stuck(&BTreeSet::new()).map(|(number, why)| (number, why.to_owned())).collect()
+    };
+    let told = stuck(&player);
+    assert!(matches!(told.as_slice(), [(2, why)] if why.contains("rejected the request (no")), "{told:?}");
+    assert!(player.facts.slots.known().unwrap().stuck(&[2].into()).next().is_none(), "its meeting sees to it");
+    player.writes();
+    player.wait(599);
+    player.run(&mut server);
+    assert_eq!(player.writes(), Vec::<String>::new());
+    player.wait(1);
+    player.run(&mut server);
+    assert_eq!(player.writes().len(), 2, "both are tried again");
+    assert_eq!(stuck(&player).len(), 1);
+    server.keeps_methods = false;
+    player.wait(600);
+    player.run(&mut server);
+    assert_eq!((player.writes().len(), stuck(&player)), (2, Vec::new()), "the slot is free");
 }
 
 #[test]
@@ -1004,6 +1075,34 @@ fn removal_goes_around_a_slot_that_is_somebody_elses_now() {
         assert!(server.sets.is_empty() && server.wrongs.is_empty(), "{:?}", server.wrongs);
         std::mem::swap(&mut player.stored, &mut record);
         player.restart();
+    }
+}
+
+/// A sync that is to remove spaces proves nothing by its end.
+#[test]
+fn what_the_removal_leaves_goes_one_by_one_or_stays_in_the_record() {
+    for ended in [SyncStatus::Failed(SyncFailure::Unspecified), SyncStatus::Complete] {
+        let mut server = Server::new(Vec::new());
+        let mut player = Player::settled(&mut server, 1, 3);
+        server.keeps_spaces = Some(ended.clone());
+        server.refuses_deletes = true;
+        player.deleting = true;
+        let mut progress = player.progress();
+        for _ in 0..8 {
+            progress = player.progress();
+            progress.revisit_sync(&mut player.facts, true);
+            let mut none = std::iter::empty();
+            let mut reach =
+                ServerReach { server: &mut server, player: &mut player, faults: &mut none, died: false, lost: false };
+            futures::executor::block_on(drive(&mut progress, &mut reach)).unwrap();
+            player.stored = progress.record.clone();
+        }
+        assert!(progress.failure.is_some() && !progress.is_removed, "{ended:?}: {:?}", player.log);
+        assert_eq!((server.numbers().len(), player.stored.sets.len()), (3, 1), "nothing is forgotten");
+        server.refuses_deletes = false;
+        assert_eq!(player.settle(&mut server), End::Settled);
+        assert_eq!((server.numbers(), player.stored.sets.len()), (Vec::new(), 0), "{ended:?}: {:?}", player.log);
+        assert!(server.sets.is_empty() && server.wrongs.is_empty(), "{:?}", server.wrongs);
     }
 }
 

@@ -18,7 +18,7 @@ fn all() -> Vec<SettingsProfile> {
 }
 
 fn wants(profiles: Vec<SettingsProfile>) -> Demand {
-    Demand { wanted: profiles, used: BTreeSet::new() }
+    Demand { wanted: profiles, ..Demand::default() }
 }
 
 fn names(server: &Server) -> Vec<String> {
@@ -53,7 +53,7 @@ fn a_profile_stays_as_long_as_a_meeting_or_a_space_has_it() {
     player.demand = wants(vec![all().remove(1)]);
     player.settle(&mut server);
     let id = player.stored.settings[0].id.clone().unwrap();
-    player.demand = Demand { wanted: Vec::new(), used: [id.clone()].into() };
+    player.demand = Demand { used: [id.clone()].into(), ..Demand::default() };
     player.settle(&mut server);
     assert_eq!(names(&server), ["two"], "the space of a meeting may have it");
     player.demand = Demand::default();
@@ -84,6 +84,132 @@ fn what_the_bridge_refuses_is_told_and_holds_back_nothing_else() {
     player.demand = Demand::default();
     player.settle(&mut server);
     assert_eq!(player.stored.settings, []);
+}
+
+#[test]
+fn what_the_bridge_refused_is_tried_again_after_a_while_and_for_another_spec() {
+    let mut server = Server::new(Vec::new());
+    server.refuses.insert("one".to_owned());
+    let mut player = Player::settled(&mut server, 1, 2);
+    player.demand = wants(all());
+    let tries = |player: &mut Player, server: &mut Server| {
+        player.log.clear();
+        player.settle(server);
+        player.writes().iter().filter(|line| line.contains("create the profile one")).count()
+    };
+    assert_eq!(tries(&mut player, &mut server), 1);
+    player.wait(599);
+    assert_eq!(tries(&mut player, &mut server), 0);
+    player.edited = true;
+    assert_eq!(tries(&mut player, &mut server), 1, "the edit may have mended it");
+    player.edited = false;
+    player.wait(600);
+    assert_eq!(tries(&mut player, &mut server), 1);
+    player.restart();
+    assert_eq!(tries(&mut player, &mut server), 1, "once after a restart");
+    assert!(player.stored.settings.iter().any(|known| known.refused.is_some()), "and it is told all the while");
+    server.refuses.clear();
+    player.wait(600);
+    assert_eq!(tries(&mut player, &mut server), 1);
+    assert!(player.stored.settings.iter().all(|known| known.id.is_some() && known.refused.is_none()));
+}
+
+#[test]
+fn an_answer_without_a_word_is_no_refusal_and_holds_back_nothing() {
+    let mut server = Server::new(Vec::new());
+    server.is_mute = true;
+    let mut player = Player::new(1, 2);
+    player.demand = wants(all());
+    assert_eq!(player.settle(&mut server), End::Settled);
+    assert_eq!(server.numbers(), [1, 2], "the slots are made all the same");
+    assert!(player.stored.settings.iter().all(|known| known.refused.is_none()), "{:?}", player.stored.settings);
+    player.writes();
+    player.settle(&mut server);
+    assert_eq!(player.writes(), Vec::<String>::new(), "it is given a rest");
+    server.is_mute = false;
+    player.wait(10);
+    player.settle(&mut server);
+    assert_eq!((names(&server).len(), &server.wrongs), (3, &Vec::new()));
+}
+
+#[test]
+fn profiles_that_protect_come_first_and_others_leave_room_for_them() {
+    let mut server = Server::new(Vec::new());
+    let mut player = Player::settled(&mut server, 1, 2);
+    let many = |name: &str, count: usize| -> Vec<SettingsProfile> {
+        (0..count).map(|n| profile(ProfileKind::CallLeg, &format!("{name}{n:02}"))).collect()
+    };
+    let demand = |cosmetic: usize, protective: usize| {
+        let first = many("protects", protective);
+        let keys = first.iter().map(|profile| (profile.kind, profile.name.clone())).collect();
+        Demand {
+            wanted: first.into_iter().chain(many("layout", cosmetic)).collect(),
+            protective: keys,
+            ..Demand::default()
+        }
+    };
+    let made = |server: &Server| {
+        let names = names(server);
+        let protects = names.iter().filter(|name| name.starts_with("protects")).count();
+        (names.len() - protects, protects)
+    };
+    player.demand = demand(70, 0);
+    player.settle(&mut server);
+    assert_eq!(made(&server), (48, 0));
+    player.demand = demand(70, 10);
+    player.settle(&mut server);
+    assert_eq!(made(&server), (48, 10), "what protects has room");
+    player.demand = demand(70, 20);
+    player.settle(&mut server);
+    assert_eq!(made(&server), (48, 16), "64 in all");
+}
+
+/// A restore: the meetings have lost their status, and nobody knows what their access methods refer to.
+#[test]
+fn nothing_is_removed_while_a_meeting_was_not_read_yet() {
+    let mut server = Server::new(Vec::new());
+    let mut player = Player::settled(&mut server, 1, 2);
+    player.demand = wants(all());
+    player.settle(&mut server);
+    player.restart();
+    player.demand = Demand { has_unread: true, ..Demand::default() };
+    player.settle(&mut server);
+    assert_eq!(names(&server).len(), 3);
+    player.demand.has_unread = false;
+    player.settle(&mut server);
+    assert_eq!(names(&server), Vec::<String>::new());
+}
+
+#[test]
+fn a_field_that_was_shown_and_is_gone_was_taken_away() {
+    let mut server = Server::new(Vec::new());
+    let mut player = Player::settled(&mut server, 1, 2);
+    let mut wanted = all().remove(1);
+    wanted.fields = [("sipMediaEncryption", "required"), ("name", "two")]
+        .map(|(name, value)| (name.to_owned(), value.to_owned()))
+        .into();
+    player.demand = wants(vec![wanted]);
+    let look = |player: &mut Player, server: &mut Server| {
+        player.facts.settings_seen.clear();
+        player.settle(server);
+        player.writes()
+    };
+    server.hidden_fields.insert("name".to_owned());
+    look(&mut player, &mut server);
+    assert_eq!(look(&mut player, &mut server), Vec::<String>::new(), "what it never shows is believed");
+    let empty = |server: &mut Server| {
+        _ = server.settings.values_mut().next().unwrap().fields.remove("sipMediaEncryption");
+    };
+    for _ in 0..2 {
+        empty(&mut server);
+        assert_eq!(look(&mut player, &mut server), ["repair the profile two for settings"]);
+        assert_eq!(look(&mut player, &mut server), Vec::<String>::new());
+    }
+    // After our own write the bridge does not show it at all: it is not fought.
+    empty(&mut server);
+    server.hidden_fields.insert("sipMediaEncryption".to_owned());
+    assert_eq!(look(&mut player, &mut server).len(), 1);
+    assert_eq!(look(&mut player, &mut server), Vec::<String>::new());
 }
 
 /// A bridge does not let a profile go that something refers to.

@@ -246,6 +246,41 @@ fn other_profiles_that_somebody_gives_an_open_space_are_put_back() {
     assert_eq!(player.log, Vec::<String>::new());
 }
 
+#[test]
+fn an_open_space_without_profiles_is_put_right_where_the_bridge_shows_them() {
+    let (mut model, mut player) = world(ALL, required());
+    player.run(&mut model);
+    for (call, call_leg, writes) in [(true, false, 0), (false, true, 1)] {
+        model.space.as_mut().unwrap().call_leg_profile = None;
+        player.shown_kinds = crate::facts::slots::ShownKinds { call, call_leg };
+        player.take_log();
+        player.pass(&mut model, true, &mut std::iter::empty());
+        let opened = player.log.iter().filter(|line| *line == "open the space").count();
+        assert_eq!(opened, writes, "{:?}", player.log);
+    }
+    assert_eq!(shown(&model), pair("p-call", "p-leg"));
+}
+
+#[test]
+fn a_bridge_that_has_as_many_profiles_as_it_may_have_has_no_room_for_another_one() {
+    let (_, player) = world(ALL, serde_json::json!({ "participantLimit": 7, "encryption": "Required" }));
+    let lacks = |others: usize, is_known: bool| {
+        let mut bridge = player.bridge.clone().unwrap();
+        let known = &mut bridge.status.as_mut().unwrap().settings_profiles;
+        known.retain(|profile| is_known && profile.kind == ProfileKind::Call);
+        known.extend((0..others).map(|n| crate::api::settings::SettingsProfile {
+            kind: ProfileKind::Call,
+            name: format!("other{n}"),
+            fields: BTreeMap::new(),
+            id: None,
+            refused: None,
+        }));
+        SettingsTerms::new(&player.spec, &bridge, 1).lacks_room
+    };
+    assert!(!lacks(47, false) && lacks(48, false), "the limit of participants is cosmetic");
+    assert!(!lacks(62, true) && lacks(63, true), "encryption is not");
+}
+
 /// It was about to be opened in one slot, then its start was moved, and it got another one.
 #[test]
 fn what_one_slot_had_is_not_given_to_another_one() {
