@@ -6,8 +6,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
+use tokio::time::Instant;
 
 use super::cache::Due;
+use super::uptime::Uptime;
 use super::{CallBridge, Cluster, Source, SweepTarget, in_time, reading};
 use crate::api::bridge::{MemberStatus, ProfileIds};
 use crate::cms::{
@@ -257,15 +259,13 @@ impl Cluster {
     /// # Errors
     /// What the bridge or the gate says.
     pub async fn read_system(&self, at: &CallBridge) -> Result<SystemStatus, CmsError> {
-        let now = self.now();
+        let (now, asked) = (self.now(), Instant::now());
         let system = at.client().system_status(reading(now)).await?;
         if self.active().address() == at.address() {
             self.show_system(&system, now);
             self.cache().facts.version = Seen::Known(system.software_version.clone());
         }
-        let before = at.local().system.replace((now, system.clone()));
-        let uptimes = before.and_then(|(_, old)| old.uptime_seconds).zip(system.uptime_seconds);
-        if uptimes.is_some_and(|(before, now)| before > now) {
+        if at.take_system(&system, now, asked) {
             let key = &self.key;
             tracing::warn!(
                 namespace = key.namespace,
@@ -301,5 +301,20 @@ impl Cluster {
         if let Some(time) = system.cdr_time {
             metrics.clock_skew.get_or_create(&labels).set(time.duration_since(now).as_secs());
         }
+    }
+}
+
+impl CallBridge {
+    /// Takes in a status reply. True: it was started anew since the last one. What was asked for before that one, and comes
+    /// after it, is older.
+    fn take_system(&self, system: &SystemStatus, now: Timestamp, asked: Instant) -> bool {
+        let uptime = system.uptime_seconds.map(|seconds| Uptime { asked, told: Instant::now(), seconds });
+        let mut local = self.local();
+        let known = local.uptime;
+        let is_restart = known.zip(uptime).is_some_and(|(before, now)| now.shows_restart_since(&before));
+        if is_restart || known.is_none_or(|known| known.asked <= asked) {
+            (local.system, local.uptime) = (Some((now, system.clone())), uptime.or(known));
+        }
+        is_restart
     }
 }

@@ -11,7 +11,8 @@ use crate::api::MeetingBridge;
 use crate::api::settings::ProfileKind;
 use crate::cluster::{CallBridge, Cluster, Source, in_time};
 use crate::cms::{
-    Address, BulkSyncId, CallLegProfileId, CallProfileId, Class, CmsError, Fields, Priority, SyncStatus, if_there,
+    Address, BulkSetId, BulkSyncId, CallLegProfileId, CallProfileId, Class, CmsError, Fields, Priority, SyncStatus,
+    if_there,
 };
 use crate::controller::context::{Context, Kind};
 use crate::controller::kube_calls::KubeError;
@@ -102,7 +103,11 @@ impl<'a> BridgeReach<'a> {
                     ProfileKind::CallLeg => profile(client.call_leg_profile(at, &CallLegProfileId::from(id)).await),
                 }
             }
-            Look::LostSet(range) => Ok(Found::Lost(cluster.find_set(range, prefix).await?)),
+            Look::LostSet(range) => {
+                let known =
+                    progress.record.sets.iter().filter_map(|set| set.id.as_deref().map(BulkSetId::from)).collect();
+                Ok(Found::Lost(cluster.find_set(range, prefix, &known).await?))
+            }
             Look::LostSync(set) => Ok(Found::Lost(cluster.find_sync(set).await?)),
             Look::Slots => Ok(Found::Spaces(cluster.list_spaces(Some(prefix), at).await?)),
             Look::AllSpaces => Ok(Found::Spaces(cluster.list_spaces(None, at).await?)),
