@@ -118,6 +118,8 @@ impl Record {
                     facts.unsynced.extend(created.clone());
                     set.id = created;
                 }
+                // Only a look tells which of its slots are to be told the profiles that it did not take.
+                facts.wants_looks |= !facts.untaken_profiles.is_empty();
             }
             Step::StartSync { set } | Step::StartRemoval { set } => {
                 if let Some(known) = self.sets.iter_mut().find(|known| known.id.as_ref() == Some(set)) {
