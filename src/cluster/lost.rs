@@ -162,4 +162,4 @@ impl Cluster {
 }
 
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;

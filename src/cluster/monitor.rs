@@ -13,7 +13,7 @@ use super::uptime::Uptime;
 use super::{CallBridge, Cluster, Source, SweepTarget, in_time, reading};
 use crate::api::bridge::{MemberStatus, ProfileIds};
 use crate::cms::{
-    Address, CallLegProfileId, CallProfileId, Class, CmsError, Priority, SpaceId, SystemStatus, if_there,
+    Address, CallLegProfileId, CallProfileId, Class, CmsError, Fields, Priority, SpaceId, SystemStatus, if_there,
 };
 use crate::facts::Seen;
 use crate::facts::slots::SlotSpaces;
@@ -191,11 +191,13 @@ impl Cluster {
         match (read, &ids.call, &ids.call_leg) {
             (IdleRead::CallProfile, Some(id), _) => {
                 let found = if_there(client.call_profile(at, &CallProfileId::from(id.as_str())).await)?;
-                self.cache().facts.call_profile = Seen::Known(found);
+                let facts = &mut self.cache().facts;
+                take_profile(&mut facts.call_profile, &mut facts.wants_profiles, found);
             }
             (IdleRead::CallLegProfile, _, Some(id)) => {
                 let found = if_there(client.call_leg_profile(at, &CallLegProfileId::from(id.as_str())).await)?;
-                self.cache().facts.call_leg_profile = Seen::Known(found);
+                let facts = &mut self.cache().facts;
+                take_profile(&mut facts.call_leg_profile, &mut facts.wants_profiles, found);
             }
             (IdleRead::Members, ..) => self.check_members(duty.members.unwrap_or_default()).await?,
             (IdleRead::Slots, ..) => {
@@ -304,6 +306,12 @@ impl Cluster {
     }
 }
 
+/// What a read of a profile of ours found. One that is gone is looked at by the bridge's own pass, which makes another.
+fn take_profile(known: &mut Seen<Option<Fields>>, wants_profiles: &mut bool, found: Option<Fields>) {
+    *wants_profiles |= found.is_none();
+    *known = found.map_or(Seen::Unknown, |fields| Seen::Known(Some(fields)));
+}
+
 impl CallBridge {
     /// Takes in a status reply. True: it was started anew since the last one. What was asked for before that one, and comes
     /// after it, is older.
@@ -318,3 +326,6 @@ impl CallBridge {
         is_restart
     }
 }
+
+#[cfg(test)]
+mod tests;

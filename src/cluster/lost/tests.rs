@@ -11,7 +11,8 @@ use crate::cluster::{CallBridge, Env};
 use crate::cms::tests::server::{Action, Server, reply, xml};
 use crate::metrics::Metrics;
 
-fn cluster(server: &Server) -> Cluster {
+/// A cluster whose only call bridge is this server.
+pub(in crate::cluster) fn cluster(server: &Server) -> Arc<Cluster> {
     let call_bridge = CallBridge::new(server.client(), String::new(), String::new());
     let env = Env {
         clock: Arc::new(SystemClock),
@@ -21,7 +22,7 @@ fn cluster(server: &Server) -> Cluster {
         wake: Arc::new(|| {}),
     };
     let key = ObjectKey { namespace: "ns".to_owned(), name: "core".to_owned() };
-    Cluster::new(key, env, Arc::new(call_bridge))
+    Arc::new(Cluster::new(key, env, Arc::new(call_bridge)))
 }
 
 /// A server with one call profile of this content, whose list says what this function makes of the asked usage.
