@@ -1,5 +1,7 @@
 //! Act: carry out one step on the bridge.
 
+use std::collections::BTreeSet;
+
 use jiff::Timestamp;
 use secrecy::SecretString;
 
@@ -115,7 +117,8 @@ fn message(terms: &Terms, notice: Notice) -> Option<Message> {
     }
 }
 
-/// Carries out one step of a bridge by the client of a call bridge; the id if something was created.
+/// Carries out one step of a bridge by the client of a call bridge; the id if something was created. `untaken` are profiles
+/// that the bridge does not take in a bulk parameter set.
 ///
 /// # Errors
 /// What the bridge or the gate says; [`CmsError::Cancelled`] if the right to write is gone,
@@ -125,6 +128,7 @@ pub async fn bridge_step(
     step: &BridgeStep,
     spec: &MeetingBridgeSpec,
     record: &Record,
+    untaken: &BTreeSet<ProfileKind>,
     now: Timestamp,
 ) -> Result<Option<String>, CmsError> {
     use BridgeStep as Step;
@@ -146,8 +150,11 @@ pub async fn bridge_step(
                 start: u64::from(*range.start()),
                 end: u64::from(*range.end()),
                 name_prefix: spec.slots.name_prefix.clone(),
-                call_profile: ids.call.map(CallProfileId::from),
-                call_leg_profile: ids.call_leg.map(CallLegProfileId::from),
+                call_profile: ids.call.filter(|_| !untaken.contains(&ProfileKind::Call)).map(CallProfileId::from),
+                call_leg_profile: ids
+                    .call_leg
+                    .filter(|_| !untaken.contains(&ProfileKind::CallLeg))
+                    .map(CallLegProfileId::from),
             };
             Ok(Some(client.create_bulk_set(at, &new).await?.to_string()))
         }

@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use jiff::Timestamp;
 
 use super::shared_read::SharedRead;
+use super::uptime::Uptime;
 use crate::cms::{Address, Call, CallAt, CallId, Client, LegId, Participant, SpaceId, SystemStatus};
 use crate::facts::Seen;
 use crate::facts::calls::{OrphanCall, PlacedCall, SeenLeg};
@@ -27,6 +28,8 @@ pub(super) enum Belongs {
 pub(super) struct Local {
     /// The last status reply, and when it was asked for.
     pub(super) system: Option<(Timestamp, SystemStatus)>,
+    /// What the reply that was asked for last told of its start.
+    pub(super) uptime: Option<Uptime>,
     /// Calls by space: when the look began, and the calls.
     pub(super) calls: Option<(Timestamp, BTreeMap<SpaceId, Vec<Call>>)>,
     /// Legs by call: when the look began, and the legs.
@@ -222,7 +225,8 @@ impl CallBridge {
     /// The address leads to another bridge.
     pub(super) fn forget_everything(&self) {
         self.forget_calls();
-        self.local().system = None;
+        let mut local = self.local();
+        (local.system, local.uptime) = (None, None);
     }
 
     /// A call is gone: deleted by us.

@@ -5,7 +5,7 @@ use std::ops::RangeInclusive;
 
 use super::Cluster;
 use crate::api::settings::{ProfileKind, SettingsProfile};
-use crate::cms::{Class, CmsError, Fields, Priority, SyncStatus, if_there};
+use crate::cms::{BulkSetId, Class, CmsError, ErrorClass, Fields, Priority, SyncStatus, Usage, if_there, name_mapping};
 use crate::plan::bridge::profile_matches;
 
 /// Every wanted field is there, with the wanted value.
@@ -19,7 +19,8 @@ impl Cluster {
         Priority::new(Class::Provision, self.now())
     }
 
-    /// A profile with exactly this content that nothing refers to and `may_be` lets pass.
+    /// A profile with exactly this content that nothing refers to and `may_be` lets pass. Somebody else's may have the same
+    /// content, and is told by its use alone: where the bridge does not prove that nothing refers to one, none was found.
     ///
     /// # Errors
     /// What the bridge or the gate says.
@@ -31,25 +32,52 @@ impl Cluster {
     ) -> Result<Option<(String, Fields)>, CmsError> {
         let (client, at) = (self.active().client(), self.provisioning());
         let is_it = |id: &str, fields: &Fields| is_exactly(want, fields) && may_be(id, fields);
+        let mut found = None;
         match kind {
             ProfileKind::Call => {
-                for id in client.unreferenced_call_profiles(at).await? {
-                    let fields = client.call_profile(at, &id).await?;
+                for id in client.call_profiles_by(at, Usage::Unreferenced).await? {
+                    let Some(fields) = if_there(client.call_profile(at, &id).await)? else { continue };
                     if is_it(id.as_str(), &fields) {
-                        return Ok(Some((id.to_string(), fields)));
+                        found = Some((id.to_string(), fields));
+                        break;
                     }
                 }
             }
             ProfileKind::CallLeg => {
-                for id in client.unreferenced_call_leg_profiles(at).await? {
-                    let fields = client.call_leg_profile(at, &id).await?;
+                for id in client.call_leg_profiles_by(at, Usage::Unreferenced).await? {
+                    let Some(fields) = if_there(client.call_leg_profile(at, &id).await)? else { continue };
                     if is_it(id.as_str(), &fields) {
-                        return Ok(Some((id.to_string(), fields)));
+                        found = Some((id.to_string(), fields));
+                        break;
                     }
                 }
             }
         }
-        Ok(None)
+        let Some((id, fields)) = found else { return Ok(None) };
+        Ok(self.is_unreferenced(kind, &id).await?.then_some((id, fields)))
+    }
+
+    /// Does the bridge tell what is referred to from what is not, and say that nothing refers to this profile? One that
+    /// ignores the filter shows it in both lists. Costs one more list, and only after a lost reply.
+    async fn is_unreferenced(&self, kind: ProfileKind, id: &str) -> Result<bool, CmsError> {
+        let (client, at) = (self.active().client(), self.provisioning());
+        let referenced = match kind {
+            ProfileKind::Call => {
+                client.call_profiles_by(at, Usage::Referenced).await.map(|listed| listed.map(|id| id.to_string()))
+            }
+            ProfileKind::CallLeg => {
+                client.call_leg_profiles_by(at, Usage::Referenced).await.map(|listed| listed.map(|id| id.to_string()))
+            }
+        };
+        match referenced {
+            Ok(listed) => {
+                let is_whole = listed.unshown() == Some(0);
+                Ok(is_whole && !listed.items.iter().any(|known| known.eq_ignore_ascii_case(id)))
+            }
+            // It refuses the question.
+            Err(error) if matches!(error.class(), ErrorClass::NotFound | ErrorClass::Invalid) => Ok(false),
+            Err(error) => Err(error),
+        }
     }
 
     /// A profile that was made for settings: a call leg profile by its name, whether anything refers to it or not, a call
@@ -81,20 +109,32 @@ impl Cluster {
         Ok(None)
     }
 
-    /// A bulk parameter set for exactly this range, with our names.
+    /// A bulk parameter set for exactly this range, with our names, that is none of the known ones.
     ///
     /// # Errors
     /// What the bridge or the gate says.
-    pub async fn find_set(&self, range: &RangeInclusive<u32>, prefix: &str) -> Result<Option<String>, CmsError> {
+    pub async fn find_set(
+        &self,
+        range: &RangeInclusive<u32>,
+        prefix: &str,
+        known: &BTreeSet<BulkSetId>,
+    ) -> Result<Option<String>, CmsError> {
         let (client, at) = (self.active().client(), self.provisioning());
-        let names = format!("{prefix}$index$");
-        let wanted = (Some(u64::from(*range.start())), Some(u64::from(*range.end())));
+        // As it was sent; what is shown has no blanks around it.
+        let names = name_mapping(prefix);
+        let wanted = [u64::from(*range.start()), u64::from(*range.end())];
         for listed in client.bulk_sets(at).await? {
-            if (listed.start_index, listed.end_index) != wanted {
+            // A list may show no indices.
+            let shown = [listed.start_index, listed.end_index];
+            if known.contains(&listed.id) {
                 continue;
             }
-            let set = client.bulk_set(at, &listed.id).await?;
-            if set.name_mapping.as_deref() == Some(names.as_str()) {
+            if shown.into_iter().zip(wanted).any(|(shown, wanted)| shown.is_some_and(|shown| shown != wanted)) {
+                continue;
+            }
+            let Some(set) = if_there(client.bulk_set(at, &listed.id).await)? else { continue };
+            let is_range = [set.start_index, set.end_index] == wanted.map(Some);
+            if is_range && set.name_mapping.as_deref() == Some(names.trim()) {
                 return Ok(Some(set.id.to_string()));
             }
         }
@@ -106,13 +146,13 @@ impl Cluster {
     /// # Errors
     /// What the bridge or the gate says.
     pub async fn find_sync(&self, set: &str) -> Result<Option<String>, CmsError> {
-        let (client, at) = (self.active().client(), self.provisioning());
+        let (client, at, set) = (self.active().client(), self.provisioning(), BulkSetId::from(set));
         for listed in client.bulk_syncs(at).await? {
-            if listed.set.as_ref().is_some_and(|of| of.as_str() != set) {
+            if listed.set.as_ref().is_some_and(|of| *of != set) {
                 continue;
             }
             let Some(sync) = if_there(client.bulk_sync(at, &listed.id).await)? else { continue };
-            let is_ours = sync.set.as_ref().is_some_and(|of| of.as_str() == set);
+            let is_ours = sync.set.as_ref() == Some(&set);
             if is_ours && !matches!(sync.status, SyncStatus::Failed(_)) {
                 return Ok(Some(sync.id.to_string()));
             }
@@ -120,3 +160,6 @@ impl Cluster {
         Ok(None)
     }
 }
+
+#[cfg(test)]
+pub(super) mod tests;

@@ -3,7 +3,7 @@
 use super::call_bridge::Belongs;
 use super::{Cluster, reading};
 use crate::api::bridge::{CallBridgeRole, ClusterStatus, MaintenanceMode, MemberStatus};
-use crate::cms::{Address, CmsError};
+use crate::cms::{Address, CallBridgeId, CmsError};
 use crate::facts::Seen;
 use crate::plan::failover::{Candidate, Health, Membership};
 
@@ -96,8 +96,8 @@ impl Cluster {
     /// Are the call bridges of the cluster still the same? If not, the table is read again.
     pub(super) async fn check_members(&self, members: &[MemberStatus]) -> Result<(), CmsError> {
         let listed = self.active().client().call_bridges(reading(self.now())).await?;
-        let is_known = |id: &str| members.iter().any(|member| member.id == id);
-        if listed.items.len() != members.len() || !listed.items.iter().all(|listed| is_known(listed.id.as_str())) {
+        let is_known = |id: &CallBridgeId| members.iter().any(|member| *id == member.id.as_str().into());
+        if listed.items.len() != members.len() || !listed.items.iter().all(|listed| is_known(&listed.id)) {
             let mut cache = self.cache();
             (cache.members, cache.facts.members) = (None, Seen::Unknown);
             cache.members_changed = true;

@@ -17,6 +17,7 @@ mod probe;
 mod read;
 mod shared_read;
 mod sweep;
+mod uptime;
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;

@@ -6,12 +6,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
+use tokio::time::Instant;
 
 use super::cache::Due;
+use super::uptime::Uptime;
 use super::{CallBridge, Cluster, Source, SweepTarget, in_time, reading};
 use crate::api::bridge::{MemberStatus, ProfileIds};
 use crate::cms::{
-    Address, CallLegProfileId, CallProfileId, Class, CmsError, Priority, SpaceId, SystemStatus, if_there,
+    Address, CallLegProfileId, CallProfileId, Class, CmsError, Fields, Priority, SpaceId, SystemStatus, if_there,
 };
 use crate::facts::Seen;
 use crate::facts::slots::SlotSpaces;
@@ -189,11 +191,13 @@ impl Cluster {
         match (read, &ids.call, &ids.call_leg) {
             (IdleRead::CallProfile, Some(id), _) => {
                 let found = if_there(client.call_profile(at, &CallProfileId::from(id.as_str())).await)?;
-                self.cache().facts.call_profile = Seen::Known(found);
+                let facts = &mut self.cache().facts;
+                take_profile(&mut facts.call_profile, &mut facts.wants_profiles, found);
             }
             (IdleRead::CallLegProfile, _, Some(id)) => {
                 let found = if_there(client.call_leg_profile(at, &CallLegProfileId::from(id.as_str())).await)?;
-                self.cache().facts.call_leg_profile = Seen::Known(found);
+                let facts = &mut self.cache().facts;
+                take_profile(&mut facts.call_leg_profile, &mut facts.wants_profiles, found);
             }
             (IdleRead::Members, ..) => self.check_members(duty.members.unwrap_or_default()).await?,
             (IdleRead::Slots, ..) => {
@@ -257,15 +261,13 @@ impl Cluster {
     /// # Errors
     /// What the bridge or the gate says.
     pub async fn read_system(&self, at: &CallBridge) -> Result<SystemStatus, CmsError> {
-        let now = self.now();
+        let (now, asked) = (self.now(), Instant::now());
         let system = at.client().system_status(reading(now)).await?;
         if self.active().address() == at.address() {
             self.show_system(&system, now);
             self.cache().facts.version = Seen::Known(system.software_version.clone());
         }
-        let before = at.local().system.replace((now, system.clone()));
-        let uptimes = before.and_then(|(_, old)| old.uptime_seconds).zip(system.uptime_seconds);
-        if uptimes.is_some_and(|(before, now)| before > now) {
+        if at.take_system(&system, now, asked) {
             let key = &self.key;
             tracing::warn!(
                 namespace = key.namespace,
@@ -303,3 +305,27 @@ impl Cluster {
         }
     }
 }
+
+/// What a read of a profile of ours found. One that is gone is looked at by the bridge's own pass, which makes another.
+fn take_profile(known: &mut Seen<Option<Fields>>, wants_profiles: &mut bool, found: Option<Fields>) {
+    *wants_profiles |= found.is_none();
+    *known = found.map_or(Seen::Unknown, |fields| Seen::Known(Some(fields)));
+}
+
+impl CallBridge {
+    /// Takes in a status reply. True: it was started anew since the last one. What was asked for before that one, and comes
+    /// after it, is older.
+    fn take_system(&self, system: &SystemStatus, now: Timestamp, asked: Instant) -> bool {
+        let uptime = system.uptime_seconds.map(|seconds| Uptime { asked, told: Instant::now(), seconds });
+        let mut local = self.local();
+        let known = local.uptime;
+        let is_restart = known.zip(uptime).is_some_and(|(before, now)| now.shows_restart_since(&before));
+        if is_restart || known.is_none_or(|known| known.asked <= asked) {
+            (local.system, local.uptime) = (Some((now, system.clone())), uptime.or(known));
+        }
+        is_restart
+    }
+}
+
+#[cfg(test)]
+mod tests;

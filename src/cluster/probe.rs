@@ -190,7 +190,7 @@ async fn belonging(
     }
     let client = call_bridge.client();
     let listed = client.call_bridges(reading(now)).await?.items;
-    if !listed.iter().any(|listed| members.iter().any(|member| member.id == listed.id.as_str())) {
+    if !listed.iter().any(|listed| members.iter().any(|member| listed.id == member.id.as_str().into())) {
         return Ok(Belongs::Stranger);
     }
     let name = client.cluster_unique_name(reading(now)).await?;

@@ -61,8 +61,8 @@ impl Cluster {
     ///
     /// # Errors
     /// What the bridge or the gate says.
-    pub async fn list_spaces(&self, prefix: Option<&str>, at: Priority) -> Result<Vec<Space>, CmsError> {
-        Ok(self.active().client().spaces(at, prefix).await?.items)
+    pub async fn list_spaces(&self, prefix: Option<&str>, at: Priority) -> Result<Listing<Space>, CmsError> {
+        self.active().client().spaces(at, prefix).await
     }
 
     /// The calls on a space on every call bridge that can be asked. One that fails is looked at when it is back.

@@ -164,6 +164,12 @@ pub fn classify(error: &reqwest::Error) -> CmsError {
     CmsError::ConnectionLost
 }
 
+/// Did the connection end without a goodbye of TLS?
+pub fn is_end_of_stream(error: &reqwest::Error) -> bool {
+    let faults = chain(error).filter_map(|cause| cause.downcast_ref::<io::Error>());
+    faults.last().is_some_and(|fault| fault.kind() == io::ErrorKind::UnexpectedEof)
+}
+
 /// The same where a proxy is asked: what is resolved and connected to before the handshake is the proxy.
 pub fn classify_proxied(error: &reqwest::Error) -> CmsError {
     match classify(error) {

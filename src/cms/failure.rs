@@ -16,7 +16,7 @@ const LONGEST_WORD: usize = 64;
 pub fn judge(status: u16, content_type: Option<&str>, body: &[u8]) -> Result<(), CmsError> {
     // 401 first: whatever else the reply holds, no further request may follow (R39).
     if status == 401 {
-        return Err(of_401(content_type, None));
+        return Err(of_401(content_type, &[], !body.trim_ascii().is_empty()));
     }
     let success = (200..300).contains(&status);
     // A log-in page for people in place of the bridge's reply: nothing was done.
@@ -36,11 +36,18 @@ pub fn judge(status: u16, content_type: Option<&str>, body: &[u8]) -> Result<(),
     if success { Ok(()) } else { Err(by_status(status, content_type, parsed.as_ref().err())) }
 }
 
-/// What a 401 says. That of the bridge has no body and names its realm (`cms-protocol.md` 1.1); a page for people was sent
-/// by something in front of it, which knows nothing of the bridge's accounts. In doubt it is the bridge's (R39).
-pub fn of_401(content_type: Option<&str>, challenge: Option<&str>) -> CmsError {
-    let is_of_bridge = challenge.is_some_and(|challenge| challenge.contains("realm=\"acano\""));
-    if is_html(content_type) && !is_of_bridge { CmsError::NotACms } else { CmsError::Unauthorized }
+/// What a 401 says. That of the bridge has no body and asks for `Basic` (`cms-protocol.md` 1.1), in whatever realm; a page
+/// for people without that question was sent by something in front of it, which knows nothing of the bridge's accounts.
+/// In doubt it is the bridge's: wrong credentials that are tried for ever lock the account (R39).
+pub fn of_401(content_type: Option<&str>, challenges: &[&str], has_body: bool) -> CmsError {
+    if may_be_page(content_type, challenges) && has_body { CmsError::NotACms } else { CmsError::Unauthorized }
+}
+
+/// May a 401 with these headers be a page for people, if it has a body?
+pub fn may_be_page(content_type: Option<&str>, challenges: &[&str]) -> bool {
+    let scheme = |challenge: &str| challenge.split_ascii_whitespace().next().unwrap_or_default().to_owned();
+    let mut schemes = challenges.iter().flat_map(|challenge| challenge.split(',')).map(scheme);
+    is_html(content_type) && !schemes.any(|scheme| scheme.eq_ignore_ascii_case("basic"))
 }
 
 fn is_html(content_type: Option<&str>) -> bool {
@@ -104,8 +111,9 @@ fn of_element(element: &Node) -> Option<CmsError> {
 }
 
 fn by_status(status: u16, content_type: Option<&str>, fault: Option<&XmlError>) -> CmsError {
-    // Something in front of the bridge, or something else altogether, answers pages made for people.
-    let foreign = is_html(content_type) || fault.is_some_and(|fault| *fault != XmlError::Empty);
+    // Something in front of the bridge, or something else altogether, answers pages made for people. Where there is no
+    // body there is no page, whatever type its header names.
+    let foreign = fault != Some(&XmlError::Empty) && (is_html(content_type) || fault.is_some());
     match status {
         // A page that says "not found" must never count as proof that an object is gone, nor "forbidden" as the bridge's
         // word on its user.

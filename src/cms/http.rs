@@ -15,7 +15,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use reqwest::header::{CONTENT_TYPE, LOCATION, WWW_AUTHENTICATE};
+use reqwest::header::{CONTENT_LENGTH, CONTENT_TYPE, LOCATION, TRANSFER_ENCODING, WWW_AUTHENTICATE};
 use reqwest::redirect::Policy;
 use reqwest::{Method, Response};
 use rustls::pki_types::ServerName;
@@ -37,6 +37,9 @@ use crate::fence::Fence;
 
 /// How often a request is sent that gets a 401 again and again while other ones do not.
 const MAX_TRIES: u32 = 3;
+
+/// So long the first byte of what may be a page with a 401 is waited for.
+const PAGE_PATIENCE: Duration = Duration::from_secs(1);
 
 /// An API user of the bridge.
 #[derive(Clone, Debug)]
@@ -385,8 +388,7 @@ impl Client {
         let header = |name| response.headers().get(name).and_then(|value| value.to_str().ok()).map(str::to_owned);
         let (location, content_type) = (header(LOCATION), header(CONTENT_TYPE));
         if code == 401 {
-            // Decided without the body: it may never come.
-            return Err(failure::of_401(content_type.as_deref(), header(WWW_AUTHENTICATE).as_deref()));
+            return Err(refused(response, content_type.as_deref()).await);
         }
         let body = self.body_of(response).await?;
         failure::judge(code, content_type.as_deref(), &body.bytes)?;
@@ -397,7 +399,17 @@ impl Client {
     async fn body_of(&self, mut response: Response) -> Result<Body, CmsError> {
         let limit = self.shared.limits.max_reply_bytes;
         let mut body = Body { bytes: Vec::new(), room: Room::small().await };
-        while let Some(chunk) = response.chunk().await.map_err(|error| connect::classify(&error))? {
+        // Then the end of the connection is that of the body, and not every server says goodbye in TLS. A document that
+        // is cut short by it is no document (R41).
+        let has_header = |name| response.headers().contains_key(name);
+        let ends_by_closing = !has_header(CONTENT_LENGTH) && !has_header(TRANSFER_ENCODING);
+        loop {
+            let chunk = match response.chunk().await {
+                Ok(Some(chunk)) => chunk,
+                Ok(None) => break,
+                Err(error) if ends_by_closing && connect::is_end_of_stream(&error) => break,
+                Err(error) => return Err(connect::classify(&error)),
+            };
             let size = body.bytes.len() + chunk.len();
             if size > limit {
                 return Err(CmsError::MalformedReply { detail: "it is too large".to_owned() });
@@ -458,6 +470,17 @@ impl Client {
         }
         self.shared.observer.request(&sample);
     }
+}
+
+/// What a 401 says. Decided without its body, which may never come, wherever the headers are enough.
+async fn refused(mut response: Response, content_type: Option<&str>) -> CmsError {
+    let headers = response.headers();
+    let challenges: Vec<String> =
+        headers.get_all(WWW_AUTHENTICATE).iter().filter_map(|value| value.to_str().ok()).map(str::to_owned).collect();
+    let challenges: Vec<&str> = challenges.iter().map(String::as_str).collect();
+    let has_body = failure::may_be_page(content_type, &challenges)
+        && matches!(tokio::time::timeout(PAGE_PATIENCE, response.chunk()).await, Ok(Ok(Some(chunk))) if !chunk.is_empty());
+    failure::of_401(content_type, &challenges, has_body)
 }
 
 fn method_name(method: &Method) -> &'static str {

@@ -34,7 +34,7 @@ mod tls;
 mod xml;
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 pub use address::Address;
 pub use egress::Egress;
@@ -44,6 +44,8 @@ pub use gate::{Gate, GateConfig, Permit};
 pub use http::NoObserver;
 pub use http::{Client, Credentials, Limits, Observer, Sample};
 pub use model::*;
+pub use operations::profiles::Usage;
+pub use operations::spaces::name_mapping;
 pub use priority::{Class, Priority};
 pub use tls::{Tls, TlsOptions};
 

@@ -4,8 +4,10 @@
 //! carry far fewer fields than the single object (section 13, quirk 5), so `None` never means "unset on the bridge"
 //! unless the value came from a single GET.
 
+use std::cmp::Ordering;
 use std::collections::BTreeMap;
 use std::fmt;
+use std::hash::{Hash, Hasher};
 
 use jiff::{SignedDuration, Timestamp};
 use secrecy::{ExposeSecret, SecretString};
@@ -13,14 +15,47 @@ use serde::{Deserialize, Serialize};
 
 use super::address::Address;
 
+/// The letters of an id as they are compared.
+fn letters(id: &str) -> impl Iterator<Item = u8> {
+    id.bytes().map(|letter| letter.to_ascii_lowercase())
+}
+
 macro_rules! ids {
     ($($(#[$doc:meta])* $name:ident),+ $(,)?) => {$(
         $(#[$doc])*
         ///
-        /// A text as the bridge gave it: usually a lower-case GUID (`cms-protocol.md` 1.7), but never relied on as such.
-        #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+        /// A text as the bridge gave it: usually a lower-case GUID (`cms-protocol.md` 1.7), but never relied on as such. It
+        /// is sent as it came, and is the same whatever the case of its letters.
+        #[derive(Clone, Debug, Serialize, Deserialize)]
         #[serde(transparent)]
         pub struct $name(String);
+
+        impl PartialEq for $name {
+            fn eq(&self, other: &Self) -> bool {
+                self.0.eq_ignore_ascii_case(&other.0)
+            }
+        }
+
+        impl Eq for $name {}
+
+        impl PartialOrd for $name {
+            fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+                Some(self.cmp(other))
+            }
+        }
+
+        impl Ord for $name {
+            fn cmp(&self, other: &Self) -> Ordering {
+                letters(&self.0).cmp(letters(&other.0))
+            }
+        }
+
+        impl Hash for $name {
+            fn hash<H: Hasher>(&self, state: &mut H) {
+                letters(&self.0).for_each(|letter| state.write_u8(letter));
+                state.write_u8(0xff);
+            }
+        }
 
         impl $name {
             /// The id as text.
@@ -443,6 +478,22 @@ pub struct Listing<T> {
     pub skipped: usize,
     /// False: the list changed while it was read, twice in a row; an item may be missing or already gone.
     pub consistent: bool,
+}
+
+impl<T> Listing<T> {
+    /// The same list of what is made of each item.
+    pub fn map<U>(self, of: impl FnMut(T) -> U) -> Listing<U> {
+        let Self { items, pages, total, skipped, consistent } = self;
+        Listing { items: items.into_iter().map(of).collect(), pages, total, skipped, consistent }
+    }
+
+    /// How many items the bridge says it has, and this does not show. None: it moved while it was read, and nobody knows.
+    pub fn unshown(&self) -> Option<u64> {
+        let shown = u64::try_from(self.items.len()).unwrap_or(u64::MAX);
+        let skipped = u64::try_from(self.skipped).unwrap_or(u64::MAX);
+        let missing = self.total.map_or(0, |total| total.saturating_sub(shown));
+        self.consistent.then_some(missing.max(skipped))
+    }
 }
 
 impl<T> IntoIterator for Listing<T> {

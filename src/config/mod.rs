@@ -243,9 +243,9 @@ pub struct TimingArgs {
     /// Requests in flight per call bridge.
     #[arg(long, env = "MEETING_CONTROLLER_IN_FLIGHT", default_value = "8", value_parser = clap::value_parser!(u16).range(1..=256))]
     pub in_flight: u16,
-    /// Limit of one request to a bridge.
-    #[arg(long, env = "MEETING_CONTROLLER_REQUEST_TIMEOUT", default_value = "10s", value_parser = seconds)]
-    pub request_timeout: Duration,
+    /// Limit of one request to a bridge. Default: 10s, and 3s where a bridge has further call bridges to go to.
+    #[arg(long, env = "MEETING_CONTROLLER_REQUEST_TIMEOUT", value_parser = seconds)]
+    pub request_timeout: Option<Duration>,
     /// Limit of connecting to a bridge, TLS included.
     #[arg(long, env = "MEETING_CONTROLLER_CONNECT_TIMEOUT", default_value = "5s", value_parser = seconds)]
     pub connect_timeout: Duration,
@@ -257,15 +257,18 @@ pub struct TimingArgs {
 impl TimingArgs {
     /// As the controller takes them.
     pub fn settings(&self) -> Settings {
+        let default = Settings::default();
+        let request = self.request_timeout.unwrap_or(default.limits.request);
         Settings {
             probe_busy: self.probe_busy,
             probe_idle: self.probe_idle,
             sweep: self.sweep,
             idle_read: self.idle_read,
             in_flight: usize::from(self.in_flight),
-            limits: Limits { connect: self.connect_timeout, request: self.request_timeout, ..Limits::default() },
+            limits: Limits { connect: self.connect_timeout, request, ..default.limits },
+            cluster_request: self.request_timeout.unwrap_or(default.cluster_request),
             deletion_deadline: self.deletion_deadline,
-            ..Settings::default()
+            ..default
         }
     }
 }

@@ -27,6 +27,8 @@ pub struct Settings {
     pub in_flight: usize,
     /// Time limits and sizes of requests to a bridge.
     pub limits: Limits,
+    /// Limit of one request where there are other call bridges to go to.
+    pub cluster_request: Duration,
     /// Which addresses bridges may have.
     pub egress: Arc<Egress>,
     /// Bound on every request to the apiserver.
@@ -56,6 +58,7 @@ impl Default for Settings {
             sync_retry: Duration::from_secs(30),
             in_flight: 8,
             limits: Limits::default(),
+            cluster_request: Duration::from_secs(3),
             egress: Arc::default(),
             kube_timeout: Duration::from_secs(15),
             watch_limit: Duration::from_secs(45),

@@ -14,6 +14,21 @@ fn spans_need_a_unit_and_a_sensible_length() {
 }
 
 #[test]
+fn the_limit_of_a_request_is_shorter_where_there_are_others_to_go_to_unless_it_is_set() {
+    let limits = |flags: &[&str]| {
+        let Command::Run(args) = Cli::parse_from(["meeting-controller", "run"].iter().chain(flags)).command else {
+            unreachable!()
+        };
+        let settings = args.settings().unwrap();
+        (settings.limits.request.as_secs(), settings.cluster_request.as_secs())
+    };
+    assert_eq!(limits(&[]), (10, 3));
+    assert_eq!(limits(&["--request-timeout", "5s"]), (5, 5));
+    assert_eq!(limits(&["--request-timeout", "10s"]), (10, 10));
+    assert_eq!(limits(&["--request-timeout", "2s"]), (2, 2));
+}
+
+#[test]
 fn leaders_are_elected_only_if_asked_for() {
     let run_args = |flags: &[&str]| {
         let Command::Run(args) = Cli::parse_from(["meeting-controller", "run"].iter().chain(flags)).command else {

@@ -41,6 +41,12 @@ pub struct BridgeFacts {
     /// The numbers that the last sync made, and how often the spaces may still be listed again before what it left out
     /// counts as missing: a write may show late (cms-protocol.md section 14).
     pub awaited: Option<(RangeInclusive<u32>, u8)>,
+    /// How many spaces the bridge counted in the last list of everything, and did not show.
+    pub unshown: Option<u64>,
+    /// So many lists of everything in a row were known to be incomplete.
+    pub partial_lists: u8,
+    /// Profiles that the bridge does not take in a bulk parameter set: its slots are told theirs one by one.
+    pub untaken_profiles: BTreeSet<ProfileKind>,
     /// How the last sync failed.
     pub sync_failure: Option<SyncFailure>,
     /// Once a conflict came back that no list of spaces explains: so many numbers at most are made at once, so that it is

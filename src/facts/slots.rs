@@ -81,6 +81,8 @@ pub struct SlotSpaces {
     pub shown_kinds: ShownKinds,
     /// Every space was listed, not only those that carry the placeholder name. So what is missing is missing.
     pub complete: bool,
+    /// Every space was listed again and again, and each list was known to be incomplete: it is gone on with what they show.
+    pub exhausted: bool,
 }
 
 /// The slot number of a space: its user part and its call id, which are the same number without padding. A list that shows
@@ -358,9 +360,9 @@ impl SlotSpaces {
         slots.find(|(_, slot)| slot.view != View::Looked).map(|(number, slot)| (*number, &slot.space))
     }
 
-    /// Is it known of every slot of the range whose it is, or that it does not exist?
+    /// Is it known of every slot of the range whose it is, or that it does not exist, as well as it can be?
     pub fn is_read(&self, range: &RangeInclusive<u32>, held: &BTreeSet<u32>) -> bool {
-        (self.complete || self.missing(range).is_empty()) && self.doubtful(held).is_none()
+        (self.complete || self.exhausted || self.missing(range).is_empty()) && self.doubtful(held).is_none()
     }
 
     /// Slots that carry our mark although no meeting of ours holds them: they were left open and must be shut (R78).

@@ -114,19 +114,37 @@ fn without_details_the_status_decides() {
     assert_eq!(judge(404, Some("text/html; charset=utf-8"), b"<p/>"), Err(CmsError::NotACms));
 }
 
+/// Frameworks name a type even where they send nothing.
+#[test]
+fn an_empty_body_is_nobodys_page_whatever_type_it_is_said_to_have() {
+    let label = |status, body: &[u8]| judge(status, Some("text/html; charset=utf-8"), body).unwrap_err().label();
+    for (status, wanted) in
+        [(400, "http_error"), (403, "forbidden"), (404, "not_found"), (429, "busy"), (503, "busy"), (500, "http_error")]
+    {
+        assert_eq!(label(status, b""), wanted, "{status}");
+        assert_eq!(label(status, b" \r\n"), wanted, "{status}");
+    }
+    assert_eq!((label(404, b"gone"), label(503, b"gone")), ("not_a_cms", "http_error"));
+}
+
 #[test]
 fn a_page_that_asks_for_a_log_in_says_nothing_about_the_bridges_accounts() {
     let html = Some("text/html");
-    for (kind, challenge, wanted) in [
-        (None, Some("Basic realm=\"acano\""), "unauthorized"),
-        (None, None, "unauthorized"),
-        (Some("text/xml"), None, "unauthorized"),
-        (html, Some("Basic realm=\"acano\""), "unauthorized"),
-        (html, Some("Basic realm=\"company proxy\""), "not_a_cms"),
-        (html, Some("Bearer"), "not_a_cms"),
-        (html, None, "not_a_cms"),
+    let basic = "Basic realm=\"acano\"";
+    for (kind, challenges, wanted) in [
+        (None, &[basic][..], "unauthorized"),
+        (None, &[], "unauthorized"),
+        (Some("text/xml"), &[], "unauthorized"),
+        (html, &[basic], "unauthorized"),
+        // Which realm it is, nothing promises.
+        (html, &["basic realm=\"CMS\""], "unauthorized"),
+        (html, &["Negotiate", "Basic"], "unauthorized"),
+        (html, &["Negotiate, Basic realm=\"x\""], "unauthorized"),
+        (html, &["Bearer realm=\"basic\""], "not_a_cms"),
+        (html, &[], "not_a_cms"),
     ] {
-        assert_eq!(of_401(kind, challenge).label(), wanted, "{kind:?} {challenge:?}");
+        assert_eq!(of_401(kind, challenges, true).label(), wanted, "{kind:?} {challenges:?}");
+        assert_eq!(of_401(kind, challenges, false).label(), "unauthorized", "no body is no page: {challenges:?}");
     }
 }
 

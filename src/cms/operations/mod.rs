@@ -6,7 +6,7 @@
 
 pub(super) mod access;
 pub(super) mod calls;
-mod profiles;
+pub(super) mod profiles;
 pub(super) mod spaces;
 mod system;
 
@@ -32,12 +32,14 @@ fn object(collection: &str, id: &str) -> Result<String, CmsError> {
     }
 }
 
-/// The last segment of a `Location`, whatever stands before it (R40, `cms-protocol.md` 1.3).
-fn created_id(location: Option<&str>) -> Result<String, CmsError> {
+/// The last segment of a `Location`, whatever stands before it (R40, `cms-protocol.md` 1.3). One that is a part of the path
+/// that was posted to names the collection, or what it is below, and no new object.
+fn created_id(location: Option<&str>, posted_to: &str) -> Result<String, CmsError> {
+    let is_older = |id: &str| posted_to.split('/').any(|segment| segment.eq_ignore_ascii_case(id));
     let path = location.unwrap_or_default().trim();
     let path = path.split(['?', '#']).next().unwrap_or_default().trim_end_matches('/');
     match path.rsplit_once('/') {
-        Some((_, id)) if decode::is_id(id) => Ok(id.to_owned()),
+        Some((_, id)) if decode::is_id(id) && !is_older(id) => Ok(id.to_owned()),
         _ => Err(CmsError::AmbiguousCreate),
     }
 }
@@ -71,8 +73,8 @@ impl Client {
         path: String,
         body: Form,
     ) -> Result<String, CmsError> {
-        let request = Request { operation, method: Method::POST, path, query: Form::new(), body };
-        created_id(self.send(at, request).await?.location.as_deref())
+        let request = Request { operation, method: Method::POST, path: path.clone(), query: Form::new(), body };
+        created_id(self.send(at, request).await?.location.as_deref(), &path)
     }
 
     async fn put(&self, at: Priority, operation: &'static str, path: String, body: Form) -> Result<(), CmsError> {

@@ -6,12 +6,27 @@ use super::super::decode::{self, CallLegProfileItem, CallProfileItem};
 use super::super::error::CmsError;
 use super::super::form::Form;
 use super::super::http::Client;
-use super::super::model::{CallLegProfileId, CallProfileId, Fields};
+use super::super::model::{CallLegProfileId, CallProfileId, Fields, Listing};
 use super::super::paging::ListRequest;
 use super::super::priority::Priority;
 use super::object;
 
-const UNREFERENCED: &[(&str, &str)] = &[("usageFilter", "unreferenced")];
+/// Whether anything refers to a profile.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Usage {
+    Referenced,
+    Unreferenced,
+}
+
+impl Usage {
+    fn filter(self) -> [(&'static str, &'static str); 1] {
+        let word = match self {
+            Self::Referenced => "referenced",
+            Self::Unreferenced => "unreferenced",
+        };
+        [("usageFilter", word)]
+    }
+}
 
 impl Client {
     /// `POST callProfiles` with these fields in this order.
@@ -58,18 +73,15 @@ impl Client {
         self.delete(at, "delete_call_profile", "callProfiles", id.as_str()).await
     }
 
-    /// The call profiles that nothing uses: where one is that a lost reply left behind (R45).
+    /// The call profiles that something refers to, or nothing: there one is that a lost reply left behind (R45). A bridge
+    /// that does not know the filter shows all of them.
     ///
     /// # Errors
     /// See [`CmsError`].
-    pub async fn unreferenced_call_profiles(&self, at: Priority) -> Result<Vec<CallProfileId>, CmsError> {
-        let asked = ListRequest {
-            operation: "unreferenced_call_profiles",
-            path: "/callProfiles".to_owned(),
-            filters: UNREFERENCED,
-        };
-        let found = self.list::<CallProfileItem>(at, asked).await?;
-        Ok(found.into_iter().map(|item| item.0).collect())
+    pub async fn call_profiles_by(&self, at: Priority, usage: Usage) -> Result<Listing<CallProfileId>, CmsError> {
+        let (operation, path) = ("call_profiles_by_usage", "/callProfiles".to_owned());
+        let asked = ListRequest { operation, path, filters: &usage.filter() };
+        Ok(self.list::<CallProfileItem>(at, asked).await?.map(|item| item.0))
     }
 
     /// `POST callLegProfiles` with these fields in this order.
@@ -119,18 +131,18 @@ impl Client {
         self.delete(at, "delete_call_leg_profile", "callLegProfiles", id.as_str()).await
     }
 
-    /// The call leg profiles that nothing uses.
+    /// The same of call leg profiles.
     ///
     /// # Errors
     /// See [`CmsError`].
-    pub async fn unreferenced_call_leg_profiles(&self, at: Priority) -> Result<Vec<CallLegProfileId>, CmsError> {
-        let asked = ListRequest {
-            operation: "unreferenced_call_leg_profiles",
-            path: "/callLegProfiles".to_owned(),
-            filters: UNREFERENCED,
-        };
-        let found = self.list::<CallLegProfileItem>(at, asked).await?;
-        Ok(found.into_iter().map(|item| item.0).collect())
+    pub async fn call_leg_profiles_by(
+        &self,
+        at: Priority,
+        usage: Usage,
+    ) -> Result<Listing<CallLegProfileId>, CmsError> {
+        let (operation, path) = ("call_leg_profiles_by_usage", "/callLegProfiles".to_owned());
+        let asked = ListRequest { operation, path, filters: &usage.filter() };
+        Ok(self.list::<CallLegProfileItem>(at, asked).await?.map(|item| item.0))
     }
 
     /// Every call leg profile, with its name if the list shows it.

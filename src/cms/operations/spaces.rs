@@ -16,6 +16,11 @@ use super::object;
 /// Stands for the number of a space in the mappings of a bulk parameter set.
 const INDEX: &str = "$index$";
 
+/// The mapping that names the spaces of a set by this prefix and their numbers.
+pub fn name_mapping(prefix: &str) -> String {
+    format!("{}{INDEX}", escape_template(prefix))
+}
+
 /// `PUT coSpaces/{id}` that opens (R58-R61): the guide's four fields in its order, then our mark.
 pub(in super::super) fn opening_body(opening: &Opening) -> Form {
     Form::new()
@@ -47,7 +52,7 @@ pub(in super::super) fn bulk_set_body(new: &NewBulkSet) -> Form {
         .with("startIndex", &new.start.to_string())
         .with("endIndex", &new.end.to_string())
         .with("coSpaceUriMapping", INDEX)
-        .with("coSpaceNameMapping", &format!("{}{INDEX}", escape_template(&new.name_prefix)))
+        .with("coSpaceNameMapping", &name_mapping(&new.name_prefix))
         .with("coSpaceCallIdMapping", INDEX)
         .with_some("callProfile", new.call_profile.as_ref().map(AsRef::as_ref))
         .with_some("callLegProfile", new.call_leg_profile.as_ref().map(AsRef::as_ref))

@@ -1,7 +1,7 @@
 //! The bridge itself and its cluster.
 
 use super::super::decode;
-use super::super::error::CmsError;
+use super::super::error::{CmsError, ErrorClass};
 use super::super::http::Client;
 use super::super::model::{CallBridgeId, ClusterMember, Database, Listing, SystemStatus};
 use super::super::paging::ListRequest;
@@ -40,14 +40,20 @@ impl Client {
         self.get_one(at, "call_bridge", "callBridges", id.as_str()).await
     }
 
-    /// The name under which this call bridge stands in the cluster's table; `None` if it has none. The only way for a
-    /// bridge to be found in its own table (`cms-protocol.md` 4.3).
+    /// The name under which this call bridge stands in the cluster's table; `None` if it has none, or does not tell: not
+    /// every bridge has this node, and not every user may read it. The only way for a bridge to be found in its own table
+    /// (`cms-protocol.md` 4.3).
     ///
     /// # Errors
     /// See [`CmsError`].
     pub async fn cluster_unique_name(&self, at: Priority) -> Result<Option<String>, CmsError> {
         let path = "/system/configuration/cluster".to_owned();
-        let node = self.get(at, "cluster_configuration", path, "cluster").await?;
+        let node = match self.get(at, "cluster_configuration", path, "cluster").await {
+            Ok(node) => node,
+            Err(CmsError::Forbidden) => return Ok(None),
+            Err(error) if matches!(error.class(), ErrorClass::NotFound | ErrorClass::Invalid) => return Ok(None),
+            Err(error) => return Err(error),
+        };
         Ok(node.text_of("uniqueName").map(str::to_owned).filter(|name| !name.is_empty()))
     }
 

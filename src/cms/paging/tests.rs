@@ -32,6 +32,8 @@ fn ids(listing: Listing<Call>) -> Vec<String> {
 
 #[test]
 fn an_empty_list_takes_one_page() {
+    assert_eq!(read(10, true, |_| numbers(0..25)).unshown(), Some(0));
+    assert_eq!(read(10, false, |_| numbers(0..25)).unshown(), Some(0));
     let listing = read(10, true, |_| Vec::new());
     assert_eq!((listing.pages, listing.total, listing.consistent), (1, Some(0), true));
 }
@@ -81,7 +83,7 @@ fn an_item_added_in_front_is_found() {
 #[test]
 fn a_list_that_never_rests_is_read_twice_and_joined() {
     let listing = read(2, true, |request| numbers(request as usize..request as usize + 6 + request as usize));
-    assert!(!listing.consistent);
+    assert!(!listing.consistent && listing.unshown().is_none());
     let found = ids(listing);
     let distinct: HashSet<_> = found.iter().collect();
     assert_eq!(distinct.len(), found.len());
@@ -124,7 +126,9 @@ fn a_total_that_is_too_large_ends_at_the_empty_page() {
     let mut reading = Reading::<Call>::default();
     assert_eq!(reading.absorb(&page(Some(9), &numbers(0..2)), "test"), Ok(Next::Page));
     assert_eq!(reading.absorb(&page(Some(9), &[]), "test"), Ok(Next::Done));
-    assert!(reading.into_listing().consistent);
+    let listing = reading.into_listing();
+    assert!(listing.consistent);
+    assert_eq!(listing.unshown(), Some(7));
 }
 
 #[test]
@@ -135,7 +139,7 @@ fn a_bad_item_is_left_out_and_the_rest_kept() {
     assert_eq!(reading.absorb(&page(Some(3), &bad), "test"), Ok(Next::Page));
     assert_eq!(reading.absorb(&page(Some(3), &numbers(2..3)), "test"), Ok(Next::Done));
     let listing = reading.into_listing();
-    assert_eq!(listing.skipped, 1);
+    assert_eq!((listing.skipped, listing.unshown()), (1, Some(1)));
     assert_eq!(ids(listing), ["0", "2"]);
 }
 

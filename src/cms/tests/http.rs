@@ -77,6 +77,50 @@ async fn without_a_location_the_outcome_is_ambiguous() {
     }
 }
 
+/// The address of the collection, or of what it is below, is none of a new object: whoever believed it would look for the
+/// call "calls".
+#[tokio::test]
+async fn a_location_that_only_repeats_the_path_names_no_object() {
+    for location in ["/api/v1/calls/", "/api/v1/Calls", "https://cms:445/api/v1/calls?x=y"] {
+        let server = Server::start(move |_, _| created(location)).await;
+        assert_eq!(
+            server.client().create_call(any(), &"s-1".into()).await,
+            Err(CmsError::AmbiguousCreate),
+            "{location}"
+        );
+    }
+    let leg = NewLeg { remote_party: "a@b".to_owned(), dtmf: None, label: None, layout: None };
+    for location in ["/api/v1/callLegs/", "/api/v1/calls/c-1/"] {
+        let server = Server::start(move |_, _| created(location)).await;
+        let made = server.client().create_call_leg(any(), &"c-1".into(), &leg).await;
+        assert_eq!(made, Err(CmsError::AmbiguousCreate), "{location}");
+    }
+}
+
+/// A server that is no bridge of ours, or one of an older make: it does not know the node, or does not let us read it.
+#[tokio::test]
+async fn a_bridge_that_does_not_tell_its_name_has_none() {
+    let details = |element: &str| format!("<failureDetails><{element} /></failureDetails>");
+    for (status, body) in [
+        ("400 Bad Request", details("unrecognisedObject")),
+        ("404 Not Found", details("unrecognizedObject")),
+        ("404 Not Found", String::new()),
+        ("403 Forbidden", String::new()),
+        ("400 Bad Request", String::new()),
+        ("400 Bad Request", details("invalidOperation")),
+        ("405 Method Not Allowed", String::new()),
+    ] {
+        let shown = format!("{status} {body}");
+        let server = Server::start(move |_, _| reply(status, "", &body)).await;
+        assert_eq!(server.client().cluster_unique_name(any()).await, Ok(None), "{shown}");
+    }
+    for (status, wanted) in [("503 Busy", "busy"), ("401 Unauthorized", "unauthorized"), ("502 Oops", "http_error")] {
+        let server = Server::start(move |_, _| reply(status, "", "")).await;
+        let told = server.client().cluster_unique_name(any()).await;
+        assert_eq!(told.map_err(|error| error.label()), Err(wanted), "no word about the name");
+    }
+}
+
 #[tokio::test]
 async fn an_impossible_id_is_never_sent() {
     let server = Server::start(|_, _| reply("200 OK", "", "")).await;
@@ -274,6 +318,73 @@ async fn a_read_is_repeated_once_when_the_connection_broke() {
     let dead = Server::start(|_, _| Action::Last(String::new())).await;
     assert_eq!(dead.client().system_status(any()).await, Err(CmsError::ConnectionLost));
     assert_eq!(dead.requests().len(), 2);
+}
+
+/// A server that says neither how long its reply is nor goodbye: its end is where the connection ends.
+#[tokio::test]
+async fn where_the_connection_ends_the_reply_ends_if_nothing_else_tells() {
+    let headers = "HTTP/1.0 200 OK\r\nContent-Type: text/xml\r\n";
+    let whole = format!("{headers}\r\n{STATUS}");
+    for action in [Action::Rude(whole.clone()), Action::Last(whole)] {
+        let action = Mutex::new(Some(action));
+        let server = Server::start(move |_, _| action.lock().unwrap().take().unwrap_or(Action::Hang)).await;
+        assert!(server.client().system_status(any()).await.is_ok());
+        assert_eq!(server.requests().len(), 1);
+    }
+    let made = Server::start(|_, _| Action::Rude("HTTP/1.1 200 OK\r\nLocation: /api/v1/calls/c-1\r\n\r\n".to_owned()));
+    let made = made.await;
+    assert_eq!(made.client().create_call(any(), &"s".into()).await, Ok("c-1".into()));
+    assert_eq!(made.requests().len(), 1);
+    let gone = Server::start(|_, _| Action::Rude("HTTP/1.1 404 Not Found\r\n\r\n".to_owned())).await;
+    assert_eq!(gone.client().delete_call(any(), &"c".into()).await, Ok(false));
+    // Cut short, it is no document; and where a length was given, the connection broke.
+    let cut = STATUS.split_at(STATUS.len() - 4).0;
+    let half = Server::start(move |_, _| Action::Rude(format!("HTTP/1.0 200 OK\r\n\r\n{cut}"))).await;
+    assert_eq!(half.client().system_status(any()).await.unwrap_err().label(), "malformed_reply");
+    let length = STATUS.len();
+    for headers in [format!("Content-Length: {length}"), "Transfer-Encoding: chunked".to_owned()] {
+        let reply = format!("HTTP/1.1 200 OK\r\n{headers}\r\n\r\n{cut}");
+        let broken = Server::start(move |_, _| Action::Rude(reply.clone())).await;
+        let error = broken.client().create_call(any(), &"s".into()).await.unwrap_err();
+        assert_eq!(error, CmsError::ConnectionLost, "{headers}");
+    }
+    let headless = Server::start(|_, _| Action::Rude("HTTP/1.1 200 OK\r\nLoc".to_owned())).await;
+    assert_eq!(headless.client().create_call(any(), &"s".into()).await, Err(CmsError::ConnectionLost));
+}
+
+/// Wrong credentials are tried once, whatever comes with the 401; only a page that asks for no password is somebody else's.
+#[tokio::test]
+async fn a_401_counts_against_the_credentials_unless_it_is_a_page_of_somebody_else() {
+    let html = "Content-Type: text/html\r\n";
+    let cases = [
+        (reply("401 Unauthorized", "WWW-Authenticate: Basic realm=\"CMS\"\r\n", ""), "unauthorized"),
+        (reply("401 Unauthorized", "", ""), "unauthorized"),
+        (reply("401 Unauthorized", html, ""), "unauthorized"),
+        (
+            reply("401 Unauthorized", &format!("{html}WWW-Authenticate: Basic realm=\"x\"\r\n"), "<html/>"),
+            "unauthorized",
+        ),
+        // A second question of the same reply counts as well.
+        (
+            reply(
+                "401 Unauthorized",
+                &format!("{html}WWW-Authenticate: Negotiate\r\nWWW-Authenticate: Basic\r\n"),
+                "<html/>",
+            ),
+            "unauthorized",
+        ),
+        // Its body never comes: in doubt it is the bridge's.
+        (Action::Reply(format!("HTTP/1.1 401 Unauthorized\r\n{html}Content-Length: 9\r\n\r\n")), "unauthorized"),
+        (reply("401 Unauthorized", html, "<html>Log in, please</html>"), "not_a_cms"),
+    ];
+    for (index, (action, wanted)) in cases.into_iter().enumerate() {
+        let action = Mutex::new(Some(action));
+        let server = Server::start(move |_, _| action.lock().unwrap().take().unwrap_or_else(|| xml(STATUS))).await;
+        let client = server.client();
+        assert_eq!(client.system_status(any()).await.unwrap_err().label(), wanted, "{index}");
+        let is_blocked = client.gate().snapshot().auth_blocked;
+        assert_eq!(is_blocked, wanted == "unauthorized", "{index}");
+    }
 }
 
 #[tokio::test]

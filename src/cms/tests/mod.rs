@@ -5,5 +5,5 @@ mod bodies;
 mod gate;
 mod http;
 mod replies;
-mod server;
+pub(crate) mod server;
 mod tls;

@@ -39,6 +39,8 @@ pub enum Action {
     Reply(String),
     /// These bytes, then hang up.
     Last(String),
+    /// These bytes, then hang up without a goodbye of TLS.
+    Rude(String),
     /// Nothing, for ever.
     Hang,
 }
@@ -167,6 +169,11 @@ impl Server {
                 Action::Last(text) => {
                     stream.write_all(text.as_bytes()).await.unwrap();
                     let _ = stream.shutdown().await;
+                    return;
+                }
+                Action::Rude(text) => {
+                    stream.write_all(text.as_bytes()).await.unwrap();
+                    let _ = stream.flush().await;
                     return;
                 }
                 Action::Hang => std::future::pending().await,

@@ -43,7 +43,6 @@ fn problem(condition: &'static str, reason: &'static str, message: String) -> No
 
 /// Where there are other call bridges to go to, a silent one is not waited for as long as the only one.
 const CLUSTER_CONNECT: Duration = Duration::from_secs(2);
-const CLUSTER_REQUEST: Duration = Duration::from_secs(3);
 
 /// A call bridge besides the primary that the spec asks for.
 struct Wanted {
@@ -323,7 +322,8 @@ impl Maker<'_> {
         if !self.bridge.spec.failover.is_used() {
             return limits;
         }
-        Limits { connect: limits.connect.min(CLUSTER_CONNECT), request: limits.request.min(CLUSTER_REQUEST), ..limits }
+        let request = limits.request.min(self.ctx.settings.cluster_request);
+        Limits { connect: limits.connect.min(CLUSTER_CONNECT), request, ..limits }
     }
 
     /// Changes with everything the connection is made from; Secrets and ConfigMaps count by their version.

@@ -11,7 +11,8 @@ use crate::api::MeetingBridge;
 use crate::api::settings::ProfileKind;
 use crate::cluster::{CallBridge, Cluster, Source, in_time};
 use crate::cms::{
-    Address, BulkSyncId, CallLegProfileId, CallProfileId, Class, CmsError, Fields, Priority, SyncStatus, if_there,
+    Address, BulkSetId, BulkSyncId, CallLegProfileId, CallProfileId, Class, CmsError, Fields, Priority, SyncStatus,
+    if_there,
 };
 use crate::controller::context::{Context, Kind};
 use crate::controller::kube_calls::KubeError;
@@ -102,10 +103,17 @@ impl<'a> BridgeReach<'a> {
                     ProfileKind::CallLeg => profile(client.call_leg_profile(at, &CallLegProfileId::from(id)).await),
                 }
             }
-            Look::LostSet(range) => Ok(Found::Lost(cluster.find_set(range, prefix).await?)),
+            Look::LostSet(range) => {
+                let known =
+                    progress.record.sets.iter().filter_map(|set| set.id.as_deref().map(BulkSetId::from)).collect();
+                Ok(Found::Lost(cluster.find_set(range, prefix, &known).await?))
+            }
             Look::LostSync(set) => Ok(Found::Lost(cluster.find_sync(set).await?)),
-            Look::Slots => Ok(Found::Spaces(cluster.list_spaces(Some(prefix), at).await?)),
-            Look::AllSpaces => Ok(Found::Spaces(cluster.list_spaces(None, at).await?)),
+            Look::Slots | Look::AllSpaces => {
+                let named = (*look == Look::Slots).then_some(prefix.as_str());
+                let listing = cluster.list_spaces(named, at).await?;
+                Ok(Found::Spaces { unshown: listing.unshown(), items: listing.items })
+            }
             Look::Space(id) => Ok(Found::Space(cluster.read_space(id, at, now).await?.map(Box::new))),
             Look::AccessMethods(id) => {
                 let seen = cluster.read_access_methods(id, &self.ctx.settings.marks, at).await?;
@@ -175,7 +183,8 @@ impl Reach<BridgeProgress> for BridgeReach<'_> {
         let of_call = step.call().and_then(|call| self.cluster.call_bridge(&call.call_bridge));
         let at = of_call.unwrap_or_else(|| self.cluster.active());
         let client = at.client().only_while(self.still_wants(step));
-        let result = act::bridge_step(&client, step, &progress.spec, &progress.record, now).await;
+        let untaken = self.cluster.with_facts(|facts| facts.untaken_profiles.clone());
+        let result = act::bridge_step(&client, step, &progress.spec, &progress.record, &untaken, now).await;
         let done = self.ctx.clock.now();
         match result {
             Ok(created) => {

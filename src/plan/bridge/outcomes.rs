@@ -2,10 +2,12 @@
 
 use jiff::{SignedDuration, Timestamp};
 
+use super::Next;
 use super::progress::BridgeProgress;
 use super::settings::words_of;
-use super::step::{Look, Step};
-use crate::cms::{AccessMethodId, CmsError, SpaceId, SyncStatus};
+use super::step::{End, Look, Step};
+use crate::api::settings::ProfileKind;
+use crate::cms::{AccessMethodId, CmsError, Space, SpaceId, SyncStatus};
 use crate::facts::Seen;
 use crate::facts::bridge::BridgeFacts;
 use crate::facts::slots::SlotSpaces;
@@ -51,7 +53,41 @@ pub(super) fn retry_stuck(facts: &mut BridgeFacts, now: Timestamp) {
     }
 }
 
+/// So many lists of everything that are known to be incomplete are waited for.
+const PARTIAL_LISTS: u8 = 3;
+
+/// Does what this list of everything does not show not exist? Only if it stood still while it was read and shows as many
+/// spaces as the bridge counts: whoever took the lack of a line for the lack of a space would make it anew, or look for
+/// another one for a meeting that is in it. A bridge that counts more than it shows anybody does so each time: when it
+/// keeps back just as many as in the list before, of an earlier pass, it shows all that it ever will.
+fn is_whole(facts: &mut BridgeFacts, unshown: Option<u64>) -> bool {
+    let before = facts.unshown;
+    facts.unshown = unshown.or(before);
+    let is_whole = unshown == Some(0) || (unshown.is_some() && unshown == before);
+    facts.partial_lists = if is_whole { 0 } else { facts.partial_lists.saturating_add(1) };
+    is_whole
+}
+
+/// Does the bridge not take one of the profiles in a bulk parameter set, as this refusal shows for the first time? The set
+/// is sent again without it.
+pub(super) fn is_untaken_profile(facts: &mut BridgeFacts, step: &Step, error: &CmsError) -> bool {
+    let (Step::CreateSet(_), CmsError::ParameterError { parameter, .. }) = (step, error) else { return false };
+    let fields = [("callProfile", ProfileKind::Call), ("callLegProfile", ProfileKind::CallLeg)];
+    let refused = fields.into_iter().find(|(name, _)| name.eq_ignore_ascii_case(parameter));
+    refused.is_some_and(|(_, kind)| facts.untaken_profiles.insert(kind))
+}
+
 impl BridgeProgress {
+    /// What comes first wherever something counts as missing: a list of everything. None: it was whole. One that is known
+    /// to be incomplete is read again in the next pass, but not for ever: then it is gone on with what is known. Whatever
+    /// is made is refused by the bridge where there is something already, and nothing is changed without a look.
+    pub(super) fn prove_absence(&self, slots: &SlotSpaces) -> Option<Next> {
+        if slots.complete || (self.listed_in_part && slots.exhausted) {
+            return None;
+        }
+        Some(if self.listed_in_part { Next::Rest(End::AwaitSync) } else { Next::Look(Look::AllSpaces) })
+    }
+
     /// A set or a sync of ours that the record does not know was looked for.
     pub(super) fn lost_looked_for(&mut self, facts: &mut BridgeFacts, look: &Look, id: Option<String>) {
         let sets = &mut self.record.sets;
@@ -88,12 +124,21 @@ impl BridgeProgress {
         }
     }
 
-    pub(super) fn spaces_listed(&self, facts: &mut BridgeFacts, look: &Look, items: Vec<crate::cms::Space>) {
-        let is_complete = *look == Look::AllSpaces;
+    pub(super) fn spaces_listed(
+        &mut self,
+        facts: &mut BridgeFacts,
+        look: &Look,
+        items: Vec<Space>,
+        unshown: Option<u64>,
+    ) {
+        let is_of_everything = *look == Look::AllSpaces;
+        let is_complete = is_of_everything && is_whole(facts, unshown);
+        self.listed_in_part |= is_of_everything && !is_complete;
         let known = facts.slots.known().cloned();
         let mut slots = known.unwrap_or_else(|| SlotSpaces::new(&self.spec.slots.name_prefix, &self.marks));
         slots.made = self.record.made_ranges().collect();
         slots.take_list(items, |number| super::is_slot(&self.spec, &self.record, number), is_complete);
+        slots.exhausted = facts.partial_lists >= PARTIAL_LISTS;
         facts.blocked.keys().for_each(|number| slots.block(*number));
         facts.wants_list = false;
         facts.awaited.take_if(|(range, _)| slots.missing(range).is_empty());

@@ -3,6 +3,7 @@
 use super::upkeep::{Claim, claim};
 use super::{Around, BridgeProgress, Intent, Look, Next, Step};
 use crate::api::repairs::Contested;
+use crate::api::settings::ProfileKind;
 use crate::cms::{Fields, Space};
 use crate::facts::Seen;
 use crate::facts::bridge::BridgeFacts;
@@ -59,8 +60,9 @@ pub(super) fn next(bridge: &BridgeProgress, facts: &BridgeFacts, version: &str) 
     }
 }
 
-/// A slot of ours that refers to other profiles: one was made anew, or somebody changed the space. Adopted spaces keep
-/// theirs. A space that shows none is told only in a full look: not every bridge shows them.
+/// A slot of ours that refers to other profiles: one was made anew, somebody changed the space, or the set did not take it.
+/// Adopted spaces keep theirs. A space that shows none is told only in a full look, or if its set is known to lack it: not
+/// every bridge shows them.
 pub(super) fn attach(
     bridge: &BridgeProgress,
     facts: &BridgeFacts,
@@ -69,7 +71,10 @@ pub(super) fn attach(
 ) -> Option<Next> {
     let ids = bridge.record.profiles.as_ref()?;
     let (call, leg) = (ids.call.as_deref()?, ids.call_leg.as_deref()?);
-    let other = |shown: Option<&str>, ours: &str| shown.map_or(facts.full_recheck, |shown| shown != ours);
+    let is_other = |kind, shown: Option<&str>, ours: &str| match shown {
+        Some(shown) => !shown.eq_ignore_ascii_case(ours),
+        None => facts.full_recheck || facts.untaken_profiles.contains(&kind),
+    };
     // One that was told its profiles may have been left with those of a meeting since.
     let is_left = |space: &Space| {
         let shown =
@@ -83,8 +88,8 @@ pub(super) fn attach(
         .filter(|(_, space)| slots.looked(&space.id).is_some())
         .filter(|(_, space)| !facts.attached.contains(&space.id) || is_left(space))
         .filter(|(_, space)| {
-            other(space.call_profile.as_ref().map(|id| id.as_str()), call)
-                || other(space.call_leg_profile.as_ref().map(|id| id.as_str()), leg)
+            is_other(ProfileKind::Call, space.call_profile.as_ref().map(|id| id.as_str()), call)
+                || is_other(ProfileKind::CallLeg, space.call_leg_profile.as_ref().map(|id| id.as_str()), leg)
         });
     strays.map(|(number, _)| (number, claim(bridge, around, slots, number))).find_map(|(number, claim)| match claim {
         Claim::Unproven(space) => Some(Next::Look(Look::Space(space))),

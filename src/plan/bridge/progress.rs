@@ -101,6 +101,8 @@ pub struct BridgeProgress {
     pub without_sync: Option<String>,
     /// Spaces that were looked at in this pass: only what such a look shows is a reason to write.
     pub looked: BTreeSet<SpaceId>,
+    /// In this pass every space was listed, and the list is known to be incomplete: another one would tell no more now.
+    pub listed_in_part: bool,
     turns: Turns,
     /// All that is being made are numbers that something else had so far.
     pub is_trying_blocked: bool,
@@ -162,6 +164,7 @@ impl BridgeProgress {
             untried_settings: BTreeSet::new(),
             without_sync: None,
             looked: BTreeSet::new(),
+            listed_in_part: false,
             turns: Turns::default(),
             is_trying_blocked: false,
             untied: None,
@@ -341,7 +344,7 @@ impl Subject for BridgeProgress {
             }
             (Look::LostSettingsProfile(profile), Found::Lost(id)) => self.settings_looked_for(facts, profile, id),
             (look, Found::Lost(id)) => self.lost_looked_for(facts, look, id),
-            (look, Found::Spaces(items)) => self.spaces_listed(facts, look, items),
+            (look, Found::Spaces { items, unshown }) => self.spaces_listed(facts, look, items, unshown),
             (Look::Space(id), Found::Space(space)) => {
                 self.looked.insert(id.clone());
                 if let Seen::Known(slots) = &mut facts.slots {
@@ -403,6 +406,11 @@ impl Subject for BridgeProgress {
                 }
                 _ => {}
             }
+        }
+        if let (Attempt::Do(step), Verdict::Answered(error)) = (&attempt, &verdict)
+            && super::outcomes::is_untaken_profile(facts, step, error)
+        {
+            return Flow::GoOn;
         }
         if let Attempt::Do(step) = attempt {
             let may_be_done = verdict.may_have_taken_effect();

@@ -56,6 +56,12 @@ pub(super) fn next(
     if missing.iter().any(|number| facts.awaits(*number)) {
         return Some(Next::Rest(End::AwaitSync));
     }
+    // At the first contact what is in the way shows in the sync.
+    if bridge.listed_in_part
+        && let Some(next) = bridge.prove_absence(slots)
+    {
+        return Some(next);
+    }
     if missing.iter().any(|number| bridge.record.made(*number)) && !bridge.may_put_back(Contested::Spaces, None) {
         return Some(blocked(Obstacle::SlotsContested));
     }
@@ -87,6 +93,7 @@ fn in_progress(
     set: &ParameterSet,
 ) -> Next {
     let wanted = numbers_of(set);
+    let proof = bridge.prove_absence(slots);
     let is_unwanted = !(range.contains(wanted.start()) && range.contains(wanted.end()));
     match (&set.id, &set.sync_id, &facts.sync) {
         (None, ..) if bridge.untried_set.as_ref() == Some(&wanted) => Next::Do(Step::CreateSet(wanted)),
@@ -94,8 +101,8 @@ fn in_progress(
         (Some(id), ..) if facts.sync_failure.is_some() => match &facts.sync_failure {
             // The spec has moved away from it since.
             _ if is_unwanted => Next::Do(Step::DeleteSet(id.clone())),
-            Some(SyncFailure::UriConflict | SyncFailure::CallIdConflict) if !slots.complete => {
-                Next::Look(Look::AllSpaces)
+            Some(SyncFailure::UriConflict | SyncFailure::CallIdConflict) if proof.is_some() => {
+                proof.unwrap_or(Next::Rest(End::AwaitSync))
             }
             // What is in the way is left alone: the others are made around it. If no list shows it, the conflict may be
             // over by now; if it comes back, fewer are made at once until it is clear which number it is.
@@ -114,8 +121,7 @@ fn in_progress(
         (Some(id), None, _) if facts.unsynced.contains(id) => Next::Do(Step::StartSync { set: id.clone() }),
         (Some(id), None, _) if bridge.without_sync.as_ref() != Some(id) => Next::Look(Look::LostSync(id.clone())),
         // What it made, under whatever name, stays in the record with its set.
-        (Some(_), None, _) if !slots.complete => Next::Look(Look::AllSpaces),
-        (Some(id), None, _) => Next::Do(Step::DeleteSet(id.clone())),
+        (Some(id), None, _) => proof.unwrap_or_else(|| Next::Do(Step::DeleteSet(id.clone()))),
         (Some(_), Some(sync), Seen::Unknown) => Next::Look(Look::Sync(sync.clone())),
         // It is waited for, and no other one is begun; but what it has made counts, and people are told.
         (Some(_), Some(_), Seen::Known(_)) if facts.is_sync_overdue(bridge.now) => {

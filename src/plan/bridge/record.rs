@@ -165,6 +165,8 @@ impl Record {
                     facts.unsynced.extend(created.clone());
                     set.id = created;
                 }
+                // Only a look tells which of its slots are to be told the profiles that it did not take.
+                facts.wants_looks |= !facts.untaken_profiles.is_empty();
             }
             Step::StartSync { set } | Step::StartRemoval { set } => {
                 let is_removal = matches!(step, Step::StartRemoval { .. });

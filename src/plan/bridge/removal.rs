@@ -26,9 +26,9 @@ pub fn next(bridge: &BridgeProgress, facts: &BridgeFacts, around: &Around) -> Ne
         // The meetings shut their slots themselves; the caller bounds the wait and then calls us without them.
         return Next::Rest(End::AwaitSync);
     }
-    if !slots.complete {
-        // A slot that was left open has another name, adopted ones included.
-        return Next::Look(Look::AllSpaces);
+    // A slot that was left open has another name, adopted ones included.
+    if let Some(next) = bridge.prove_absence(slots) {
+        return next;
     }
     if let Some(next) = keep_shut(bridge, facts, around, slots) {
         return next;

@@ -72,7 +72,11 @@ pub enum Found {
     LostProfile(Option<(String, Fields)>),
     /// The id of a set, sync or profile for settings of ours that the record does not know.
     Lost(Option<String>),
-    Spaces(Vec<Space>),
+    Spaces {
+        items: Vec<Space>,
+        /// How many more the bridge counts. None: nobody knows, because the list moved while it was read.
+        unshown: Option<u64>,
+    },
     Space(Option<Box<Space>>),
     /// Those of a space's access methods that carry a mark of ours.
     AccessMethods(Vec<AccessMethodId>),

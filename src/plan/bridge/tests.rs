@@ -1,6 +1,7 @@
 //! A small model of a bridge that carries the steps out, and the shipped loop over it; `rules` are table tests for each
 //! rule, `properties` run it through every fault.
 
+mod lists;
 mod properties;
 mod rules;
 mod settings;
@@ -128,6 +129,14 @@ struct Server {
     invisible: BTreeSet<u32>,
     /// Not even a look at a single space shows `nonMemberAccess`.
     hides_access: bool,
+    /// Spaces that its lists do not show, for now.
+    keeps_back: BTreeSet<SpaceId>,
+    /// Its lists move while they are read.
+    is_restless: bool,
+    /// It counts so many more spaces than there are.
+    overcount: u64,
+    /// Profiles that it does not take in a set.
+    untaken: BTreeSet<ProfileKind>,
     /// Of this space each look shows another id than was asked for.
     fickle: Option<SpaceId>,
     next_id: u32,
@@ -229,7 +238,10 @@ impl Server {
             let id = self.id("space");
             half.push(id.as_str().into());
             self.made.insert(id.as_str().into(), set.to_owned());
-            self.spaces.push(self.with_profiles(slot(&id, number)));
+            let mut made = self.with_profiles(slot(&id, number));
+            made.call_profile.take_if(|_| self.untaken.contains(&ProfileKind::Call));
+            made.call_leg_profile.take_if(|_| self.untaken.contains(&ProfileKind::CallLeg));
+            self.spaces.push(made);
         }
         if outcome != SyncStatus::Complete && !self.leaves_half {
             self.drop_spaces(&half, "a sync");
@@ -436,7 +448,11 @@ impl Reach<BridgeProgress> for ServerReach<'_> {
             }
             Look::Slots | Look::AllSpaces => {
                 let is_listed = |space: &&Space| *look == Look::AllSpaces || space.name.starts_with(PREFIX);
-                Found::Spaces(server.spaces.iter().filter(is_listed).map(listed).collect())
+                let is_shown = |space: &&Space| !server.keeps_back.contains(&space.id);
+                let all: Vec<_> = server.spaces.iter().filter(is_listed).collect();
+                let items: Vec<_> = all.iter().copied().filter(is_shown).map(listed).collect();
+                let unshown = u64::try_from(all.len() - items.len()).unwrap() + server.overcount;
+                Found::Spaces { items, unshown: (!server.is_restless).then_some(unshown) }
             }
             Look::Space(id) => Found::Space(server.shown(id).map(Box::new)),
             Look::AccessMethods(id) => {
@@ -487,6 +503,11 @@ impl Reach<BridgeProgress> for ServerReach<'_> {
         if matches!(step, Step::CreateSettingsProfile(profile) if self.server.refuses.contains(&profile.name)) {
             let error = CmsError::ParameterError { parameter: "it".to_owned(), error: "invalidValue".to_owned() };
             return Err(Verdict::Answered(error));
+        }
+        let mut sent = self.server.untaken.difference(&self.player.facts.untaken_profiles);
+        if let (Step::CreateSet(_), Some(kind)) = (step, sent.next()) {
+            let parameter = if *kind == ProfileKind::Call { "callProfile" } else { "calllegprofile" }.to_owned();
+            return Err(Verdict::Answered(CmsError::ParameterError { parameter, error: "invalidValue".to_owned() }));
         }
         let made = self.server.act(step);
         if let Some(error) = fault.after() {

@@ -41,7 +41,10 @@ impl Account {
     /// not count towards a lock.
     pub fn admits(&mut self, header: Option<&str>, switches: &Switches) -> bool {
         let now = Instant::now();
-        let locked = self.locked_until.is_some_and(|until| now < until);
+        if self.locked_until.is_some_and(|until| now >= until) {
+            self.unlock();
+        }
+        let locked = self.locked_until.is_some();
         let Some(header) = header else { return false };
         let good = credentials(header).is_some_and(|given| given.trim_end_matches('=') == self.expected);
         if good && !locked {
@@ -76,6 +79,19 @@ mod tests {
         assert!(!account.admits(Some("Basic YWRtaW46eA=="), &switches));
         assert!(!account.admits(Some("Bearer x"), &switches));
         assert!(!account.admits(None, &switches));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn after_a_lock_the_count_begins_anew() {
+        let mut account = Account::new("admin", "cisco");
+        let switches = Switches { lockout_after: 2, lockout_ms: 1000, ..Switches::default() };
+        let wrong = |account: &mut Account| assert!(!account.admits(Some("Basic xx"), &switches));
+        wrong(&mut account);
+        wrong(&mut account);
+        wrong(&mut account);
+        tokio::time::advance(Duration::from_millis(1001)).await;
+        wrong(&mut account);
+        assert!(account.admits(Some("Basic YWRtaW46Y2lzY28="), &switches), "one wrong try locks nothing");
     }
 
     #[test]

@@ -37,6 +37,8 @@ pub struct Cut;
 pub enum ReplyBody {
     /// All of it.
     Whole(Option<Bytes>),
+    /// All of it, without a length: the end of the connection ends it.
+    Unmeasured(Option<Bytes>),
     /// Declared length, then fewer bytes, then the end of the connection.
     Broken { declared: u64, sent: Option<Bytes> },
 }
@@ -47,7 +49,7 @@ impl Body for ReplyBody {
 
     fn poll_frame(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Cut>>> {
         match self.get_mut() {
-            Self::Whole(bytes) => Poll::Ready(bytes.take().map(|b| Ok(Frame::data(b)))),
+            Self::Whole(bytes) | Self::Unmeasured(bytes) => Poll::Ready(bytes.take().map(|b| Ok(Frame::data(b)))),
             Self::Broken { sent, .. } => Poll::Ready(Some(sent.take().map(Frame::data).ok_or(Cut))),
         }
     }
@@ -57,10 +59,11 @@ impl Body for ReplyBody {
     }
 
     fn size_hint(&self) -> SizeHint {
-        SizeHint::with_exact(match self {
-            Self::Whole(bytes) => bytes.as_ref().map_or(0, |b| b.len() as u64),
-            Self::Broken { declared, .. } => *declared,
-        })
+        match self {
+            Self::Whole(bytes) => SizeHint::with_exact(bytes.as_ref().map_or(0, |b| b.len() as u64)),
+            Self::Unmeasured(_) => SizeHint::default(),
+            Self::Broken { declared, .. } => SizeHint::with_exact(*declared),
+        }
     }
 }
 
@@ -104,6 +107,15 @@ impl Drop for InFlight {
     }
 }
 
+/// How a connection ends: in order, unless one of its requests wants it otherwise.
+#[derive(Debug, Default)]
+pub struct Ending {
+    /// With a reset.
+    pub reset: AtomicBool,
+    /// Without a goodbye of TLS.
+    pub rude: AtomicBool,
+}
+
 /// What was read of a request.
 struct Read {
     method: String,
@@ -121,7 +133,7 @@ pub async fn serve(
     bridge: usize,
     client: SocketAddr,
     life: Life,
-    reset: Arc<AtomicBool>,
+    ending: Arc<Ending>,
     request: Request<Incoming>,
 ) -> Result<Response<ReplyBody>, Cut> {
     let (head, body) = request.into_parts();
@@ -170,7 +182,7 @@ pub async fn serve(
     let faults = shared.faults.strike(bridge, &read.method, &route);
     guard.outcome.fault = faults.iter().map(FaultKind::name).reduce(|_, last| last).map(str::to_owned);
     let draft = answer(&shared, bridge, &life, &read, &faults).await;
-    finish(guard, draft, &faults, &reset).await
+    finish(guard, draft, &faults, &ending).await
 }
 
 /// Latency, faults before the effect, the effect, faults after it.
@@ -276,7 +288,8 @@ fn dispatch(cluster: &mut Cluster, bridge: usize, read: &Read, faults: &[FaultKi
         Err(refusal) => {
             let switches = &cluster.switches;
             outcome.failure = refusal.element(switches).map(str::to_owned);
-            let body = refusal.body(switches, declares(switches));
+            let is_told = switches.failure_details;
+            let body = if is_told { refusal.body(switches, declares(switches)) } else { String::new() };
             Draft { status: refusal.status(switches), body, outcome, keep_alive, ..Draft::default() }
         }
     }
@@ -309,7 +322,7 @@ async fn finish(
     mut guard: InFlight,
     mut draft: Draft,
     faults: &[FaultKind],
-    reset: &AtomicBool,
+    ending: &Ending,
 ) -> Result<Response<ReplyBody>, Cut> {
     let fault = guard.outcome.fault.take();
     guard.outcome = std::mem::take(&mut draft.outcome);
@@ -322,7 +335,7 @@ async fn finish(
             match never {}
         }
         Some(Lost::Reset) => {
-            reset.store(true, Ordering::Release);
+            ending.reset.store(true, Ordering::Release);
             return Err(Cut);
         }
         None => {}
@@ -341,7 +354,17 @@ async fn finish(
     tracing::debug!(guard.bridge, guard.seq, "sending {} response, size {}", draft.status, draft.body.len());
     guard.outcome.status = Some(draft.status);
     guard.outcome.reply_size = draft.body.len();
-    let mut response = Response::new(reply_body(std::mem::take(&mut draft.body), broken));
+    let (realm, bodiless_type, ends_by_closing) = {
+        let switches = &guard.shared.lock().switches;
+        (switches.challenge_realm.clone(), switches.bodiless_type.clone(), switches.ends_by_closing)
+    };
+    let is_unmeasured = ends_by_closing && !broken && !draft.body.is_empty();
+    let mut response = Response::new(reply_body(std::mem::take(&mut draft.body), broken, is_unmeasured));
+    if is_unmeasured {
+        // The elder version of HTTP knows no other way to end it.
+        *response.version_mut() = hyper::Version::HTTP_10;
+        ending.rude.store(true, Ordering::Release);
+    }
     *response.status_mut() = hyper::StatusCode::from_u16(draft.status).unwrap_or(hyper::StatusCode::OK);
     let headers = response.headers_mut();
     if guard.outcome.reply_size > 0 {
@@ -352,12 +375,14 @@ async fn finish(
         };
         headers.insert(CONTENT_TYPE, HeaderValue::from_static(kind));
     }
-    if draft.challenge {
-        headers.insert(WWW_AUTHENTICATE, HeaderValue::from_static("Basic realm=\"acano\""));
-    }
-    for (name, value) in
-        [(LOCATION, draft.location), (hyper::header::HeaderName::from_static("x-cisco-cms-auth-token"), draft.token)]
-    {
+    let bodiless_type = (guard.outcome.reply_size == 0 && !bodiless_type.is_empty()).then_some(bodiless_type);
+    let challenge = draft.challenge.then(|| format!("Basic realm=\"{realm}\""));
+    for (name, value) in [
+        (CONTENT_TYPE, bodiless_type),
+        (WWW_AUTHENTICATE, challenge),
+        (LOCATION, draft.location),
+        (hyper::header::HeaderName::from_static("x-cisco-cms-auth-token"), draft.token),
+    ] {
         if let Some(value) = value.and_then(|v| HeaderValue::from_str(&v).ok()) {
             headers.insert(name, value);
         }
@@ -368,7 +393,10 @@ async fn finish(
     Ok(response)
 }
 
-fn reply_body(body: String, broken: bool) -> ReplyBody {
+fn reply_body(body: String, broken: bool, unmeasured: bool) -> ReplyBody {
+    if unmeasured {
+        return ReplyBody::Unmeasured(Some(Bytes::from(body)));
+    }
     if !broken {
         return ReplyBody::Whole((!body.is_empty()).then(|| Bytes::from(body)));
     }

@@ -4,7 +4,7 @@
 use std::io;
 use std::net::SocketAddr;
 use std::pin::{Pin, pin};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll};
 
@@ -15,9 +15,10 @@ use rustls::ServerConfig;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio_rustls::TlsAcceptor;
+use tokio_rustls::server::TlsStream;
 use tokio_util::sync::CancellationToken;
 
-use crate::http::{self, Lost};
+use crate::http::{self, Ending, Lost};
 use crate::shared::Shared;
 
 /// Connections that wait to be accepted.
@@ -224,13 +225,14 @@ async fn connection(
     acceptor: TlsAcceptor,
     life: Life,
 ) {
-    let reset = Arc::new(AtomicBool::new(false));
-    let wire = Wire { stream, reset: reset.clone() };
+    let ending = Arc::new(Ending::default());
+    let wire = Wire { stream, ending: ending.clone() };
     let shutdown = shared.shutdown.clone();
     let mut talk = pin!(async {
         let Ok(tls) = acceptor.accept(wire).await else { return };
+        let tls = Goodbye { tls, ending: ending.clone() };
         let service =
-            service_fn(|request| http::serve(shared.clone(), bridge, client, life.clone(), reset.clone(), request));
+            service_fn(|request| http::serve(shared.clone(), bridge, client, life.clone(), ending.clone(), request));
         let _ = http1::Builder::new().title_case_headers(true).serve_connection(TokioIo::new(tls), service).await;
     });
     tokio::select! {
@@ -244,18 +246,48 @@ async fn connection(
         () = life.end.cancelled() => {}
         () = shutdown.cancelled() => {}
     }
-    reset.store(true, Ordering::Release);
+    ending.reset.store(true, Ordering::Release);
+}
+
+/// TLS that ends with its goodbye, or without.
+struct Goodbye {
+    tls: TlsStream<Wire>,
+    ending: Arc<Ending>,
+}
+
+impl AsyncRead for Goodbye {
+    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.tls).poll_read(cx, buf)
+    }
+}
+
+impl AsyncWrite for Goodbye {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.tls).poll_write(cx, buf)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.tls).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        if !self.ending.rude.load(Ordering::Acquire) {
+            return Pin::new(&mut self.tls).poll_shutdown(cx);
+        }
+        std::task::ready!(Pin::new(&mut self.tls).poll_flush(cx))?;
+        Pin::new(self.tls.get_mut().0).poll_shutdown(cx)
+    }
 }
 
 /// A TCP stream that can end with a reset instead of an orderly close.
 struct Wire {
     stream: TcpStream,
-    reset: Arc<AtomicBool>,
+    ending: Arc<Ending>,
 }
 
 impl Drop for Wire {
     fn drop(&mut self) {
-        if self.reset.load(Ordering::Acquire) {
+        if self.ending.reset.load(Ordering::Acquire) {
             let _ = self.stream.set_zero_linger();
         }
     }
@@ -277,7 +309,7 @@ impl AsyncWrite for Wire {
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        if self.reset.load(Ordering::Acquire) {
+        if self.ending.reset.load(Ordering::Acquire) {
             return Poll::Ready(Ok(()));
         }
         Pin::new(&mut self.stream).poll_shutdown(cx)

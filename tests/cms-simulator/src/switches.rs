@@ -210,6 +210,19 @@ pub struct Switches {
     pub application_xml: bool,
     /// Names are kept without blanks at the ends, and with single ones between words. Default false.
     pub blanks_collapsed: bool,
+    /// Errors with 400 or 404 tell what is wrong in `failureDetails`. Default true; false: an empty body.
+    pub failure_details: bool,
+    /// `Content-Type` of replies without a body, as frameworks set it. Default empty: none.
+    pub bodiless_type: String,
+    /// The realm that a 401 names. Default `acano`.
+    pub challenge_realm: String,
+    /// Replies with a body say nothing of its length: it ends where the connection does, without a goodbye of TLS.
+    /// Default false.
+    pub ends_by_closing: bool,
+    /// There is a node `system/configuration/cluster`. Default true.
+    pub cluster_configuration: bool,
+    /// `usageFilter` of lists of profiles does something. Default true.
+    pub usage_filter: bool,
     /// Never show `nonMemberAccess`, even where it was set. Default false.
     pub access_hidden: bool,
     /// Bodies without declaration.
@@ -226,6 +239,8 @@ pub struct Switches {
     pub bulk_range_max: u64,
     /// Keep the undocumented `callLegProfile` of a bulk set and put it on its spaces. Default true.
     pub bulk_call_leg_profile: bool,
+    /// Parameters of a bulk set that are refused with `parameterError`. Default none.
+    pub bulk_refused: Vec<String>,
     /// Deleting a bulk set deletes the spaces made from it. Default false.
     pub delete_set_removes_spaces: bool,
     /// How long a sync is `pending`. Default 100.
@@ -316,6 +331,12 @@ impl Default for Switches {
             location_absolute: false,
             application_xml: false,
             blanks_collapsed: false,
+            failure_details: true,
+            bodiless_type: String::new(),
+            challenge_realm: "acano".to_owned(),
+            ends_by_closing: false,
+            cluster_configuration: true,
+            usage_filter: true,
             access_hidden: false,
             missing_declaration: MissingDeclaration::CallsListOnly,
             second_call: SecondCall::SameId,
@@ -324,6 +345,7 @@ impl Default for Switches {
             unknown_set: UnknownSet::FailsLater,
             bulk_range_max: 10_000,
             bulk_call_leg_profile: true,
+            bulk_refused: Vec::new(),
             delete_set_removes_spaces: false,
             sync_pending_ms: 100,
             sync_running_ms: 900,

@@ -78,6 +78,28 @@ async fn requests_come_in_the_order_of_the_guide() {
     arena.finish().await;
 }
 
+/// Its table names it otherwise than the spec, and nothing tells which of the call bridges it is: that is no reason not to
+/// set it up.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_call_bridge_that_does_not_tell_which_one_it_is_gets_ready() {
+    let config = Config { bridges: 2, ..Config::default() };
+    let mut arena = Arena::quiet("first-nameless", config, patient()).await;
+    for bridge in 0..2 {
+        let member = format!("callBridges/{}", arena.sim.call_bridge_id(bridge));
+        arena.ask(Method::PUT, &member, "address=https%3A%2F%2Fcms.elsewhere.test").await;
+    }
+    arena.sim.update_switches(|switches| switches.cluster_configuration = false);
+    arena.sim.clear_journal();
+    arena.start().await;
+    let bridge = arena.ready_bridge(json!({})).await;
+    let members = bridge.status.unwrap().cluster.unwrap().members;
+    assert!(members.len() == 2 && members.iter().all(|member| !member.primary), "{members:?}");
+    assert!(arena.requests().iter().any(|e| e.path.ends_with("system/configuration/cluster")), "it was asked");
+    assert_eq!(slot_numbers(&arena), [1, 2, 3, 4, 5]);
+    arena.assert_rules(1..=5);
+    arena.finish().await;
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_field_that_version_3_dropped_is_not_sent() {
     let arena = Arena::with("first-version", lone(), patient()).await;

@@ -70,3 +70,20 @@ async fn bridges_with_habits_of_their_own_are_driven_like_any_other() {
     println!("{} bridges tried, {} lived", seeds().count(), seeds().count() - failed.len());
     assert!(failed.is_empty(), "not with these: {failed:#?}");
 }
+
+/// A server behind which there is another framework: its errors have no words and a type all the same, its replies end with
+/// their connection and no goodbye, its lists know no usage, and there is no node about its place in the cluster.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_server_of_few_words_is_driven_like_any_other() {
+    let switches = Switches {
+        failure_details: false,
+        not_found_status: 404,
+        bodiless_type: "text/html; charset=utf-8".to_owned(),
+        challenge_realm: "CMS".to_owned(),
+        ends_by_closing: true,
+        cluster_configuration: false,
+        usage_filter: false,
+        ..Switches::default()
+    };
+    live(1001, switches).await;
+}

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use std::time::Duration;
 
-use cms_simulator::{Fault, FaultKind, JournalEntry, SyncConflict};
+use cms_simulator::{Fault, FaultKind, JournalEntry, SpaceView, SyncConflict};
 use kube::api::{Patch, PatchParams};
 use meeting_controller::api::bridge::SlotState;
 use meeting_controller::api::meeting::Phase;
@@ -83,6 +83,30 @@ async fn growing_adds_a_set_and_keeps_every_space() {
     assert!(before.iter().all(|(number, id)| after.get(number) == Some(id)), "{before:?} {after:?}");
     assert_eq!(sets(&arena), [range(1, 5), range(6, 8)]);
     assert_eq!(bridge.status.unwrap().slots.unwrap().total, 8);
+    arena.assert_rules(1..=8);
+    arena.finish().await;
+}
+
+/// No description names `callLegProfile` among the parameters of a set.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_profile_that_the_set_does_not_take_is_told_to_the_slots() {
+    let mut arena = Arena::quiet("prov-untaken", lone(), patient()).await;
+    arena.sim.update_switches(|switches| switches.bulk_refused = vec!["callLegProfile".to_owned()]);
+    arena.start().await;
+    let is_set = |e: &&JournalEntry| e.method == "POST" && e.route == "cospaceBulkParameterSets";
+    for (quantity, tries) in [(5, 2), (8, 3)] {
+        if quantity == 5 {
+            arena.ready_bridge(json!({})).await;
+        } else {
+            arena.patch::<MeetingBridge>("core", json!({ "spec": { "slots": { "quantity": quantity } } })).await;
+            arena.ready("core").await;
+        }
+        let profile = arena.effects("POST", "callLegProfiles")[0].object_id.clone().unwrap();
+        let has_it = |space: &SpaceView| space.fields.get("callLegProfile") == Some(&profile);
+        arena.await_sim("told", |sim| sim.spaces().len() == quantity && sim.spaces().iter().all(has_it)).await;
+        assert_eq!(arena.requests().iter().filter(is_set).count(), tries, "refused once");
+        assert_eq!(arena.effects("PUT", "coSpaces/{id}").len(), quantity, "each once");
+    }
     arena.assert_rules(1..=8);
     arena.finish().await;
 }

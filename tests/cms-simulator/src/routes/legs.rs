@@ -30,8 +30,9 @@ pub fn list(ctx: &Ctx<'_>, cluster: &Cluster, call: Option<&Id>, participant: Op
     let legs: Vec<&Leg> = match (call, participant) {
         (Some(call), _) => calls::find(ctx, cluster, call)?.legs.iter().filter_map(|l| b.legs.get(l)).collect(),
         (None, Some(participant)) => {
-            let leg = b.leg_of_participant.get(participant).and_then(|leg| b.legs.get(leg));
-            vec![leg.ok_or(Refusal::Missing("participantDoesNotExist"))?]
+            // Those of another bridge have their legs there (7.4).
+            super::participants::find(ctx, cluster, participant)?;
+            b.leg_of_participant.get(participant).and_then(|leg| b.legs.get(leg)).into_iter().collect()
         }
         (None, None) => b.legs.iter().collect(),
     };
@@ -54,7 +55,9 @@ fn passes(ctx: &Ctx<'_>, cluster: &Cluster, b: &Bridge, leg: &Leg) -> bool {
         .non_empty("filter")
         .is_none_or(|part| contains(cluster, &leg.name, part) || contains(cluster, &leg.remote_party, part));
     let participant = query.non_empty("participantFilter").is_none_or(|id| id.eq_ignore_ascii_case(&leg.participant));
-    let tenant = query.non_empty("tenantFilter").is_none_or(|id| tenant_of(cluster, b, leg) == Some(id));
+    let tenant = query
+        .non_empty("tenantFilter")
+        .is_none_or(|id| tenant_of(cluster, b, leg).is_some_and(|tenant| tenant.eq_ignore_ascii_case(id)));
     let owner = query
         .non_empty("ownerIdSet")
         .is_none_or(|wanted| wanted.eq_ignore_ascii_case("true") == leg.fields.get("ownerId").is_some());

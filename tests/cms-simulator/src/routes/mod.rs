@@ -94,6 +94,9 @@ pub fn handle(ctx: &Ctx<'_>, cluster: &mut Cluster, node: &Node) -> Answer {
     {
         return Err(Refusal::Unrecognised);
     }
+    if *node == Node::ClusterConfiguration && !cluster.switches.cluster_configuration {
+        return Err(Refusal::Unrecognised);
+    }
     check_database(ctx, cluster, node)?;
     match ctx.verb {
         Verb::Get => get(ctx, cluster, node),

@@ -62,9 +62,11 @@ pub fn list(ctx: &Ctx<'_>, cluster: &Cluster, kind: Kind, parent: Option<&Id>) -
     check_parent(ctx, cluster, parent)?;
     let spec = kind.spec();
     let now = Instant::now();
-    let referenced = match ctx.query.non_empty("usageFilter") {
-        Some(word) if spec.usage => Some((references(cluster, kind), word.eq_ignore_ascii_case("referenced"))),
-        _ => None,
+    let referenced = match ctx.query.non_empty("usageFilter").filter(|_| spec.usage && cluster.switches.usage_filter) {
+        Some(word) if word.eq_ignore_ascii_case("referenced") => Some((references(cluster, kind), true)),
+        Some(word) if word.eq_ignore_ascii_case("unreferenced") => Some((references(cluster, kind), false)),
+        Some(_) => return Err(Refusal::parameter("usageFilter")),
+        None => None,
     };
     let table = cluster.table(kind, ctx.bridge);
     let rows: Box<dyn Iterator<Item = &Record>> = match parent {
@@ -154,6 +156,10 @@ pub fn create(ctx: &Ctx<'_>, cluster: &mut Cluster, kind: Kind, parent: Option<&
         return Err(Refusal::Rule("invalidOperation"));
     }
     check_parent(ctx, cluster, parent)?;
+    let mut refused = cluster.switches.bulk_refused.iter().filter(|_| kind == Kind::BulkSet);
+    if let Some(name) = refused.find(|name| ctx.body.get(name).is_some()) {
+        return Err(Refusal::parameter(name));
+    }
     let changes = take(cluster, &[spec.fields], &body_of(ctx, kind), Phase::Create)?;
     let actor = Actor::Api(ctx.bridge);
     let id = match (kind, parent) {

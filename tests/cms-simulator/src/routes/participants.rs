@@ -20,7 +20,7 @@ const MISSING: Refusal = Refusal::Missing("participantDoesNotExist");
 
 /// A participant as one bridge sees it.
 #[derive(Debug, Clone)]
-struct Seen<'a> {
+pub struct Seen<'a> {
     leg: &'a Leg,
     /// The bridge that hosts it.
     host: usize,
@@ -65,7 +65,9 @@ pub fn list(ctx: &Ctx<'_>, cluster: &Cluster, call: Option<&Id>) -> Answer {
                 && query.non_empty("filter").is_none_or(|part| {
                     contains(cluster, &p.leg.name, part) || contains(cluster, &p.leg.remote_party, part)
                 })
-                && query.non_empty("tenantFilter").is_none_or(|id| tenant(cluster, p) == Some(id))
+                && query
+                    .non_empty("tenantFilter")
+                    .is_none_or(|id| tenant(cluster, p).is_some_and(|tenant| tenant.eq_ignore_ascii_case(id)))
                 && query.non_empty("callBridgeFilter").is_none_or(|id| id.eq_ignore_ascii_case(host))
         })
         .collect();
@@ -92,7 +94,8 @@ fn tenant<'a>(cluster: &'a Cluster, p: &Seen<'_>) -> Option<&'a str> {
     cluster.db.value(Kind::CoSpace, p.space.map(|s| &**s), "tenant")
 }
 
-fn find<'a>(ctx: &Ctx<'_>, cluster: &'a Cluster, id: &str) -> Result<Seen<'a>, Refusal> {
+/// A participant that the asked bridge sees.
+pub fn find<'a>(ctx: &Ctx<'_>, cluster: &'a Cluster, id: &str) -> Result<Seen<'a>, Refusal> {
     visible(ctx, cluster).into_iter().find(|p| &*p.leg.participant == id).ok_or(MISSING)
 }
 

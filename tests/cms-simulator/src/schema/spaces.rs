@@ -38,7 +38,7 @@ pub static CO_SPACE: Spec = Spec::new(
         number("numAccessMethods").read_only(),
     ],
 )
-.filter(&["name", "uri", "secondaryUri", "callId"])
+.filter(&["name", "uri", "callId"])
 .exact(&[("tenantFilter", "tenant"), ("callLegProfileFilter", "callLegProfile")]);
 
 /// 6.2.

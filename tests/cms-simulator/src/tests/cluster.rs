@@ -58,11 +58,31 @@ async fn participants_of_other_bridges_carry_them() {
     bench
         .refused(Method::PUT, &format!("participants/{remote}"), Some("importance=1"), "participantCannotBeModified")
         .await;
+    // Its legs are there, but it is not unknown here.
+    assert_eq!(bench.get(&format!("participants/{}/callLegs", list.ids()[0])).await.total(), 1);
+    assert_eq!(bench.get(&format!("participants/{remote}/callLegs")).await.total(), 0);
+    bench.refused(Method::GET, "participants/x/callLegs", None, "participantDoesNotExist").await;
     let filter = format!("participants?callBridgeFilter={}", bench.sim.call_bridge_id(0));
     assert_eq!(bench.get(&filter).await.total(), 1);
     let call = bench.get("calls").await.ids().remove(0);
     assert_eq!(bench.get(&format!("calls/{call}/participants")).await.total(), 2);
     assert_eq!(bench.get(&format!("calls/{call}/callLegs")).await.total(), 2);
+}
+
+#[tokio::test]
+async fn tenants_are_filtered_by_in_any_case() {
+    let (bench, slot) = distributed().await;
+    let tenant = bench.make("tenants", "name=t").await;
+    assert_eq!(bench.put(&format!("coSpaces/{slot}"), &format!("tenant={tenant}")).await.status, 200);
+    let mut seen = Vec::new();
+    for path in ["coSpaces", "calls", "callLegs", "participants"] {
+        let of = |id: String| format!("{path}?tenantFilter={id}");
+        let totals = [of(tenant.clone()), of(tenant.to_uppercase()), of(format!("{tenant}0"))];
+        for path in totals {
+            seen.push(bench.get(&path).await.total());
+        }
+    }
+    assert_eq!(seen, [1, 1, 0, 1, 1, 0, 2, 2, 0, 2, 2, 0]);
 }
 
 #[tokio::test]

@@ -141,12 +141,13 @@ async fn filters() {
     let tenant = bench.make("tenants", "name=t").await;
     let profile = bench.make("callLegProfiles", "name=Quiet one").await;
     let spare = bench.make("callLegProfiles", "name=Loud one").await;
-    bench.make("coSpaces", &format!("name=Alpha&uri=room.a&callId=100&tenant={tenant}")).await;
+    bench.make("coSpaces", &format!("name=Alpha&uri=room.a&callId=100&secondaryUri=777&tenant={tenant}")).await;
     bench.make("coSpaces", &format!("name=Beta&uri=room.b&callId=200&callLegProfile={profile}")).await;
     for (query, total) in [
         ("filter=alp", 1),
         ("filter=ROOM", 2),
         ("filter=200", 1),
+        ("filter=777", 0),
         ("filter=zzz", 0),
         ("filter=", 2),
         ("tenantFilter=", 2),
@@ -157,6 +158,8 @@ async fn filters() {
     }
     assert_eq!(bench.get("callLegProfiles?usageFilter=unreferenced").await.ids(), std::slice::from_ref(&spare));
     assert_eq!(bench.get("callLegProfiles?usageFilter=referenced").await.ids(), std::slice::from_ref(&profile));
+    let refused = "parameterError parameter=\"usageFilter\" error=\"invalidValue\"";
+    bench.refused(Method::GET, "callLegProfiles?usageFilter=unused", None, refused).await;
     assert_eq!(bench.get("callLegProfiles?filter=loud").await.ids(), std::slice::from_ref(&spare));
     let usage = bench.get(&format!("callLegProfiles/{profile}/usage")).await;
     assert!(usage.body.contains("<coSpaces total=\"1\">"), "{usage:?}");

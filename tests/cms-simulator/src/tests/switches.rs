@@ -329,3 +329,66 @@ async fn far_ends_gain_parameters() {
     assert_eq!(got.text("originalRemoteParty").as_deref(), Some("a@x"));
     assert!(bench.sim.leave("a@x"));
 }
+
+#[tokio::test]
+async fn errors_without_words() {
+    let bench = with(|s| {
+        s.failure_details = false;
+        s.bodiless_type = "text/html".to_owned();
+        s.challenge_realm = "CMS".to_owned();
+        s.not_found_status = 404;
+    })
+    .await;
+    for (path, status) in [("calls/x", 404), ("coSpaces?limit=x", 400)] {
+        let got = bench.get(path).await;
+        assert_eq!((got.status, got.body.as_str()), (status, ""), "{path}");
+        assert_eq!(got.headers["content-type"], "text/html");
+    }
+    let made = bench.post("coSpaces", "name=a").await;
+    assert_eq!((made.status, made.headers["content-type"].to_str().unwrap()), (200, "text/html"));
+    assert_eq!(bench.get("coSpaces").await.headers["content-type"], "text/xml");
+    let url = format!("https://{}/api/v1/coSpaces", bench.sim.address(0));
+    let refused = bench.client.get(url).send().await.unwrap();
+    assert_eq!(refused.headers()["www-authenticate"], "Basic realm=\"CMS\"");
+}
+
+#[tokio::test]
+async fn a_body_that_ends_with_its_connection() {
+    let bench = with(|s| s.ends_by_closing = true).await;
+    let url = format!("https://{}/api/v1/system/status", bench.sim.address(0));
+    let request = bench.client.get(url).basic_auth(bench.sim.username(), Some(bench.sim.password()));
+    let mut got = request.send().await.unwrap();
+    assert!(!got.headers().contains_key("content-length") && !got.headers().contains_key("transfer-encoding"));
+    let mut body = Vec::new();
+    let end = loop {
+        match got.chunk().await {
+            Ok(Some(chunk)) => body.extend_from_slice(&chunk),
+            end => break end,
+        }
+    };
+    assert!(end.is_err(), "no goodbye: {end:?}");
+    assert!(String::from_utf8(body).unwrap().ends_with("</status>"));
+    let made = bench.post("coSpaces", "name=a").await;
+    assert_eq!((made.status, made.body.as_str()), (200, ""), "what has no body is measured");
+}
+
+#[tokio::test]
+async fn what_not_every_bridge_knows() {
+    let bench = with(|s| {
+        s.cluster_configuration = false;
+        s.bulk_refused = vec!["callLegProfile".to_owned()];
+    })
+    .await;
+    let node = "system/configuration/cluster";
+    bench.refused(Method::GET, node, None, "unrecognisedObject").await;
+    bench.refused(Method::PUT, node, Some("uniqueName=x"), "unrecognisedObject").await;
+    let profile = bench.make("callLegProfiles", "").await;
+    let body = format!("{}&calllegprofile={profile}", slot_body(1, 2));
+    let refused = "parameterError parameter=\"callLegProfile\" error=\"invalidValue\"";
+    bench.refused(Method::POST, "cospaceBulkParameterSets", Some(&body), refused).await;
+    bench.make("cospaceBulkParameterSets", &slot_body(1, 2)).await;
+    let unused = || async { bench.get("callLegProfiles?usageFilter=referenced").await.ids() };
+    assert!(unused().await.is_empty());
+    bench.sim.update_switches(|s| s.usage_filter = false);
+    assert_eq!(unused().await, [profile]);
+}

@@ -1,0 +1,28 @@
+use super::*;
+use crate::cluster::lost::tests::cluster;
+use crate::cms::tests::server::{Server, reply, xml};
+
+/// While configuration was held back, a read between two tries hid from the next one that the profile is gone, so that it
+/// asked for a set with it again and again.
+#[tokio::test]
+async fn a_profile_that_a_read_finds_gone_is_wanted_by_the_bridges_own_pass() {
+    let server = Server::start(|number, request| match (number, request.path.contains("callLegProfile")) {
+        (1..=2, false) => xml("<callProfile id=\"p\"><participantLimit>7</participantLimit></callProfile>"),
+        (1..=2, true) => xml("<callLegProfile id=\"p\"/>"),
+        _ => reply("404 Not Found", "", ""),
+    })
+    .await;
+    let (cluster, id) = (cluster(&server), Some("p".to_owned()));
+    let profiles = ProfileIds { call: id.clone(), call_leg: id };
+    let duty = Duty { live: Vec::new(), is_busy: false, members: None, profiles, failback_asked: false };
+    let active = cluster.active();
+    for is_there in [true, false] {
+        for read in [IdleRead::CallProfile, IdleRead::CallLegProfile] {
+            cluster.read_active(&active, &duty, read).await.unwrap();
+        }
+        cluster.with_facts(|facts| {
+            let seen = [&facts.call_profile, &facts.call_leg_profile].map(|seen| matches!(seen, Seen::Known(Some(_))));
+            assert_eq!((seen, facts.wants_profiles), ([is_there; 2], !is_there));
+        });
+    }
+}
