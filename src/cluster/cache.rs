@@ -129,6 +129,13 @@ impl Cache {
 }
 
 impl Cluster {
+    /// A meeting could not do with this slot, and why: nobody is given it until it is looked at again.
+    pub fn note_useless(&self, space: &SpaceId, why: &str, now: Timestamp) {
+        if let Seen::Known(slots) = &mut self.cache().facts.slots {
+            slots.set_stuck(space, why.to_owned(), now);
+        }
+    }
+
     /// Lends the bridge's facts to its plan, with the calls of every call bridge of which they are known. Nothing may be
     /// awaited meanwhile.
     pub fn with_facts<T>(&self, use_facts: impl FnOnce(&mut BridgeFacts) -> T) -> T {

@@ -253,16 +253,19 @@ impl Bookings {
     /// objects were restored. They are not to be shut but adopted.
     pub fn expected_marks(&self, bridge: &ObjectKey, now: Timestamp, slots: &SlotSpaces, marks: &Marks) -> Vec<u32> {
         let index = self.lock();
-        let expected = |mark: &str| {
+        let expected = |number: u32, mark: &str| {
             index.meetings.values().any(|known| {
                 known.wanted.stage(now) == Stage::Inside
                     && !known.phase.is_over()
+                    // What has another slot by now is not in this one any more.
+                    && known.slot.is_none_or(|slot| slot == number || !known.is_on(bridge))
                     && (known.bridge.is_none() || known.is_on(bridge))
                     && marks.of(&known.namespace, &known.name) == mark
             })
         };
-        let is_expected = |space: &crate::cms::Space| space.cdr_tag.as_deref().is_some_and(expected);
-        slots.iter().filter(|(_, space)| is_expected(space)).map(|(number, _)| number).collect()
+        let is_expected =
+            |number, space: &crate::cms::Space| space.cdr_tag.as_deref().is_some_and(|mark| expected(number, mark));
+        slots.iter().filter(|(number, space)| is_expected(*number, space)).map(|(number, _)| number).collect()
     }
 
     /// Slots whose space a live meeting holds that is booked on another object: both objects are on one CMS, which shows

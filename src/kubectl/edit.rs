@@ -52,7 +52,7 @@ pub fn extend(meeting: &Got<ScheduledMeeting>, by: Duration, now: Timestamp) -> 
 /// # Errors
 /// If the meeting has not begun, is over, or on its way out.
 pub fn end(meeting: &Got<ScheduledMeeting>, now: Timestamp) -> Result<Edit, Trouble> {
-    let (start, was) = (meeting.read.spec.start.0, closes_at(&meeting.read));
+    let (start, was) = (starts_at(&meeting.read), closes_at(&meeting.read));
     let until = Timestamp::from_second(now.as_second() + 1).unwrap_or(now);
     if until <= start {
         let remedy = format!("cancel it: kubectl delete mtg {}", meeting.read.name_any());
@@ -76,6 +76,12 @@ fn closes_at(meeting: &ScheduledMeeting) -> Timestamp {
     agreed.map_or_else(|| Window::of_meeting(&meeting.spec, status), Window::from).closes_at
 }
 
+/// The start that holds: not one that was refused.
+fn starts_at(meeting: &ScheduledMeeting) -> Timestamp {
+    let none = Default::default();
+    Window::of_meeting(&meeting.spec, meeting.status.as_ref().unwrap_or(&none)).starts_at
+}
+
 fn refused(meeting: &Got<ScheduledMeeting>, reason: String, remedy: &str) -> Trouble {
     Trouble::new(name(&meeting.read), reason, remedy)
 }
@@ -91,7 +97,7 @@ fn edit(meeting: &Got<ScheduledMeeting>, was: Timestamp, until: Timestamp) -> Re
         return Err(refused(meeting, "it is being deleted".to_owned(), "nothing: its door is shut with it"));
     }
     let stored = |field: &str| meeting.raw.data.pointer(&format!("/spec/{field}")).cloned();
-    let start = meeting.read.spec.start.0;
+    let start = starts_at(&meeting.read);
     let (field, old, new) = match (stored("end"), stored("duration")) {
         (Some(old), _) => ("end", old, json!(Instant(until))),
         (None, Some(old)) => ("duration", old, json!(span(until.duration_since(start)))),
@@ -104,13 +110,17 @@ fn edit(meeting: &Got<ScheduledMeeting>, was: Timestamp, until: Timestamp) -> Re
         }
     };
     let path = format!("/spec/{field}");
-    let patch = json!([
-        { "op": "test", "path": "/metadata/uid", "value": meeting.raw.metadata.uid },
-        { "op": "test", "path": "/spec/start", "value": stored("start") },
-        { "op": "test", "path": path, "value": old },
-        { "op": "replace", "path": path, "value": new },
-    ]);
-    Ok(Edit { patch, was, until })
+    let mut patch = vec![
+        json!({ "op": "test", "path": "/metadata/uid", "value": meeting.raw.metadata.uid }),
+        json!({ "op": "test", "path": "/spec/start", "value": stored("start") }),
+        json!({ "op": "test", "path": path, "value": old }),
+        json!({ "op": "replace", "path": path, "value": new }),
+    ];
+    if start != meeting.read.spec.start.0 {
+        // It is held as it was booked before, and whoever changes its end means that meeting.
+        patch.push(json!({ "op": "replace", "path": "/spec/start", "value": Instant(start) }));
+    }
+    Ok(Edit { patch: patch.into(), was, until })
 }
 
 /// A length as the API has it: 1h30m, 45m, 20s.

@@ -186,6 +186,14 @@ fn offer(
     Ok(Offer { preference: bridge.spec.scheduling.preference, bridge: key, range, quarantined })
 }
 
+/// What the bridge on which a meeting is booked can offer it, whatever an edit asks for by now.
+pub fn own_offer(bridges: &dyn Bridges, meeting: &ScheduledMeeting, bridge: &MeetingBridge) -> Option<Offer> {
+    may_extend(bridges, meeting, bridge).ok()?;
+    let (key, range) = (ObjectKey::of(bridge), numbers(&bridge.spec).ok()?);
+    let quarantined = bridges.quarantined(&key);
+    Some(Offer { preference: bridge.spec.scheduling.preference, bridge: key, range, quarantined })
+}
+
 /// Is the bridge fit to be chosen when the meeting names none (R37)?
 fn is_ready(bridge: &MeetingBridge) -> bool {
     !bridge.spec.suspend
@@ -433,6 +441,10 @@ impl Progress {
     /// The meeting has no booking, and this is why.
     pub fn refuse(&mut self, refusal: Refusal) {
         (self.draft.slot, self.draft.bridge, self.draft.settings) = (None, None, None);
+        if self.draft.refused_window.take().is_some() {
+            // What was kept so far is not to be had any more either.
+            self.draft.window = None;
+        }
         self.refusal = Some(refusal);
     }
 }

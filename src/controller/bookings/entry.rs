@@ -69,7 +69,9 @@ impl MeetingEntry {
             phase: status.phase.unwrap_or_default(),
             is_suspended: find(&status.conditions, types::READY)
                 .is_some_and(|ready| *ready.reason == *reason::SUSPENDED),
-            is_unmet: status.refused_window.is_some(),
+            is_unmet: status.refused_window.is_some()
+                || (slot.is_some()
+                    && find(&status.conditions, types::ACCEPTED).is_some_and(|told| told.status == "False")),
             passcode_secrets: passcode_secrets(meeting),
             agreed: status.window.map(Window::from),
             wanted: Window::of_meeting(&meeting.spec, &status),

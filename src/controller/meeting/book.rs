@@ -52,8 +52,6 @@ impl Bridges for Context {
         if !useless(&BTreeSet::new()).is_empty() {
             quarantined.extend(useless(&self.bookings.held(key).into_keys().collect()));
         }
-        // Nobody is given a slot that another meeting does not give back.
-        quarantined.extend(self.bookings.stuck(key, self.clock.now()));
         quarantined
     }
 
@@ -121,7 +119,7 @@ pub fn ensure(
     let decision = booking::decide(ctx, meeting, progress, has.as_ref(), site.bridge.as_deref(), now);
     let booked = match decision {
         Decision::Stands => {
-            if progress.door == Door::Untouched {
+            if progress.door == Door::Untouched && progress.unmet.is_none() {
                 progress.draft.refused_window = None;
             }
             renew_uri(progress, site);
@@ -180,11 +178,16 @@ fn choose(
 /// Another slot, because the booked one cannot be had. True if there is one; else the meeting keeps what it has.
 pub fn rebook(ctx: &Context, meeting: &ScheduledMeeting, progress: &mut Progress, site: &mut Site) -> bool {
     let before = progress.draft.bridge.as_ref().map(key_of).zip(progress.draft.slot.as_ref().map(|slot| slot.number));
-    let (Some((bridge, slot)), Ok(mut offers)) = (before, booking::offers(ctx, meeting, None)) else { return false };
+    let (Some((bridge, slot)), now) = (before, ctx.clock.now()) else { return false };
+    // What an edit asks for may not be to be had; its own bridge is.
+    let own = || booking::own_offer(ctx, meeting, site.bridge.as_deref()?).map(|offer| vec![offer]);
+    let asked = booking::offers(ctx, meeting, Some(&bridge)).ok().filter(|_| progress.unmet.is_none());
+    let Some(mut offers) = asked.or_else(own) else { return false };
     for offer in offers.iter_mut().filter(|offer| offer.bridge == bridge) {
         offer.quarantined.insert(slot);
+        offer.quarantined.extend(ctx.bookings.stuck(&bridge, now));
     }
-    let Ok(booking) = choose(ctx, meeting, progress, &offers, ctx.clock.now()) else { return false };
+    let Ok(booking) = choose(ctx, meeting, progress, &offers, now) else { return false };
     bind(ctx, progress, site, &booking);
     progress.obstacle = None;
     progress.door = Door::Untouched;

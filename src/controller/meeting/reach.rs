@@ -134,7 +134,11 @@ impl<'a> MeetingReach<'a> {
             Look::Methods => {
                 let deadline = if progress.is_closing(now) { window.closes_at.min(now) } else { window.opens_at };
                 let seen = cluster.read_access_methods(&space, &progress.terms.marks, at(Class::Call, deadline));
-                Found::Methods(in_time(seen).await.map_err(of_active)?)
+                let seen = in_time(seen).await.map_err(of_active)?;
+                if progress.minds_other_ways_in(&seen) {
+                    cluster.note_useless(&space, "somebody else has an access method there", now);
+                }
+                Found::Methods(seen)
             }
             Look::Calls => {
                 let at = at(Class::Call, window.opens_at);
@@ -268,8 +272,8 @@ impl Reach<Progress> for MeetingReach<'_> {
             match tokio::time::timeout(LONGEST_TELLING, work).await {
                 Ok(result) => result,
                 Err(_) if has_begun.load(Ordering::Relaxed) => return Err(Verdict::Retry(CmsError::Timeout)),
-                // Its turn has not come: a later pass asks again whether it is still true.
-                Err(_) => return Err(Verdict::Retry(CmsError::Superseded)),
+                // Its turn has not come.
+                Err(_) => return Ok((Effect::PutOff, self.ctx.clock.now())),
             }
         } else {
             work.await

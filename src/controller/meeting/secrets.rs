@@ -24,7 +24,7 @@ pub async fn prepare(ctx: &Context, meeting: &ScheduledMeeting, progress: &mut P
     let is_soon = progress.stage(now) >= Stage::Preparing;
     let (at_hand, written) = ctx.secrets.get(&uid);
     progress.written = written;
-    progress.written_methods = ctx.secrets.methods(&uid);
+    progress.know_methods(ctx.secrets.methods(&uid));
     let is_changed = progress.draft.join_secret_name.is_none()
         || meeting.status.as_ref().is_none_or(|status| {
             let shown = |slot: &Option<SlotBinding>| slot.as_ref().map(|slot| (slot.number, slot.uri.clone()));

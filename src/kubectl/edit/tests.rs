@@ -51,6 +51,28 @@ fn an_extension_edits_the_field_that_is_there() {
     }
 }
 
+/// Another start was asked for and not to be had: the meeting that is held is the one that was booked before.
+#[test]
+fn a_start_that_was_refused_is_taken_back_with_an_edit_of_the_end() {
+    let window = |start: &str, end: &str| json!({ "opensAt": start, "startsAt": start, "closesAt": end });
+    let kept = window("2026-11-24T07:00:00Z", "2026-11-24T08:00:00Z");
+    let refused = window("2026-11-24T09:00:00Z", "2026-11-24T10:00:00Z");
+    let meeting = got(json!({ "duration": "1h" }), json!({ "window": kept, "refusedWindow": refused }));
+    let now = at("2026-11-24T07:30:00Z");
+    let longer = extend(&meeting, Duration::from_secs(1800), now).unwrap();
+    assert_eq!(longer.until, at("2026-11-24T08:30:00Z"));
+    let replaced = |edit: &Edit| -> Vec<(String, String)> {
+        let operations = edit.patch.as_array().unwrap().iter().filter(|operation| operation["op"] == "replace");
+        let text = |value: &Value| value.as_str().unwrap().to_owned();
+        operations.map(|operation| (text(&operation["path"]), text(&operation["value"]))).collect()
+    };
+    let pair = |path: &str, value: &str| (path.to_owned(), value.to_owned());
+    let start = || pair("/spec/start", "2026-11-24T07:00:00Z");
+    assert_eq!(replaced(&longer), [pair("/spec/duration", "1h30m"), start()]);
+    let ended = end(&meeting, now).unwrap();
+    assert_eq!(replaced(&ended), [pair("/spec/duration", "30m1s"), start()]);
+}
+
 /// What is tested is what is stored, not what we would write.
 #[test]
 fn an_edit_holds_only_for_the_times_it_was_made_from() {

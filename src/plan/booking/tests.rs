@@ -317,8 +317,34 @@ fn an_edit_that_cannot_be_met_keeps_what_was_booked() {
     assert!(running.unmet.is_some(), "it is told to the end");
     assert!(window_to_agree(&running).is_none());
     // And when it is over it does not begin again at the start that was refused.
-    edited.status.as_mut().unwrap().phase = Some(crate::api::meeting::Phase::Ended);
+    let status = edited.status.as_mut().unwrap();
+    (status.phase, status.opened_at) = (Some(crate::api::meeting::Phase::Ended), Some(Instant(at(0))));
     assert!(resume(&edited, 3601).is_closing(at(3601)));
+}
+
+/// The start that was asked for was an earlier one: when that has passed, the meeting is still to be held.
+#[test]
+fn what_was_booked_outlives_the_earlier_time_that_was_not_to_be_had() {
+    let (mut edited, booking) = booked(&meeting("ns", on("b")));
+    edited.spec.start = Instant(at(-7200));
+    let mut progress = Progress::resume(&edited, &Marks::default(), at(-9999));
+    progress.keep(Refusal { reason: reason::NO_FREE_SLOT, message: "full".to_owned() });
+    let old = edited.status.clone().unwrap();
+    edited.status = Some(crate::status::meeting::build(&progress, &old, Some(2), at(-9999)));
+    edited.metadata.generation = Some(2);
+    let object = bridge("b", |_| {});
+    let table = Table { bridges: vec![Arc::clone(&object)], ..Table::default() };
+    for now in [-3000, -1, 10] {
+        let progress = Progress::resume(&edited, &Marks::default(), at(now));
+        assert_eq!((progress.window, progress.is_closing(at(now))), (booking.window, false), "{now}");
+        assert!(progress.unmet.is_some());
+        let decision = decide(&table, &edited, &progress, Some(&booking), Some(&object), at(now));
+        assert!(matches!(decision, Decision::Stands), "{now}");
+    }
+    // Given up altogether, nothing of it is left to be taken for what holds.
+    let mut progress = Progress::resume(&edited, &Marks::default(), at(-9000));
+    progress.refuse(Refusal { reason: reason::NO_FREE_SLOT, message: "full".to_owned() });
+    assert_eq!((progress.draft.window, progress.draft.refused_window), (None, None));
 }
 
 #[test]

@@ -100,9 +100,9 @@ pub(super) fn before_door(progress: &Progress, facts: &MeetingFacts) -> Option<N
     if let Some(id) = progress.to_remove(seen) {
         return Some(remove(id));
     }
-    // Somebody else's way in would lead past the host for whom everybody is to wait.
-    let is_open_to_others = progress.draft.opened_at.is_none() && progress.waits_for_host() && !seen.others.is_empty();
-    is_open_to_others.then_some(Next::Rest(End::Blocked(Obstacle::Foreign)))
+    let may_have_opened = facts.space.known().and_then(Option::as_ref).is_some_and(|space| progress.is_ours(space));
+    let is_in_the_way = !may_have_opened && progress.minds_other_ways_in(seen);
+    is_in_the_way.then_some(Next::Rest(End::Blocked(Obstacle::Foreign)))
 }
 
 fn remove(id: AccessMethodId) -> Next {
@@ -177,6 +177,11 @@ impl Progress {
     /// Is there a way in for hosts, so that everybody else waits?
     pub fn waits_for_host(&self) -> bool {
         waits_for_host(&self.terms.spec.access_methods)
+    }
+
+    /// Somebody else's way in would lead past the host for whom everybody is to wait.
+    pub fn minds_other_ways_in(&self, seen: &SeenMethods) -> bool {
+        self.draft.opened_at.is_none() && self.waits_for_host() && !seen.others.is_empty()
     }
 
     /// Access methods may be on the bridge, or be put there.
@@ -325,7 +330,7 @@ impl Progress {
     /// Is this one deleted whenever it is made?
     fn is_given_up(&self, name: &str, now: Timestamp) -> bool {
         let remade = self.written_methods.as_ref().and_then(|written| written.remade.get(name));
-        !self.is_edited && remade.is_some_and(|repairs| repairs.rests(QUIET, now))
+        remade.is_some_and(|repairs| repairs.rests(QUIET, now))
     }
 
     /// The access method that somebody deletes whenever it is made.

@@ -146,12 +146,13 @@ impl Subject for Progress {
                 facts.calls = Seen::Unknown;
             }
             Step::HangUp { party, leg } => self.forget_removed(facts, party, leg),
+            Step::Tell { .. } if effect == Effect::PutOff => self.put_off(),
             Step::Tell { call, notice } => self.told(call, *notice, at),
             Step::Dial(party) => {
                 self.notes.push(Note::Dialled);
                 let leg = match effect {
                     Effect::LegCreated(id) => Some(id),
-                    Effect::Done | Effect::CallCreated(_) | Effect::MethodCreated(_) => None,
+                    Effect::Done | Effect::PutOff | Effect::CallCreated(_) | Effect::MethodCreated(_) => None,
                 };
                 self.note_dialled(party, leg, at);
             }
@@ -380,7 +381,7 @@ impl Progress {
         }
         // It may have been done all the same: the next pass looks.
         facts.methods = Seen::Unknown;
-        self.written_methods = None;
+        self.forget_written_methods();
         self.notes.push(Note::Methods);
         self.give_up_methods(error)
     }

@@ -49,7 +49,7 @@ pub(super) fn has_new_life(
     };
     // It may have ended before its time, because its bridge went.
     let was_cut = draft.ended_at.is_some_and(|at| stored.closes_at.duration_since(at.0) > CUT_SHORT);
-    let was_refused = draft.refused_window.map(Window::from) == Some(asked);
+    let was_refused = draft.opened_at.is_some() && draft.refused_window.map(Window::from) == Some(asked);
     was_cut || (asked.closes_at != stored.closes_at && !was_refused)
 }
 

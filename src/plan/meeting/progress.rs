@@ -204,6 +204,8 @@ pub struct Progress {
     pub(super) stored_end: Option<Timestamp>,
     /// The spec was edited since the last pass.
     pub(super) is_edited: bool,
+    /// Somebody asks for another try.
+    pub(super) is_asked: bool,
 }
 
 impl Progress {
@@ -224,7 +226,8 @@ impl Progress {
             (draft.calls_ended, draft.door_repairs) = (0, None);
         }
         let requested = meeting.annotations().get(RECONCILE_ANNOTATION).cloned();
-        if draft.last_handled_reconcile_at != requested {
+        let is_asked = draft.last_handled_reconcile_at != requested;
+        if is_asked {
             draft.door_repairs = None;
         }
         draft.last_handled_reconcile_at = requested;
@@ -234,8 +237,10 @@ impl Progress {
             phase if phase.is_live() => Door::Intended,
             _ => Door::Untouched,
         };
-        // What was not to be had is asked for again until the door is opened for what was booked before.
-        let window = if door.may_be_open() { Window::of_meeting(&meeting.spec, &draft) } else { asked };
+        // What was not to be had is asked for again, as long as it could be, until the door is opened for what was booked
+        // before.
+        let is_tried_again = !door.may_be_open() && asked.stage(now) != Stage::Over;
+        let window = if is_tried_again { asked } else { Window::of_meeting(&meeting.spec, &draft) };
         let terms = Terms::new(meeting, marks);
         let mut progress = Self {
             window,
@@ -247,6 +252,7 @@ impl Progress {
             vacated: false,
             stored_end: draft.window.map(|window| window.closes_at.0),
             is_edited,
+            is_asked,
             had_methods: !draft.access_methods.is_empty(),
             terms,
             draft,

@@ -249,6 +249,8 @@ impl std::fmt::Display for Step {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Effect {
     Done,
+    /// Nothing was sent: its turn has not come within the time that there is for it.
+    PutOff,
     /// A call, on this call bridge.
     CallCreated(CallAt),
     /// An access method with this id.

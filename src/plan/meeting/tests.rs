@@ -148,8 +148,11 @@ struct Model {
     told: Vec<CallAt>,
     /// What was told, and when.
     notices: Vec<(Notice, Timestamp)>,
-    /// Why nobody is told anything.
+    /// Why nobody is told anything; on one call bridge only, if that is named.
     untold: Option<CmsError>,
+    untold_on: Option<&'static str>,
+    /// The turn of what is only told does not come.
+    puts_off: bool,
     /// When the call bridge was started.
     booted: Option<Timestamp>,
     /// What is not answered is put down to the database.
@@ -172,6 +175,8 @@ impl Model {
             told: Vec::new(),
             notices: Vec::new(),
             untold: None,
+            untold_on: None,
+            puts_off: false,
             booted: Some(Timestamp::UNIX_EPOCH),
             database_down: false,
             clock: now,
@@ -442,7 +447,12 @@ impl Reach<Progress> for ModelReach<'_> {
         {
             return Err(Verdict::Answered(error));
         }
-        if let (Step::Tell { .. }, Some(error)) = (step, &self.model.untold) {
+        if matches!(step, Step::Tell { .. }) && self.model.puts_off {
+            return Ok((Effect::PutOff, self.model.clock));
+        }
+        if let (Step::Tell { call, .. }, Some(error)) = (step, &self.model.untold)
+            && self.model.untold_on.is_none_or(|on| call.call_bridge.to_string().starts_with(on))
+        {
             return Err(Verdict::Answered(error.clone()));
         }
         let told = match step {
@@ -600,7 +610,7 @@ impl Player {
         progress.terms.settings = self.bridge.as_ref().map(|bridge| SettingsTerms::new(&self.spec, bridge, 1));
         let (secret, passcode) = (self.secret.clone(), self.passcode.clone());
         progress.secrets = Some(JoinSecrets { secret, passcode, methods: self.methods.clone() });
-        progress.written_methods.clone_from(&self.written_methods);
+        progress.know_methods(self.written_methods.clone());
         progress.unwritten.clone_from(&self.unwritten);
         progress.written = self.told.zip(self.passcode.clone()).map(|(closes_at, passcode)| WrittenDoor {
             title: self.spec.title.clone(),

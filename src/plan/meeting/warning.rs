@@ -16,6 +16,7 @@ use crate::cms::{Address, CallAt};
 use crate::facts::Seen;
 use crate::facts::meeting::MeetingFacts;
 use crate::plan::Flow;
+use crate::plan::verdict::Pause;
 use crate::plan::warning::Warnings;
 
 /// No warning is on the screen for longer than this, whatever the spec says now.
@@ -44,8 +45,11 @@ pub struct Told {
     notice: Option<Notice>,
     /// Those that are done with.
     calls: BTreeSet<CallAt>,
-    /// It could not be taken away everywhere.
+    /// What was on the screens when it was to be taken away, and whether it could not be taken away everywhere.
+    on_screen: Option<EndWarningStatus>,
     stays: bool,
+    /// The bridge has more urgent things to do: a later pass asks again whether it is still true.
+    is_put_off: bool,
     /// Call bridges that did not tell which calls they have.
     pub(super) silent: Vec<Address>,
 }
@@ -53,7 +57,7 @@ pub struct Told {
 /// What is to be told, if anything is. The people of one meeting may be on several call bridges, each of which has a call
 /// of its own.
 pub(super) fn telling(progress: &Progress, facts: &MeetingFacts, now: Timestamp) -> Option<Next> {
-    let notice = progress.notice(now)?;
+    let notice = progress.notice(now).filter(|_| !progress.tried.told.is_put_off)?;
     let here = progress.call_here()?;
     let Seen::Known(elsewhere) = &facts.elsewhere else { return Some(Next::Look(Look::Elsewhere)) };
     let of_now = elsewhere.iter().filter(|placed| !placed.is_older_than(progress.window.opens_at));
@@ -119,6 +123,12 @@ impl Progress {
         Flow::GoOn
     }
 
+    /// Its turn did not come within the time that the meeting has for it: people come first.
+    pub(super) fn put_off(&mut self) {
+        self.tried.told.is_put_off = true;
+        self.pause.get_or_insert(Pause::None);
+    }
+
     /// It was told in one call, and before the next one's turn came something else was wanted.
     pub(super) fn telling_interrupted(&mut self, call: &CallAt, notice: Notice) {
         if self.tried.told.notice.is_some() {
@@ -138,8 +148,10 @@ impl Progress {
         let failed = failed.or_else(|| self.is_told_in_part());
         let Notice::Left(minutes) = notice else {
             // What is still on a screen is kept in mind until it has gone by itself.
-            self.tried.told.stays |= failed.is_some();
-            self.draft.end_warning.take_if(|_| !self.tried.told.stays);
+            let told = &mut self.tried.told;
+            told.stays |= failed.is_some();
+            told.on_screen = told.on_screen.take().or_else(|| self.draft.end_warning.take());
+            self.draft.end_warning = told.on_screen.clone().filter(|_| told.stays);
             return;
         };
         let end = self.ends();

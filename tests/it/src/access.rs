@@ -150,10 +150,11 @@ async fn guests_wait_until_a_host_is_in_and_the_end_leaves_nothing() {
 async fn beside_somebody_elses_way_in_no_meeting_opens_that_waits_for_its_host() {
     let arena = Arena::with_codes("acc-beside").await;
     arena.has_board_in(1).await;
+    arena.has_board_in(2).await;
     arena.open_now("m", 600, host_and_guest()).await;
     let active = arena.says("m", "Ready", "True", "Active").await;
-    assert_eq!(number_of(&active), 2);
-    assert!(!arena.slot(1).open);
+    assert_eq!(number_of(&active), 3);
+    assert!(!arena.slot(1).open && !arena.slot(2).open);
     assert_eq!(arena.ways_in(), ["Board"]);
     arena.end_now("m").await;
     arena.phase("m", Phase::Ended).await;

@@ -64,6 +64,27 @@ impl Progress {
         self.terms.spec.access_methods.iter().filter_map(shown).collect()
     }
 
+    /// What this process knew when the pass began. Who edits the meeting, or asks for another try, has what was given up made
+    /// again.
+    pub fn know_methods(&mut self, written: Option<WrittenMethods>) {
+        self.written_methods = written;
+        if let Some(written) = &mut self.written_methods
+            && (self.is_edited || self.is_asked)
+            && !written.remade.is_empty()
+        {
+            written.remade.clear();
+            self.notes.push(Note::Methods);
+        }
+    }
+
+    /// It is not known any more what was written; how often others took it away is.
+    pub(in crate::plan::meeting) fn forget_written_methods(&mut self) {
+        if let Some(written) = &mut self.written_methods {
+            written.methods.clear();
+            written.excused = None;
+        }
+    }
+
     /// Each was looked at.
     pub(in crate::plan::meeting) fn take_methods(&mut self, facts: &MeetingFacts, seen: &SeenMethods) {
         let number = self.number();

@@ -325,6 +325,17 @@ fn one_that_is_deleted_again_and_again_is_given_up_for_a_while() {
     player.take_log();
     player.pass(&mut model, true, &mut std::iter::empty());
     assert!(player.take_log().is_empty(), "it rests");
+    player.asked = Some("again".to_owned());
+    player.pass(&mut model, true, &mut std::iter::empty());
+    assert_eq!(model.methods.len(), 2, "somebody asks for it");
+    for _ in 0..4 {
+        model.methods.retain(|method| method.name.as_deref() != Some(GUEST));
+        for _ in 0..2 {
+            player.pass(&mut model, true, &mut std::iter::empty());
+        }
+        model.clock = model.clock.checked_add(SignedDuration::from_secs(20)).unwrap();
+    }
+    assert_eq!(model.methods.len(), 1, "it rests again");
     model.clock = model.clock.checked_add(SignedDuration::from_mins(30)).unwrap();
     player.pass(&mut model, true, &mut std::iter::empty());
     assert_eq!(model.methods.len(), 2, "tried again after a while");

@@ -127,6 +127,39 @@ fn what_could_not_be_taken_away_is_taken_away_by_the_next_pass() {
     assert_eq!(told(&player).reason, "NotYet");
 }
 
+/// Nor is it forgotten what is on the screens of a call bridge that would not take it away.
+#[test]
+fn what_was_taken_away_in_one_call_only_stays_in_mind() {
+    let (mut model, mut player) = warned();
+    let there = PlacedCall {
+        call_bridge: "b.test:445".parse().unwrap(),
+        call: model.seen_calls()[0].call.clone(),
+        began: None,
+    };
+    player.elsewhere = Some(vec![there]);
+    assert_eq!(done_at(3300, &mut player, &mut model), ["look Elsewhere", FIVE, FIVE]);
+    player.spec = ScheduledMeetingSpec { duration: None, end: Some(Instant(at(4200))), ..player.spec };
+    (model.untold, model.untold_on) = (Some(CmsError::Busy), Some("b.test"));
+    let log = done_at(3310, &mut player, &mut model);
+    assert_eq!(log, ["mark the extension on the space", "look Elsewhere", AWAY, AWAY]);
+    model.untold = None;
+    assert_eq!(done_at(3312, &mut player, &mut model), ["look Elsewhere", AWAY, AWAY]);
+    assert_eq!(done_at(3314, &mut player, &mut model), [""; 0]);
+}
+
+#[test]
+fn a_bridge_with_more_urgent_things_to_do_is_asked_again_and_nobody_waits_for_that() {
+    let (mut model, mut player) = warned();
+    player.spec.participants = spec(&["a@x"]).participants;
+    (model.puts_off, model.clock) = (true, at(3300));
+    player.pass(&mut model, false, &mut std::iter::empty());
+    assert_eq!(player.take_log(), [FIVE, "look Legs", "dial a@x"]);
+    assert_ne!(told(&player).reason, "WarningNotShown");
+    model.puts_off = false;
+    assert_eq!(done_at(3306, &mut player, &mut model), [FIVE]);
+    assert_eq!(told(&player).reason, "Shown");
+}
+
 #[test]
 fn a_bridge_that_refuses_it_is_told_once_and_everything_else_goes_on() {
     let (mut model, mut player) = warned();
