@@ -35,7 +35,8 @@ fn object(collection: &str, id: &str) -> Result<String, CmsError> {
 /// The last segment of a `Location`, whatever stands before it (R40, `cms-protocol.md` 1.3). One that is a part of the path
 /// that was posted to names the collection, or what it is below, and no new object.
 fn created_id(location: Option<&str>, posted_to: &str) -> Result<String, CmsError> {
-    let is_older = |id: &str| posted_to.split('/').any(|segment| segment.eq_ignore_ascii_case(id));
+    let mut segments = ["api", "v1"].into_iter().chain(posted_to.split('/'));
+    let mut is_older = |id: &str| segments.any(|segment| segment.eq_ignore_ascii_case(id));
     let path = location.unwrap_or_default().trim();
     let path = path.split(['?', '#']).next().unwrap_or_default().trim_end_matches('/');
     match path.rsplit_once('/') {

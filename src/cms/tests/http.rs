@@ -81,7 +81,7 @@ async fn without_a_location_the_outcome_is_ambiguous() {
 /// call "calls".
 #[tokio::test]
 async fn a_location_that_only_repeats_the_path_names_no_object() {
-    for location in ["/api/v1/calls/", "/api/v1/Calls", "https://cms:445/api/v1/calls?x=y"] {
+    for location in ["/api/v1/calls/", "/api/v1/Calls", "/api/v1/", "https://cms:445/api/v1/calls?x=y"] {
         let server = Server::start(move |_, _| created(location)).await;
         assert_eq!(
             server.client().create_call(any(), &"s-1".into()).await,
