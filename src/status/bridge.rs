@@ -1,11 +1,12 @@
 //! The status of a MeetingBridge.
 
+mod control;
+
 use jiff::{SignedDuration, Timestamp};
 
 use super::{Conditions, Readiness};
 use crate::api::bridge::SystemInfo;
 use crate::api::conditions::{bridge as reason, types};
-use crate::api::repairs::Contested;
 use crate::api::{MeetingBridgeStatus, find};
 use crate::cms::{CmsError, SyncFailure, SystemStatus};
 use crate::plan::bridge::{BridgeProgress, Obstacle, Problem, numbers};
@@ -111,7 +112,7 @@ pub fn build(
         configuration(known, old, &mut conditions);
         failover(known, &mut conditions);
         slots(known, tried.as_ref(), &mut conditions);
-        control(known, now, &mut conditions);
+        control::tell(known, now, &mut conditions);
     }
     let readiness = readiness(known, tried);
     let mut status = known.draft.clone();
@@ -315,76 +316,6 @@ fn slots(known: &Report<'_>, tried: Option<&(&'static str, String)>, conditions:
     conditions.judge(types::SLOTS_PROVISIONED, ("Provisioned", good), bad);
 }
 
-/// What others change again and again, what is done about it, and who they are as far as that shows.
-fn tug_of_war(known: &Report<'_>, now: Timestamp) -> Option<String> {
-    let (mut left, mut slots, mut spaces) = (Vec::new(), Vec::new(), "");
-    for contest in known.progress.contests.tugs(now) {
-        match contest.thing {
-            Contested::CallProfile => left.push("the call profile"),
-            Contested::CallLegProfile => left.push("the call leg profile"),
-            Contested::FreeSlot => slots.extend(contest.slot.map(|slot| slot.to_string())),
-            Contested::Spaces => spaces = SLOTS_CONTESTED,
-        }
-    }
-    let profiles = (!left.is_empty())
-        .then(|| format!("others, or the bridge itself, change {} again and again: left as it is", left.join(" and ")));
-    let opened = (!slots.is_empty()).then(|| {
-        format!(
-            "another installation of meeting-controller opens slots that are free here again and again ({}): each is shut \
-             once a minute at most",
-            slots.join(", ")
-        )
-    });
-    let told: Vec<&str> = [profiles.as_deref(), opened.as_deref(), Some(spaces)]
-        .into_iter()
-        .flatten()
-        .filter(|t| !t.is_empty())
-        .collect();
-    (!told.is_empty()).then(|| {
-        format!(
-            "{}; stop the other side (Cisco TMS, another installation, a script), then edit this object or ask it to \
-             reconcile; otherwise it is tried again when it was quiet for 30 minutes",
-            told.join("; ")
-        )
-    })
-}
-
-fn control(known: &Report<'_>, now: Timestamp, conditions: &mut Conditions<'_>) {
-    if let Some(message) = tug_of_war(known, now) {
-        conditions.set(types::EXCLUSIVE_CONTROL, Some(false), reason::TUG_OF_WAR, message);
-        return;
-    }
-    let Some(slots) = &known.draft.slots else { return };
-    let is_stuck = |number: u32| known.stuck.iter().any(|(stuck, _)| *stuck == number);
-    let foreign = usize::try_from(slots.foreign).unwrap_or(usize::MAX).saturating_sub(known.stuck.len());
-    let numbers: Vec<String> = slots
-        .entries
-        .iter()
-        .filter(|entry| entry.state == crate::api::bridge::SlotState::Foreign && !is_stuck(entry.number))
-        .take(10)
-        .map(|entry| entry.number.to_string())
-        .collect();
-    let theirs = (foreign > 0).then(|| {
-        let rest = foreign.saturating_sub(numbers.len());
-        let more = if rest > 0 { format!(" and {rest} more") } else { String::new() };
-        let whose: Vec<String> = known.taken.iter().take(10).map(|taken| format!("; {taken}")).collect();
-        format!(
-            "somebody else opened or renamed the slots, or has the numbers, {}{more}; they are left alone{}",
-            numbers.join(", "),
-            whose.concat()
-        )
-    });
-    let kept = known.stuck.iter().take(10).map(|(number, why)| {
-        format!(
-            "slot {number} is given to nobody, because an access method that a meeting left there cannot be deleted ({why}); \
-             delete it, or the space"
-        )
-    });
-    let told: Vec<String> = theirs.into_iter().chain(kept).collect();
-    let bad = (!told.is_empty()).then(|| (reason::FOREIGN_CHANGES, told.join("; ")));
-    conditions.judge(types::EXCLUSIVE_CONTROL, ("Exclusive", "nobody else uses the slots"), bad);
-}
-
 fn readiness(known: &Report<'_>, tried: Option<(&'static str, String)>) -> Readiness {
     if let Some(message) = known.progress.untied.clone() {
         return Readiness::Stalled { reason: reason::FINALIZER_REFUSED, message };
@@ -426,6 +357,7 @@ fn readiness(known: &Report<'_>, tried: Option<(&'static str, String)>) -> Readi
         );
         return Readiness::Reconciling { reason: reason::ADDRESS_CHANGE_DEFERRED, message, retrying: false };
     }
+    let again = |reason, why: &str| Readiness::Reconciling { reason, message: why.to_owned(), retrying: true };
     match &known.progress.obstacle {
         Some(Obstacle::VersionTooOld) => Readiness::Stalled {
             reason: reason::VERSION_TOO_OLD,
@@ -442,12 +374,8 @@ fn readiness(known: &Report<'_>, tried: Option<(&'static str, String)>) -> Readi
             let (reason, message) = sync_trouble(failure, &known.taken);
             Readiness::Reconciling { reason, message, retrying: true }
         }
-        Some(Obstacle::SyncHangs) => {
-            Readiness::Reconciling { reason: reason::SYNC_FAILED, message: SYNC_HANGS.to_owned(), retrying: true }
-        }
-        Some(Obstacle::SlotsContested) => {
-            Readiness::Reconciling { reason: reason::TUG_OF_WAR, message: SLOTS_CONTESTED.to_owned(), retrying: true }
-        }
+        Some(Obstacle::SyncHangs) => again(reason::SYNC_FAILED, SYNC_HANGS),
+        Some(Obstacle::SlotsContested) => again(reason::TUG_OF_WAR, SLOTS_CONTESTED),
         Some(Obstacle::Scattered) => Readiness::Stalled { reason: reason::RANGE_SCATTERED, message: scattered() },
         Some(Obstacle::Draining) => Readiness::Reconciling {
             reason: reason::RESIZE_DEFERRED,

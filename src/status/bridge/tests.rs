@@ -4,7 +4,7 @@ use super::*;
 use crate::api::MeetingBridge;
 use crate::api::bridge::{SlotEntry, SlotState, SlotsStatus};
 use crate::api::marks::Marks;
-use crate::api::repairs::Rival;
+use crate::api::repairs::{Contested, Rival};
 use crate::status::check::violations;
 
 fn bridge(spec: serde_json::Value) -> MeetingBridge {
