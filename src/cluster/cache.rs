@@ -176,6 +176,13 @@ impl Cluster {
         }
     }
 
+    /// The bridge shows no passcodes.
+    pub fn note_passcode_hidden(&self) {
+        if let Seen::Known(slots) = &mut self.cache().facts.slots {
+            slots.shown_fields.hides_passcode = true;
+        }
+    }
+
     /// The bridge says that there is no such space.
     pub fn note_space_gone(&self, space: &SpaceId) {
         if let Seen::Known(slots) = &mut self.cache().facts.slots {
@@ -323,7 +330,7 @@ impl Cluster {
             let cache = self.cache();
             let since = cache.last_write_at.get(space).copied().unwrap_or(Timestamp::MIN);
             facts.is_listed_as_free = cache.facts.slots.known().is_some_and(|slots| slots.is_listed_as_free(space));
-            facts.shown_kinds = cache.facts.slots.known().map(|slots| slots.shown_kinds).unwrap_or_default();
+            facts.shown_fields = cache.facts.slots.known().map(|slots| slots.shown_fields).unwrap_or_default();
             if cache.space_read_at.get(space).is_some_and(|at| *at > since && *at >= believed)
                 && let Seen::Known(slots) = &cache.facts.slots
             {

@@ -14,6 +14,16 @@ use crate::cms::{AccessMethodId, Fields, SpaceId, SyncFailure, SyncStatus};
 /// A sync that has not ended after so long may never do so.
 const LONGEST_SYNC: SignedDuration = SignedDuration::from_mins(10);
 
+/// Beside the fields of a profile that we have just made: the bridge did not show them yet. No element of a reply has this
+/// name, so a look does away with it.
+const NOT_SHOWN: &str = "";
+
+/// The fields of a profile that we have made, which no look has shown so far.
+pub fn as_written(pairs: &[(String, String)]) -> Fields {
+    let mark = (NOT_SHOWN.to_owned(), String::new());
+    pairs.iter().cloned().chain([mark]).collect()
+}
+
 /// What the bridge shows.
 #[derive(Clone, Debug, Default)]
 pub struct BridgeFacts {
@@ -101,6 +111,9 @@ impl BridgeFacts {
 
     /// A look showed these fields of a profile.
     pub fn note_shown(&mut self, id: &str, have: &Fields) {
+        if have.contains_key(NOT_SHOWN) {
+            return;
+        }
         let shown = self.shown_fields.entry(id.to_owned()).or_default();
         shown.extend(have.keys().map(|name| name.to_ascii_lowercase()));
     }

@@ -4,7 +4,7 @@ use jiff::Timestamp;
 
 use super::Seen;
 use super::calls::{OnLostBridge, OrphanCall, PlacedCall, SeenLegs};
-use super::slots::ShownKinds;
+use super::slots::ShownFields;
 use crate::cms::{AccessMethod, Space};
 
 /// The access methods of a space, each looked at alone.
@@ -23,8 +23,8 @@ pub struct MeetingFacts {
     pub space: Seen<Option<Space>>,
     /// It was not looked at yet, and a list shows it under the name that it has while nobody uses it.
     pub is_listed_as_free: bool,
-    /// Of which kinds looks at spaces of its bridge have shown a profile.
-    pub shown_kinds: ShownKinds,
+    /// What looks at spaces of its bridge have shown.
+    pub shown_fields: ShownFields,
     /// Its access methods, if they were looked at.
     pub methods: Seen<SeenMethods>,
     /// Calls on that space: on the call bridge of the meeting's call while it runs, on all of them when it is over.

@@ -52,12 +52,27 @@ struct Slot {
     view: View,
 }
 
-/// Of which kinds some look has shown a profile. Some bridges never show those of a space; on one that does, a space that
-/// shows none has none.
+/// Which fields of a space some look has shown. Some bridges never show this or that; on one that does, a space that shows
+/// none has none.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct ShownKinds {
-    pub call: bool,
-    pub call_leg: bool,
+pub struct ShownFields {
+    pub call_profile: bool,
+    pub call_leg_profile: bool,
+    pub passcode: bool,
+    pub secret: bool,
+    pub mark: bool,
+    /// No look ever showed a passcode, although one was written again and again.
+    pub hides_passcode: bool,
+}
+
+impl ShownFields {
+    fn see(&mut self, space: &Space) {
+        self.call_profile |= space.call_profile.is_some();
+        self.call_leg_profile |= space.call_leg_profile.is_some();
+        self.passcode |= space.passcode.is_some();
+        self.secret |= space.secret.is_some();
+        self.mark |= space.cdr_tag.is_some();
+    }
 }
 
 /// The slots known on the bridge, by number, whether inside the wanted range or not.
@@ -77,8 +92,8 @@ pub struct SlotSpaces {
     /// Spaces with an access method of ours that the bridge would not delete: its words, and when it said them. The next
     /// meeting could not open there either.
     stuck: BTreeMap<SpaceId, (String, Timestamp)>,
-    /// Of which kinds a look has shown a profile.
-    pub shown_kinds: ShownKinds,
+    /// What looks have shown.
+    pub shown_fields: ShownFields,
     /// Every space was listed, not only those that carry the placeholder name. So what is missing is missing.
     pub complete: bool,
     /// Every space was listed again and again, and each list was known to be incomplete: it is gone on with what they show.
@@ -185,8 +200,7 @@ impl SlotSpaces {
             self.taken.iter().filter(|(_, by)| by.as_ref().is_some_and(|by| by.id == *id)).map(|(n, _)| *n).collect();
         let shown = space.map(|space| self.understood(space));
         if let Some(space) = &shown {
-            self.shown_kinds.call |= space.call_profile.is_some();
-            self.shown_kinds.call_leg |= space.call_leg_profile.is_some();
+            self.shown_fields.see(space);
         }
         if shown.as_ref().is_none_or(|space| space.access_methods.unwrap_or_default() == 0) {
             self.stuck.remove(id);

@@ -52,6 +52,11 @@ impl Repairs {
         self.last_at.0.checked_add(rest).ok()
     }
 
+    /// When a look can show what became of it.
+    pub fn shows_at(&self) -> Option<Timestamp> {
+        self.last_at.0.checked_add(SHOWN_LATE).ok()
+    }
+
     /// Is it a tug-of-war?
     pub fn is_tug(&self, now: Timestamp) -> bool {
         self.rests(QUIET, now)

@@ -418,6 +418,7 @@ fn take_notes(ctx: &Context, uid: &str, cluster: &Cluster, progress: &mut Progre
                 cluster.doubt_profiles(progress.method_profiles());
                 ctx.wakes.bridge(cluster.key());
             }
+            Note::PasscodeHidden => cluster.note_passcode_hidden(),
             Note::SpaceGone => {
                 if let Some(space) = progress.space() {
                     cluster.note_space_gone(&space);

@@ -213,11 +213,11 @@ fn a_look_that_shows_a_profile_tells_of_which_kind_the_bridge_shows_them() {
     let mut pool = SlotSpaces::new("S_", &Marks::default());
     pool.take_list(vec![space("a", "S_1", "1")], |_| true, true);
     pool.take_space(&"a".into(), Some(space("a", "S_1", "1")));
-    assert_eq!(pool.shown_kinds, ShownKinds::default());
+    assert_eq!(pool.shown_fields, ShownFields::default());
     let with_leg = Space { call_leg_profile: Some("leg".into()), ..space("a", "S_1", "1") };
     pool.take_space(&"a".into(), Some(with_leg));
     pool.take_space(&"a".into(), Some(space("a", "S_1", "1")));
-    assert_eq!(pool.shown_kinds, ShownKinds { call: false, call_leg: true });
+    assert_eq!(pool.shown_fields, ShownFields { call_leg_profile: true, ..ShownFields::default() });
 }
 
 #[test]

@@ -6,9 +6,9 @@ use std::ops::RangeInclusive;
 use super::step::{Intent, Step};
 use crate::api::bridge::{ParameterSet, ProfileIds};
 use crate::api::settings::SettingsProfile;
-use crate::cms::{Fields, SyncFailure};
+use crate::cms::SyncFailure;
 use crate::facts::Seen;
-use crate::facts::bridge::BridgeFacts;
+use crate::facts::bridge::{BridgeFacts, as_written};
 
 /// What the status remembers of our own doing: written before and after each creation, so that nothing is made twice.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -134,19 +134,20 @@ impl Record {
         self.settings.iter_mut().find(|known| (known.kind, &known.name) == (profile.kind, &profile.name))
     }
 
-    /// The same for the two profiles that every slot uses. What the bridge shows of one that was made a look will tell.
+    /// The same for the two profiles that every slot uses. What the bridge shows of one that was made a look will tell; what
+    /// it was made with is compared with the spec until then.
     fn apply_to_profiles(&mut self, facts: &mut BridgeFacts, step: &Step, created: Option<String>) {
         let fields = |pairs: &Vec<(String, String)>| Seen::Known(Some(pairs.iter().cloned().collect()));
         match step {
-            Step::CreateCallProfile(_) => {
+            Step::CreateCallProfile(pairs) => {
                 self.profiles.get_or_insert_default().call = created;
                 self.recheck_slots(facts);
-                facts.call_profile = Seen::Known(Some(Fields::new()));
+                facts.call_profile = Seen::Known(Some(as_written(pairs)));
             }
-            Step::CreateCallLegProfile(_) => {
+            Step::CreateCallLegProfile(pairs) => {
                 self.profiles.get_or_insert_default().call_leg = created;
                 self.recheck_slots(facts);
-                facts.call_leg_profile = Seen::Known(Some(Fields::new()));
+                facts.call_leg_profile = Seen::Known(Some(as_written(pairs)));
             }
             Step::UpdateCallProfile(_, pairs) => facts.call_profile = fields(pairs),
             Step::UpdateCallLegProfile(_, pairs) => facts.call_leg_profile = fields(pairs),

@@ -44,7 +44,7 @@ impl Progress {
         if survey.lost.is_some() {
             self.lost_call_bridge = survey.lost;
         }
-        self.shown_kinds = survey.facts.shown_kinds;
+        self.shown_fields = survey.facts.shown_fields;
         let is_closing = self.is_closing(now);
         // To evacuate is an order; what becomes of meetings when a call bridge is lost is another question.
         let is_left = (self.terms.leaves_running && !survey.is_evacuated) || self.terms.is_suspended;

@@ -2,12 +2,13 @@
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::progress::Progress;
+use super::progress::{Note, Progress};
 use crate::api::marks::is_mark;
-use crate::api::repairs::{Repairs, Rival, Shown};
+use crate::api::repairs::{MOST_REPAIRS, Repairs, Rival, Shown};
 use crate::cms::Space;
 use crate::facts::Seen;
 use crate::facts::meeting::MeetingFacts;
+use crate::facts::slots::ShownFields;
 use crate::plan::contest::{QUIET, SHUT_AGAIN};
 
 impl Progress {
@@ -24,15 +25,36 @@ impl Progress {
     /// What a look shows of the open door. None: a list item, which tells nothing about it, or we do not know how it is to
     /// be.
     fn shown(&self, space: &Space) -> Option<Shown> {
+        self.shown_where(self.shown_fields, space)
+    }
+
+    /// The same on a bridge that can show this.
+    fn shown_where(&self, can_show: ShownFields, space: &Space) -> Option<Shown> {
         let (passcode, secret) = (self.passcode()?, self.secret()?);
-        let is_ours = space.cdr_tag.as_deref() == Some(self.terms.mark.as_str());
+        let is_ours = space.cdr_tag.as_ref().map_or(!can_show.mark, |tag| *tag == self.terms.mark);
+        // A secret that is not shown proves nothing on a bridge that shows none. Without a passcode strangers come in, so
+        // that must be found out first.
+        let has_secret = space.has_secret(secret) || (space.secret.is_none() && !can_show.secret);
+        let is_hidden = space.passcode.is_none() && !can_show.passcode && can_show.hides_passcode;
+        let has_passcode = space.has_passcode(passcode) || is_hidden;
         Some(match space.non_member_access? {
             false => Shown::Shut,
-            true if !space.has_passcode(passcode) || !space.has_secret(secret) => Shown::OtherKeys,
+            true if !has_passcode || !has_secret => Shown::OtherKeys,
             true if self.has_other_profiles(space) => Shown::OtherProfiles,
             true if !is_ours || space.name != self.terms.spec.title => Shown::Renamed,
             true => Shown::AsWanted,
         })
+    }
+
+    /// The right passcode was put back as often as in a tug-of-war, everything else is as it was written, and no look at any
+    /// space of the bridge has ever shown a passcode: it does not show them.
+    fn hides_passcode(&self, space: &Space) -> bool {
+        let known = self.shown_fields;
+        let was_put_back = self.draft.door_repairs.is_some_and(|repairs| repairs.count >= MOST_REPAIRS);
+        if !was_put_back || space.passcode.is_some() || known.passcode || known.hides_passcode {
+            return false;
+        }
+        self.shown_where(ShownFields { hides_passcode: true, ..known }, space) == Some(Shown::AsWanted)
     }
 
     /// Was the open door changed, and is it time to put it back?
@@ -45,6 +67,11 @@ impl Progress {
     pub(super) fn note_door(&mut self, facts: &MeetingFacts, now: Timestamp) {
         self.draft.door_repairs.take_if(|repairs| repairs.is_forgotten(now));
         let Seen::Known(Some(space)) = &facts.space else { return };
+        if self.hides_passcode(space) {
+            self.shown_fields.hides_passcode = true;
+            self.draft.door_repairs = None;
+            self.notes.push(Note::PasscodeHidden);
+        }
         let Some(shown) = self.shown(space) else { return };
         let rest = self.rest(shown);
         if let Some(repairs) = &mut self.draft.door_repairs {
@@ -71,7 +98,9 @@ impl Progress {
     /// When a door that was left as others made it is looked at again.
     pub(super) fn door_due_at(&self, now: Timestamp) -> Option<Timestamp> {
         let repairs = self.draft.door_repairs.as_ref().filter(|repairs| repairs.shown != Shown::AsWanted)?;
-        let rest = if repairs.shown == Shown::Nothing { SHUT_AGAIN } else { self.rest(repairs.shown) };
-        repairs.due_at(rest).filter(|at| *at > now)
+        let is_unseen = repairs.shown == Shown::Nothing;
+        let shows_at = repairs.shows_at().filter(|at| is_unseen && *at > now);
+        let rest = if is_unseen { SHUT_AGAIN } else { self.rest(repairs.shown) };
+        shows_at.or_else(|| repairs.due_at(rest).filter(|at| *at > now))
     }
 }

@@ -20,7 +20,7 @@ use crate::api::values::Instant;
 use crate::api::{MeetingBridge, ScheduledMeeting, ScheduledMeetingStatus};
 use crate::cms::{Address, CallAt, CallId, CmsError, ErrorClass, Space, SpaceId};
 use crate::facts::meeting::MeetingFacts;
-use crate::facts::slots::ShownKinds;
+use crate::facts::slots::ShownFields;
 use crate::plan::booking::{Moved, Refusal, moved};
 use crate::plan::participants;
 use crate::plan::verdict::Pause;
@@ -140,6 +140,8 @@ pub enum Note {
     Dialled,
     /// A call was made again after its call bridge was lost.
     Recreated { at: Timestamp, lost: Address },
+    /// The bridge keeps passcodes to itself.
+    PasscodeHidden,
     /// The bridge says that the slot's space does not exist.
     SpaceGone,
     /// The bridge says that a profile does not exist which the space was to be told.
@@ -177,8 +179,8 @@ pub struct Progress {
     pub had_methods: bool,
     /// The profiles that the last look at the space showed.
     pub shown_profiles: Option<ProfileIds>,
-    /// Of which kinds looks at spaces of this bridge have shown a profile.
-    pub shown_kinds: ShownKinds,
+    /// What looks at spaces of this bridge have shown.
+    pub shown_fields: ShownFields,
     /// The call bridge that the meeting's call is on, or will be.
     pub call_bridge: Option<Address>,
     /// The call bridge that was lost with the meeting's call.
@@ -262,7 +264,7 @@ impl Progress {
             written_methods: None,
             taken_methods: Vec::new(),
             shown_profiles: None,
-            shown_kinds: ShownKinds::default(),
+            shown_fields: ShownFields::default(),
             call_bridge: None,
             lost_call_bridge: None,
             taken_over: false,

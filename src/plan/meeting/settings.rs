@@ -265,8 +265,8 @@ impl Progress {
         let shown = shown(space);
         KINDS.into_iter().any(|kind| {
             let is_seen = match kind {
-                ProfileKind::Call => self.shown_kinds.call,
-                ProfileKind::CallLeg => self.shown_kinds.call_leg,
+                ProfileKind::Call => self.shown_fields.call_profile,
+                ProfileKind::CallLeg => self.shown_fields.call_leg_profile,
             };
             self.applied(kind)
                 .is_some_and(|told| of_kind(&shown, kind).map_or(is_seen, |shown| !told.eq_ignore_ascii_case(shown)))

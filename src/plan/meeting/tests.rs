@@ -26,6 +26,7 @@ use crate::cms::{AccessMethod, AccessMethodId, Address, Call, CallAt, CallId, Cm
 use crate::drive::{Reach, drive};
 use crate::facts::calls::{OnLostBridge, SeenLeg, SeenLegs};
 use crate::facts::meeting::SeenMethods;
+use crate::facts::slots::ShownFields;
 use crate::plan::booking;
 use crate::plan::faults::Fault;
 use crate::plan::verdict::{Pause, Verdict};
@@ -376,7 +377,7 @@ impl Reach<Progress> for ModelReach<'_> {
         let mut facts = MeetingFacts {
             orphan_calls: self.player.orphans.clone(),
             is_listed_as_free: self.player.listed_as_free,
-            shown_kinds: self.player.shown_kinds,
+            shown_fields: self.player.shown_fields,
             ..MeetingFacts::default()
         };
         if self.swept {
@@ -530,7 +531,7 @@ struct Player {
     orphans: Vec<OrphanCall>,
     listed_as_free: bool,
     /// Of which kinds looks have shown a profile.
-    shown_kinds: crate::facts::slots::ShownKinds,
+    shown_fields: ShownFields,
     /// Calls on other call bridges, if there are any.
     elsewhere: Option<Vec<PlacedCall>>,
     /// Call bridges that do not tell of theirs.
@@ -570,7 +571,7 @@ impl Player {
             on_lost_bridge: OnLostBridge::default(),
             orphans: Vec::new(),
             listed_as_free: false,
-            shown_kinds: crate::facts::slots::ShownKinds::default(),
+            shown_fields: ShownFields { passcode: true, secret: true, mark: true, ..ShownFields::default() },
             elsewhere: None,
             silent: Vec::new(),
             warning: None,

@@ -1,7 +1,7 @@
 //! Every unknown of cms-protocol.md section 14 as a switch with the default suggested there, and a few more unknowns that
 //! other sections mark with `?`. All can be changed while the simulator runs.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
@@ -223,8 +223,8 @@ pub struct Switches {
     pub cluster_configuration: bool,
     /// `usageFilter` of lists of profiles does something. Default true.
     pub usage_filter: bool,
-    /// Never show `nonMemberAccess`, even where it was set. Default false.
-    pub access_hidden: bool,
+    /// Fields of a space that are never shown, even where they were set. Default none.
+    pub space_hides: BTreeSet<String>,
     /// Bodies without declaration.
     pub missing_declaration: MissingDeclaration,
     /// POST /calls on a space with a live call.
@@ -337,7 +337,7 @@ impl Default for Switches {
             ends_by_closing: false,
             cluster_configuration: true,
             usage_filter: true,
-            access_hidden: false,
+            space_hides: BTreeSet::new(),
             missing_declaration: MissingDeclaration::CallsListOnly,
             second_call: SecondCall::SameId,
             on_close: OnClose::Stay,

@@ -42,7 +42,7 @@ impl Arena {
     /// Somebody else makes an access method in a slot.
     async fn has_board_in(&self, slot: u32) {
         let theirs = format!("coSpaces/{}/accessMethods", space_id(self, slot));
-        self.ask(Method::POST, &theirs, "uri=1&callId=1&passcode=777&name=Board").await;
+        self.ask(Method::POST, &theirs, &format!("uri={slot}&callId={slot}&passcode=777&name=Board")).await;
     }
 
     /// The access methods of slot 1 by what their name ends with, foreign ones by what they are called.

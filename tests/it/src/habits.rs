@@ -87,3 +87,37 @@ async fn a_server_of_few_words_is_driven_like_any_other() {
     };
     live(1001, switches).await;
 }
+
+/// What it is told of a space it keeps to itself: passcode, secret, mark. It is put back three times at most, in case that
+/// somebody took it away.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_bridge_that_shows_neither_keys_nor_marks_is_no_tug_of_war() {
+    let arena = Arena::with("habits-silent", lone(), quick()).await;
+    let hidden = ["passcode", "secret", "cdrTag"].map(str::to_owned);
+    arena.sim.update_switches(|switches| switches.space_hides = hidden.into_iter().collect());
+    arena.ready_bridge(json!({})).await;
+    arena.open_now("m", 600, json!({ "passcode": { "generate": {} } })).await;
+    arena.says("m", "Ready", "True", "Active").await;
+    let writes = |arena: &Arena| doors(&arena.sim.journal(), &arena.slot(1).id).len();
+    arena.await_sim("opened, and put back three times", |_| writes(&arena) == 4).await;
+    let told = arena.meeting("m", "believed", |m| status_of(m).door_repairs.is_none()).await;
+    assert_eq!((condition(&told, "Ready"), condition(&told, "SpaceOpen").0), (("True", "Active"), "True"));
+    let before = writes(&arena);
+    arena.sim.edit_space(&arena.slot(1).id, &[("name", "Party")]).expect("renamed by hand");
+    arena.await_sim("its name is put back", |sim| slot_of(sim, 1).name == "Meeting m").await;
+    assert_eq!(writes(&arena), before + 1);
+    // The next meeting finds that known.
+    arena.open_now("next", 600, json!({ "passcode": { "generate": {} } })).await;
+    arena.says("next", "Ready", "True", "Active").await;
+    let looked = |entries: &[cms_simulator::JournalEntry], id: &str| {
+        entries.iter().filter(|entry| entry.method == "GET" && entry.path.ends_with(id)).count()
+    };
+    let second = arena.slot(2).id;
+    let since = looked(&arena.sim.journal(), &second);
+    arena.await_requests("two looks more", |entries| looked(entries, &second) >= since + 2).await;
+    assert_eq!(doors(&arena.sim.journal(), &second), [true]);
+    arena.end_now("m").await;
+    arena.phase("m", Phase::Ended).await;
+    assert!(!arena.slot(1).open);
+    arena.finish().await;
+}

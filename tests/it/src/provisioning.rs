@@ -231,7 +231,10 @@ async fn a_conflict_that_no_space_shows_costs_its_number_and_does_not_flap() {
 async fn a_bridge_that_hides_whether_a_door_is_open_gets_ready_and_leaves_rooms_alone() {
     for (prefix, never) in [("prov-where", false), ("prov-never", true)] {
         let mut arena = Arena::quiet(prefix, lone(), patient()).await;
-        arena.sim.update_switches(|switches| (switches.hide_defaults, switches.access_hidden) = (true, never));
+        arena.sim.update_switches(|switches| {
+            switches.hide_defaults = true;
+            switches.space_hides = never.then(|| "nonMemberAccess".to_owned()).into_iter().collect();
+        });
         arena.sim.add_space("Board room", "3", "3").unwrap();
         let room = arena.sim.spaces();
         arena.start().await;

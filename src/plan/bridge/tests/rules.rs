@@ -681,6 +681,17 @@ fn a_sync_that_does_not_end_is_told_and_what_it_made_counts() {
 }
 
 #[test]
+fn a_profile_that_was_made_and_not_looked_at_yet_follows_the_spec() {
+    let mut server = Server::new(Vec::new());
+    let mut player = Player::settled(&mut server, 1, 2);
+    player.edited = true;
+    player.spec.profiles.call.participant_limit = Some(20);
+    player.spec.profiles.call_leg.mute_self_allowed = Some(false);
+    assert_eq!(player.run(&mut server), End::Settled);
+    assert_eq!(player.writes(), ["repair the call profile", "repair the call leg profile"]);
+}
+
+#[test]
 fn a_field_of_a_shared_profile_that_was_shown_and_is_gone_is_put_back() {
     let mut server = Server::new(Vec::new());
     let mut player = Player::settled(&mut server, 1, 2);

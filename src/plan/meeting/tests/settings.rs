@@ -252,7 +252,8 @@ fn an_open_space_without_profiles_is_put_right_where_the_bridge_shows_them() {
     player.run(&mut model);
     for (call, call_leg, writes) in [(true, false, 0), (false, true, 1)] {
         model.space.as_mut().unwrap().call_leg_profile = None;
-        player.shown_kinds = crate::facts::slots::ShownKinds { call, call_leg };
+        player.shown_fields =
+            crate::facts::slots::ShownFields { call_profile: call, call_leg_profile: call_leg, ..Default::default() };
         player.take_log();
         player.pass(&mut model, true, &mut std::iter::empty());
         let opened = player.log.iter().filter(|line| *line == "open the space").count();

@@ -133,7 +133,7 @@ fn write_fields(cluster: &Cluster, kind: Kind, fields: &Fields, in_list: bool, x
 
 /// Whether the switch keeps this field of a space back.
 fn is_kept_back(cluster: &Cluster, kind: Kind, name: &str) -> bool {
-    cluster.switches.access_hidden && kind == Kind::CoSpace && name == "nonMemberAccess"
+    kind == Kind::CoSpace && cluster.switches.space_hides.contains(name)
 }
 
 /// The CDR receiver's address may be called `url` on the way in (0.3).
