@@ -33,6 +33,7 @@ mod plan;
 mod pulse;
 mod status;
 pub mod traces;
+mod yaml;
 
 /// For the tests of other crates, and nothing else.
 #[doc(hidden)]

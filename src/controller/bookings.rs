@@ -320,11 +320,13 @@ impl Bookings {
         self.lock().meetings.values().any(|known| known.is_on(bridge) && known.is_overdue(now))
     }
 
-    /// Is there a meeting whose time it is and of which it is not known yet whether it runs on this bridge: it has no bridge,
-    /// or nobody has read it so far? Its objects may have been restored without status while it goes on.
+    /// Is there a meeting whose time it is and of which it is not known yet whether it runs on this bridge: nobody has read it
+    /// so far, or it waits until the slots are known? Its objects may have been restored without status while it goes on. One
+    /// that was refused runs nowhere.
     pub fn has_unread(&self, bridge: &ObjectKey, now: Timestamp) -> bool {
         self.lock().meetings.values().any(|known| {
-            let is_open = known.bridge.is_none() || (known.is_on(bridge) && !known.is_read);
+            let is_here = known.bridge.is_none() || known.is_on(bridge);
+            let is_open = is_here && (!known.is_read || (known.bridge.is_none() && known.is_waiting));
             is_open && !known.phase.is_over() && matches!(known.wanted.stage(now), Stage::Preparing | Stage::Inside)
         })
     }

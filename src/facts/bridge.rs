@@ -7,7 +7,7 @@ use jiff::{SignedDuration, Timestamp};
 
 use super::Seen;
 use super::calls::PlacedCall;
-use super::slots::SlotSpaces;
+use super::slots::{ShownFields, SlotSpaces};
 use crate::api::settings::ProfileKind;
 use crate::cms::{AccessMethodId, Fields, SpaceId, SyncFailure, SyncStatus};
 
@@ -23,6 +23,9 @@ pub fn as_written(pairs: &[(String, String)]) -> Fields {
     let mark = (NOT_SHOWN.to_owned(), String::new());
     pairs.iter().cloned().chain([mark]).collect()
 }
+
+/// What a sync has made that has run for too long is listed so often.
+pub const OVERDUE_LISTED: SignedDuration = SignedDuration::from_mins(5);
 
 /// What the bridge shows.
 #[derive(Clone, Debug, Default)]
@@ -74,13 +77,18 @@ pub struct BridgeFacts {
     /// Profiles for settings that the bridge would not make, change or remove, by kind and name, and until when it is not
     /// asked again.
     pub settings_held: BTreeMap<(ProfileKind, String), Timestamp>,
+    /// How often in a row it would not.
+    pub settings_vain: BTreeMap<(ProfileKind, String), u32>,
     /// Which fields looks showed of each profile since we wrote it last, by its id, in small letters. Not every bridge shows
     /// every field; one that it did show and does not any more was taken away.
     shown_fields: BTreeMap<String, BTreeSet<String>>,
     /// The sync that was last seen to run, and since when it is known to.
     pub sync_begun: Option<(String, Timestamp)>,
-    /// Sets that were known to have made their spaces when this process began to remove them by a sync.
-    pub removing: BTreeSet<String>,
+    /// When it was last listed what a sync has made that has run for too long.
+    pub overdue_listed: Option<Timestamp>,
+    /// Sets that were known to have made their spaces when this process began to remove them by a sync, with the spaces that
+    /// there were: what has such a number afterwards may be somebody else's.
+    pub removing: BTreeMap<String, BTreeSet<SpaceId>>,
     /// The profiles are to be read again.
     pub wants_profiles: bool,
     /// Free slots are looked at one by one: a list does not show whether one is open.
@@ -99,6 +107,8 @@ impl BridgeFacts {
         self.shown_fields.clear();
         self.methods.clear();
         if let Seen::Known(slots) = &mut self.slots {
+            // Another version may show other fields.
+            slots.shown_fields = ShownFields::default();
             slots.complete = false;
             slots.forget_looks();
         }

@@ -7,6 +7,7 @@ use jiff::Timestamp;
 
 use crate::api::bridge::ProfileIds;
 use crate::api::marks::{Marks, is_mark};
+use crate::api::settings::ProfileKind;
 use crate::cms::{Space, SpaceId};
 
 /// Whose the space of a slot is, as a look at it alone shows.
@@ -66,6 +67,14 @@ pub struct ShownFields {
 }
 
 impl ShownFields {
+    /// Has a look shown a profile of this kind?
+    pub fn has_profile(&self, kind: ProfileKind) -> bool {
+        match kind {
+            ProfileKind::Call => self.call_profile,
+            ProfileKind::CallLeg => self.call_leg_profile,
+        }
+    }
+
     fn see(&mut self, space: &Space) {
         self.call_profile |= space.call_profile.is_some();
         self.call_leg_profile |= space.call_leg_profile.is_some();
@@ -301,6 +310,11 @@ impl SlotSpaces {
             View::Listed if slot.space.name == placeholder => Standing::Free,
             View::Listed | View::Doubted => Standing::Foreign,
         })
+    }
+
+    /// The spaces of these slots.
+    pub fn spaces_in(&self, numbers: &RangeInclusive<u32>) -> BTreeSet<SpaceId> {
+        self.slots.range(numbers.clone()).map(|(_, slot)| slot.space.id.clone()).collect()
     }
 
     /// The slot of a space.

@@ -7,6 +7,7 @@ use serde::Serialize;
 use super::args::{Access, Color, Output};
 use super::reach::Trouble;
 use super::show::{Style, plain};
+use crate::yaml;
 
 /// Colours, if they are wanted and can be seen (<https://no-color.org>).
 pub fn style(access: &Access) -> Style {
@@ -53,6 +54,6 @@ pub fn answer<T: Serialize>(access: &Access, value: &T, text: impl FnOnce(Style)
             let json = serde_json::to_string_pretty(value).map_err(|error| broken(error.to_string()))?;
             out(&format!("{json}\n"))
         }
-        Some(Output::Yaml) => out(&serde_yaml::to_string(value).map_err(|error| broken(error.to_string()))?),
+        Some(Output::Yaml) => out(&yaml::to_string(value).map_err(|error| broken(error.to_string()))?),
     }
 }

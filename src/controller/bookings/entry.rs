@@ -21,6 +21,8 @@ pub(super) struct MeetingEntry {
     pub(super) has_status: bool,
     /// A pass has judged it.
     pub(super) is_read: bool,
+    /// It is judged as soon as the slots of its bridge are known.
+    pub(super) is_waiting: bool,
     /// Number of the list that was begun last when this was taken in.
     pub(super) list: u64,
     pub(super) name: String,
@@ -58,6 +60,8 @@ impl MeetingEntry {
             version: version_of(meeting),
             has_status: meeting.status.is_some(),
             is_read: status.observed_generation.is_some_and(|generation| generation >= 0),
+            is_waiting: find(&status.conditions, types::ACCEPTED)
+                .is_some_and(|told| *told.reason == *reason::PROGRESSING),
             list: 0,
             name: meeting.name_any(),
             namespace: meeting.namespace().unwrap_or_default().into(),

@@ -230,6 +230,16 @@ fn a_meeting_that_nobody_has_read_is_known_as_long_as_its_time_lasts() {
     bookings.take_object(&restored);
     assert!(bookings.has_unread(&here, at(10)) && bookings.has_unread(&there, at(10)));
     assert!(!bookings.has_unread(&here, at(4000)) && !bookings.has_unread(&here, at(-4000)));
+    // One that waits for the slots may run there, one that was refused runs nowhere.
+    for (version, reason, is_unread) in [("2", "Progressing", true), ("3", "BridgeNotFound", false)] {
+        let accepted = serde_json::json!([{ "type": "Accepted", "status": "False", "reason": reason, "message": "",
+                                            "lastTransitionTime": at(0).to_string() }]);
+        let status = serde_json::json!({ "phase": "Pending", "observedGeneration": 1, "conditions": accepted });
+        restored.status = serde_json::from_value(status).unwrap();
+        restored.metadata.resource_version = Some(version.into());
+        bookings.take_object(&restored);
+        assert_eq!(bookings.has_unread(&here, at(10)), is_unread, "{reason}");
+    }
     let status = |observed: Option<i64>, phase: &str| {
         serde_json::from_value(serde_json::json!({
             "phase": phase, "bridge": { "namespace": "ns", "name": "b" }, "slot": { "number": 3, "spaceID": "s" },
@@ -239,7 +249,7 @@ fn a_meeting_that_nobody_has_read_is_known_as_long_as_its_time_lasts() {
         .unwrap()
     };
     for (version, observed, phase, is_unread) in
-        [("2", None, "Opening", true), ("3", Some(-1), "Opening", true), ("4", Some(1), "Active", false)]
+        [("4", None, "Opening", true), ("5", Some(-1), "Opening", true), ("6", Some(1), "Active", false)]
     {
         restored.status = status(observed, phase);
         restored.metadata.resource_version = Some(version.into());

@@ -9,7 +9,7 @@ use super::step::{End, Look, Step};
 use crate::api::settings::ProfileKind;
 use crate::cms::{AccessMethodId, CmsError, Space, SpaceId, SyncStatus};
 use crate::facts::Seen;
-use crate::facts::bridge::BridgeFacts;
+use crate::facts::bridge::{BridgeFacts, OVERDUE_LISTED};
 use crate::facts::slots::SlotSpaces;
 
 /// Further lists after a complete sync; with the pauses between them about 20 seconds.
@@ -21,10 +21,11 @@ const STUCK_RESTS: SignedDuration = SignedDuration::from_mins(10);
 /// The access methods of a free slot were looked at.
 pub(super) fn methods_looked_at(facts: &mut BridgeFacts, id: &SpaceId, ours: Vec<AccessMethodId>) {
     let Seen::Known(slots) = &mut facts.slots else { return };
-    if ours.is_empty() {
+    let shown = slots.looked(id).and_then(|space| space.access_methods);
+    // Those of others, which a meeting could not do with, may still be there.
+    if ours.is_empty() && shown.unwrap_or_default() == 0 {
         slots.set_unstuck(id);
     }
-    let shown = slots.looked(id).and_then(|space| space.access_methods);
     facts.methods.insert(id.clone(), (shown.unwrap_or_default(), ours));
 }
 
@@ -184,16 +185,19 @@ impl BridgeProgress {
     fn sync_timed(&self, facts: &mut BridgeFacts, id: Option<String>, status: &SyncStatus) {
         let is_running = matches!(status, SyncStatus::Pending | SyncStatus::Running | SyncStatus::Other(_));
         let Some(id) = id.filter(|_| is_running) else {
-            facts.sync_begun = None;
+            (facts.sync_begun, facts.overdue_listed) = (None, None);
             return;
         };
         if facts.sync_begun.as_ref().is_none_or(|(known, _)| *known != id) {
             facts.sync_begun = Some((id, self.now));
         }
+        let was_listed = facts.overdue_listed.is_some_and(|at| self.now.duration_since(at) < OVERDUE_LISTED);
         if facts.is_sync_overdue(self.now)
             && !self.is_deleting
+            && !was_listed
             && let Seen::Known(slots) = &mut facts.slots
         {
+            facts.overdue_listed = Some(self.now);
             slots.complete = false;
         }
     }

@@ -61,8 +61,8 @@ pub(super) fn next(bridge: &BridgeProgress, facts: &BridgeFacts, version: &str) 
 }
 
 /// A slot of ours that refers to other profiles: one was made anew, somebody changed the space, or the set did not take it.
-/// Adopted spaces keep theirs. A space that shows none is told only in a full look, or if its set is known to lack it: not
-/// every bridge shows them.
+/// Adopted spaces keep theirs. A space that shows none is told in a full look, if its set is known to lack it, or where the
+/// bridge has shown some space's: not every bridge shows them.
 pub(super) fn attach(
     bridge: &BridgeProgress,
     facts: &BridgeFacts,
@@ -73,13 +73,17 @@ pub(super) fn attach(
     let (call, leg) = (ids.call.as_deref()?, ids.call_leg.as_deref()?);
     let is_other = |kind, shown: Option<&str>, ours: &str| match shown {
         Some(shown) => !shown.eq_ignore_ascii_case(ours),
-        None => facts.full_recheck || facts.untaken_profiles.contains(&kind),
+        None => facts.full_recheck || facts.untaken_profiles.contains(&kind) || slots.shown_fields.has_profile(kind),
     };
     // One that was told its profiles may have been left with those of a meeting since.
     let is_left = |space: &Space| {
         let shown =
             [space.call_profile.as_ref().map(|id| id.as_str()), space.call_leg_profile.as_ref().map(|id| id.as_str())];
-        shown.into_iter().flatten().any(|id| bridge.record.settings.iter().any(|known| known.id.as_deref() == Some(id)))
+        let is_ours = |id: &str| {
+            let mut known = bridge.record.settings.iter().filter_map(|known| known.id.as_deref());
+            known.any(|known| known.eq_ignore_ascii_case(id))
+        };
+        shown.into_iter().flatten().any(is_ours)
     };
     let strays = slots
         .iter()

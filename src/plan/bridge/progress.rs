@@ -271,6 +271,7 @@ impl Subject for BridgeProgress {
         }
         if self.is_deleting || self.is_unjudged {
             facts.settings_held.clear();
+            facts.settings_vain.clear();
         }
         retry_stuck(facts, now);
         self.is_trying_blocked = facts.blocked.values().any(|is_due| *is_due);

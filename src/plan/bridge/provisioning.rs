@@ -125,7 +125,7 @@ fn in_progress(
         (Some(_), Some(sync), Seen::Unknown) => Next::Look(Look::Sync(sync.clone())),
         // It is waited for, and no other one is begun; but what it has made counts, and people are told.
         (Some(_), Some(_), Seen::Known(_)) if facts.is_sync_overdue(bridge.now) => {
-            if slots.complete {
+            if slots.complete || bridge.listed_in_part {
                 blocked(Obstacle::SyncHangs)
             } else {
                 Next::Look(Look::AllSpaces)

@@ -172,7 +172,11 @@ impl Record {
             Step::StartSync { set } | Step::StartRemoval { set } => {
                 let is_removal = matches!(step, Step::StartRemoval { .. });
                 if let Some(known) = self.sets.iter_mut().find(|known| known.id.as_ref() == Some(set)) {
-                    facts.removing.extend((is_removal && known.synced).then(|| set.clone()));
+                    if is_removal && known.synced {
+                        let numbers = known.start_index..=known.end_index;
+                        let there = facts.slots.known().map(|slots| slots.spaces_in(&numbers)).unwrap_or_default();
+                        facts.removing.insert(set.clone(), there);
+                    }
                     (known.sync_id, known.synced) = (created, is_removal);
                 }
                 (facts.sync, facts.sync_begun) = (Seen::Unknown, None);

@@ -62,8 +62,8 @@ pub fn next(bridge: &BridgeProgress, facts: &BridgeFacts, around: &Around) -> Ne
     }
 }
 
-/// What a sync that was to remove the spaces of a set has left goes one by one; as long as the bridge refuses that, the set
-/// stays in the record. Of a set that was never seen to make its spaces nobody can tell which of them it made.
+/// What a sync that was to remove the spaces of a set has left goes one by one (a space that was not there before is
+/// somebody else's); as long as the bridge refuses that, the set stays in the record. Of a set that was never seen to make its spaces nobody can tell which of them it made.
 fn left_over(
     bridge: &BridgeProgress,
     facts: &BridgeFacts,
@@ -71,8 +71,9 @@ fn left_over(
     slots: &SlotSpaces,
     set: &ParameterSet,
 ) -> Option<Next> {
-    set.id.as_ref().filter(|id| facts.removing.contains(*id))?;
-    numbers_of(set).find_map(|number| match claim(bridge, around, slots, number) {
+    let ours = facts.removing.get(set.id.as_ref()?)?;
+    let mut left = numbers_of(set).filter(|number| slots.space(*number).is_some_and(|space| ours.contains(&space.id)));
+    left.find_map(|number| match claim(bridge, around, slots, number) {
         Claim::Unproven(space) => Some(Next::Look(Look::Space(space))),
         Claim::Free(space) => Some(Next::Do(Step::DeleteSpace { number, space })),
         Claim::LeftOpen(_) | Claim::Foreign => None,

@@ -18,8 +18,11 @@ const LONGEST_REFUSAL: usize = 400;
 /// What the bridge refused is tried again after so long: it may have been mended.
 const REFUSAL_RESTS: SignedDuration = SignedDuration::from_mins(10);
 
-/// What it answered without a word of its own is no refusal, and is tried again soon.
+/// What it answered without a word of its own is no refusal, and is tried again soon, at first.
 const WORDLESS_RESTS: SignedDuration = SignedDuration::from_secs(10);
+
+/// So many times, then it is told as a refusal is.
+const WORDLESS_TRIES: u32 = 3;
 
 fn is_same(one: &SettingsProfile, other: &SettingsProfile) -> bool {
     (one.kind, &one.name) == (other.kind, &other.name)
@@ -104,7 +107,7 @@ fn is_shown(facts: &BridgeFacts, id: &str) -> bool {
     slots.iter().any(|(_, space)| {
         let call = space.call_profile.as_ref().map(|id| id.as_str());
         let leg = space.call_leg_profile.as_ref().map(|id| id.as_str());
-        call == Some(id) || leg == Some(id)
+        [call, leg].into_iter().flatten().any(|shown| shown.eq_ignore_ascii_case(id))
     })
 }
 
@@ -170,10 +173,15 @@ impl BridgeProgress {
     /// The bridge refuses this one; everything else goes on. It is tried again after a while, in a full look, after a restart
     /// and for another spec.
     pub(super) fn settings_refused(&mut self, facts: &mut BridgeFacts, profile: &SettingsProfile, error: &CmsError) {
-        let rest = if is_wordless(error) { WORDLESS_RESTS } else { REFUSAL_RESTS };
-        let until = self.now.checked_add(rest).unwrap_or(self.now);
-        facts.settings_held.insert(key_of(profile), until);
-        if is_wordless(error) {
+        let key = key_of(profile);
+        let vain = facts.settings_vain.entry(key.clone()).or_default();
+        *vain = vain.saturating_add(1);
+        // Whatever answers without a word for long is told as well, and asked ever less often.
+        let is_passing = is_wordless(error) && *vain <= WORDLESS_TRIES;
+        let wordless = WORDLESS_RESTS.saturating_mul(2_i32.saturating_pow(vain.saturating_sub(1)));
+        let rest = if is_wordless(error) { wordless.min(REFUSAL_RESTS) } else { REFUSAL_RESTS };
+        facts.settings_held.insert(key, self.now.checked_add(rest).unwrap_or(self.now));
+        if is_passing {
             // If it is not there any more, that is to be seen.
             facts.settings_seen.retain(|id| profile.id.as_ref() != Some(id));
             self.pause.get_or_insert(Pause::Blocked);

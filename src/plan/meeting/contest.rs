@@ -46,15 +46,27 @@ impl Progress {
         })
     }
 
-    /// The right passcode was put back as often as in a tug-of-war, everything else is as it was written, and no look at any
-    /// space of the bridge has ever shown a passcode: it does not show them.
-    fn hides_passcode(&self, space: &Space) -> bool {
+    /// This process put the right passcode back as often as in a tug-of-war, each time everything else was as it was
+    /// written, and no look at any space of the bridge has ever shown a passcode: it does not show them.
+    fn hides_passcode(&self, space: &Space, now: Timestamp) -> bool {
+        let was_put_back = self.vain_passcodes() >= MOST_REPAIRS;
+        // What is shown may be from before the last repair.
+        let is_late = self.draft.door_repairs.and_then(|repairs| repairs.shows_at()).is_none_or(|at| now < at);
+        was_put_back && !is_late && self.lacks_only_the_passcode(space)
+    }
+
+    fn vain_passcodes(&self) -> u32 {
+        self.written.as_ref().map_or(0, |written| written.vain_passcodes)
+    }
+
+    /// Is everything as it was written, but for a passcode that is not shown, and never was on this bridge?
+    fn lacks_only_the_passcode(&self, space: &Space) -> bool {
         let known = self.shown_fields;
-        let was_put_back = self.draft.door_repairs.is_some_and(|repairs| repairs.count >= MOST_REPAIRS);
-        if !was_put_back || space.passcode.is_some() || known.passcode || known.hides_passcode {
+        if space.passcode.is_some() || known.passcode || known.hides_passcode {
             return false;
         }
-        self.shown_where(ShownFields { hides_passcode: true, ..known }, space) == Some(Shown::AsWanted)
+        let knowing = ShownFields { hides_passcode: true, ..known };
+        self.shown(space) == Some(Shown::OtherKeys) && self.shown_where(knowing, space) == Some(Shown::AsWanted)
     }
 
     /// Was the open door changed, and is it time to put it back?
@@ -67,7 +79,7 @@ impl Progress {
     pub(super) fn note_door(&mut self, facts: &MeetingFacts, now: Timestamp) {
         self.draft.door_repairs.take_if(|repairs| repairs.is_forgotten(now));
         let Seen::Known(Some(space)) = &facts.space else { return };
-        if self.hides_passcode(space) {
+        if self.hides_passcode(space, now) {
             self.shown_fields.hides_passcode = true;
             self.draft.door_repairs = None;
             self.notes.push(Note::PasscodeHidden);
@@ -82,6 +94,11 @@ impl Progress {
     /// The open door is put back; the facts are those from before.
     pub(super) fn note_repair(&mut self, facts: &MeetingFacts, at: Timestamp) {
         let space = facts.space.known().and_then(Option::as_ref);
+        let is_vain = space.is_some_and(|space| self.lacks_only_the_passcode(space));
+        let vain = if is_vain { self.vain_passcodes().saturating_add(1) } else { 0 };
+        if let Some(written) = &mut self.written {
+            written.vain_passcodes = vain;
+        }
         let by = space.map_or(Rival::Unknown, |space| {
             let mark = space.cdr_tag.as_deref().filter(|mark| *mark != self.terms.mark);
             if mark.is_some_and(is_mark) {

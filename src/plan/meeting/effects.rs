@@ -256,7 +256,8 @@ impl Progress {
         self.note_profiles();
         if let Some(passcode) = self.passcode().cloned() {
             let (title, closes_at) = (self.terms.spec.title.clone(), self.window.closes_at);
-            self.written = Some(WrittenDoor { title, passcode, closes_at });
+            let vain_passcodes = self.written.as_ref().map_or(0, |written| written.vain_passcodes);
+            self.written = Some(WrittenDoor { title, passcode, closes_at, vain_passcodes });
             self.notes.push(Note::Written);
         }
     }

@@ -36,6 +36,8 @@ pub struct WrittenDoor {
     pub title: String,
     pub passcode: SecretString,
     pub closes_at: Timestamp,
+    /// How often in a row this process put the passcode back although nothing else was otherwise than it was written.
+    pub vain_passcodes: u32,
 }
 
 /// Passcode and secret of one access method.

@@ -264,10 +264,7 @@ impl Progress {
     pub(super) fn has_other_profiles(&self, space: &Space) -> bool {
         let shown = shown(space);
         KINDS.into_iter().any(|kind| {
-            let is_seen = match kind {
-                ProfileKind::Call => self.shown_fields.call_profile,
-                ProfileKind::CallLeg => self.shown_fields.call_leg_profile,
-            };
+            let is_seen = self.shown_fields.has_profile(kind);
             self.applied(kind)
                 .is_some_and(|told| of_kind(&shown, kind).map_or(is_seen, |shown| !told.eq_ignore_ascii_case(shown)))
         })

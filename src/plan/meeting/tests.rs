@@ -617,6 +617,7 @@ impl Player {
             title: self.spec.title.clone(),
             passcode,
             closes_at,
+            vain_passcodes: 0,
         });
         let wanted = booking::window_to_agree(&progress);
         progress.agree(wanted.map(|wanted| (wanted, Ok(()))));

@@ -251,6 +251,26 @@ fn what_a_user_edited_stays_as_it_is_whatever_the_series_says() {
     assert_eq!(world.names(), ["daily-20261207t1100", EIGHTH, "daily-20261208t1100", "daily-20261209t1100"]);
 }
 
+/// What an earlier version made by other rules of the zone is an hour off, and nobody edited it.
+#[test]
+fn wall_time_stays_when_the_rules_of_a_zone_change() {
+    let mut world = World::new(json!({}));
+    world.settle();
+    let starts = |world: &World| world.meetings.values().map(|meeting| meeting.spec.start.0).collect::<Vec<_>>();
+    let wanted = starts(&world);
+    for meeting in world.meetings.values_mut() {
+        let mut old = meeting.as_ref().clone();
+        old.spec.start.0 = old.spec.start.0.checked_add(jiff::SignedDuration::from_hours(1)).unwrap();
+        let written = format!("{}-0123456789abcdef", old.metadata.generation.unwrap());
+        old.annotations_mut().insert(crate::api::names::SERIES_APPLIED_ANNOTATION.to_owned(), written);
+        *meeting = Arc::new(old);
+    }
+    assert_ne!(starts(&world), wanted);
+    world.settle();
+    assert_eq!(starts(&world), wanted, "nine in Berlin");
+    assert_eq!(world.states(), [(7, "Created"), (8, "Created"), (9, "Created")]);
+}
+
 /// The controller was rolled back, and its write took fields away that only the newer version knows.
 #[test]
 fn what_goes_with_our_own_write_is_nobodys_edit() {

@@ -73,6 +73,7 @@ async fn a_full_pool_refuses_at_apply_and_takes_the_meeting_up_when_one_goes() {
     assert_eq!(condition(&refused, "Ready"), ("False", "NoFreeSlot"));
     assert_eq!(condition(&refused, "Stalled").0, "True", "only another booking can mend it");
     assert_eq!((phase_of(&refused), status_of(&refused).slot), (Phase::Pending, None));
+    arena.counted("bookings_refused_total{reason=\"NoFreeSlot\"}", "1").await;
     arena.create_meeting("third", minutes(120, 60)).await;
     assert_eq!(number_of(&arena.booked("third").await), 1, "back to back is no conflict");
 

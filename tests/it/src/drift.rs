@@ -244,6 +244,7 @@ async fn a_party_that_the_bridge_rejects_fails_alone() {
         .await;
     assert!(status_of(&both).participants[0].reason.is_some());
     assert_eq!(condition(&both, "Ready"), ("True", "Active"));
+    arena.counted("participants_failed_total", "1").await;
     assert_eq!(arena.sim.dials().len(), 1);
     arena.assert_rules(1..=5);
     arena.finish().await;

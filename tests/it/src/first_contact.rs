@@ -1,5 +1,6 @@
 //! Adding a bridge (R9-R25, R43-R50), and how little a settled one costs.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use cms_simulator::Config;
@@ -14,7 +15,7 @@ use serde_json::json;
 
 use crate::bridge_kit::*;
 use crate::kit::*;
-use crate::meetings::lone;
+use crate::meetings::{lone, status_of};
 
 fn short(lines: Vec<String>) -> Vec<String> {
     lines.into_iter().map(|line| line.split(['?', ' ']).take(2).collect::<Vec<_>>().join(" ")).collect()
@@ -173,18 +174,23 @@ async fn status_shows_the_cluster_the_system_and_every_condition() {
     arena.finish().await;
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn the_printer_columns_have_their_data() {
-    let arena = Arena::with("first-table", lone(), patient()).await;
-    arena.ready_bridge(json!({})).await;
-    let url = MeetingBridge::url_path(&(), Some(&arena.namespace));
-    let mut request = kube::core::Request::new(url).get("core", &GetParams::default()).unwrap();
+/// What `kubectl get` shows of an object, by column.
+async fn row_of<K: Resource<DynamicType = ()>>(arena: &Arena, name: &str) -> BTreeMap<String, String> {
+    let url = K::url_path(&(), Some(&arena.namespace));
+    let mut request = kube::core::Request::new(url).get(name, &GetParams::default()).unwrap();
     request.headers_mut().insert("Accept", "application/json;as=Table;g=meta.k8s.io;v=v1".parse().unwrap());
     let table: serde_json::Value = arena.client.request(request).await.expect("a table");
     let names = table["columnDefinitions"].as_array().unwrap().iter().map(|c| c["name"].as_str().unwrap());
     let cells = table["rows"][0]["cells"].as_array().unwrap();
-    let row: Vec<(String, String)> = names.zip(cells).map(|(n, c)| (n.to_owned(), c.to_string())).collect();
-    let cell = |name: &str| row.iter().find(|(n, _)| n == name).map(|(_, c)| c.trim_matches('"').to_owned());
+    names.zip(cells).map(|(name, cell)| (name.to_owned(), cell.to_string().trim_matches('"').to_owned())).collect()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_printer_columns_have_their_data() {
+    let arena = Arena::with("first-table", lone(), patient()).await;
+    arena.ready_bridge(json!({})).await;
+    let row = row_of::<MeetingBridge>(&arena, "core").await;
+    let cell = |name: &str| row.get(name).cloned();
     assert_eq!(cell("Name").as_deref(), Some("core"));
     assert_eq!(cell("Address"), Some(arena.sim.address(0)));
     assert_eq!(cell("Phase").as_deref(), Some("Idle"));
@@ -192,6 +198,14 @@ async fn the_printer_columns_have_their_data() {
     assert_eq!((cell("Free").as_deref(), cell("Slots").as_deref()), (Some("5"), Some("5")));
     assert_eq!(cell("Version").as_deref(), Some("3.0"));
     assert_eq!(cell("Reason").as_deref(), Some("Ready"));
+    arena.create_meeting("m", crate::booking::minutes(60, 30)).await;
+    let booked = arena.booked("m").await;
+    let window = status_of(&booked).window.expect("booked");
+    let row = row_of::<ScheduledMeeting>(&arena, "m").await;
+    let cell = |name: &str| row.get(name).map(String::as_str).unwrap_or_default();
+    assert_eq!((cell("Name"), cell("Phase"), cell("Ready"), cell("Slot")), ("m", "Scheduled", "True", "1"));
+    assert_eq!((cell("Start"), cell("End")), (&*window.starts_at.to_string(), &*window.closes_at.to_string()));
+    assert_eq!((cell("Bridge"), cell("URI"), cell("Reason")), ("core", "1@meet.test", "Scheduled"));
     arena.assert_rules(1..=5);
     arena.finish().await;
 }

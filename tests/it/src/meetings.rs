@@ -117,6 +117,19 @@ impl Arena {
         assert!(told.is_ok(), "never {reason} about {name}: {:?}", self.events_about(name).await);
     }
 
+    /// Waits until our metric of this name, with its labels, has this value: it is counted after the status was stored, and
+    /// nobody tells when.
+    pub async fn counted(&self, metric: &str, value: &str) {
+        let metrics = || self.controller.as_ref().expect("running").metrics.plain_text();
+        let line = format!("meeting_controller_{metric} {value}");
+        let counted = async {
+            while !metrics().lines().any(|known| known == line) {
+                tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+            }
+        };
+        tokio::time::timeout(PATIENCE, counted).await.unwrap_or_else(|_| panic!("never {line}: {}", metrics()));
+    }
+
     /// A further simulator with a bridge on it; both must be kept.
     pub async fn further_bridge(&self, name: &str, labels: Value, changes: Value) -> Simulator {
         let sim = Simulator::start(Config { seed: 77, ..lone() }).await.expect("simulator");

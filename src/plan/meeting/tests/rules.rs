@@ -470,6 +470,18 @@ fn other_keys_to_an_open_door_are_never_left() {
     }
 }
 
+/// Somebody took it away again and again, and the controller was restarted: that is no bridge which shows none.
+#[test]
+fn what_an_earlier_process_put_back_does_not_prove_that_a_bridge_shows_no_passcodes() {
+    let mut player = Player::new(&[], Start::running(Some("call")));
+    player.shown_fields = crate::facts::slots::ShownFields::default();
+    let repairs = serde_json::json!({ "count": 3, "lastAt": at(0).to_string(), "shown": "OtherKeys", "by": "Unknown" });
+    player.stored.door_repairs = serde_json::from_value(repairs).unwrap();
+    let mut model = Model::new(Some(Space { passcode: None, ..opened() }), at(70)).with_call("call", &[]);
+    player.pass(&mut model, true, &mut std::iter::empty());
+    assert!(model.space.unwrap().has_passcode(&PASSCODE.to_owned().into()), "put back");
+}
+
 #[test]
 fn a_list_item_says_nothing_about_an_open_door() {
     let mut model = Model::new(Some(space("Standup", None, None)), at(10)).with_call("call", &[]);
