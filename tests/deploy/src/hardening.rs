@@ -109,3 +109,48 @@ async fn the_controllers_account_writes_no_secret_but_its_own() {
         assert!(attempt.is_err_and(|refused| refused.contains("join Secrets only")));
     }
 }
+
+/// A person with one of the shipped roles, in one namespace.
+#[tokio::test]
+async fn each_role_allows_what_its_name_says_and_no_more() {
+    let plane = shared().await;
+    kubectl(plane, &["apply", "-f", "deploy/base/user-roles.yaml"], "").await.unwrap();
+    let bind = |role: &str, user: &str| {
+        format!(
+            "---\napiVersion: rbac.authorization.k8s.io/v1\nkind: RoleBinding\n\
+             metadata: {{ name: {user}-{role}, namespace: people }}\n\
+             roleRef: {{ apiGroup: rbac.authorization.k8s.io, kind: ClusterRole, name: meeting-controller-{role} }}\n\
+             subjects: [{{ apiGroup: rbac.authorization.k8s.io, kind: User, name: {user} }}]\n"
+        )
+    };
+    let namespace = "apiVersion: v1\nkind: Namespace\nmetadata: { name: people }\n".to_owned();
+    let bindings =
+        [bind("view", "viewer"), bind("view", "editor"), bind("edit", "editor"), bind("bridges", "operator")];
+    kubectl(plane, &["apply", "-f-"], &(namespace + &bindings.concat())).await.unwrap();
+    let (booked, bridges) = (["scheduledmeetings", "meetingseries"], ["meetingbridges"]);
+    let all = || booked.iter().chain(&bridges);
+    let may = async |user: &str, verb: &str, what: &str, namespace: &str| {
+        let (kind, part) = what.split_once('/').unwrap_or((what, ""));
+        let (kind, part) = (format!("{kind}.meeting-controller.dev"), format!("--subresource={part}"));
+        kubectl(plane, &["auth", "can-i", verb, &kind, &part, "--as", user, "-n", namespace], "").await.is_ok()
+    };
+    for what in all() {
+        let is_booked = booked.contains(what);
+        assert!(may("viewer", "list", what, "people").await && may("editor", "watch", what, "people").await, "{what}");
+        assert!(
+            !may("viewer", "patch", what, "people").await && !may("viewer", "delete", what, "people").await,
+            "{what}"
+        );
+        assert_eq!(may("editor", "create", what, "people").await, is_booked, "{what}");
+        assert_eq!(may("operator", "patch", what, "people").await, !is_booked, "{what}");
+        for user in ["viewer", "editor", "operator"] {
+            assert!(!may(user, "get", what, "default").await, "{user}: another namespace");
+            // What the controller says is not a person's to say.
+            assert!(!may(user, "patch", &format!("{what}/status"), "people").await, "{user}: {what}/status");
+        }
+    }
+    for user in ["viewer", "editor", "operator"] {
+        let secrets = ["auth", "can-i", "get", "secrets", "--as", user, "-n", "people"];
+        assert!(kubectl(plane, &secrets, "").await.is_err(), "{user} reads Secrets");
+    }
+}
