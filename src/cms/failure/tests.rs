@@ -40,6 +40,41 @@ fn the_element_decides_before_the_status() {
     }
 }
 
+/// The elements of the table in docs/cms-protocol.md, each by the first row that fits in the next section.
+#[test]
+fn every_documented_element_means_what_the_documentation_says() {
+    let document = include_str!("../../../docs/cms-protocol.md");
+    let section = document.split("### 3.4").nth(1).and_then(|rest| rest.split("### 3.5").next()).unwrap();
+    let rows = section.lines().filter(|line| line.starts_with("| ") && !line.starts_with("| Group"));
+    let mut elements = Vec::new();
+    for row in rows {
+        // What stands in brackets tells about the element before it.
+        let mut depth = 0;
+        let is_outside = |character: &char| {
+            depth += i32::from(*character == '(') - i32::from(*character == ')');
+            depth == 0
+        };
+        let cell: String = row.split('|').nth(2).unwrap().chars().filter(is_outside).collect();
+        let named = cell.split('`').skip(1).step_by(2).filter(|element| !element.ends_with("..."));
+        elements.extend(named.map(str::to_owned));
+    }
+    assert!(elements.len() > 60, "{elements:?}");
+    for element in elements {
+        let wanted = match element.as_str() {
+            "databaseNotReady" => "database_not_ready",
+            "passcodeTooShort" => "passcode_too_short",
+            "unrecognisedObject" | "unrecognizedObject" => "not_found",
+            other if other.ends_with("DoesNotExist") => "not_found",
+            other if other.starts_with("duplicate") || other.ends_with("Conflict") => "conflict",
+            other if other.ends_with("LimitReached") || other.ends_with("Unavailable") => "limit_reached",
+            other if other.starts_with("tooMany") => "limit_reached",
+            "parameterError" => "parameter_error",
+            _ => "rejected",
+        };
+        assert_eq!(label(400, &details(&element)), wanted, "{element}");
+    }
+}
+
 #[test]
 fn elements_without_a_meaning_of_their_own_leave_it_to_the_status() {
     for (status, wanted) in [(400, "rejected"), (403, "forbidden"), (404, "rejected"), (503, "busy"), (429, "busy")] {

@@ -207,6 +207,10 @@ fn exists(test: &str) -> Option<bool> {
             let path = root().join("tests/cms-simulator/src/tests").join(format!("{module}.rs"));
             path.exists() && functions(&path).contains(*name)
         }
+        ["deploy", module, name] => {
+            let path = root().join("tests/deploy/src").join(format!("{module}.rs"));
+            path.exists() && functions(&path).contains(*name)
+        }
         ["control-plane", name] => functions_below("tests/control-plane").contains(*name),
         ["bench", name] => {
             let folder = root().join("tests/bench/src");
