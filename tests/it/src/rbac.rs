@@ -311,3 +311,45 @@ async fn everything_under_deploy_is_accepted() {
         accept(&arena, &file, object).await;
     }
 }
+
+/// The YAML in fences of a text, without the indentation of the list that it stands in.
+fn fenced(text: &str) -> Vec<String> {
+    let mut found = Vec::new();
+    let mut lines = text.lines();
+    while let Some(opening) = lines.find(|line| line.trim_start() == "```yaml") {
+        let indent = opening.len() - opening.trim_start().len();
+        let inside = lines.by_ref().take_while(|line| line.trim() != "```");
+        found.push(inside.map(|line| line.get(indent..).unwrap_or_default()).collect::<Vec<_>>().join("\n"));
+    }
+    found
+}
+
+/// What people copy from the README and the documentation.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn every_object_in_the_documentation_is_accepted() {
+    let arena = Arena::quiet("docs", lone(), quick()).await;
+    let root = deploy().join("..");
+    let mut files: Vec<PathBuf> =
+        std::fs::read_dir(root.join("docs")).unwrap().map(|entry| entry.unwrap().path()).collect();
+    files.push(root.join("README.md"));
+    files.retain(|path| path.extension().is_some_and(|extension| extension == "md"));
+    files.sort();
+    let mut count = 0;
+    for file in files {
+        for block in fenced(&std::fs::read_to_string(&file).unwrap()) {
+            if !block.contains("apiVersion: meeting-controller.dev/") {
+                continue;
+            }
+            for document in serde_yaml::Deserializer::from_str(&block) {
+                let mut object: DynamicObject =
+                    serde_yaml::from_value(serde_yaml::Value::deserialize(document).unwrap())
+                        .unwrap_or_else(|error| panic!("{}: {error}\n{block}", file.display()));
+                object.metadata.namespace = Some(arena.namespace.clone());
+                accept(&arena, &file, object).await;
+                count += 1;
+            }
+        }
+    }
+    assert!(count >= 13, "{count}");
+    arena.finish().await;
+}
