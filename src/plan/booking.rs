@@ -394,8 +394,8 @@ fn stands(
     })
 }
 
-/// What an edit asks for is not to be had. Does what was booked before stand? Nothing is lost by an edit that cannot be met
-/// (requirements.md 5.1), as long as both sides consent.
+/// What an edit asks for is not to be had. Does what was booked before stand? Nothing is lost by an edit that cannot be met, as
+/// long as both sides consent.
 pub fn may_keep(
     bridges: &dyn Bridges,
     meeting: &ScheduledMeeting,
