@@ -37,16 +37,36 @@ fn with_quoted_dates(text: &str) -> String {
     quoted
 }
 
-/// What stands in a line after the dashes and the key, and how far in the key stands.
+/// What stands in a line after the dashes and the key, and how far in the key stands, or the last dash if there is none: the
+/// lines of a block scalar stand further in.
 fn scalar_of(content: &str, blanks: usize) -> (usize, &str) {
     let mut rest = content.trim_start_matches(' ');
-    let mut at = blanks;
+    let (mut at, mut dash) = (blanks, blanks);
     while let Some(item) = rest.strip_prefix("- ") {
-        (rest, at) = (item, at + 2);
+        (rest, dash, at) = (item, at, at + 2);
     }
-    let is_quoted = rest.starts_with(['"', '\'']);
-    let scalar = rest.split_once(": ").filter(|_| !is_quoted).map_or(rest, |(_, scalar)| scalar);
-    (at, scalar)
+    match after_key(rest) {
+        Some(scalar) => (at, scalar),
+        None => (dash, rest),
+    }
+}
+
+/// What comes after the key of a mapping. None: there is no key.
+fn after_key(text: &str) -> Option<&str> {
+    let Some(quote) = text.chars().next().filter(|first| matches!(first, '"' | '\'')) else {
+        return text.split_once(": ").map(|(_, scalar)| scalar);
+    };
+    let mut inside = text.char_indices().skip(1);
+    while let Some((at, character)) = inside.next() {
+        let rest = text.get(at + 1..).unwrap_or_default();
+        match character {
+            '\\' if quote == '"' => _ = inside.next(),
+            _ if character != quote => {}
+            '\'' if rest.starts_with('\'') => _ = inside.next(),
+            _ => return rest.strip_prefix(": "),
+        }
+    }
+    None
 }
 
 fn is_like_a_date(scalar: &str) -> bool {

@@ -402,18 +402,12 @@ impl Client {
         // Then the end of the connection is that of the body, and not every server says goodbye in TLS. A document that
         // is cut short by it is no document (R41).
         let has_header = |name| response.headers().contains_key(name);
-        let has_length = has_header(CONTENT_LENGTH) || has_header(TRANSFER_ENCODING);
-        let is_success = response.status().is_success();
+        let ends_by_closing = !has_header(CONTENT_LENGTH) && !has_header(TRANSFER_ENCODING);
         loop {
             let chunk = match response.chunk().await {
                 Ok(Some(chunk)) => chunk,
                 Ok(None) => break,
-                // A failure of which not a byte has come may have been about to say that it is a page of somebody else.
-                Err(error)
-                    if !has_length && (is_success || !body.bytes.is_empty()) && connect::is_end_of_stream(&error) =>
-                {
-                    break;
-                }
+                Err(error) if ends_by_closing && connect::is_end_of_stream(&error) => break,
                 Err(error) => return Err(connect::classify(&error)),
             };
             let size = body.bytes.len() + chunk.len();

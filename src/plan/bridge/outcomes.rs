@@ -21,11 +21,10 @@ const STUCK_RESTS: SignedDuration = SignedDuration::from_mins(10);
 /// The access methods of a free slot were looked at.
 pub(super) fn methods_looked_at(facts: &mut BridgeFacts, id: &SpaceId, ours: Vec<AccessMethodId>) {
     let Seen::Known(slots) = &mut facts.slots else { return };
-    let shown = slots.looked(id).and_then(|space| space.access_methods);
-    // Those of others, which a meeting could not do with, may still be there.
-    if ours.is_empty() && shown.unwrap_or_default() == 0 {
+    if ours.is_empty() {
         slots.set_unstuck(id);
     }
+    let shown = slots.looked(id).and_then(|space| space.access_methods);
     facts.methods.insert(id.clone(), (shown.unwrap_or_default(), ours));
 }
 

@@ -61,8 +61,8 @@ pub(super) fn next(bridge: &BridgeProgress, facts: &BridgeFacts, version: &str) 
 }
 
 /// A slot of ours that refers to other profiles: one was made anew, somebody changed the space, or the set did not take it.
-/// Adopted spaces keep theirs. A space that shows none is told in a full look, if its set is known to lack it, or where the
-/// bridge has shown some space's: not every bridge shows them.
+/// Adopted spaces keep theirs. A space that shows none is told only in a full look, or if its set is known to lack it: not
+/// every bridge shows them.
 pub(super) fn attach(
     bridge: &BridgeProgress,
     facts: &BridgeFacts,
@@ -73,7 +73,7 @@ pub(super) fn attach(
     let (call, leg) = (ids.call.as_deref()?, ids.call_leg.as_deref()?);
     let is_other = |kind, shown: Option<&str>, ours: &str| match shown {
         Some(shown) => !shown.eq_ignore_ascii_case(ours),
-        None => facts.full_recheck || facts.untaken_profiles.contains(&kind) || slots.shown_fields.has_profile(kind),
+        None => facts.full_recheck || facts.untaken_profiles.contains(&kind),
     };
     // One that was told its profiles may have been left with those of a meeting since.
     let is_left = |space: &Space| {

@@ -671,8 +671,12 @@ fn a_sync_that_does_not_end_is_told_and_what_it_made_counts() {
     // One that it shows later is seen later.
     let late = server.spaces.pop().unwrap();
     player.run(&mut server);
+    assert_eq!(player.facts.slots.known().unwrap().missing(&(1..=3)), Vec::<u32>::new(), "listed now and then only");
+    player.wait(301);
+    player.run(&mut server);
     assert_eq!(player.facts.slots.known().unwrap().missing(&(1..=3)), [3]);
     server.spaces.push(late);
+    player.wait(301);
     assert_eq!(player.run(&mut server), End::Blocked(Obstacle::SyncHangs));
     assert_eq!(player.writes(), Vec::<String>::new(), "no other one is begun");
     server.syncs.values_mut().for_each(|sync| sync.looks = 0);
