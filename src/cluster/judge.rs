@@ -143,17 +143,23 @@ impl Cluster {
             let cache = self.cache();
             (cache.database_lost, cache.database_back_at)
         };
+        // What it said before the others said that there is one again proves nothing.
         back_at.is_some_and(|back_at| now.duration_since(back_at) < SENT_BEFORE)
-            || (is_lost && self.has_database(at, now).await == Some(true))
+            || (is_lost && self.ask_database(at, now, SignedDuration::ZERO).await == Some(true))
     }
 
     /// Has the database a primary, as this call bridge sees it? None: it does not tell. Asked once for all who ask at
     /// the same time.
     pub(super) async fn has_database(&self, at: &CallBridge, now: Timestamp) -> Option<bool> {
+        self.ask_database(at, now, DATABASE_BELIEVED).await
+    }
+
+    /// The same, with an answer that is not older than this.
+    async fn ask_database(&self, at: &CallBridge, now: Timestamp, believed: SignedDuration) -> Option<bool> {
         let _one_at_a_time = at.diagnosis.lock().await;
         let known = at.local().database;
         if let Some((asked_at, primary)) = known
-            && now.duration_since(asked_at) < DATABASE_BELIEVED
+            && (asked_at >= now || now.duration_since(asked_at) < believed)
         {
             return primary;
         }
