@@ -116,6 +116,11 @@ impl CallBridge {
         self.connection().fingerprint == fingerprint
     }
 
+    /// Are these the credentials that it uses, as they were read?
+    pub fn is_tried_with(&self, credentials: &str) -> bool {
+        self.connection().credentials == credentials
+    }
+
     /// Which credentials it uses, and whether it accepts them; None: nobody has tried.
     pub(super) fn credentials(&self) -> (String, Option<bool>) {
         let connection = self.connection();

@@ -308,8 +308,11 @@ impl Maker<'_> {
             client.gate().worked_before();
         }
         let Some(call_bridge) = known else { return Ok(Arc::new(CallBridge::new(client, fingerprint, version))) };
-        // The Secret may have been changed to the same words: the user asks for another try all the same.
-        client.gate().lift_block();
+        // The Secret may have been changed to the same words: the user asks for another try all the same. The version that was
+        // read may be ahead of the one that the watch has told of; when that follows nothing is new.
+        if !call_bridge.is_tried_with(&version) {
+            client.gate().lift_block();
+        }
         call_bridge.replace_client(client, fingerprint, version);
         if let Some(cluster) = self.known {
             cluster.forget_health(address);
