@@ -63,7 +63,8 @@ pub fn next(bridge: &BridgeProgress, facts: &BridgeFacts, around: &Around) -> Ne
 }
 
 /// What a sync that was to remove the spaces of a set has left goes one by one (a space that was not there before is
-/// somebody else's); as long as the bridge refuses that, the set stays in the record. Of a set that was never seen to make its spaces nobody can tell which of them it made.
+/// somebody else's); as long as the bridge refuses that, the set stays in the record. Of a set that was never seen to make its
+/// spaces nobody can tell which of them it made.
 fn left_over(
     bridge: &BridgeProgress,
     facts: &BridgeFacts,
