@@ -288,4 +288,4 @@ pub mod steps {
 }
 
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;

@@ -52,10 +52,10 @@ enum Bench {
 async fn main() -> ExitCode {
     // The one TLS provider of the process; an error means that it is there already.
     let _ = rustls::crypto::ring::default_provider().install_default();
-    tracing_subscriber::fmt()
-        .with_env_filter(tracing_subscriber::EnvFilter::from_default_env())
-        .with_writer(std::io::stderr)
-        .init();
+    // While a control plane starts, kube calls each try that comes too early an error.
+    let filter = tracing_subscriber::EnvFilter::try_from_default_env()
+        .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("error,kube_client=off"));
+    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
     let result = match Args::parse().bench {
         Bench::TopOfHour(options) => top_of_hour::run(&options).await,
         Bench::Failover(options) => failover::run(&options).await,

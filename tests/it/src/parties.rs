@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use cms_simulator::{EndpointScript, JournalEntry, UnknownParameter};
+use cms_simulator::{Dial, EndpointScript, JournalEntry, UnknownParameter};
 use meeting_controller::api::ScheduledMeeting;
 use meeting_controller::api::meeting::ParticipantState;
 use serde_json::{Value, json};
@@ -24,6 +24,14 @@ fn states(meeting: &ScheduledMeeting) -> Vec<ParticipantState> {
 
 fn rooms(numbers: impl IntoIterator<Item = u32>) -> Value {
     numbers.into_iter().map(|n| json!({ "remoteParty": format!("room{n}@rooms.test") })).collect()
+}
+
+/// How many rang at one time, at most.
+fn most_ringing(dials: &[Dial]) -> usize {
+    let at = |(position, dial): (usize, &Dial)| {
+        1 + dials[..position].iter().filter(|other| other.answered.is_none_or(|at| at > dial.at)).count()
+    };
+    dials.iter().enumerate().map(at).max().unwrap_or_default()
 }
 
 async fn edit(arena: &Arena, name: &str, spec: Value) {
@@ -107,11 +115,26 @@ async fn no_more_ring_than_may_and_the_next_follow_in_order() {
     let dials = arena.sim.dials();
     let order: Vec<_> = dials.iter().map(|dial| dial.remote_party.clone()).collect();
     assert_eq!(order, (1..=6).map(|n| format!("room{n}@rooms.test")).collect::<Vec<_>>());
-    for (position, dial) in dials.iter().enumerate() {
-        let before = &dials[..position];
-        let rang = before.iter().filter(|other| other.answered.is_none_or(|at| at > dial.at)).count();
-        assert!(rang < 3, "{} was the {}th to ring", dial.remote_party, rang + 1);
-    }
+    assert_eq!(most_ringing(&dials), 3);
+    arena.assert_rules(1..=5);
+    arena.finish().await;
+}
+
+/// A town hall: each is called once, and all get in.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn two_hundred_are_called_in_order_and_no_more_at_one_time_than_may() {
+    let arena = Arena::with("party-hall", lone(), quick()).await;
+    arena.ready_bridge(json!({})).await;
+    arena.open_now("hall", 600, json!({ "participants": rooms(1..=200), "ringsAtOnce": 10 })).await;
+    let all_in = |m: &ScheduledMeeting| {
+        states(m).len() == 200 && states(m).iter().all(|state| *state == ParticipantState::Connected)
+    };
+    arena.meeting("hall", "two hundred in", all_in).await;
+    let dials = arena.sim.dials();
+    let order: Vec<_> = dials.iter().map(|dial| dial.remote_party.clone()).collect();
+    assert_eq!(order, (1..=200).map(|n| format!("room{n}@rooms.test")).collect::<Vec<_>>());
+    let ringing = most_ringing(&dials);
+    assert!((2..=10).contains(&ringing), "{ringing} rang at one time");
     arena.assert_rules(1..=5);
     arena.finish().await;
 }

@@ -80,8 +80,7 @@ async fn play(args: &Args) -> Result<(), String> {
 
 /// Prints the table at every change, until every meeting is over.
 async fn watch(stage: &Stage, meetings: &[String]) -> Result<(), String> {
-    let mut view = table::View::new(stage);
-    let mut changes = view.changes(stage);
+    let (mut view, mut changes) = table::View::new(stage);
     while changes.next().await.is_some() {
         view.draw();
         if view.are_over(meetings) {

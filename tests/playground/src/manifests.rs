@@ -1,20 +1,24 @@
-//! The manifests of `deploy/examples/`, with what only this machine knows put in: address, CA, password, times.
+//! The manifests of `deploy/examples/` and its `series/`, with what only this machine knows put in: address, CA, password,
+//! times.
 
 use std::path::PathBuf;
 
+use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp, Unit};
 use kube::api::{Api, DynamicObject, Patch, PatchParams};
 use kube::core::GroupVersionKind;
 use kube::discovery::pinned_kind;
+use meeting_controller::api::names::occurrence_name;
 use serde::Deserialize;
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use crate::stage::{Stage, workspace};
 
 /// Namespace for manifests that name none.
 const NAMESPACE: &str = "default";
 
-/// Applies the examples in the order of their file names. Returns namespace/name of the meetings.
+/// Applies the examples in the order of their file names. Returns namespace/name of the meetings, and of the first
+/// occurrence of the series.
 pub async fn apply(stage: &Stage, start_in: u32, length: u32) -> Result<Vec<String>, String> {
     let mut meetings = Vec::new();
     let mut bridges = 0;
@@ -34,8 +38,12 @@ pub async fn apply(stage: &Stage, start_in: u32, length: u32) -> Result<Vec<Stri
             bridges += usize::from(is_bridge);
             let (kind, name) = submit(stage, &value).await.map_err(|error| format!("{}: {error}", file.display()))?;
             println!("applied {kind} {name}");
-            if kind == "ScheduledMeeting" {
-                meetings.push(name);
+            match kind.as_str() {
+                "ScheduledMeeting" => meetings.push(name),
+                "MeetingSeries" => {
+                    meetings.push(occurrence_name(&name, TimeZone::UTC.to_datetime(first)));
+                }
+                _ => {}
             }
         }
     }
@@ -44,7 +52,14 @@ pub async fn apply(stage: &Stage, start_in: u32, length: u32) -> Result<Vec<Stri
 }
 
 fn files() -> Result<Vec<PathBuf>, String> {
-    let folder = workspace("deploy/examples");
+    let mut files = Vec::new();
+    for folder in ["deploy/examples", "deploy/examples/series"] {
+        files.extend(files_of(workspace(folder))?);
+    }
+    Ok(files)
+}
+
+fn files_of(folder: PathBuf) -> Result<Vec<PathBuf>, String> {
     let entries = std::fs::read_dir(&folder).map_err(|error| format!("{}: {error}", folder.display()))?;
     let mut files: Vec<PathBuf> = entries
         .filter_map(Result::ok)
@@ -78,6 +93,7 @@ fn fill_in(stage: &Stage, mut value: Value, bridge: usize, first: Timestamp, len
             }
             spec.remove("extension");
         }
+        ("MeetingSeries", Some(spec)) => fill_in_series(spec, first, length),
         ("Secret", _) => fill_in_secret(stage, &mut value),
         ("ConfigMap", _) => {
             if let Some(data) = value.pointer_mut("/data").and_then(Value::as_object_mut)
@@ -90,6 +106,23 @@ fn fill_in(stage: &Stage, mut value: Value, bridge: usize, first: Timestamp, len
         _ => {}
     }
     Ok(value)
+}
+
+/// Its first occurrence is today. The zone is UTC, in which no local time is there twice whenever this is run.
+fn fill_in_series(spec: &mut Map<String, Value>, first: Timestamp, length: u32) {
+    spec.insert("start".to_owned(), json!(TimeZone::UTC.to_datetime(first).to_string()));
+    spec.insert("timeZone".to_owned(), json!("UTC"));
+    spec.insert("duration".to_owned(), json!(format!("{length}s")));
+    spec.remove("exceptions");
+    if let Some(recurrence) = spec.get_mut("recurrence").and_then(Value::as_object_mut) {
+        recurrence.remove("byDay");
+        recurrence.remove("until");
+    }
+    if let Some(template) = spec.get_mut("template").and_then(|template| template.get_mut("spec"))
+        && let Some(template) = template.as_object_mut()
+    {
+        template.insert("earlyJoin".to_owned(), json!("4s"));
+    }
 }
 
 fn fill_in_secret(stage: &Stage, value: &mut Value) {

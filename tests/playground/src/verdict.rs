@@ -1,12 +1,13 @@
 //! Did the meetings really open, dial, and were their slots reset? Asked of the world, not of the controller.
 
 use cms_simulator::check::{Expectation, Severity, check};
-use kube::ResourceExt;
 use kube::api::{Api, ListParams};
-use meeting_controller::api::ScheduledMeeting;
+use meeting_controller::api::conditions::types;
 use meeting_controller::api::meeting::{Dial, Phase};
+use meeting_controller::api::{ScheduledMeeting, is_true};
 
 use crate::stage::Stage;
+use crate::table::named;
 
 /// One line per fact that was checked.
 ///
@@ -21,8 +22,8 @@ pub async fn judge(stage: &Stage, wanted: &[String]) -> Result<Vec<String>, Stri
     let journal: Vec<_> = stage.sims.iter().flat_map(|sim| sim.journal()).collect();
     let dials: Vec<_> = stage.sims.iter().flat_map(|sim| sim.dials()).collect();
     let mut facts = Vec::new();
-    for meeting in &meetings {
-        let name = format!("{}/{}", meeting.namespace().unwrap_or_default(), meeting.name_any());
+    for name in wanted {
+        let meeting = meetings.iter().find(|meeting| named(*meeting) == *name).ok_or(format!("{name} is gone"))?;
         let status = meeting.status.clone().unwrap_or_default();
         let number = status.slot.as_ref().map(|slot| slot.number.to_string()).unwrap_or_default();
         if status.phase != Some(Phase::Ended) {
@@ -48,6 +49,14 @@ pub async fn judge(stage: &Stage, wanted: &[String]) -> Result<Vec<String>, Stri
             facts.push(format!("{name}: {} was dialled ({rings} ring(s))", participant.remote_party));
         }
     }
+    let later = meetings.iter().filter(|meeting| !wanted.contains(&named(*meeting)));
+    let booked = later
+        .filter(|meeting| meeting.status.as_ref().is_some_and(|status| is_true(&status.conditions, types::ACCEPTED)))
+        .count();
+    if booked == 0 {
+        return Err("no later occurrence of the series is booked".to_owned());
+    }
+    facts.push(format!("{booked} later occurrences of the series are booked"));
     for sim in &stage.sims {
         if let Some(space) = sim.spaces().iter().find(|space| space.open && space.bulk_set.is_some()) {
             return Err(format!("the slot {} is still open", space.name));

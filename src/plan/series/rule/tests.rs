@@ -198,7 +198,7 @@ fn another_library_names_the_same_days() {
 
 /// All days of a rule by the other road of the RFC's table: each part makes sets of days (expand) or takes some away
 /// (limit). Day by day over all that there is; nothing of the product is used.
-mod independent {
+pub mod independent {
     use super::*;
 
     fn month_days(year: i16, month: i8) -> Vec<Date> {
@@ -346,8 +346,8 @@ mod independent {
 }
 
 prop_compose! {
-    /// Any rule that the apiserver would let in, as JSON.
-    fn any_rule()(
+    /// Any rule that the apiserver would let in, as JSON; and how many days it lasts, -1 for ever.
+    pub fn any_rule()(
         frequency in prop::sample::select(vec!["Daily", "Weekly", "Monthly", "Yearly"]),
         interval in prop_oneof![4 => 1_i64..4, 1 => 4_i64..40],
         weekdays in prop::collection::vec((prop::sample::select(vec!["MO","TU","WE","TH","FR","SA","SU"]), prop::option::of(prop_oneof![-5_i32..0, 1_i32..6, 6_i32..54])), 0..4),

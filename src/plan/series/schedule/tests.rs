@@ -1,7 +1,10 @@
+use jiff::ToSpan;
 use jiff::civil::date;
+use jiff::tz::Offset;
 use proptest::prelude::*;
 use serde_json::json;
 
+use super::super::rule::tests::{any_rule, independent};
 use super::*;
 
 const HORIZON: SignedDuration = SignedDuration::from_hours(30 * 24);
@@ -146,6 +149,67 @@ proptest! {
         zone in prop::sample::select(zones()), hour in 0_i8..24, minute in 0_i8..60, year in 1990_i16..2040,
     ) {
         once_each(&zone, hour, minute, year)?;
+    }
+}
+
+/// A zone as the list of its offsets, each with the moment from which it holds. The moment of a local time is looked for
+/// among them one by one, which the product does not do.
+struct Offsets(Vec<(Timestamp, Offset)>);
+
+impl Offsets {
+    fn of(zone: &TimeZone, from: Timestamp, to: Timestamp) -> Self {
+        let later = zone.following(from).take_while(|change| change.timestamp() <= to);
+        let later = later.map(|change| (change.timestamp(), change.offset()));
+        Self([(from, zone.to_offset(from))].into_iter().chain(later).collect())
+    }
+
+    /// The first moment at which clocks show this; where none does, the one at which they would if they had not been put
+    /// forward, unless they were by a day.
+    fn moment(&self, at: DateTime) -> Option<Timestamp> {
+        let ends = self.0.iter().skip(1).map(|(since, _)| *since).chain([Timestamp::MAX]);
+        let mut held = self.0.iter().zip(ends).map(|((since, offset), end)| (*since, *offset, end));
+        let by = |offset: Offset| offset.to_timestamp(at).unwrap();
+        if let Some((_, offset, _)) = held.clone().find(|(since, offset, end)| (*since..*end).contains(&by(*offset))) {
+            return Some(by(offset));
+        }
+        let (_, before, end) = held.rfind(|(_, offset, end)| *end <= by(*offset))?;
+        let (_, after) = self.0.iter().find(|(since, _)| *since == end)?;
+        (after.seconds() - before.seconds() < 24 * 3600).then(|| by(before))
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 100, ..ProptestConfig::default() })]
+
+    /// Both halves together: which local times there are, and which moments they are.
+    #[test]
+    fn any_rule_in_any_zone_is_at_the_moments_of_an_independent_enumeration_over_ten_years(
+        (mut rule, until) in any_rule(), zone_name in prop::sample::select(zones()),
+        day in 0_i64..20_000, hour in 0_i8..24, minute in 0_i8..60,
+    ) {
+        let start = (date(1990, 1, 1) + day.days()).at(hour, minute, 0, 0);
+        if until >= 0 {
+            rule["until"] = json!((start + until.days()).to_string());
+        }
+        let mut spec = spec(json!({ "start": start.to_string(), "timeZone": zone_name, "recurrence": rule }));
+        spec.max_ahead = u32::MAX;
+        let now = local_start(&spec);
+        let ahead = SignedDuration::from_hours(3653 * 24);
+        let limit = now + ahead;
+        let offsets = Offsets::of(&zone(&zone_name).unwrap(), now - SignedDuration::from_hours(48), limit + SignedDuration::from_hours(96));
+        let wanted: BTreeMap<DateTime, Timestamp> = independent::all(&rule, start, (start + 11.years()).date())
+            .into_iter()
+            .filter_map(|at| Some((at, offsets.moment(at)?)))
+            .filter(|(_, moment)| *moment <= limit)
+            .collect();
+        match Schedule::of(&spec, now, ahead) {
+            Ok(schedule) => {
+                let planned: BTreeMap<DateTime, Timestamp> =
+                    schedule.planned.iter().map(|(at, planned)| (*at, planned.start)).collect();
+                prop_assert_eq!(planned, wanted);
+            }
+            Err(refusal) => prop_assert!(wanted.is_empty(), "{refusal:?}"),
+        }
     }
 }
 
