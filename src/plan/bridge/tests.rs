@@ -549,6 +549,8 @@ struct Player {
     /// What meetings want for their settings.
     demand: Demand,
     deleting: bool,
+    /// When the object was made.
+    made_at: Option<Timestamp>,
     /// The generation is not the one that the status judged.
     edited: bool,
     /// A sync is asked about, or tried again, after a pause.
@@ -570,6 +572,7 @@ impl Player {
             held: BTreeMap::new(),
             demand: Demand::default(),
             deleting: false,
+            made_at: None,
             edited: false,
             had_pause: false,
             is_refused: false,
@@ -604,6 +607,7 @@ impl Player {
             ..MeetingBridgeStatus::default()
         });
         bridge.metadata.generation = self.edited.then_some(2);
+        bridge.metadata.creation_timestamp = self.made_at.map(Time);
         if self.deleting {
             bridge.metadata.deletion_timestamp = Some(Time(Timestamp::UNIX_EPOCH));
         }
