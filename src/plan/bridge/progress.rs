@@ -42,6 +42,9 @@ pub struct Around {
     pub owner: Option<String>,
     /// Profiles that the meetings want for their settings.
     pub settings: Demand,
+    /// The object is so new that its meetings may still come. Whoever restores objects brings the bridge before its meetings:
+    /// what seems to be left open may be theirs, with people in it.
+    pub may_be_restored: bool,
 }
 
 /// What an observing pass imagines to have done.
@@ -79,8 +82,6 @@ pub struct BridgeProgress {
     /// Why the object cannot be read, whatever else is known of it.
     pub unreadable: Option<String>,
     pub is_deleting: bool,
-    /// When the object was made.
-    pub made_at: Option<Timestamp>,
     pub is_observing: bool,
     /// Nobody has judged this generation of the spec: what was made for an earlier one is looked at, not believed.
     pub is_unjudged: bool,
@@ -153,7 +154,6 @@ impl BridgeProgress {
             marks: marks.clone(),
             unreadable: unreadable(bridge).map(str::to_owned),
             is_deleting: bridge.meta().deletion_timestamp.is_some(),
-            made_at: bridge.meta().creation_timestamp.as_ref().map(|at| at.0),
             is_observing: bridge.spec.management_policy == ManagementPolicy::Observe,
             is_unjudged,
             record: Record { profiles: status.profiles, sets, settings: status.settings_profiles },

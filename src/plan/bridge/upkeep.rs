@@ -1,8 +1,6 @@
 //! Free slots are shut and without call (R51, R78), before anything else is done; and what is asked before every write to
 //! a slot. PURE.
 
-use jiff::SignedDuration;
-
 use super::provisioning::numbers_of;
 use super::{Around, BridgeProgress, Look, Next, Step, numbers};
 use crate::api::bridge::ParameterSet;
@@ -81,7 +79,7 @@ fn without_methods(bridge: &BridgeProgress, facts: &BridgeFacts, around: &Around
         }
         match claim(bridge, around, slots, number) {
             Claim::Unproven(space) => Some(Next::Look(Look::Space(space))),
-            Claim::LeftOpen(_) if may_be_restored(bridge) => None,
+            Claim::LeftOpen(_) if around.may_be_restored => None,
             Claim::Free(space) | Claim::LeftOpen(space) => {
                 Some(match seen(&space).and_then(|(_, ours)| ours.first()) {
                     None => Next::Look(Look::AccessMethods(space)),
@@ -117,15 +115,6 @@ fn is_anything_unlisted(bridge: &BridgeProgress, facts: &BridgeFacts, around: &A
     bridge.record.sets.iter().map(numbers_of).chain(range).any(|mut range| range.any(is_unlisted))
 }
 
-/// Objects that are restored come one after the other.
-const RESTORED_WITHIN: SignedDuration = SignedDuration::from_secs(60);
-
-/// Has the object been there for so short a while that its meetings may still come? Whoever restores objects brings the
-/// bridge before its meetings: what seems to be left open may be theirs, with people in it.
-fn may_be_restored(bridge: &BridgeProgress) -> bool {
-    bridge.made_at.is_some_and(|made_at| bridge.now.duration_since(made_at).abs() < RESTORED_WITHIN)
-}
-
 /// A slot that no live meeting holds is shut and has no call.
 pub(super) fn keep_shut(
     bridge: &BridgeProgress,
@@ -146,7 +135,7 @@ pub(super) fn keep_shut(
     let mut left_open = slots.left_open(&held).filter(|number| bridge.may_put_back(Contested::FreeSlot, Some(*number)));
     let shut = left_open.find_map(|number| match claim(bridge, around, slots, number) {
         Claim::Unproven(space) => Some(Next::Look(Look::Space(space))),
-        Claim::LeftOpen(space) if !may_be_restored(bridge) => Some(Next::Do(Step::ShutSlot { number, space })),
+        Claim::LeftOpen(space) if !around.may_be_restored => Some(Next::Do(Step::ShutSlot { number, space })),
         Claim::LeftOpen(_) | Claim::Free(_) | Claim::Foreign => None,
     });
     if shut.is_some() {

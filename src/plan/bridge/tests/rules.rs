@@ -1013,11 +1013,10 @@ fn what_seems_to_be_left_open_waits_for_the_meetings_of_a_bridge_that_is_new() {
     player.open_meeting(&mut server, 4);
     player.held.clear();
     player.restart();
-    let at = |secs| Timestamp::from_second(secs).unwrap();
-    (player.made_at, player.clock) = (Some(at(100)), at(130));
+    player.is_new = true;
     assert_eq!(player.run(&mut server), End::Settled);
     assert!(player.writes().is_empty() && server.wrongs.is_empty());
-    player.clock = at(160);
+    player.is_new = false;
     assert_eq!(player.run(&mut server), End::Settled);
     assert_eq!(player.writes(), ["shut slot 4"], "nobody came");
 }
