@@ -126,6 +126,14 @@ fn number_of(space: &Space) -> Option<u32> {
     same_call_id.then_some(number)
 }
 
+/// Does an item of a list show something else than the look before? Lists of a CMS carry names and numbers only, others
+/// may show more.
+fn contradicts(listed: &Space, known: &Space) -> bool {
+    let tag = |space: &Space| space.cdr_tag.clone().filter(|tag| !tag.is_empty());
+    let is_otherwise = listed.non_member_access.is_some() && listed.non_member_access != known.non_member_access;
+    is_otherwise || (listed.cdr_tag.is_some() && tag(listed) != tag(known))
+}
+
 /// A number as a slot has it.
 fn plain(text: &str) -> Option<u32> {
     text.parse().ok().filter(|number: &u32| number.to_string() == text)
@@ -193,6 +201,7 @@ impl SlotSpaces {
             None => known.view = View::Doubted,
             Some(space) if space.name != known.space.name => (known.space, known.view) = (space, View::Doubted),
             Some(space) if known.view == View::Listed => known.space = space,
+            Some(space) if contradicts(&space, &known.space) => known.view = View::Doubted,
             Some(_) => {}
         }
     }

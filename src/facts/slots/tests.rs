@@ -139,6 +139,20 @@ fn a_list_keeps_details_that_it_does_not_contradict() {
     assert_eq!(pool.doubtful(&none()).unwrap().0, 1);
 }
 
+/// A bridge whose lists show more than names and numbers: one of them finds what was opened, or got a mark, and kept its name.
+#[test]
+fn a_list_that_shows_a_slot_otherwise_than_the_last_look_brings_another_look() {
+    let shown = || vec![detail("a", "S_1", "1", false, None), detail("b", "S_2", "2", false, None)];
+    let mark = Some("meeting-controller:ns/m");
+    for other in [detail("b", "S_2", "2", true, None), detail("b", "S_2", "2", false, mark)] {
+        let mut pool = looked_at(Vec::new(), shown());
+        pool.take_list(shown(), is_slot, false);
+        assert!(pool.doubtful(&none()).is_none());
+        pool.take_list(vec![space("a", "S_1", "1"), other.clone()], is_slot, false);
+        assert_eq!(pool.doubtful(&none()).unwrap().0, 2, "{other:?}");
+    }
+}
+
 #[test]
 fn an_opened_slot_that_a_list_shows_under_its_placeholder_name_is_no_longer_as_we_left_it() {
     let mut pool = looked_at(Vec::new(), vec![detail("a", "S_1", "1", false, None)]);

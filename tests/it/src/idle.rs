@@ -43,15 +43,23 @@ async fn what_somebody_did_to_an_idle_bridge_is_seen_in_one_round() {
     let mark = ("cdrTag", "meeting-controller:x/gone");
     arena.sim.edit_space("4", &[("nonMemberAccess", "true"), ("name", "Last night"), mark]).unwrap();
     arena.ask(Method::POST, "calls", &format!("coSpace={id}")).await;
+    // No list shows that this one is open; who is in it does (decision 0027). It is theirs.
+    let theirs = space_id(&arena, 5);
+    arena.sim.edit_space("5", &[("nonMemberAccess", "true")]).unwrap();
+    arena.ask(Method::POST, "calls", &format!("coSpace={theirs}")).await;
     arena.sim.clear_journal();
     arena
         .await_sim("mended", |sim| {
-            let spaces = sim.spaces();
-            sim.calls().is_empty() && spaces.len() == 5 && spaces.iter().all(|space| !space.open)
+            let (spaces, calls) = (sim.spaces(), sim.calls());
+            let is_left = spaces.iter().all(|space| space.open == (space.id == theirs));
+            spaces.len() == 5
+                && is_left
+                && calls.iter().all(|call| call.space.as_deref() == Some(&theirs))
+                && calls.len() == 1
         })
         .await;
-    let bridge = arena.bridge("core", "told", |b| slots_of(b).foreign == 1 && is_ready(b)).await;
-    assert_eq!(slots_of(&bridge).free, 4);
+    let bridge = arena.bridge("core", "told", |b| slots_of(b).foreign == 2 && is_ready(b)).await;
+    assert_eq!(slots_of(&bridge).free, 3);
     let statuses = arena.requests().iter().filter(|entry| entry.route == "calls").count();
     assert!(statuses <= 3, "{statuses} rounds");
     arena.finish().await;
