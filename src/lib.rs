@@ -40,15 +40,17 @@ mod yaml;
 pub mod testing {
     use std::net::{IpAddr, Ipv4Addr};
     use std::sync::Arc;
+    use std::time::Duration;
 
     use crate::cms::Egress;
     pub use crate::cms::fuzzing;
     use crate::config::settings::Settings;
     pub use crate::status::check::violations;
 
-    /// The defaults, for bridges that are simulated on this host.
+    /// The defaults, for bridges that are simulated on this host, and whose meetings come before them.
     pub fn settings() -> Settings {
         let here = IpAddr::V4(Ipv4Addr::LOCALHOST);
-        Settings { egress: Arc::new(Egress::default().allow([here.into()])), ..Settings::default() }
+        let egress = Arc::new(Egress::default().allow([here.into()]));
+        Settings { egress, restore_grace: Duration::ZERO, ..Settings::default() }
     }
 }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use jiff::{SignedDuration, Timestamp};
 
 use super::{CallBridge, Cluster, reading};
-use crate::cms::{CmsError, ErrorClass};
+use crate::cms::{CmsError, ErrorClass, SpaceId};
 use crate::plan::failover::{HealthSignal, blames_call_bridge, is_decisive};
 use crate::plan::verdict::Verdict;
 
@@ -23,6 +23,8 @@ pub enum Source {
     Monitor,
     /// A look or a step of a meeting. What is due does not wait for the threshold of failures.
     Meeting { is_due: bool },
+    /// The same, of what is refused wherever it is asked ([`Cluster::takes_offence`]).
+    Request,
     /// A question beside the work, to a call bridge that is not the active one; it is looked at when it is back.
     Aside,
 }
@@ -39,7 +41,7 @@ impl Cluster {
                 (self.env.wake)();
             }
         }
-        let is_blamed = blames_call_bridge(&error);
+        let is_blamed = source != Source::Request && blames_call_bridge(&error);
         if is_blamed {
             self.blame(at, &error, source);
         }
@@ -62,6 +64,28 @@ impl Cluster {
             | ErrorClass::Malformed
             | ErrorClass::Blocked => Verdict::Retry(error),
         }
+    }
+
+    /// Was this meeting answered so on more than one call bridge? What it asks for may be what something in front of the
+    /// bridge takes offence at, a title that looks like an attack for example. It does not drive the cluster to and fro.
+    pub fn takes_offence(&self, space: &SpaceId, at: &CallBridge, error: &CmsError) -> bool {
+        let is_of_request = match error {
+            CmsError::NotACms | CmsError::MalformedReply { .. } | CmsError::Forbidden => true,
+            CmsError::HttpError { status } => *status < 502,
+            _ => false,
+        };
+        if !is_of_request {
+            return false;
+        }
+        let mut cache = self.cache();
+        let answered = cache.odd_answers.entry(space.clone()).or_default();
+        answered.insert(at.address().clone());
+        answered.len() > 1
+    }
+
+    /// The door of a meeting was written, so nothing takes offence at it.
+    pub fn note_door_written(&self, space: &SpaceId) {
+        self.cache().odd_answers.remove(space);
     }
 
     /// It answered: a sign of life.
@@ -90,7 +114,7 @@ impl Cluster {
                 (self.env.wake)();
             }
             Source::Aside if is_news => (self.env.wake)(),
-            Source::Monitor | Source::Meeting { .. } | Source::Aside => {}
+            Source::Monitor | Source::Meeting { .. } | Source::Request | Source::Aside => {}
         }
     }
 

@@ -299,6 +299,17 @@ impl CmsError {
         }
     }
 
+    /// Whether it is a bare status, an empty failure, a failure of the server, or "no such object": if that answers something
+    /// that is to be made, whatever answered (a call bridge that is being started, something in front of it) did not judge what
+    /// was sent.
+    pub fn is_wordless(&self) -> bool {
+        match self {
+            Self::NotFound { .. } | Self::HttpError { .. } => true,
+            Self::Rejected { element, status } => element == "failureDetails" || *status >= 500,
+            _ => false,
+        }
+    }
+
     /// Whether the bridge's API itself has answered, so that the credentials work. A proxy may have sent the rest.
     pub fn is_of_bridge(&self) -> bool {
         match self {

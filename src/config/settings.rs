@@ -23,6 +23,9 @@ pub struct Settings {
     pub idle_read: Duration,
     /// Until a bulk sync that failed is tried again.
     pub sync_retry: Duration,
+    /// How long the meetings of a bridge whose object is new may be on their way: objects that are restored come one after the
+    /// other.
+    pub restore_grace: Duration,
     /// Requests in flight per call bridge.
     pub in_flight: usize,
     /// Time limits and sizes of requests to a bridge.
@@ -56,6 +59,7 @@ impl Default for Settings {
             sweep: Duration::from_secs(15),
             idle_read: Duration::from_secs(30),
             sync_retry: Duration::from_secs(30),
+            restore_grace: Duration::from_secs(60),
             in_flight: 8,
             limits: Limits::default(),
             cluster_request: Duration::from_secs(3),

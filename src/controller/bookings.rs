@@ -310,7 +310,9 @@ impl Bookings {
     /// Every meeting that is not over; those of which something is to be done now come first, the overdue before all.
     pub fn not_over(&self, now: Timestamp) -> Vec<ObjectKey> {
         let index = self.lock();
-        let mut known: Vec<_> = index.meetings.values().filter(|known| !known.phase.is_over()).collect();
+        // Where the clock was ahead for a while, what is told to be over may lie ahead.
+        let mut known: Vec<_> =
+            index.meetings.values().filter(|known| !known.phase.is_over() || !known.is_past(now)).collect();
         known.sort_by_key(|known| (!known.is_overdue(now), !known.is_due(now)));
         known.into_iter().map(MeetingEntry::key).collect()
     }

@@ -116,8 +116,13 @@ impl SeenLeg {
         self.direction == Some(Direction::Incoming)
     }
 
-    /// Was it answered, as far as is known? How long it is there tells nothing: hunt groups and gateways ring for minutes.
+    /// Was it answered, as far as is known? How long it is there tells nothing: hunt groups and gateways ring for minutes. A
+    /// name may come with the ringing, so that a leg which a look showed to ring is looked at again.
     pub fn is_connected(&self) -> bool {
-        self.was_answered || matches!(self.state, Some(LegState::Connected | LegState::OnHold))
+        match &self.state {
+            Some(LegState::Connected | LegState::OnHold) => true,
+            Some(LegState::Initial | LegState::Ringing) => false,
+            Some(LegState::Other(_)) | None => self.was_answered,
+        }
     }
 }

@@ -62,6 +62,9 @@ pub struct ShownFields {
     pub passcode: bool,
     pub secret: bool,
     pub mark: bool,
+    /// That a space is shut. Then a reply that does not say so is no word of a shut one: some bridges leave out
+    /// `nonMemberAccess` where it is true, which is its default.
+    pub shut: bool,
     /// No look ever showed a passcode, although one was written again and again.
     pub hides_passcode: bool,
 }
@@ -81,6 +84,12 @@ impl ShownFields {
         self.passcode |= space.passcode.is_some();
         self.secret |= space.secret.is_some();
         self.mark |= space.cdr_tag.is_some();
+        self.shut |= space.non_member_access == Some(false);
+    }
+
+    /// Is this space open, as a look at it alone shows it?
+    pub fn is_open(&self, space: &Space) -> bool {
+        space.non_member_access.unwrap_or(self.shut)
     }
 }
 
@@ -207,10 +216,10 @@ impl SlotSpaces {
         let number = self.by_space.get(id).copied();
         let kept: Vec<u32> =
             self.taken.iter().filter(|(_, by)| by.as_ref().is_some_and(|by| by.id == *id)).map(|(n, _)| *n).collect();
-        let shown = space.map(|space| self.understood(space));
-        if let Some(space) = &shown {
+        if let Some(space) = &space {
             self.shown_fields.see(space);
         }
+        let shown = space.map(|space| self.understood(space));
         if shown.as_ref().is_none_or(|space| space.access_methods.unwrap_or_default() == 0) {
             self.stuck.remove(id);
         }
@@ -245,11 +254,15 @@ impl SlotSpaces {
     }
 
     /// A reply shows `nonMemberAccess` where somebody set it, and some bridges never do. Of a space that a bulk sync of
-    /// ours made it was set, to false: nobody has changed it there since, as long as the name and the mark tell of nobody.
+    /// ours made it was set, to false: nobody has changed it there since, as long as the name and the mark tell of nobody. A
+    /// bridge that shows of others that they are shut would show it.
     fn understood(&self, mut space: Space) -> Space {
         let made = |number: &u32| self.made.iter().any(|range| range.contains(number));
         let is_silent = space.non_member_access.is_none() && !space.cdr_tag.as_deref().is_some_and(is_mark);
-        if is_silent && number_of(&space).filter(made).is_some_and(|number| space.name == self.placeholder(number)) {
+        if is_silent
+            && !self.shown_fields.shut
+            && number_of(&space).filter(made).is_some_and(|number| space.name == self.placeholder(number))
+        {
             space.non_member_access = Some(false);
         }
         space

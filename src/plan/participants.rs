@@ -16,8 +16,8 @@ const LONGEST_RING: SignedDuration = SignedDuration::from_secs(75);
 /// The reason of a try whose connection broke.
 const CONNECTION_LOST: &str = "ConnectionLost";
 
-/// The reason of a try that the bridge was too busy for, whomever it was to ring.
-const BUSY: &str = "Busy";
+/// So long a bridge may take to make a leg for a try that it left without an answer.
+const LATE: SignedDuration = SignedDuration::from_secs(10);
 
 /// Tries in a row that are repeated at once when they were lost before they had an effect, or by the next pass when the
 /// bridge was busy.
@@ -184,27 +184,40 @@ fn apply_look(
             now.state = ParticipantState::Left;
             now.leg_id = None;
         }
+        ParticipantState::Ringing if may_be_late(now, seen.at) => {}
         ParticipantState::Ringing if may_be_lost(now) => {
-            // The connection broke and there is no leg: nobody was rung.
+            // No reply came, and there is no leg: nobody was rung.
             now.attempts = now.attempts.saturating_sub(1);
-            in_vain(now, CONNECTION_LOST, seen.at);
+            let why = now.reason.take().unwrap_or_default();
+            in_vain(now, &why, seen.at, true);
         }
         ParticipantState::Ringing => {
             now.leg_id = None;
-            if now.attempts > participant.retry.limit {
-                now.state = ParticipantState::Failed;
-                now.reason = Some("NoAnswer".to_owned());
-            } else {
-                now.state = ParticipantState::Waiting;
-            }
+            used_up(now, participant, "NoAnswer");
         }
         _ => {}
     }
 }
 
-/// The connection broke under the last try before the bridge said that there is a leg.
+/// The last try was left without an answer of the bridge, and no leg was seen since: a try that rings has no reason.
 fn may_be_lost(status: &ParticipantStatus) -> bool {
-    status.leg_id.is_none() && status.reason.as_deref() == Some(CONNECTION_LOST)
+    status.leg_id.is_none() && status.reason.is_some()
+}
+
+/// May the leg of that try still come? Where the connection broke, the bridge had closed it.
+fn may_be_late(status: &ParticipantStatus, at: Timestamp) -> bool {
+    may_be_lost(status)
+        && status.reason.as_deref() != Some(CONNECTION_LOST)
+        && status.last_attempt_at.is_some_and(|tried| at.duration_since(tried.0) < LATE)
+}
+
+/// A try came to nothing: there is another one, or it was the last.
+pub fn used_up(status: &mut ParticipantStatus, participant: &ParticipantSpec, why: &str) {
+    if status.attempts > participant.retry.limit {
+        (status.state, status.reason) = (ParticipantState::Failed, Some(why.to_owned()));
+    } else {
+        status.state = ParticipantState::Waiting;
+    }
 }
 
 /// Is it open whether somebody's last try reached the bridge, and no look since then has told?
@@ -214,13 +227,13 @@ pub fn is_any_unsure(statuses: &[ParticipantStatus], seen: Option<&SeenLegs>) ->
     statuses.iter().filter(is_unsure).any(|status| !is_told(status.last_attempt_at))
 }
 
-/// A try rang nobody: it is no attempt, and it is made again; at once if it was only lost or met a busy bridge, but not for
+/// A try rang nobody: it is no attempt, and it is made again; `at_once` if it was only lost or met a busy bridge, but not for
 /// ever, so that those behind have their turn.
-pub fn in_vain(status: &mut ParticipantStatus, why: &str, at: Timestamp) {
+pub fn in_vain(status: &mut ParticipantStatus, why: &str, at: Timestamp, at_once: bool) {
     status.vain_tries = status.vain_tries.saturating_add(1);
     status.state = ParticipantState::Waiting;
     (status.leg_id, status.reason) = (None, Some(why.to_owned()));
-    let is_passing = matches!(why, CONNECTION_LOST | BUSY) && status.vain_tries <= AT_ONCE;
+    let is_passing = at_once && status.vain_tries <= AT_ONCE;
     status.last_attempt_at = (!is_passing).then_some(Instant(at));
 }
 

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use kube::runtime::reflector::ObjectRef;
 
 use crate::act;
@@ -158,7 +158,10 @@ impl Reach<BridgeProgress> for BridgeReach<'_> {
         let due = ctx.bookings.due(key, now);
         let mut settings = demand(self.bridge, &version, due.iter().filter_map(|key| ctx.asked(key)));
         settings.has_unread = !progress.record.settings.is_empty() && ctx.bookings.has_unread(key, now);
-        Around { held, owner, settings }
+        let grace = SignedDuration::try_from(ctx.settings.restore_grace).unwrap_or_default();
+        let made_at = self.bridge.metadata.creation_timestamp.as_ref();
+        let may_be_restored = made_at.is_some_and(|made_at| now.duration_since(made_at.0).abs() < grace);
+        Around { held, owner, settings, may_be_restored }
     }
 
     fn with_facts<T>(&mut self, use_facts: impl FnOnce(&mut BridgeFacts) -> T) -> T {

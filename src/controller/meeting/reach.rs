@@ -111,7 +111,9 @@ impl<'a> MeetingReach<'a> {
     async fn judge(&self, progress: &Progress, (at, error): Failed) -> Verdict {
         let now = self.ctx.clock.now();
         let is_due = progress.stage(now) >= Stage::Inside || progress.is_closing(now);
-        self.cluster.judge(&at, error, Source::Meeting { is_due }).await
+        let takes_offence = progress.space().is_some_and(|space| self.cluster.takes_offence(&space, &at, &error));
+        let source = if takes_offence { Source::Request } else { Source::Meeting { is_due } };
+        self.cluster.judge(&at, error, source).await
     }
 
     async fn ask(&self, progress: &Progress, look: Look, now: Timestamp) -> Result<Found, Failed> {
@@ -296,6 +298,9 @@ impl Reach<Progress> for MeetingReach<'_> {
                         self.cluster.note_opened(&space, &progress.terms.spec.title)
                     }
                     _ => {}
+                }
+                if matches!(step, Step::OpenDoor | Step::MarkExtension | Step::CloseDoor) {
+                    self.cluster.note_door_written(&space);
                 }
                 Ok((effect, done))
             }

@@ -111,6 +111,14 @@ fn a_field_that_a_bridge_never_shows_is_believed_of_spaces_that_we_made_only() {
     }
 }
 
+/// Some bridges leave out what is true by default. There a slot that was opened by hand shows nothing, and is not free.
+#[test]
+fn where_others_are_shown_to_be_shut_one_that_is_not_is_open() {
+    let pool = looked_at(vec![1..=3], vec![detail("a", "S_1", "1", false, None), space("b", "S_2", "2")]);
+    assert_eq!(pool.foreign(&none()), BTreeSet::from([2]));
+    assert!(pool.shown_fields.is_open(pool.space(2).unwrap()) && !pool.shown_fields.is_open(pool.space(1).unwrap()));
+}
+
 #[test]
 fn a_list_keeps_details_that_it_does_not_contradict() {
     let mut pool =

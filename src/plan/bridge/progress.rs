@@ -42,6 +42,9 @@ pub struct Around {
     pub owner: Option<String>,
     /// Profiles that the meetings want for their settings.
     pub settings: Demand,
+    /// The object is so new that its meetings may still come. Whoever restores objects brings the bridge before its meetings:
+    /// what seems to be left open may be theirs, with people in it.
+    pub may_be_restored: bool,
 }
 
 /// What an observing pass imagines to have done.

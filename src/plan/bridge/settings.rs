@@ -37,16 +37,6 @@ pub(super) fn words_of(error: &CmsError) -> String {
     error.to_string().chars().take(LONGEST_REFUSAL).collect()
 }
 
-/// A bare status, an empty failure, "no such object" to something that is to be made: whatever answered (a call bridge that
-/// is being started, something in front of it) did not judge what was sent.
-fn is_wordless(error: &CmsError) -> bool {
-    match error {
-        CmsError::NotFound { .. } | CmsError::HttpError { .. } => true,
-        CmsError::Rejected { element, .. } => element == "failureDetails",
-        _ => false,
-    }
-}
-
 /// Makes what is wanted and removes what nobody wants.
 pub(super) fn next(bridge: &BridgeProgress, facts: &BridgeFacts, around: &Around) -> Option<Next> {
     if bridge.is_observing {
@@ -177,9 +167,9 @@ impl BridgeProgress {
         let vain = facts.settings_vain.entry(key.clone()).or_default();
         *vain = vain.saturating_add(1);
         // Whatever answers without a word for long is told as well, and asked ever less often.
-        let is_passing = is_wordless(error) && *vain <= WORDLESS_TRIES;
+        let is_passing = error.is_wordless() && *vain <= WORDLESS_TRIES;
         let wordless = WORDLESS_RESTS.saturating_mul(2_i32.saturating_pow(vain.saturating_sub(1)));
-        let rest = if is_wordless(error) { wordless.min(REFUSAL_RESTS) } else { REFUSAL_RESTS };
+        let rest = if error.is_wordless() { wordless.min(REFUSAL_RESTS) } else { REFUSAL_RESTS };
         facts.settings_held.insert(key, self.now.checked_add(rest).unwrap_or(self.now));
         if is_passing {
             // If it is not there any more, that is to be seen.

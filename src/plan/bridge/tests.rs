@@ -404,7 +404,12 @@ impl Reach<BridgeProgress> for ServerReach<'_> {
     fn survey(&mut self, _: &BridgeProgress, _: Timestamp) {}
 
     fn around(&mut self, _: &BridgeProgress, _: Timestamp) -> Around {
-        Around { held: self.player.held.clone(), owner: None, settings: self.player.demand.clone() }
+        Around {
+            held: self.player.held.clone(),
+            owner: None,
+            settings: self.player.demand.clone(),
+            may_be_restored: self.player.is_new,
+        }
     }
 
     fn with_facts<T>(&mut self, use_facts: impl FnOnce(&mut BridgeFacts) -> T) -> T {
@@ -549,6 +554,8 @@ struct Player {
     /// What meetings want for their settings.
     demand: Demand,
     deleting: bool,
+    /// The object is new, so that its meetings may still come.
+    is_new: bool,
     /// The generation is not the one that the status judged.
     edited: bool,
     /// A sync is asked about, or tried again, after a pause.
@@ -570,6 +577,7 @@ impl Player {
             held: BTreeMap::new(),
             demand: Demand::default(),
             deleting: false,
+            is_new: false,
             edited: false,
             had_pause: false,
             is_refused: false,

@@ -79,6 +79,7 @@ fn without_methods(bridge: &BridgeProgress, facts: &BridgeFacts, around: &Around
         }
         match claim(bridge, around, slots, number) {
             Claim::Unproven(space) => Some(Next::Look(Look::Space(space))),
+            Claim::LeftOpen(_) if around.may_be_restored => None,
             Claim::Free(space) | Claim::LeftOpen(space) => {
                 Some(match seen(&space).and_then(|(_, ours)| ours.first()) {
                     None => Next::Look(Look::AccessMethods(space)),
@@ -134,8 +135,8 @@ pub(super) fn keep_shut(
     let mut left_open = slots.left_open(&held).filter(|number| bridge.may_put_back(Contested::FreeSlot, Some(*number)));
     let shut = left_open.find_map(|number| match claim(bridge, around, slots, number) {
         Claim::Unproven(space) => Some(Next::Look(Look::Space(space))),
-        Claim::LeftOpen(space) => Some(Next::Do(Step::ShutSlot { number, space })),
-        Claim::Free(_) | Claim::Foreign => None,
+        Claim::LeftOpen(space) if !around.may_be_restored => Some(Next::Do(Step::ShutSlot { number, space })),
+        Claim::LeftOpen(_) | Claim::Free(_) | Claim::Foreign => None,
     });
     if shut.is_some() {
         return shut;

@@ -37,7 +37,10 @@ impl Progress {
         let has_secret = space.has_secret(secret) || (space.secret.is_none() && !can_show.secret);
         let is_hidden = space.passcode.is_none() && !can_show.passcode && can_show.hides_passcode;
         let has_passcode = space.has_passcode(passcode) || is_hidden;
-        Some(match space.non_member_access? {
+        if space.non_member_access.is_none() && !can_show.shut {
+            return None;
+        }
+        Some(match can_show.is_open(space) {
             false => Shown::Shut,
             true if !has_passcode || !has_secret => Shown::OtherKeys,
             true if self.has_other_profiles(space) => Shown::OtherProfiles,

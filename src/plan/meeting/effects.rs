@@ -436,13 +436,17 @@ impl Progress {
         match error {
             // The call is there, and still: the list shows it longer than it is, or something in front of the bridge answers.
             CmsError::LimitReached { .. } | CmsError::NotFound { .. } => {
-                self.refuse_party(party, error.word(), since);
+                self.refuse_party(party, error.word(), since, false);
                 Flow::GoOn
             }
             CmsError::Busy => {
-                self.refuse_party(party, error.word(), since);
+                self.refuse_party(party, error.word(), since, true);
                 self.fail(Part::Legs, error);
                 Flow::Stop
+            }
+            _ if error.is_wordless() => {
+                self.put_off_party(party, error.word(), since);
+                Flow::GoOn
             }
             _ if matches!(error.class(), ErrorClass::Invalid | ErrorClass::Conflict) => {
                 self.reject_party(party, &error, since);
@@ -456,9 +460,20 @@ impl Progress {
     }
 
     /// Refused for now: those behind are dialled all the same.
-    fn refuse_party(&mut self, party: &str, why: &str, at: Timestamp) {
+    fn refuse_party(&mut self, party: &str, why: &str, at: Timestamp, at_once: bool) {
         if let Some(status) = self.participant(party) {
-            participants::in_vain(status, why, at);
+            participants::in_vain(status, why, at, at_once);
+        }
+    }
+
+    /// Whatever answered did not say what is wrong with it: that is one try.
+    fn put_off_party(&mut self, party: &str, why: &str, at: Timestamp) {
+        let Some(spec) = self.terms.participant(party).cloned() else { return };
+        if let Some(status) = self.participant(party) {
+            status.attempts = status.attempts.saturating_add(1);
+            (status.leg_id, status.reason) = (None, Some(why.to_owned()));
+            status.last_attempt_at = Some(Instant(at));
+            participants::used_up(status, &spec, why);
         }
     }
 

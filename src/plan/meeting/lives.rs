@@ -34,7 +34,8 @@ pub(super) fn was_never_due(
 }
 
 /// Does a meeting that is over begin again? Only an edit of its end does that, never a clock that is behind; and not to
-/// the end that was refused while it ran, whatever else is edited.
+/// the end that was refused while it ran, whatever else is edited. One that never began, because the clock was ahead for a
+/// while, still lies ahead.
 pub(super) fn has_new_life(
     meeting: &ScheduledMeeting,
     draft: &ScheduledMeetingStatus,
@@ -49,8 +50,11 @@ pub(super) fn has_new_life(
     };
     // It may have ended before its time, because its bridge went.
     let was_cut = draft.ended_at.is_some_and(|at| stored.closes_at.duration_since(at.0) > CUT_SHORT);
+    let was_ahead = draft.opened_at.is_none()
+        && draft.ended_at.is_some_and(|at| at.0.duration_since(now) > CUT_SHORT)
+        && asked.opens_at > now;
     let was_refused = draft.opened_at.is_some() && draft.refused_window.map(Window::from) == Some(asked);
-    was_cut || (asked.closes_at != stored.closes_at && !was_refused)
+    was_cut || was_ahead || (asked.closes_at != stored.closes_at && !was_refused)
 }
 
 /// What stays of a status when the meeting has a new life.

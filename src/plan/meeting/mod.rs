@@ -206,7 +206,7 @@ fn door(progress: &Progress, facts: &MeetingFacts, around: &Around, now: Timesta
                 // Even if it is open already (a lost reply, a crash): the same write again gives the record its instant.
                 return Some(first_opening(progress, facts, space, progress.is_ours(space)));
             }
-            if space.non_member_access != Some(true) && progress.lacks_protection() {
+            if !progress.shown_fields.is_open(space) && progress.lacks_protection() {
                 return Some(blocked(Obstacle::SettingsMissing));
             }
             if progress.must_rewrite() {
@@ -289,7 +289,7 @@ fn closing(progress: &Progress, facts: &MeetingFacts) -> Next {
         (_, Seen::Known(Some(space))) if progress.tried.mark_seen && is_of_another(progress, space) => {
             return Next::Rest(End::TakenOver);
         }
-        (Door::Intended, Seen::Known(Some(space))) if progress.tried.mark_seen && is_strangers(progress, space) => {
+        (_, Seen::Known(Some(space))) if progress.tried.mark_seen && is_strangers(progress, space) => {
             return Next::Rest(End::TakenOver);
         }
         (Door::Intended | Door::Open, Seen::Known(_)) if progress.tried.mark_seen => {
@@ -314,7 +314,7 @@ fn closing(progress: &Progress, facts: &MeetingFacts) -> Next {
         return delete_first(calls);
     }
     match space {
-        Some(space) if space.non_member_access == Some(true) || space.name != progress.terms.placeholder => {
+        Some(space) if progress.shown_fields.is_open(space) || space.name != progress.terms.placeholder => {
             Next::Do(Step::CloseDoor)
         }
         Some(space) => access::proof(progress, facts, space),
@@ -336,13 +336,23 @@ fn is_its_mark(progress: &Progress, space: &Space) -> bool {
     mark.is_some_and(|mark| mark == terms.mark || terms.earlier_mark.as_deref() == Some(mark))
 }
 
-/// The door was to be opened, and never was as far as is recorded: our own write would have left its mark, or its secret.
-/// Where neither is shown, and this process does not know the secret, the title tells.
+/// Is somebody else in the slot? What we open carries our mark and our secret, and while it is open they are put back.
+///
+/// A door that was never opened as far as is recorded: without our mark or secret it is not ours; where neither is shown,
+/// or this process does not know the secret, the title tells. One that was opened may have been shut by us before a crash, or
+/// before a call could not be deleted, and taken by another scheduler since: then it is open, and has nothing of ours, not
+/// even the name. A hand edit leaves something of ours.
 fn is_strangers(progress: &Progress, space: &Space) -> bool {
-    let may_be_ours = progress.is_ours(space)
-        || (progress.secret().is_none() && space.name == progress.terms.spec.title)
-        || is_its_mark(progress, space);
-    progress.draft.opened_at.is_none() && !may_be_ours && progress.terms.is_foreign(space)
+    let has_our_secret = progress.secret().is_some_and(|secret| space.has_secret(secret));
+    if has_our_secret || is_its_mark(progress, space) || !progress.terms.is_foreign(space) {
+        return false;
+    }
+    let has_our_title = space.name == progress.terms.spec.title;
+    if progress.draft.opened_at.is_some() {
+        progress.shown_fields.is_open(space) && !has_our_title
+    } else {
+        progress.secret().is_some() || !has_our_title
+    }
 }
 
 fn delete_first(calls: &[PlacedCall]) -> Next {

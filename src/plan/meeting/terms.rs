@@ -117,7 +117,7 @@ impl Terms {
         self.call_bridge_ids = (!is_alone).then(|| known.collect());
     }
 
-    fn participant(&self, party: &str) -> Option<&ParticipantSpec> {
+    pub(super) fn participant(&self, party: &str) -> Option<&ParticipantSpec> {
         self.spec.participants.iter().find(|participant| participant.remote_party == party)
     }
 

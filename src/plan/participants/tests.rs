@@ -83,6 +83,37 @@ fn a_leg_of_which_nobody_knows_whether_it_was_answered_rings_however_long_it_is_
 }
 
 #[test]
+fn a_name_that_comes_with_the_ringing_is_no_answer() {
+    use ParticipantState::*;
+    for (state, wanted) in
+        [(LegState::Ringing, Ringing), (LegState::Initial, Ringing), (LegState::Connected, Connected)]
+    {
+        let named = SeenLeg { was_answered: true, is_named: true, ..leg(Some(state.clone())) };
+        assert_eq!(state_after(&dialled(0, 1, Ringing), &seen(1, vec![named])), wanted, "{state:?}");
+    }
+}
+
+/// A time-out, a page of a proxy, a broken connection: a try that rang nobody is no try, but a slow bridge has its time.
+#[test]
+fn a_try_that_was_left_without_an_answer_counts_only_if_there_is_a_leg() {
+    use ParticipantState::*;
+    for why in ["Timeout", "HTTPError", "NotACMS", "DatabaseNotReady", "ConnectionLost"] {
+        let mut tried = dialled(0, 2, Ringing);
+        (tried[0].leg_id, tried[0].reason) = (None, Some(why.to_owned()));
+        if why != "ConnectionLost" {
+            let soon = update(&spec(), &tried, Some(&seen(2, vec![])), None, true);
+            assert_eq!((soon[0].state, soon[0].attempts), (Ringing, 2), "{why}: it may still come");
+            assert!(!is_any_unsure(&soon, Some(&seen(2, vec![]))), "{why}: no look follows the other");
+        }
+        let later = update(&spec(), &tried, Some(&seen(10, vec![])), None, true);
+        assert_eq!((later[0].state, later[0].attempts, later[0].vain_tries), (Waiting, 1, 1), "{why}");
+        assert!(to_dial(&spec(), &later, at(0), at(10)).is_some(), "{why}: at once");
+        let rings = update(&spec(), &tried, Some(&seen(12, vec![leg(Some(LegState::Ringing))])), None, true);
+        assert_eq!((rings[0].state, rings[0].attempts, rings[0].reason.clone()), (Ringing, 2, None), "{why}");
+    }
+}
+
+#[test]
 fn a_leg_of_a_lost_reply_is_adopted() {
     let adopted = update(&spec(), &[], Some(&seen(3, vec![leg(Some(LegState::Ringing))])), None, true);
     assert_eq!((adopted[0].attempts, adopted[0].state), (1, ParticipantState::Ringing));

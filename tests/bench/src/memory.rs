@@ -96,7 +96,7 @@ pub async fn run(options: &Options) -> Result<(), String> {
             })
         })
         .await?;
-    let patience = Duration::from_secs(1200);
+    let patience = Duration::from_secs(3600);
     let meetings = world.until_phase(Phase::Scheduled, options.meetings, patience).await?;
     println!("all {} booked and Scheduled after     {:>7.1} s", options.meetings, began.elapsed().as_secs_f64());
     let (now, peak) = first.resident();

@@ -15,7 +15,10 @@ use serde_json::json;
 
 use crate::memory::Process;
 use crate::report::machine;
-use crate::world::{NAMESPACE, World, told};
+use crate::world::{NAMESPACE, World, pause_for, told};
+
+/// How long two cores may take to book them all.
+const PATIENCE: Duration = Duration::from_secs(3600);
 
 #[derive(Clone, Debug, Args)]
 pub struct Options {
@@ -48,14 +51,15 @@ fn series(index: usize) -> Result<MeetingSeries, String> {
 }
 
 async fn all_ready(api: &Api<MeetingSeries>, count: usize) -> Result<Vec<MeetingSeries>, String> {
-    for _ in 0..1200 {
+    let deadline = tokio::time::Instant::now() + PATIENCE;
+    while tokio::time::Instant::now() < deadline {
         let all = api.list(&ListParams::default()).await.map_err(told("list"))?.items;
         let is_ready =
             |one: &&MeetingSeries| one.status.as_ref().is_some_and(|status| is_true(&status.conditions, types::READY));
         if all.iter().filter(is_ready).count() == count {
             return Ok(all);
         }
-        tokio::time::sleep(Duration::from_secs(1)).await;
+        tokio::time::sleep(pause_for(count)).await;
     }
     Err("the series never became ready".to_owned())
 }
@@ -88,8 +92,7 @@ pub async fn run(options: &Options) -> Result<(), String> {
     let meetings = world.meetings().list(&ListParams::default()).await.map_err(told("list"))?.items;
     let (count, took) = (meetings.len(), began.elapsed().as_secs_f64());
     println!("{} series, {count} occurrences booked after {took:>7.1} s", options.series);
-    let patience = Duration::from_secs(600);
-    let meetings: Vec<ScheduledMeeting> = world.until_phase(Phase::Scheduled, count, patience).await?;
+    let meetings: Vec<ScheduledMeeting> = world.until_phase(Phase::Scheduled, count, PATIENCE).await?;
     let (now, peak) = first.resident();
     println!("with all of them:                          {now:>7.1} MiB (peak {peak:.1})");
     tokio::time::sleep(Duration::from_secs(10)).await;
@@ -97,7 +100,7 @@ pub async fn run(options: &Options) -> Result<(), String> {
     drop((before, meetings));
     tokio::time::sleep(Duration::from_secs(options.quiet)).await;
     let series_after = versions(&all_ready(&api, options.series).await?);
-    let meetings_after = versions(&world.until_phase(Phase::Scheduled, count, patience).await?);
+    let meetings_after = versions(&world.until_phase(Phase::Scheduled, count, PATIENCE).await?);
     println!(
         "written again in {} quiet seconds:         {} series, {} occurrences",
         options.quiet,

@@ -42,6 +42,11 @@ pub fn told<E: std::fmt::Display>(what: &str) -> impl Fn(E) -> String + '_ {
     move |error| format!("{what}: {error}")
 }
 
+/// How long to wait before so many objects are listed again.
+pub fn pause_for(count: usize) -> Duration {
+    Duration::from_secs(if count < 1000 { 1 } else { 20 })
+}
+
 impl World {
     /// Starts control plane and controller.
     pub async fn start(settings: Settings) -> Result<Self, String> {
@@ -184,7 +189,7 @@ impl World {
                 return Err(format!("{there} of {count} meetings are {phase:?} after {} s", patience.as_secs()));
             }
             // A list of many objects is itself work for the apiserver: ask seldom, it is not what is measured.
-            tokio::time::sleep(Duration::from_secs(1)).await;
+            tokio::time::sleep(pause_for(count)).await;
         }
     }
 

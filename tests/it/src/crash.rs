@@ -1,6 +1,8 @@
 //! Replies are lost, objects are restored without status: the same end, no second call, no second ring (CONTRIBUTING.md,
 //! "One call, one ring"). Where the controller dies stands in `sweep.rs`.
 
+use std::time::Duration;
+
 use cms_simulator::{Fault, FaultKind, SecondCall};
 use futures::StreamExt;
 use futures::future::join_all;
@@ -8,6 +10,7 @@ use kube::api::Api;
 use kube::runtime::{WatchStreamExt, watcher};
 use meeting_controller::api::meeting::{ParticipantState, Phase};
 use meeting_controller::api::{MeetingBridge, ScheduledMeeting};
+use meeting_controller::config::settings::Settings;
 use serde_json::{Value, json};
 
 use crate::kit::*;
@@ -131,6 +134,35 @@ async fn a_restored_namespace_adopts_slots_and_meetings() {
     let journal = arena.sim.journal();
     assert_eq!(count(&journal, "POST", "cospaceBulkSyncs"), 0, "{:#?}", arena.journal_lines());
     assert_eq!((arena.sim.spaces().len(), arena.sim.calls(), arena.sim.dials().len()), (spaces, calls, 1));
+    arena.assert_rules(1..=5);
+    arena.finish().await;
+}
+
+/// The same while the controller runs: whoever brings the objects back brings the bridge first. For a while its slots may be
+/// those of meetings that are still on their way.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_bridge_that_is_restored_before_its_meetings_waits_for_them() {
+    let settings = Settings { restore_grace: Duration::from_secs(60), ..quick() };
+    let mut arena = Arena::with("bridge-first", lone(), settings).await;
+    arena.ready_bridge(json!({})).await;
+    let made = arena.open_now("m", 600, json!({ "participants": desk() })).await;
+    arena.party("m", ParticipantState::Connected).await;
+    let (secret, calls) = (arena.slot(1).secret, arena.sim.calls());
+    arena.controller.take().unwrap().kill().await;
+    let gone = json!({ "metadata": { "finalizers": null } });
+    arena.patch::<ScheduledMeeting>("m", gone.clone()).await;
+    arena.patch::<MeetingBridge>("core", gone).await;
+    arena.delete::<ScheduledMeeting>("m").await;
+    arena.delete::<MeetingBridge>("core").await;
+    arena.gone::<ScheduledMeeting>("m").await;
+    arena.gone::<MeetingBridge>("core").await;
+    arena.start().await;
+    arena.create_bridge("core", json!({})).await;
+    arena.bridge("core", "Ready", |b| condition(b, "Ready").0 == "True").await;
+    arena.create_meeting("m", serde_json::to_value(&made.spec).unwrap()).await;
+    arena.says("m", "Ready", "True", "Active").await;
+    arena.party("m", ParticipantState::Connected).await;
+    assert_eq!((arena.slot(1).secret, arena.sim.calls(), arena.sim.dials().len()), (secret, calls, 1));
     arena.assert_rules(1..=5);
     arena.finish().await;
 }

@@ -104,6 +104,24 @@ async fn a_blip_moves_nothing() {
     join_all(cases.map(|(what, fault)| a_blip(what, fault))).await;
 }
 
+/// Something in front of the bridges takes offence at what one meeting writes, wherever it writes it. That is that meeting's
+/// trouble, not the cluster's.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_refused_on_every_call_bridge_does_not_drive_the_cluster_to_and_fro() {
+    let arena = Arena::running("offence", json!({})).await;
+    arena.sim.add_fault(Fault::new(FaultKind::HtmlError).method("PUT").route("coSpaces/{id}"));
+    arena.open_now("odd", 300, json!({ "title": "<script>" })).await;
+    arena.await_sim("tried again and again", |sim| sim.faults()[0].struck >= 6).await;
+    let odd = arena.meeting("odd", "told", |m| condition(m, "SpaceOpen").0 == "False").await;
+    assert!(status_of(&odd).opened_at.is_none());
+    assert!(arena.failovers() <= 1, "{} failovers", arena.failovers());
+    arena.sim.clear_faults();
+    arena.phase("odd", Phase::Active).await;
+    arena.phase("m", Phase::Active).await;
+    arena.assert_rules(1..=5);
+    arena.finish().await;
+}
+
 /// One failed write of a start is not the end of a call bridge.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_lost_connection_at_a_start_moves_nothing() {

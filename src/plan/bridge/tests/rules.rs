@@ -1005,6 +1005,22 @@ fn what_an_earlier_range_left_open_is_found_after_a_restart() {
     assert_eq!(server.numbers(), [1, 2, 3]);
 }
 
+/// Objects were deleted and come back while the controller runs: the bridge first, its meetings a few seconds later.
+#[test]
+fn what_seems_to_be_left_open_waits_for_the_meetings_of_a_bridge_that_is_new() {
+    let mut server = Server::new(Vec::new());
+    let mut player = Player::settled(&mut server, 1, 4);
+    player.open_meeting(&mut server, 4);
+    player.held.clear();
+    player.restart();
+    player.is_new = true;
+    assert_eq!(player.run(&mut server), End::Settled);
+    assert!(player.writes().is_empty() && server.wrongs.is_empty());
+    player.is_new = false;
+    assert_eq!(player.run(&mut server), End::Settled);
+    assert_eq!(player.writes(), ["shut slot 4"], "nobody came");
+}
+
 #[test]
 fn a_foreign_slot_out_of_range_is_left_alone() {
     let mut server = Server::new(Vec::new());

@@ -124,6 +124,8 @@ proptest! {
         for status in &player.stored.participants {
             let there = model.calls.values().flatten().any(|leg| leg.1 == status.remote_party);
             let wanted = match status.state {
+                // Without an answer so far, and the bridge has a few seconds.
+                ParticipantState::Ringing if status.leg_id.is_none() && status.reason.is_some() => true,
                 ParticipantState::Ringing | ParticipantState::Connected => there,
                 // Rang in vain; the next try waits for its back-off.
                 ParticipantState::Waiting => !there && status.attempts + status.vain_tries > 0,
@@ -206,7 +208,11 @@ proptest! {
         let tag = model.space.as_ref().and_then(|shown| shown.cdr_tag.clone());
         let is_marked = tag.as_deref().is_some_and(|tag| [OTHER_MARK, STRANGE_MARK].contains(&tag));
         let was_opened = facts.0.opened_at.is_some();
-        let other = is_marked || (!was_opened && model.space.as_ref().is_some_and(is_strangers));
+        let is_taken = |shown: &Space| {
+            let is_open = shown.non_member_access == Some(true) && shown.name != "Standup";
+            is_strangers(shown) && !shown.has_secret(&SECRET.to_owned().into()) && (!was_opened || is_open)
+        };
+        let other = is_marked || model.space.as_ref().is_some_and(is_taken);
         let before = model.calls.clone();
         if model.space.is_none() {
             return Ok(()); // The write says so, and the controller takes that for the end.

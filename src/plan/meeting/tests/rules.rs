@@ -490,6 +490,24 @@ fn a_list_item_says_nothing_about_an_open_door() {
     assert!(player.take_log().is_empty());
 }
 
+/// Unless the bridge shows of others that they are shut: then what it leaves out is that this one is open.
+#[test]
+fn an_open_door_that_is_not_shown_to_be_open_is_put_back_as_well() {
+    let mut player = Player::new(&[], Start::running(Some("call")));
+    player.shown_fields.shut = true;
+    let without = |passcode: Option<&str>| Space {
+        non_member_access: None,
+        passcode: passcode.map(|passcode| passcode.to_owned().into()),
+        ..opened()
+    };
+    let mut model = Model::new(Some(without(Some(PASSCODE))), at(10)).with_call("call", &[]);
+    player.pass(&mut model, true, &mut std::iter::empty());
+    assert!(player.take_log().is_empty(), "as wanted");
+    model.space = Some(without(None));
+    player.pass(&mut model, true, &mut std::iter::empty());
+    assert!(model.space.unwrap().has_passcode(&PASSCODE.to_owned().into()), "put back");
+}
+
 #[test]
 fn a_space_that_vanished_from_a_running_meeting_is_told() {
     let mut player = Player::new(&["a@x"], Start::running(Some("call")));
@@ -673,6 +691,54 @@ fn a_stranger_in_the_slot_of_a_meeting_that_never_opened_is_left_alone() {
     assert_eq!(next(&progress, &facts, &Around::default(), at(3600)), Next::Do(Step::CloseDoor));
 }
 
+/// Our closing write was done, and the controller died, or the call could not be deleted; or the status came from a backup.
+/// Meanwhile another scheduler took the free slot.
+#[test]
+fn a_stranger_in_the_slot_that_was_shut_before_is_left_alone() {
+    for theirs in [space("Theirs", Some(true), None), space("Theirs", Some(true), Some("tms"))] {
+        for secrets_at_hand in [true, false] {
+            let player = Player::new(&[], Start::running(Some("call")));
+            for door in [Door::Open, Door::Shut] {
+                let mut progress = player.progress(at(3600));
+                (progress.door, progress.tried.mark_seen) = (door, true);
+                if !secrets_at_hand {
+                    progress.secrets = None;
+                }
+                let (id, space) = ("theirs".into(), Some("space-1".into()));
+                let call = Call { id, name: String::new(), space, correlator: None, duration: None };
+                let calls = Seen::Known(vec![PlacedCall { call_bridge: here("").call_bridge, call, began: None }]);
+                let facts = MeetingFacts { space: Seen::Known(Some(theirs.clone())), calls, ..MeetingFacts::default() };
+                let wanted = Next::Rest(End::TakenOver);
+                assert_eq!(next(&progress, &facts, &Around::default(), at(3600)), wanted, "{theirs:?} {door:?}");
+            }
+        }
+    }
+    // The deletion of the call fails, and TMS comes into the slot before the next pass.
+    let mut player = Player::new(&[], Start::running(Some("call")));
+    let mut model = Model::new(Some(opened()), at(3600)).with_call("call", &["a@x"]);
+    model.denies = Some(("delete the call", CmsError::Busy));
+    player.pass(&mut model, false, &mut std::iter::empty());
+    assert_eq!(player.stored.phase, Some(Phase::Closing));
+    model.denies = None;
+    model.space = Some(space("Theirs", Some(true), None));
+    let mut model = model.with_call("theirs", &["b@x"]);
+    assert_eq!(player.run(&mut model), End::TakenOver);
+    assert_eq!(model.space.as_ref().unwrap().non_member_access, Some(true));
+    assert!(model.calls.contains_key(&"theirs".into()), "nobody is thrown out");
+    // What a hand changed of ours is still ours.
+    let by_hand = [
+        space("Party", Some(true), Some(MARK)),
+        space("Standup", Some(true), None),
+        Space { secret: Some(SECRET.to_owned().into()), ..space("Party", Some(true), None) },
+    ];
+    for shown in by_hand {
+        let mut player = Player::new(&[], Start::running(None));
+        let mut model = Model::new(Some(shown.clone()), at(3600));
+        assert_eq!(player.run(&mut model), End::Released, "{shown:?}");
+        assert_eq!(model.space.unwrap().non_member_access, Some(false), "{shown:?}");
+    }
+}
+
 /// Some bridges show no marks.
 #[test]
 fn an_opening_whose_reply_was_lost_is_recognised_by_its_secret() {
@@ -697,6 +763,34 @@ fn a_reply_that_there_is_nothing_to_shut_proves_nothing() {
     let mut model = Model::new(None, at(3600));
     let mut player = Player::new(&[], Start::running(None));
     assert_eq!(player.run(&mut model), End::Released, "a look shows that it is gone");
+}
+
+/// A bare status, or a failure of the server: nobody said what is wrong with the participant.
+#[test]
+fn a_refusal_without_a_word_is_one_try() {
+    let inner = CmsError::Rejected { element: "internalError".to_owned(), status: 500 };
+    let empty = CmsError::Rejected { element: "failureDetails".to_owned(), status: 400 };
+    for error in [CmsError::HttpError { status: 400 }, empty, inner] {
+        let mut player = Player::new(&["a@x"], Start::running(Some("call")));
+        let mut model = Model::new(Some(opened()), at(10)).with_call("call", &[]);
+        model.denies = Some(("dial", error.clone()));
+        player.pass(&mut model, true, &mut std::iter::empty());
+        let told = player.stored.participants[0].clone();
+        assert_eq!((told.state, told.attempts), (ParticipantState::Waiting, 1), "{error}");
+        model.clock = at(31);
+        player.pass(&mut model, true, &mut std::iter::empty());
+        model.clock = at(52);
+        player.pass(&mut model, true, &mut std::iter::empty());
+        assert_eq!(player.stored.participants[0].state, ParticipantState::Failed, "{error}: two more, and no end");
+        assert_eq!(player.take_log().iter().filter(|line| line.starts_with("dial")).count(), 3, "{error}");
+    }
+    // What the bridge does not accept, it does not accept.
+    let mut player = Player::new(&["a@x"], Start::running(Some("call")));
+    let mut model = Model::new(Some(opened()), at(10)).with_call("call", &[]);
+    model.denies =
+        Some(("dial", CmsError::ParameterError { parameter: "remoteParty".to_owned(), error: "invalid".to_owned() }));
+    player.pass(&mut model, true, &mut std::iter::empty());
+    assert_eq!(player.stored.participants[0].state, ParticipantState::Failed);
 }
 
 /// The call ended with its last leg or with the door, and the bridge says whatever it likes to its deletion.
@@ -1012,6 +1106,18 @@ fn a_clock_that_steps_back_throws_nobody_out() {
         assert_eq!(player.stored.phase, Some(Phase::Active));
         assert!(player.take_log().is_empty(), "and nobody is dialled before the start");
     }
+}
+
+/// The clock was a day ahead for a moment, and put back: nobody ever waited for that door.
+#[test]
+fn what_was_missed_while_the_clock_was_ahead_is_still_to_come() {
+    for (phase, opened, wanted) in [("Missed", None, true), ("Ended", None, true), ("Ended", Some(at(-300)), false)] {
+        let status = serde_json::json!({ "phase": phase, "openedAt": opened, "endedAt": at(86_400) });
+        let player = Player::new(&[], Start::with(status));
+        assert_eq!(player.progress(at(-3600)).door == Door::Untouched, wanted, "{phase} {opened:?}");
+    }
+    let late = Player::new(&[], Start::with(serde_json::json!({ "phase": "Missed", "endedAt": at(3600) })));
+    assert_eq!(late.progress(at(3599)).door, Door::Released, "a second is no leap");
 }
 
 #[test]

@@ -167,12 +167,12 @@ impl Offsets {
     /// forward, unless they were by a day.
     fn moment(&self, at: DateTime) -> Option<Timestamp> {
         let ends = self.0.iter().skip(1).map(|(since, _)| *since).chain([Timestamp::MAX]);
-        let mut held = self.0.iter().zip(ends).map(|((since, offset), end)| (*since, *offset, end));
+        let held = self.0.iter().zip(ends).map(|((since, offset), end)| (*since, *offset, end));
         let by = |offset: Offset| offset.to_timestamp(at).unwrap();
         if let Some((_, offset, _)) = held.clone().find(|(since, offset, end)| (*since..*end).contains(&by(*offset))) {
             return Some(by(offset));
         }
-        let (_, before, end) = held.rfind(|(_, offset, end)| *end <= by(*offset))?;
+        let (_, before, end) = held.filter(|(_, offset, end)| *end <= by(*offset)).last()?;
         let (_, after) = self.0.iter().find(|(since, _)| *since == end)?;
         (after.seconds() - before.seconds() < 24 * 3600).then(|| by(before))
     }
