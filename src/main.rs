@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use clap::Parser;
+use jiff::Timestamp;
 use kube::config::Kubeconfig;
 use kube::{Api, Client, Config};
 use meeting_controller::admin::{Access, Admin, Certificate};
@@ -12,7 +13,7 @@ use meeting_controller::api::MeetingBridge;
 use meeting_controller::cli;
 use meeting_controller::clock::SystemClock;
 use meeting_controller::config::settings::Settings;
-use meeting_controller::config::{Cli, Command, CrdsArgs, LogFormat, PlanArgs, RunArgs, ValidateArgs};
+use meeting_controller::config::{Cli, Command, CrdsArgs, LogFormat, OccurrencesArgs, PlanArgs, RunArgs, ValidateArgs};
 use meeting_controller::controller::{Candidacy, Controller, plan_bridge};
 use meeting_controller::kubectl;
 use meeting_controller::metrics::Metrics;
@@ -37,6 +38,7 @@ fn main() -> ExitCode {
         Command::Run(args) => block_on(run(*args)),
         Command::Plan(args) => block_on(plan(args)),
         Command::Crds(args) => crds(&args),
+        Command::Occurrences(args) => occurrences(&args),
         Command::Validate(args) => return block_on(validate(&args)).unwrap_or_else(failed),
         Command::Meetings(cli) => return block_on(async { Ok(kubectl::run(*cli).await) }).unwrap_or_else(failed),
     };
@@ -44,17 +46,22 @@ fn main() -> ExitCode {
 }
 
 async fn validate(args: &ValidateArgs) -> Result<ExitCode, String> {
+    let options = cli::validate::Options { live: None, format: args.output, now: Some(Timestamp::now()) };
     if !args.live {
-        return Ok(cli::validate::run(&args.files, None));
+        return Ok(cli::validate::run(&args.files, options));
     }
     let namespaces = cli::validate::namespaces(&args.files);
     match cli::validate::Live::read(&args.access(), namespaces, args.shared()).await {
-        Ok(live) => Ok(cli::validate::run(&args.files, Some(&live))),
+        Ok(live) => Ok(cli::validate::run(&args.files, cli::validate::Options { live: Some(&live), ..options })),
         Err(trouble) => {
             eprintln!("error: {trouble}");
             Ok(cli::validate::Outcome::Unreadable.into())
         }
     }
+}
+
+fn occurrences(args: &OccurrencesArgs) -> Result<(), String> {
+    cli::occurrences::print(&args.file, args.from, args.until, args.output)
 }
 
 fn crds(args: &CrdsArgs) -> Result<(), String> {

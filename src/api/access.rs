@@ -13,7 +13,7 @@ pub struct AccessMethodSpec {
     /// Name; unique within the meeting.
     #[schemars(length(min = 1, max = 32), regex(pattern = r"^[a-z0-9]+(-+[a-z0-9]+)*$"))]
     pub name: String,
-    /// What they are who come in by it.
+    /// Host: is in at once; as soon as there is a way in for hosts, everybody else waits until one is in. Guest: waits.
     pub role: AccessRole,
     /// Secret in this namespace with the passcode (digits); another one than that of the meeting and of the others.
     pub passcode_secret_ref: PasscodeSecretRef,
@@ -82,9 +82,9 @@ impl AccessSettings {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct AccessMethodStatus {
-    /// Name in the spec.
+    /// Its name in spec.accessMethods.
     pub name: String,
-    /// What they are who come in by it.
+    /// Host: is in at once; as soon as there is a way in for hosts, everybody else waits until one is in. Guest: waits.
     pub role: AccessRole,
     /// Id on the bridge. Without: it is to be made, or its reply was lost.
     #[serde(default, skip_serializing_if = "Option::is_none")]

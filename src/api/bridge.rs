@@ -89,7 +89,7 @@ pub struct MeetingBridgeSpec {
     #[serde(default)]
     pub profiles: ProfilesSpec,
 
-    /// What may be booked here.
+    /// What may be booked on this bridge, and for how long it is kept.
     #[serde(default)]
     pub scheduling: SchedulingSpec,
 
@@ -153,7 +153,8 @@ pub struct MaintenanceSpec {
     /// Its name in the cluster (status.cluster.members), or its address as in status.callBridges.
     #[schemars(length(min = 1, max = 260))]
     pub call_bridge: String,
-    /// What becomes of its meetings.
+    /// Drain: new meetings start on another call bridge, those that run finish here. Evacuate: those that run go
+    /// elsewhere as well. None: it is in service.
     #[serde(default = "drain")]
     pub mode: MaintenanceMode,
 }
@@ -162,7 +163,8 @@ fn drain() -> MaintenanceMode {
     MaintenanceMode::Drain
 }
 
-/// What becomes of the meetings of a call bridge that is worked on.
+/// What spec.maintenance says of it. Drain: new meetings start elsewhere. Evacuate: those that run go elsewhere as
+/// well. None: it is in service.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 pub enum MaintenanceMode {
     /// It is in service.
@@ -177,7 +179,7 @@ pub enum MaintenanceMode {
 /// The name of a Secret in the same namespace.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct SecretName {
-    /// Name of the Secret.
+    /// Name of the Secret, in the namespace of the bridge.
     #[schemars(length(min = 1, max = 253))]
     pub name: String,
 }
@@ -204,7 +206,7 @@ pub struct CaBundleRef {
     /// Secret or ConfigMap, in the namespace of the bridge.
     #[serde(default)]
     pub kind: CaBundleKind,
-    /// Name of the object.
+    /// Name of the Secret or ConfigMap.
     #[schemars(length(min = 1, max = 253))]
     pub name: String,
     /// Key in the object's data.
@@ -238,7 +240,7 @@ pub struct SlotsSpec {
     #[x_kube(validation = Rule::new("!self.contains('@') && !self.contains('/') && !self.contains(' ')")
         .message("domain must be a bare domain such as meet.example.com"))]
     pub domain: Option<String>,
-    /// First slot number.
+    /// The first slot number; it is dialled, so it must fit your dial plan.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 0, max = 2147483647))]
     pub base: Option<u32>,
@@ -267,10 +269,10 @@ impl Default for SlotsSpec {
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ProfilesSpec {
-    /// Call profile.
+    /// Call profile: what holds for a call as a whole.
     #[serde(default)]
     pub call: CallProfile,
-    /// Call leg profile.
+    /// Call leg profile: what each participant sees, hears and may do.
     #[serde(default)]
     pub call_leg: CallLegProfile,
 }
@@ -279,13 +281,13 @@ pub struct ProfilesSpec {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct SchedulingSpec {
-    /// May new meetings be booked? Meetings already accepted go on.
+    /// False: no new meeting is booked here. Meetings already accepted go on.
     #[serde(default = "yes")]
     pub allow_booking: bool,
-    /// May participants dial in? False withholds the URI and rejects meetings with participants that dial in.
+    /// False: nobody dials in. The URI is withheld, and meetings with participants that dial in are rejected.
     #[serde(rename = "allowIncomingSIP", default = "yes")]
     pub allow_incoming_sip: bool,
-    /// May participants be dialled? False opens the door but dials nobody.
+    /// False: nobody is dialled. The door opens all the same.
     #[serde(rename = "allowOutgoingSIP", default = "yes")]
     pub allow_outgoing_sip: bool,
     /// Bridges with a higher preference are chosen first, among those that a meeting without bridgeRef may use.
@@ -366,7 +368,7 @@ impl Default for FailoverSpec {
 #[x_kube(validation = Rule::new("has(self.address) != has(self.callBridge)")
     .message("an alternate needs exactly one of address and callBridge"))]
 pub struct Alternate {
-    /// `host` or `host:port`.
+    /// `host` or `host:port` of its Web Admin interface; default port 443.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 260))]
     #[x_kube(validation = Rule::new(ADDRESS_RULE).message(ADDRESS_MESSAGE))]
@@ -384,7 +386,7 @@ pub struct Alternate {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct FailbackSpec {
-    /// Automatic, or Manual (by annotation).
+    /// Automatic: when it was good for `after`. Manual: by the annotation meeting-controller.dev/failback-requested-at.
     #[serde(default)]
     pub policy: FailbackPolicy,
     /// The primary must have been healthy this long.

@@ -47,14 +47,14 @@ pub struct MeetingBridgeStatus {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 64))]
     pub settings_profiles: Vec<SettingsProfile>,
-    /// The pool of slots.
+    /// The pool of slots: how many, and what the others are that are not free.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub slots: Option<SlotsStatus>,
     /// What had to be put back lately because others changed it; at most 32 are remembered.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 32))]
     pub contests: Vec<Contest>,
-    /// Meetings booked here.
+    /// Meetings that are booked on this bridge, in numbers.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub bookings: Option<BookingsStatus>,
     /// With managementPolicy Observe: what would be written to the bridge, in order.
@@ -73,14 +73,14 @@ pub struct MeetingBridgeStatus {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct CallBridgeStatus {
-    /// `host:port`.
+    /// Its address as it is connected to, `host:port`.
     pub address: String,
-    /// Primary, Alternate or Discovered.
+    /// Primary: spec.address. Alternate: spec.failover names it. Discovered: the cluster does.
     pub role: CallBridgeRole,
     /// Id of the call bridge behind it, once known.
     #[serde(rename = "callBridgeID", default, skip_serializing_if = "Option::is_none")]
     pub call_bridge_id: Option<String>,
-    /// Does it answer?
+    /// Whether it answered last; missing: not asked yet.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reachable: Option<bool>,
     /// What spec.maintenance says of it; missing: it is in service.
@@ -132,9 +132,9 @@ impl ClusterStatus {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct MemberStatus {
-    /// Id on the bridge.
+    /// Id of the call bridge on the bridge.
     pub id: String,
-    /// Unique name.
+    /// Name, unique within the cluster.
     pub name: String,
     /// Address of its Web Admin interface, if it has one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -142,7 +142,7 @@ pub struct MemberStatus {
     /// Domain for links between call bridges.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sip_domain: Option<String>,
-    /// Is it the call bridge of `spec.address`?
+    /// Whether it is the call bridge of `spec.address`.
     pub primary: bool,
 }
 
@@ -158,15 +158,15 @@ impl MemberStatus {
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct SystemInfo {
-    /// For example `2.0(RC)` or `3.1`.
+    /// Version of the software, for example `2.0(RC)` or `3.1`.
     pub software_version: String,
     /// When the call bridge was started, to the minute.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub boot_time: Option<Instant>,
-    /// Is the licence activated?
+    /// Whether the bridge says that its licence is activated.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub activated: Option<bool>,
-    /// Is the call bridge part of a cluster?
+    /// Whether the call bridge says that it is part of a cluster.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cluster_enabled: Option<bool>,
     /// Call legs at the last look; looks are a minute apart when nothing runs.
@@ -184,7 +184,7 @@ pub struct SystemInfo {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ProfileIds {
-    /// Id of the call profile.
+    /// Id of the call profile on the bridge.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub call: Option<String>,
     /// Id of the call leg profile.
@@ -192,14 +192,14 @@ pub struct ProfileIds {
     pub call_leg: Option<String>,
 }
 
-/// The pool of slots.
+/// The pool of slots: how many, and what the others are that are not free.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct SlotsStatus {
     /// Slots that exist on the bridge.
     #[serde(default)]
     pub total: u32,
-    /// Slots free now.
+    /// Slots that no meeting holds now and that are ours.
     #[serde(default)]
     pub free: u32,
     /// Slots that a meeting holds open now.
@@ -222,12 +222,13 @@ pub struct SlotsStatus {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct SlotEntry {
-    /// Slot number.
+    /// Number of the slot: call id and user part of the URI.
     pub number: u32,
-    /// Id of the space.
+    /// Id of its space on the bridge, once known.
     #[serde(rename = "spaceID", default, skip_serializing_if = "Option::is_none")]
     pub space_id: Option<String>,
-    /// What it is.
+    /// InUse: a meeting holds it open. Foreign: somebody else opened or renamed it. Missing: it is not on the bridge
+    /// yet. Draining: it is outside the range and goes when its meeting has ended.
     pub state: SlotState,
     /// The meeting that holds it, `namespace/name`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -254,17 +255,17 @@ pub const MOST_SETS: usize = 1000;
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ParameterSet {
-    /// First number.
+    /// First slot number of the set.
     pub start_index: u32,
-    /// Last number.
+    /// Last slot number of the set.
     pub end_index: u32,
-    /// Id of the set.
+    /// Id of the set on the bridge.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub id: Option<String>,
     /// Id of the sync that makes its spaces, while it runs.
     #[serde(rename = "syncID", default, skip_serializing_if = "Option::is_none")]
     pub sync_id: Option<String>,
-    /// Its spaces were made.
+    /// Whether its spaces were made.
     #[serde(default)]
     pub synced: bool,
     /// It also stands for further sets, whose spaces it did not make itself.

@@ -127,7 +127,8 @@ pub struct ScheduledMeetingSpec {
     #[x_kube(merge_strategy = ListMerge::Map(vec!["name".into()]))]
     pub access_methods: Vec<AccessMethodSpec>,
 
-    /// What becomes of somebody who is taken out of the list of participants while the meeting runs.
+    /// What becomes of somebody who is taken out of the list of participants while the meeting runs. Leave: they stay
+    /// in. Disconnect: their leg is ended.
     #[serde(default)]
     pub removed_participants: RemovedParticipants,
 
@@ -176,10 +177,10 @@ pub struct BridgeRef {
 /// Where the passcode is.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct PasscodeSecretRef {
-    /// Name of the Secret.
+    /// Name of the Secret, in the namespace of the meeting.
     #[schemars(length(min = 1, max = 253))]
     pub name: String,
-    /// Key in its data.
+    /// Key of the passcode in its data.
     #[serde(default = "passcode_key")]
     #[schemars(length(min = 1, max = 253))]
     pub key: String,
@@ -192,14 +193,14 @@ fn passcode_key() -> String {
 /// How the controller makes the passcode.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct PasscodeSpec {
-    /// Make a random passcode.
+    /// Make a random passcode of digits.
     pub generate: GeneratePasscode,
 }
 
 /// A random passcode.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct GeneratePasscode {
-    /// How many digits.
+    /// Number of digits of the passcode.
     #[serde(default = "digits")]
     #[schemars(range(min = 4, max = 20))]
     pub digits: u8,
@@ -246,7 +247,7 @@ pub struct ScheduledMeetingStatus {
     #[schemars(length(max = 32), with = "Vec<v1::Condition>")]
     #[x_kube(merge_strategy = ListMerge::Map(vec!["type".into()]))]
     pub conditions: Vec<Condition>,
-    /// Summary for people.
+    /// Summary for people: Pending, Scheduled, Opening, Active, Closing, Ended or Missed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub phase: Option<Phase>,
     /// The bridge the meeting is booked on.
@@ -255,7 +256,7 @@ pub struct ScheduledMeetingStatus {
     /// When the door opens, when dialling starts, when the door shuts. The slot is reserved for this window.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub window: Option<WindowStatus>,
-    /// The reserved slot.
+    /// The slot that is reserved for the window.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub slot: Option<SlotBinding>,
     /// Profiles of the space, if the meeting has settings of its own.
@@ -269,7 +270,7 @@ pub struct ScheduledMeetingStatus {
     /// Secret with the join details (uri, number, passcode, secret, link).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub join_secret_name: Option<String>,
-    /// The call on the bridge.
+    /// The call of the meeting on the bridge.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub call: Option<CallBinding>,
     /// How often somebody else ended the call since the spec was last edited; a restart of its call bridge does not count.
@@ -313,7 +314,8 @@ pub struct ScheduledMeetingStatus {
     pub last_handled_reconcile_at: Option<String>,
 }
 
-/// Summary of a meeting's life.
+/// Pending: not accepted yet. Scheduled: it has a slot. Opening: about to open. Active: door open, call there. Closing:
+/// the door is being shut. Ended: it is proven shut. Missed: the window passed and nobody was let in.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub enum Phase {
     /// Not accepted, or no slot yet.
@@ -375,11 +377,11 @@ pub struct BridgeBinding {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct WindowStatus {
-    /// The door opens.
+    /// The instant at which the door opens.
     pub opens_at: Instant,
-    /// Dialling starts.
+    /// The instant at which dialling starts.
     pub starts_at: Instant,
-    /// The door shuts.
+    /// The instant at which the door shuts.
     pub closes_at: Instant,
 }
 

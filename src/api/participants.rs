@@ -35,7 +35,7 @@ pub struct ParticipantSpec {
     /// Out: the bridge dials at start. In: they dial the slot's URI themselves.
     #[serde(default)]
     pub dial: Dial,
-    /// What to do when nobody answers.
+    /// Further tries when nobody answers.
     #[serde(default)]
     pub retry: RetrySpec,
 }
@@ -95,14 +95,15 @@ impl Default for RetrySpec {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ParticipantStatus {
-    /// As in the spec.
+    /// Whom the spec names, by the same spelling.
     pub remote_party: String,
-    /// Where they are.
+    /// Waiting: not dialled yet, for a further try, or to dial in. Ringing, Connected. Left: was in, and is not dialled
+    /// again. Failed: every try did. NotDialed: the bridge may not. Removed: taken out of the spec.
     pub state: ParticipantState,
     /// How often they were dialled.
     #[serde(default)]
     pub attempts: u32,
-    /// Id of the call leg.
+    /// Id of their call leg on the bridge.
     #[serde(rename = "legID", default, skip_serializing_if = "Option::is_none")]
     pub leg_id: Option<String>,
     /// Tries in a row that rang nobody: the bridge refused them for now, or they were lost on the way. They do not count

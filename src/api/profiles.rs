@@ -81,29 +81,34 @@ profile! {
         message_board_enabled: bool = "messageBoardEnabled", default "no" as no;
         /// Whether calls start locked.
         locked: bool = "locked";
-        /// disabled, manual or automatic.
+        /// disabled: nobody can record or stream. manual: who may starts and stops it. automatic: from the first
+        /// participant on.
         #[schemars(extend("enum" = ["disabled", "manual", "automatic"]))]
         recording_mode: String = "recordingMode";
-        /// disabled, manual or automatic.
+        /// disabled: nobody can record or stream. manual: who may starts and stops it. automatic: from the first
+        /// participant on.
         #[schemars(extend("enum" = ["disabled", "manual", "automatic"]))]
         streaming_mode: String = "streamingMode";
         /// required: a blank passcode must be entered; timeout: it is assumed after `passcodeTimeout`.
         #[schemars(extend("enum" = ["required", "timeout"]))]
         passcode_mode: String = "passcodeMode";
-        /// Seconds after the end of the prompt.
+        /// Seconds after the end of the prompt until a blank passcode is assumed, with passcodeMode timeout.
         passcode_timeout: u32 = "passcodeTimeout";
-        /// CMS 2.3 and later.
+        /// In a gateway call the outgoing leg carries sound only if the incoming one does. CMS 2.3 and later.
         gateway_audio_call_optimization: bool = "gatewayAudioCallOptimization";
-        /// dualHomeCluster, dualHomeCallBridge or gateway. CMS 2.3 and later.
+        /// How people get into a Lync meeting. dualHomeCluster: all call bridges share one conference.
+        /// dualHomeCallBridge: each has its own, connected to Lync. gateway: each participant has a connection of their
+        /// own. CMS 2.3 and later.
         #[schemars(extend("enum" = ["dualHomeCluster", "dualHomeCallBridge", "gateway"]))]
         lync_conference_mode: String = "lyncConferenceMode";
-        /// all or needsActivation. CMS 2.9 and later.
+        /// Whom a locked call keeps out. all: everybody. needsActivation: those who wait for an activator. CMS 2.9 and
+        /// later.
         #[schemars(extend("enum" = ["all", "needsActivation"]))]
         lock_mode: String = "lockMode";
-        /// SIP URI of a recorder. CMS 2.9 and later.
+        /// SIP URI of the recorder to use. CMS 2.9 and later.
         #[schemars(length(max = 255))]
         sip_recorder_uri: String = "sipRecorderUri";
-        /// SIP URI of a streamer. CMS 3.0 and later.
+        /// SIP URI of the streamer to use. CMS 3.0 and later.
         #[schemars(length(max = 255))]
         sip_streamer_uri: String = "sipStreamerUri";
     }
@@ -129,9 +134,9 @@ profile! {
         video_mute_self_allowed: bool = "videoMuteSelfAllowed", default "yes" as yes;
         /// Whether legs wait for an activator.
         needs_activation: bool = "needsActivation";
-        /// Names over the pictures.
+        /// Whether names are shown over the pictures.
         participant_labels: bool = "participantLabels";
-        /// dualStream or singleStream.
+        /// dualStream: shared content is a second stream, beside the video. singleStream: both are in one picture.
         #[schemars(extend("enum" = ["dualStream", "singleStream"]))]
         presentation_display_mode: String = "presentationDisplayMode";
         /// Whether one may allow content sharing for all.
@@ -154,7 +159,7 @@ profile! {
         /// Leave tone up to this many participants; 0 is off.
         #[schemars(range(max = 100))]
         leave_tone_participant_threshold: u32 = "leaveToneParticipantThreshold";
-        /// auto or disabled.
+        /// auto: with video where the other side has it. disabled: sound only.
         #[schemars(extend("enum" = ["auto", "disabled"]))]
         video_mode: String = "videoMode";
         /// What the others hear of this leg is cut.
@@ -165,21 +170,24 @@ profile! {
         rx_video_mute: bool = "rxVideoMute";
         /// What this leg sees is cut.
         tx_video_mute: bool = "txVideoMute";
-        /// optional, required or prohibited.
+        /// Encryption of the media of SIP. optional: where the other side can. required: who cannot does not get in.
+        /// prohibited: never.
         #[schemars(extend("enum" = ["optional", "required", "prohibited"]))]
         sip_media_encryption: String = "sipMediaEncryption";
         /// Milliseconds of sound in one packet.
         audio_packet_size_ms: u32 = "audioPacketSizeMs";
-        /// What happens to legs when the last activator leaves: deactivate, disconnect or remainActivated.
+        /// What happens to legs when the last activator leaves. deactivate: they wait again. disconnect: they are
+        /// ended. remainActivated: they stay in.
         #[schemars(extend("enum" = ["deactivate", "disconnect", "remainActivated"]))]
         deactivation_mode: String = "deactivationMode";
         /// Seconds until `deactivationMode` acts.
         deactivation_mode_time: u32 = "deactivationModeTime";
         /// Whether telepresence systems may join.
         telepresence_calls_allowed: bool = "telepresenceCallsAllowed";
-        /// Content as a second SIP video channel.
+        /// Whether content may be a second SIP video channel.
         sip_presentation_channel_enabled: bool = "sipPresentationChannelEnabled";
-        /// serverOnly or serverAndClient.
+        /// How content is negotiated (BFCP). serverOnly: for endpoints. serverAndClient: also with another conference
+        /// server on the other side.
         #[schemars(extend("enum" = ["serverOnly", "serverAndClient"]))]
         bfcp_mode: String = "bfcpMode";
         /// Whether one may lock the call.
@@ -193,13 +201,14 @@ profile! {
         name: String = "name";
         /// Seconds after which the bridge ends a leg.
         max_call_duration_time: u32 = "maxCallDurationTime";
-        /// unrestricted, max1080p30, max720p30 or max480p30.
+        /// Best quality of the main video: lines and pictures a second at most. CMS 2.2 and later.
         #[schemars(extend("enum" = ["unrestricted", "max1080p30", "max720p30", "max480p30"]))]
         quality_main: String = "qualityMain";
-        /// unrestricted, max1080p30 or max720p5.
+        /// Best quality of shared content: lines and pictures a second at most. CMS 2.2 and later.
         #[schemars(extend("enum" = ["unrestricted", "max1080p30", "max720p5"]))]
         quality_presentation: String = "qualityPresentation";
-        /// never, auto or always.
+        /// Number of participants on the screen. never, always, or auto: when the layout does not show all. CMS 2.2 and
+        /// later.
         #[schemars(extend("enum" = ["never", "auto", "always"]))]
         participant_counter: String = "participantCounter";
         /// Whether one may set the importance of others.
@@ -211,7 +220,7 @@ profile! {
         /// Id of a layout template. CMS 2.8 and later.
         #[schemars(length(max = 64))]
         layout_template: String = "layoutTemplate";
-        /// agc turns automatic gain on. CMS 2.8 and later.
+        /// Gain of the microphones; agc turns automatic gain on. CMS 2.8 and later.
         #[schemars(length(max = 32))]
         audio_gain_mode: String = "audioGainMode";
     }

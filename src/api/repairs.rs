@@ -20,9 +20,11 @@ pub struct Repairs {
     pub count: u32,
     /// When it was put back last.
     pub last_at: Instant,
-    /// What the bridge showed since.
+    /// What a look showed since. Nothing: nobody looked yet. AsWanted. Renamed: only name or mark, which is left so.
+    /// Shut: others shut it again, which is left so. OtherKeys, OtherProfiles: others changed those again.
     pub shown: Shown,
-    /// Who changed it, as far as the change tells.
+    /// Who changed it, as far as the change tells. Unknown. Scheduler: it was made a free slot, as Cisco TMS does.
+    /// Installation: it has the mark of another installation of this controller.
     pub by: Rival,
 }
 
@@ -43,7 +45,8 @@ pub enum Shown {
     OtherProfiles,
 }
 
-/// Who changed it, as far as the change tells.
+/// Who changed it, as far as the change tells. Unknown. Scheduler: it was made a free slot, as Cisco TMS does.
+/// Installation: it has the mark of another installation of this controller.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub enum Rival {
     /// Anybody.
@@ -58,7 +61,8 @@ pub enum Rival {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Contest {
-    /// What was put back.
+    /// CallProfile, CallLegProfile: a profile of the slots. FreeSlot: one was opened, and shut again. Spaces: slots
+    /// were deleted, and made again.
     pub thing: Contested,
     /// The number of the slot, if it is one.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -81,7 +81,7 @@ pub struct MeetingSeriesSpec {
     /// On which days there is an occurrence.
     pub recurrence: RecurrenceSpec,
 
-    /// What each occurrence is.
+    /// What each occurrence is: a ScheduledMeeting like this.
     pub template: MeetingTemplate,
 
     // The apiserver reckons what the rules of their participants may cost at most, and that has a limit.
@@ -137,7 +137,7 @@ fn history_limit() -> u32 {
         .message("bySetPos needs byDay, byMonthDay or byMonth")
 )]
 pub struct RecurrenceSpec {
-    /// What `interval` counts.
+    /// What `interval` counts: days, weeks, months or years.
     pub frequency: Frequency,
     /// Every so many days, weeks, months or years, counted from `start`.
     #[serde(default = "one")]
@@ -153,7 +153,7 @@ pub struct RecurrenceSpec {
     #[schemars(length(max = 62), inner(range(min = -31, max = 31)))]
     #[x_kube(validation = Rule::new("self.all(d, d != 0)").message("byMonthDay must not be 0"))]
     pub by_month_day: Vec<i8>,
-    /// Months, 1 to 12.
+    /// Only in these months, 1 to 12.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 12), inner(range(min = 1, max = 12)))]
     pub by_month: Vec<i8>,
@@ -187,7 +187,7 @@ pub enum Frequency {
     Yearly,
 }
 
-/// What each occurrence is.
+/// What each occurrence is: a ScheduledMeeting like this.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct MeetingTemplate {
     /// Labels and annotations of the occurrences.
@@ -279,13 +279,13 @@ impl JsonSchema for TemplateSpec {
 pub struct ExceptionSpec {
     /// The occurrence, by the local time at which the rule has it.
     pub occurrence: LocalTime,
-    /// It does not take place.
+    /// This occurrence does not take place.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub skip: bool,
     /// It begins at this local time instead. It keeps its name.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub start: Option<LocalTime>,
-    /// It is that long instead.
+    /// It has this length instead of that of the series.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[x_kube(validation = Rule::new("duration(self) > duration('0s') && duration(self) <= duration('168h')")
         .message("duration must be more than zero and at most 168h"))]
@@ -315,7 +315,7 @@ pub struct MeetingSeriesStatus {
     #[schemars(length(max = 32), with = "Vec<v1::Condition>")]
     #[x_kube(merge_strategy = ListMerge::Map(vec!["type".into()]))]
     pub conditions: Vec<Condition>,
-    /// The rule in words.
+    /// The rule in words, for people.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub schedule: Option<String>,
     /// The occurrence that begins next.
@@ -339,9 +339,9 @@ pub struct MeetingSeriesStatus {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct NextOccurrence {
-    /// Its ScheduledMeeting.
+    /// Name of its ScheduledMeeting.
     pub name: String,
-    /// When it begins.
+    /// The instant at which it begins.
     pub start: Instant,
     /// What clocks in the zone show then.
     pub local_start: LocalTime,
@@ -353,14 +353,16 @@ pub struct NextOccurrence {
 pub struct OccurrenceStatus {
     /// The local time at which the rule has it.
     pub occurrence: LocalTime,
-    /// Its ScheduledMeeting.
+    /// Name of its ScheduledMeeting.
     pub name: String,
-    /// When it begins.
+    /// The instant at which it begins.
     pub start: Instant,
     /// What clocks in the zone show then, if it was moved or clocks leave its time out.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub local_start: Option<LocalTime>,
-    /// What became of it.
+    /// Created: as the series wants it. Edited: somebody edited it, it is left so. Refused: no slot, for example; it
+    /// tries again. Deleted: by somebody; not made again. Skipped: by an exception. NameTaken: the name is somebody
+    /// else's. NotCreated: the apiserver refuses it.
     pub state: OccurrenceState,
     /// Why it was refused or could not be made.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -40,15 +40,16 @@ pub struct MeetingSettings {
 /// What of who joins is muted.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct JoinMuted {
-    /// Their sound.
+    /// Whether their sound is off when they join.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub audio: Option<bool>,
-    /// Their picture.
+    /// Whether their picture is off when they join.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub video: Option<bool>,
 }
 
-/// Recording or streaming.
+/// Manual: somebody in the meeting starts and ends it. Automatic: from the first participant on. Off: nobody can, and
+/// until the bridge has that the door stays shut. Streaming needs CMS 2.1.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub enum Capture {
     /// Somebody in the meeting starts and ends it.
@@ -59,7 +60,8 @@ pub enum Capture {
     Off,
 }
 
-/// Encryption of media.
+/// Encryption of the media of SIP. Required: who cannot does not get in, and until the bridge has that the door stays
+/// shut. Optional: where the other side can. Off: never.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub enum Encryption {
     /// Who cannot encrypt does not get in.
@@ -159,12 +161,12 @@ pub enum ProfileKind {
 /// A profile that was made for the settings of meetings, shared by all that ask for the same.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
 pub struct SettingsProfile {
-    /// Call or CallLeg.
+    /// Which profile of the bridge it is: Call (the call as a whole) or CallLeg (each participant).
     pub kind: ProfileKind,
     /// Made from the content; also the name of a call leg profile on the bridge.
     #[schemars(length(max = 64))]
     pub name: String,
-    /// What it says.
+    /// Its content: the fields of the bridge with their values.
     #[schemars(extend("maxProperties" = 80))]
     pub fields: std::collections::BTreeMap<String, String>,
     /// Id on the bridge. Without: it is being made, or the bridge refused it.

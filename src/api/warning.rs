@@ -26,7 +26,7 @@ pub struct EndWarning {
     #[x_kube(validation = Rule::new(r"!self.matches('[\\x00-\\x1f\\x7f]')")
         .message("text must not contain control characters"))]
     pub text: String,
-    /// Where on the screen.
+    /// Where on the screen it is shown.
     #[serde(default)]
     pub position: WarningPosition,
     /// So long it is shown. A minute at most, since then it is not true any more.

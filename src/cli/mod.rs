@@ -2,6 +2,7 @@
 
 pub mod compat;
 pub mod crds;
+pub mod occurrences;
 mod reference;
 mod schema;
 pub mod validate;

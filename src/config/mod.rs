@@ -10,9 +10,11 @@ use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand};
 use ipnet::IpNet;
+use jiff::civil::Date;
 use secrecy::{ExposeSecret, SecretString};
 
 use crate::api::marks::Marks;
+use crate::cli::validate::Format;
 use crate::cms::{Egress, Limits};
 use crate::controller::Timing;
 use crate::kubectl;
@@ -35,6 +37,8 @@ pub enum Command {
     Crds(CrdsArgs),
     /// Check manifests offline against schema and rules, or against a cluster (--live). Exit code 0: good, 1: problems, 2: a file cannot be read.
     Validate(ValidateArgs),
+    /// Print when the series of a file take place, and which ScheduledMeetings that makes; no cluster is asked.
+    Occurrences(OccurrencesArgs),
     /// Print what would be done to a bridge; nothing is written, neither there nor to Kubernetes.
     Plan(PlanArgs),
     /// The plugin of kubectl: the same as the program under the name kubectl-meetings.
@@ -290,9 +294,12 @@ pub struct CrdsArgs {
 /// Flags of `validate`.
 #[derive(Clone, Debug, Args)]
 pub struct ValidateArgs {
-    /// Manifests; `-` is standard input.
+    /// Manifests, or directories with manifests in and below them; `-` is standard input.
     #[arg(required = true)]
     pub files: Vec<PathBuf>,
+    /// How it is told: text for people, json for programs, github for annotations in a workflow of GitHub.
+    #[arg(short, long, value_enum, default_value = "text")]
+    pub output: Format,
     /// Also ask the cluster, with your own rights, whether its bridges have slots for these meetings.
     #[arg(long)]
     pub live: bool,
@@ -321,6 +328,22 @@ impl ValidateArgs {
     pub fn shared(&self) -> BTreeSet<String> {
         names(&self.shared_bridges_in)
     }
+}
+
+/// Flags of `occurrences`.
+#[derive(Clone, Debug, Args)]
+pub struct OccurrencesArgs {
+    /// A manifest with MeetingSeries; `-` is standard input.
+    pub file: PathBuf,
+    /// The last day, in the zone of the series.
+    #[arg(long, value_name = "DATE")]
+    pub until: Date,
+    /// The first day, in the zone of the series; default: its start.
+    #[arg(long, value_name = "DATE")]
+    pub from: Option<Date>,
+    /// For programs instead of people.
+    #[arg(short, long, value_enum)]
+    pub output: Option<kubectl::Output>,
 }
 
 /// Flags of `plan`.

@@ -84,6 +84,8 @@ pub enum Command {
     Failback(FailbackArgs),
     /// Ask for a full look at a bridge or a meeting now.
     Refresh(RefreshArgs),
+    /// Let a bridge or a meeting go whose deletion waits for the bridge. What is left there, open doors too, stays.
+    ForceDelete(ForceDeleteArgs),
     /// Print the completion script of a shell.
     Completion(CompletionArgs),
     /// Print the man page, or write one for each command.
@@ -115,6 +117,9 @@ pub struct CalendarArgs {
     /// First day, such as 2026-11-23; default: Monday of this week.
     #[arg(long, value_name = "DATE")]
     pub from: Option<Date>,
+    /// This week, from Monday on: what is shown if nothing is said.
+    #[arg(long, conflicts_with_all = ["from", "days"])]
+    pub week: bool,
     /// How many days.
     #[arg(long, default_value = "7", value_parser = clap::value_parser!(u8).range(1..=31))]
     pub days: u8,
@@ -194,6 +199,13 @@ pub struct RefreshArgs {
     pub name: String,
     #[command(flatten)]
     pub wait: WaitArgs,
+}
+
+/// Flags of `force-delete`.
+#[derive(Debug, Args)]
+pub struct ForceDeleteArgs {
+    /// Name of a MeetingBridge or a ScheduledMeeting; if both have it: mb/NAME or mtg/NAME.
+    pub name: String,
 }
 
 /// Flags of `completion`.

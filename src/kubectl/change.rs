@@ -7,14 +7,14 @@ use kube::ResourceExt;
 use kube::api::{DynamicObject, Patch, PatchParams};
 use serde_json::json;
 
-use super::args::{Cli, EndArgs, ExtendArgs, FailbackArgs, RefreshArgs, WaitArgs, ZoneArgs};
+use super::args::{Cli, EndArgs, ExtendArgs, FailbackArgs, ForceDeleteArgs, RefreshArgs, WaitArgs, ZoneArgs};
 use super::commands::zone;
 use super::edit::{self, Edit, FIELD_MANAGER, Standing};
 use super::print;
-use super::reach::{Got, Kind, Reach, Trouble, trouble};
+use super::reach::{Got, Kind, Reach, Trouble, label, trouble};
 use super::show::{moment, time_on};
 use super::wait::wait;
-use crate::api::names::{FAILBACK_ANNOTATION, RECONCILE_ANNOTATION};
+use crate::api::names::{FAILBACK_ANNOTATION, FORCE_DELETE_ANNOTATION, RECONCILE_ANNOTATION};
 use crate::api::{MeetingBridge, MeetingSeries, ScheduledMeeting};
 
 /// Moves the end of a meeting to later.
@@ -129,15 +129,7 @@ impl Looked {
 /// What went wrong, with what, and what to do.
 pub async fn refresh(cli: &Cli, args: &RefreshArgs) -> Result<(), Trouble> {
     let reach = Reach::new(&cli.access).await?;
-    let (kind, name) = args.name.split_once('/').map_or(("", args.name.as_str()), |(kind, name)| (kind, name));
-    let looked = match Looked::named(kind) {
-        Some(looked) => looked,
-        None if kind.is_empty() => which(&reach, name).await?,
-        None => {
-            let remedy = format!("write mb/{name}, mtg/{name} or mts/{name}");
-            return Err(Trouble::new(kind, "this kind is not known", remedy));
-        }
-    };
+    let (looked, name) = meant(&reach, &args.name).await?;
     match looked {
         Looked::Bridge => {
             let handled = |bridge: &MeetingBridge| bridge.status.as_ref()?.last_handled_reconcile_at.clone();
@@ -158,6 +150,54 @@ pub async fn refresh(cli: &Cli, args: &RefreshArgs) -> Result<(), Trouble> {
                 edit::line(&format!("{} occurrences", status.occurrences.len()), &status.conditions)
             };
             ask(cli, &reach, name, RECONCILE_ANNOTATION, &args.wait, handled, line).await
+        }
+    }
+}
+
+/// Lets an object go that waits for its bridge. Only one that is being deleted: this verb takes no booking away.
+///
+/// # Errors
+/// What went wrong, with what, and what to do.
+pub async fn force_delete(cli: &Cli, args: &ForceDeleteArgs) -> Result<(), Trouble> {
+    let reach = Reach::new(&cli.access).await?;
+    match meant(&reach, &args.name).await? {
+        (Looked::Bridge, name) => let_go::<MeetingBridge>(cli, &reach, name).await,
+        (Looked::Meeting, name) => let_go::<ScheduledMeeting>(cli, &reach, name).await,
+        (Looked::Series, name) => {
+            let remedy = format!("`kubectl -n {} delete mts {name}`; its occurrences go with it", reach.namespace);
+            Err(Trouble::new(format!("mts/{name}"), "a series waits for no bridge", remedy))
+        }
+    }
+}
+
+async fn let_go<K: Kind>(cli: &Cli, reach: &Reach, name: &str) -> Result<(), Trouble> {
+    let found = reach.get::<K>(&reach.namespace, name).await?.raw;
+    let plural = K::plural(&());
+    if found.metadata.deletion_timestamp.is_none() {
+        let remedy =
+            format!("`kubectl -n {} delete {plural} {name}`; wait, and come back if it hangs", reach.namespace);
+        return Err(Trouble::new(label::<K>(&reach.namespace, name), "it is not being deleted", remedy));
+    }
+    // Of this very object: another one of its name is refused.
+    let metadata = json!({ "uid": found.metadata.uid, "annotations": { FORCE_DELETE_ANNOTATION: "true" } });
+    let patched = patch_with::<K>(reach, name, &Patch::Merge(json!({ "metadata": metadata }))).await;
+    let patched = patched.map_err(|error| trouble::<K>(&error, "patch", &reach.namespace, name))?;
+    if cli.access.output.is_some() {
+        return print::answer(&cli.access, &patched, |_| String::new());
+    }
+    let kind = K::kind(&()).to_lowercase();
+    print::out(&format!("{kind}/{name} is let go; what is left on the bridge is yours to look after\n"))
+}
+
+/// The kind and the name that are meant by `mb/NAME` or NAME.
+async fn meant<'a>(reach: &Reach, word: &'a str) -> Result<(Looked, &'a str), Trouble> {
+    let (kind, name) = word.split_once('/').unwrap_or(("", word));
+    match Looked::named(kind) {
+        Some(looked) => Ok((looked, name)),
+        None if kind.is_empty() => Ok((which(reach, name).await?, name)),
+        None => {
+            let remedy = format!("write mb/{name}, mtg/{name} or mts/{name}");
+            Err(Trouble::new(kind, "this kind is not known", remedy))
         }
     }
 }

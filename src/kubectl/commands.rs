@@ -29,6 +29,7 @@ pub async fn run(cli: &Cli) -> Result<(), Trouble> {
         Command::End(args) => change::end(cli, args).await,
         Command::Failback(args) => change::failback(cli, args).await,
         Command::Refresh(args) => change::refresh(cli, args).await,
+        Command::ForceDelete(args) => change::force_delete(cli, args).await,
         Command::Completion(args) => complete::completion(args),
         Command::Man(args) => complete::man(args),
     }

@@ -80,16 +80,20 @@ async fn names(typed: &[String]) -> Result<Vec<String>, Trouble> {
     let matches = Cli::command().ignore_errors(true).try_get_matches_from(words);
     let access = matches.and_then(|matches| Access::from_arg_matches(&matches));
     let reach = Reach::new(&access.map_err(|error| Trouble::new("the words", error.to_string(), "go on"))?).await?;
+    let with = |kind: &'static str, names: Vec<String>| names.into_iter().map(move |name| format!("{kind}/{name}"));
     match command.get_name() {
         "status" | "calendar" | "failback" => names_of::<MeetingBridge>(&reach).await,
         "join" | "extend" | "end" => names_of::<ScheduledMeeting>(&reach).await,
+        "force-delete" => {
+            let (bridges, meetings) =
+                (names_of::<MeetingBridge>(&reach).await?, names_of::<ScheduledMeeting>(&reach).await?);
+            Ok(with("mb", bridges).chain(with("mtg", meetings)).collect())
+        }
         "refresh" => {
             let (bridges, meetings) =
                 (names_of::<MeetingBridge>(&reach).await?, names_of::<ScheduledMeeting>(&reach).await?);
             // Who may read the other kinds only has their names all the same.
             let series = names_of::<MeetingSeries>(&reach).await.unwrap_or_default();
-            let with =
-                |kind: &'static str, names: Vec<String>| names.into_iter().map(move |name| format!("{kind}/{name}"));
             Ok(with("mb", bridges).chain(with("mtg", meetings)).chain(with("mts", series)).collect())
         }
         _ => Ok(Vec::new()),

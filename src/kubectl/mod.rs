@@ -18,7 +18,7 @@ use std::ffi::OsStr;
 use std::path::Path;
 use std::process::ExitCode;
 
-pub use args::{Access, Cli};
+pub use args::{Access, Cli, Output};
 pub use complete::candidates;
 pub use reach::{Reach, Trouble};
 

@@ -7,7 +7,7 @@
 //!   |
 //! locate.rs     field path -> line
 //! ```
-//! With `--live` (live.rs) a sound meeting, and each occurrence of a series, is also booked, as the controller would, in a copy of the cluster's bookings.
+//! report.rs says it, to people or machines. With `--live` (live.rs) a sound meeting, and each occurrence of a series, is also booked, as the controller would, in a copy of the cluster's bookings.
 //! No value is ever printed that may be a secret: objects of other kinds are not looked into, and of our own only
 //! values of enums, patterns and numbers are quoted.
 
@@ -15,23 +15,28 @@ mod kinds;
 mod live;
 mod locate;
 mod path;
-mod source;
+mod report;
+pub(crate) mod source;
 mod structure;
 #[cfg(test)]
 mod tests;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
+use jiff::Timestamp;
 use serde_json::Value;
 
 use self::kinds::Kind;
 use self::path::FieldPath;
+pub use self::report::Format;
+use self::report::{Level, Report};
 use self::source::Document;
 use super::crds::Error;
 use crate::api::{self, MeetingSeries, ScheduledMeeting};
+use crate::plan::window::Window;
 pub use live::Live;
 use live::Verdict;
 
@@ -59,9 +64,19 @@ impl From<Outcome> for ExitCode {
     }
 }
 
-/// Checks the files, with `live` against that cluster, and prints what is wrong to standard output.
-pub fn run(files: &[PathBuf], live: Option<&Live>) -> ExitCode {
-    match validate(files, live, &mut io::stdout().lock()) {
+/// How files are checked, and how it is told.
+#[derive(Clone, Copy, Default)]
+pub struct Options<'a> {
+    /// Ask this cluster as well.
+    pub live: Option<&'a Live>,
+    pub format: Format,
+    /// Which meetings are over; none: nobody asks.
+    pub now: Option<Timestamp>,
+}
+
+/// Checks the files and prints what is wrong to standard output.
+pub fn run(files: &[PathBuf], options: Options<'_>) -> ExitCode {
+    match validate(files, options, &mut io::stdout().lock()) {
         Ok(outcome) => outcome.into(),
         Err(error) => {
             // If standard error is closed as well there is nobody left to tell.
@@ -71,18 +86,60 @@ pub fn run(files: &[PathBuf], live: Option<&Live>) -> ExitCode {
     }
 }
 
-/// Checks the files (`-` is standard input, a directory stands for the manifests in it) and writes one line per problem
-/// to `out`: `file:line: Kind namespace/name: field: what is wrong; what to do`.
+/// Checks the files (`-` is standard input, a directory stands for the manifests in and below it) and writes what is wrong
+/// to `out`.
 ///
 /// # Errors
 /// If `out` cannot be written to.
-pub fn validate(files: &[PathBuf], live: Option<&Live>, out: &mut dyn Write) -> Result<Outcome, Error> {
-    let mut check =
-        Check { kinds: kinds::all()?, live, out, checked: 0, problems: 0, unreadable: 0, skipped: BTreeMap::new() };
+pub fn validate(files: &[PathBuf], options: Options<'_>, out: &mut dyn Write) -> Result<Outcome, Error> {
+    let Options { live, format, now } = options;
+    let mut check = Check { kinds: kinds::all()?, live, now, report: Report::new(format, out) };
     for file in files {
         check.path(file).map_err(Error::Output)?;
     }
-    check.summary().map_err(Error::Output)
+    let notes = live.map(|live| live.notes.as_slice()).unwrap_or_default();
+    check.report.finish(notes).map_err(Error::Output)
+}
+
+/// The series of a file, all of which must be sound.
+///
+/// # Errors
+/// What is wrong with the first thing that is not right, and where.
+pub fn series(file: &Path) -> Result<Vec<MeetingSeries>, String> {
+    let (name, text) = read(file);
+    let text = text.map_err(|error| format!("{name}: cannot be read: {error}"))?;
+    let kinds = kinds::all().map_err(|error| error.to_string())?;
+    let mut found = Vec::new();
+    for document in source::split(&text) {
+        let document = document.map_err(|broken| format!("{name}:{}: {}", broken.line, broken.why))?;
+        let value = source::parse(&document).map_err(|broken| format!("{name}:{}: {}", broken.line, broken.why))?;
+        let Some(value) = value.filter(|value| value.get("kind").and_then(Value::as_str) == Some("MeetingSeries"))
+        else {
+            continue;
+        };
+        let known = kinds.iter().find(|kind| kind.name == "MeetingSeries");
+        if let Some(problem) = known.and_then(|known| known.check(&value).into_iter().next()) {
+            let place = Place { file: &name, document: &document, within: FieldPath::default() };
+            let at = line(&place, &problem.path);
+            return Err(format!(
+                "{name}:{at}: {}: {}: {}",
+                label("MeetingSeries", &value),
+                problem.path,
+                problem.message
+            ));
+        }
+        found.push(serde_json::from_value(value).map_err(|error| format!("{name}:{}: {error}", document.line))?);
+    }
+    Ok(found)
+}
+
+/// The text of a file, and what the file is called.
+fn read(path: &Path) -> (String, io::Result<String>) {
+    if path == Path::new("-") {
+        let mut text = String::new();
+        return ("<stdin>".to_owned(), io::stdin().lock().read_to_string(&mut text).map(|_| text));
+    }
+    (path.display().to_string(), std::fs::read_to_string(path))
 }
 
 /// The namespaces that objects in the files name. What is wrong with the files is told when they are checked.
@@ -101,30 +158,35 @@ pub fn namespaces(files: &[PathBuf]) -> BTreeSet<String> {
     found
 }
 
-/// The file, or the manifests in the directory.
+/// The file, or the manifests in the directory and below it. What begins with a dot is left out, and so are links to
+/// directories, which may lead round in a circle.
 fn manifests(path: &Path) -> io::Result<Vec<PathBuf>> {
     if !path.is_dir() {
         return Ok(vec![path.to_owned()]);
     }
-    let entries = std::fs::read_dir(path)?.collect::<io::Result<Vec<_>>>()?;
-    let mut files: Vec<PathBuf> = entries.into_iter().map(|entry| entry.path()).collect();
-    files.retain(|file| {
-        let extension = file.extension().and_then(|extension| extension.to_str());
-        matches!(extension, Some("yaml" | "yml" | "json")) && file.is_file()
-    });
-    files.sort();
+    let mut entries: Vec<PathBuf> =
+        std::fs::read_dir(path)?.map(|entry| Ok(entry?.path())).collect::<io::Result<_>>()?;
+    entries.retain(|entry| !entry.file_name().is_some_and(|name| name.as_encoded_bytes().starts_with(b".")));
+    entries.sort();
+    let mut files = Vec::new();
+    for entry in entries {
+        let extension = entry.extension().and_then(|extension| extension.to_str());
+        if entry.is_dir() {
+            if !entry.is_symlink() {
+                files.extend(manifests(&entry)?);
+            }
+        } else if matches!(extension, Some("yaml" | "yml" | "json")) && entry.is_file() {
+            files.push(entry);
+        }
+    }
     Ok(files)
 }
 
 struct Check<'a> {
     kinds: Vec<Kind>,
     live: Option<&'a Live>,
-    out: &'a mut dyn Write,
-    checked: usize,
-    problems: usize,
-    unreadable: usize,
-    /// How many objects of other kinds there were, by kind.
-    skipped: BTreeMap<String, usize>,
+    now: Option<Timestamp>,
+    report: Report<'a>,
 }
 
 /// Where an object stands.
@@ -138,21 +200,16 @@ struct Place<'a> {
 impl Check<'_> {
     fn path(&mut self, path: &Path) -> io::Result<()> {
         match manifests(path) {
-            Err(error) => self.unreadable(path, &error),
+            Err(error) => self.report.unreadable(&path.display().to_string(), &error),
             Ok(files) => files.iter().try_for_each(|file| self.file(file)),
         }
     }
 
     fn file(&mut self, path: &Path) -> io::Result<()> {
-        let (name, text) = if path == Path::new("-") {
-            let mut text = String::new();
-            ("<stdin>".to_owned(), io::stdin().lock().read_to_string(&mut text).map(|_| text))
-        } else {
-            (path.display().to_string(), std::fs::read_to_string(path))
-        };
+        let (name, text) = read(path);
         let text = match text {
             Ok(text) => text,
-            Err(error) => return self.unreadable(path, &error),
+            Err(error) => return self.report.unreadable(&name, &error),
         };
         for document in source::split(&text) {
             let parsed = document.and_then(|document| Ok((source::parse(&document)?, document)));
@@ -166,11 +223,6 @@ impl Check<'_> {
             }
         }
         Ok(())
-    }
-
-    fn unreadable(&mut self, path: &Path, error: &io::Error) -> io::Result<()> {
-        self.unreadable += 1;
-        writeln!(self.out, "{}: cannot be read: {error}", path.display())
     }
 
     fn object(&mut self, place: &Place<'_>, object: &Value) -> io::Result<()> {
@@ -200,11 +252,11 @@ impl Check<'_> {
                 vec![structure::Problem { path: FieldPath::default().field("kind"), message }]
             }
             None => {
-                *self.skipped.entry(kind.escape_debug().to_string()).or_default() += 1;
+                self.report.skipped(kind.escape_debug().to_string());
                 return Ok(());
             }
         };
-        self.checked += 1;
+        self.report.checked();
         let mut lines: Vec<_> = problems.iter().map(|problem| (line(place, &problem.path), problem)).collect();
         lines.sort_by(|(a, first), (b, second)| (a, &first.path).cmp(&(b, &second.path)));
         for (line, problem) in lines {
@@ -213,21 +265,42 @@ impl Check<'_> {
             self.problem(place.file, line, Some(&label(kind, object)), &format!("{field}{}", problem.message))?;
         }
         // Only what is sound can be read.
-        let Some(live) = self.live.filter(|_| problems.is_empty()) else { return Ok(()) };
-        match kind {
-            "ScheduledMeeting" => serde_json::from_value(object.clone())
-                .map_or(Ok(()), |meeting: ScheduledMeeting| self.book(place, live, &meeting)),
-            "MeetingSeries" => serde_json::from_value(object.clone())
+        if !problems.is_empty() {
+            return Ok(());
+        }
+        match (kind, self.live) {
+            ("ScheduledMeeting", live) => {
+                let Ok(meeting) = serde_json::from_value::<ScheduledMeeting>(object.clone()) else { return Ok(()) };
+                match live {
+                    Some(live) => self.book(place, live, &meeting),
+                    None => self.told_if_past(place, &meeting),
+                }
+            }
+            ("MeetingSeries", Some(live)) => serde_json::from_value(object.clone())
                 .map_or(Ok(()), |series: MeetingSeries| self.book_series(place, live, &series)),
             _ => Ok(()),
         }
+    }
+
+    /// A start in the past is no mistake in git, where meetings stay, but may be one of who writes a new one.
+    fn told_if_past(&mut self, place: &Place<'_>, meeting: &ScheduledMeeting) -> io::Result<()> {
+        let window = Window::of(&meeting.spec, None);
+        let Some(now) = self.now.filter(|now| window.starts_at <= *now) else { return Ok(()) };
+        let said = if window.closes_at <= now {
+            "its window has passed: applied now it is Ended at once (WindowPassed)"
+        } else {
+            "its start has passed: applied now it opens at once, late"
+        };
+        let object = label("ScheduledMeeting", &serde_json::json!({ "metadata": meeting.metadata }));
+        let line = line(place, &FieldPath::default().field("spec").field("start"));
+        self.report.tell(Level::Note, place.file, line, Some(&object), said)
     }
 
     /// Would its occurrences within the horizon get slots, after all that came before it?
     fn book_series(&mut self, place: &Place<'_>, live: &Live, series: &MeetingSeries) -> io::Result<()> {
         let object = label("MeetingSeries", &serde_json::json!({ "metadata": series.metadata }));
         let line = line(place, &FieldPath::default().field("spec").field("recurrence"));
-        let judged = match live.judge_series(series, jiff::Timestamp::now()) {
+        let judged = match live.judge_series(series, Timestamp::now()) {
             Ok(judged) => judged,
             Err(refusal) => {
                 let message = format!("{}: {}", refusal.reason, refusal.message);
@@ -250,7 +323,8 @@ impl Check<'_> {
                 }
                 Verdict::Nothing => {}
                 Verdict::Unknown(why) => {
-                    writeln!(self.out, "{}:{line}: {object}: occurrence {name}: cannot be told: {why}", place.file)?;
+                    let said = format!("occurrence {name}: cannot be told: {why}");
+                    self.report.tell(Level::Note, place.file, line, Some(&object), &said)?;
                 }
             }
         }
@@ -270,14 +344,14 @@ impl Check<'_> {
                 bridges.join(" and ")
             ),
         };
-        writeln!(self.out, "{}:{line}: {object}: {said}", place.file)
+        self.report.tell(Level::Note, place.file, line, Some(&object), &said)
     }
 
     /// Would it get a slot, after all that came before it?
     fn book(&mut self, place: &Place<'_>, live: &Live, meeting: &ScheduledMeeting) -> io::Result<()> {
         let object = label("ScheduledMeeting", &serde_json::json!({ "metadata": meeting.metadata }));
         let line = line(place, &FieldPath::default().field("spec").field("start"));
-        let said = match live.judge(meeting, jiff::Timestamp::now()) {
+        let said = match live.judge(meeting, Timestamp::now()) {
             Verdict::Refused(refusal) => {
                 return self.problem(
                     place.file,
@@ -290,29 +364,11 @@ impl Check<'_> {
             Verdict::Nothing => "nothing is booked: it is suspended, or its window has passed".to_owned(),
             Verdict::Unknown(why) => format!("cannot be told: {why}"),
         };
-        writeln!(self.out, "{}:{line}: {object}: {said}", place.file)
+        self.report.tell(Level::Note, place.file, line, Some(&object), &said)
     }
 
     fn problem(&mut self, file: &str, line: usize, object: Option<&str>, message: &str) -> io::Result<()> {
-        self.problems += 1;
-        let object = object.map(|object| format!("{object}: ")).unwrap_or_default();
-        writeln!(self.out, "{file}:{line}: {object}{message}")
-    }
-
-    fn summary(&mut self) -> io::Result<Outcome> {
-        for note in self.live.map(|live| live.notes.as_slice()).unwrap_or_default() {
-            writeln!(self.out, "note: {note}")?;
-        }
-        let skipped: Vec<String> = self.skipped.iter().map(|(kind, count)| format!("{count} {kind}")).collect();
-        let note = if skipped.is_empty() { String::new() } else { format!("; not looked at: {}", skipped.join(", ")) };
-        let plural = |count: usize, what: &str| format!("{count} {what}{}", if count == 1 { "" } else { "s" });
-        writeln!(self.out, "{} checked, {}{note}", plural(self.checked, "object"), plural(self.problems, "problem"))?;
-        self.out.flush()?;
-        Ok(match (self.unreadable, self.problems) {
-            (0, 0) => Outcome::Valid,
-            (0, _) => Outcome::Invalid,
-            _ => Outcome::Unreadable,
-        })
+        self.report.tell(Level::Error, file, line, object, message)
     }
 }
 

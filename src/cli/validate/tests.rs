@@ -6,6 +6,10 @@ use super::*;
 
 /// What the command prints for these texts, each a file of its own (in the text: `FILE`), and how it ends.
 fn check(texts: &[&str]) -> (Outcome, String) {
+    check_with(texts, Options::default())
+}
+
+fn check_with(texts: &[&str], options: Options<'_>) -> (Outcome, String) {
     static COUNT: std::sync::atomic::AtomicUsize = std::sync::atomic::AtomicUsize::new(0);
     let number = COUNT.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
     let dir = std::env::temp_dir().join(format!("meeting-controller-validate-{}-{number}", std::process::id()));
@@ -16,7 +20,7 @@ fn check(texts: &[&str]) -> (Outcome, String) {
         std::fs::write(&files[index], text).unwrap();
     }
     let mut out = Vec::new();
-    let outcome = validate(&files, None, &mut out).unwrap();
+    let outcome = validate(&files, options, &mut out).unwrap();
     let text = String::from_utf8(out).unwrap().replace(&format!("{}/", dir.display()), "");
     std::fs::remove_dir_all(&dir).unwrap();
     (outcome, text)
@@ -125,7 +129,7 @@ fn lists_wrong_versions_and_wrong_kinds() {
 fn an_unreadable_file_does_not_hide_the_others() {
     let mut out = Vec::new();
     let files = [PathBuf::from("/nonexistent/a.yaml"), PathBuf::from("/nonexistent/b.yaml")];
-    assert_eq!(validate(&files, None, &mut out).unwrap(), Outcome::Unreadable);
+    assert_eq!(validate(&files, Options::default(), &mut out).unwrap(), Outcome::Unreadable);
     assert_eq!(String::from_utf8(out).unwrap().matches("cannot be read").count(), 2);
 }
 
@@ -164,7 +168,7 @@ fn the_examples_of_the_project_are_valid() {
         let Ok(entries) = std::fs::read_dir(&dir) else { continue };
         pending.extend(entries.map(|entry| entry.unwrap().path()).filter(|path| path.is_dir()));
         let mut out = Vec::new();
-        let outcome = validate(std::slice::from_ref(&dir), None, &mut out).unwrap();
+        let outcome = validate(std::slice::from_ref(&dir), Options::default(), &mut out).unwrap();
         assert_eq!(outcome, Outcome::Valid, "{}: {}", dir.display(), String::from_utf8_lossy(&out));
     }
 }
@@ -466,4 +470,75 @@ fn a_broken_value_is_reported_once() {
     assert_eq!(count("ScheduledMeeting", json!({"participants": [7, {"remoteParty": "a b"}]})), 2);
     assert_eq!(count("MeetingBridge", json!({"slots": {"base": "x", "quantity": 1}})), 1);
     assert_eq!(count("MeetingBridge", json!({"allowedNamespaces": {"from": "Some"}})), 1);
+}
+
+/// In each format the same is said, and no text can become a command of the workflow that shows it.
+#[test]
+fn it_is_told_to_people_programs_and_pull_requests() {
+    let wrong = MEETING.replace("  title: Standup\n", "  title: Standup\n  'x%::error::\\n': 1\n").replace("45m", "0s");
+    let now = Some("2026-12-01T00:00:00Z".parse().unwrap());
+    let texts = [&*wrong, MEETING, "apiVersion: v1\nkind: Secret\n"];
+    let (outcome, json) = check_with(&texts, Options { format: Format::Json, now, ..Options::default() });
+    assert_eq!(outcome, Outcome::Invalid);
+    let told: Value = serde_json::from_str(&json).unwrap();
+    assert_eq!(told["checked"], 2);
+    assert_eq!(told["notLookedAt"], json!({ "Secret": 1 }));
+    let findings = told["findings"].as_array().unwrap();
+    let problems = findings.iter().filter(|finding| finding["level"] == "error").count();
+    assert_eq!(told["problems"], problems);
+    let note = findings.iter().find(|finding| finding["level"] == "note").unwrap();
+    assert_eq!(note["object"], "ScheduledMeeting team-a/standup");
+    assert_eq!((&note["file"], &note["line"]), (&json!("1.yaml"), &json!(8)));
+    assert!(note["message"].as_str().unwrap().contains("WindowPassed"), "{note}");
+    let (_, github) = check_with(&texts, Options { format: Format::Github, now, ..Options::default() });
+    let commands: Vec<&str> = github.lines().filter(|line| line.starts_with("::")).collect();
+    assert_eq!(
+        commands.iter().filter(|line| line.starts_with("::error file=0.yaml,line=")).count(),
+        problems,
+        "{github}"
+    );
+    assert_eq!(commands.len(), findings.len(), "{github}");
+    assert!(
+        commands.contains(&&*format!(
+            "::notice file=1.yaml,line=8::{}: {}",
+            "ScheduledMeeting team-a/standup",
+            note["message"].as_str().unwrap()
+        )),
+        "{github}"
+    );
+    let (_, text) = check_with(&texts, Options { now, ..Options::default() });
+    assert_eq!(text.lines().count(), findings.len() + 1, "{text}");
+}
+
+#[test]
+fn a_start_in_the_past_is_told_and_is_no_problem() {
+    for (now, said) in [
+        ("2026-11-23T08:59:59Z", None),
+        ("2026-11-23T09:00:00Z", Some("it opens at once, late")),
+        ("2026-11-23T09:45:00Z", Some("Ended at once (WindowPassed)")),
+    ] {
+        let options = Options { now: Some(now.parse().unwrap()), ..Options::default() };
+        let (outcome, text) = check_with(&[MEETING], options);
+        assert_eq!(outcome, Outcome::Valid, "{text}");
+        assert_eq!(text.lines().count(), 1 + usize::from(said.is_some()), "{text}");
+        assert!(said.is_none_or(|said| text.contains(said)), "{text}");
+        assert!(text.contains("1 object checked, 0 problems"), "{text}");
+    }
+}
+
+#[test]
+fn a_directory_stands_for_all_manifests_below_it() {
+    let dir = tempfile::tempdir().unwrap();
+    for (file, text) in
+        [("a.yaml", MEETING), ("team/b/c.yml", MEETING), ("team/notes.txt", "no: ["), (".git/d.yaml", "no: [")]
+    {
+        let path = dir.path().join(file);
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(path, text).unwrap();
+    }
+    std::os::unix::fs::symlink(dir.path(), dir.path().join("team/round")).unwrap();
+    let mut out = Vec::new();
+    let outcome = validate(&[dir.path().to_owned()], Options::default(), &mut out).unwrap();
+    assert_eq!(outcome, Outcome::Valid);
+    assert_eq!(String::from_utf8(out).unwrap(), "2 objects checked, 0 problems\n");
 }

@@ -16,9 +16,14 @@ fn the_command_line_is_sound_and_spelled_as_kubectls() {
     assert!(
         matches!(cli.command, Command::Extend(args) if args.by.as_secs() == 5400 && args.wait.timeout.as_secs() == 120)
     );
-    for wrong in
-        ["extend review 15", "extend review -- -15m", "extend review 0s", "status core -A", "calendar --days 0"]
-    {
+    for wrong in [
+        "extend review 15",
+        "extend review -- -15m",
+        "extend review 0s",
+        "status core -A",
+        "calendar --days 0",
+        "calendar --week --days 3",
+    ] {
         let words = format!("kubectl-meetings {wrong}");
         assert!(Cli::try_parse_from(words.split(' ')).is_err(), "{wrong}");
     }
@@ -45,8 +50,8 @@ fn completions_and_man_pages_know_every_command() {
     assert!(commands.len() >= 9, "{commands:?}");
     for command in commands {
         assert!(
-            script.contains(&format!("meetings__subcmd__{command}"))
-                || script.contains(&format!("kubectl__meetings__{command}")),
+            script.contains(&format!("meetings__subcmd__{}", command.replace('-', "__")))
+                || script.contains(&format!("kubectl__meetings__{}", command.replace('-', "__"))),
             "{command}\n{script}"
         );
         let page = std::fs::read_to_string(dir.join(format!("kubectl-meetings-{command}.1"))).expect(&command);

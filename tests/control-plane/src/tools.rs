@@ -95,6 +95,16 @@ pub fn argo_cd_crd() -> Result<PathBuf, Error> {
     Ok(source("verdicts", &VERDICTS)?.join("manifests/crds/application-crd.yaml"))
 }
 
+/// Files with the CRDs of the Prometheus operator that are used here. See [`flux_crds`].
+///
+/// # Errors
+/// See [`flux_crds`].
+pub fn prometheus_crds() -> Result<Vec<PathBuf>, Error> {
+    let dir = source("prometheus-operator", &PROMETHEUS_OPERATOR)?.join("example/prometheus-operator-crd");
+    let file = |kinds| dir.join(format!("monitoring.coreos.com_{kinds}.yaml"));
+    Ok(["podmonitors", "servicemonitors", "prometheusrules"].map(file).into())
+}
+
 /// The directory with the source of a module, downloaded if need be.
 fn source(folder: &str, module: &GoModule) -> Result<PathBuf, Error> {
     let dir = Path::new(env!("CARGO_MANIFEST_DIR")).join("tools").join(folder);
@@ -186,6 +196,15 @@ const HELM_CONTROLLER: GoModule = GoModule {
         package: "github.com/fluxcd/helm-controller",
         usual: "2 to 4 min",
     }],
+    flags: stripped,
+    instead: "",
+};
+
+const PROMETHEUS_OPERATOR: GoModule = GoModule {
+    name: "the Prometheus operator",
+    path: "github.com/prometheus-operator/prometheus-operator",
+    sources: &[],
+    targets: &[],
     flags: stripped,
     instead: "",
 };

@@ -1,5 +1,7 @@
 //! The Helm chart (deploy/chart) beside the kustomize base, and its life on a real apiserver.
 
+use std::path::Path;
+
 use control_plane::{ControlPlane, Options, shared, tools};
 use serde_yaml::Value;
 
@@ -239,8 +241,25 @@ spec:
 apiVersion: meeting-controller.dev/v1alpha1
 kind: ScheduledMeeting
 metadata: { name: review, namespace: default }
-spec: { title: Review, start: "2030-01-01T10:00:00Z", duration: 45m }
+spec:
+  title: Review
+  start: "2030-01-01T10:00:00Z"
+  duration: 45m
+  settings: { recording: "Off", streaming: "Off", encryption: "Off" }
 "#;
+
+/// What reads YAML 1.1 takes a bare `Off` for false, so that the schema would refuse the word.
+#[tokio::test]
+async fn kubectl_reads_the_crds_as_they_are_meant() {
+    let plane = ControlPlane::start(Options::default()).await.unwrap();
+    let applied = kubectl(&plane, &["apply", "-f", "crds/"], "").await.unwrap();
+    assert_eq!(applied.lines().count(), 3, "{applied}");
+    kubectl(&plane, &["wait", "--for=condition=Established", "crd", "--all"], "").await.unwrap();
+    kubectl(&plane, &["apply", "--validate=strict", "-f-"], OBJECTS).await.unwrap();
+    let settings = ["get", "mtg", "review", "-o=jsonpath={.spec.settings}"];
+    let settings = kubectl(&plane, &settings, "").await.unwrap();
+    assert_eq!(settings.matches("\"Off\"").count(), 3, "{settings}");
+}
 
 #[tokio::test]
 async fn a_release_comes_and_goes_and_the_meetings_stay() {
@@ -276,8 +295,33 @@ async fn a_release_comes_and_goes_and_the_meetings_stay() {
     let left = kubectl(&plane, &["get", "deployments,clusterroles", "-A", "-o=name"], "").await.unwrap();
     assert!(!left.contains(NAME), "{left}");
     // What stayed is taken up again.
-    helm(&["install", NAME, "deploy/chart"]);
+    helm(&["install", NAME, "deploy/chart", "--set=replicas=3"]);
     there().await;
+    // A chart with a value that this one has not: what was set stays, and what is new has its default (docs/operations.md).
+    let newer = chart_with_a_new_value();
+    let newer = newer.path().to_str().unwrap();
+    let reuse = [&at[..], &["upgrade", NAME, newer, "--reuse-values"]].concat();
+    let refused = run(&tools::helm().await.unwrap(), &reuse, "").unwrap_err();
+    assert!(refused.contains("nil pointer"), "this is why the page says another flag: {refused}");
+    helm(&["upgrade", NAME, newer, "--reset-then-reuse-values"]);
+    assert_eq!(replicas().await, "3");
+}
+
+/// The chart of a next version.
+fn chart_with_a_new_value() -> tempfile::TempDir {
+    let dir = tempfile::tempdir().unwrap();
+    run(Path::new("cp"), &["-r", "deploy/chart/.", dir.path().to_str().unwrap()], "").unwrap();
+    let values = dir.path().join("values.yaml");
+    let text = std::fs::read_to_string(&values).unwrap() + "\nnewInThisVersion: { enabled: false }\n";
+    std::fs::write(values, text).unwrap();
+    let schema = dir.path().join("values.schema.json");
+    let text = std::fs::read_to_string(&schema).unwrap();
+    let mut whole: serde_json::Value = serde_json::from_str(&text).unwrap();
+    whole["properties"]["newInThisVersion"] = serde_json::json!({ "type": "object" });
+    std::fs::write(schema, whole.to_string()).unwrap();
+    std::fs::write(dir.path().join("templates/new.yaml"), "{{ if .Values.newInThisVersion.enabled }}\n{{ end }}\n")
+        .unwrap();
+    dir
 }
 
 /// Rights follow the list: they are there before the pods that need them, and gone with the namespace. The pods roll, since

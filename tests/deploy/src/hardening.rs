@@ -154,3 +154,31 @@ async fn each_role_allows_what_its_name_says_and_no_more() {
         assert!(kubectl(plane, &secrets, "").await.is_err(), "{user} reads Secrets");
     }
 }
+
+/// A port that one of them has and the other has not is one that nobody reaches, or that nobody guards.
+#[tokio::test]
+async fn the_network_policy_lets_in_to_the_ports_that_the_deployment_has() {
+    let overlay = tempfile::tempdir_in(root().join("target")).unwrap();
+    let text = "resources: [../../deploy]\ncomponents: [../../deploy/components/network-policy]\n";
+    std::fs::write(overlay.path().join("kustomization.yaml"), text).unwrap();
+    let chart = template(&["--set=networkPolicy.enabled=true"]).await.unwrap();
+    for rendered in [kustomize(overlay.path().to_str().unwrap()).await, chart] {
+        let all = objects(&rendered);
+        let pod = &all["Deployment meeting-controller meeting-controller"]["spec"]["template"];
+        let policy = &all["NetworkPolicy meeting-controller meeting-controller"]["spec"];
+        let containers = pod["spec"]["containers"].as_sequence().unwrap();
+        let named = |ports: &serde_yaml::Value, key: &str| -> std::collections::BTreeSet<String> {
+            let ports = ports.as_sequence().unwrap().iter();
+            ports.map(|port| port[key].as_str().expect("ports by their names").to_owned()).collect()
+        };
+        let own: std::collections::BTreeSet<_> =
+            containers.iter().flat_map(|container| named(&container["ports"], "name")).collect();
+        let ingress = policy["ingress"].as_sequence().unwrap();
+        let open: std::collections::BTreeSet<_> =
+            ingress.iter().flat_map(|rule| named(&rule["ports"], "port")).collect();
+        assert_eq!(own, open);
+        for (name, value) in policy["podSelector"]["matchLabels"].as_mapping().unwrap() {
+            assert_eq!(&pod["metadata"]["labels"][name], value, "it is the pod that is meant");
+        }
+    }
+}

@@ -53,6 +53,17 @@ pub async fn kubectl(plane: &ControlPlane, args: &[&str], input: &str) -> Result
     run(&tools::kubectl().await.unwrap(), &all, input)
 }
 
+/// The kinds of the Prometheus operator, from its own CRDs.
+pub async fn with_prometheus_operator(plane: &ControlPlane) {
+    for path in tools::prometheus_crds().unwrap() {
+        kubectl(plane, &["apply", "--server-side", "-f", path.to_str().unwrap()], "").await.unwrap();
+    }
+    for kind in ["podmonitors", "servicemonitors", "prometheusrules"] {
+        let kind = format!("crd/{kind}.monitoring.coreos.com");
+        kubectl(plane, &["wait", "--for=condition=Established", "--timeout=40s", &kind], "").await.unwrap();
+    }
+}
+
 /// Objects by kind, namespace and name.
 pub type Objects = BTreeMap<String, Value>;
 

@@ -7,5 +7,6 @@ mod gitops;
 mod hardening;
 mod kit;
 mod monitoring;
+mod release;
 mod schemas;
 mod tools;

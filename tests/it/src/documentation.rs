@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use clap::CommandFactory as _;
 use meeting_controller::api::conditions;
 
 fn root() -> PathBuf {
@@ -249,31 +250,144 @@ fn nothing_that_users_read_speaks_of_what_is_not_there_yet() {
     }
 }
 
-fn descriptions(schema: &serde_json::Value, path: &str, found: &mut Vec<(String, String)>) {
+/// The fields below a schema: path, description, values of an enum. Conditions and label selectors are Kubernetes' own.
+fn described(schema: &serde_json::Value, path: &str, found: &mut Vec<(String, String, Vec<String>)>) {
     for (name, field) in schema["properties"].as_object().into_iter().flatten() {
         let path = format!("{path}.{name}");
         let text = field["description"].as_str().unwrap_or_default().to_owned();
-        found.push((path.clone(), text));
-        descriptions(field, &path, found);
-        descriptions(&field["items"], &path, found);
+        let values = field["enum"].as_array().into_iter().flatten().filter_map(|value| value.as_str());
+        found.push((path.clone(), text, values.map(str::to_owned).collect()));
+        if !matches!(name.as_str(), "conditions" | "selector" | "bridgeSelector") {
+            described(field, &path, found);
+            described(&field["items"], &path, found);
+        }
     }
+}
+
+/// Is this no description of a field? It is a statement, longer than the name, and says more of values than what they are.
+fn is_poor(text: &str, values: &[String]) -> bool {
+    const ASKING: [&str; 8] = ["May", "Is", "Are", "Does", "Do", "Can", "Has", "Was"];
+    let before_version = text.find("CMS ").map_or(text, |at| &text[..at]).trim();
+    let words = before_version.split(|c: char| !c.is_alphanumeric()).filter(|word| !word.is_empty() && *word != "or");
+    let own = words.filter(|word| !values.iter().any(|value| value == word)).count();
+    text.trim().len() < 25
+        || before_version.is_empty()
+        || !text.trim().ends_with('.')
+        || text.contains('?')
+        || text.split(' ').next().is_some_and(|first| ASKING.contains(&first))
+        || own < 2
 }
 
 /// What `kubectl explain` shows.
 #[test]
-fn every_field_of_the_spec_is_described_by_a_statement() {
+fn every_field_is_described_by_a_statement() {
     let mut poor = Vec::new();
     for crd in meeting_controller::api::crds() {
         let schema = serde_json::to_value(&crd.spec.versions[0].schema).unwrap();
         let mut found = Vec::new();
-        descriptions(&schema["openAPIV3Schema"]["properties"]["spec"], &crd.spec.names.kind, &mut found);
-        poor.extend(
-            found
-                .into_iter()
-                .filter(|(_, text)| text.len() < 12 || text.ends_with('?') || text.contains("CMS 2.3 and later. ")),
-        );
+        for part in ["spec", "status"] {
+            let path = format!("{}.{part}", crd.spec.names.kind);
+            described(&schema["openAPIV3Schema"]["properties"][part], &path, &mut found);
+        }
+        assert!(found.len() > 20, "{found:?}");
+        poor.extend(found.into_iter().filter(|(_, text, values)| is_poor(text, values)));
     }
     assert!(poor.is_empty(), "{poor:#?}");
+    for text in
+        ["CMS 2.3 and later.", "Does it answer?", "May new meetings be booked? Accepted ones go on.", "Slot number."]
+    {
+        assert!(is_poor(text, &[]), "{text}");
+    }
+    assert!(is_poor(
+        "unrestricted, max1080p30 or max720p5.",
+        &["unrestricted", "max1080p30", "max720p5"].map(str::to_owned)
+    ));
+}
+
+/// Every long flag of a command and those below it.
+fn flags(command: &clap::Command, found: &mut BTreeSet<String>) {
+    let own = command.get_arguments().flat_map(|argument| argument.get_long_and_visible_aliases().unwrap_or_default());
+    found.extend(own.map(|flag| format!("--{flag}")));
+    for below in command.get_subcommands() {
+        flags(below, found);
+    }
+}
+
+/// Flags of other programs that the documents name.
+const OTHERS: [&str; 46] = [
+    // kubectl
+    "--all",
+    "--all-namespaces",
+    "--cascade",
+    "--clusterrole",
+    "--dry-run",
+    "--field-manager",
+    "--field-selector",
+    "--for",
+    "--from-file",
+    "--from-literal",
+    "--overwrite",
+    "--patch-file",
+    "--prefix",
+    "--previous",
+    "--replicas",
+    "--server-side",
+    "--serviceaccount",
+    "--subresource",
+    "--tail",
+    "--type",
+    // helm
+    "--create-namespace",
+    "--reset-then-reuse-values",
+    "--reuse-values",
+    "--set",
+    "--set-json",
+    "--take-ownership",
+    // velero, cosign, gh, just
+    "--restore-status",
+    "--certificate-identity",
+    "--certificate-oidc-issuer",
+    "--repo",
+    "--list",
+    // cargo, its tests and its tools
+    "--exact",
+    "--features",
+    "--ignored",
+    "--locked",
+    "--nocapture",
+    "--release",
+    "--test-threads",
+    "--workspace",
+    "--lib",
+    // our own for development: simulator, control plane, playground
+    "--bridges",
+    "--control-port",
+    "--crds",
+    "--keep",
+    "--help",
+    "--version",
+];
+
+#[test]
+fn every_flag_that_a_document_names_exists() {
+    let mut known = BTreeSet::new();
+    flags(&meeting_controller::config::Cli::command(), &mut known);
+    assert!(known.contains("--shared-bridges-in") && known.contains("--tz"), "{known:?}");
+    let mut unknown = Vec::new();
+    for document in documents() {
+        // What was changed may name what is gone.
+        if document.ends_with("CHANGELOG.md") {
+            continue;
+        }
+        let text = read(&document);
+        let words = text.split(|c: char| !(c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-'));
+        let flags = words.filter(|word| {
+            word.strip_prefix("--").is_some_and(|name| name.starts_with(|c: char| c.is_ascii_lowercase()))
+        });
+        let flags = flags.filter(|flag| !known.contains(*flag) && !OTHERS.contains(flag));
+        unknown.extend(flags.map(|flag| format!("{}: {flag}", document.display())));
+    }
+    assert!(unknown.is_empty(), "{unknown:#?}");
 }
 
 #[test]
@@ -283,4 +397,24 @@ fn every_reason_has_its_symptom() {
     let missing: BTreeSet<&str> =
         rows.map(|row| row.reason).filter(|reason| !text.contains(&format!("`{reason}`"))).collect();
     assert!(missing.is_empty(), "say in docs/troubleshooting.md what to do about {missing:?}");
+}
+
+/// A tag of somebody else's repository can be moved to another code; a hash cannot.
+#[test]
+fn every_action_of_a_workflow_is_pinned_by_hash_and_says_its_version() {
+    let mut count = 0;
+    for path in [files(&root().join(".github"), "yaml"), files(&root().join(".github"), "yml")].concat() {
+        let text = read(&path);
+        for used in text.lines().filter_map(|line| line.trim_start().trim_start_matches("- ").strip_prefix("uses: ")) {
+            let pinned = used.split_once('@').and_then(|(_, rest)| rest.split_once(" # v"));
+            let is_hash = |hash: &str| hash.len() == 40 && hash.bytes().all(|byte| byte.is_ascii_hexdigit());
+            assert!(
+                pinned.is_some_and(|(hash, version)| is_hash(hash) && !version.is_empty()),
+                "{}: {used}",
+                path.display()
+            );
+            count += 1;
+        }
+    }
+    assert!(count > 5, "{count}");
 }

@@ -2,7 +2,7 @@
 
 use std::io::Write as _;
 
-use meeting_controller::cli::validate::{Outcome, validate};
+use meeting_controller::cli::validate::{Options, Outcome, validate};
 
 use crate::kit::*;
 use crate::meetings::lone;
@@ -76,7 +76,7 @@ async fn validate_says_what_the_apiserver_says() {
             let mut file = tempfile::NamedTempFile::with_suffix(".yaml").unwrap();
             file.write_all(text.as_bytes()).unwrap();
             let mut out = Vec::new();
-            let outcome = validate(&[file.path().to_owned()], None, &mut out).unwrap();
+            let outcome = validate(&[file.path().to_owned()], Options::default(), &mut out).unwrap();
             if (outcome == Outcome::Valid) != accepted {
                 other.push(format!("{field}: {value}: accepted {accepted}, {}", String::from_utf8_lossy(&out)));
             }

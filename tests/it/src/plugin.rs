@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 use std::process::Output;
 use std::sync::LazyLock;
 
+use cms_simulator::{Fault, FaultKind};
 use control_plane::{AuditEvent, client_for};
 use http::Request;
 use http_body_util::BodyExt;
@@ -271,6 +272,25 @@ async fn extend_end_and_the_requests_are_one_patch_each() {
     let bridge = arena.bridge("core", "asked", |bridge: &MeetingBridge| bridge.annotations().contains_key(asked)).await;
     assert_eq!(shown["metadata"]["annotations"][asked].as_str(), bridge.annotations().get(asked).map(String::as_str));
     arena.assert_rules(1..=5);
+    arena.finish().await;
+}
+
+/// With the bridge away a deletion waits; this lets it go, and nothing but a deletion.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn force_delete_lets_go_what_is_being_deleted_and_nothing_else() {
+    let mut settings = quick();
+    settings.limits.request = std::time::Duration::from_secs(2);
+    let arena = Arena::with("plugin-force", lone(), settings).await;
+    arena.ready_bridge(json!({})).await;
+    let admin = User::admin(&arena).await;
+    has(&admin.fails(&["force-delete", "core"]).await, &["it is not being deleted", "delete meetingbridges core"]);
+    has(&admin.fails(&["force-delete", "mts/core"]).await, &["a series waits for no bridge"]);
+    arena.sim.add_fault(Fault::new(FaultKind::HangBefore));
+    arena.delete::<MeetingBridge>("core").await;
+    arena.bridge("core", "leaving", |b| condition(b, "Ready") == ("False", "Deleting")).await;
+    has(&admin.gets(&["force-delete", "mb/core"]).await, &["meetingbridge/core is let go"]);
+    arena.gone::<MeetingBridge>("core").await;
+    arena.told("core", "LeftBehind").await;
     arena.finish().await;
 }
 
