@@ -10,7 +10,7 @@ use crate::api::settings::{ProfileKind, SettingsProfile};
 use crate::cluster::CallBridge;
 use crate::cms::{
     BulkSetId, CallId, CallLegProfileId, CallProfileId, Client, CmsError, LegId, Message, NewAccessMethod, NewBulkSet,
-    Opening, Priority, SpaceId, SpaceProfiles,
+    NewLeg, Opening, Priority, SpaceId, SpaceProfiles,
 };
 use crate::plan::bridge::{Record, Step as BridgeStep};
 use crate::plan::meeting::{Effect, Notice, Step, Terms};
@@ -24,6 +24,8 @@ pub struct MeetingTarget<'a> {
     pub secret: Option<&'a SecretString>,
     /// What an access method is to be.
     pub method: Option<NewAccessMethod>,
+    /// Whoever is dialled gets no layout, because the bridge does not take the one that the spec says.
+    pub layout_refused: bool,
     /// The profiles that the space is told with its door.
     pub profiles: SpaceProfiles,
     /// The instant for which the write is done: earlier ones go first at the gate.
@@ -83,6 +85,7 @@ pub async fn meeting_step(
         Step::Dial(party) => {
             let call = target.call.ok_or_else(|| CmsError::NotFound { element: "call".to_owned() })?;
             let new = target.terms.leg_to(party);
+            let new = NewLeg { layout: new.layout.filter(|_| !target.layout_refused), ..new };
             let Some(rank) = target.terms.rank_of(party, call_bridge.address()) else {
                 let id = client.create_call_leg(at, call, &new).await?;
                 return Ok(Effect::LegCreated(id.to_string()));

@@ -53,6 +53,9 @@ pub const FORCE_DELETE_ANNOTATION: &str = "meeting-controller.dev/force-delete";
 /// Label on every join Secret, so that they can be found and excluded.
 pub const JOIN_LABEL: &str = "meeting-controller.dev/join";
 
+/// On every join Secret: from what of others it was made (`controller/join_secret/made.rs`).
+pub const MADE_FROM_ANNOTATION: &str = "meeting-controller.dev/made-from";
+
 /// Label by which the owner of a Secret allows that it is sent to a bridge; asked for with `--require-secret-label`.
 pub const USE_LABEL: &str = "meeting-controller.dev/use";
 

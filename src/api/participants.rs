@@ -110,7 +110,8 @@ pub struct ParticipantStatus {
     /// as attempts.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub vain_tries: u32,
-    /// Why, when Failed or NotDialed, or when the last try rang nobody.
+    /// Why, when Failed or NotDialed, or when the last try rang nobody. LayoutRefused: dialled without the layout that
+    /// the spec says, because the bridge does not take it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
     /// When they were last dialled.

@@ -14,6 +14,7 @@ use tokio_util::task::TaskTracker;
 use super::backoff::Backoff;
 use super::bookings::Bookings;
 use super::events::Events;
+use super::join_secret::MadeFrom;
 use super::kube_calls::KubeApi;
 use super::own_writes::OwnWrites;
 use super::secrets_cache::SecretsCache;
@@ -81,6 +82,7 @@ pub struct Context {
     pub unsaved: Unsaved,
     pub clusters: Clusters,
     pub secrets: SecretsCache,
+    pub made_from: MadeFrom,
     pub backoff: Backoff,
     pub wakes: Wakes,
     pub metrics: Arc<Metrics>,
@@ -125,6 +127,7 @@ impl Context {
             unsaved: Unsaved::default(),
             clusters: Clusters::default(),
             secrets: SecretsCache::default(),
+            made_from: MadeFrom::default(),
             backoff: Backoff::default(),
             wakes,
             metrics,

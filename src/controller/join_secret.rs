@@ -2,6 +2,7 @@
 //! `SecretString`.
 
 mod invite;
+mod made;
 
 use std::collections::BTreeMap;
 
@@ -12,18 +13,20 @@ use k8s_openapi::api::core::v1::Secret;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
 use kube::api::{Api, ObjectMeta, PostParams};
 use kube::{Resource, ResourceExt};
+pub use made::{MadeFrom, WebLinks, hear, is_stale, is_withdrawn};
+use made::{WITHDRAWN, basis};
 use rand::RngExt;
 use secrecy::{ExposeSecret, SecretString};
 use uuid::Uuid;
 
 use crate::api::ScheduledMeeting;
 use crate::api::meeting::PasscodeSecretRef;
-use crate::api::names::{JOIN_LABEL, USE_PASSCODE, join_secret_name};
+use crate::api::names::{JOIN_LABEL, MADE_FROM_ANNOTATION, USE_PASSCODE, join_secret_name};
 use crate::cms::Space;
 use crate::controller::context::{Context, Kind};
 use crate::controller::kube_calls::{Calls, KubeError};
 use crate::plan::meeting::{JoinSecrets, MethodSecrets};
-use crate::plan::version;
+use crate::plan::window::Window;
 
 /// What the join Secret says besides secret and passcode.
 pub struct Details {
@@ -31,9 +34,13 @@ pub struct Details {
     pub mark: String,
     pub number: u32,
     pub uri: Option<String>,
-    pub web_bridge_uri: Option<String>,
-    pub software_version: Option<String>,
+    /// When it is, as agreed upon.
+    pub window: Window,
+    pub web: Option<WebLinks>,
 }
+
+/// Versions of the Secrets that passcodes were read from, by name; empty: there is none.
+type Versions = BTreeMap<String, String>;
 
 /// What the bridge shows of a meeting whose objects were restored while it ran.
 pub struct Adopted {
@@ -58,9 +65,12 @@ async fn passcode_of(
     ctx: &Context,
     meeting: &ScheduledMeeting,
     reference: &PasscodeSecretRef,
+    versions: &mut Versions,
 ) -> Result<Option<SecretString>, KubeError> {
     let secrets: Api<Secret> = ctx.kube.api(&meeting.namespace().unwrap_or_default());
     let secret = calls(ctx, meeting).bounded("get Secret", secrets.get_opt(&reference.name)).await?;
+    let version = secret.as_ref().and_then(ResourceExt::resource_version).unwrap_or_default();
+    versions.insert(reference.name.clone(), version);
     let allowed = secret.filter(|secret| ctx.may_send(secret, USE_PASSCODE));
     let passcode = allowed.and_then(|secret| text(&secret, &reference.key)).map(|text| text.trim().to_owned());
     // Who names a Secret wants a passcode: an empty one is as good as none, and the door stays shut.
@@ -77,15 +87,15 @@ async fn methods(
     ctx: &Context,
     meeting: &ScheduledMeeting,
     existing: Option<&Secret>,
-    adopted: Option<&Adopted>,
+    (adopted, at_hand): (Option<&Adopted>, Option<&JoinSecrets>),
+    versions: &mut Versions,
 ) -> Result<BTreeMap<String, MethodSecrets>, KubeError> {
-    let at_hand = ctx.secrets.get(&meeting.uid().unwrap_or_default()).0;
     let mut found = BTreeMap::new();
     for method in &meeting.spec.access_methods {
-        let wanted = passcode_of(ctx, meeting, &method.passcode_secret_ref).await?;
+        let wanted = passcode_of(ctx, meeting, &method.passcode_secret_ref, versions).await?;
         let passcode = wanted.or_else(|| kept_passcode(meeting, existing, &of_method(&method.name, "passcode")));
         let stored = existing.and_then(|secret| text(secret, &of_method(&method.name, "secret")));
-        let known = at_hand.as_ref().and_then(|secrets| secrets.methods.get(&method.name));
+        let known = at_hand.and_then(|secrets| secrets.methods.get(&method.name));
         let known = || known.map(|method| method.secret.expose_secret().to_owned());
         let shown = || adopted.and_then(|adopted| non_empty(adopted.methods.get(&method.name)));
         let secret = stored.filter(|secret| !secret.is_empty()).or_else(shown).or_else(known);
@@ -103,15 +113,18 @@ fn non_empty(secret: Option<&SecretString>) -> Option<String> {
 async fn wanted_passcode(
     ctx: &Context,
     meeting: &ScheduledMeeting,
-    (existing, adopted): (Option<&Secret>, Option<&Adopted>),
+    existing: Option<&Secret>,
+    (adopted, at_hand): (Option<&Adopted>, Option<&JoinSecrets>),
     methods: &BTreeMap<String, MethodSecrets>,
+    versions: &mut Versions,
 ) -> Result<Option<SecretString>, KubeError> {
     if let Some(reference) = &meeting.spec.passcode_secret_ref {
-        return passcode_of(ctx, meeting, reference).await;
+        return passcode_of(ctx, meeting, reference, versions).await;
     }
     if let Some(spec) = &meeting.spec.passcode {
         let on_door = || Some(adopted?.space.passcode.as_ref()?.expose_secret().to_owned());
-        let known = existing.and_then(|secret| text(secret, "passcode")).or_else(on_door);
+        let in_memory = || Some(at_hand?.passcode.as_ref()?.expose_secret().to_owned());
+        let known = existing.and_then(|secret| text(secret, "passcode")).or_else(on_door).or_else(in_memory);
         let digits = usize::from(spec.generate.digits);
         let passcode = known.filter(|p| p.len() == digits).unwrap_or_else(|| new_passcode(digits, methods));
         return Ok(Some(SecretString::from(passcode)));
@@ -214,18 +227,24 @@ async fn try_to_ensure(
 ) -> Result<JoinSecrets, Unwritten> {
     let api: Api<Secret> = ctx.kube.api(&meeting.namespace().unwrap_or_default());
     let name = join_secret_name(&meeting.name_any());
-    let methods = methods(ctx, meeting, existing.as_ref(), adopted).await?;
-    let wanted = wanted_passcode(ctx, meeting, (existing.as_ref(), adopted), &methods).await?;
+    let uid = meeting.uid().unwrap_or_default();
+    let at_hand = ctx.secrets.get(&uid).0;
+    let elsewhere = (adopted, at_hand.as_ref());
+    let mut versions = Versions::new();
+    let methods = methods(ctx, meeting, existing.as_ref(), elsewhere, &mut versions).await?;
+    let wanted = wanted_passcode(ctx, meeting, existing.as_ref(), elsewhere, &methods, &mut versions).await?;
     let passcode = wanted.or_else(|| kept_passcode(meeting, existing.as_ref(), "passcode"));
     let known = existing.as_ref().and_then(|secret| text(secret, "secret")).filter(|secret| !secret.is_empty());
     let shown = non_empty(adopted.and_then(|adopted| adopted.space.secret.as_ref()));
-    let uid = meeting.uid().unwrap_or_default();
-    let at_hand = ctx.secrets.get(&uid).0.map(|secrets| secrets.secret.expose_secret().to_owned());
+    let at_hand = at_hand.map(|secrets| secrets.secret.expose_secret().to_owned());
     let secret = known.or(shown).or(at_hand).unwrap_or_else(|| Uuid::new_v4().to_string());
     let secrets = JoinSecrets { secret: SecretString::from(secret), passcode, methods };
-    let desired = build(meeting, details, &secrets, existing.as_ref(), ctx.clock.now());
+    let mut desired = build(meeting, details, &secrets, existing.as_ref(), ctx.clock.now());
+    let from = basis(details.web.as_ref(), &versions);
+    desired.annotations_mut().insert(MADE_FROM_ANNOTATION.to_owned(), from.to_string());
     match existing {
-        Some(existing) if existing.data == desired.data && whose(&existing, meeting) == Whose::Ours => {}
+        // That it would be made from something else is no reason to write it, as long as it says the same.
+        Some(existing) if existing.data == desired.data && is_kept(&existing, meeting) => {}
         Some(existing) => {
             let mut replaced = desired;
             replaced.metadata.resource_version = existing.metadata.resource_version;
@@ -237,8 +256,44 @@ async fn try_to_ensure(
             calls(ctx, meeting).write("create join Secret", api.create(&PostParams::default(), &desired)).await?;
         }
     }
+    ctx.made_from.note(&uid, from);
     ctx.secrets.keep(&uid, secrets.clone());
     Ok(secrets)
+}
+
+/// Is it ours, and found by its label?
+fn is_kept(secret: &Secret, meeting: &ScheduledMeeting) -> bool {
+    let is_labelled = secret.labels().get(JOIN_LABEL).is_some_and(|value| value == "true");
+    is_labelled && whose(secret, meeting) == Whose::Ours
+}
+
+/// Takes number, URI, links and invitation out of the join Secret: the meeting has no slot any more, and the number may be
+/// somebody else's. What lets people in stays, so that invitations hold if it gets the slot again. False: there is none.
+///
+/// # Errors
+/// [`Unwritten`].
+pub async fn withdraw(ctx: &Context, meeting: &ScheduledMeeting) -> Result<bool, Unwritten> {
+    let ours = |secret: &Secret| whose(secret, meeting) == Whose::Ours;
+    let Some(mut secret) = find(ctx, meeting).await?.filter(ours) else { return Ok(false) };
+    let data = secret.data.get_or_insert_default();
+    let before = data.len();
+    data.retain(|key, _| lets_in(key));
+    if data.len() < before {
+        secret.annotations_mut().insert(MADE_FROM_ANNOTATION.to_owned(), WITHDRAWN.to_string());
+        let api: Api<Secret> = ctx.kube.api(&meeting.namespace().unwrap_or_default());
+        let name = join_secret_name(&meeting.name_any());
+        let as_usual = PostParams::default();
+        let replaced = api.replace(&name, &as_usual, &secret);
+        calls(ctx, meeting).write("replace join Secret", replaced).await?;
+    }
+    ctx.made_from.note(&meeting.uid().unwrap_or_default(), WITHDRAWN);
+    Ok(true)
+}
+
+/// Is it a secret or a passcode?
+fn lets_in(key: &str) -> bool {
+    let of_method = |what: &str| key.starts_with("access.") && key.ends_with(what);
+    key == "secret" || key == "passcode" || of_method(".secret") || of_method(".passcode")
 }
 
 /// Whose a Secret with the name of a join Secret is.
@@ -274,11 +329,13 @@ fn build(
     existing: Option<&Secret>,
     now: Timestamp,
 ) -> Secret {
-    let link = details.web_bridge_uri.as_ref().map(|base| link(base, details, secrets.secret.expose_secret()));
+    let link_with = |secret: &SecretString| Some(details.web.as_ref()?.link(details.number, secret.expose_secret()));
+    let link = link_with(&secrets.secret);
     let passcode = secrets.passcode.as_ref().map(ExposeSecret::expose_secret);
     let invite = Invite {
         mark: &details.mark,
-        spec: &meeting.spec,
+        title: &meeting.spec.title,
+        window: details.window,
         number: details.number,
         uri: details.uri.as_deref(),
         link: link.as_deref(),
@@ -303,12 +360,12 @@ fn build(
         if let Some(passcode) = &method.passcode {
             put(&of_method(name, "passcode"), passcode.expose_secret().to_owned());
         }
-        if let Some(base) = &details.web_bridge_uri {
-            put(&of_method(name, "link"), self::link(base, details, method.secret.expose_secret()));
+        if let Some(link) = link_with(&method.secret) {
+            put(&of_method(name, "link"), link);
         }
     }
     // For guests: nothing of a host's is in it.
-    put("invite.ics", invite.calendar(before.as_deref(), meeting.metadata.generation, now));
+    put("invite.ics", invite.calendar(before.as_deref(), now));
     put("invite.txt", invite.text());
     Secret {
         metadata: ObjectMeta {
@@ -321,18 +378,6 @@ fn build(
         type_: Some("Opaque".to_owned()),
         data: Some(data),
         ..Secret::default()
-    }
-}
-
-/// The web join link in the form of the bridge's version (cms-protocol.md section 8).
-fn link(base: &str, details: &Details, secret: &str) -> String {
-    let base = base.trim_end_matches('/');
-    let number = details.number;
-    let major = details.software_version.as_deref().and_then(version::major);
-    if major.is_some_and(|major| major < 3) {
-        format!("{base}/invited.sf?id={number}&secret={secret}")
-    } else {
-        format!("{base}/meeting/{number}?secret={secret}")
     }
 }
 

@@ -29,7 +29,7 @@ use super::lifecycle::{self, Managed};
 use super::streams::{About, Watched};
 use super::wakes::{Wakes, Woken};
 use super::watchdog::Watchdog;
-use super::{backoff, bridge, clock_steps, meeting, series, streams, watches};
+use super::{backoff, bridge, clock_steps, join_secret, meeting, series, streams, watches};
 use crate::api::names::JOIN_LABEL;
 use crate::api::{MeetingBridge, MeetingSeries, ScheduledMeeting};
 use crate::clock::Clock;
@@ -57,6 +57,9 @@ const SECRETS_PATIENCE: Duration = Duration::from_secs(10);
 /// Meetings that are looked after at one time. Those that are due are fewer; at a start it keeps the others out of the
 /// loop's table, which never shrinks again. (Seven eighths of a power of two fill such a table without growing it.)
 const MEETINGS_AT_ONCE: u16 = 1792;
+
+/// Join Secrets that are listed at once.
+const JOIN_SECRETS_A_PAGE: u32 = 500;
 
 /// Series that are looked after at one time. Each makes its occurrences one after the other, and what is due goes first.
 const SERIES_AT_ONCE: u16 = 8;
@@ -253,6 +256,7 @@ impl Controller {
         self.metrics.count_by(Some(ctx.census()));
         let Woken { meetings: woken_meetings, bridges: woken_bridges, series: woken_series } = woken;
         let others = self.others(&ctx, writers.secrets, writers.config_maps, writers.namespaces);
+        let joins = self.join_secrets(&ctx, filled.clone());
         let changed = watches::triggers(self.bridges(&ctx), writers.bridges, Arc::clone(&ctx));
         let bridge_loop = Loop::for_stream(after(started.clone(), changed), bridges)
             .reconcile_on(after(started.clone(), received(woken_bridges)));
@@ -294,7 +298,7 @@ impl Controller {
         tokio::pin!(loops);
         // Driven here as well: with no objects there is no pass that would.
         let clock = clock_steps::watch(Arc::clone(&ctx), ctx.stores.bridges.clone());
-        let background = async { tokio::join!(others, stop, begin, clock) };
+        let background = async { tokio::join!(others, joins, stop, begin, clock) };
         tokio::select! {
             _ = &mut loops => {}
             () = self.stopped_before(filled.clone()) => {}
@@ -376,6 +380,21 @@ impl Controller {
             streams::metadata(watched, about, namespace_writer).left_stream()
         };
         watches::watch_others(Arc::clone(ctx), secrets, maps, namespaces)
+    }
+
+    /// The watch of the join Secrets by their metadata. What they are compared with is there before.
+    async fn join_secrets(&self, ctx: &Context, filled: Shared<BoxFuture<'static, ()>>) {
+        filled.await;
+        let (client, about) = self.watch("JoinSecret");
+        let ours = format!("{JOIN_LABEL}=true");
+        let mut watched = self.watched(&client, &about, Some(&ours));
+        // As many as there are meetings, and a few hundred bytes each.
+        watched.iter_mut().for_each(|(_, _, config)| config.page_size = Some(JOIN_SECRETS_A_PAGE));
+        let mut listed: BTreeMap<_, BTreeSet<String>> = BTreeMap::new();
+        let hear = |within: &_, event: &_| {
+            join_secret::hear(ctx, within, listed.entry(within.clone()).or_default(), event);
+        };
+        streams::heard(watched, about, hear).await;
     }
 }
 

@@ -5,7 +5,7 @@ use std::fmt::Debug;
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures::stream::BoxStream;
+use futures::stream::{BoxStream, select_all};
 use futures::{Stream, StreamExt};
 use kube::api::Api;
 use kube::runtime::WatchStreamExt;
@@ -156,6 +156,27 @@ where
     object.annotations_mut().remove("kubectl.kubernetes.io/last-applied-configuration");
     object.compact();
     object
+}
+
+/// Watches the metadata of a kind without keeping it: `hear` is told what each watch shows.
+pub async fn heard<K>(
+    watched: Watched<PartialObjectMeta<K>>,
+    about: About,
+    mut hear: impl FnMut(&Within, &Event<PartialObjectMeta<K>>),
+) where
+    K: Resource<DynamicType = ()> + Clone + Debug + Send + Sync + 'static,
+    PartialObjectMeta<K>: Resource<DynamicType = ()> + Clone + Debug + DeserializeOwned + Send + Sync,
+{
+    let watches = watched.into_iter().map(|(within, api, config)| {
+        unbroken(about.clone(), move || watcher(api.clone(), config.clone()).boxed())
+            .map(move |event| (within.clone(), event))
+            .boxed()
+    });
+    let told = select_all(watches).for_each(|(within, event)| {
+        hear(&within, &event);
+        std::future::ready(())
+    });
+    told.await;
 }
 
 /// Watches the metadata of a kind only: names, labels and versions, never what is inside.

@@ -15,6 +15,7 @@ use kube::runtime::{PredicateConfig, WatchStreamExt};
 use kube::{Resource, ResourceExt};
 
 use super::context::{Context, Kind};
+use super::join_secret::WebLinks;
 use super::merge::Within;
 use super::own_writes::version_of;
 use crate::api::conditions::types;
@@ -70,6 +71,7 @@ pub fn index_meeting(ctx: &Context, within: &Within, listed: &mut Listed, event:
     let listed = listed.entry(within.clone()).or_default();
     let forget = |uid: &str| {
         ctx.secrets.forget(uid);
+        ctx.made_from.forget(uid);
         ctx.unsaved.forget(uid);
         ctx.backoff.forget(uid);
         ScheduledMeeting::own_writes(ctx).forget(uid);
@@ -182,6 +184,7 @@ pub struct Judged {
     offered: (bool, bool, u32),
     has_status: bool,
     stays_for: Option<u32>,
+    web: Option<WebLinks>,
 }
 
 impl Judged {
@@ -192,6 +195,7 @@ impl Judged {
             offered: offered(bridge),
             has_status: bridge.status.is_some(),
             stays_for: bridge.spec.scheduling.ttl_seconds_after_finished,
+            web: WebLinks::of(bridge),
         }
     }
 }
@@ -237,8 +241,11 @@ fn judge(ctx: &Context, judged: &mut BTreeMap<ObjectKey, Judged>, bridge: &Meeti
     if before.as_ref().is_some_and(|before| before.has_status && !now.has_status) {
         ctx.wakes.bridge(&key);
     }
-    if before.as_ref().is_some_and(|before| before.relevant != now.relevant || before.offered.2 != now.offered.2) {
-        // Its switches hold for the meetings that are booked on it as well, and one of their slots may be somebody else's.
+    let concerns =
+        |before: &Judged| before.relevant != now.relevant || before.offered.2 != now.offered.2 || before.web != now.web;
+    if before.as_ref().is_some_and(concerns) {
+        // Its switches hold for the meetings that are booked on it as well, one of their slots may be somebody else's, and
+        // their links follow its version.
         ctx.wakes.meetings(ctx.bookings.ahead(&key, ctx.clock.now()));
     }
     if before.as_ref().is_some_and(|before| before.stays_for != now.stays_for) {

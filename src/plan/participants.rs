@@ -19,6 +19,9 @@ const CONNECTION_LOST: &str = "ConnectionLost";
 /// So long a bridge may take to make a leg for a try that it left without an answer.
 const LATE: SignedDuration = SignedDuration::from_secs(10);
 
+/// The reason of one who is dialled without the layout that the spec says, because the bridge does not take it.
+pub const LAYOUT_REFUSED: &str = "LayoutRefused";
+
 /// Tries in a row that are repeated at once when they were lost before they had an effect, or by the next pass when the
 /// bridge was busy.
 const AT_ONCE: u32 = 2;
@@ -132,6 +135,11 @@ fn is_paced(spec: &ScheduledMeetingSpec, statuses: &[ParticipantStatus], now: Ti
     ringing(statuses, now).count() >= most
 }
 
+/// What went wrong before does not count any more. That a layout is not known stays.
+pub fn forget_reason(status: &mut ParticipantStatus) {
+    status.reason.take_if(|reason| reason != LAYOUT_REFUSED);
+}
+
 fn was_in(state: ParticipantState) -> bool {
     matches!(state, ParticipantState::Connected | ParticipantState::Left)
 }
@@ -170,7 +178,7 @@ fn apply_look(
         if connected || now.state != ParticipantState::Connected {
             now.state = if connected { ParticipantState::Connected } else { ParticipantState::Ringing };
         }
-        now.reason = None;
+        forget_reason(now);
         return;
     }
     if now.call_bridge.is_some() {
@@ -199,9 +207,9 @@ fn apply_look(
     }
 }
 
-/// The last try was left without an answer of the bridge, and no leg was seen since: a try that rings has no reason.
+/// The last try was left without an answer of the bridge, and no leg was seen since: why stands there then.
 fn may_be_lost(status: &ParticipantStatus) -> bool {
-    status.leg_id.is_none() && status.reason.is_some()
+    status.leg_id.is_none() && status.reason.as_deref().is_some_and(|reason| reason != LAYOUT_REFUSED)
 }
 
 /// May the leg of that try still come? Where the connection broke, the bridge had closed it.
@@ -329,7 +337,8 @@ pub fn next_dial(
 fn start_over(status: &mut ParticipantStatus) {
     status.state = ParticipantState::Waiting;
     (status.attempts, status.vain_tries) = (0, 0);
-    (status.leg_id, status.reason) = (None, None);
+    status.leg_id = None;
+    forget_reason(status);
     status.last_attempt_at = None;
 }
 

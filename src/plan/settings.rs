@@ -121,6 +121,9 @@ pub struct Wanted {
     pub unsupported: Vec<&'static str>,
     /// Those of the profiles, by kind and name, without which a door stays shut or hosts cannot let others in.
     pub protective: BTreeSet<(ProfileKind, String)>,
+    /// What stands in for those of them, by kind and name, that the bridge refuses: with what protects, and no more. Nobody
+    /// is kept out for how it looks.
+    pub bare: BTreeMap<(ProfileKind, String), SettingsProfile>,
 }
 
 /// May another profile be made where there are so many? Cosmetic ones leave room for those that protect.
@@ -134,8 +137,22 @@ impl Wanted {
         self.protective.contains(&(profile.kind, profile.name.clone()))
     }
 
-    /// Every profile that is to be made.
-    pub fn all(self) -> impl Iterator<Item = SettingsProfile> {
+    /// What stands in for a profile, if the bridge refuses it and there is something.
+    pub fn stand_in(&self, profile: &SettingsProfile, known: &[SettingsProfile]) -> Option<&SettingsProfile> {
+        let mut known = known.iter().filter(|known| (known.kind, &known.name) == (profile.kind, &profile.name));
+        let is_refused = known.any(|known| known.id.is_none() && known.refused.is_some());
+        self.bare.get(&(profile.kind, profile.name.clone())).filter(|_| is_refused)
+    }
+
+    /// Every profile that is to be made, those that stand in for others among them.
+    pub fn all_with(self, known: &[SettingsProfile]) -> Vec<SettingsProfile> {
+        let all: Vec<SettingsProfile> = self.clone().all().collect();
+        let bare: Vec<_> = all.iter().filter_map(|profile| self.stand_in(profile, known)).cloned().collect();
+        all.into_iter().chain(bare).collect()
+    }
+
+    /// Every profile that is asked for.
+    fn all(self) -> impl Iterator<Item = SettingsProfile> {
         let of_methods = self.methods.into_values().filter_map(|profile| match profile {
             MethodProfile::Made(profile) => Some(profile),
             MethodProfile::OfSpace | MethodProfile::OfBridge => None,
@@ -157,15 +174,25 @@ pub fn wanted(
     let unknown = asked.filter(|(row, _)| !row.is_known_to(version)).map(|(row, _)| row.setting).collect();
     let methods = if knows_access_methods(version) { methods } else { &[] };
     let waits = waits_for_host(methods);
-    let call = of_kind_on_top(ProfileKind::Call, settings, own.call.pairs_for(version), version);
+    let call = of_kind_on_top(ProfileKind::Call, settings, own.call.pairs_for(version), version, any);
     let own_leg: BTreeMap<String, String> = own.call_leg.pairs().into_iter().collect();
-    let leg = |settings: &MeetingSettings, waits: Option<bool>| {
-        let mut fields = of_kind_on_top(ProfileKind::CallLeg, settings, own.call_leg.pairs(), version);
+    let leg_of = |settings: &MeetingSettings, waits: Option<bool>, which: Which| {
+        let mut fields = of_kind_on_top(ProfileKind::CallLeg, settings, own.call_leg.pairs(), version, which);
         fields.extend(waits.map(|waits| (WAITS.to_owned(), waits.to_string())));
         fields
     };
+    let leg = |settings: &MeetingSettings, waits: Option<bool>| leg_of(settings, waits, any);
     let of_space = leg(settings, waits.then_some(true));
-    let mut protective = BTreeSet::new();
+    let (mut protective, mut bare) = (BTreeSet::new(), BTreeMap::new());
+    let mut protect = |profile: &SettingsProfile, fields: BTreeMap<String, String>| {
+        let only = named(profile.kind, fields, owner);
+        for profile in [profile, &only] {
+            protective.insert((profile.kind, profile.name.clone()));
+        }
+        if only.name != profile.name {
+            bare.insert((profile.kind, profile.name.clone()), only);
+        }
+    };
     let mut of_method = |method: &AccessMethodSpec| {
         let settings = method.settings.as_ref().map_or_else(|| settings.clone(), |own| own.on_top_of(settings));
         let is_to_wait = waits && method.role == AccessRole::Guest;
@@ -178,7 +205,7 @@ pub fn wanted(
         } else {
             let profile = named(ProfileKind::CallLeg, fields, owner);
             if waits || protects {
-                protective.insert((profile.kind, profile.name.clone()));
+                protect(&profile, leg_of(&settings, waits.then_some(is_to_wait), protecting));
             }
             MethodProfile::Made(profile)
         }
@@ -193,19 +220,39 @@ pub fn wanted(
     let leg = needs_leg.then(|| named(ProfileKind::CallLeg, of_space, owner));
     let profiles: Vec<SettingsProfile> = call.into_iter().chain(leg).collect();
     let is_needed = |kind: ProfileKind| protects(kind) || (waits && kind == ProfileKind::CallLeg);
-    let needed = profiles.iter().filter(|profile| is_needed(profile.kind));
-    protective.extend(needed.map(|profile| (profile.kind, profile.name.clone())));
-    Wanted { profiles, methods, unsupported: unknown, protective }
+    for profile in profiles.iter().filter(|profile| is_needed(profile.kind)) {
+        let fields = match profile.kind {
+            ProfileKind::Call => {
+                of_kind_on_top(profile.kind, settings, own.call.pairs_for(version), version, protecting)
+            }
+            ProfileKind::CallLeg => leg_of(settings, waits.then_some(true), protecting),
+        };
+        protect(profile, fields);
+    }
+    Wanted { profiles, methods, unsupported: unknown, protective, bare }
 }
 
-/// The fields of a profile of the bridge with the settings on top that this version knows.
+/// Which settings go into a profile.
+type Which = fn(&Row, &MeetingSettings) -> bool;
+
+fn any(_: &Row, _: &MeetingSettings) -> bool {
+    true
+}
+
+/// Only those that keep somebody out of something.
+fn protecting(row: &Row, settings: &MeetingSettings) -> bool {
+    (row.is_protective)(settings)
+}
+
+/// The fields of a profile of the bridge with those settings on top that this version knows.
 fn of_kind_on_top(
     kind: ProfileKind,
     settings: &MeetingSettings,
     own: Vec<(String, String)>,
     version: &str,
+    which: Which,
 ) -> BTreeMap<String, String> {
-    let known = TABLE.iter().filter(|row| row.kind == kind && row.is_known_to(version));
+    let known = TABLE.iter().filter(|row| row.kind == kind && row.is_known_to(version) && which(row, settings));
     let asked = known.filter_map(|row| Some((row.field.to_owned(), (row.value)(settings)?)));
     own.into_iter().chain(asked).collect()
 }
@@ -285,8 +332,14 @@ impl Asked {
     }
 }
 
-/// What these meetings want of their bridge: those of which something is to be done now.
-pub fn demand(bridge: &MeetingBridge, version: &str, meetings: impl IntoIterator<Item = Asked>) -> Demand {
+/// What these meetings want of their bridge: those of which something is to be done now. `known` is what was made, or
+/// refused, so far.
+pub fn demand(
+    bridge: &MeetingBridge,
+    known: &[SettingsProfile],
+    version: &str,
+    meetings: impl IntoIterator<Item = Asked>,
+) -> Demand {
     let owner = owner_of(bridge);
     let mut profiles: BTreeMap<(ProfileKind, String), SettingsProfile> = BTreeMap::new();
     let (mut used, mut protective) = (BTreeSet::new(), BTreeSet::new());
@@ -299,7 +352,7 @@ pub fn demand(bridge: &MeetingBridge, version: &str, meetings: impl IntoIterator
         let settings = asked.settings.unwrap_or_default();
         let wanted = wanted(&settings, &asked.methods, &bridge.spec.profiles, &owner, version);
         protective.extend(wanted.protective.iter().cloned());
-        for profile in wanted.all() {
+        for profile in wanted.all_with(known) {
             profiles.insert((profile.kind, profile.name.clone()), profile);
         }
     }

@@ -103,6 +103,17 @@ impl Window {
             .min()
     }
 
+    /// The window that people are invited to: the one that was agreed upon, without what the controller added by itself.
+    pub fn invited(spec: &ScheduledMeetingSpec, status: &ScheduledMeetingStatus) -> Self {
+        let asked = Self::of(spec, None);
+        let Some(agreed) = status.window.map(Self::from) else { return asked };
+        let is_extended = status.extended_until.is_some_and(|until| until.0 == agreed.closes_at);
+        if !is_extended || agreed.closes_at == asked.closes_at {
+            return agreed;
+        }
+        Self { closes_at: status.extended_from.map_or(asked.closes_at, |from| from.0), ..agreed }
+    }
+
     /// When the next automatic extension is decided, if there can be one: shortly before the end, but not so long before
     /// that several short steps would be taken at once.
     pub fn extends_at(&self, spec: &ScheduledMeetingSpec) -> Option<Timestamp> {

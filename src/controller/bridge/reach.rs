@@ -156,7 +156,8 @@ impl Reach<BridgeProgress> for BridgeReach<'_> {
         let system = self.bridge.status.as_ref().and_then(|status| status.system.as_ref());
         let version = system.map(|system| system.software_version.clone()).unwrap_or_default();
         let due = ctx.bookings.due(key, now);
-        let mut settings = demand(self.bridge, &version, due.iter().filter_map(|key| ctx.asked(key)));
+        let mut settings =
+            demand(self.bridge, &progress.record.settings, &version, due.iter().filter_map(|key| ctx.asked(key)));
         settings.has_unread = !progress.record.settings.is_empty() && ctx.bookings.has_unread(key, now);
         let grace = SignedDuration::try_from(ctx.settings.restore_grace).unwrap_or_default();
         let made_at = self.bridge.metadata.creation_timestamp.as_ref();

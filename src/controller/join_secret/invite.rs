@@ -7,14 +7,18 @@ use icalendar::{Calendar, Component, Event, EventLike};
 use jiff::Timestamp;
 use uuid::Uuid;
 
-use crate::api::ScheduledMeetingSpec;
 use crate::plan::window::Window;
+
+/// SEQUENCE counts seconds from 2020 on: as an INTEGER (RFC 5545 section 3.3.8) that is enough until 2088.
+const EPOCH: i64 = 1_577_836_800;
 
 /// What an invitation says.
 pub struct Invite<'a> {
     /// What tells this meeting from all others, in this life and the next: its mark.
     pub mark: &'a str,
-    pub spec: &'a ScheduledMeetingSpec,
+    pub title: &'a str,
+    /// When it is, as agreed upon.
+    pub window: Window,
     pub number: u32,
     pub uri: Option<&'a str>,
     pub link: Option<&'a str>,
@@ -24,7 +28,7 @@ pub struct Invite<'a> {
 /// Which edition of an invitation it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Edition {
-    /// Counts edits (SEQUENCE).
+    /// Greater than that of every edition before (SEQUENCE).
     sequence: u32,
     /// When it was written (DTSTAMP).
     written: Timestamp,
@@ -32,21 +36,22 @@ struct Edition {
 
 impl Invite<'_> {
     /// The calendar file, and a further edition if it does not say what `before` said.
-    pub fn calendar(&self, before: Option<&str>, generation: Option<i64>, now: Timestamp) -> String {
+    pub fn calendar(&self, before: Option<&str>, now: Timestamp) -> String {
         let known = before.and_then(edition_of);
         if let Some(edition) = known
             && let Some(before) = before.filter(|before| **before == self.written(edition))
         {
             return before.to_owned();
         }
-        // An object that was restored counts its generations from 1 again.
-        let edits = generation.and_then(|generation| u32::try_from(generation.saturating_sub(1)).ok()).unwrap_or(0);
+        // Of a meeting that was deleted and made again, or restored, nothing else tells which editions there were.
+        let since = now.as_second().saturating_sub(EPOCH).clamp(0, i32::MAX.into());
         let next = known.map_or(0, |edition| edition.sequence.saturating_add(1));
-        self.written(Edition { sequence: edits.max(next), written: now })
+        let sequence = next.max(u32::try_from(since).unwrap_or_default());
+        self.written(Edition { sequence, written: now })
     }
 
     fn written(&self, edition: Edition) -> String {
-        let window = Window::of(self.spec, None);
+        let window = &self.window;
         let uid = Uuid::new_v5(&Uuid::NAMESPACE_URL, self.mark.as_bytes());
         let mut event = Event::new();
         event
@@ -56,7 +61,7 @@ impl Invite<'_> {
             .add_property("DTSTART", utc(window.starts_at))
             .add_property("DTEND", utc(window.closes_at))
             .add_property("STATUS", "CONFIRMED")
-            .summary(&self.spec.title)
+            .summary(self.title)
             .description(&self.how_to_join())
             .location(&self.uri.map_or_else(|| self.number.to_string(), str::to_owned));
         if let Some(link) = self.link {
@@ -74,8 +79,8 @@ impl Invite<'_> {
 
     /// The text for people.
     pub fn text(&self) -> String {
-        let window = Window::of(self.spec, None);
-        let mut text = format!("{}\n\n", self.spec.title);
+        let window = &self.window;
+        let mut text = format!("{}\n\n", self.title);
         let is_one_day = utc(window.starts_at).get(..8) == utc(window.closes_at).get(..8);
         let form = if is_one_day { "%H:%M" } else { "%Y-%m-%d %H:%M" };
         let (start, end) = (window.starts_at.strftime("%Y-%m-%d %H:%M"), window.closes_at.strftime(form));

@@ -1,23 +1,6 @@
 use super::*;
 
 #[test]
-fn links_have_the_form_of_the_version() {
-    let mut details = Details {
-        mark: "meeting-controller:ns/m".to_owned(),
-        number: 7,
-        uri: None,
-        web_bridge_uri: None,
-        software_version: Some("2.9.5".to_owned()),
-    };
-    assert_eq!(
-        link("https://join.example.com:443/", &details, "s"),
-        "https://join.example.com:443/invited.sf?id=7&secret=s"
-    );
-    details.software_version = Some("3.1".to_owned());
-    assert_eq!(link("https://join.example.com", &details, "s"), "https://join.example.com/meeting/7?secret=s");
-}
-
-#[test]
 fn random_digits_are_digits() {
     let passcode = random_digits(8);
     assert!(passcode.len() == 8 && passcode.bytes().all(|b| b.is_ascii_digit()));
@@ -63,4 +46,11 @@ fn a_join_secret_is_ours_orphaned_or_a_strangers() {
     assert_eq!(of(&secret("m-join", true, Some(("Deployment", "m", "v")))), Whose::Strangers);
     assert_eq!(of(&secret("m-join", false, None)), Whose::Strangers);
     assert_eq!(of(&secret("codes", true, None)), Whose::Strangers, "its passcode comes from there");
+}
+
+#[test]
+fn without_a_slot_only_what_lets_people_in_is_left() {
+    let left = ["secret", "passcode", "access.host.secret", "access.host.passcode"];
+    let gone = ["number", "uri", "link", "invite.ics", "invite.txt", "access.host.link"];
+    assert!(left.into_iter().all(lets_in) && !gone.into_iter().any(lets_in));
 }

@@ -139,6 +139,8 @@ async fn live(
         if progress.stage(now) != Stage::Before {
             open(ctx, meeting, progress, site).await?;
         }
+    } else {
+        secrets::withdraw(ctx, meeting, progress).await;
     }
     Ok(())
 }

@@ -257,6 +257,7 @@ impl Reach<Progress> for MeetingReach<'_> {
                 Step::CreateMethod(name) | Step::UpdateMethod { name, .. } => progress.method_to_write(name),
                 _ => None,
             },
+            layout_refused: matches!(step, Step::Dial(party) if progress.is_layout_refused(party)),
             profiles: space_profiles(progress, step),
             deadline: progress.deadline(step, now),
         };

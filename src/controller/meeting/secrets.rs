@@ -13,9 +13,10 @@ use crate::api::names::join_secret_name;
 use crate::cluster::{Cluster, in_time};
 use crate::cms::{Class, CmsError, Priority, SpaceId};
 use crate::controller::context::Context;
-use crate::controller::join_secret::{self, Adopted, Details, Unwritten};
-use crate::plan::meeting::{JoinSecrets, Part, Problem, Progress};
-use crate::plan::window::Stage;
+use crate::controller::join_secret::{self, Adopted, Details, Unwritten, WebLinks};
+use crate::plan::meeting::{Door, JoinSecrets, Part, Problem, Progress};
+use crate::plan::verdict::Pause;
+use crate::plan::window::{Stage, Window};
 
 /// The join Secret is there from acceptance on, so that invitations can be written; near its time its secrets are at hand.
 /// If it cannot be, the progress says why.
@@ -29,8 +30,11 @@ pub async fn prepare(ctx: &Context, meeting: &ScheduledMeeting, progress: &mut P
         || meeting.status.as_ref().is_none_or(|status| {
             let shown = |slot: &Option<SlotBinding>| slot.as_ref().map(|slot| (slot.number, slot.uri.clone()));
             let is_same_slot = shown(&status.slot) == shown(&progress.draft.slot);
-            !is_same_slot || status.observed_generation != meeting.metadata.generation
-        });
+            let invited = |status| Window::invited(&meeting.spec, status);
+            let is_same_time = invited(status) == invited(&progress.draft);
+            !is_same_slot || !is_same_time || status.observed_generation != meeting.metadata.generation
+        })
+        || join_secret::is_stale(ctx, meeting, site.bridge.as_deref());
     if at_hand.as_ref().is_some_and(JoinSecrets::is_whole) && !is_changed {
         progress.secrets = at_hand;
         return;
@@ -48,19 +52,19 @@ pub async fn prepare(ctx: &Context, meeting: &ScheduledMeeting, progress: &mut P
 /// Makes or reads the join Secret. If that fails, an open door is looked after with the secrets at hand.
 pub async fn make(ctx: &Context, meeting: &ScheduledMeeting, progress: &mut Progress, site: &Site) {
     let Some(slot) = progress.draft.slot.clone() else { return };
-    let system = site.cluster.as_ref().and_then(|cluster| cluster.system());
     let details = Details {
         mark: progress.terms.mark.clone(),
         number: slot.number,
         uri: slot.uri,
-        web_bridge_uri: site.bridge.as_ref().and_then(|bridge| bridge.spec.web_bridge_uri.clone()),
-        software_version: system.map(|(_, system)| system.software_version),
+        window: Window::invited(&meeting.spec, &progress.draft),
+        web: site.bridge.as_deref().and_then(WebLinks::of),
     };
     let name = join_secret_name(&meeting.name_any());
     let kept = async {
         let found = join_secret::find(ctx, meeting).await?;
-        let is_whole = join_secret::is_whole(meeting, found.as_ref());
-        let adopted = if is_whole { None } else { marked_space(ctx, progress, site).await? };
+        let at_hand = ctx.secrets.get(&meeting.uid().unwrap_or_default()).0;
+        let is_known = join_secret::is_whole(meeting, found.as_ref()) || at_hand.is_some_and(|known| known.is_whole());
+        let adopted = if is_known { None } else { marked_space(ctx, progress, site).await? };
         join_secret::ensure(ctx, meeting, &details, found, adopted.as_ref()).await
     };
     match kept.await {
@@ -72,6 +76,25 @@ pub async fn make(ctx: &Context, meeting: &ScheduledMeeting, progress: &mut Prog
         Err(why) => {
             progress.secrets = ctx.secrets.get(&meeting.uid().unwrap_or_default()).0;
             progress.details_unwritten(explain(&name, &why));
+        }
+    }
+}
+
+/// It lost its booking before its door was touched: nobody is to be invited to a number that may be somebody else's. If that
+/// cannot be written it is tried again after a while.
+pub async fn withdraw(ctx: &Context, meeting: &ScheduledMeeting, progress: &mut Progress) {
+    let is_lost = progress.draft.slot.is_none() && progress.door == Door::Untouched;
+    let Some(name) = progress.draft.join_secret_name.clone().filter(|_| is_lost) else { return };
+    if join_secret::is_withdrawn(ctx, meeting) {
+        return;
+    }
+    match join_secret::withdraw(ctx, meeting).await {
+        Ok(true) => {}
+        Ok(false) | Err(Unwritten::Taken) => progress.draft.join_secret_name = None,
+        Err(why) => {
+            let (namespace, why) = (meeting.namespace(), explain(&name, &why).message);
+            tracing::warn!(namespace, name, why, "the join Secret invites to a slot that is lost");
+            progress.pause = Some(Pause::Unwritten);
         }
     }
 }

@@ -433,6 +433,9 @@ impl Progress {
             self.fail(Part::Legs, error);
             return Flow::Stop;
         }
+        if self.refuse_layout(party, &error) {
+            return Flow::GoOn;
+        }
         match error {
             // The call is there, and still: the list shows it longer than it is, or something in front of the bridge answers.
             CmsError::LimitReached { .. } | CmsError::NotFound { .. } => {
@@ -500,7 +503,7 @@ impl Progress {
                 status.vain_tries = 0;
             }
             status.leg_id = leg;
-            status.reason = None;
+            participants::forget_reason(status);
             status.last_attempt_at = Some(Instant(at));
         }
     }

@@ -8,6 +8,7 @@ mod absorb;
 mod access;
 mod contest;
 mod effects;
+mod layouts;
 mod lives;
 mod progress;
 mod secrets;

@@ -279,6 +279,9 @@ impl Progress {
             pause: None,
             notes: Vec::new(),
         };
+        if is_edited {
+            progress.forget_refused_layouts();
+        }
         if window == asked {
             progress.take_move(phase, now);
         } else {

@@ -39,6 +39,8 @@ pub struct SettingsTerms {
     pub unsupported: Vec<&'static str>,
     /// One of the profiles is not being made, because the bridge has as many as it may have.
     pub lacks_room: bool,
+    /// Why the bridge refuses a profile of which only what protects is there, or is being made.
+    pub bare: Option<String>,
     /// Kinds without which the door stays shut.
     protective: Vec<ProfileKind>,
     /// The profiles that a slot of the bridge's own making has.
@@ -57,7 +59,7 @@ impl SettingsTerms {
         let owner = owner_of(bridge);
         let settings = spec.settings.clone().unwrap_or_default();
         let wanted = wanted(&settings, &spec.access_methods, &bridge.spec.profiles, &owner, &version);
-        let known = |profile: &SettingsProfile| {
+        let state = |profile: &SettingsProfile| {
             let is_it = |known: &&SettingsProfile| (known.kind, &known.name) == (profile.kind, &profile.name);
             match status.settings_profiles.iter().find(is_it).map(|known| (known.id.clone(), known.refused.clone())) {
                 Some((Some(id), _)) => Made::There(id),
@@ -65,12 +67,22 @@ impl SettingsTerms {
                 Some((None, None)) | None => Made::Pending,
             }
         };
-        let is_left_out = |profile: SettingsProfile| {
+        let known =
+            |profile: &SettingsProfile| state(wanted.stand_in(profile, &status.settings_profiles).unwrap_or(profile));
+        let all = wanted.clone().all_with(&status.settings_profiles);
+        let is_left_out = |profile: &SettingsProfile| {
             let is_known =
                 status.settings_profiles.iter().any(|known| (known.kind, &known.name) == (profile.kind, &profile.name));
-            !is_known && !has_room(status.settings_profiles.len(), wanted.protects(&profile))
+            !is_known && !has_room(status.settings_profiles.len(), wanted.protects(profile))
         };
-        let lacks_room = wanted.clone().all().any(is_left_out);
+        let lacks_room = all.iter().any(is_left_out);
+        let bare = all.iter().find_map(|profile| {
+            wanted.stand_in(profile, &status.settings_profiles)?;
+            match state(profile) {
+                Made::Refused(why) => Some(why),
+                Made::NotWanted | Made::Pending | Made::There(_) => None,
+            }
+        });
         let made = |kind: ProfileKind| {
             wanted.profiles.iter().find(|profile| profile.kind == kind).map_or(Made::NotWanted, known)
         };
@@ -94,6 +106,7 @@ impl SettingsTerms {
             methods,
             lacks_access_methods: lacks,
             lacks_room,
+            bare,
             protective: KINDS.into_iter().filter(is_protective).collect(),
             // Of a bridge that has not told its version nothing is said.
             unsupported: if version.is_empty() { Vec::new() } else { wanted.unsupported },

@@ -159,6 +159,8 @@ struct Model {
     /// What is not answered is put down to the database.
     database_down: bool,
     wrongs: Vec<String>,
+    /// It takes no layout of anybody who is dialled.
+    refuses_layouts: bool,
 }
 
 impl Model {
@@ -178,6 +180,7 @@ impl Model {
             untold: None,
             untold_on: None,
             puts_off: false,
+            refuses_layouts: false,
             booted: Some(Timestamp::UNIX_EPOCH),
             database_down: false,
             clock: now,
@@ -442,6 +445,14 @@ impl Reach<Progress> for ModelReach<'_> {
             && let Some(error) = self.model.refused.get(party)
         {
             return Err(Verdict::Answered(error.clone()));
+        }
+        if let Step::Dial(party) = step
+            && self.model.refuses_layouts
+            && progress.terms.leg_to(party).layout.is_some()
+            && !progress.is_layout_refused(party)
+        {
+            let (parameter, error) = ("defaultLayout".to_owned(), "invalidValue".to_owned());
+            return Err(Verdict::Answered(CmsError::ParameterError { parameter, error }));
         }
         if let Some((step_of, error)) = self.model.denies.clone()
             && step.to_string().starts_with(step_of)

@@ -108,6 +108,9 @@ fn a_try_that_was_left_without_an_answer_counts_only_if_there_is_a_leg() {
         let later = update(&spec(), &tried, Some(&seen(10, vec![])), None, true);
         assert_eq!((later[0].state, later[0].attempts, later[0].vain_tries), (Waiting, 1, 1), "{why}");
         assert!(to_dial(&spec(), &later, at(0), at(10)).is_some(), "{why}: at once");
+        let mut plain = tried.clone();
+        plain[0].reason = Some(LAYOUT_REFUSED.to_owned());
+        assert_eq!(state_after(&plain, &seen(12, vec![])), Failed, "answered, and rung in vain");
         let rings = update(&spec(), &tried, Some(&seen(12, vec![leg(Some(LegState::Ringing))])), None, true);
         assert_eq!((rings[0].state, rings[0].attempts, rings[0].reason.clone()), (Ringing, 2, None), "{why}");
     }

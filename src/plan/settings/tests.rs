@@ -147,7 +147,7 @@ fn what_access_methods_want_and_have_counts_until_they_are_gone() {
         .unwrap()
     };
     for (phase, count) in [("Active", 2), ("Closing", 0)] {
-        let demand = demand(&bridge, "3.0", Asked::of(&meeting(phase)));
+        let demand = demand(&bridge, &[], "3.0", Asked::of(&meeting(phase)));
         assert_eq!((demand.wanted.len(), demand.used.contains("p")), (count, true), "{phase}");
     }
 }
@@ -196,7 +196,7 @@ fn meetings_that_ask_for_the_same_share_it_and_one_that_ends_asks_for_nothing() 
         .unwrap()
     };
     let meetings = [meeting(7, "Active", Some("p1")), meeting(7, "Opening", None), meeting(9, "Closing", Some("p2"))];
-    let demand = demand(&bridge, "3.0", meetings.iter().filter_map(Asked::of));
+    let demand = demand(&bridge, &[], "3.0", meetings.iter().filter_map(Asked::of));
     assert_eq!(demand.wanted.len(), 1);
     assert_eq!(demand.used.into_iter().collect::<Vec<_>>(), ["p1", "p2"]);
 }
@@ -229,14 +229,47 @@ fn profiles_that_protect_come_first() {
     ] {
         meetings.push(meeting(spec));
     }
-    let demand = demand(&bridge, "3.0", meetings.iter().filter_map(Asked::of));
+    let demand = demand(&bridge, &[], "3.0", meetings.iter().filter_map(Asked::of));
     let protects = |profile: &SettingsProfile| demand.protective.contains(&(profile.kind, profile.name.clone()));
     assert_eq!(demand.wanted.iter().take_while(|profile| protects(profile)).count(), 4, "{:?}", demand.wanted);
     assert_eq!(demand.wanted.len(), 4 + 9, "the limits are cosmetic");
     let fields = |field: &str| demand.wanted.iter().filter(|profile| profile.fields.contains_key(field)).count();
     assert_eq!((fields("sipMediaEncryption"), fields("needsActivation")), (1, 2));
-    assert_eq!(demand.protective.len(), 4);
+    assert_eq!(demand.protective.len(), 5, "and what stands in for the host's layout, if it must");
     for (known, protective, cosmetic) in [(47, true, true), (48, true, false), (63, true, false), (64, false, false)] {
         assert_eq!((has_room(known, true), has_room(known, false)), (protective, cosmetic), "{known}");
     }
+}
+
+#[test]
+fn what_keeps_people_out_is_not_lost_with_a_wish_that_the_bridge_refuses() {
+    let own = ProfilesSpec::default();
+    let refused = |profile: &SettingsProfile| SettingsProfile { refused: Some("no".to_owned()), ..profile.clone() };
+    let of_guest = serde_json::json!([
+        { "name": "host", "role": "Host" },
+        { "name": "guest", "role": "Guest", "settings": { "layout": "onePlusN", "joinMuted": {} } }
+    ]);
+    let asked = serde_json::json!({ "encryption": "Required", "layout": "onePlusN", "recording": "Off", "participantLimit": 7 });
+    let wanted = wanted(&settings(asked), &methods(of_guest), &own, "ns/core", "3.0");
+    let all: Vec<_> = wanted.clone().all().collect();
+    assert_eq!(wanted.clone().all_with(&all), all, "not refused");
+    for profile in &all {
+        assert!(wanted.protects(profile));
+        let bare = wanted.stand_in(profile, &[refused(profile)]).expect("something stands in");
+        assert!(wanted.protects(bare) && bare.name != profile.name);
+        let is_wish = |field: &String| ["defaultLayout", "participantLimit"].contains(&field.as_str());
+        let is_own = |(field, value): (&String, &String)| {
+            let mut own = own.call.pairs_for("3.0").into_iter().chain(own.call_leg.pairs());
+            own.any(|known| (&known.0, &known.1) == (field, value))
+        };
+        assert!(bare.fields.iter().filter(|(field, _)| is_wish(field)).all(is_own), "{bare:?}");
+        for field in ["sipMediaEncryption", "recordingMode", "needsActivation"] {
+            assert_eq!(bare.fields.get(field), profile.fields.get(field), "{field}");
+        }
+        assert_eq!(wanted.clone().all_with(&[refused(profile)]).len(), all.len() + 1);
+        let there = SettingsProfile { id: Some("p".to_owned()), ..refused(profile) };
+        assert_eq!(wanted.stand_in(profile, &[there]), None, "it is there, and an update was refused");
+    }
+    let cosmetic = super::wanted(&settings(serde_json::json!({ "layout": "onePlusN" })), &[], &own, "ns/core", "3.0");
+    assert!(cosmetic.bare.is_empty(), "nothing is lost but the wish");
 }

@@ -71,6 +71,25 @@ fn extensions_stop_at_the_cap() {
     assert_eq!(Window::of_meeting(&spec, &status).closes_at, at(600), "who edits the end means it");
 }
 
+/// People are told what was agreed: not what was refused, and not what the controller added by itself.
+#[test]
+fn people_are_invited_to_what_was_agreed() {
+    let ends = |from: i64| WindowStatus::from(Window { closes_at: at(from), ..Window::of(&hour(), None) });
+    let status = |window: i64, until: Option<i64>, from: Option<i64>| ScheduledMeetingStatus {
+        window: Some(ends(window)),
+        extended_until: until.map(|until| Instant(at(until))),
+        extended_from: from.map(|from| Instant(at(from))),
+        ..ScheduledMeetingStatus::default()
+    };
+    let invited = |status: &ScheduledMeetingStatus| Window::invited(&hour(), status).closes_at;
+    assert_eq!(invited(&ScheduledMeetingStatus::default()), at(3600));
+    assert_eq!(invited(&status(1800, None, None)), at(1800), "an hour was refused");
+    assert_eq!(invited(&status(4200, Some(4200), Some(3600))), at(3600), "extended by itself");
+    assert_eq!(invited(&status(4200, Some(4200), None)), at(3600), "by a version that did not say from when");
+    assert_eq!(invited(&status(2400, Some(2400), Some(1800))), at(1800), "then an hour was refused");
+    assert_eq!(invited(&status(3600, Some(3600), Some(1800))), at(3600), "and then it was asked for just that");
+}
+
 #[test]
 fn far_instants_are_approached_in_steps() {
     assert_eq!(sleep(at(0), at(30)), Duration::from_secs(30));

@@ -46,8 +46,10 @@ pub(super) fn tell(judged: &Judged<'_>, conditions: &mut Conditions<'_>) {
     let terms = judged.progress.terms.settings.as_ref();
     let mut unsupported = terms.map(|terms| terms.unsupported.clone()).unwrap_or_default();
     unsupported.extend(judged.progress.terms.unsupported_of_participants());
+    unsupported.extend(judged.progress.is_any_layout_refused().then_some("participants.layout"));
+    let bare = terms.and_then(|terms| terms.bare.as_ref());
     let has_some = is_asked || judged.draft.settings.is_some();
-    if !has_some && unsupported.is_empty() {
+    if !has_some && unsupported.is_empty() && bare.is_none() {
         return;
     }
     let mut set = |value, reason: &str, message: &str| {
@@ -56,7 +58,9 @@ pub(super) fn tell(judged: &Judged<'_>, conditions: &mut Conditions<'_>) {
     if let Some(why) = &judged.left_behind {
         return set(None, reason::LEFT_BEHIND, why);
     }
-    let refused = terms.and_then(refused_profile);
+    let only =
+        |why| format!("the bridge refuses the profile: {why}; what keeps people out is applied, the rest is not");
+    let refused = terms.and_then(refused_profile).or_else(|| bare.map(only));
     let version = judged.progress.terms.software_version.as_deref().unwrap_or_default();
     match judged.phase {
         Phase::Ended | Phase::Missed => set(Some(false), reason::CLOSED, "the meeting is over"),

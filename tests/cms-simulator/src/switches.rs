@@ -241,6 +241,8 @@ pub struct Switches {
     pub bulk_call_leg_profile: bool,
     /// Parameters of a bulk set that are refused with `parameterError`. Default none.
     pub bulk_refused: Vec<String>,
+    /// Words, such as layouts, that this version does not know yet: refused with `parameterError`. Default none.
+    pub unknown_words: BTreeSet<String>,
     /// Deleting a bulk set deletes the spaces made from it. Default false.
     pub delete_set_removes_spaces: bool,
     /// How long a sync is `pending`. Default 100.
@@ -346,6 +348,7 @@ impl Default for Switches {
             bulk_range_max: 10_000,
             bulk_call_leg_profile: true,
             bulk_refused: Vec::new(),
+            unknown_words: BTreeSet::new(),
             delete_set_removes_spaces: false,
             sync_pending_ms: 100,
             sync_running_ms: 900,

@@ -173,6 +173,7 @@ async fn an_edit_that_cannot_be_met_keeps_the_booking_and_says_so() {
     arena.ready_bridge(json!({ "slots": { "quantity": 1 } })).await;
     arena.create_meeting("mine", minutes(60, 60)).await;
     let before = arena.booked("mine").await;
+    let invited = arena.join_secret("mine").await.unwrap();
     arena.create_meeting("theirs", minutes(180, 60)).await;
     arena.booked("theirs").await;
     arena.patch::<ScheduledMeeting>("mine", json!({ "spec": { "duration": "3h" } })).await;
@@ -182,6 +183,7 @@ async fn an_edit_that_cannot_be_met_keeps_the_booking_and_says_so() {
     assert_eq!(condition(&refused, "Ready"), ("False", "NoFreeSlot"));
     let (was, is) = (status_of(&before), status_of(&refused));
     assert_eq!((is.window, is.slot, is.phase), (was.window, was.slot, Some(Phase::Scheduled)));
+    assert_eq!(arena.join_secret("mine").await.unwrap().data, invited.data, "nobody is told of what was refused");
     // Nobody else gets what it had.
     arena.create_meeting("late", minutes(90, 10)).await;
     arena.says("late", "Accepted", "False", "NoFreeSlot").await;
@@ -191,6 +193,10 @@ async fn an_edit_that_cannot_be_met_keeps_the_booking_and_says_so() {
     let window = status_of(&met).window.expect("booked");
     assert_eq!(window.closes_at.0.duration_since(window.starts_at.0).as_secs(), 3 * 3600);
     assert_eq!((condition(&met, "Ready").0, status_of(&met).refused_window), ("True", None));
+    let told = arena.join_secret("mine").await.unwrap();
+    let end = window.closes_at.0.strftime("DTEND:%Y%m%dT%H%M%SZ").to_string();
+    assert!(entry(&told, "invite.ics").unwrap().contains(&end), "{end}: {:?}", entry(&told, "invite.ics"));
+    assert!(sequence(&told) > sequence(&invited));
 
     // A bridge that takes no bookings any more goes on with those that it has.
     arena.patch::<MeetingBridge>("core", json!({ "spec": { "scheduling": { "allowBooking": false } } })).await;

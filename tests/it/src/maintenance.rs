@@ -14,6 +14,12 @@ impl Arena {
     }
 }
 
+/// To whichever of the others is known to be good first.
+fn is_moved(sim: &cms_simulator::Handle) -> bool {
+    let hosts = hosts_of(sim, 1);
+    hosts.len() == 1 && hosts != [0] && legs_to(sim, DESK) == hosts
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_drained_call_bridge_finishes_its_meetings_and_an_evacuated_one_hands_them_over() {
     let arena = Arena::running("maintenance", json!({})).await;
@@ -75,13 +81,43 @@ async fn what_was_asked_while_no_controller_ran_is_done_by_the_next_one() {
     arena.controller.take().unwrap().kill().await;
     arena.maintain(json!([{ "callBridge": arena.sim.address(0), "mode": "Evacuate" }])).await;
     arena.start().await;
-    // To whichever of the others is known to be good first.
-    let is_moved = |sim: &cms_simulator::Handle| {
-        let hosts = hosts_of(sim, 1);
-        hosts.len() == 1 && hosts != [0] && legs_to(sim, DESK) == hosts
-    };
     arena.await_sim("handed over", is_moved).await;
     arena.party("m", ParticipantState::Connected).await;
+    arena.assert_rules(1..=5);
+    arena.finish().await;
+}
+
+/// As the bridge calls it; whoever works on it may know no address.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_call_bridge_can_be_named_as_its_cluster_names_it() {
+    let arena = Arena::running("maintenance-name", json!({})).await;
+    let primary = arena.sim.address(0);
+    let members = |bridge: &MeetingBridge| {
+        let cluster = bridge.status.as_ref().and_then(|status| status.cluster.clone());
+        cluster.map(|cluster| cluster.members).unwrap_or_default()
+    };
+    let bridge = arena.bridge("core", "known", |bridge| members(bridge).iter().any(|member| member.primary)).await;
+    let name = members(&bridge).into_iter().find(|member| member.primary).expect("its name").name;
+    assert_ne!(name, primary);
+    arena.maintain(json!([{ "callBridge": name, "mode": "Evacuate" }])).await;
+    let is_shown = |bridge: &MeetingBridge| {
+        let shown = serde_json::to_value(call_bridge(bridge, &primary)).unwrap();
+        shown["maintenance"] == json!("Evacuate") && condition(bridge, "FailedOver") == ("True", "Maintenance")
+    };
+    arena.bridge("core", "evacuated", is_shown).await;
+    arena.await_sim("handed over", is_moved).await;
+    arena.party("m", ParticipantState::Connected).await;
+    // Another one by its name: it is not the primary, so by its address in the cluster's table.
+    let bridge = arena.bridge("core", "known", |bridge| members(bridge).len() > 1).await;
+    let other = members(&bridge).into_iter().find(|member| member.is_at(&arena.sim.address(1).parse().unwrap()));
+    let name = other.expect("its name").name;
+    arena.maintain(json!([{ "callBridge": name, "mode": "Drain" }])).await;
+    let is_shown = |bridge: &MeetingBridge| {
+        let shown = |address: &str| serde_json::to_value(call_bridge(bridge, address)).unwrap()["maintenance"].clone();
+        shown(&arena.sim.address(1)) == json!("Drain") && shown(&primary) != json!("Evacuate")
+    };
+    let told = arena.bridge("core", "the other one", is_shown).await;
+    assert_ne!(condition(&told, "FailoverConfigured").1, "MaintenanceUnknown");
     arena.assert_rules(1..=5);
     arena.finish().await;
 }

@@ -189,6 +189,13 @@ pub fn entry(secret: &Secret, key: &str) -> Option<String> {
     data.get(key).map(|ByteString(bytes)| String::from_utf8(bytes.clone()).expect("text"))
 }
 
+/// Which edition of the invitation is in a join Secret.
+pub fn sequence(secret: &Secret) -> u32 {
+    let calendar = entry(secret, "invite.ics").expect("an invitation");
+    let line = calendar.lines().find_map(|line| line.strip_prefix("SEQUENCE:")).expect("SEQUENCE");
+    line.trim_end().parse().expect("a number")
+}
+
 /// What a join Secret says but for the invitation, which also says what is edited.
 pub fn links(secret: &Secret) -> std::collections::BTreeMap<String, ByteString> {
     let data = secret.data.clone().unwrap_or_default();

@@ -3,7 +3,7 @@
 
 use cms_simulator::check::{Expectation, check};
 use cms_simulator::{Config, Fault, FaultKind, JournalEntry, SpaceView, UnknownParameter};
-use meeting_controller::api::meeting::Phase;
+use meeting_controller::api::meeting::{ParticipantState, Phase};
 use meeting_controller::api::{MeetingBridge, ScheduledMeeting};
 use reqwest::Method;
 use serde_json::{Value, json};
@@ -200,6 +200,63 @@ async fn a_door_stays_shut_until_its_encryption_is_there_and_opens_without_a_lay
     for name in ["safe", "plain"] {
         arena.says(name, "SettingsApplied", "True", "Applied").await;
         arena.says(name, "SpaceOpen", "True", "Open").await;
+    }
+    arena.assert_rules(1..=5);
+    arena.finish().await;
+}
+
+/// Late 2.x versions know `onePlusN`; which ones nobody wrote down.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_layout_that_the_bridge_does_not_know_keeps_neither_people_nor_protection_away() {
+    let arena = Arena::with("set-words", lone(), quick()).await;
+    arena.sim.update_switches(|switches| switches.unknown_words = ["onePlusN".to_owned()].into());
+    arena.ready_bridge(json!({})).await;
+    let own = profiles_of(&arena.slot(1));
+    let parties = ["a@rooms.test", "b@rooms.test"].map(|party| json!({ "remoteParty": party, "layout": "onePlusN" }));
+    let settings = json!({ "encryption": "Required", "layout": "onePlusN" });
+    arena.open_now("m", 600, json!({ "settings": settings, "participants": parties })).await;
+    let told = arena.says("m", "SettingsApplied", "False", "SettingsRefused").await;
+    arena.says("m", "SpaceOpen", "True", "Open").await;
+    assert!(message(&told, "SettingsApplied").contains("defaultLayout"), "{}", message(&told, "SettingsApplied"));
+    let leg = profiles_of(&arena.slot(1)).1;
+    assert_ne!(leg, own.1);
+    let text = shown(&arena, "callLegProfiles", &leg).await;
+    assert!(text.contains("<sipMediaEncryption>required<") && !text.contains("onePlusN"), "{text}");
+    let all_in = |m: &ScheduledMeeting| {
+        let parties = status_of(m).participants;
+        parties.len() == 2
+            && parties.iter().all(|party| party.state == ParticipantState::Connected && party.attempts == 1)
+    };
+    let joined = arena.meeting("m", "both in", all_in).await;
+    assert_eq!(status_of(&joined).participants[0].reason.as_deref(), Some("LayoutRefused"));
+    assert_eq!(count(&arena.sim.journal(), "POST", "calls/{id}/callLegs"), 3, "{:#?}", arena.journal_lines());
+    // Without that wish for the profile the one of the participants is left to tell of.
+    arena.patch::<ScheduledMeeting>("m", json!({ "spec": { "settings": { "layout": null } } })).await;
+    arena.says("m", "SettingsApplied", "True", "Applied").await;
+    arena.end_now("m").await;
+    arena.phase("m", Phase::Ended).await;
+    arena.bridge("core", "tidy", |b| b.status.as_ref().unwrap().settings_profiles.is_empty()).await;
+    arena.finish().await;
+}
+
+/// Whatever a setting says, it is what the bridge is told.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn video_is_muted_and_encryption_is_as_each_meeting_asks() {
+    let arena = Arena::with("set-values", lone(), quick()).await;
+    arena.ready_bridge(json!({})).await;
+    let rows = [
+        ("video", json!({ "joinMuted": { "video": true } }), "<rxVideoMute>true<"),
+        ("seen", json!({ "joinMuted": { "audio": true, "video": false } }), "<rxVideoMute>false<"),
+        ("optional", json!({ "encryption": "Optional" }), "<sipMediaEncryption>optional<"),
+        ("off", json!({ "encryption": "Off" }), "<sipMediaEncryption>prohibited<"),
+    ];
+    for (name, settings, _) in &rows {
+        arena.open_now(name, 600, json!({ "settings": settings })).await;
+    }
+    for (name, _, wanted) in &rows {
+        let number = number_of(&arena.says(name, "SettingsApplied", "True", "Applied").await);
+        let text = shown(&arena, "callLegProfiles", &profiles_of(&arena.slot(number)).1).await;
+        assert!(text.contains(wanted), "{name}: {text}");
     }
     arena.assert_rules(1..=5);
     arena.finish().await;

@@ -7,16 +7,11 @@ fn at(secs: i64) -> Timestamp {
     Timestamp::from_second(1_800_000_000 + secs).unwrap()
 }
 
-fn spec(title: &str, changes: serde_json::Value) -> ScheduledMeetingSpec {
-    let mut spec = serde_json::json!({ "title": title, "start": at(0).to_string(), "duration": "45m" });
-    spec.as_object_mut().unwrap().extend(changes.as_object().unwrap().clone());
-    serde_json::from_value(spec).unwrap()
-}
-
-fn invite(spec: &ScheduledMeetingSpec) -> Invite<'_> {
+fn invite(title: &str, minutes: i64) -> Invite<'_> {
     Invite {
         mark: "meeting-controller:ns/m",
-        spec,
+        title,
+        window: Window { opens_at: at(0), starts_at: at(0), closes_at: at(minutes * 60) },
         number: 7001,
         uri: Some("7001@meet.test"),
         link: Some("https://join.test/meeting/7001?secret=s"),
@@ -51,13 +46,13 @@ fn plain(text: &str) -> String {
 
 #[test]
 fn an_invitation_says_when_and_how_to_join() {
-    let spec = spec("Review, part 2; final", serde_json::json!({ "earlyJoin": "10m" }));
-    let invite = invite(&spec);
-    let event = read(&invite.calendar(None, Some(1), at(-100)));
+    let mut invite = invite("Review, part 2; final", 45);
+    invite.window.opens_at = at(-600);
+    let event = read(&invite.calendar(None, at(-100)));
     assert_eq!(value(&event, "DTSTART"), "20270115T080000Z");
     assert_eq!(value(&event, "DTEND"), "20270115T084500Z");
     assert_eq!(value(&event, "DTSTAMP"), "20270115T075820Z");
-    assert_eq!(value(&event, "SEQUENCE"), "0");
+    assert_eq!(value(&event, "SEQUENCE"), "222163100", "seconds from 2020 on");
     assert_eq!(plain(&value(&event, "SUMMARY")), "Review, part 2; final");
     assert_eq!(value(&event, "LOCATION"), "7001@meet.test");
     assert_eq!(value(&event, "URL"), "https://join.test/meeting/7001?secret=s");
@@ -68,29 +63,42 @@ fn an_invitation_says_when_and_how_to_join() {
          Link: https://join.test/meeting/7001?secret=s\nDial: 7001@meet.test\nMeeting number: 7001\nPasscode: 4711\n"
     );
     let bare = Invite { uri: None, link: None, passcode: Some(""), ..invite };
-    assert_eq!(value(&read(&bare.calendar(None, None, at(0))), "LOCATION"), "7001");
+    assert_eq!(value(&read(&bare.calendar(None, at(0))), "LOCATION"), "7001");
     assert!(bare.text().ends_with("UTC\nMeeting number: 7001\n"), "{}", bare.text());
 }
 
 /// Who has the invitation in his calendar gets an update, not a second event; and none if nothing changed.
 #[test]
 fn an_edit_makes_a_further_edition_of_the_same_event() {
-    let first = spec("Review", serde_json::json!({}));
-    let before = invite(&first).calendar(None, Some(1), at(-100));
-    assert_eq!(invite(&first).calendar(Some(&before), Some(2), at(-50)), before, "an edit of something else");
-    let edited = spec("Review", serde_json::json!({ "duration": "1h" }));
-    let after = invite(&edited).calendar(Some(&before), Some(3), at(-50));
+    let before = invite("Review", 45).calendar(None, at(-100));
+    assert_eq!(invite("Review", 45).calendar(Some(&before), at(-50)), before, "an edit of something else");
+    let after = invite("Review", 60).calendar(Some(&before), at(-50));
     let (old, new) = (read(&before), read(&after));
     assert_eq!(value(&old, "UID"), value(&new, "UID"));
-    assert_eq!((value(&new, "SEQUENCE"), value(&new, "DTSTAMP")), ("2".to_owned(), "20270115T075910Z".to_owned()));
-    // Restored from git: the object counts from 1 again, the invitation does not.
-    let moved = spec("Review", serde_json::json!({ "duration": "30m" }));
-    let restored = invite(&moved).calendar(Some(&after), Some(1), at(-40));
-    assert_eq!(value(&read(&restored), "SEQUENCE"), "3");
-    let other = Invite { mark: "meeting-controller:ns/other", ..invite(&first) };
-    assert_ne!(value(&read(&other.calendar(None, None, at(0))), "UID"), value(&old, "UID"));
-    // What is no invitation of ours is written anew.
-    assert_eq!(value(&read(&invite(&first).calendar(Some("nonsense"), Some(1), at(0))), "SEQUENCE"), "0");
+    assert_eq!(value(&new, "DTSTAMP"), "20270115T075910Z");
+    let other = Invite { mark: "meeting-controller:ns/other", ..invite("Review", 45) };
+    assert_ne!(value(&read(&other.calendar(None, at(0))), "UID"), value(&old, "UID"));
+}
+
+/// Calendars drop an edition that is not newer than the one that they have.
+#[test]
+fn every_edition_is_newer_than_those_before() {
+    let sequence = |calendar: &str| value(&read(calendar), "SEQUENCE").parse::<u32>().unwrap();
+    let first = invite("Review", 45).calendar(None, at(-100));
+    let hasty = invite("Review", 50).calendar(Some(&first), at(-100));
+    assert_eq!(sequence(&hasty), sequence(&first) + 1, "within a second");
+    let back = invite("Review", 55).calendar(Some(&hasty), at(-4_000));
+    assert!(sequence(&back) > sequence(&hasty), "the clock was put back");
+    // The meeting was deleted and is there again, or its Secret is gone, or is no invitation of ours.
+    for before in [None, Some("nonsense")] {
+        assert!(sequence(&invite("Review", 45).calendar(before, at(0))) > sequence(&back));
+    }
+    // By an earlier version, which counted edits.
+    let counted = first.replace(&format!("SEQUENCE:{}", sequence(&first)), "SEQUENCE:3");
+    assert_eq!(invite("Review", 45).calendar(Some(&counted), at(0)), counted, "it says the same");
+    assert!(sequence(&invite("Review", 50).calendar(Some(&counted), at(0))) > sequence(&first));
+    let last = first.replace(&format!("SEQUENCE:{}", sequence(&first)), "SEQUENCE:2147483600");
+    assert_eq!(sequence(&invite("Review", 50).calendar(Some(&last), at(0))), 2_147_483_601);
 }
 
 proptest! {
@@ -100,13 +108,11 @@ proptest! {
         // That parser loses a value that begins with a colon, and white space that follows a fold; both may be (RFC
         // 5545 section 3.1).
         prop_assume!(!title.starts_with(':'));
-        let spec = spec(&title, serde_json::json!({}));
-        let invite = Invite { passcode: Some(&passcode), ..invite(&spec) };
-        let written = invite.calendar(None, Some(1), at(0));
+        let invite = Invite { passcode: Some(&passcode), ..invite(&title, 45) };
+        let written = invite.calendar(None, at(0));
         let event = read(&written);
         let spaceless = |text: &str| text.split_whitespace().collect::<String>();
         prop_assert_eq!(spaceless(&plain(&value(&event, "SUMMARY"))), spaceless(&title));
-        prop_assert_eq!(value(&event, "SEQUENCE"), "0");
-        prop_assert_eq!(invite.calendar(Some(&written), Some(9), at(50)), written);
+        prop_assert_eq!(invite.calendar(Some(&written), at(50)), written);
     }
 }

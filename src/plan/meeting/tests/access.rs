@@ -21,8 +21,8 @@ fn bridge(player: &Player, version: &str, is_made: bool) -> MeetingBridge {
     }))
     .unwrap();
     let (settings, methods) = (player.spec.settings.clone().unwrap_or_default(), &player.spec.access_methods);
-    let made = wanted(&settings, methods, &bridge.spec.profiles, &owner_of(&bridge), version).all();
-    let made = made.map(|mut profile| {
+    let made = wanted(&settings, methods, &bridge.spec.profiles, &owner_of(&bridge), version).all_with(&[]);
+    let made = made.into_iter().map(|mut profile| {
         let waits = profile.fields.get("needsActivation").map_or("", String::as_str);
         profile.id = is_made.then(|| format!("p-{waits}-{}", profile.fields["name"].split(' ').next_back().unwrap()));
         profile

@@ -314,6 +314,47 @@ fn who_is_refused_for_now_blocks_nobody_and_is_tried_again_ever_less_often() {
     assert_eq!((first.state, first.attempts, first.vain_tries), (ParticipantState::Ringing, 1, 0));
 }
 
+/// How it looks on a screen is no reason to leave somebody out.
+#[test]
+fn who_has_a_layout_that_the_bridge_does_not_take_is_dialled_without() {
+    let mut model = Model::new(Some(opened()), at(10)).with_call("call", &[]);
+    model.refuses_layouts = true;
+    let mut player = Player::new(&["a@x", "b@x", "c@x"], Start::running(Some("call")));
+    for participant in player.spec.participants.iter_mut().take(2) {
+        participant.layout = Some(crate::api::settings::Layout::OnePlusN);
+    }
+    player.run(&mut model);
+    let dials =
+        |player: &mut Player| player.take_log().into_iter().filter(|step| step.starts_with("dial")).collect::<Vec<_>>();
+    assert_eq!(
+        dials(&mut player),
+        ["dial a@x", "dial a@x", "dial b@x", "dial c@x"],
+        "asked once for all with that layout"
+    );
+    let states = |player: &Player| player.stored.participants.iter().map(|p| (p.state, p.attempts)).collect::<Vec<_>>();
+    assert_eq!(states(&player), [(ParticipantState::Ringing, 1); 3]);
+    let told = |player: &Player| {
+        let told = crate::api::find(&player.stored.conditions, "SettingsApplied")?;
+        Some((told.reason.to_string(), told.message.contains("participants.layout")))
+    };
+    assert_eq!(told(&player), Some(("UnsupportedSetting".to_owned(), true)));
+    // It is told as long as they are there, and forgotten with an edit.
+    player.pass(&mut model, true, &mut std::iter::empty());
+    assert_eq!(told(&player), Some(("UnsupportedSetting".to_owned(), true)));
+    assert_eq!(player.stored.participants[0].reason.as_deref(), Some(participants::LAYOUT_REFUSED));
+    let mut progress = player.progress(at(10));
+    progress.forget_refused_layouts();
+    assert!(!progress.is_any_layout_refused());
+    // Whatever else the bridge minds fails them as before.
+    let mut player = Player::new(&["a@x"], Start::running(Some("call")));
+    player.spec.participants[0].layout = Some(crate::api::settings::Layout::OnePlusN);
+    let other = CmsError::ParameterError { parameter: "remoteParty".to_owned(), error: "invalidValue".to_owned() };
+    let mut model = Model::new(Some(opened()), at(10)).with_call("call", &[]);
+    model.refused.insert("a@x".to_owned(), other);
+    player.run(&mut model);
+    assert_eq!(states(&player), [(ParticipantState::Failed, 1)]);
+}
+
 #[test]
 fn who_meets_a_busy_bridge_again_and_again_holds_up_nobody() {
     let mut model = Model::new(Some(opened()), at(10)).with_call("call", &[]);

@@ -4,7 +4,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::api::names::ObjectKey;
-use crate::api::settings::ProfileKind;
+use crate::api::settings::{ProfileKind, SettingsProfile};
 use crate::plan::faults::any_fault;
 use crate::plan::settings::{owner_of, wanted};
 
@@ -372,4 +372,31 @@ proptest! {
         }
         prop_assert_eq!(shown(&model), before);
     }
+}
+
+/// A layout that an old bridge does not know must not keep a meeting from being held, or let people in unprotected.
+#[test]
+fn a_door_opens_with_what_protects_if_the_bridge_refuses_the_rest() {
+    let asked = serde_json::json!({ "encryption": "Required", "layout": "onePlusN" });
+    let (mut model, mut player) = world(World { leg: false, ..ALL }, asked);
+    let refused = |player: &Player, bare: Option<&str>| {
+        let mut refused = bridge(player, World { leg: false, ..ALL });
+        let settings = player.spec.settings.clone().unwrap();
+        let wanted = wanted(&settings, &[], &refused.spec.profiles, &owner_of(&refused), "3.0");
+        let known = &mut refused.status.as_mut().unwrap().settings_profiles;
+        known.iter_mut().for_each(|profile| profile.refused = Some("no such layout".to_owned()));
+        known.extend(
+            wanted.bare.into_values().map(|stand_in| SettingsProfile { id: bare.map(str::to_owned), ..stand_in }),
+        );
+        refused
+    };
+    player.bridge = Some(refused(&player, None));
+    assert_eq!(player.run(&mut model), End::Blocked(Obstacle::SettingsMissing), "it is being made");
+    player.bridge = Some(refused(&player, Some("p-leg")));
+    assert_eq!(player.run(&mut model), End::Settled);
+    assert!(player.is_open());
+    assert_eq!(shown(&model).1, "p-leg");
+    let told = crate::api::find(&player.stored.conditions, "SettingsApplied").unwrap();
+    assert_eq!((told.status.as_str(), &*told.reason), ("False", "SettingsRefused"));
+    assert!(told.message.contains("no such layout; what keeps people out is applied"), "{}", told.message);
 }

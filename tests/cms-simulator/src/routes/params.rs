@@ -74,7 +74,7 @@ fn check(cluster: &Cluster, field: &'static Field, raw: &str) -> Result<Option<S
             matches!(word.as_str(), "true" | "false").then_some(word).ok_or_else(bad)?
         }
         Type::Word(words) => {
-            let known = words.iter().find(|w| w.eq_ignore_ascii_case(value));
+            let known = words.iter().find(|w| w.eq_ignore_ascii_case(value) && !switches.unknown_words.contains(**w));
             known.map(|w| (*w).to_owned()).ok_or_else(bad)?
         }
         Type::Ref(kind) => {

@@ -377,8 +377,11 @@ async fn what_not_every_bridge_knows() {
     let bench = with(|s| {
         s.cluster_configuration = false;
         s.bulk_refused = vec!["callLegProfile".to_owned()];
+        s.unknown_words = ["onePlusN".to_owned()].into();
     })
     .await;
+    let bad = "parameterError parameter=\"defaultLayout\" error=\"invalidValue\"";
+    bench.refused(Method::POST, "callLegProfiles", Some("defaultLayout=onePlusN"), bad).await;
     let node = "system/configuration/cluster";
     bench.refused(Method::GET, node, None, "unrecognisedObject").await;
     bench.refused(Method::PUT, node, Some("uniqueName=x"), "unrecognisedObject").await;
