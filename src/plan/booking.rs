@@ -12,7 +12,9 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
 use kube::ResourceExt;
 use kube::core::{Selector, SelectorExt};
 
-pub use agreed::{Moved, extension, moved, window_to_agree};
+#[cfg(test)]
+pub use agreed::window_to_agree;
+pub use agreed::{Moved, agreement, extension, moved};
 
 use super::bridge::numbers;
 use super::calendar::{Calendar, Choice};

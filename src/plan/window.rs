@@ -86,6 +86,13 @@ impl Window {
         kept.map(Self::from).filter(|kept| kept.opens_at != asked.opens_at).unwrap_or(asked)
     }
 
+    /// The window that is booked for a meeting, if it has a slot and what its spec asks for instead was not to be had.
+    pub fn kept(spec: &ScheduledMeetingSpec, status: &ScheduledMeetingStatus) -> Option<Self> {
+        let asked = Self::asked(spec, status);
+        let refused = status.refused_window.filter(|refused| Self::from(*refused) == asked && status.slot.is_some());
+        refused.and(status.window).map(Self::from)
+    }
+
     /// The window that a meeting asks for. An edit of the end makes an automatic extension void.
     pub fn asked(spec: &ScheduledMeetingSpec, status: &ScheduledMeetingStatus) -> Self {
         let asked = Self::of(spec, None);

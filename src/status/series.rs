@@ -54,7 +54,8 @@ pub fn build(
 
 /// Will it take place, as far as anybody knows?
 fn is_coming(entry: &Entry) -> bool {
-    matches!(entry.state, OccurrenceState::Created | OccurrenceState::Edited) && entry.reason.is_none()
+    let is_booked = matches!(entry.state, OccurrenceState::Created | OccurrenceState::Edited) && entry.reason.is_none();
+    is_booked || entry.is_held
 }
 
 fn told(progress: &Progress, at: jiff::civil::DateTime, entry: &Entry) -> OccurrenceStatus {
@@ -106,16 +107,22 @@ impl Judged<'_> {
             .map(|names| format!("somebody else wrote these meanwhile, and they are decided anew: {names}"))
     }
 
-    /// Those that have no slot; also one that somebody edited may be refused.
+    /// Those that have no slot, or not the one that they ask for; also one that somebody edited may be refused.
     fn unbooked(&self) -> impl Iterator<Item = &Entry> {
         let is_unbooked = |state| matches!(state, OccurrenceState::Refused | OccurrenceState::Edited);
         self.progress.entries.values().filter(move |entry| is_unbooked(entry.state) && entry.reason.is_some())
     }
 
-    /// Which have no slot, and why.
+    /// Which have no slot, which have not what they ask for, and why.
     fn refused(&self) -> Option<String> {
-        let why = |entry: &Entry| format!("{} ({})", entry.name, entry.reason.as_deref().unwrap_or_default());
-        named(self.unbooked().map(why)).map(|names| format!("not booked: {names}"))
+        let told = |is_held: bool, words: &str| {
+            let why = |entry: &Entry| format!("{} ({})", entry.name, entry.reason.as_deref().unwrap_or_default());
+            let names = named(self.unbooked().filter(|entry| entry.is_held == is_held).map(why));
+            names.map(|names| format!("{words}: {names}"))
+        };
+        let held = told(true, "held as booked before, since what is asked for now is not to be had");
+        let told: Vec<String> = told(false, "not booked").into_iter().chain(held).collect();
+        (!told.is_empty()).then(|| told.join("; "))
     }
 
     fn created(&self, conditions: &mut Conditions<'_>) {

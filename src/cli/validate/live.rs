@@ -10,13 +10,15 @@ use k8s_openapi::api::core::v1::Namespace;
 use kube::ResourceExt;
 
 use crate::api::bridge::SlotState;
-use crate::api::conditions::series as reason;
+use crate::api::conditions::{meeting as meeting_reason, series as reason};
+use crate::api::marks::Marks;
 use crate::api::names::ObjectKey;
 use crate::api::series::OccurrenceState;
 use crate::api::{MeetingBridge, MeetingSeries, ScheduledMeeting, unreadable};
 use crate::controller::bookings::Bookings;
 use crate::kubectl::{Access, Reach, Trouble};
 use crate::plan::booking::{self, Booking, Bridges, Refusal};
+use crate::plan::meeting;
 use crate::plan::series::{Act, Entry, Progress};
 use crate::plan::window::{Stage, Window};
 
@@ -122,25 +124,58 @@ impl Live {
         // An edit keeps its place; what is new comes after everything that is there.
         meeting.metadata.uid = Some(stored.and_then(ResourceExt::uid).unwrap_or_else(|| format!("new {key}")));
         meeting.metadata.creation_timestamp = stored.and_then(|stored| stored.metadata.creation_timestamp.clone());
-        let window = Window::of(&meeting.spec, None);
+        meeting.status = stored.and_then(|stored| stored.status.clone());
+        let window = Window::asked(&meeting.spec, &meeting.status.clone().unwrap_or_default());
         if window.stage(now) == Stage::Over || meeting.spec.suspend || stored.is_some_and(|it| unreadable(it).is_some())
         {
             return Verdict::Nothing;
         }
+        if let Some(verdict) = self.running(&meeting, now) {
+            return verdict;
+        }
         let booked = stored.and_then(|stored| stored.status.as_ref()?.bridge.as_ref()).map(booking::key_of);
         let offers = match booking::offers(self, &meeting, booked.as_ref()) {
             Ok(offers) => offers,
-            Err(refusal) if self.depends_on_labels(&meeting) => {
-                let why = "the bridge admits namespaces by their labels, which you may not read";
-                return Verdict::Unknown(format!("{} ({why})", refusal.message));
-            }
-            Err(refusal) => return Verdict::Refused(refusal),
+            Err(refusal) => return self.unless_unknown(&meeting, refusal),
         };
         let offers_of = |other: &ScheduledMeeting| booking::offers(self, other, None).unwrap_or_default();
         match self.bookings.book(&meeting, window, &offers, &offers_of, now) {
             Ok(booking) => Verdict::Fits(booking),
             Err(refusal) => Verdict::Refused(refusal),
         }
+    }
+
+    /// What would become of one that runs: it stays in its slot, and an edit moves its end. None: it does not run, or its start
+    /// is moved away and it is booked anew.
+    fn running(&self, meeting: &ScheduledMeeting, now: Timestamp) -> Option<Verdict> {
+        let progress = meeting::Progress::resume(meeting, &Marks::default(), now);
+        if !progress.door.may_be_open() || progress.moved_to.is_some() {
+            return None;
+        }
+        if let Some(unmet) = progress.unmet {
+            return Some(Verdict::Refused(unmet));
+        }
+        let bridge = booking::key_of(progress.draft.bridge.as_ref()?);
+        let (slot, uid) = (progress.draft.slot.as_ref()?.number, meeting.uid()?);
+        let change = |wanted: Window| self.bookings.change_window(&uid, &bridge, slot, wanted);
+        let agreed = booking::agreement(self, meeting, &progress, self.find(&bridge).as_deref(), change);
+        let (window, agreed) = agreed.unwrap_or((progress.window, Ok(())));
+        Some(match agreed {
+            Ok(()) => Verdict::Fits(Booking { bridge, slot, window }),
+            Err(refusal) if refusal.reason == meeting_reason::EXTENSION_NOT_ALLOWED => {
+                self.unless_unknown(meeting, refusal)
+            }
+            Err(refusal) => Verdict::Refused(refusal),
+        })
+    }
+
+    /// It is refused, unless labels decide that may not be read.
+    fn unless_unknown(&self, meeting: &ScheduledMeeting, refusal: Refusal) -> Verdict {
+        if !self.depends_on_labels(meeting) {
+            return Verdict::Refused(refusal);
+        }
+        let why = "the bridge admits namespaces by their labels, which you may not read";
+        Verdict::Unknown(format!("{} ({why})", refusal.message))
     }
 
     /// What would become of each occurrence of a series within its horizon, by name, if it were applied now.
@@ -162,25 +197,40 @@ impl Live {
         if let Some(refusal) = progress.refusal() {
             return Err(Refusal { reason: refusal.reason, message: refusal.message.clone() });
         }
-        let ordered = progress.decide(&found).into_iter().filter_map(|act| match act {
-            Act::Make(order) | Act::Change(order) => Some((order.name, serde_json::from_value(order.body).ok()?)),
-            Act::Remove(_) => None,
-        });
-        let ordered: BTreeMap<String, ScheduledMeeting> = ordered.collect();
+        let mut ordered: BTreeMap<String, ScheduledMeeting> = BTreeMap::new();
+        for act in progress.decide(&found) {
+            match act {
+                Act::Make(order) | Act::Change(order) => {
+                    ordered.extend(serde_json::from_value(order.body).ok().map(|meeting| (order.name, meeting)));
+                }
+                // What goes makes room, before anything else is done.
+                Act::Remove(removal) => found.get(&removal.name).into_iter().for_each(|it| self.bookings.forget(it)),
+                Act::Adopt(_) => {}
+            }
+        }
         let mut entries: Vec<_> = progress.entries.values().collect();
         entries.sort_by(|one, other| (one.start, &one.name).cmp(&(other.start, &other.name)));
+        let wanted = |entry: &Entry| ordered.get(&entry.name).or_else(|| found.get(&entry.name).map(Arc::as_ref));
         let verdict = |entry: &Entry| match entry.state {
             OccurrenceState::Skipped | OccurrenceState::Deleted => None,
             OccurrenceState::NameTaken => {
                 let message = "a ScheduledMeeting of this name is somebody else's".to_owned();
                 Some(Verdict::Refused(Refusal { reason: reason::NAME_TAKEN, message }))
             }
-            _ => {
-                let meeting = ordered.get(&entry.name).or_else(|| found.get(&entry.name).map(Arc::as_ref))?;
-                Some(self.judge(meeting, now))
-            }
+            _ => Some(self.judge(wanted(entry)?, now)),
         };
-        Ok(entries.into_iter().filter_map(|entry| Some((entry.name.clone(), verdict(entry)?))).collect())
+        let mut verdicts: Vec<_> = entries.iter().filter_map(|entry| Some((*entry, verdict(entry)?))).collect();
+        // Whoever is moved makes room where it was: as in the controller, those that were refused ask again then.
+        let mut is_room_made = true;
+        while std::mem::take(&mut is_room_made) {
+            let refused = verdicts.iter_mut().filter(|(_, verdict)| matches!(verdict, Verdict::Refused(_)));
+            for (entry, verdict) in refused.filter(|(entry, _)| entry.state != OccurrenceState::NameTaken) {
+                let Some(meeting) = wanted(entry) else { continue };
+                *verdict = self.judge(meeting, now);
+                is_room_made |= matches!(verdict, Verdict::Fits(_));
+            }
+        }
+        Ok(verdicts.into_iter().map(|(entry, verdict)| (entry.name.clone(), verdict)).collect())
     }
 
     fn depends_on_labels(&self, meeting: &ScheduledMeeting) -> bool {

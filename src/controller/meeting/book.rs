@@ -82,22 +82,14 @@ impl Bridges for Context {
 /// else's in the added time or the bridge is closed to it now; and one more automatic extension, if it is time for it.
 pub fn agree(ctx: &Context, meeting: &ScheduledMeeting, progress: &mut Progress, site: &Site, now: Timestamp) {
     let uid = meeting.uid().unwrap_or_default();
-    let namespace = meeting.namespace().unwrap_or_default();
-    let consent = || site.bridge.as_ref().map_or(Ok(()), |bridge| booking::may_extend(ctx, meeting, bridge));
     let place =
         |progress: &Progress| Some((key_of(progress.draft.bridge.as_ref()?), progress.draft.slot.as_ref()?.number));
     let Some((bridge, slot)) = place(progress) else { return };
-    let change = |wanted: Window| {
-        let changed = ctx.bookings.change_window(&uid, &bridge, slot, wanted);
-        changed.map_err(|holder| booking::extension_conflict(holder.as_ref(), &namespace))
-    };
-    let agreed = booking::window_to_agree(progress).map(|wanted| {
-        let is_longer = progress.draft.window.is_some_and(|stored| stored.closes_at.0 < wanted.closes_at);
-        (wanted, if is_longer { consent().and_then(|()| change(wanted)) } else { change(wanted) })
-    });
+    let change = |wanted: Window| ctx.bookings.change_window(&uid, &bridge, slot, wanted);
+    let agreed = booking::agreement(ctx, meeting, progress, site.bridge.as_deref(), change);
     progress.agree(agreed);
     if let Some(longer) = booking::extension(progress, now) {
-        match consent() {
+        match site.bridge.as_ref().map_or(Ok(()), |bridge| booking::may_extend(ctx, meeting, bridge)) {
             // If somebody else has the slot by then, the end stands.
             Ok(()) if change(longer).is_ok() => progress.extended(longer),
             Ok(()) => {}

@@ -67,6 +67,8 @@ fn news(meeting: &ScheduledMeeting) -> u64 {
     meta.owner_references.iter().flatten().for_each(|owner| owner.uid.hash(&mut hasher));
     let accepted = status.and_then(|status| find(&status.conditions, types::ACCEPTED));
     accepted.map(|told| (&told.status, &told.reason)).hash(&mut hasher);
+    // A refused one is held as it was booked before, or not any more.
+    status.is_some_and(|status| status.slot.is_some()).hash(&mut hasher);
     let phase = status.and_then(|status| status.phase).unwrap_or_default();
     (status.and_then(|status| status.observed_generation), phase.is_over()).hash(&mut hasher);
     hasher.finish()

@@ -13,6 +13,7 @@ use kube::runtime::events::EventType;
 use kube::runtime::reflector::ObjectRef;
 
 pub use index::Occurrences;
+use serde_json::Value;
 
 use super::backoff;
 use super::context::{Context, Kind};
@@ -133,13 +134,14 @@ async fn carry_out(ctx: &Context, progress: &mut Progress, act: Act) -> Result<O
                 ScheduledMeeting::own_writes(ctx).note(&ctx.stores.meetings, &changed);
                 progress.done(Sort::Change, &order);
             }
-            // Somebody else wrote or deleted it meanwhile.
-            Err(error) if error.is_conflict() || error.is_not_found() => {
-                look_again(ctx, progress, &order.name).await?;
-                progress.outdated.insert(order.name);
-                return Ok(Some(error));
+            Err(error) => return not_changed(ctx, progress, order, error).await,
+        },
+        Act::Adopt(order) => match adopt(ctx, &namespace, &order).await {
+            Ok(adopted) => {
+                ScheduledMeeting::own_writes(ctx).note(&ctx.stores.meetings, &adopted);
+                progress.adopted();
             }
-            Err(error) => return refused(progress, Sort::Change, &order, error),
+            Err(error) => return not_changed(ctx, progress, order, error).await,
         },
         Act::Remove(removal) => {
             let Removal { name, uid, version, is_over } = removal;
@@ -162,6 +164,22 @@ async fn carry_out(ctx: &Context, progress: &mut Progress, act: Act) -> Result<O
         }
     }
     Ok(None)
+}
+
+/// One that is there was not written.
+async fn not_changed(
+    ctx: &Context,
+    progress: &mut Progress,
+    order: Order,
+    error: KubeError,
+) -> Result<Option<KubeError>, KubeError> {
+    // Somebody else wrote or deleted it meanwhile.
+    if error.is_conflict() || error.is_not_found() {
+        look_again(ctx, progress, &order.name).await?;
+        progress.outdated.insert(order.name);
+        return Ok(Some(error));
+    }
+    refused(progress, Sort::Change, &order, error)
 }
 
 /// What the apiserver refuses is told; anything else ends the pass.
@@ -197,10 +215,26 @@ async fn change(ctx: &Context, namespace: &str, order: &Order) -> Result<Schedul
 /// Writes an occurrence by server-side apply. The body is guarded by the version that was seen. Fields that others have are
 /// taken: they were handed back to the series.
 async fn apply(ctx: &Context, namespace: &str, order: &Order) -> Result<ScheduledMeeting, KubeError> {
-    let api: Api<Read<ScheduledMeeting>> = ctx.kube.api(namespace);
     let params = PatchParams::apply(SERIES_FIELD_MANAGER).force();
-    let patch = Patch::Apply(&order.body);
-    let written = ctx.kube.when(false).write("apply ScheduledMeeting", api.patch(&order.name, &params, &patch)).await?;
+    write(ctx, namespace, &order.name, &params, Patch::Apply(&order.body)).await
+}
+
+/// Takes one over as it is. By a merge: applied without its spec, what the series before applied of it would go.
+async fn adopt(ctx: &Context, namespace: &str, order: &Order) -> Result<ScheduledMeeting, KubeError> {
+    let params = PatchParams { field_manager: Some(SERIES_FIELD_MANAGER.to_owned()), ..PatchParams::default() };
+    write(ctx, namespace, &order.name, &params, Patch::Merge(&order.body)).await
+}
+
+async fn write(
+    ctx: &Context,
+    namespace: &str,
+    name: &str,
+    params: &PatchParams,
+    patch: Patch<&Value>,
+) -> Result<ScheduledMeeting, KubeError> {
+    let api: Api<Read<ScheduledMeeting>> = ctx.kube.api(namespace);
+    let what = if matches!(patch, Patch::Apply(_)) { "apply ScheduledMeeting" } else { "patch ScheduledMeeting" };
+    let written = ctx.kube.when(false).write(what, api.patch(name, params, &patch)).await?;
     let mut written = written.0;
     written.metadata.managed_fields = None;
     written.compact();

@@ -2,10 +2,13 @@
 //! because what an edit asks for is not to be had. PURE.
 
 use jiff::Timestamp;
+use kube::ResourceExt;
 
-use super::Refusal;
+use super::{Bridges, Refusal, extension_conflict, may_extend};
 use crate::api::conditions::meeting as reason;
+use crate::api::names::ObjectKey;
 use crate::api::values::Instant;
+use crate::api::{MeetingBridge, ScheduledMeeting};
 use crate::plan::meeting::Progress;
 use crate::plan::window::Window;
 
@@ -38,6 +41,23 @@ pub fn window_to_agree(progress: &Progress) -> Option<Window> {
     let stored = Window::from(progress.draft.window.filter(|_| may_move)?);
     let wanted = Window { opens_at: stored.opens_at, ..progress.window };
     (wanted != stored).then_some(wanted)
+}
+
+/// What becomes of the window that is asked for while the door may be open: nobody else is to have the slot in it, and to
+/// more time both sides consent anew. `change` moves the booking, or tells who has the slot.
+pub fn agreement(
+    bridges: &dyn Bridges,
+    meeting: &ScheduledMeeting,
+    progress: &Progress,
+    bridge: Option<&MeetingBridge>,
+    change: impl FnOnce(Window) -> Result<(), Option<ObjectKey>>,
+) -> Option<(Window, Result<(), Refusal>)> {
+    let wanted = window_to_agree(progress)?;
+    let is_longer = progress.draft.window.is_some_and(|stored| stored.closes_at.0 < wanted.closes_at);
+    let consent = bridge.filter(|_| is_longer).map_or(Ok(()), |bridge| may_extend(bridges, meeting, bridge));
+    let conflict =
+        |holder: Option<ObjectKey>| extension_conflict(holder.as_ref(), &meeting.namespace().unwrap_or_default());
+    Some((wanted, consent.and_then(|()| change(wanted).map_err(conflict))))
 }
 
 /// The window with one more automatic extension, if it is time for it: somebody is in the meeting shortly before its end

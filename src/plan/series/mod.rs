@@ -3,6 +3,7 @@
 //! There is no list of ticks that were missed: what is wanted follows from the spec and the time, so a controller that was
 //! away for a day makes what is still to come, and nothing of what is over. An occurrence that has begun is never touched.
 
+mod act;
 mod order;
 mod rule;
 mod schedule;
@@ -17,8 +18,10 @@ use jiff::{SignedDuration, Timestamp};
 use kube::ResourceExt;
 use uuid::Uuid;
 
+use act::remove;
+pub use act::{Act, Removal, Sort};
 pub use order::Order;
-use order::{Wanted, is_edited, is_ours, may_be_adopted};
+use order::{Wanted, adoption, is_edited, is_of_forerunner, is_ours, may_be_adopted};
 pub use schedule::Refusal;
 use schedule::{Planned, Schedule};
 
@@ -47,50 +50,13 @@ pub struct Entry {
     pub reason: Option<String>,
     /// Its meeting was not judged yet.
     pub is_unjudged: bool,
+    /// What it is to be is refused, and it takes place as it was booked before.
+    pub is_held: bool,
 }
 
 /// Of one sort of act so many refusals in a row are enough: whoever refuses them refuses the others as well, as a quota or
 /// a schema does. One or a few that are refused for what they are do not stand before the others.
 const MOST_REFUSALS: u32 = 5;
-
-/// What is done to an occurrence.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Sort {
-    Make,
-    Change,
-    Remove,
-}
-
-/// Something to do.
-#[derive(Clone, Debug)]
-pub enum Act {
-    /// A new occurrence.
-    Make(Order),
-    /// One that has not begun and that nobody edited is to be otherwise.
-    Change(Order),
-    /// One that the rule does not have any more, or that is over for long.
-    Remove(Removal),
-}
-
-/// One that is to go, as it was seen.
-#[derive(Clone, Debug)]
-pub struct Removal {
-    pub name: String,
-    pub uid: Option<String>,
-    pub version: Option<String>,
-    /// It has taken place: nobody waits for it to go.
-    pub is_over: bool,
-}
-
-impl Act {
-    fn sort(&self) -> Sort {
-        match self {
-            Self::Make(_) => Sort::Make,
-            Self::Change(_) => Sort::Change,
-            Self::Remove(_) => Sort::Remove,
-        }
-    }
-}
 
 /// A pass over a series, as a value: what is wanted, what was found, and what came of it.
 #[derive(Debug)]
@@ -179,7 +145,7 @@ impl Progress {
             Ok(schedule) => self.judge(schedule, found),
             // What was made by a spec that could be followed stays.
             Err(_) => {
-                let kept = self.told().map(|told| (told.occurrence.0, self.remembered(told, told.state)));
+                let kept = self.told().map(|told| (told.occurrence.0, self.remembered(told)));
                 (kept.filter(|(_, entry)| entry.end > self.now).collect(), Vec::new())
             }
         };
@@ -207,6 +173,7 @@ impl Progress {
         let times = self.times(&entries, &told, found);
         // Looked up once, however many there are.
         let named = schedule.named(&times.values().copied().chain(told.keys().copied()).collect());
+        let planned = |at: &DateTime| named.contains(at).then(|| schedule.at(*at)).flatten();
         let mut over = Vec::new();
         for (name, meeting) in found.iter().filter(|(_, meeting)| is_ours(&self.series, meeting)) {
             if phase(meeting).is_over() {
@@ -215,24 +182,54 @@ impl Progress {
             }
             let Some(at) = times.get(name.as_str()).copied() else { continue };
             if entries.get(&at).is_none_or(|entry| entry.state == OccurrenceState::Skipped) {
-                let entry = self.beyond(named.contains(&at), name, meeting, &mut removals);
+                let entry = match planned(&at) {
+                    // What is not known to be wrong is left alone.
+                    Some(_) if schedule.is_far(at) => Some(self.shown(name, meeting)),
+                    planned => self.beyond(at, name, planned, meeting, (&mut removals, &mut acts)),
+                };
                 entries.extend(entry.map(|entry| (at, entry)));
             }
         }
         // Who was deleted by hand is remembered, also where the horizon is shorter now.
         for (at, told) in told.iter().filter(|(_, told)| told.state.was_made()) {
             let is_there =
-                entries.contains_key(at) || found.get(&told.name).is_some_and(|meeting| is_ours(&self.series, meeting));
-            let entry = self.remembered(told, OccurrenceState::Deleted);
-            if !is_there && entry.end > self.now && named.contains(at) {
-                entries.insert(*at, entry);
+                entries.contains_key(at) || found.get(&told.name).is_some_and(|meeting| self.is_of_us(meeting));
+            if let Some(planned) = planned(at).filter(|planned| !is_there && planned.end() > self.now) {
+                entries.insert(*at, entry(told.name.clone(), planned.start, planned.end(), OccurrenceState::Deleted));
             }
+        }
+        if self.series.spec.suspend {
+            return (entries, Vec::new());
         }
         over.sort_by(|one, other| (other.0, other.1).cmp(&(one.0, one.1)));
         let kept = usize::try_from(self.series.spec.history_limit).unwrap_or(usize::MAX);
         let old = over.into_iter().skip(kept).filter(|(_, _, meeting)| meeting.metadata.deletion_timestamp.is_none());
         removals.extend(old.map(|(_, _, meeting)| remove(meeting, true)));
-        (entries, removals.into_iter().chain(acts).collect())
+        let adopted = self.adopted_of(found, &times, &acts);
+        (entries, removals.into_iter().chain(adopted).chain(acts).collect())
+    }
+
+    /// Those that an older series of this name left behind and that are not changed anyway, whatever they are: as long as
+    /// nobody has them they would stay for good. The name says as well whose it is: what somebody copied is theirs. What
+    /// becomes of them the next pass decides, as of all that are of the series.
+    fn adopted_of(
+        &self,
+        found: &BTreeMap<String, Arc<ScheduledMeeting>>,
+        times: &BTreeMap<&str, DateTime>,
+        acts: &[Act],
+    ) -> Vec<Act> {
+        let written: BTreeSet<&str> = acts.iter().filter_map(Act::written).collect();
+        let is_left = |name: &str, meeting: &ScheduledMeeting| {
+            !written.contains(name)
+                && meeting.metadata.deletion_timestamp.is_none()
+                && may_be_adopted(&self.series, meeting)
+        };
+        let left = found.iter().filter(|(name, meeting)| is_left(name, meeting));
+        let adopted = left.filter_map(|(name, meeting)| {
+            let at = times.get(name.as_str()).filter(|at| self.name(**at) == *name)?;
+            Some(Act::Adopt(adoption(&self.series, *at, meeting)))
+        });
+        adopted.collect()
     }
 
     /// The local time by the rule of each meeting that was found: as it is known now, as it was told, or as its name says.
@@ -274,42 +271,67 @@ impl Progress {
             // Until it is there.
             return Some(as_planned(OccurrenceState::NotCreated));
         };
-        if !is_ours(&self.series, meeting) && !may_be_adopted(&self.series, meeting) {
+        if is_of_forerunner(&self.series, meeting) {
+            // It is made when that one is gone.
+            return (!is_suspended).then(|| as_planned(OccurrenceState::NotCreated));
+        }
+        if !self.is_of_us(meeting) {
             return Some(as_planned(OccurrenceState::NameTaken));
         }
         if meeting.metadata.deletion_timestamp.is_some() {
             // By us, if an exception left it out before: it is made anew when it is gone.
             return was_made.then(|| as_planned(OccurrenceState::Deleted));
         }
-        if self.is_left_alone(meeting) {
-            return Some(self.shown(name, meeting));
-        }
-        let wanted = Wanted::new(&self.series, planned);
-        if is_suspended || !wanted.differs(&self.series, meeting) {
-            return Some(self.shown(name, meeting));
-        }
-        acts.push(Act::Change(wanted.order(&self.series, at, name, Some(meeting))));
-        Some(Entry { start: planned.start, end: planned.end(), ..self.shown(name, meeting) })
+        Some(self.there(at, name, planned, meeting, acts))
     }
 
-    /// One that is there and that the horizon does not have, or an exception leaves out. A shorter horizon takes nothing
-    /// back.
-    fn beyond(&self, is_named: bool, name: &str, meeting: &ScheduledMeeting, removals: &mut Vec<Act>) -> Option<Entry> {
+    /// One that is there and is to take place: it stays as it is, or becomes what is planned.
+    fn there(
+        &self,
+        at: DateTime,
+        name: &str,
+        planned: &Planned,
+        meeting: &ScheduledMeeting,
+        acts: &mut Vec<Act>,
+    ) -> Entry {
+        let shown = self.shown(name, meeting);
+        let wanted = Wanted::new(&self.series, planned);
+        if self.series.spec.suspend || self.is_left_alone(meeting) || !wanted.differs(&self.series, meeting) {
+            return shown;
+        }
+        acts.push(Act::Change(wanted.order(&self.series, at, name, Some(meeting))));
+        Entry { start: planned.start, end: planned.end(), ..shown }
+    }
+
+    /// One that is there and that the horizon does not have. A shorter horizon takes nothing back, but wherever it is to be
+    /// it goes: none stays at a time at which the series has none. Where an exception leaves it out, or its time has passed
+    /// before it began, it does not take place.
+    fn beyond(
+        &self,
+        at: DateTime,
+        name: &str,
+        planned: Option<Planned>,
+        meeting: &ScheduledMeeting,
+        (removals, acts): (&mut Vec<Act>, &mut Vec<Act>),
+    ) -> Option<Entry> {
         if meeting.metadata.deletion_timestamp.is_some() {
             return None;
         }
-        let is_left = self.is_left_alone(meeting) || self.series.spec.suspend || is_named;
-        if !is_left {
-            removals.push(remove(meeting, false));
-            return None;
+        if self.series.spec.suspend || self.is_left_alone(meeting) {
+            return Some(self.shown(name, meeting));
         }
-        Some(self.shown(name, meeting))
+        let planned = planned.filter(|planned| planned.end() > self.now);
+        if planned.is_none() {
+            removals.push(remove(meeting, false));
+        }
+        planned.map(|planned| self.there(at, name, &planned, meeting, acts))
     }
 
     /// As it is.
     fn shown(&self, name: &str, meeting: &ScheduledMeeting) -> Entry {
-        let window = Window::of(&meeting.spec, None);
         let status = meeting.status.as_ref();
+        let booked = status.and_then(|status| Window::kept(&meeting.spec, status));
+        let window = booked.unwrap_or_else(|| Window::of(&meeting.spec, None));
         let accepted = status.and_then(|status| find(&status.conditions, types::ACCEPTED));
         let refused = accepted.filter(|told| told.status == "False");
         // Its bridge was not read yet, so nothing is decided.
@@ -324,14 +346,19 @@ impl Progress {
         Entry {
             reason: refused.map(|told| told.reason.to_string()),
             is_unjudged: is_pending || observed.is_none() || observed < meeting.metadata.generation,
+            is_held: refused.is_some() && status.is_some_and(|status| status.slot.is_some()),
             ..entry(name.to_owned(), window.starts_at, window.closes_at, state)
         }
     }
 
-    fn remembered(&self, told: &OccurrenceStatus, state: OccurrenceState) -> Entry {
+    fn remembered(&self, told: &OccurrenceStatus) -> Entry {
         let end = told.start.0.checked_add(self.series.spec.duration.signed()).unwrap_or(Timestamp::MAX);
-        let reason = told.reason.clone().filter(|_| state == told.state);
-        Entry { reason, ..entry(told.name.clone(), told.start.0, end, state) }
+        Entry { reason: told.reason.clone(), ..entry(told.name.clone(), told.start.0, end, told.state) }
+    }
+
+    /// Is it of this series, or left behind by an older one of its name?
+    fn is_of_us(&self, meeting: &ScheduledMeeting) -> bool {
+        is_ours(&self.series, meeting) || may_be_adopted(&self.series, meeting)
     }
 
     /// Is it left as it is: edited, begun, or not to be read?
@@ -353,7 +380,13 @@ impl Progress {
         self.refusals.remove(&sort);
         if let Some(entry) = self.entries.get_mut(&order.at) {
             (entry.state, entry.reason, entry.is_unjudged) = (OccurrenceState::Created, None, true);
+            entry.is_held = false;
         }
+    }
+
+    /// It is of this series now.
+    pub fn adopted(&mut self) {
+        self.refusals.remove(&Sort::Change);
     }
 
     /// It is on its way out.
@@ -363,9 +396,11 @@ impl Progress {
 
     /// A meeting of that name was there already, which we did not know of. Is it to be looked at again, since it is ours?
     pub fn taken(&mut self, order: &Order, meeting: &ScheduledMeeting) -> bool {
-        let is_ours = is_ours(&self.series, meeting) || may_be_adopted(&self.series, meeting);
+        let is_ours = self.is_of_us(meeting);
         let entry = if is_ours {
             Some(self.shown(&order.name, meeting))
+        } else if is_of_forerunner(&self.series, meeting) {
+            None
         } else {
             self.entries.get(&order.at).cloned().map(|entry| Entry { state: OccurrenceState::NameTaken, ..entry })
         };
@@ -407,16 +442,11 @@ impl Progress {
 }
 
 fn entry(name: String, start: Timestamp, end: Timestamp, state: OccurrenceState) -> Entry {
-    Entry { name, start, end, state, reason: None, is_unjudged: false }
+    Entry { name, start, end, state, reason: None, is_unjudged: false, is_held: false }
 }
 
 fn phase(meeting: &ScheduledMeeting) -> Phase {
     meeting.status.as_ref().and_then(|status| status.phase).unwrap_or_default()
-}
-
-fn remove(meeting: &ScheduledMeeting, is_over: bool) -> Act {
-    let (uid, version) = (meeting.uid(), meeting.resource_version());
-    Act::Remove(Removal { name: meeting.name_any(), uid, version, is_over })
 }
 
 /// Is there an IANA time zone of this name?

@@ -53,7 +53,7 @@ pub fn is_edited(meeting: &ScheduledMeeting) -> bool {
 pub struct Order {
     pub at: DateTime,
     pub name: String,
-    /// For server-side apply, guarded by the version that was seen.
+    /// For server-side apply, or, where it is only taken over, for a merge; guarded by the version that was seen.
     pub body: Value,
 }
 
@@ -156,6 +156,29 @@ pub fn may_be_adopted(series: &MeetingSeries, meeting: &ScheduledMeeting) -> boo
     is_free
         && meeting.labels().get(SERIES_LABEL) == Some(&series_label(&series.name_any()))
         && meeting.annotations().contains_key(SERIES_APPLIED_ANNOTATION)
+}
+
+/// Is it of a series that had this name before and is gone? Its meetings go after it, which the garbage collector sees to.
+pub fn is_of_forerunner(series: &MeetingSeries, meeting: &ScheduledMeeting) -> bool {
+    let mut owners = meeting.owner_references().iter().filter(|owner| owner.controller == Some(true));
+    owners.any(|owner| {
+        let group = owner.api_version.split_once('/').map(|(group, _)| group);
+        group == Some(&*MeetingSeries::group(&()))
+            && owner.kind == MeetingSeries::kind(&())
+            && owner.name == series.name_any()
+            && Some(&owner.uid) != series.uid().as_ref()
+    })
+}
+
+/// The write that only takes it over: whose spec it is and what was written last stay as they are.
+pub fn adoption(series: &MeetingSeries, at: DateTime, meeting: &ScheduledMeeting) -> Order {
+    let owners = meeting.owner_references().iter().cloned().chain(series.controller_owner_ref(&()));
+    let body = json!({ "metadata": {
+        "uid": meeting.uid(),
+        "resourceVersion": meeting.resource_version(),
+        "ownerReferences": owners.collect::<Vec<_>>(),
+    } });
+    Order { at, name: meeting.name_any(), body }
 }
 
 #[cfg(test)]

@@ -51,7 +51,8 @@ pub struct Schedule {
     zone: TimeZone,
     /// Up to here it is known what the rule has.
     reach: DateTime,
-    skips: BTreeSet<DateTime>,
+    duration: Span,
+    exceptions: BTreeMap<DateTime, ExceptionSpec>,
     /// By the local time at which the rule has them.
     pub planned: BTreeMap<DateTime, Planned>,
     /// Those that an exception leaves out, with the moment at which they would have begun.
@@ -79,29 +80,41 @@ impl Schedule {
         }
         let limit = now.checked_add(ahead).unwrap_or(Timestamp::MAX);
         let reach = local(&zone, limit).checked_add(FURTHEST).unwrap_or(DateTime::MAX);
-        let skips = spec.exceptions.iter().filter(|exception| exception.skip);
+        let exceptions = spec.exceptions.iter().map(|exception| (exception.occurrence.0, exception.clone()));
         let mut schedule = Self {
             start: spec.start.0,
             recurrence: rule.reckoned(reach),
             zone,
             reach,
-            skips: skips.map(|exception| exception.occurrence.0).collect(),
+            duration: spec.duration,
+            exceptions: exceptions.collect(),
             planned: BTreeMap::new(),
             skipped: BTreeMap::new(),
             unmatched: Vec::new(),
             later: None,
         };
-        schedule.follow(spec, now, limit);
-        schedule.moved(spec, now, limit);
-        schedule.cut(spec);
+        schedule.follow(now, limit);
+        schedule.moved(now, limit);
+        schedule.cut(spec.max_ahead);
         Ok(schedule)
     }
 
+    /// The occurrence that the rule has at this local time, as the exceptions want it, wherever that is. None: it is left out,
+    /// by an exception or by the zone.
+    pub fn at(&self, at: DateTime) -> Option<Planned> {
+        let exception = self.exceptions.get(&at);
+        if exception.is_some_and(|exception| exception.skip) {
+            return None;
+        }
+        let moved = exception.and_then(|exception| exception.start);
+        let start = moment(&self.zone, moved.map_or(at, |start| start.0))?;
+        let duration = exception.and_then(|exception| exception.duration).unwrap_or(self.duration);
+        Some(Planned { start, duration, exception: exception.cloned() })
+    }
+
     /// Those that are where the rule has them.
-    fn follow(&mut self, spec: &MeetingSeriesSpec, now: Timestamp, limit: Timestamp) {
-        let exceptions: BTreeMap<DateTime, &ExceptionSpec> =
-            spec.exceptions.iter().map(|exception| (exception.occurrence.0, exception)).collect();
-        let back = spec.duration.signed().saturating_add(ZONE_SLACK);
+    fn follow(&mut self, now: Timestamp, limit: Timestamp) {
+        let back = self.duration.signed().saturating_add(ZONE_SLACK);
         let from = local(&self.zone, now).checked_sub(back).unwrap_or(DateTime::MIN);
         for at in Rule::new(self.start, &self.recurrence).from(from) {
             let Some(start) = moment(&self.zone, at) else { continue };
@@ -109,50 +122,43 @@ impl Schedule {
                 self.later = Some(start);
                 return;
             }
-            let exception = exceptions.get(&at).copied();
-            let duration = exception.and_then(|exception| exception.duration).unwrap_or(spec.duration);
-            let planned = Planned { start, duration, exception: None };
-            if planned.end() <= now {
-                continue;
-            }
-            match exception {
+            match self.exceptions.get(&at) {
                 Some(exception) if exception.skip => {
-                    self.skipped.insert(at, start);
+                    let end = start.checked_add(self.duration.signed()).unwrap_or(Timestamp::MAX);
+                    self.skipped.extend((end > now).then_some((at, start)));
                 }
                 Some(exception) if exception.start.is_some() => {}
                 _ => {
-                    self.planned.insert(at, Planned { exception: exception.cloned(), ..planned });
+                    self.planned.extend(self.at(at).filter(|planned| planned.end() > now).map(|planned| (at, planned)))
                 }
             }
         }
     }
 
     /// Those that an exception moves, from wherever to wherever; and the exceptions that fit nothing.
-    fn moved(&mut self, spec: &MeetingSeriesSpec, now: Timestamp, limit: Timestamp) {
-        let all: BTreeSet<DateTime> = spec.exceptions.iter().map(|exception| exception.occurrence.0).collect();
+    fn moved(&mut self, now: Timestamp, limit: Timestamp) {
+        let all: BTreeSet<DateTime> = self.exceptions.keys().copied().collect();
         let near = all.range(..=self.reach).copied().collect();
         let named = Rule::new(self.start, &self.recurrence).named(&near);
         let today = local(&self.zone, now);
         self.unmatched = all.difference(&named).copied().filter(|at| *at > today).collect();
-        for exception in spec.exceptions.iter().filter(|exception| named.contains(&exception.occurrence.0)) {
-            let Some(start) = exception.start.and_then(|start| moment(&self.zone, start.0)) else { continue };
-            if exception.skip {
+        for at in named {
+            if self.exceptions.get(&at).is_none_or(|exception| exception.start.is_none()) {
                 continue;
             }
-            let duration = exception.duration.unwrap_or(spec.duration);
-            let planned = Planned { start, duration, exception: None };
-            if start > limit {
-                self.later = self.later.into_iter().chain([start]).min();
-            } else if planned.end() > now {
-                let planned = Planned { exception: Some(exception.clone()), ..planned };
-                self.planned.insert(exception.occurrence.0, planned);
+            match self.at(at) {
+                Some(planned) if planned.start > limit => {
+                    self.later = self.later.into_iter().chain([planned.start]).min();
+                }
+                Some(planned) if planned.end() > now => drop(self.planned.insert(at, planned)),
+                _ => {}
             }
         }
     }
 
     /// So many at most.
-    fn cut(&mut self, spec: &MeetingSeriesSpec) {
-        let most = usize::try_from(spec.max_ahead).unwrap_or(usize::MAX);
+    fn cut(&mut self, most: u32) {
+        let most = usize::try_from(most).unwrap_or(usize::MAX);
         let mut order: Vec<(Timestamp, DateTime)> =
             self.planned.iter().map(|(at, planned)| (planned.start, *at)).collect();
         order.sort_unstable();
@@ -167,7 +173,13 @@ impl Schedule {
         let (near, far): (BTreeSet<_>, BTreeSet<_>) = asked.iter().partition(|at| **at <= self.reach);
         let mut named = Rule::new(self.start, &self.recurrence).named(&near);
         named.extend(far);
-        named.difference(&self.skips).copied().collect()
+        named.retain(|at| self.exceptions.get(at).is_none_or(|exception| !exception.skip));
+        named
+    }
+
+    /// Does it lie further away than is reckoned?
+    pub fn is_far(&self, at: DateTime) -> bool {
+        at > self.reach
     }
 
     /// What clocks in the zone show at a moment.

@@ -100,6 +100,16 @@ impl World {
         true
     }
 
+    /// A merge patch of metadata.
+    fn adopt(&mut self, order: &Order) -> bool {
+        let (old, metadata) = (&self.meetings[&order.name], &order.body["metadata"]);
+        let guard = json!({ "uid": old.uid(), "resourceVersion": old.resource_version() });
+        let is_guarded = ["uid", "resourceVersion"].iter().all(|field| metadata[field] == guard[field]);
+        let owners = serde_json::from_value(metadata["ownerReferences"].clone()).unwrap();
+        self.touch(&order.name, |meeting| meeting.metadata.owner_references = owners);
+        is_guarded && order.body.as_object().unwrap().len() == 1
+    }
+
     /// One pass, as the controller does it. At most so many writes, then it dies without a status.
     fn pass_of(&mut self, writes: usize) {
         self.did.clear();
@@ -117,6 +127,11 @@ impl World {
                     self.did.push(format!("make {}", order.name));
                     assert!(self.apply(&order));
                     progress.done(Sort::Make, &order);
+                }
+                Act::Adopt(order) => {
+                    self.did.push(format!("adopt {}", order.name));
+                    assert!(self.adopt(&order));
+                    progress.adopted();
                 }
                 Act::Change(order) => {
                     self.did.push(format!("change {}", order.name));
@@ -383,16 +398,139 @@ fn an_exception_skips_moves_renames_and_is_taken_back() {
     assert!(world.meetings.contains_key(SEVENTH), "it was left out by us, not deleted by a user");
 }
 
+/// Somebody waits at the old time otherwise, and the door opens for him.
+#[test]
+fn an_exception_moves_what_is_there_wherever_to() {
+    for spec in [json!({}), json!({ "horizon": "96h", "maxAhead": 2 })] {
+        let mut world = World::new(spec);
+        world.settle();
+        // Beyond the horizon, and to the end of those that may be ahead.
+        for day in [30, 9] {
+            let moved = json!([{ "occurrence": "2026-12-07T09:00:00", "start": format!("2026-12-{day:02}T15:00:00") }]);
+            world.edit(json!({ "exceptions": moved }));
+            let start = at(&format!("2026-12-{day:02}T14:00:00Z"));
+            assert!(world.pass().contains(&format!("change {SEVENTH}")), "{:?}", world.did);
+            assert_eq!(world.meetings[SEVENTH].spec.start.0, start);
+            let told = &world.status().occurrences[0];
+            assert_eq!((told.name.as_str(), told.start.0, told.state), (SEVENTH, start, OccurrenceState::Created));
+            world.settle();
+        }
+        // Who deletes it there is remembered until then, not until the time at which the rule has it.
+        world.meetings.remove(SEVENTH);
+        world.settle();
+        world.now = at("2026-12-08T12:00:00Z");
+        world.settle();
+        assert_eq!(world.states()[0], (7, "Deleted"));
+    }
+}
+
+#[test]
+fn what_is_moved_away_but_begun_edited_or_suspended_stays() {
+    let moved = json!({ "exceptions": [{ "occurrence": "2026-12-07T09:00:00", "start": "2026-12-30T15:00:00" }] });
+    let wanted = at("2026-12-07T08:00:00Z");
+    let mut world = World::new(json!({}));
+    world.settle();
+    world.now = at("2026-12-07T08:20:00Z");
+    world.edit(moved.clone());
+    world.settle();
+    assert_eq!(world.meetings[SEVENTH].spec.start.0, wanted, "it runs");
+    let mut world = World::new(json!({}));
+    world.settle();
+    world.touch(SEVENTH, |meeting| meeting.spec.title = "mine".to_owned());
+    world.edit(moved.clone());
+    world.settle();
+    assert_eq!((world.meetings[SEVENTH].spec.start.0, world.states()[0]), (wanted, (7, "Edited")));
+    let mut world = World::new(json!({}));
+    world.settle();
+    world.edit(json!({ "suspend": true }));
+    world.edit(moved);
+    assert!(world.pass().is_empty());
+}
+
+/// In Tokyo the nine o'clock of today was in the night: nobody comes to what the series does not have.
+#[test]
+fn what_has_not_begun_does_not_take_place_once_its_time_has_passed() {
+    let mut world = World::new(json!({}));
+    world.settle();
+    world.now = at("2026-12-07T05:00:00Z");
+    world.edit(json!({ "timeZone": "Asia/Tokyo" }));
+    assert_eq!(world.pass()[0], format!("remove {SEVENTH}"));
+    assert_eq!(world.meetings[EIGHTH].spec.start.0, at("2026-12-08T00:00:00Z"));
+    world.settle();
+    assert_eq!(world.states()[0].0, 8, "it is nobody's deletion that is remembered");
+    // Neither does what only an exception had moved to later.
+    let mut world = World::new(json!({}));
+    world.edit(json!({ "exceptions": [{ "occurrence": "2026-12-07T09:00:00", "start": "2026-12-08T15:00:00" }] }));
+    world.settle();
+    world.now = at("2026-12-07T12:00:00Z");
+    world.settle();
+    assert!(world.meetings.contains_key(SEVENTH));
+    world.edit(json!({ "exceptions": [] }));
+    assert_eq!(world.pass(), [format!("remove {SEVENTH}")]);
+    world.settle();
+}
+
+/// The whole series was moved, and a part of it lies beyond a horizon that was made shorter.
+#[test]
+fn an_edit_changes_what_lies_beyond_the_horizon_as_well() {
+    let mut world = World::new(json!({}));
+    world.settle();
+    world.edit(json!({ "horizon": "24h", "maxAhead": 1, "timeZone": "America/New_York" }));
+    world.settle();
+    let starts: Vec<_> = world.meetings.values().map(|meeting| meeting.spec.start.0.to_string()).collect();
+    assert_eq!(starts, ["2026-12-07T14:00:00Z", "2026-12-08T14:00:00Z", "2026-12-09T14:00:00Z"]);
+    assert_eq!(world.states().len(), 3);
+}
+
+#[test]
+fn what_an_edit_cannot_move_is_told_as_it_is_booked() {
+    let mut world = World::new(json!({ "maxAhead": 1 }));
+    world.settle();
+    world.edit(json!({ "exceptions": [{ "occurrence": "2026-12-07T09:00:00", "start": "2026-12-07T15:00:00" }] }));
+    world.settle();
+    let window = |hour: i64| {
+        let at =
+            |minutes: i64| (at("2026-12-07T00:00:00Z") + SignedDuration::from_mins(hour * 60 + minutes)).to_string();
+        json!({ "opensAt": at(0), "startsAt": at(0), "closesAt": at(60) })
+    };
+    let mut status = json!({ "phase": "Scheduled", "bridge": { "namespace": "ns", "name": "core" }, "slot": { "number": 1 },
+        "window": window(8), "refusedWindow": window(14), "conditions": [{ "type": "Accepted", "status": "False",
+        "reason": "NoFreeSlot", "message": "full", "lastTransitionTime": "2026-12-06T12:00:00Z" }] });
+    world.says(SEVENTH, status.clone());
+    world.settle();
+    let told = &world.status().occurrences[0];
+    assert_eq!((told.start.0, told.reason.as_deref()), (at("2026-12-07T08:00:00Z"), Some("NoFreeSlot")));
+    let next = world.status().next.as_ref().map(|next| (next.name.as_str(), next.start.0));
+    assert_eq!(next, Some((SEVENTH, at("2026-12-07T08:00:00Z"))), "it takes place");
+    assert_eq!(world.ready(), ("False", "OccurrenceRefused"));
+    let booked =
+        |world: &World| find(&world.status().conditions, types::OCCURRENCES_BOOKED).unwrap().message.to_string();
+    assert_eq!(
+        booked(&world),
+        format!("held as booked before, since what is asked for now is not to be had: {SEVENTH} (NoFreeSlot)")
+    );
+    // Until it loses that as well.
+    for field in ["bridge", "slot", "window", "refusedWindow"] {
+        status[field] = Value::Null;
+    }
+    world.says(SEVENTH, status);
+    world.settle();
+    assert_eq!((booked(&world), world.status().next.is_none()), (format!("not booked: {SEVENTH} (NoFreeSlot)"), true));
+}
+
 #[test]
 fn a_suspended_series_does_nothing_and_makes_nothing_up_for() {
     let mut world = World::new(json!({}));
     world.settle();
     world.edit(json!({ "suspend": true, "template": { "spec": { "title": "another" } } }));
     world.now = at("2026-12-09T12:00:00Z");
-    assert!(world.pass().is_empty());
+    world.says(SEVENTH, json!({ "phase": "Ended" }));
+    world.edit(json!({ "historyLimit": 0 }));
+    assert!(world.pass().is_empty(), "{:?}", world.did);
     assert_eq!(world.ready(), ("True", "Suspended"));
     world.edit(json!({ "suspend": false }));
-    world.pass();
+    assert_eq!(world.pass()[0], format!("remove {SEVENTH}"), "what is over for long goes now");
+    world.did.remove(0);
     assert!(world.did.iter().all(|did| did > &"make daily-20261210".to_owned()), "{:?}", world.did);
 }
 
@@ -498,6 +636,102 @@ fn what_an_older_series_of_the_name_left_is_taken_over() {
     world.settle();
 }
 
+impl World {
+    /// The series is deleted with `--cascade=orphan`, and made again.
+    fn orphan(&mut self, changes: Value) {
+        for name in self.meetings.keys().cloned().collect::<Vec<_>>() {
+            self.touch(&name, |meeting| meeting.metadata.owner_references = None);
+        }
+        self.edit(changes);
+        (self.series.status, self.series.metadata.uid) =
+            (None, Some("5a0a0b5e-16a5-4b26-8c5c-6f6d1a0a6c11".to_owned()));
+    }
+
+    fn are_all_ours(&self) -> bool {
+        self.meetings.values().all(|meeting| is_ours(&self.series, meeting))
+    }
+}
+
+#[test]
+fn what_an_older_series_left_is_taken_over_as_it_is_where_it_is_not_to_be_changed() {
+    let mut world = World::new(json!({ "historyLimit": 1 }));
+    world.settle();
+    world.now = at("2026-12-09T08:20:00Z");
+    world.settle();
+    world.says(SEVENTH, json!({ "phase": "Ended" }));
+    world.says(EIGHTH, json!({ "phase": "Ended" }));
+    world.says(NINTH, json!({ "phase": "Active" }));
+    world.touch("daily-20261210t0900", |meeting| meeting.spec.title = "mine".to_owned());
+    // What somebody copied is his, whatever is written on it.
+    let mut copy = world.meetings[NINTH].as_ref().clone();
+    copy.metadata.name = Some("other-20261209t0900".to_owned());
+    world.meetings.insert("other-20261209t0900".to_owned(), Arc::new(copy));
+    world.orphan(json!({}));
+    let copied = world.meetings.remove("other-20261209t0900").unwrap();
+    let specs = |world: &World| world.meetings.values().map(|meeting| meeting.spec.clone()).collect::<Vec<_>>();
+    let before = specs(&world);
+    world.meetings.insert("other-20261209t0900".to_owned(), Arc::clone(&copied));
+    let wanted = [SEVENTH, EIGHTH, NINTH, "daily-20261210t0900"].map(|name| format!("adopt {name}"));
+    assert_eq!(world.pass()[..4], wanted);
+    assert_eq!(world.meetings.remove("other-20261209t0900"), Some(copied));
+    assert!(world.are_all_ours());
+    assert_eq!(specs(&world)[..4], before[..4]);
+    world.settle();
+    assert!(!world.meetings.contains_key(SEVENTH), "of what is over as many are kept as of its own");
+    assert_eq!(world.states()[..2], [(9, "Created"), (10, "Edited")]);
+}
+
+#[test]
+fn what_an_older_series_left_and_the_new_one_does_not_have_goes_as_its_own_would() {
+    let mut world = World::new(json!({}));
+    world.settle();
+    world.touch(EIGHTH, |meeting| meeting.spec.title = "mine".to_owned());
+    world.orphan(json!({ "start": "2026-12-07T11:00:00", "suspend": true }));
+    assert!(world.pass().is_empty(), "{:?}", world.did);
+    world.edit(json!({ "suspend": false }));
+    world.settle();
+    assert_eq!(world.names(), ["daily-20261207t1100", EIGHTH, "daily-20261208t1100", "daily-20261209t1100"]);
+    assert!(world.are_all_ours());
+}
+
+/// `kubectl replace --force`: the garbage collector comes to the old ones in its own time.
+#[test]
+fn the_meetings_of_a_series_that_was_made_again_are_nobody_elses_and_awaited() {
+    let mut world = World::new(json!({}));
+    world.settle();
+    let old = world.meetings.clone();
+    (world.series.status, world.series.metadata.uid) = (None, Some("5a0a0b5e-16a5-4b26-8c5c-6f6d1a0a6c11".to_owned()));
+    assert!(world.pass().is_empty());
+    assert_eq!(world.ready(), ("False", "Progressing"));
+    assert_eq!(world.states(), [(7, "NotCreated"), (8, "NotCreated"), (9, "NotCreated")]);
+    world.touch(EIGHTH, |meeting| {
+        meeting.metadata.deletion_timestamp = Some(serde_json::from_value(json!("2026-12-06T12:00:00Z")).unwrap())
+    });
+    assert!(world.pass().is_empty());
+    assert_eq!(world.ready(), ("False", "Progressing"));
+    // Nor is one that came since the pass began.
+    let mut progress = Progress::resume(&Arc::new(world.series.clone()), world.now);
+    let acts = progress.decide(&BTreeMap::new());
+    let Some(Act::Make(order)) = acts.first() else { panic!("{acts:?}") };
+    assert!(!progress.taken(order, &old[SEVENTH]));
+    assert_eq!(progress.entries.values().next().unwrap().state, OccurrenceState::NotCreated);
+    world.meetings.clear();
+    assert_eq!(world.pass().len(), 3);
+    // One of another name, or of another kind, is somebody else's.
+    let change: [fn(&mut k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference); 3] = [
+        |owner| owner.name = "weekly".to_owned(),
+        |owner| owner.kind = "Deployment".to_owned(),
+        |owner| owner.api_version = "example.test/v1".to_owned(),
+    ];
+    for change in change {
+        let mut stranger = old[SEVENTH].as_ref().clone();
+        stranger.metadata.owner_references.iter_mut().flatten().for_each(change);
+        world.meetings.insert(SEVENTH.to_owned(), Arc::new(stranger));
+        world.pass();
+        assert_eq!(world.ready(), ("False", "NameTaken"));
+    }
+}
+
 /// Something that may happen between two passes.
 #[derive(Clone, Debug)]
 enum Event {
@@ -514,6 +748,7 @@ fn any_event() -> impl Strategy<Value = Event> {
     let series = prop::sample::select(vec![
         json!({ "start": "2026-12-07T10:00:00" }),
         json!({ "timeZone": "America/New_York" }),
+        json!({ "timeZone": "Asia/Tokyo" }),
         json!({ "template": { "spec": { "title": "u" } } }),
         json!({ "recurrence": { "frequency": "Weekly" } }),
         json!({ "recurrence": { "frequency": "Daily" } }),
@@ -524,6 +759,7 @@ fn any_event() -> impl Strategy<Value = Event> {
         json!({ "historyLimit": 0 }),
         json!({ "exceptions": [{ "occurrence": "2026-12-08T09:00:00", "skip": true }] }),
         json!({ "exceptions": [{ "occurrence": "2026-12-08T09:00:00", "start": "2026-12-09T12:00:00" }] }),
+        json!({ "exceptions": [{ "occurrence": "2026-12-08T09:00:00", "start": "2026-12-30T12:00:00" }] }),
         json!({ "exceptions": [] }),
     ]);
     prop_oneof![
@@ -596,6 +832,17 @@ proptest! {
             } else {
                 prop_assert!(matches!(state, Some(OccurrenceState::Edited | OccurrenceState::Deleted)), "{name}: {state:?}");
             }
+        }
+        // And none opens its door at a time at which the series has none, within the horizon or not.
+        for (name, meeting) in &world.meetings {
+            let begun = Window::of(&meeting.spec, None).stage(world.now) != Stage::Before;
+            if begun || phase(meeting).is_over() || is_edited(meeting) {
+                continue;
+            }
+            let at = of_occurrence_name(name).unwrap().1;
+            prop_assert!(schedule.named(&BTreeSet::from([at])).contains(&at), "{}", name);
+            let planned = schedule.at(at).unwrap();
+            prop_assert_eq!(meeting.spec.start.0, planned.start, "{}", name);
         }
     }
 }

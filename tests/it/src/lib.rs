@@ -55,6 +55,7 @@ mod refused;
 mod removal;
 mod secrets;
 mod series;
+mod series_moves;
 mod series_trouble;
 mod settings;
 mod stranger;

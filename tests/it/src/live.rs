@@ -100,3 +100,43 @@ async fn of_a_series_each_occurrence_is_looked_at_before_it_is_applied() {
     has(&out, &["daily: 3 of 3 occurrences within the horizon get a slot"]);
     arena.finish().await;
 }
+
+/// An edit of one that runs, and a series whose old occurrences stand where the new ones are to be.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_runs_is_judged_in_its_slot_and_what_goes_makes_room() {
+    let arena = Arena::new("live-edit").await;
+    arena.ready_bridge(json!({ "slots": { "quantity": 1 } })).await;
+    arena.open_now("here", 3_600, json!({})).await;
+    let here = arena.phase("here", meeting_controller::api::meeting::Phase::Active).await;
+    arena.create_meeting("next", json!({ "start": in_ms(7_200_000), "duration": "1h" })).await;
+    arena.booked("next").await;
+    let daily = |start: jiff::civil::DateTime| {
+        format!(
+            "apiVersion: meeting-controller.dev/v1alpha1\nkind: MeetingSeries\nmetadata: {{name: daily, namespace: {}}}\nspec:\n  \
+             start: \"{start}\"\n  timeZone: UTC\n  duration: 1h\n  horizon: 72h\n  recurrence: {{frequency: Daily}}\n  \
+             template: {{spec: {{title: D, bridgeRef: {{name: core}}}}}}\n",
+            arena.namespace
+        )
+    };
+    let series: meeting_controller::api::MeetingSeries =
+        serde_yaml::from_str(&daily(crate::series::local(12 * 3_600).parse().unwrap())).unwrap();
+    arena.api().create(&kube::api::PostParams::default(), &series).await.expect("series is accepted");
+    arena.series_says("daily", "Ready", "True", "Ready").await;
+    let longer = format!(
+        "apiVersion: meeting-controller.dev/v1alpha1\nkind: ScheduledMeeting\nmetadata: {{name: here, namespace: {}}}\n\
+         spec: {{title: here, start: {:?}, duration: 3h, bridgeRef: {{name: core}}}}\n---\n",
+        arena.namespace,
+        here.spec.start.0.to_string()
+    );
+    let moved = daily(series.spec.start.0 + jiff::SignedDuration::from_mins(30));
+    let user = User::allowed(&arena, "booker", &[LOOK]).await;
+    let (code, out) = user.runs(&["validate", "--live"], &(longer + &moved)).await;
+    assert_eq!(code, 1, "{out}");
+    let told = format!("ScheduledMeeting {0}/here: ExtensionConflict: the slot belongs to {0}/next", arena.namespace);
+    has(&out, &[&told, "daily: 3 of 3 occurrences within the horizon get a slot", "2 objects checked, 1 problem"]);
+    // What it says is what comes true.
+    arena.patch::<meeting_controller::api::ScheduledMeeting>("here", json!({ "spec": { "duration": "3h" } })).await;
+    let conflict = arena.says("here", "SlotReserved", "False", "ExtensionConflict").await;
+    assert!(out.contains(message(&conflict, "SlotReserved")), "{out}");
+    arena.finish().await;
+}

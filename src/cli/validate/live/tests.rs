@@ -1,6 +1,7 @@
 use serde_json::{Value, json};
 
 use super::*;
+use crate::api::meeting::Phase;
 
 fn at(secs: i64) -> Timestamp {
     Timestamp::from_second(1_800_000_000 + secs).unwrap()
@@ -154,4 +155,92 @@ fn what_is_there_of_a_series_stays_and_what_was_deleted_is_not_made_again() {
     let stored = series("daily", &told);
     known.series.insert(ObjectKey::of(&stored), stored);
     assert_eq!(outlook(&known, &series("daily", &json!({}))), ["2", "1"], "the second one was deleted by hand");
+}
+
+/// `Active` in slot 1 from at(0) on.
+fn running() -> ScheduledMeeting {
+    let mut there = stored("there", 0, Some(1));
+    let status = there.status.as_mut().unwrap();
+    (status.phase, status.opened_at) = (Some(Phase::Active), Some(crate::api::values::Instant(at(0))));
+    there
+}
+
+/// As the controller answers when the edit is applied.
+#[test]
+fn one_that_runs_stays_in_its_slot_and_is_extended_there_or_not_at_all() {
+    let edit = |hours: u32| manifest("there", 0, &json!({ "spec": { "duration": format!("{hours}h") } }));
+    let reason = |live: &Live, hours: u32| match live.judge(&edit(hours), at(100)) {
+        Verdict::Refused(refusal) => refusal.reason,
+        other => panic!("{other:?}"),
+    };
+    let known = live(vec![bridge("core", &json!({}))], vec![running(), stored("next", 7200, Some(1))]);
+    let Verdict::Fits(booking) = known.judge(&edit(2), at(100)) else { panic!("up to the next one") };
+    assert_eq!((booking.slot, booking.window.closes_at), (1, at(7200)));
+    let Verdict::Refused(refusal) = known.judge(&edit(3), at(100)) else { panic!("slot 2 is of no use to it") };
+    assert_eq!(refusal.reason, "ExtensionConflict");
+    assert!(refusal.message.contains("the slot belongs to ns/next in the added time"), "{}", refusal.message);
+    // It has what it had: nobody else gets it.
+    assert_eq!(known.bookings.of("there").map(|booking| booking.window.closes_at), Some(at(7200)));
+    // Its bridge may say no to more time, but not to what was agreed.
+    let shut = json!({ "metadata": { "namespace": "other" }, "spec": { "allowedNamespaces": { "from": "Same" } } });
+    let mut elsewhere = running();
+    elsewhere.status.as_mut().unwrap().bridge.as_mut().unwrap().namespace = "other".to_owned();
+    let known = live(vec![bridge("core", &shut)], vec![elsewhere]);
+    assert_eq!((slot(known.judge(&edit(1), at(100))), reason(&known, 2)), (1, "ExtensionNotAllowed"));
+    // Where it runs it stays, whatever bridge is asked for.
+    let known = live(vec![bridge("core", &json!({})), bridge("next", &json!({}))], vec![running()]);
+    let moved = manifest("there", 0, &json!({ "spec": { "bridgeRef": { "name": "next" } } }));
+    let Verdict::Fits(booking) = known.judge(&moved, at(100)) else { panic!("it runs") };
+    assert_eq!((booking.bridge.name.as_str(), booking.slot), ("core", 1));
+}
+
+/// An occurrence of [`series`] as the cluster has it, after a pass of the controller that booked it.
+fn made(changes: &Value) -> (MeetingSeries, Vec<ScheduledMeeting>) {
+    let series = series("daily", &json!({ "metadata": { "namespace": "ns", "uid": "of-series" } }));
+    let mut whole = serde_json::to_value(&series).unwrap();
+    crate::cli::validate::tests::merge(&mut whole, changes);
+    let series: MeetingSeries = serde_json::from_value(whole).unwrap();
+    let mut progress = Progress::resume(&Arc::new(series.clone()), at(-100));
+    let made = progress.decide(&BTreeMap::new()).into_iter().map(|act| {
+        let Act::Make(order) = act else { panic!("{act:?}") };
+        let mut meeting: ScheduledMeeting = serde_json::from_value(order.body).unwrap();
+        let window = Window::of(&meeting.spec, None).into();
+        meeting.metadata.uid = meeting.metadata.name.clone();
+        (meeting.metadata.generation, meeting.metadata.resource_version) = (Some(1), Some("1".to_owned()));
+        meeting.status = stored("any", 0, Some(1)).status;
+        meeting.status.as_mut().unwrap().window = Some(window);
+        meeting
+    });
+    (series.clone(), made.collect())
+}
+
+#[test]
+fn what_a_series_takes_away_or_moves_makes_room_for_what_comes() {
+    let one_slot = json!({ "spec": { "slots": { "quantity": 1 } } });
+    let outlook = |changes: &Value| {
+        let (stored, made) = made(&json!({}));
+        let mut known = live(vec![bridge("core", &one_slot)], made);
+        known.series.insert(ObjectKey::of(&stored), stored);
+        outlook(&known, &series("daily", changes))
+    };
+    // Another time of day is another name: the old ones go.
+    assert_eq!(outlook(&json!({ "spec": { "start": "2027-01-15T08:30:00" } })), ["1", "1", "1"]);
+    // Each moves to where the next one was.
+    let to = |day: u32, to: u32| json!({ "occurrence": format!("2027-01-{day}T08:00:00"), "start": format!("2027-01-{to}T08:00:00") });
+    let rotated = |last: u32| json!({ "spec": { "exceptions": [to(15, 16), to(16, 17), to(17, last)] } });
+    assert_eq!(outlook(&rotated(14 + 4)), ["1", "1", "1"]);
+    // In a ring nobody makes room for the first one, in the controller neither.
+    assert_eq!(outlook(&rotated(15)), ["NoFreeSlot", "NoFreeSlot", "NoFreeSlot"]);
+}
+
+/// What waits for a slot and goes takes none.
+#[test]
+fn what_a_series_takes_away_does_not_come_before_what_is_new() {
+    let (stored, mut made) = made(&json!({}));
+    made[0].status = serde_json::from_value(json!({ "phase": "Pending" })).unwrap();
+    made[0].metadata.creation_timestamp = self::stored("any", 0, None).metadata.creation_timestamp;
+    let mut known = live(vec![bridge("core", &json!({ "spec": { "slots": { "quantity": 1 } } }))], made);
+    known.series.insert(ObjectKey::of(&stored), stored);
+    let later = json!({ "spec": { "start": "2027-01-15T08:30:00" } });
+    assert_eq!(outlook(&known, &series("daily", &later)), ["1", "1", "1"]);
 }

@@ -30,6 +30,8 @@ fn a_series_is_woken_by_what_it_wants_to_hear_and_by_nothing_else() {
     assert_eq!(index.seen(&one), None);
     one.status = Some(serde_json::from_value(json!({ "phase": "Active", "participantCount": 4 })).unwrap());
     assert_eq!(index.seen(&one), None, "how it runs is nothing to a series");
+    one.status = Some(serde_json::from_value(json!({ "phase": "Active", "slot": { "number": 1 } })).unwrap());
+    assert_eq!(index.seen(&one), Some(weekly()), "it has a slot now");
     one.status = Some(serde_json::from_value(json!({ "phase": "Ended" })).unwrap());
     assert_eq!(index.seen(&one), Some(weekly()));
     assert_eq!(index.gone(&one), Some(weekly()));
