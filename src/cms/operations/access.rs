@@ -91,7 +91,7 @@ impl Client {
         id: &AccessMethodId,
     ) -> Result<bool, CmsError> {
         match collection(space) {
-            Ok(collection) => self.delete(at, "delete_access_method", &collection, id.as_str()).await,
+            Ok(collection) => self.delete::<AccessMethod>(at, "delete_access_method", &collection, id.as_str()).await,
             Err(_) => Ok(false),
         }
     }
