@@ -85,7 +85,15 @@ async fn a_server_of_few_words_is_driven_like_any_other() {
         usage_filter: UsageFilter::Ignored,
         ..Switches::default()
     };
-    live(1001, switches).await;
+    // And one whose errors have words of its own.
+    let wordy = Switches {
+        bodiless_type: "application/json".to_owned(),
+        plain_errors: "{\"detail\":\"Not Found\"}".to_owned(),
+        usage_filter: UsageFilter::Refused,
+        ends_by_closing: false,
+        ..switches.clone()
+    };
+    tokio::join!(live(1001, switches), live(1002, wordy));
 }
 
 /// What it is told of a space it keeps to itself: passcode, secret, mark. It is put back three times at most, in case that
