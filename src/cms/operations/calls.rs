@@ -67,8 +67,7 @@ impl Client {
     /// # Errors
     /// See [`CmsError`].
     pub async fn show_message(&self, at: Priority, id: &CallId, message: Option<&Message>) -> Result<(), CmsError> {
-        let shown = self.put(at, "show_message", object("calls", id.as_str())?, message_body(message)).await;
-        self.settle::<Call, _>(at, "calls", id.as_str(), shown).await
+        self.put::<Call>(at, "show_message", "calls", id.as_str(), message_body(message)).await
     }
 
     /// `DELETE calls/{id}`: everybody on this call bridge is dropped. `Ok(false)` if it was not there.

@@ -126,9 +126,18 @@ impl Client {
         created_id(self.send(at, request).await?.location.as_deref(), &path)
     }
 
-    async fn put(&self, at: Priority, operation: &'static str, path: String, body: Form) -> Result<(), CmsError> {
+    async fn put<T: Record>(
+        &self,
+        at: Priority,
+        operation: &'static str,
+        collection: &str,
+        id: &str,
+        body: Form,
+    ) -> Result<(), CmsError> {
+        let path = object(collection, id)?;
         let request = Request { operation, method: Method::PUT, path, query: Form::new(), body };
-        self.send(at, request).await.map(drop)
+        let sent = self.send(at, request).await;
+        self.settle::<T, _>(at, collection, id, sent).await.map(drop)
     }
 
     /// Removes one object. `Ok(false)`: it was not there, which is as good (`cms-protocol.md` 13, quirk 13).

@@ -81,7 +81,7 @@ impl Client {
         fields: &[(String, String)],
     ) -> Result<(), CmsError> {
         let body = Form::new().with_all(fields);
-        self.put(at, "update_call_profile", object("callProfiles", id.as_str())?, body).await
+        self.put::<CallProfileItem>(at, "update_call_profile", "callProfiles", id.as_str(), body).await
     }
 
     /// `DELETE callProfiles/{id}`; `Ok(false)` if it was not there.
@@ -137,7 +137,7 @@ impl Client {
         fields: &[(String, String)],
     ) -> Result<(), CmsError> {
         let body = Form::new().with_all(fields);
-        self.put(at, "update_call_leg_profile", object("callLegProfiles", id.as_str())?, body).await
+        self.put::<CallLegProfileItem>(at, "update_call_leg_profile", "callLegProfiles", id.as_str(), body).await
     }
 
     /// `DELETE callLegProfiles/{id}`; `Ok(false)` if it was not there.

@@ -88,7 +88,7 @@ impl Client {
     /// # Errors
     /// See [`CmsError`]; [`CmsError::PasscodeTooShort`] and [`CmsError::ParameterError`] are the user's to solve.
     pub async fn open_space(&self, at: Priority, id: &SpaceId, opening: &Opening) -> Result<(), CmsError> {
-        self.put(at, "open_space", object("coSpaces", id.as_str())?, opening_body(opening)).await
+        self.put::<Space>(at, "open_space", "coSpaces", id.as_str(), opening_body(opening)).await
     }
 
     /// Shuts a space, gives it the placeholder name, and kills the join links that are known (R73).
@@ -103,7 +103,7 @@ impl Client {
         profiles: &SpaceProfiles,
     ) -> Result<(), CmsError> {
         let body = closing_body(placeholder_name, profiles);
-        self.put(at, "close_space", object("coSpaces", id.as_str())?, body).await
+        self.put::<Space>(at, "close_space", "coSpaces", id.as_str(), body).await
     }
 
     /// `PUT coSpaces/{id}` with the profiles of the space and nothing else.
@@ -120,7 +120,7 @@ impl Client {
         let body = Form::new()
             .with_some("callProfile", call.map(CallProfileId::as_str))
             .with_some("callLegProfile", call_leg.map(CallLegProfileId::as_str));
-        self.put(at, "attach_profiles", object("coSpaces", id.as_str())?, body).await
+        self.put::<Space>(at, "attach_profiles", "coSpaces", id.as_str(), body).await
     }
 
     /// `DELETE coSpaces/{id}`; `Ok(false)` if it was not there.

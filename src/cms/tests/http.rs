@@ -202,13 +202,21 @@ async fn what_the_list_does_not_have_is_gone_whatever_the_words() {
     }
 }
 
-/// A write says no more about the door than before: only a look at the space does.
+/// So it is with a write, which proves nothing about a door: the look that follows does.
 #[tokio::test]
-async fn a_refused_write_is_not_settled_by_a_list() {
-    let server = framework(|| reply("404 Not Found", "", "{}"), |collection| one_of(collection, "other", 1)).await;
-    let shut = server.client().close_space(any(), &"it".into(), "n", &SpaceProfiles::default()).await;
-    assert_eq!(shut, Err(CmsError::NotACms));
-    assert_eq!(server.requests().len(), 1);
+async fn a_space_that_cannot_be_written_is_gone_only_if_no_list_has_it() {
+    let none: fn() -> Action = || reply("404 Not Found", "Content-Type: application/json\r\n", "{}");
+    for (listed, is_gone) in [("other", true), ("IT", false)] {
+        let lists: fn(&str) -> Action = match is_gone {
+            true => |collection| one_of(collection, "other", 1),
+            false => |collection| one_of(collection, "IT", 1),
+        };
+        let server = framework(none, lists).await;
+        let client = server.client();
+        let shut = client.close_space(any(), &"it".into(), "n", &SpaceProfiles::default()).await.unwrap_err();
+        let look = client.space(any(), &"it".into()).await.unwrap_err();
+        assert_eq!([shut.is_not_found(), look.is_not_found()], [is_gone; 2], "{listed}");
+    }
 }
 
 /// It has only what the guide asks for: profiles are made, and never seen again.
