@@ -5,7 +5,7 @@ use std::ops::RangeInclusive;
 
 use super::Cluster;
 use crate::api::settings::{ProfileKind, SettingsProfile};
-use crate::cms::{BulkSetId, Class, CmsError, ErrorClass, Fields, Priority, SyncStatus, Usage, if_there, name_mapping};
+use crate::cms::{BulkSetId, Class, CmsError, Fields, Priority, SyncStatus, Usage, if_there, name_mapping};
 use crate::plan::bridge::profile_matches;
 
 /// Every wanted field is there, with the wanted value.
@@ -20,7 +20,8 @@ impl Cluster {
     }
 
     /// A profile with exactly this content that nothing refers to and `may_be` lets pass. Somebody else's may have the same
-    /// content, and is told by its use alone: where the bridge does not prove that nothing refers to one, none was found.
+    /// content, and is told by its use alone: where the bridge does not prove that nothing refers to one, none was found. So
+    /// it is where it refuses the question: whoever waited for its answer would wait for ever.
     ///
     /// # Errors
     /// What the bridge or the gate says.
@@ -35,7 +36,8 @@ impl Cluster {
         let mut found = None;
         match kind {
             ProfileKind::Call => {
-                for id in client.call_profiles_by(at, Usage::Unreferenced).await? {
+                let listed = client.call_profiles_by(at, Usage::Unreferenced).await;
+                for id in client.unless_unknown(at, listed).await?.into_iter().flatten() {
                     let Some(fields) = if_there(client.call_profile(at, &id).await)? else { continue };
                     if is_it(id.as_str(), &fields) {
                         found = Some((id.to_string(), fields));
@@ -44,7 +46,8 @@ impl Cluster {
                 }
             }
             ProfileKind::CallLeg => {
-                for id in client.call_leg_profiles_by(at, Usage::Unreferenced).await? {
+                let listed = client.call_leg_profiles_by(at, Usage::Unreferenced).await;
+                for id in client.unless_unknown(at, listed).await?.into_iter().flatten() {
                     let Some(fields) = if_there(client.call_leg_profile(at, &id).await)? else { continue };
                     if is_it(id.as_str(), &fields) {
                         found = Some((id.to_string(), fields));
@@ -69,15 +72,9 @@ impl Cluster {
                 client.call_leg_profiles_by(at, Usage::Referenced).await.map(|listed| listed.map(|id| id.to_string()))
             }
         };
-        match referenced {
-            Ok(listed) => {
-                let is_whole = listed.unshown() == Some(0);
-                Ok(is_whole && !listed.items.iter().any(|known| known.eq_ignore_ascii_case(id)))
-            }
-            // It refuses the question.
-            Err(error) if matches!(error.class(), ErrorClass::NotFound | ErrorClass::Invalid) => Ok(false),
-            Err(error) => Err(error),
-        }
+        let Some(listed) = client.unless_unknown(at, referenced).await? else { return Ok(false) };
+        let is_whole = listed.unshown() == Some(0);
+        Ok(is_whole && !listed.items.iter().any(|known| known.eq_ignore_ascii_case(id)))
     }
 
     /// A profile that was made for settings: a call leg profile by its name, whether anything refers to it or not, a call
@@ -96,7 +93,8 @@ impl Cluster {
             return Ok(self.find_profile(wanted.kind, &want, may_be).await?.map(|(id, _)| id));
         }
         let (client, at) = (self.active().client(), self.provisioning());
-        for (id, name) in client.call_leg_profiles(at).await? {
+        let listed = client.call_leg_profiles(at).await;
+        for (id, name) in client.unless_unknown(at, listed).await?.unwrap_or_default() {
             // A list may show no names.
             if name.is_some_and(|name| name != wanted.name) {
                 continue;
@@ -123,7 +121,8 @@ impl Cluster {
         // As it was sent; what is shown has no blanks around it.
         let names = name_mapping(prefix);
         let wanted = [u64::from(*range.start()), u64::from(*range.end())];
-        for listed in client.bulk_sets(at).await? {
+        let listed = client.bulk_sets(at).await;
+        for listed in client.unless_unknown(at, listed).await?.into_iter().flatten() {
             // A list may show no indices.
             let shown = [listed.start_index, listed.end_index];
             if known.contains(&listed.id) {

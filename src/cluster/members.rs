@@ -3,7 +3,7 @@
 use super::call_bridge::Belongs;
 use super::{Cluster, reading};
 use crate::api::bridge::{CallBridgeRole, ClusterStatus, MaintenanceMode, MemberStatus};
-use crate::cms::{Address, CallBridgeId, CmsError};
+use crate::cms::{Address, CallBridgeId, Client, ClusterMember, CmsError, Priority};
 use crate::facts::Seen;
 use crate::plan::failover::{Candidate, Health, Membership};
 
@@ -62,12 +62,9 @@ impl Cluster {
     pub async fn read_members(&self, primary: Option<&Address>) -> Result<ClusterStatus, CmsError> {
         let (client, at) = (self.active().client(), reading(self.now()));
         let mut members = Vec::new();
-        for listed in client.call_bridges(at).await? {
-            let member = match client.call_bridge(at, &listed.id).await {
-                Ok(member) => member,
-                Err(error) if error.is_not_found() => listed,
-                Err(error) => return Err(error),
-            };
+        for listed in self.table_of(&client, at).await? {
+            let shown = client.call_bridge(at, &listed.id).await;
+            let member = client.unless_unknown(at, shown).await?.unwrap_or(listed);
             let mut member = MemberStatus {
                 id: member.id.to_string(),
                 name: member.name,
@@ -93,11 +90,20 @@ impl Cluster {
         Ok(read)
     }
 
+    /// The table of call bridges. A bridge that does not say that it is in a cluster need not have one.
+    async fn table_of(&self, client: &Client, at: Priority) -> Result<Vec<ClusterMember>, CmsError> {
+        let told = client.call_bridges(at).await;
+        if self.system().is_some_and(|(_, system)| system.cluster_enabled == Some(true)) {
+            return Ok(told?.items);
+        }
+        Ok(client.unless_unknown(at, told).await?.map(|listed| listed.items).unwrap_or_default())
+    }
+
     /// Are the call bridges of the cluster still the same? If not, the table is read again.
     pub(super) async fn check_members(&self, members: &[MemberStatus]) -> Result<(), CmsError> {
-        let listed = self.active().client().call_bridges(reading(self.now())).await?;
+        let listed = self.table_of(&self.active().client(), reading(self.now())).await?;
         let is_known = |id: &CallBridgeId| members.iter().any(|member| *id == member.id.as_str().into());
-        if listed.items.len() != members.len() || !listed.items.iter().all(|listed| is_known(&listed.id)) {
+        if listed.len() != members.len() || !listed.iter().all(|listed| is_known(&listed.id)) {
             let mut cache = self.cache();
             (cache.members, cache.facts.members) = (None, Seen::Unknown);
             cache.members_changed = true;
@@ -110,3 +116,6 @@ impl Cluster {
         std::mem::take(&mut self.cache().members_changed)
     }
 }
+
+#[cfg(test)]
+mod tests;

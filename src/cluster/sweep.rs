@@ -230,8 +230,9 @@ impl CallBridge {
 
     pub(super) async fn read_leg(&self, id: &LegId, now: Timestamp) -> Result<(), CmsError> {
         self.local().leg_read_at.insert(id.clone(), now);
-        // One that is gone since the list shows in the next sweep.
-        let Some(leg) = if_there(self.client().call_leg(reading(now), id).await)? else { return Ok(()) };
+        // One that is gone since the list shows in the next sweep; where there are only lists, they must do.
+        let (client, told) = (self.client(), self.client().call_leg(reading(now), id).await);
+        let Some(leg) = client.unless_unknown(reading(now), told).await? else { return Ok(()) };
         let mut local = self.local();
         // A link between two call bridges is not a person.
         if leg.sub_type.as_deref().is_some_and(|kind| kind.eq_ignore_ascii_case("distributionLink")) {

@@ -9,8 +9,9 @@ use std::time::Duration;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::client::legacy::connect::proxy::Tunnel;
 use hyper_util::client::proxy::matcher::Intercept;
-use reqwest::Proxy;
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
+use reqwest::header::LOCATION;
+use reqwest::{Proxy, Response, Url};
 use rustls::pki_types::ServerName;
 use thiserror::Error;
 use tokio::net::TcpStream;
@@ -214,6 +215,18 @@ fn of_handshake(error: &io::Error) -> CmsError {
         }
         _ => of_connecting(error),
     }
+}
+
+/// Where a reply sends the request, if that is another path of the same server: some add a slash, or take one away.
+/// Credentials go nowhere else.
+pub fn moved_to(response: &Response) -> Option<Url> {
+    if !matches!(response.status().as_u16(), 301 | 307 | 308) {
+        return None;
+    }
+    let location = response.headers().get(LOCATION)?.to_str().ok()?;
+    let (from, to) = (response.url(), response.url().join(location).ok()?);
+    let is_same = to.origin() == from.origin() && to.username().is_empty() && to.password().is_none();
+    (is_same && to != *from).then_some(to)
 }
 
 #[cfg(test)]

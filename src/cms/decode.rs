@@ -58,13 +58,22 @@ fn text(node: &Node, name: &str) -> Option<String> {
     (!text.is_empty()).then(|| text.to_owned())
 }
 
+/// A text without the line breaks, and the blanks with them, that a writer has put around it. No text of ours has any.
+fn unwrapped(text: &str) -> &str {
+    let breaks = |blank: Option<&str>| blank.is_some_and(|blank| blank.contains(['\n', '\r']));
+    let rest = text.trim_start();
+    let text = if breaks(text.strip_suffix(rest)) { rest } else { text };
+    let rest = text.trim_end();
+    if breaks(text.strip_prefix(rest)) { rest } else { text }
+}
+
 /// A text made by people: as it is, with its blanks.
 fn free_text(node: &Node, name: &str) -> String {
-    node.text_of(name).unwrap_or_default().to_owned()
+    node.text_of(name).map(unwrapped).unwrap_or_default().to_owned()
 }
 
 fn secret(node: &Node, name: &str) -> Option<SecretString> {
-    node.text_of(name).map(SecretString::from)
+    node.text_of(name).map(|text| SecretString::from(unwrapped(text)))
 }
 
 fn parsed<T: FromStr>(node: &Node, name: &str) -> Option<T> {
@@ -281,7 +290,7 @@ impl Record for CallLeg {
             call: reference(node, "call"),
             state: grouped(node, "status", "state").map(|word| leg_state(&word)),
             direction: grouped(node, "status", "direction").map(|word| direction(&word)),
-            sub_type: text(node, "subType"),
+            sub_type: text(node, "subtype"),
             owner_id: grouped(node, "configuration", "ownerId"),
         })
     }

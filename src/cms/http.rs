@@ -1,7 +1,8 @@
 //! One request to a call bridge: its turn at the gate, sending, judging the reply; a line, a metric and a span of it.
 //!
 //! Decisions, in one place:
-//! - Credentials go with the first request (R39); they never go anywhere else, because no redirect is followed.
+//! - Credentials go with the first request (R39); they never go anywhere else: a redirect is followed once, for a read, and
+//!   to the same scheme, host and port only.
 //! - A bridge has an address that a bridge may have, which is seen to at each connection ([`Egress`]).
 //! - No proxy from the environment: a bridge is part of the same site. Only the one that is configured for bridges is used.
 //! - HTTP/1.1 only: the bridge speaks nothing else (`cms-protocol.md` 1.1).
@@ -268,8 +269,7 @@ impl Client {
     /// Reads a document whose root must be `root`.
     pub(super) async fn read(&self, at: Priority, request: Request, wanted: &str) -> Result<Document, CmsError> {
         let Body { bytes, room } = self.send(at, request).await?.body;
-        let bounds = Bounds { bytes: self.shared.limits.max_reply_bytes, ..Bounds::default() };
-        let root = xml::parse(&bytes, bounds).map_err(failure::unreadable)?;
+        let root = xml::parse(&bytes, Bounds::of(self.shared.limits.max_reply_bytes)).map_err(failure::unreadable)?;
         if !root.is(wanted) {
             return Err(failure::wrong_root(&root, wanted));
         }
@@ -371,18 +371,12 @@ impl Client {
             url.push('?');
             url.push_str(&request.query.clone().into_encoded());
         }
-        let mut sending = shared
-            .http
-            .request(request.method.clone(), url)
-            .basic_auth(&shared.credentials.username, Some(shared.credentials.password.expose_secret()));
-        if request.method == Method::POST || request.method == Method::PUT {
-            sending = sending
-                .header(CONTENT_TYPE, "application/x-www-form-urlencoded")
-                .body(request.body.clone().into_encoded());
+        let mut response = self.transmit(request, &url).await?;
+        if request.method == Method::GET
+            && let Some(to) = connect::moved_to(&response)
+        {
+            response = self.transmit(request, to.as_str()).await?;
         }
-        let response = sending.send().await.map_err(|error| {
-            if shared.is_proxied { connect::classify_proxied(&error) } else { connect::classify(&error) }
-        })?;
         let code = response.status().as_u16();
         *status = Some(code);
         let header = |name| response.headers().get(name).and_then(|value| value.to_str().ok()).map(str::to_owned);
@@ -393,6 +387,22 @@ impl Client {
         let body = self.body_of(response).await?;
         failure::judge(code, content_type.as_deref(), &body.bytes)?;
         Ok(Reply { location, body })
+    }
+
+    async fn transmit(&self, request: &Request, url: &str) -> Result<Response, CmsError> {
+        let shared = &self.shared;
+        let mut sending = shared
+            .http
+            .request(request.method.clone(), url)
+            .basic_auth(&shared.credentials.username, Some(shared.credentials.password.expose_secret()));
+        if request.method == Method::POST || request.method == Method::PUT {
+            sending = sending
+                .header(CONTENT_TYPE, "application/x-www-form-urlencoded")
+                .body(request.body.clone().into_encoded());
+        }
+        sending.send().await.map_err(|error| {
+            if shared.is_proxied { connect::classify_proxied(&error) } else { connect::classify(&error) }
+        })
     }
 
     /// Reads the body up to the limit, whatever length was announced.

@@ -22,9 +22,19 @@ pub struct Bounds {
     pub nodes: usize,
 }
 
+/// The shortest real list, of spaces without anything but name and numbers, has 27 bytes for each element or attribute.
+const BYTES_PER_NODE: usize = 24;
+
+impl Bounds {
+    /// For a document of this size, whatever it is a list of.
+    pub fn of(bytes: usize) -> Self {
+        Self { bytes, depth: 24, nodes: (bytes / BYTES_PER_NODE).max(1_000) }
+    }
+}
+
 impl Default for Bounds {
     fn default() -> Self {
-        Self { bytes: 8 << 20, depth: 24, nodes: 100_000 }
+        Self::of(8 << 20)
     }
 }
 

@@ -90,6 +90,10 @@ const LONGEST: Duration = Duration::from_secs(15);
 /// The longest pause of what the bridge itself refused for what it is: asking again changes little.
 const LONGEST_REFUSED: Duration = Duration::from_secs(60);
 
+/// The longest pause before something is made again of which the bridge does not say what it is. Where it cannot be looked
+/// for either, each try leaves one behind.
+const LONGEST_UNNAMED: Duration = Duration::from_secs(15 * 60);
+
 /// The wait after the n-th failure in a row. `is_due` caps it when something is to be done now.
 pub fn after(error: &CmsError, failures: u32, is_due: bool) -> Duration {
     if let Some(known) = error.retry_after() {
@@ -107,6 +111,7 @@ pub fn after(error: &CmsError, failures: u32, is_due: bool) -> Duration {
         // A first failure in an open window is often a connection that the bridge closed meanwhile.
         _ if is_due && failures <= 1 => Duration::from_millis(300),
         _ if is_due => Duration::from_secs(5),
+        _ if *error == CmsError::AmbiguousCreate => LONGEST_UNNAMED,
         _ => LONGEST,
     };
     jittered(BASE.saturating_mul(1 << failures.min(10)).min(longest))

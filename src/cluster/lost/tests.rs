@@ -8,7 +8,7 @@ use super::*;
 use crate::api::names::ObjectKey;
 use crate::clock::SystemClock;
 use crate::cluster::{CallBridge, Env};
-use crate::cms::tests::server::{Action, Server, reply, xml};
+use crate::cms::tests::server::{Action, STATUS, Server, reply, xml};
 use crate::metrics::Metrics;
 
 /// A cluster whose only call bridge is this server.
@@ -76,6 +76,32 @@ async fn where_the_usage_is_ignored_or_in_doubt_another_profile_is_made() {
     assert_eq!(found(&partial.await).await, Ok(None));
     let silent = profiles(|usage| if usage == "referenced" { reply("503 Busy", "", "") } else { xml(ONE) }).await;
     assert_eq!(found(&silent).await, Err(CmsError::Busy));
+}
+
+/// Whoever waited for an answer would never make a profile: the question stands before each one that is made anew.
+#[tokio::test]
+async fn where_the_usage_is_refused_another_profile_is_made() {
+    let words = "<failureDetails><parameterError parameter=\"usageFilter\" error=\"invalidValue\" /></failureDetails>";
+    for (status, kind, body) in [
+        ("400 Bad Request", "text/xml", words),
+        ("400 Bad Request", "text/xml", ""),
+        ("404 Not Found", "text/xml", ""),
+        ("405 Method Not Allowed", "application/json", "{}"),
+        ("501 Not Implemented", "text/html", "<html/>"),
+    ] {
+        let refused = move || reply(status, &format!("Content-Type: {kind}\r\n"), body);
+        let server = Server::start(move |_, request| match request.path.ends_with("/status") {
+            true => xml(STATUS),
+            false => refused(),
+        });
+        let server = server.await;
+        assert_eq!(found(&server).await, Ok(None), "{status} {body}");
+        assert_eq!(find(&server, 1..=5, "a").await, Ok(None), "{status} {body}");
+    }
+    let silent = profiles(|_| reply("503 Busy", "", "")).await;
+    assert_eq!(found(&silent).await, Err(CmsError::Busy));
+    let proxy = Server::start(|_, _| reply("404 Not Found", "Content-Type: text/html\r\n", "<html></html>")).await;
+    assert_eq!(found(&proxy).await, Err(CmsError::NotACms), "no call bridge says so");
 }
 
 /// A server with the set `s-1`, listed and shown like this.

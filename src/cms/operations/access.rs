@@ -77,7 +77,7 @@ impl Client {
     ) -> Result<(), CmsError> {
         let profile = new.call_leg_profile.as_deref().unwrap_or_default();
         let body = access_method_body(new).with("callLegProfile", profile);
-        self.put(at, "update_access_method", object(&collection(space)?, id.as_str())?, body).await
+        self.put::<AccessMethod>(at, "update_access_method", &collection(space)?, id.as_str(), body).await
     }
 
     /// `DELETE coSpaces/{id}/accessMethods/{id}`; `Ok(false)` if it was not there, or its space is not.
@@ -91,7 +91,7 @@ impl Client {
         id: &AccessMethodId,
     ) -> Result<bool, CmsError> {
         match collection(space) {
-            Ok(collection) => self.delete(at, "delete_access_method", &collection, id.as_str()).await,
+            Ok(collection) => self.delete::<AccessMethod>(at, "delete_access_method", &collection, id.as_str()).await,
             Err(_) => Ok(false),
         }
     }

@@ -4,7 +4,7 @@ use super::super::error::CmsError;
 use super::super::form::Form;
 use super::super::http::Client;
 use super::super::model::{
-    Call, CallId, CallLeg, LegId, Listing, Message, NewLeg, Participant, ParticipantId, Rank, SpaceId,
+    Call, CallId, CallLeg, LegId, Listing, Message, NewLeg, Participant, ParticipantId, Rank, Space, SpaceId,
 };
 use super::super::paging::ListRequest;
 use super::super::priority::Priority;
@@ -50,7 +50,8 @@ impl Client {
     /// # Errors
     /// See [`CmsError`].
     pub async fn create_call(&self, at: Priority, space: &SpaceId) -> Result<CallId, CmsError> {
-        self.create(at, "create_call", "/calls".to_owned(), call_body(space)).await.map(CallId::from)
+        let made = self.create(at, "create_call", "/calls".to_owned(), call_body(space)).await;
+        self.settle::<Space, _>(at, "coSpaces", space.as_str(), made).await.map(CallId::from)
     }
 
     /// `GET calls/{id}`.
@@ -66,7 +67,7 @@ impl Client {
     /// # Errors
     /// See [`CmsError`].
     pub async fn show_message(&self, at: Priority, id: &CallId, message: Option<&Message>) -> Result<(), CmsError> {
-        self.put(at, "show_message", object("calls", id.as_str())?, message_body(message)).await
+        self.put::<Call>(at, "show_message", "calls", id.as_str(), message_body(message)).await
     }
 
     /// `DELETE calls/{id}`: everybody on this call bridge is dropped. `Ok(false)` if it was not there.
@@ -74,7 +75,7 @@ impl Client {
     /// # Errors
     /// See [`CmsError`].
     pub async fn delete_call(&self, at: Priority, id: &CallId) -> Result<bool, CmsError> {
-        self.delete(at, "delete_call", "calls", id.as_str()).await
+        self.delete::<Call>(at, "delete_call", "calls", id.as_str()).await
     }
 
     /// `GET callLegs`: all legs of this call bridge.
@@ -91,7 +92,8 @@ impl Client {
     /// See [`CmsError`].
     pub async fn call_legs_of(&self, at: Priority, call: &CallId) -> Result<Listing<CallLeg>, CmsError> {
         let path = format!("{}/callLegs", object("calls", call.as_str())?);
-        self.list(at, ListRequest { operation: "call_legs_of", path, filters: &[] }).await
+        let told = self.list(at, ListRequest { operation: "call_legs_of", path, filters: &[] }).await;
+        self.settle::<Call, _>(at, "calls", call.as_str(), told).await
     }
 
     /// `GET callLegs/{id}`: with state, direction and owner.
@@ -108,7 +110,8 @@ impl Client {
     /// See [`CmsError`]; [`CmsError::LimitReached`] if the call is full.
     pub async fn create_call_leg(&self, at: Priority, call: &CallId, new: &NewLeg) -> Result<LegId, CmsError> {
         let path = format!("{}/callLegs", object("calls", call.as_str())?);
-        self.create(at, "create_call_leg", path, leg_body(new)).await.map(LegId::from)
+        let made = self.create(at, "create_call_leg", path, leg_body(new)).await;
+        self.settle::<Call, _>(at, "calls", call.as_str(), made).await.map(LegId::from)
     }
 
     /// `POST calls/{id}/participants`: rings somebody who gets a rank in layouts, which a leg cannot have. In a cluster
@@ -127,7 +130,8 @@ impl Client {
         let body = leg_body(new)
             .with("importance", &rank.importance.to_string())
             .with_some("callBridge", rank.call_bridge.as_deref());
-        self.create(at, "create_participant", path, body).await.map(ParticipantId::from)
+        let made = self.create(at, "create_participant", path, body).await;
+        self.settle::<Call, _>(at, "calls", call.as_str(), made).await.map(ParticipantId::from)
     }
 
     /// `DELETE callLegs/{id}`: hangs up. `Ok(false)` if it was not there.
@@ -135,7 +139,7 @@ impl Client {
     /// # Errors
     /// See [`CmsError`].
     pub async fn delete_call_leg(&self, at: Priority, id: &LegId) -> Result<bool, CmsError> {
-        self.delete(at, "delete_call_leg", "callLegs", id.as_str()).await
+        self.delete::<CallLeg>(at, "delete_call_leg", "callLegs", id.as_str()).await
     }
 
     /// `GET participants`: those of every call that this call bridge takes part in, wherever they are connected (R67).
@@ -152,7 +156,8 @@ impl Client {
     /// See [`CmsError`].
     pub async fn participants_of(&self, at: Priority, call: &CallId) -> Result<Listing<Participant>, CmsError> {
         let path = format!("{}/participants", object("calls", call.as_str())?);
-        self.list(at, ListRequest { operation: "participants_of", path, filters: &[] }).await
+        let told = self.list(at, ListRequest { operation: "participants_of", path, filters: &[] }).await;
+        self.settle::<Call, _>(at, "calls", call.as_str(), told).await
     }
 
     /// `GET participants/{id}`: with address and state.

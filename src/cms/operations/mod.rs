@@ -16,6 +16,7 @@ use super::decode::{self, Record, Undecodable};
 use super::error::CmsError;
 use super::form::Form;
 use super::http::{Client, Request};
+use super::paging::ListRequest;
 use super::priority::Priority;
 use super::xml::Node;
 
@@ -32,17 +33,38 @@ fn object(collection: &str, id: &str) -> Result<String, CmsError> {
     }
 }
 
-/// The last segment of a `Location`, whatever stands before it (R40, `cms-protocol.md` 1.3). One that is a part of the path
-/// that was posted to names the collection, or what it is below, and no new object.
+/// The last segment of a `Location`, whatever stands before it (R40, `cms-protocol.md` 1.3). One that only repeats the path
+/// that was posted to, or a part of it, names the collection, or what it is below, and no new object. A new id may well be
+/// the same as one of those: where ids are numbers, each collection counts for itself.
 fn created_id(location: Option<&str>, posted_to: &str) -> Result<String, CmsError> {
-    let mut segments = ["api", "v1"].into_iter().chain(posted_to.split('/'));
-    let mut is_older = |id: &str| segments.any(|segment| segment.eq_ignore_ascii_case(id));
     let path = location.unwrap_or_default().trim();
     let path = path.split(['?', '#']).next().unwrap_or_default().trim_end_matches('/');
-    match path.rsplit_once('/') {
-        Some((_, id)) if decode::is_id(id) && !is_older(id) => Ok(id.to_owned()),
-        _ => Err(CmsError::AmbiguousCreate),
+    let Some((_, id)) = path.rsplit_once('/') else { return Err(CmsError::AmbiguousCreate) };
+    let segments = |path: &str| -> Vec<String> {
+        path.split('/').filter(|segment| !segment.is_empty()).map(str::to_ascii_lowercase).collect()
+    };
+    let (told, posted) = (segments(path), segments(posted_to));
+    // Every other one is the name of a collection.
+    let mut names = ["api", "v1"].into_iter().chain(posted.iter().step_by(2).map(String::as_str));
+    let is_name = names.any(|name| name.eq_ignore_ascii_case(id));
+    let is_repeated = (1..=posted.len()).any(|count| posted.get(..count).is_some_and(|part| told.ends_with(part)));
+    let is_bare = told.len() == 1 && posted.contains(&id.to_ascii_lowercase());
+    let is_new = decode::is_id(id) && !is_name && !is_repeated && !is_bare;
+    if is_new { Ok(id.to_owned()) } else { Err(CmsError::AmbiguousCreate) }
+}
+
+/// May this refusal of a request about one object mean that it is not there, in the words of the framework behind the API?
+/// So may that of something in between, which knows nothing: it is no proof.
+fn may_be_gone(error: &CmsError) -> bool {
+    match error {
+        CmsError::NotACms | CmsError::Rejected { status: 404, .. } => true,
+        CmsError::HttpError { status } => (400..500).contains(status),
+        _ => false,
     }
+}
+
+fn gone() -> CmsError {
+    CmsError::NotFound { element: "notListed".to_owned() }
 }
 
 fn unusable(why: Undecodable) -> CmsError {
@@ -63,8 +85,34 @@ impl Client {
         collection: &str,
         id: &str,
     ) -> Result<T, CmsError> {
-        let node = self.get(at, operation, object(collection, id)?, T::ITEM).await?;
+        let told = self.get(at, operation, object(collection, id)?, T::ITEM).await;
+        let node = self.settle::<T, _>(at, collection, id, told).await?;
         T::decode(&node).map_err(unusable)
+    }
+
+    /// Where a refusal does not say whether the object is there, the list of its collection does (`cms-protocol.md` 3.3): one
+    /// that stood still, is whole and does not have it is a proof. Without it the refusal stays what it is.
+    async fn settle<T: Record, R>(
+        &self,
+        at: Priority,
+        collection: &str,
+        id: &str,
+        told: Result<R, CmsError>,
+    ) -> Result<R, CmsError> {
+        match told {
+            Err(error) if may_be_gone(&error) => {
+                let is_gone = matches!(self.may_be_listed::<T>(at, collection, id).await, Ok(false));
+                Err(if is_gone { gone() } else { error })
+            }
+            told => told,
+        }
+    }
+
+    /// May the collection have this object? False is a proof.
+    async fn may_be_listed<T: Record>(&self, at: Priority, collection: &str, id: &str) -> Result<bool, CmsError> {
+        let asked = ListRequest { operation: "settle", path: format!("/{collection}"), filters: &[] };
+        let listed = self.list::<T>(at, asked).await?;
+        Ok(listed.unshown() != Some(0) || listed.items.iter().any(|item| item.key().eq_ignore_ascii_case(id)))
     }
 
     async fn create(
@@ -78,13 +126,22 @@ impl Client {
         created_id(self.send(at, request).await?.location.as_deref(), &path)
     }
 
-    async fn put(&self, at: Priority, operation: &'static str, path: String, body: Form) -> Result<(), CmsError> {
+    async fn put<T: Record>(
+        &self,
+        at: Priority,
+        operation: &'static str,
+        collection: &str,
+        id: &str,
+        body: Form,
+    ) -> Result<(), CmsError> {
+        let path = object(collection, id)?;
         let request = Request { operation, method: Method::PUT, path, query: Form::new(), body };
-        self.send(at, request).await.map(drop)
+        let sent = self.send(at, request).await;
+        self.settle::<T, _>(at, collection, id, sent).await.map(drop)
     }
 
     /// Removes one object. `Ok(false)`: it was not there, which is as good (`cms-protocol.md` 13, quirk 13).
-    async fn delete(
+    async fn delete<T: Record>(
         &self,
         at: Priority,
         operation: &'static str,
@@ -96,7 +153,8 @@ impl Client {
             Err(_) => return Ok(false),
         };
         let request = Request { operation, method: Method::DELETE, path, query: Form::new(), body: Form::new() };
-        match self.send(at, request).await {
+        let sent = self.send(at, request).await;
+        match self.settle::<T, _>(at, collection, id, sent).await {
             Ok(_) => Ok(true),
             Err(CmsError::NotFound { .. }) => Ok(false),
             Err(error) => Err(error),

@@ -2,14 +2,14 @@
 //!
 //! A call profile has no name: after a lost reply it can only be found among the unreferenced ones by its content.
 
-use super::super::decode::{self, CallLegProfileItem, CallProfileItem};
+use super::super::decode::{self, CallLegProfileItem, CallProfileItem, Record};
 use super::super::error::CmsError;
 use super::super::form::Form;
 use super::super::http::Client;
 use super::super::model::{CallLegProfileId, CallProfileId, Fields, Listing};
 use super::super::paging::ListRequest;
 use super::super::priority::Priority;
-use super::object;
+use super::{may_be_gone, object};
 
 /// Whether anything refers to a profile.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -29,6 +29,26 @@ impl Usage {
 }
 
 impl Client {
+    /// The fields of a profile. A bridge that neither shows one nor lists them shows no field of it: what is not shown is
+    /// believed.
+    async fn profile<T: Record>(
+        &self,
+        at: Priority,
+        operation: &'static str,
+        collection: &str,
+        id: &str,
+    ) -> Result<Fields, CmsError> {
+        let told = self.get(at, operation, object(collection, id)?, T::ITEM).await;
+        let error = match self.settle::<T, _>(at, collection, id, told).await {
+            Ok(node) => return Ok(decode::fields(&node)),
+            Err(error) if may_be_gone(&error) => error,
+            Err(error) => return Err(error),
+        };
+        let listed = self.may_be_listed::<T>(at, collection, id).await;
+        let is_unknown = matches!(self.unless_unknown(at, listed).await, Ok(None));
+        if is_unknown { Ok(Fields::default()) } else { Err(error) }
+    }
+
     /// `POST callProfiles` with these fields in this order.
     ///
     /// # Errors
@@ -47,8 +67,7 @@ impl Client {
     /// # Errors
     /// See [`CmsError`].
     pub async fn call_profile(&self, at: Priority, id: &CallProfileId) -> Result<Fields, CmsError> {
-        let node = self.get(at, "call_profile", object("callProfiles", id.as_str())?, "callProfile").await?;
-        Ok(decode::fields(&node))
+        self.profile::<CallProfileItem>(at, "call_profile", "callProfiles", id.as_str()).await
     }
 
     /// `PUT callProfiles/{id}`: fields that are not named stay as they are, empty ones are unset.
@@ -62,7 +81,7 @@ impl Client {
         fields: &[(String, String)],
     ) -> Result<(), CmsError> {
         let body = Form::new().with_all(fields);
-        self.put(at, "update_call_profile", object("callProfiles", id.as_str())?, body).await
+        self.put::<CallProfileItem>(at, "update_call_profile", "callProfiles", id.as_str(), body).await
     }
 
     /// `DELETE callProfiles/{id}`; `Ok(false)` if it was not there.
@@ -70,7 +89,7 @@ impl Client {
     /// # Errors
     /// See [`CmsError`].
     pub async fn delete_call_profile(&self, at: Priority, id: &CallProfileId) -> Result<bool, CmsError> {
-        self.delete(at, "delete_call_profile", "callProfiles", id.as_str()).await
+        self.delete::<CallProfileItem>(at, "delete_call_profile", "callProfiles", id.as_str()).await
     }
 
     /// The call profiles that something refers to, or nothing: there one is that a lost reply left behind (R45). A bridge
@@ -104,9 +123,7 @@ impl Client {
     /// # Errors
     /// See [`CmsError`].
     pub async fn call_leg_profile(&self, at: Priority, id: &CallLegProfileId) -> Result<Fields, CmsError> {
-        let path = object("callLegProfiles", id.as_str())?;
-        let node = self.get(at, "call_leg_profile", path, "callLegProfile").await?;
-        Ok(decode::fields(&node))
+        self.profile::<CallLegProfileItem>(at, "call_leg_profile", "callLegProfiles", id.as_str()).await
     }
 
     /// `PUT callLegProfiles/{id}`: fields that are not named stay as they are, empty ones are unset.
@@ -120,7 +137,7 @@ impl Client {
         fields: &[(String, String)],
     ) -> Result<(), CmsError> {
         let body = Form::new().with_all(fields);
-        self.put(at, "update_call_leg_profile", object("callLegProfiles", id.as_str())?, body).await
+        self.put::<CallLegProfileItem>(at, "update_call_leg_profile", "callLegProfiles", id.as_str(), body).await
     }
 
     /// `DELETE callLegProfiles/{id}`; `Ok(false)` if it was not there.
@@ -128,7 +145,7 @@ impl Client {
     /// # Errors
     /// See [`CmsError`].
     pub async fn delete_call_leg_profile(&self, at: Priority, id: &CallLegProfileId) -> Result<bool, CmsError> {
-        self.delete(at, "delete_call_leg_profile", "callLegProfiles", id.as_str()).await
+        self.delete::<CallLegProfileItem>(at, "delete_call_leg_profile", "callLegProfiles", id.as_str()).await
     }
 
     /// The same of call leg profiles.

@@ -2,6 +2,7 @@
 
 use secrecy::ExposeSecret;
 
+use super::super::decode::Record;
 use super::super::error::CmsError;
 use super::super::form::{Form, escape_template};
 use super::super::http::Client;
@@ -11,7 +12,7 @@ use super::super::model::{
 };
 use super::super::paging::ListRequest;
 use super::super::priority::Priority;
-use super::object;
+use super::{gone, may_be_gone, object, unusable};
 
 /// Stands for the number of a space in the mappings of a bulk parameter set.
 const INDEX: &str = "$index$";
@@ -87,7 +88,7 @@ impl Client {
     /// # Errors
     /// See [`CmsError`]; [`CmsError::PasscodeTooShort`] and [`CmsError::ParameterError`] are the user's to solve.
     pub async fn open_space(&self, at: Priority, id: &SpaceId, opening: &Opening) -> Result<(), CmsError> {
-        self.put(at, "open_space", object("coSpaces", id.as_str())?, opening_body(opening)).await
+        self.put::<Space>(at, "open_space", "coSpaces", id.as_str(), opening_body(opening)).await
     }
 
     /// Shuts a space, gives it the placeholder name, and kills the join links that are known (R73).
@@ -102,7 +103,7 @@ impl Client {
         profiles: &SpaceProfiles,
     ) -> Result<(), CmsError> {
         let body = closing_body(placeholder_name, profiles);
-        self.put(at, "close_space", object("coSpaces", id.as_str())?, body).await
+        self.put::<Space>(at, "close_space", "coSpaces", id.as_str(), body).await
     }
 
     /// `PUT coSpaces/{id}` with the profiles of the space and nothing else.
@@ -119,7 +120,7 @@ impl Client {
         let body = Form::new()
             .with_some("callProfile", call.map(CallProfileId::as_str))
             .with_some("callLegProfile", call_leg.map(CallLegProfileId::as_str));
-        self.put(at, "attach_profiles", object("coSpaces", id.as_str())?, body).await
+        self.put::<Space>(at, "attach_profiles", "coSpaces", id.as_str(), body).await
     }
 
     /// `DELETE coSpaces/{id}`; `Ok(false)` if it was not there.
@@ -127,7 +128,7 @@ impl Client {
     /// # Errors
     /// See [`CmsError`].
     pub async fn delete_space(&self, at: Priority, id: &SpaceId) -> Result<bool, CmsError> {
-        self.delete(at, "delete_space", "coSpaces", id.as_str()).await
+        self.delete::<Space>(at, "delete_space", "coSpaces", id.as_str()).await
     }
 
     /// `POST cospaceBulkParameterSets` (R48). Makes no space: that is the sync's work.
@@ -161,7 +162,7 @@ impl Client {
     /// # Errors
     /// See [`CmsError`].
     pub async fn delete_bulk_set(&self, at: Priority, id: &BulkSetId) -> Result<bool, CmsError> {
-        self.delete(at, "delete_bulk_set", "cospaceBulkParameterSets", id.as_str()).await
+        self.delete::<BulkSet>(at, "delete_bulk_set", "cospaceBulkParameterSets", id.as_str()).await
     }
 
     /// `POST cospaceBulkSyncs` (R49): **removes every space that this set has made**, then makes them anew unless
@@ -179,12 +180,23 @@ impl Client {
         self.create(at, "start_bulk_sync", path, bulk_sync_body(set, remove_all)).await.map(BulkSyncId::from)
     }
 
-    /// `GET cospaceBulkSyncs/{id}`: how far it is.
+    /// `GET cospaceBulkSyncs/{id}`: how far it is. Not every bridge keeps one that is over, or has a list of them: then one
+    /// that answers as a call bridge has said that it is gone.
     ///
     /// # Errors
     /// See [`CmsError`].
     pub async fn bulk_sync(&self, at: Priority, id: &BulkSyncId) -> Result<BulkSync, CmsError> {
-        self.get_one(at, "bulk_sync", "cospaceBulkSyncs", id.as_str()).await
+        let (collection, id) = ("cospaceBulkSyncs", id.as_str());
+        let told = self.get(at, "bulk_sync", object(collection, id)?, BulkSync::ITEM).await;
+        let node = match told {
+            Err(error) if may_be_gone(&error) => {
+                let listed = self.may_be_listed::<BulkSync>(at, collection, id).await;
+                let is_gone = matches!(self.unless_unknown(at, listed).await, Ok(None | Some(false)));
+                return Err(if is_gone { gone() } else { error });
+            }
+            told => told?,
+        };
+        BulkSync::decode(&node).map_err(unusable)
     }
 
     /// `GET cospaceBulkSyncs`: after a lost reply, to find the sync that was started.

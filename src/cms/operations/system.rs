@@ -40,6 +40,25 @@ impl Client {
         self.get_one(at, "call_bridge", "callBridges", id.as_str()).await
     }
 
+    /// What was told by a node that not every bridge has. `None`: this one does not have it, by the word of the API, or by that
+    /// of the framework behind it, which may look like anything. Whoever answers as a call bridge all the same is one.
+    ///
+    /// # Errors
+    /// Whatever else was told instead: no connection, refused credentials, busy, a gateway.
+    pub async fn unless_unknown<T>(&self, at: Priority, told: Result<T, CmsError>) -> Result<Option<T>, CmsError> {
+        let error = match told {
+            Ok(told) => return Ok(Some(told)),
+            Err(error) => error,
+        };
+        let may_be_framework = match &error {
+            CmsError::NotACms | CmsError::MalformedReply { .. } => true,
+            CmsError::HttpError { status } => !matches!(status, 502..=504),
+            error if matches!(error.class(), ErrorClass::NotFound | ErrorClass::Invalid) => return Ok(None),
+            _ => false,
+        };
+        if may_be_framework && self.system_status(at).await.is_ok() { Ok(None) } else { Err(error) }
+    }
+
     /// The name under which this call bridge stands in the cluster's table; `None` if it has none, or does not tell: not
     /// every bridge has this node, and not every user may read it. The only way for a bridge to be found in its own table
     /// (`cms-protocol.md` 4.3).
@@ -48,13 +67,12 @@ impl Client {
     /// See [`CmsError`].
     pub async fn cluster_unique_name(&self, at: Priority) -> Result<Option<String>, CmsError> {
         let path = "/system/configuration/cluster".to_owned();
-        let node = match self.get(at, "cluster_configuration", path, "cluster").await {
-            Ok(node) => node,
+        let told = match self.get(at, "cluster_configuration", path, "cluster").await {
             Err(CmsError::Forbidden) => return Ok(None),
-            Err(error) if matches!(error.class(), ErrorClass::NotFound | ErrorClass::Invalid) => return Ok(None),
-            Err(error) => return Err(error),
+            told => self.unless_unknown(at, told).await?,
         };
-        Ok(node.text_of("uniqueName").map(str::to_owned).filter(|name| !name.is_empty()))
+        let name = told.and_then(|node| node.text_of("uniqueName").map(str::to_owned));
+        Ok(name.filter(|name| !name.trim().is_empty()))
     }
 
     /// `GET system/database`: whether there is a primary node.

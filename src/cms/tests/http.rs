@@ -3,7 +3,7 @@
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use super::server::{Action, STATUS, Server, any, client, limits, loopback, proxy, reply, xml};
+use super::server::{Action, Recorded, STATUS, Server, any, client, limits, loopback, proxy, reply, xml};
 use crate::cms::*;
 use crate::fence::Fence;
 
@@ -90,7 +90,14 @@ async fn a_location_that_only_repeats_the_path_names_no_object() {
         );
     }
     let leg = NewLeg { remote_party: "a@b".to_owned(), dtmf: None, label: None, layout: None };
-    for location in ["/api/v1/callLegs/", "/api/v1/calls/c-1/"] {
+    // Where ids are numbers, each collection counts for itself.
+    for location in ["/api/v1/callLegs/1", "/api/v1/calls/1/callLegs/1", "https://cms:445/api/v1/callLegs/1/"] {
+        let server = Server::start(move |_, _| created(location)).await;
+        let made = server.client().create_call_leg(any(), &"1".into(), &leg).await;
+        assert_eq!(made, Ok("1".into()), "{location}");
+    }
+    for location in ["/api/v1/callLegs/", "/api/v1/calls/c-1/", "/api/v1/calls/c-1/callLegs", "/rest/calls/C-1", "/c-1"]
+    {
         let server = Server::start(move |_, _| created(location)).await;
         let made = server.client().create_call_leg(any(), &"c-1".into(), &leg).await;
         assert_eq!(made, Err(CmsError::AmbiguousCreate), "{location}");
@@ -106,19 +113,134 @@ async fn a_bridge_that_does_not_tell_its_name_has_none() {
         ("404 Not Found", details("unrecognizedObject")),
         ("404 Not Found", String::new()),
         ("403 Forbidden", String::new()),
-        ("400 Bad Request", String::new()),
         ("400 Bad Request", details("invalidOperation")),
-        ("405 Method Not Allowed", String::new()),
     ] {
         let shown = format!("{status} {body}");
         let server = Server::start(move |_, _| reply(status, "", &body)).await;
         assert_eq!(server.client().cluster_unique_name(any()).await, Ok(None), "{shown}");
+    }
+    // The framework behind the API has words of its own.
+    for (status, kind, body) in [
+        ("404 Not Found", "application/json", "{\"detail\":\"Not Found\"}"),
+        ("404 Not Found", "text/plain", "404 page not found"),
+        ("404 Not Found", "text/html", "<html><br></html>"),
+        ("400 Bad Request", "application/json", "{}"),
+        ("400 Bad Request", "text/html", ""),
+        ("405 Method Not Allowed", "text/xml", ""),
+        ("405 Method Not Allowed", "text/html", "<!doctype html><h1>Method Not Allowed</h1>"),
+        ("500 Internal Server Error", "text/plain", "KeyError"),
+        ("501 Not Implemented", "text/xml", ""),
+        ("302 Found", "text/html", ""),
+        ("200 OK", "text/html", "<html></html>"),
+        ("200 OK", "application/json", "{}"),
+        ("200 OK", "text/xml", "<other/>"),
+        ("200 OK", "text/xml", ""),
+    ] {
+        let whole = move |_: usize, request: &Recorded| match request.path.ends_with("/system/status") {
+            true => xml(STATUS),
+            false => reply(status, &format!("Content-Type: {kind}\r\n"), body),
+        };
+        let server = Server::start(whole).await;
+        assert_eq!(server.client().cluster_unique_name(any()).await, Ok(None), "{status} {kind} {body}");
+        let broken = Server::start(move |_, _| reply(status, &format!("Content-Type: {kind}\r\n"), body)).await;
+        let told = broken.client().cluster_unique_name(any()).await;
+        assert!(told.is_err(), "that is no call bridge at all: {status} {kind} {body}");
     }
     for (status, wanted) in [("503 Busy", "busy"), ("401 Unauthorized", "unauthorized"), ("502 Oops", "http_error")] {
         let server = Server::start(move |_, _| reply(status, "", "")).await;
         let told = server.client().cluster_unique_name(any()).await;
         assert_eq!(told.map_err(|error| error.label()), Err(wanted), "no word about the name");
     }
+}
+
+/// A server whose objects are told by `shown`, and whose lists by `listed`.
+async fn framework(shown: fn() -> Action, listed: fn(&str) -> Action) -> Server {
+    Server::start(move |_, request| match request.path.trim_start_matches("/api/v1/") {
+        "system/status" => xml(STATUS),
+        path if path.contains("/it") => shown(),
+        path => listed(path.split('?').next().unwrap_or_default()),
+    })
+    .await
+}
+
+/// A list with this item, as long as it says.
+fn one_of(collection: &str, id: &str, total: u32) -> Action {
+    let item = collection.trim_end_matches('s');
+    xml(&format!("<{collection} total=\"{total}\"><{item} id=\"{id}\"></{item}></{collection}>"))
+}
+
+/// The framework behind the API answers for what is not there, in words of its own. They prove nothing; the list does.
+#[tokio::test]
+async fn what_the_list_does_not_have_is_gone_whatever_the_words() {
+    let json = || reply("404 Not Found", "Content-Type: application/json\r\n", "{\"detail\":\"Not Found\"}");
+    let text = || reply("404 Not Found", "Content-Type: text/plain\r\n", "404 page not found");
+    let bare = || reply("400 Bad Request", "", "");
+    let own = || reply("404 Not Found", "", "<failureDetails><gone /></failureDetails>");
+    let refusals: [fn() -> Action; 4] = [json, text, bare, own];
+    for refusal in refusals {
+        let server = framework(refusal, |collection| one_of(collection, "other", 1)).await;
+        let client = server.client();
+        assert_eq!(client.delete_call_leg(any(), &"it".into()).await, Ok(false));
+        assert_eq!(client.delete_call(any(), &"it".into()).await, Ok(false));
+        assert_eq!(client.delete_call_profile(any(), &"it".into()).await, Ok(false));
+        assert_eq!(if_there(client.call_leg(any(), &"it".into()).await).map(|found| found.is_none()), Ok(true));
+        assert_eq!(if_there(client.participant(any(), &"it".into()).await).map(|found| found.is_none()), Ok(true));
+        assert_eq!(if_there(client.call_leg_profile(any(), &"it".into()).await), Ok(None));
+        assert!(client.call_legs_of(any(), &"it".into()).await.unwrap_err().is_not_found());
+        assert!(client.create_call_leg(any(), &"it".into(), &NewLeg::default()).await.unwrap_err().is_not_found());
+        assert!(client.show_message(any(), &"it".into(), None).await.unwrap_err().is_not_found());
+        assert!(client.bulk_sync(any(), &"it".into()).await.unwrap_err().is_not_found());
+        // Still there, in any spelling; not known to be whole; no list.
+        let lists: [fn(&str) -> Action; 3] =
+            [|of| one_of(of, "IT", 1), |of| one_of(of, "other", 2), |_| reply("404 Not Found", "", "no")];
+        for listed in lists {
+            let server = framework(refusal, listed).await;
+            let client = server.client();
+            assert!(!client.call_leg(any(), &"it".into()).await.unwrap_err().is_not_found());
+            assert!(client.delete_call_leg(any(), &"it".into()).await.is_err());
+        }
+    }
+}
+
+/// So it is with a write, which proves nothing about a door: the look that follows does.
+#[tokio::test]
+async fn a_space_that_cannot_be_written_is_gone_only_if_no_list_has_it() {
+    let none: fn() -> Action = || reply("404 Not Found", "Content-Type: application/json\r\n", "{}");
+    for (listed, is_gone) in [("other", true), ("IT", false)] {
+        let lists: fn(&str) -> Action = match is_gone {
+            true => |collection| one_of(collection, "other", 1),
+            false => |collection| one_of(collection, "IT", 1),
+        };
+        let server = framework(none, lists).await;
+        let client = server.client();
+        let shut = client.close_space(any(), &"it".into(), "n", &SpaceProfiles::default()).await.unwrap_err();
+        let look = client.space(any(), &"it".into()).await.unwrap_err();
+        assert_eq!([shut.is_not_found(), look.is_not_found()], [is_gone; 2], "{listed}");
+    }
+}
+
+/// It has only what the guide asks for: profiles are made, and never seen again.
+#[tokio::test]
+async fn a_profile_that_no_bridge_shows_is_believed() {
+    let none = || reply("405 Method Not Allowed", "Content-Type: application/json\r\n", "{}");
+    let server = framework(none, |_| reply("405 Method Not Allowed", "", "")).await;
+    assert_eq!(server.client().call_profile(any(), &"it".into()).await, Ok(Fields::new()));
+    let listed = framework(none, |collection| one_of(collection, "it", 1)).await;
+    assert_eq!(listed.client().call_profile(any(), &"it".into()).await, Err(CmsError::NotACms));
+    let other = Server::start(move |_, _| none()).await;
+    assert_eq!(other.client().call_profile(any(), &"it".into()).await, Err(CmsError::NotACms), "no call bridge");
+}
+
+/// Nothing is kept of a sync that is over, and there is no list of them: it is not asked about for ever.
+#[tokio::test]
+async fn a_sync_that_nobody_knows_any_more_is_over() {
+    let none = || reply("404 Not Found", "Content-Type: application/json\r\n", "{}");
+    let server = framework(none, |_| reply("404 Not Found", "", "{}")).await;
+    assert!(server.client().bulk_sync(any(), &"it".into()).await.unwrap_err().is_not_found());
+    let kept = framework(none, |collection| one_of(collection, "it", 1)).await;
+    assert_eq!(kept.client().bulk_sync(any(), &"it".into()).await, Err(CmsError::NotACms));
+    let other = Server::start(move |_, _| none()).await;
+    assert_eq!(other.client().bulk_sync(any(), &"it".into()).await, Err(CmsError::NotACms), "no call bridge");
 }
 
 #[tokio::test]
@@ -243,7 +365,37 @@ async fn a_server_with_call_bridges_without_end_is_no_cluster() {
 }
 
 #[tokio::test]
-async fn no_redirection_is_followed() {
+async fn a_read_follows_one_redirection_within_its_server() {
+    for status in ["301 Moved Permanently", "307 Temporary Redirect", "308 Permanent Redirect"] {
+        let server = Server::start(move |_, request| match request.path.ends_with('/') {
+            true => xml(STATUS),
+            false => reply(status, "Location: status/\r\n", ""),
+        })
+        .await;
+        assert!(server.client().system_status(any()).await.is_ok(), "{status}");
+        assert_eq!(server.requests()[1].path, "/api/v1/system/status/");
+        assert!(server.requests().iter().all(|request| request.header("authorization").is_some()));
+        let written = server.client().create_call(any(), &"s".into()).await;
+        assert!(matches!(written, Err(CmsError::HttpError { .. })), "a write is not: {written:?}");
+        assert_eq!(server.requests().len(), 3);
+    }
+    let endless = Server::start(|count, _| reply("308 Moved", &format!("Location: /api/v1/{count}\r\n"), "")).await;
+    assert_eq!(endless.client().system_status(any()).await, Err(CmsError::HttpError { status: 308 }));
+    assert_eq!(endless.requests().len(), 2);
+    for (status, location) in [
+        ("302 Found", "/login"),
+        ("307 Temporary Redirect", "http://localhost/"),
+        ("307 Temporary Redirect", "https://u:p@localhost/"),
+        ("307 Temporary Redirect", "https://other.test/"),
+    ] {
+        let login = Server::start(move |_, _| reply(status, &format!("Location: {location}\r\n"), "")).await;
+        assert!(login.client().system_status(any()).await.is_err());
+        assert_eq!(login.requests().len(), 1, "{location}");
+    }
+}
+
+#[tokio::test]
+async fn no_redirection_leads_to_another_server() {
     let trap = Server::start(|_, _| xml(STATUS)).await;
     let location = format!("Location: https://localhost:{}/api/v1/system/status\r\n", trap.at.port());
     let server = Server::start(move |_, _| reply("307 Temporary Redirect", &location, "")).await;

@@ -80,6 +80,35 @@ fn spaces() {
     assert!(space.has_passcode(&"".into()) && !space.has_passcode(&"1".into()));
 }
 
+/// A writer that indents text as well: without this no placeholder name would ever be recognised.
+#[test]
+fn line_breaks_that_a_writer_puts_around_a_text_are_not_the_text() {
+    let read = |around: &str, end: &str| -> Space {
+        let field = |name: &str, text: &str| format!("<{name}>{around}{text}{end}</{name}>");
+        let fields = [field("name", "a  b"), field("passcode", ""), field("secret", "s"), field("callId", "7")];
+        one(&format!("<coSpace id=\"x\">{}</coSpace>", fields.concat()))
+    };
+    for (around, end) in [("\n    ", "\n  "), ("\r\n\t", "\r\n"), ("&#10; ", " &#10;"), ("", "\n")] {
+        let space = read(around, end);
+        assert_eq!((space.name.as_str(), space.call_id.as_deref()), ("a  b", Some("7")), "{around:?}");
+        assert!(space.has_passcode(&"".into()) && space.has_secret(&"s".into()), "{around:?}");
+    }
+    assert_eq!(read(" ", "  ").name, " a  b  ", "blanks alone are somebody's");
+}
+
+/// A server that does not page.
+#[test]
+fn a_reply_may_have_as_many_items_as_its_size_allows() {
+    let item = |n: u32| {
+        format!(
+            "<coSpace id=\"{n:036}\"><name>TMS_Scheduled_Meeting_{n}</name><uri>{n}</uri><callId>{n}</callId></coSpace>"
+        )
+    };
+    let text = format!("<coSpaces total=\"40000\">{}</coSpaces>", (0..40_000).map(item).collect::<String>());
+    assert!(text.len() < 8 << 20);
+    assert_eq!(all::<Space>(&text).len(), 40_000);
+}
+
 #[test]
 fn calls_without_a_declaration() {
     let list = r#"<calls total="1"><call id="ce5ee392-7be6-4227-a7ee-b4f16a5fdd16"><name>Tim Kratzke Acano TMSXE Test Meeting</name><coSpace>458075bc-6def-4052-8ed6-b1192d6e6b35</coSpace><callCorrelator>76331036-6887-4d88-87ea-2a24a2f585d4</callCorrelator></call></calls>"#;
@@ -102,11 +131,13 @@ fn empty_lists_in_both_spellings() {
 #[test]
 fn legs_and_participants_with_their_groups() {
     let leg: CallLeg = one(
-        r#"<callLeg id="9f003b66-0539-4513-b609-ed0d93d09781"><name></name><remoteParty>a@b;x=1</remoteParty><originalRemoteParty>a@b</originalRemoteParty><call>c-1</call><subType>distributionLink</subType><configuration><ownerId>o-1</ownerId></configuration><status><state>onHold</state><direction>outgoing</direction></status></callLeg>"#,
+        r#"<callLeg id="9f003b66-0539-4513-b609-ed0d93d09781"><name></name><remoteParty>a@b;x=1</remoteParty><originalRemoteParty>a@b</originalRemoteParty><call>c-1</call><subtype>distributionLink</subtype><configuration><ownerId>o-1</ownerId></configuration><status><state>onHold</state><direction>outgoing</direction></status></callLeg>"#,
     );
     assert_eq!((leg.state, leg.direction), (Some(LegState::OnHold), Some(Direction::Outgoing)));
     assert_eq!((leg.owner_id.as_deref(), leg.sub_type.as_deref()), (Some("o-1"), Some("distributionLink")));
     assert_eq!(leg.original_remote_party.as_deref(), Some("a@b"));
+    let other: CallLeg = one("<callLeg id=\"x\"><subType>distributionLink</subType></callLeg>");
+    assert_eq!(other.sub_type, leg.sub_type, "in either spelling");
     let participant: Participant = one(
         r#"<participant id="p1"><name>P</name><call>c</call><callBridge>b</callBridge><uri>p@q</uri><status><state>thinking</state></status></participant>"#,
     );

@@ -36,6 +36,15 @@ fn a_bridge_that_is_itself_again_is_found_out_within_15_seconds() {
     assert!(forbidden <= Duration::from_secs(60), "no account is locked by what it may not do: {forbidden:?}");
 }
 
+/// Profiles have no names: where the bridge names none and knows no usage, each try leaves one behind.
+#[test]
+fn what_is_made_without_a_name_is_made_ever_less_often() {
+    let longest = (0..200).map(|_| after(&CmsError::AmbiguousCreate, 12, false)).max();
+    assert!(longest > Some(Duration::from_secs(300)), "a few an hour: {longest:?}");
+    assert!(after(&CmsError::AmbiguousCreate, 1, false) <= Duration::from_secs(2), "looked for soon");
+    assert!(after(&CmsError::AmbiguousCreate, 40, true) <= Duration::from_secs(5), "the call of a meeting is found");
+}
+
 #[test]
 fn what_is_counted_for_a_part_of_an_object_goes_with_it() {
     let backoff = Backoff::default();

@@ -323,7 +323,8 @@ fn failed(
     let error = verdict.into_error();
     let uid = bridge.uid().unwrap_or_default();
     let failures = ctx.backoff.count(&uid);
-    let wait = backoff::after(&error, failures, is_busy(ctx, cluster.key()));
+    let is_due = !progress.is_refused && is_busy(ctx, cluster.key());
+    let wait = backoff::after(&error, failures, is_due);
     let key = cluster.key();
     if ctx.backoff.is_worth_a_line(&uid, error.reason()) {
         tracing::warn!(namespace = key.namespace, name = key.name, %error, "the bridge failed");

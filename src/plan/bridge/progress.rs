@@ -18,7 +18,7 @@ use crate::api::names::RECONCILE_ANNOTATION;
 use crate::api::repairs::Contested;
 use crate::api::settings::ProfileKind;
 use crate::api::{MeetingBridge, MeetingBridgeSpec, unreadable};
-use crate::cms::{SpaceId, SyncStatus};
+use crate::cms::{CmsError, SpaceId, SyncStatus};
 use crate::facts::Seen;
 use crate::facts::bridge::BridgeFacts;
 use crate::facts::slots::SlotSpaces;
@@ -419,7 +419,10 @@ impl Subject for BridgeProgress {
         if let Attempt::Do(step) = attempt {
             let may_be_done = verdict.may_have_taken_effect();
             self.step_failed(facts, step, &verdict.clone().into_error(), may_be_done);
-            self.is_refused = step.is_configuration() && matches!(verdict, Verdict::Answered(_)) && !self.is_deleting;
+            // One that does not name what it makes, and shows no way to find it, would make another one each time.
+            let is_unnamed = verdict == Verdict::Retry(CmsError::AmbiguousCreate) && step.settings_profile().is_none();
+            let is_answer = matches!(verdict, Verdict::Answered(_)) || is_unnamed;
+            self.is_refused = step.is_configuration() && is_answer && !self.is_deleting;
         }
         if verdict.is_superseded() {
             // While it waited, a meeting came into the slot, or the spec was edited: the next pass takes that up.

@@ -42,6 +42,8 @@ pub enum Rule {
     ProfileLeft,
     /// An access method of ours on a space that is shut.
     AccessMethodLeft,
+    /// A request that was carried out, and that another bridge may not take, or that hardly does what was meant.
+    Oddity,
 }
 
 /// How bad it is.
@@ -234,6 +236,7 @@ pub fn check_evidence(evidence: &Evidence, expected: &Expectation) -> Vec<Violat
     hammering(evidence, expected, &mut found);
     profiles(evidence, expected, &mut found);
     methods_left(evidence, expected, &mut found);
+    oddities(evidence, &mut found);
     found.sort_by_key(|violation| violation.at);
     found
 }
@@ -307,7 +310,8 @@ fn double_calls(evidence: &Evidence, found: &mut Vec<Violation>) {
 }
 
 fn writes(evidence: &Evidence, expected: &Expectation, found: &mut Vec<Violation>) {
-    for entry in evidence.journal.iter().filter(|e| e.kind == EntryKind::Request && e.method != "GET") {
+    let is_write = |entry: &&JournalEntry| !matches!(entry.method.as_str(), "GET" | "HEAD");
+    for entry in evidence.journal.iter().filter(|e| e.kind == EntryKind::Request).filter(is_write) {
         let about = |rule, severity, message| Violation {
             severity,
             bridge: Some(entry.bridge),
@@ -435,6 +439,16 @@ fn doors(evidence: &Evidence, expected: &Expectation, found: &mut Vec<Violation>
                 }
             }
         }
+    }
+}
+
+fn oddities(evidence: &Evidence, found: &mut Vec<Violation>) {
+    for entry in &evidence.journal {
+        let Some(remark) = &entry.remark else { continue };
+        let message = format!("{} {}: {remark}", entry.method, entry.path);
+        let odd = violation(Rule::Oddity, entry.at, message);
+        let (severity, entries) = (Severity::Info, vec![entry.seq]);
+        found.push(Violation { severity, bridge: Some(entry.bridge), space: entry.space.clone(), entries, ..odd });
     }
 }
 

@@ -1,4 +1,4 @@
-//! The control API: JSON over plain HTTP on the loopback address, for people and for tests in other languages.
+//! The control API: JSON over plain HTTP on the address of the bridges, for people and for tests in other languages.
 
 use std::net::SocketAddr;
 
@@ -45,9 +45,9 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for Body<T> {
     }
 }
 
-/// Binds the port and serves the API until the simulator stops.
-pub async fn start(sim: Handle, port: u16) -> std::io::Result<SocketAddr> {
-    let listener = tokio::net::TcpListener::bind(SocketAddr::from(([127, 0, 0, 1], port))).await?;
+/// Binds the address and serves the API until the simulator stops.
+pub async fn start(sim: Handle, at: SocketAddr) -> std::io::Result<SocketAddr> {
+    let listener = tokio::net::TcpListener::bind(at).await?;
     let address = listener.local_addr()?;
     let shutdown = sim.shared().shutdown.clone();
     let app = router(sim);

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll};
 
-use http_body_util::{BodyExt as _, Limited};
+use http_body_util::BodyExt as _;
 use hyper::body::{Body, Bytes, Frame, Incoming, SizeHint};
 use hyper::header::{AUTHORIZATION, CONNECTION, CONTENT_TYPE, HOST, HeaderValue, LOCATION, WWW_AUTHENTICATE};
 use hyper::{Request, Response};
@@ -73,6 +73,8 @@ struct Draft {
     status: u16,
     body: String,
     html: bool,
+    /// The body is the framework's.
+    is_plain: bool,
     challenge: bool,
     location: Option<String>,
     token: Option<String>,
@@ -134,13 +136,12 @@ pub async fn serve(
     client: SocketAddr,
     life: Life,
     ending: Arc<Ending>,
+    last: bool,
     request: Request<Incoming>,
 ) -> Result<Response<ReplyBody>, Cut> {
     let (head, body) = request.into_parts();
-    let raw = match Limited::new(body, MAX_BODY).collect().await {
-        Ok(collected) => collected.to_bytes(),
-        Err(_) => return Err(Cut),
-    };
+    let raw = body_of(body).await?;
+    let is_too_large = raw.len() > MAX_BODY;
     let method = head.method.as_str().to_owned();
     let read = Read {
         verb: Verb::parse(&method),
@@ -176,13 +177,31 @@ pub async fn serve(
         space: None,
         space_number: None,
         fault: None,
+        remark: None,
     });
     tracing::debug!(bridge, seq, client = %client.ip(), "{} for \"{}\"", read.method, head.uri.path());
     let mut guard = InFlight { shared: shared.clone(), bridge, seq, outcome: Outcome::default() };
     let faults = shared.faults.strike(bridge, &read.method, &route);
     guard.outcome.fault = faults.iter().map(FaultKind::name).reduce(|_, last| last).map(str::to_owned);
-    let draft = answer(&shared, bridge, &life, &read, &faults).await;
+    let mut draft = if is_too_large {
+        Draft { status: 413, ..Draft::default() }
+    } else {
+        answer(&shared, bridge, &life, &read, &faults).await
+    };
+    draft.keep_alive &= !last;
     finish(guard, draft, &faults, &ending).await
+}
+
+/// The body of a request. One that is too large is read to its end, so that the reply is heard, and kept no further than
+/// is needed to know it.
+async fn body_of(mut body: Incoming) -> Result<Vec<u8>, Cut> {
+    let mut raw = Vec::new();
+    while let Some(frame) = body.frame().await {
+        let Ok(data) = frame.map_err(|_| Cut)?.into_data() else { continue };
+        let room = (MAX_BODY + 1).saturating_sub(raw.len());
+        raw.extend_from_slice(data.get(..room.min(data.len())).unwrap_or_default());
+    }
+    Ok(raw)
 }
 
 /// Latency, faults before the effect, the effect, faults after it.
@@ -270,8 +289,13 @@ fn dispatch(cluster: &mut Cluster, bridge: usize, read: &Read, faults: &[FaultKi
     }
     let mut outcome = Outcome::default();
     let answer = match (&read.target, read.verb) {
+        (Ok(target), Some(_)) if target.is_guides_spelling && !cluster.switches.guides_spelling => {
+            Err(Refusal::Unrecognised)
+        }
         (Ok(target), Some(verb)) => {
             ctx.verb = verb;
+            outcome.remark =
+                target.is_guides_spelling.then(|| "callegs is the guide's spelling of callLegs".to_owned());
             if let Some(space) = routes::space_of(&ctx, cluster, &target.node) {
                 let number = |field| cluster.db.value(crate::schema::Kind::CoSpace, Some(&space), field);
                 outcome.space_number = number("callId").or_else(|| number("uri")).map(str::to_owned);
@@ -289,8 +313,13 @@ fn dispatch(cluster: &mut Cluster, bridge: usize, read: &Read, faults: &[FaultKi
             let switches = &cluster.switches;
             outcome.failure = refusal.element(switches).map(str::to_owned);
             let is_told = switches.failure_details;
-            let body = if is_told { refusal.body(switches, declares(switches)) } else { String::new() };
-            Draft { status: refusal.status(switches), body, outcome, keep_alive, ..Draft::default() }
+            let is_plain = !is_told && refusal.element(switches).is_some();
+            let body = match is_told {
+                true => refusal.body(switches, declares(switches)),
+                false if is_plain => switches.plain_errors.clone(),
+                false => String::new(),
+            };
+            Draft { status: refusal.status(switches), body, is_plain, outcome, keep_alive, ..Draft::default() }
         }
     }
 }
@@ -298,6 +327,7 @@ fn dispatch(cluster: &mut Cluster, bridge: usize, read: &Read, faults: &[FaultKi
 fn accepted(cluster: &mut Cluster, verb: Verb, reply: Reply, mut outcome: Outcome) -> Draft {
     outcome.effect = reply.effect;
     outcome.object_id = reply.object.map(|id| id.to_string());
+    outcome.remark = reply.remark.or(outcome.remark);
     let mut draft = Draft {
         status: 200,
         body: reply.body,
@@ -367,7 +397,7 @@ async fn finish(
     }
     *response.status_mut() = hyper::StatusCode::from_u16(draft.status).unwrap_or(hyper::StatusCode::OK);
     let headers = response.headers_mut();
-    if guard.outcome.reply_size > 0 {
+    if guard.outcome.reply_size > 0 && !draft.is_plain {
         let kind = match (draft.html, draft.application_xml) {
             (true, _) => "text/html",
             (_, true) => "application/xml; charset=utf-8",
@@ -375,7 +405,8 @@ async fn finish(
         };
         headers.insert(CONTENT_TYPE, HeaderValue::from_static(kind));
     }
-    let bodiless_type = (guard.outcome.reply_size == 0 && !bodiless_type.is_empty()).then_some(bodiless_type);
+    let is_framework = guard.outcome.reply_size == 0 || draft.is_plain;
+    let bodiless_type = (is_framework && !bodiless_type.is_empty()).then_some(bodiless_type);
     let challenge = draft.challenge.then(|| format!("Basic realm=\"{realm}\""));
     for (name, value) in [
         (CONTENT_TYPE, bodiless_type),

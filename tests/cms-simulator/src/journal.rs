@@ -58,6 +58,8 @@ pub struct JournalEntry {
     pub space_number: Option<String>,
     /// Name of the fault that struck it.
     pub fault: Option<String>,
+    /// What is odd about it, although it was carried out.
+    pub remark: Option<String>,
 }
 
 /// How a request ended.
@@ -71,6 +73,7 @@ pub struct Outcome {
     pub space: Option<String>,
     pub space_number: Option<String>,
     pub fault: Option<String>,
+    pub remark: Option<String>,
 }
 
 #[derive(Debug, Default)]
@@ -129,6 +132,7 @@ impl Journal {
             entry.space = outcome.space;
             entry.space_number = outcome.space_number;
             entry.fault = outcome.fault;
+            entry.remark = outcome.remark;
         }
         drop(inner);
         self.wake();
@@ -192,6 +196,7 @@ mod tests {
             space: None,
             space_number: None,
             fault: None,
+            remark: None,
         }
     }
 

@@ -21,6 +21,7 @@
 //! # Ok(()) }
 //! ```
 
+mod args;
 mod auth;
 pub mod check;
 mod config;
@@ -48,6 +49,7 @@ mod wire;
 #[cfg(test)]
 mod tests;
 
+pub use args::Args;
 pub use config::Config;
 pub use dial::EndpointScript;
 pub use faults::{Action, ActiveFault, Fault, FaultId, FaultKind};

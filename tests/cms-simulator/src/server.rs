@@ -4,9 +4,10 @@
 use std::io;
 use std::net::SocketAddr;
 use std::pin::{Pin, pin};
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
@@ -14,6 +15,7 @@ use hyper_util::rt::TokioIo;
 use rustls::ServerConfig;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
+use tokio::sync::Notify;
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 use tokio_util::sync::CancellationToken;
@@ -81,9 +83,9 @@ impl Open {
 }
 
 impl Port {
-    /// Binds a port on the loopback address; 0 picks a free one.
-    pub fn bind(port: u16, own: Arc<ServerConfig>, stranger: Arc<ServerConfig>) -> io::Result<Self> {
-        let listener = listen(SocketAddr::from(([127, 0, 0, 1], port)))?;
+    /// Binds an address; port 0 picks a free one.
+    pub fn bind(at: SocketAddr, own: Arc<ServerConfig>, stranger: Arc<ServerConfig>) -> io::Result<Self> {
+        let listener = listen(at)?;
         let address = listener.local_addr()?;
         let open = Open { listener: Some(listener), reserved: None, opening: 0, life: Life::new(), estranged: false };
         Ok(Self { address, own: own.into(), stranger: stranger.into(), open: Mutex::new(open) })
@@ -169,7 +171,7 @@ impl Port {
 
 /// Takes a port without listening on it.
 fn reserve(address: SocketAddr) -> io::Result<TcpSocket> {
-    let socket = TcpSocket::new_v4()?;
+    let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
     // Connections of its former life may linger.
     socket.set_reuseaddr(true)?;
     socket.bind(address)?;
@@ -231,9 +233,23 @@ async fn connection(
     let mut talk = pin!(async {
         let Ok(tls) = acceptor.accept(wire).await else { return };
         let tls = Goodbye { tls, ending: ending.clone() };
-        let service =
-            service_fn(|request| http::serve(shared.clone(), bridge, client, life.clone(), ending.clone(), request));
-        let _ = http1::Builder::new().title_case_headers(true).serve_connection(TokioIo::new(tls), service).await;
+        let use_ = &Use::default();
+        let service = service_fn(|request| {
+            let last = use_.begin(shared.lock().switches.requests_per_connection);
+            let answer = http::serve(shared.clone(), bridge, client, life.clone(), ending.clone(), last, request);
+            async move {
+                let _end = use_.end_when_dropped();
+                answer.await
+            }
+        });
+        let mut talk =
+            pin!(http1::Builder::new().title_case_headers(true).serve_connection(TokioIo::new(tls), service));
+        tokio::select! {
+            _ = talk.as_mut() => return,
+            () = use_.unused(&shared) => {}
+        }
+        talk.as_mut().graceful_shutdown();
+        let _ = talk.await;
     });
     tokio::select! {
         biased;
@@ -247,6 +263,70 @@ async fn connection(
         () = shutdown.cancelled() => {}
     }
     ending.reset.store(true, Ordering::Release);
+}
+
+/// How a connection is used: Apache closes one that is idle, and after so many requests (1.1).
+#[derive(Default)]
+struct Use {
+    requests: AtomicU64,
+    running: AtomicU64,
+    changed: Notify,
+}
+
+/// The end of a request, however it comes about.
+struct End<'a>(&'a Use);
+
+impl Drop for End<'_> {
+    fn drop(&mut self) {
+        self.0.running.fetch_sub(1, Ordering::AcqRel);
+        self.0.changed.notify_one();
+    }
+}
+
+impl Use {
+    /// Counts a request; true: it is the last one (0: there is none).
+    fn begin(&self, most: u64) -> bool {
+        self.running.fetch_add(1, Ordering::AcqRel);
+        self.changed.notify_one();
+        let number = self.requests.fetch_add(1, Ordering::AcqRel) + 1;
+        most > 0 && number >= most
+    }
+
+    fn end_when_dropped(&self) -> End<'_> {
+        End(self)
+    }
+
+    /// Until nothing was asked for as long as the switch says.
+    async fn unused(&self, shared: &Shared) {
+        loop {
+            let wait = Duration::from_millis(shared.lock().switches.idle_close_ms);
+            if wait.is_zero() || self.running.load(Ordering::Acquire) > 0 {
+                self.changed.notified().await;
+            } else if tokio::time::timeout(wait, self.changed.notified()).await.is_err() {
+                return;
+            }
+        }
+    }
+}
+
+/// Names of headers as the documents write them; hyper would begin each word with a capital and go on in small letters.
+const NAMES: [&str; 2] = ["WWW-Authenticate", "X-Cisco-CMS-Auth-Token"];
+
+/// The head of a reply with these names as they should be; none if there is nothing to change.
+fn with_true_names(bytes: &[u8]) -> Option<Vec<u8>> {
+    if !bytes.starts_with(b"HTTP/1.") {
+        return None;
+    }
+    let end = bytes.windows(4).position(|part| part == b"\r\n\r\n").unwrap_or(bytes.len());
+    let mut changed = None;
+    for name in NAMES {
+        let line = format!("\r\n{name}:");
+        let is_it = |part: &[u8]| part.eq_ignore_ascii_case(line.as_bytes());
+        let Some(at) = bytes.get(..end)?.windows(line.len()).position(is_it) else { continue };
+        let bytes = changed.get_or_insert_with(|| bytes.to_vec());
+        bytes.get_mut(at..at + line.len())?.copy_from_slice(line.as_bytes());
+    }
+    changed
 }
 
 /// TLS that ends with its goodbye, or without.
@@ -263,7 +343,8 @@ impl AsyncRead for Goodbye {
 
 impl AsyncWrite for Goodbye {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.tls).poll_write(cx, buf)
+        let named = with_true_names(buf);
+        Pin::new(&mut self.tls).poll_write(cx, named.as_deref().unwrap_or(buf))
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {

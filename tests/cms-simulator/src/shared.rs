@@ -301,6 +301,7 @@ impl Shared {
             space: Some(id.to_owned()),
             space_number: None,
             fault: None,
+            remark: None,
         });
     }
 }

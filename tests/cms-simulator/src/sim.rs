@@ -1,5 +1,6 @@
 //! The library's face: start a simulator, look at it, make things happen to it.
 
+use std::net::SocketAddr;
 use std::ops::Deref;
 use std::sync::Arc;
 use std::time::Duration;
@@ -89,12 +90,14 @@ impl Simulator {
         }
         let authority = Authority::new("CMS simulator CA")?;
         let stranger = Authority::new("Unknown CA")?;
+        let names = config.certified();
         let mut ports = Vec::new();
         for bridge in 0..config.bridges {
             let port = config.ports.get(bridge).copied().unwrap_or(0);
-            ports.push(Port::bind(port, authority.server(bridge + 1)?, stranger.server(bridge + 1)?)?);
+            let (own, other) = (authority.server(bridge + 1, &names)?, stranger.server(bridge + 1, &names)?);
+            ports.push(Port::bind(SocketAddr::from((config.listen, port)), own, other)?);
         }
-        let addresses: Vec<String> = ports.iter().map(|port| port.address().to_string()).collect();
+        let addresses: Vec<String> = ports.iter().map(|port| config.address(port.address().port())).collect();
         let mut cluster = Cluster::new(&config);
         cluster.register_bridges(&addresses);
         let shared = Shared::new(cluster, ports, config.journal_limit);
@@ -106,7 +109,7 @@ impl Simulator {
         let mut handle =
             Handle { shared, inner: Arc::new(Inner { ca: authority.pem().to_owned(), addresses }), control: None };
         if let Some(port) = config.control_port {
-            handle.control = Some(control::start(handle.clone(), port).await?);
+            handle.control = Some(control::start(handle.clone(), SocketAddr::from((config.listen, port))).await?);
         }
         Ok(Self { handle, _stop: stop })
     }
@@ -131,7 +134,7 @@ pub struct Handle {
 }
 
 impl Handle {
-    /// `127.0.0.1:PORT` of a bridge, numbered from 0; empty for a number that does not exist.
+    /// `HOST:PORT` of a bridge, numbered from 0; empty for a number that does not exist.
     pub fn address(&self, bridge: usize) -> String {
         self.inner.addresses.get(bridge).cloned().unwrap_or_default()
     }

@@ -161,6 +161,18 @@ pub enum SecretAndRegenerate {
     RegenerateWins,
 }
 
+/// What `usageFilter` of a list of profiles does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum UsageFilter {
+    /// What the reference says.
+    Applied,
+    /// Nothing: everything is listed.
+    Ignored,
+    /// `parameterError`.
+    Refused,
+}
+
 /// Whose participants a bridge lists (section 9 against the "cluster-wide" of requirements.md 1.4).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -221,8 +233,17 @@ pub struct Switches {
     pub ends_by_closing: bool,
     /// There is a node `system/configuration/cluster`. Default true.
     pub cluster_configuration: bool,
-    /// `usageFilter` of lists of profiles does something. Default true.
-    pub usage_filter: bool,
+    /// `usageFilter` of lists of profiles.
+    pub usage_filter: UsageFilter,
+    /// Body of errors with 400 or 404 without `failureDetails`, as a framework writes it; its type is `bodilessType`. Default
+    /// empty.
+    pub plain_errors: String,
+    /// `callegs`, as the guide spells `callLegs` in two places, is taken as well. Default true.
+    pub guides_spelling: bool,
+    /// A connection is closed when nothing was asked for so long; a real bridge does it after 5000. Default 0: never.
+    pub idle_close_ms: u64,
+    /// A connection is closed after so many requests; a real bridge does it after 100. Default 0: never.
+    pub requests_per_connection: u64,
     /// Fields of a space that are never shown, even where they were set. Default none.
     pub space_hides: BTreeSet<String>,
     /// Bodies without declaration.
@@ -338,7 +359,11 @@ impl Default for Switches {
             challenge_realm: "acano".to_owned(),
             ends_by_closing: false,
             cluster_configuration: true,
-            usage_filter: true,
+            usage_filter: UsageFilter::Applied,
+            plain_errors: String::new(),
+            guides_spelling: true,
+            idle_close_ms: 0,
+            requests_per_connection: 0,
             space_hides: BTreeSet::new(),
             missing_declaration: MissingDeclaration::CallsListOnly,
             second_call: SecondCall::SameId,

@@ -36,10 +36,11 @@ impl Authority {
         &self.pem
     }
 
-    /// TLS settings of one bridge, numbered from 1 in `bridge-N.cms.test`.
-    pub fn server(&self, number: usize) -> Result<Arc<ServerConfig>, StartError> {
+    /// TLS settings of one bridge, numbered from 1 in `bridge-N.cms.test`, with further names or addresses.
+    pub fn server(&self, number: usize, further: &[String]) -> Result<Arc<ServerConfig>, StartError> {
         let name = format!("bridge-{number}.cms.test");
-        let mut params = CertificateParams::new(vec![name.clone(), "localhost".to_owned()])?;
+        let names = [name.clone(), "localhost".to_owned()].into_iter().chain(further.iter().cloned());
+        let mut params = CertificateParams::new(names.collect::<Vec<_>>())?;
         params.subject_alt_names.push(SanType::IpAddress(IpAddr::V4(Ipv4Addr::LOCALHOST)));
         params.subject_alt_names.push(SanType::IpAddress(IpAddr::V6(Ipv6Addr::LOCALHOST)));
         params.distinguished_name.push(DnType::CommonName, name);

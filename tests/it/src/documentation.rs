@@ -41,8 +41,15 @@ fn sources() -> Vec<PathBuf> {
 fn documents() -> Vec<PathBuf> {
     let mut all = files(&root().join("docs"), "md");
     all.extend(
-        ["README.md", "CHANGELOG.md", "CONTRIBUTING.md", "SECURITY.md", "crds/reference.md"]
-            .map(|name| root().join(name)),
+        [
+            "README.md",
+            "CHANGELOG.md",
+            "CONTRIBUTING.md",
+            "SECURITY.md",
+            "crds/reference.md",
+            "tests/cms-simulator/README.md",
+        ]
+        .map(|name| root().join(name)),
     );
     all
 }

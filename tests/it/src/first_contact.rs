@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use cms_simulator::Config;
+use cms_simulator::{Config, Fault, FaultKind, UsageFilter};
 use jiff::SignedDuration;
 use kube::Resource;
 use kube::api::GetParams;
@@ -98,6 +98,47 @@ async fn a_call_bridge_that_does_not_tell_which_one_it_is_gets_ready() {
     assert!(arena.requests().iter().any(|e| e.path.ends_with("system/configuration/cluster")), "it was asked");
     assert_eq!(slot_numbers(&arena), [1, 2, 3, 4, 5]);
     arena.assert_rules(1..=5);
+    arena.finish().await;
+}
+
+/// Nor does it tell which profiles are in use, in whatever words; and the first attempt to make some failed.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_bridge_that_does_not_tell_which_profiles_are_used_gets_ready() {
+    for failure_details in [true, false] {
+        let mut arena = Arena::quiet("first-usage", lone(), patient()).await;
+        arena.sim.update_switches(|switches| {
+            switches.usage_filter = UsageFilter::Refused;
+            switches.failure_details = failure_details;
+            switches.plain_errors = "{}".to_owned();
+        });
+        for route in ["callProfiles", "callLegProfiles"] {
+            arena.sim.add_fault(Fault::new(FaultKind::Unavailable).method("POST").route(route).once());
+        }
+        arena.start().await;
+        arena.ready_bridge(json!({})).await;
+        assert!(arena.requests().iter().any(|e| e.query.contains("usageFilter")), "it was asked");
+        assert_eq!(slot_numbers(&arena), [1, 2, 3, 4, 5]);
+        arena.finish().await;
+    }
+}
+
+/// Whatever the framework behind the API says of a node that this bridge does not have.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_cluster_whose_framework_answers_for_its_place_in_it_gets_ready() {
+    let config = Config { bridges: 2, ..Config::default() };
+    let mut arena = Arena::quiet("first-framework", config, patient()).await;
+    for bridge in 0..2 {
+        let member = format!("callBridges/{}", arena.sim.call_bridge_id(bridge));
+        arena.ask(Method::PUT, &member, "address=https%3A%2F%2Fcms.elsewhere.test").await;
+    }
+    arena.sim.update_switches(|switches| {
+        (switches.cluster_configuration, switches.failure_details) = (false, false);
+        (switches.not_found_status, switches.bodiless_type) = (404, "application/json".to_owned());
+        switches.plain_errors = "{\"detail\":\"Not Found\"}".to_owned();
+    });
+    arena.start().await;
+    arena.ready_bridge(json!({})).await;
+    assert_eq!(slot_numbers(&arena), [1, 2, 3, 4, 5]);
     arena.finish().await;
 }
 

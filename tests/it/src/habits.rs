@@ -4,7 +4,7 @@
 use std::ops::Range;
 use std::panic::AssertUnwindSafe;
 
-use cms_simulator::{Config, Switches};
+use cms_simulator::{Config, Switches, UsageFilter};
 use futures::FutureExt as _;
 use futures::stream::{self, StreamExt as _};
 use meeting_controller::api::meeting::{ParticipantState, Phase};
@@ -82,10 +82,18 @@ async fn a_server_of_few_words_is_driven_like_any_other() {
         challenge_realm: "CMS".to_owned(),
         ends_by_closing: true,
         cluster_configuration: false,
-        usage_filter: false,
+        usage_filter: UsageFilter::Ignored,
         ..Switches::default()
     };
-    live(1001, switches).await;
+    // And one whose errors have words of its own.
+    let wordy = Switches {
+        bodiless_type: "application/json".to_owned(),
+        plain_errors: "{\"detail\":\"Not Found\"}".to_owned(),
+        usage_filter: UsageFilter::Refused,
+        ends_by_closing: false,
+        ..switches.clone()
+    };
+    tokio::join!(live(1001, switches), live(1002, wordy));
 }
 
 /// What it is told of a space it keeps to itself: passcode, secret, mark. It is put back three times at most, in case that

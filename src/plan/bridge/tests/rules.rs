@@ -409,6 +409,12 @@ fn refused_configuration_holds_back_nothing_but_configuration() {
     let shut = Step::ShutSlot { number: 2, space: "space-6".into() };
     progress.failed(&mut player.facts, Attempt::Do(&shut), refused(), Timestamp::UNIX_EPOCH);
     assert!(!progress.is_refused, "no configuration");
+    // A profile that cannot be found again is made ever less often; a lost reply is another matter.
+    let create = Step::CreateCallProfile(Vec::new());
+    for (error, is_held) in [(CmsError::AmbiguousCreate, true), (CmsError::ConnectionLost, false)] {
+        progress.failed(&mut player.facts, Attempt::Do(&create), Verdict::Retry(error), Timestamp::UNIX_EPOCH);
+        assert_eq!(progress.is_refused, is_held);
+    }
     // While it is held back, a slot that was left open is shut, and nothing is made.
     server.space_of(2).unwrap().cdr_tag = Some(MARK.to_owned());
     player.look_at_all(&server);

@@ -5,7 +5,7 @@ use super::params::{Phase, take};
 use super::reply::{Answer, Ctx, Reply, calls_document, document};
 use crate::ids::Id;
 use crate::refusal::Refusal;
-use crate::schema::{CALL_FIELDS, Kind};
+use crate::schema::{CALL_FIELDS, Kind, Version};
 use crate::state::Cluster;
 use crate::state::bridge::Call;
 use crate::state::capture::Capture;
@@ -126,11 +126,13 @@ pub fn single(ctx: &Ctx<'_>, cluster: &Cluster, id: &Id) -> Answer {
     let body = document(cluster, |xml| {
         xml.element("call", &[("id", id)], |xml| {
             xml.leaf("name", &call.name);
-            xml.leaf("callType", if call.space.is_some() { "coSpace" } else { "adHoc" });
+            if cluster.version >= Version(2, 3) {
+                xml.leaf("callType", if call.space.is_some() { "coSpace" } else { "adHoc" });
+            }
             if let Some(space) = &call.space {
                 xml.leaf("coSpace", space);
             }
-            if let Some(owner) = owner {
+            if let Some(owner) = owner.filter(|_| cluster.version >= Version(2, 2)) {
                 xml.leaf("ownerName", owner);
             }
             xml.leaf("callCorrelator", &call.correlator);
@@ -164,7 +166,9 @@ pub fn single(ctx: &Ctx<'_>, cluster: &Cluster, id: &Id) -> Answer {
                     xml.show("messageTimeRemaining", left);
                 }
             }
-            xml.leaf("endpointRecording", "false");
+            if cluster.version >= Version(2, 4) {
+                xml.leaf("endpointRecording", "false");
+            }
         });
     });
     Ok(Reply::xml(body).about(id))

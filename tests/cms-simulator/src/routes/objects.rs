@@ -13,7 +13,7 @@ use crate::schema::{Kind, TOP_LEVEL, Type};
 use crate::state::Cluster;
 use crate::state::log::Actor;
 use crate::state::record::{Fields, Record};
-use crate::switches::UnknownSet;
+use crate::switches::{UnknownSet, UsageFilter};
 use crate::wire::form::Pairs;
 use crate::wire::xml::Xml;
 
@@ -62,7 +62,9 @@ pub fn list(ctx: &Ctx<'_>, cluster: &Cluster, kind: Kind, parent: Option<&Id>) -
     check_parent(ctx, cluster, parent)?;
     let spec = kind.spec();
     let now = Instant::now();
-    let referenced = match ctx.query.non_empty("usageFilter").filter(|_| spec.usage && cluster.switches.usage_filter) {
+    let (usage, asked) = (cluster.switches.usage_filter, ctx.query.non_empty("usageFilter").filter(|_| spec.usage));
+    let referenced = match asked.filter(|_| usage != UsageFilter::Ignored) {
+        Some(_) if usage == UsageFilter::Refused => return Err(Refusal::parameter("usageFilter")),
         Some(word) if word.eq_ignore_ascii_case("referenced") => Some((references(cluster, kind), true)),
         Some(word) if word.eq_ignore_ascii_case("unreferenced") => Some((references(cluster, kind), false)),
         Some(_) => return Err(Refusal::parameter("usageFilter")),
@@ -104,7 +106,7 @@ pub fn single(ctx: &Ctx<'_>, cluster: &Cluster, kind: Kind, parent: Option<&Id>,
         xml.element(kind.spec().singular, &[("id", &record.id)], |xml| {
             write_fields(cluster, kind, fields, false, xml);
             let methods = cluster.db.children(Kind::AccessMethod, &record.id).len();
-            if kind == Kind::CoSpace && methods > 0 {
+            if kind == Kind::CoSpace && methods > 0 && !is_kept_back(cluster, kind, "numAccessMethods") {
                 xml.show("numAccessMethods", methods);
             }
         });
@@ -195,7 +197,25 @@ pub fn create(ctx: &Ctx<'_>, cluster: &mut Cluster, kind: Kind, parent: Option<&
         }
         cluster.queue_sync(&id);
     }
-    Ok(Reply::created(kind.location(parent, &id), id))
+    let remark = (kind == Kind::BulkSet).then(|| collision_of(cluster, &id)).flatten();
+    Ok(Reply { remark, ..Reply::created(kind.location(parent, &id), id) })
+}
+
+/// What a bulk set of several spaces says of each of them alike; where `$index$` was lost to a shell, that is a mistake.
+fn collision_of(cluster: &Cluster, set: &Id) -> Option<String> {
+    let fields = &cluster.db.get(Kind::BulkSet, set)?.fields;
+    if fields.number("startIndex")? >= fields.number("endIndex")? {
+        return None;
+    }
+    let mappings = ["coSpaceUriMapping", "coSpaceNameMapping", "coSpaceCallIdMapping"];
+    let is_fixed = |name: &&str| fields.get(name).is_some_and(|mapping| !mapping.contains("$index$"));
+    let fixed: Vec<&str> = mappings.into_iter().filter(is_fixed).collect();
+    if fixed.is_empty() {
+        return None;
+    }
+    let remark = format!("{} without $index$: every space of the set gets the same", fixed.join(", "));
+    tracing::warn!(%set, "{remark}");
+    Some(remark)
 }
 
 fn fields_lack(fields: &Fields, name: &str) -> bool {

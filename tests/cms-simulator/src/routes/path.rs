@@ -54,6 +54,8 @@ pub struct Target {
     pub route: String,
     /// The path in canonical case.
     pub canonical: String,
+    /// It says `callegs`, as the guide does in two places.
+    pub is_guides_spelling: bool,
 }
 
 const SYSTEM: &[(&str, Node)] = &[
@@ -77,6 +79,9 @@ const SINGLE: &[(&str, Node)] = &[
     ("clusterLicensing", Node::ClusterLicensing),
 ];
 
+/// The guide's misprint.
+const GUIDES_LEGS: &str = "callegs";
+
 fn word(segment: &str, word: &str) -> bool {
     segment.eq_ignore_ascii_case(word)
 }
@@ -90,8 +95,16 @@ pub fn parse(path: &str) -> Result<Target, Refusal> {
     let decoded = percent_encoding::percent_decode_str(path).decode_utf8_lossy();
     let segments: Vec<&str> = decoded.split('/').filter(|s| !s.is_empty()).collect();
     if let ["events", "v1"] = segments.as_slice() {
-        return Ok(Target { node: Node::Events, route: "events".to_owned(), canonical: "/events/v1".to_owned() });
+        return Ok(Target {
+            node: Node::Events,
+            route: "events".to_owned(),
+            canonical: "/events/v1".to_owned(),
+            is_guides_spelling: false,
+        });
     }
+    let is_guides_spelling = segments.iter().any(|segment| word(segment, GUIDES_LEGS));
+    let segments: Vec<&str> =
+        segments.into_iter().map(|segment| if word(segment, GUIDES_LEGS) { "callLegs" } else { segment }).collect();
     let rest = match segments.as_slice() {
         [api, version, rest @ ..] if word(api, "api") && word(version, "v1") => rest,
         [api, version, ..] if word(api, "api") && version.starts_with(['v', 'V']) => return Err(Refusal::Version),
@@ -106,7 +119,7 @@ pub fn parse(path: &str) -> Result<Target, Refusal> {
         rest => top_node(&mut trail, rest),
     };
     let node = node.ok_or(Refusal::Unrecognised)?;
-    Ok(Target { node, route: trail.route, canonical: format!("/api/v1/{}", trail.canonical) })
+    Ok(Target { node, route: trail.route, canonical: format!("/api/v1/{}", trail.canonical), is_guides_spelling })
 }
 
 /// The template and the canonical path as they grow.
@@ -236,6 +249,9 @@ mod tests {
         assert_eq!(route("/api/v1/cospaces/ABC"), "coSpaces/{id}");
         assert_eq!(parse("/API/v1/COSPACES/ABC/").unwrap().canonical, "/api/v1/coSpaces/abc");
         assert_eq!(route("/api/v1/calls/1/calllegs"), "calls/{id}/callLegs");
+        assert_eq!(route("/api/v1/calls/1/callegs"), "calls/{id}/callLegs");
+        assert_eq!(parse("/api/v1/Callegs").unwrap().canonical, "/api/v1/callLegs");
+        assert!(parse("/api/v1/Callegs").unwrap().is_guides_spelling);
         assert_eq!(route("/api/v1/coSpaceBulkParameterSets"), "cospaceBulkParameterSets");
         assert_eq!(route("/api/v1/system/configuration/cluster"), "system/configuration/cluster");
         assert_eq!(route("/api/v1/coSpaces/1/accessMethods/2"), "coSpaces/{id}/accessMethods/{id}");

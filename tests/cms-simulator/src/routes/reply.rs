@@ -34,7 +34,7 @@ impl Verb {
     /// From the method of a request; anything else is an `invalidOperation`.
     pub fn parse(method: &str) -> Option<Self> {
         Some(match method {
-            "GET" => Self::Get,
+            "GET" | "HEAD" => Self::Get,
             "POST" => Self::Post,
             "PUT" => Self::Put,
             "DELETE" => Self::Delete,
@@ -56,6 +56,8 @@ pub struct Reply {
     pub effect: bool,
     /// The object created or addressed.
     pub object: Option<Id>,
+    /// What is odd about the request.
+    pub remark: Option<String>,
 }
 
 /// What handlers return.

@@ -120,3 +120,16 @@ async fn a_manual_call_is_recorded_when_it_is_told_and_a_disabled_one_never() {
     assert_eq!(bench.put(&call, "recording=false").await.status, 200);
     assert!(!bench.sim.calls()[0].recorded);
 }
+
+/// The reference of 2.1 does not know them.
+#[tokio::test]
+async fn an_older_version_shows_no_later_fields_of_a_call() {
+    for (version, shown) in [("2.0(RC)", [false; 3]), ("2.2", [false, true, false]), ("2.4", [true; 3])] {
+        let bench = Bench::new(Config { software_version: version.to_owned(), ..Config::default() }).await;
+        let space = bench.make("coSpaces", "name=a&ownerJid=o@x").await;
+        let call = bench.make("calls", &format!("coSpace={space}")).await;
+        let got = bench.get(&format!("calls/{call}")).await;
+        let fields = ["callType", "ownerName", "endpointRecording"].map(|name| got.text(name).is_some());
+        assert_eq!(fields, shown, "{version}");
+    }
+}

@@ -1,8 +1,10 @@
 //! Tests over real HTTPS with a client of their own.
 
+mod args;
 mod calls;
 mod checker;
 mod cluster;
+mod connections;
 mod control_api;
 mod faults;
 mod golden;

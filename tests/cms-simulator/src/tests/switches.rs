@@ -353,6 +353,68 @@ async fn errors_without_words() {
 }
 
 #[tokio::test]
+async fn errors_in_the_words_of_a_framework() {
+    let bench = with(|s| {
+        s.failure_details = false;
+        s.plain_errors = "{\"detail\":\"Not Found\"}".to_owned();
+        s.bodiless_type = "application/json".to_owned();
+        s.not_found_status = 404;
+        s.indented = true;
+    })
+    .await;
+    for (path, status) in [("calls/x", 404), ("nowhere", 404), ("coSpaces?limit=x", 400)] {
+        let got = bench.get(path).await;
+        assert_eq!((got.status, got.body.as_str()), (status, "{\"detail\":\"Not Found\"}"), "{path}");
+        assert_eq!(got.headers["content-type"], "application/json");
+    }
+    assert_eq!(bench.get("coSpaces").await.headers["content-type"], "text/xml");
+    bench.sim.set_database_primary(false);
+    let busy = bench.get("coSpaces").await;
+    assert_eq!((busy.status, busy.body.as_str()), (503, ""), "that is no word of a framework");
+}
+
+/// The guide spells it so in two places.
+#[tokio::test]
+async fn the_guides_spelling_of_call_legs() {
+    let (bench, _, call) = started(|_| {}).await;
+    let made = bench.post(&format!("calls/{call}/callegs"), "remoteParty=a@x").await;
+    assert_eq!(made.location.as_deref(), Some(format!("/api/v1/callLegs/{}", made.id()).as_str()));
+    assert_eq!(bench.get("callegs").await.ids(), [made.id()]);
+    assert_eq!(bench.sim.journal().last().unwrap().route, "callLegs");
+    let odd = check::check(&bench.sim, &check::Expectation::default());
+    let told: Vec<_> = odd.iter().filter(|v| v.rule == check::Rule::Oddity).collect();
+    assert_eq!((told.len(), told[0].severity), (2, check::Severity::Info), "{odd:?}");
+    bench.sim.update_switches(|s| s.guides_spelling = false);
+    bench.refused(Method::GET, "callegs", None, "unrecognisedObject").await;
+}
+
+#[tokio::test]
+async fn a_set_that_says_the_same_of_each_space_is_odd() {
+    let bench = Bench::quick().await;
+    let odd = |bench: &Bench| {
+        let found = check::check(&bench.sim, &check::Expectation::default());
+        found.into_iter().filter(|v| v.rule == check::Rule::Oddity).map(|v| v.message).collect::<Vec<_>>()
+    };
+    bench.make("cospaceBulkParameterSets", &slot_body(1, 5)).await;
+    bench.make("cospaceBulkParameterSets", "startIndex=7&endIndex=7&coSpaceUriMapping=7").await;
+    assert!(odd(&bench).is_empty());
+    bench.make("cospaceBulkParameterSets", &slot_body(1, 5).replace("$index$", "")).await;
+    let told = odd(&bench);
+    assert!(told.len() == 1 && told[0].contains("coSpaceNameMapping without $index$"), "{told:?}");
+}
+
+#[tokio::test]
+async fn the_number_of_access_methods_can_be_kept_back() {
+    let bench = Bench::quick().await;
+    let space = bench.make("coSpaces", "name=a").await;
+    bench.make(&format!("coSpaces/{space}/accessMethods"), "callId=7").await;
+    let shown = async || bench.get(&format!("coSpaces/{space}")).await.text("numAccessMethods");
+    assert_eq!(shown().await.as_deref(), Some("1"));
+    bench.sim.update_switches(|s| s.space_hides = ["numAccessMethods".to_owned()].into());
+    assert_eq!(shown().await, None);
+}
+
+#[tokio::test]
 async fn a_body_that_ends_with_its_connection() {
     let bench = with(|s| s.ends_by_closing = true).await;
     let url = format!("https://{}/api/v1/system/status", bench.sim.address(0));
@@ -392,6 +454,10 @@ async fn what_not_every_bridge_knows() {
     bench.make("cospaceBulkParameterSets", &slot_body(1, 2)).await;
     let unused = || async { bench.get("callLegProfiles?usageFilter=referenced").await.ids() };
     assert!(unused().await.is_empty());
-    bench.sim.update_switches(|s| s.usage_filter = false);
+    bench.sim.update_switches(|s| s.usage_filter = UsageFilter::Ignored);
     assert_eq!(unused().await, [profile]);
+    bench.sim.update_switches(|s| s.usage_filter = UsageFilter::Refused);
+    let refused = "parameterError parameter=\"usageFilter\" error=\"invalidValue\"";
+    bench.refused(Method::GET, "callLegProfiles?usageFilter=unreferenced", None, refused).await;
+    assert_eq!(bench.get("callLegProfiles").await.total(), 1);
 }

@@ -84,7 +84,7 @@ fn escape(out: &mut String, text: &str) {
             '"' => out.push_str("&quot;"),
             '\'' => out.push_str("&apos;"),
             '\t' | '\n' | '\r' => out.push(c),
-            c if c < ' ' => {}
+            c if c < ' ' || matches!(c, '\u{fffe}' | '\u{ffff}') => {}
             c => out.push(c),
         }
     }
@@ -107,7 +107,7 @@ mod tests {
     #[test]
     fn text_is_escaped() {
         let mut xml = Xml::new(false);
-        xml.leaf("n", "Tim's <\"A&B\">\u{1}");
+        xml.leaf("n", "Tim's <\"A&B\">\u{1}\u{fffe}\u{ffff}");
         assert_eq!(xml.finish(), "<n>Tim&apos;s &lt;&quot;A&amp;B&quot;&gt;</n>");
     }
 
