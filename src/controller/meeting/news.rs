@@ -9,7 +9,7 @@ use crate::api::meeting::{ParticipantState, Phase};
 use crate::api::{ScheduledMeeting, ScheduledMeetingStatus, find};
 use crate::controller::context::Context;
 use crate::metrics::RefusalLabels;
-use crate::plan::booking::key_of;
+use crate::plan::booking::{Refusal, key_of};
 use crate::plan::meeting::Progress;
 
 /// Events after the status was written. `before` is the meeting as the apiserver had it.
@@ -31,7 +31,12 @@ pub fn announce(ctx: &Context, before: &ScheduledMeeting, written: &ScheduledMee
             ctx.events.tell(written, EventType::Warning, why, action, note);
         }
     }
-    count_failures(ctx, old, new, progress);
+    tell_refusals(ctx, old, written, progress);
+    tell_failures(ctx, old, written, new);
+    let extended = |status: &ScheduledMeetingStatus| status.extended_until.map(|until| until.0);
+    if let Some(until) = extended(new).filter(|until| old.and_then(extended).is_none_or(|before| before < *until)) {
+        normal("Extended", "Extend", format!("somebody is in it: it ends at {until}"));
+    }
     if phase == old_phase {
         return;
     }
@@ -55,27 +60,51 @@ pub fn announce(ctx: &Context, before: &ScheduledMeeting, written: &ScheduledMee
     }
 }
 
-/// Refusals and participants who could not be reached, each when it is new.
-fn count_failures(
-    ctx: &Context,
-    old: Option<&ScheduledMeetingStatus>,
-    new: &ScheduledMeetingStatus,
-    progress: &Progress,
-) {
+/// A booking, an edit of one, or more time that is not to be had, each when it is new.
+fn tell_refusals(ctx: &Context, old: Option<&ScheduledMeetingStatus>, written: &ScheduledMeeting, progress: &Progress) {
     let conditions = old.map(|status| status.conditions.as_slice()).unwrap_or_default();
-    let before = find(conditions, types::ACCEPTED).filter(|condition| condition.status == "False");
+    let is_new = |kind: &str, refusal: &Refusal| {
+        let before = find(conditions, kind).filter(|condition| condition.status == "False");
+        before.is_none_or(|condition| condition.reason != refusal.reason)
+    };
+    let tell = |refusal: &Refusal, action| {
+        ctx.events.tell(written, EventType::Warning, refusal.reason, action, refusal.message.clone());
+    };
     let refusal = progress.refusal.as_ref().or(progress.unmet.as_ref());
     if let Some(refusal) = refusal.filter(|refusal| refusal.reason != reason::PROGRESSING)
-        && before.is_none_or(|condition| condition.reason != refusal.reason)
+        && is_new(types::ACCEPTED, refusal)
     {
         ctx.metrics.refused.get_or_create(&RefusalLabels { reason: refusal.reason }).inc();
+        // One that cannot be read, or lacks its finalizer, is told by others.
+        if refusal.reason != reason::UNREADABLE {
+            tell(refusal, "Book");
+        }
     }
+    if let Some(refusal) = progress.extension_refused.as_ref().filter(|refusal| is_new(types::SLOT_RESERVED, refusal)) {
+        tell(refusal, "Extend");
+    }
+}
+
+/// Participants who could not be reached, each when it is new.
+fn tell_failures(
+    ctx: &Context,
+    old: Option<&ScheduledMeetingStatus>,
+    written: &ScheduledMeeting,
+    new: &ScheduledMeetingStatus,
+) {
     let participants = old.map(|status| status.participants.as_slice()).unwrap_or_default();
     let had_failed =
         |party: &str| participants.iter().any(|p| p.remote_party == party && p.state == ParticipantState::Failed);
     let failed = new.participants.iter().filter(|p| p.state == ParticipantState::Failed);
-    let newly = failed.filter(|p| !had_failed(&p.remote_party)).count();
-    ctx.metrics.failed_participants.inc_by(u64::try_from(newly).unwrap_or_default());
+    let newly: Vec<String> = failed
+        .filter(|p| !had_failed(&p.remote_party))
+        .map(|p| format!("{} ({})", p.remote_party, p.reason.as_deref().unwrap_or_default()))
+        .collect();
+    if !newly.is_empty() {
+        ctx.metrics.failed_participants.inc_by(u64::try_from(newly.len()).unwrap_or_default());
+        let note = format!("not reached: {}", newly.join(", "));
+        ctx.events.tell(written, EventType::Warning, "ParticipantsFailed", "Dial", note);
+    }
 }
 
 /// Wakes those who are concerned by what a pass came to. `before` is the meeting as it was known at its beginning.

@@ -179,6 +179,7 @@ async fn an_edit_that_cannot_be_met_keeps_the_booking_and_says_so() {
     arena.patch::<ScheduledMeeting>("mine", json!({ "spec": { "duration": "3h" } })).await;
     let refused = arena.says("mine", "Accepted", "False", "NoFreeSlot").await;
     assert!(message(&refused, "Accepted").contains("what was booked before stands"), "{refused:#?}");
+    assert!(!arena.event_about("mine", "NoFreeSlot").await.is_empty());
     assert_eq!(condition(&refused, "SlotReserved"), ("True", "Reserved"));
     assert_eq!(condition(&refused, "Ready"), ("False", "NoFreeSlot"));
     let (was, is) = (status_of(&before), status_of(&refused));

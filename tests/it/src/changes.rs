@@ -72,6 +72,7 @@ async fn an_extension_into_anothers_reservation_keeps_the_old_end() {
     arena.patch::<ScheduledMeeting>("here", json!({ "spec": { "duration": "10m" } })).await;
     let conflict = arena.says("here", "SlotReserved", "False", "ExtensionConflict").await;
     assert!(message(&conflict, "SlotReserved").contains("/next"), "says who is in the way");
+    assert!(arena.event_about("here", "ExtensionConflict").await.contains("/next"));
     assert_eq!(closes_at(&conflict), old_end);
     assert_eq!(arena.join_secret("here").await.unwrap().data, invited, "nobody is told of an end that was refused");
     assert!(arena.slot(1).open, "the meeting goes on until the old end");
@@ -245,6 +246,7 @@ async fn a_meeting_extends_itself_while_somebody_is_in_it_up_to_the_cap() {
     assert_eq!(closes_at(&ended), after(&empty, 5), "nobody was in it");
     let extended = arena.meeting("busy", "extended", |m| status_of(m).extended_until.is_some()).await;
     assert_eq!(closes_at(&extended), after(&busy, 65), "once; that is the cap");
+    arena.event_about("busy", "Extended").await;
     assert_eq!(condition(&extended, "Ready"), ("True", "Active"));
     arena.patch::<ScheduledMeeting>("busy", json!({ "spec": { "duration": "1s", "extension": null } })).await;
     let ended = arena.phase("busy", Phase::Ended).await;

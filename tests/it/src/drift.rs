@@ -214,6 +214,8 @@ async fn who_does_not_answer_is_dialled_again_up_to_the_limit() {
     assert_eq!(condition(&failed, "ParticipantsDialed"), ("False", "SomeFailed"));
     assert!(message(&failed, "ParticipantsDialed").contains("nowhere@rooms.test"), "says who");
     assert_eq!(condition(&failed, "Ready"), ("True", "Active"), "the meeting takes place");
+    let told = arena.event_about("m", "ParticipantsFailed").await;
+    assert!(told.contains("@rooms.test (NoAnswer)"), "{told}");
     for (address, _, outcome) in scripts {
         let dials: Vec<_> = arena.sim.dials().into_iter().filter(|dial| dial.remote_party == address).collect();
         assert_eq!(dials.len(), 2, "{address}: one try and one more");
