@@ -71,6 +71,12 @@ impl Arena {
         self.run_as(client, Some(self.namespace.clone()), Some(candidacy)).await
     }
 
+    /// Somebody takes the Lease, does nothing with it, and lets it run out.
+    pub async fn steal(&self) {
+        let thief = Patch::Merge(json!({ "spec": { "holderIdentity": "thief" } }));
+        self.api::<Lease>().patch(LEASE, &PatchParams::default(), &thief).await.unwrap();
+    }
+
     async fn holder(&self) -> String {
         let lease = self.api::<Lease>().get(LEASE).await.unwrap();
         lease.spec.and_then(|spec| spec.holder_identity).unwrap_or_default()
@@ -324,8 +330,7 @@ async fn a_lease_that_is_stolen_while_a_meeting_opens_costs_no_second_ring() {
         let spec = json!({ "start": in_ms(0), "end": in_ms(7_000), "participants": party });
         arena.create_meeting("m", spec).await;
         arena.await_requests(route, |all| count(all, method, route) == 1).await;
-        let thief = Patch::Merge(json!({ "spec": { "holderIdentity": "thief" } }));
-        arena.api::<Lease>().patch(LEASE, &PatchParams::default(), &thief).await.unwrap();
+        arena.steal().await;
         until("nobody leads", || !a.leads() && !b.leads()).await;
         until("somebody leads", || a.leads() != b.leads()).await;
         arena.ended_as_if_nothing_had_been().await;
@@ -421,8 +426,7 @@ async fn replicas_whose_clocks_differ_by_minutes_never_lead_at_one_time() {
     // Longer than a lease, through which the one that is ahead must not take it for expired.
     tokio::time::sleep(2 * SHORT.lease).await;
     assert!(a.leads() && !b.leads());
-    let thief = Patch::Merge(json!({ "spec": { "holderIdentity": "thief" } }));
-    arena.api::<Lease>().patch(LEASE, &PatchParams::default(), &thief).await.unwrap();
+    arena.steal().await;
     until("nobody leads", || !a.leads() && !b.leads()).await;
     until("somebody leads", || a.leads() || b.leads()).await;
     // Over by either clock.
@@ -456,8 +460,7 @@ async fn a_lease_that_is_stolen_while_a_meeting_closes_leaves_the_rest_to_the_ne
         arena.sim.add_fault(fault);
         arena.patch_end("m", 0).await;
         arena.await_requests(&what, |all| ours(all) > before).await;
-        let thief = Patch::Merge(json!({ "spec": { "holderIdentity": "thief" } }));
-        arena.api::<Lease>().patch(LEASE, &PatchParams::default(), &thief).await.unwrap();
+        arena.steal().await;
         until("nobody leads", || !a.leads()).await;
         let written = writes(&arena.sim.journal());
         arena.sim.clear_faults();

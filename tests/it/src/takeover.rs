@@ -1,6 +1,6 @@
 //! The crash sweep with two replicas (`sweep.rs`): at each request the one that leads dies, or stops in order, or stands
-//! still and comes back when the other one leads. The same end, one call, one ring, and what came back has written
-//! nothing. `SWEEP=all cargo test -p it takeover::` runs the full set.
+//! still and comes back when the other one leads, or its Lease is stolen. The same end, one call, one ring, and what came
+//! back has written nothing. `SWEEP=all cargo test -p it takeover::` runs the full set.
 
 use crate::freezer::Freezer;
 use crate::leader::{SHORT, arena_with, until};
@@ -16,6 +16,8 @@ enum Fate {
     Stops,
     /// It is frozen until the other one leads.
     Freezes,
+    /// Somebody takes its lease and lets it run out; then either of the two leads.
+    IsRobbed,
 }
 
 async fn run(scenario: &Scenario, what: Option<(Fate, Blow)>) -> Outcome {
@@ -33,16 +35,22 @@ async fn run(scenario: &Scenario, what: Option<(Fate, Blow)>) -> Outcome {
         () = fell(&arena, &counter, blow) => true,
     };
     let fate = what.map(|(fate, _)| fate).filter(|_| struck);
+    // Who is still there, and how many writes it had sent if it may not send any more.
     let taken_over = async {
         match fate {
             Some(Fate::Dies) => first.kill().await,
+            Some(Fate::IsRobbed) => {
+                arena.steal().await;
+                until("a knows", || !first.leads()).await;
+                return Some((first, None));
+            }
             Some(Fate::Freezes) => {
                 freezer.freeze();
                 until("b leads", || second.leads()).await;
                 let written = counter.writes();
                 freezer.thaw();
                 until("a knows", || !first.leads()).await;
-                return Some((first, written));
+                return Some((first, Some(written)));
             }
             Some(Fate::Stops) | None => first.stop().await,
         }
@@ -51,7 +59,8 @@ async fn run(scenario: &Scenario, what: Option<(Fate, Blow)>) -> Outcome {
     let back = if struck {
         let taken_over = async {
             let back = taken_over.await;
-            until("b leads", || second.leads()).await;
+            let leads_again = || back.as_ref().is_some_and(|(first, written)| written.is_none() && first.leads());
+            until("somebody leads", || second.leads() || leads_again()).await;
             arena.sim.clear_faults();
             back
         };
@@ -63,7 +72,7 @@ async fn run(scenario: &Scenario, what: Option<(Fate, Blow)>) -> Outcome {
     let counts = (arena.sim.journal().len(), counter.count());
     second.stop().await;
     if let Some((first, written)) = back {
-        assert_eq!(counter.writes(), written, "who came back wrote something");
+        assert!(written.is_none_or(|written| counter.writes() == written), "who came back wrote something");
         first.stop().await;
     }
     (counts.0, counts.1, struck)
@@ -73,7 +82,8 @@ async fn run(scenario: &Scenario, what: Option<(Fate, Blow)>) -> Outcome {
 async fn whoever_takes_over_at_whichever_request_the_end_is_the_same() {
     const EITHER: [Moment; 2] = [Moment::Before, Moment::After];
     let kinds = |bridge, kube| {
-        [(Fate::Dies, &EITHER[..]), (Fate::Freezes, &EITHER[..]), (Fate::Stops, &[Moment::During][..])]
+        let during = &[Moment::During][..];
+        [(Fate::Dies, &EITHER[..]), (Fate::Freezes, &EITHER[..]), (Fate::Stops, during), (Fate::IsRobbed, during)]
             .into_iter()
             .map(|(fate, moments)| {
                 let both = [each(bridge, moments, Blow::Bridge), each(kube, moments, Blow::Kube)];
