@@ -272,20 +272,32 @@ async fn an_apiserver_that_is_away_from_all_costs_time_and_nothing_else() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_frozen_leader_that_wakes_writes_nothing() {
-    let arena = arena("frozen").await;
+    tokio::join!(frozen_across(Phase::Opening), frozen_across(Phase::Active));
+}
+
+/// Stopped while the meeting is in this phase, right before its start or before its end, and for longer than the lease. When
+/// it wakes, the instant is long due, and the other one has done what was to be done.
+async fn frozen_across(phase: Phase) {
+    let arena = arena(&format!("frozen-{phase:?}").to_lowercase()).await;
     let freezer = Freezer::new();
     let frozen = freezer.replica(&arena, "a", |client| client).await;
     until("a leads", || frozen.leads()).await;
     let other = arena.replica("b", SHORT).await;
     arena.ready_bridge(json!({ "slots": { "quantity": 1 } })).await;
-    let start = in_ms(1_500);
     let party = json!([{ "remoteParty": "desk@rooms.test" }]);
-    arena.create_meeting("m", json!({ "start": start, "end": in_ms(7_000), "participants": party })).await;
-    arena.phase("m", Phase::Opening).await;
-    // Stopped right before the instant, and for longer than the lease. When it wakes the instant is long due.
+    let spec = json!({ "start": in_ms(1_500), "end": in_ms(7_000), "participants": party });
+    arena.create_meeting("m", spec).await;
+    arena.phase("m", phase).await;
+    if phase == Phase::Active {
+        arena.party("m", ParticipantState::Connected).await;
+    }
     freezer.freeze();
     until("b leads", || other.leads()).await;
-    arena.party("m", ParticipantState::Connected).await;
+    if phase == Phase::Active {
+        arena.phase("m", Phase::Ended).await;
+    } else {
+        arena.party("m", ParticipantState::Connected).await;
+    }
     freezer.thaw();
     until("a knows", || !frozen.leads()).await;
     arena.ended_as_if_nothing_had_been().await;
