@@ -206,3 +206,74 @@ mod meetings {
         );
     }
 }
+
+/// The same for a series.
+mod series {
+    use std::collections::BTreeMap;
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::api::MeetingSeries;
+    use crate::plan::series::Progress;
+    use crate::status::series::build;
+
+    fn schema() -> Value {
+        let crds = crate::api::crds();
+        let crd = crds.iter().map(|crd| serde_json::to_value(crd).unwrap());
+        let mut series = crd.filter(|crd| crd["spec"]["names"]["kind"] == "MeetingSeries");
+        let crd = series.next().unwrap();
+        crd["spec"]["versions"][0]["schema"]["openAPIV3Schema"]["properties"]["status"].clone()
+    }
+
+    fn filled(count: u32) -> MeetingSeries {
+        let first: jiff::civil::Date = "2026-12-07".parse().unwrap();
+        let day = |n: u32| first.checked_add(jiff::Span::new().days(i64::from(n))).unwrap();
+        let deleted = |n: u32| {
+            json!({ "occurrence": format!("{}T09:00:00", day(n)), "name": format!("s-{n}"), "state": "Deleted",
+                    "start": format!("{}T09:00:00Z", day(n)) })
+        };
+        let condition = |n: u32| {
+            json!({ "type": format!("T{n}"), "status": "True", "reason": "R", "message": "m",
+                    "lastTransitionTime": "2026-11-26T10:00:00Z" })
+        };
+        let of = |make: &dyn Fn(u32) -> Value| (0..count).map(make).collect::<Vec<_>>();
+        serde_json::from_value(json!({
+            "apiVersion": "meeting-controller.dev/v1alpha1", "kind": "MeetingSeries",
+            "metadata": { "name": "s", "namespace": "ns", "generation": 3,
+                          "uid": "3fa85f64-5717-4562-b3fc-2c963f66afa6" },
+            "spec": { "start": "2026-12-07T09:00:00", "timeZone": "UTC", "duration": "1h", "horizon": "8784h",
+                      "maxAhead": count.max(1), "recurrence": { "frequency": "Daily" },
+                      "exceptions": of(&|n| json!({ "occurrence": format!("{}T10:00:00", day(n)), "skip": true })),
+                      "template": { "spec": { "title": "t" } } },
+            "status": { "conditions": of(&condition), "occurrences": of(&deleted),
+                        "unmatchedExceptions": of(&|n| json!(format!("{}T10:00:00", day(n)))) }
+        }))
+        .unwrap()
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig { cases: 24, ..ProptestConfig::default() })]
+
+        #[test]
+        fn every_list_of_a_series_status_fits_its_schema(count in prop_oneof![0_u32..3, 20_u32..50, 0_u32..600]) {
+            let series = filled(count);
+            let now: jiff::Timestamp = "2026-12-06T12:00:00Z".parse().unwrap();
+            let mut progress = Progress::resume(&Arc::new(series.clone()), now);
+            progress.decide(&BTreeMap::new());
+            let status = build(&progress, series.status.as_ref().unwrap(), Some(3), now);
+            let mut wrong = Vec::new();
+            too_long(&schema(), &serde_json::to_value(&status).unwrap(), "status", &mut wrong);
+            prop_assert!(wrong.is_empty(), "{wrong:?}");
+        }
+    }
+
+    #[test]
+    fn every_list_of_a_series_status_is_known_to_this_test() {
+        let mut count = 0;
+        lists(&schema(), &mut count);
+        assert_eq!(
+            count, 3,
+            "conditions, occurrences and exceptions; a new list needs a bound, and a line in filled()"
+        );
+    }
+}
