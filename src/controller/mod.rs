@@ -14,6 +14,7 @@ mod lifecycle;
 mod meeting;
 mod merge;
 mod own_writes;
+mod passes;
 mod plan_command;
 mod run;
 mod secrets_cache;

@@ -5,6 +5,7 @@
 pub mod bridge;
 pub mod calls;
 pub mod meeting;
+mod shown;
 pub mod slots;
 
 /// A fact about the bridge that may not have been looked up yet.

@@ -7,6 +7,7 @@
 mod absorb;
 mod access;
 mod contest;
+mod dials;
 mod effects;
 mod layouts;
 mod lives;

@@ -1,4 +1,5 @@
 use super::*;
+use crate::controller::Watchdog;
 
 /// A bridge that answers everything, but slowly, must not have the process restarted, which serves all the others.
 #[tokio::test(start_paused = true)]
