@@ -1,6 +1,6 @@
 //! What the last looks at the cluster's database showed, and when what is due next. All of it can be looked up again.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
@@ -51,8 +51,8 @@ pub(super) struct Cache {
     /// When somebody was last dialled there. The first sweep begun after that wakes the meeting even if it shows nothing
     /// new: the leg may have come and gone between two sweeps.
     pub(super) last_dial_at: BTreeMap<SpaceId, Timestamp>,
-    /// Call bridges on which the door of a meeting met something else than the bridge's own word, since it was last written.
-    pub(super) odd_answers: BTreeMap<SpaceId, BTreeSet<Address>>,
+    /// Call bridges on which a write of the door of a meeting met something else than the bridge's own word, and when.
+    pub(super) odd_answers: BTreeMap<SpaceId, BTreeMap<Address, Timestamp>>,
 }
 
 /// When what is due next on a bridge.

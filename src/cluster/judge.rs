@@ -16,6 +16,9 @@ const DATABASE_BELIEVED: SignedDuration = SignedDuration::from_millis(900);
 /// What was sent while there was no database may be without an answer for so long after it is back.
 const SENT_BEFORE: SignedDuration = SignedDuration::from_secs(10);
 
+/// So long the same odd answer of two call bridges is held to be about what they were asked.
+const LATELY: SignedDuration = SignedDuration::from_mins(2);
+
 /// Whose request failed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Source {
@@ -45,6 +48,11 @@ impl Cluster {
         if is_blamed {
             self.blame(at, &error, source);
         }
+        if source == Source::Request {
+            // If it is the call bridge after all, its probe tells.
+            at.want_probe();
+            (self.env.wake)();
+        }
         if source == Source::Monitor && error.is_connection_failure() {
             at.forget_calls();
         }
@@ -66,21 +74,27 @@ impl Cluster {
         }
     }
 
-    /// Was this meeting answered so on more than one call bridge? What it asks for may be what something in front of the
-    /// bridge takes offence at, a title that looks like an attack for example. It does not drive the cluster to and fro.
+    /// Was this write of a meeting's door answered so on more than one call bridge lately? It may be what something in front of
+    /// the bridge takes offence at, a title that looks like an attack for example. It does not drive the cluster to and fro.
     pub fn takes_offence(&self, space: &SpaceId, at: &CallBridge, error: &CmsError) -> bool {
-        let is_of_request = match error {
+        let is_odd = match error {
             CmsError::NotACms | CmsError::MalformedReply { .. } | CmsError::Forbidden => true,
-            CmsError::HttpError { status } => *status < 502,
+            CmsError::HttpError { status } => *status < 502 && blames_call_bridge(error),
             _ => false,
         };
-        if !is_of_request {
+        if !is_odd {
             return false;
         }
+        let now = self.now();
         let mut cache = self.cache();
         let answered = cache.odd_answers.entry(space.clone()).or_default();
-        answered.insert(at.address().clone());
-        answered.len() > 1
+        answered.retain(|_, met| now.duration_since(*met).abs() < LATELY);
+        answered.insert(at.address().clone(), now);
+        let is_everywhere = answered.len() > 1;
+        if is_everywhere {
+            answered.values_mut().for_each(|met| *met = now);
+        }
+        is_everywhere
     }
 
     /// The door of a meeting was written, so nothing takes offence at it.

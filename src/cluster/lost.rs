@@ -93,8 +93,7 @@ impl Cluster {
             return Ok(self.find_profile(wanted.kind, &want, may_be).await?.map(|(id, _)| id));
         }
         let (client, at) = (self.active().client(), self.provisioning());
-        let listed = client.call_leg_profiles(at).await;
-        for (id, name) in client.unless_unknown(at, listed).await?.unwrap_or_default() {
+        for (id, name) in client.call_leg_profiles(at).await? {
             // A list may show no names.
             if name.is_some_and(|name| name != wanted.name) {
                 continue;
@@ -121,8 +120,7 @@ impl Cluster {
         // As it was sent; what is shown has no blanks around it.
         let names = name_mapping(prefix);
         let wanted = [u64::from(*range.start()), u64::from(*range.end())];
-        let listed = client.bulk_sets(at).await;
-        for listed in client.unless_unknown(at, listed).await?.into_iter().flatten() {
+        for listed in client.bulk_sets(at).await? {
             // A list may show no indices.
             let shown = [listed.start_index, listed.end_index];
             if known.contains(&listed.id) {

@@ -90,13 +90,18 @@ impl Cluster {
         Ok(read)
     }
 
-    /// The table of call bridges. A bridge that does not say that it is in a cluster need not have one.
+    /// The table of call bridges. A bridge that does not say that it is in a cluster, and never showed a member, need not have
+    /// one.
     async fn table_of(&self, client: &Client, at: Priority) -> Result<Vec<ClusterMember>, CmsError> {
-        let told = client.call_bridges(at).await;
-        if self.system().is_some_and(|(_, system)| system.cluster_enabled == Some(true)) {
-            return Ok(told?.items);
+        let error = match client.call_bridges(at).await {
+            Ok(listed) => return Ok(listed.items),
+            Err(error) => error,
+        };
+        let had_members = self.cache().members.as_ref().is_some_and(|known| !known.members.is_empty());
+        if had_members || client.system_status(at).await?.cluster_enabled == Some(true) {
+            return Err(error);
         }
-        Ok(client.unless_unknown(at, told).await?.map(|listed| listed.items).unwrap_or_default())
+        Ok(client.unless_unknown::<Vec<_>>(at, Err(error)).await?.unwrap_or_default())
     }
 
     /// Are the call bridges of the cluster still the same? If not, the table is read again.

@@ -206,8 +206,8 @@ impl CallBridge {
             return Ok(());
         }
         let asked = tokio::time::Instant::now();
-        let (client, told) = (self.client(), self.client().call(at, id).await);
-        let Some(call) = client.unless_unknown(at, told).await? else { return Ok(()) };
+        // Of one whose age is not told nobody knows whose it is.
+        let Some(call) = if_there(self.client().call(at, id).await)? else { return Ok(()) };
         // Told when the reply was made, which may be long after the question: there is a queue at the gate.
         let told = now.checked_add(asked.elapsed()).unwrap_or(now);
         let age = call.duration.and_then(|seconds| i64::try_from(seconds).ok()).map(SignedDuration::from_secs);

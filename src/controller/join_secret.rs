@@ -13,7 +13,7 @@ use k8s_openapi::api::core::v1::Secret;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
 use kube::api::{Api, ObjectMeta, PostParams};
 use kube::{Resource, ResourceExt};
-pub use made::{MadeFrom, WebLinks, hear, is_stale, is_withdrawn};
+pub use made::{MadeFrom, WebLinks, hear, is_inviting, is_stale, is_withdrawn};
 use made::{WITHDRAWN, basis};
 use rand::RngExt;
 use secrecy::{ExposeSecret, SecretString};
@@ -69,7 +69,9 @@ async fn passcode_of(
 ) -> Result<Option<SecretString>, KubeError> {
     let secrets: Api<Secret> = ctx.kube.api(&meeting.namespace().unwrap_or_default());
     let secret = calls(ctx, meeting).bounded("get Secret", secrets.get_opt(&reference.name)).await?;
-    let version = secret.as_ref().and_then(ResourceExt::resource_version).unwrap_or_default();
+    // The join Secret of another meeting is in no store to be compared with.
+    let is_comparable = |secret: &&Secret| !secret.labels().contains_key(JOIN_LABEL);
+    let version = secret.as_ref().filter(is_comparable).and_then(ResourceExt::resource_version).unwrap_or_default();
     versions.insert(reference.name.clone(), version);
     let allowed = secret.filter(|secret| ctx.may_send(secret, USE_PASSCODE));
     let passcode = allowed.and_then(|secret| text(&secret, &reference.key)).map(|text| text.trim().to_owned());

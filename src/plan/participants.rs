@@ -194,10 +194,15 @@ fn apply_look(
         }
         ParticipantState::Ringing if may_be_late(now, seen.at) => {}
         ParticipantState::Ringing if may_be_lost(now) => {
-            // No reply came, and there is no leg: nobody was rung.
-            now.attempts = now.attempts.saturating_sub(1);
             let why = now.reason.take().unwrap_or_default();
-            in_vain(now, &why, seen.at, true);
+            if why == CONNECTION_LOST || now.vain_tries < AT_ONCE {
+                // No reply came, and there is no leg: nobody was rung.
+                now.attempts = now.attempts.saturating_sub(1);
+                in_vain(now, &why, seen.at, true);
+            } else {
+                // Again and again: somebody may have been rung, and the leg be gone before any look.
+                used_up(now, participant, &why);
+            }
         }
         ParticipantState::Ringing => {
             now.leg_id = None;
@@ -212,11 +217,15 @@ fn may_be_lost(status: &ParticipantStatus) -> bool {
     status.leg_id.is_none() && status.reason.as_deref().is_some_and(|reason| reason != LAYOUT_REFUSED)
 }
 
-/// May the leg of that try still come? Where the connection broke, the bridge had closed it.
+/// Until when the leg of that try may still come. Where the connection broke, the bridge had closed it.
+fn late_until(status: &ParticipantStatus) -> Option<Timestamp> {
+    let may_come = status.state == ParticipantState::Ringing && may_be_lost(status);
+    let tried = status.last_attempt_at.filter(|_| may_come && status.reason.as_deref() != Some(CONNECTION_LOST))?;
+    Some(tried.0.checked_add(LATE).unwrap_or(Timestamp::MAX))
+}
+
 fn may_be_late(status: &ParticipantStatus, at: Timestamp) -> bool {
-    may_be_lost(status)
-        && status.reason.as_deref() != Some(CONNECTION_LOST)
-        && status.last_attempt_at.is_some_and(|tried| at.duration_since(tried.0) < LATE)
+    late_until(status).is_some_and(|until| at < until)
 }
 
 /// A try came to nothing: there is another one, or it was the last.
@@ -228,11 +237,15 @@ pub fn used_up(status: &mut ParticipantStatus, participant: &ParticipantSpec, wh
     }
 }
 
-/// Is it open whether somebody's last try reached the bridge, and no look since then has told?
-pub fn is_any_unsure(statuses: &[ParticipantStatus], seen: Option<&SeenLegs>) -> bool {
-    let is_told = |at: Option<Instant>| seen.is_some_and(|seen| at.is_none_or(|at| at.0 < seen.at));
+/// Is it open whether somebody's last try reached the bridge, and could a look of now tell more than the last one?
+pub fn is_any_unsure(statuses: &[ParticipantStatus], seen: Option<&SeenLegs>, now: Timestamp) -> bool {
+    let is_told = |status: &ParticipantStatus| {
+        let Some(seen) = seen else { return false };
+        let is_before = status.last_attempt_at.is_some_and(|tried| seen.at <= tried.0);
+        !is_before && late_until(status).is_none_or(|until| seen.at >= until || now < until)
+    };
     let is_unsure = |status: &&ParticipantStatus| status.state == ParticipantState::Ringing && may_be_lost(status);
-    statuses.iter().filter(is_unsure).any(|status| !is_told(status.last_attempt_at))
+    statuses.iter().filter(is_unsure).any(|status| !is_told(status))
 }
 
 /// A try rang nobody: it is no attempt, and it is made again; `at_once` if it was only lost or met a busy bridge, but not for
@@ -316,7 +329,8 @@ pub fn to_dial<'a>(
     due.find(is_new).or(first)
 }
 
-/// The next instant after `now` at which somebody is to be dialled, or may be because somebody else has rung long enough.
+/// The next instant after `now` at which somebody is to be dialled, or may be because somebody else has rung long enough, or
+/// at which it shows that a try was lost.
 pub fn next_dial(
     spec: &ScheduledMeetingSpec,
     statuses: &[ParticipantStatus],
@@ -329,6 +343,7 @@ pub fn next_dial(
             let status = statuses.iter().find(|status| status.remote_party == participant.remote_party)?;
             due(participant, status, starts_at)
         })
+        .chain(statuses.iter().filter_map(late_until))
         .filter(|at| *at > now)
         .chain(ringing(statuses, now).filter(|_| is_paced(spec, statuses, now)))
         .min()

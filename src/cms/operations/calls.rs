@@ -4,7 +4,7 @@ use super::super::error::CmsError;
 use super::super::form::Form;
 use super::super::http::Client;
 use super::super::model::{
-    Call, CallId, CallLeg, LegId, Listing, Message, NewLeg, Participant, ParticipantId, Rank, Space, SpaceId,
+    Call, CallId, CallLeg, LegId, Listing, Message, NewLeg, Participant, ParticipantId, Rank, SpaceId,
 };
 use super::super::paging::ListRequest;
 use super::super::priority::Priority;
@@ -50,8 +50,7 @@ impl Client {
     /// # Errors
     /// See [`CmsError`].
     pub async fn create_call(&self, at: Priority, space: &SpaceId) -> Result<CallId, CmsError> {
-        let made = self.create(at, "create_call", "/calls".to_owned(), call_body(space)).await;
-        self.settle::<Space, _>(at, "coSpaces", space.as_str(), made).await.map(CallId::from)
+        self.create(at, "create_call", "/calls".to_owned(), call_body(space)).await.map(CallId::from)
     }
 
     /// `GET calls/{id}`.
@@ -110,8 +109,7 @@ impl Client {
     /// See [`CmsError`]; [`CmsError::LimitReached`] if the call is full.
     pub async fn create_call_leg(&self, at: Priority, call: &CallId, new: &NewLeg) -> Result<LegId, CmsError> {
         let path = format!("{}/callLegs", object("calls", call.as_str())?);
-        let made = self.create(at, "create_call_leg", path, leg_body(new)).await;
-        self.settle::<Call, _>(at, "calls", call.as_str(), made).await.map(LegId::from)
+        self.create(at, "create_call_leg", path, leg_body(new)).await.map(LegId::from)
     }
 
     /// `POST calls/{id}/participants`: rings somebody who gets a rank in layouts, which a leg cannot have. In a cluster
@@ -130,8 +128,7 @@ impl Client {
         let body = leg_body(new)
             .with("importance", &rank.importance.to_string())
             .with_some("callBridge", rank.call_bridge.as_deref());
-        let made = self.create(at, "create_participant", path, body).await;
-        self.settle::<Call, _>(at, "calls", call.as_str(), made).await.map(ParticipantId::from)
+        self.create(at, "create_participant", path, body).await.map(ParticipantId::from)
     }
 
     /// `DELETE callLegs/{id}`: hangs up. `Ok(false)` if it was not there.

@@ -58,7 +58,7 @@ fn created_id(location: Option<&str>, posted_to: &str) -> Result<String, CmsErro
 fn may_be_gone(error: &CmsError) -> bool {
     match error {
         CmsError::NotACms | CmsError::Rejected { status: 404, .. } => true,
-        CmsError::HttpError { status } => (400..500).contains(status),
+        CmsError::HttpError { status } => matches!(status, 400 | 404 | 405 | 410),
         _ => false,
     }
 }
@@ -126,6 +126,8 @@ impl Client {
         created_id(self.send(at, request).await?.location.as_deref(), &path)
     }
 
+    /// Changes one object. Where a refusal does not say whether it is there, a look at it does: a list of thousands is not
+    /// read as long as it shows.
     async fn put<T: Record>(
         &self,
         at: Priority,
@@ -136,8 +138,13 @@ impl Client {
     ) -> Result<(), CmsError> {
         let path = object(collection, id)?;
         let request = Request { operation, method: Method::PUT, path, query: Form::new(), body };
-        let sent = self.send(at, request).await;
-        self.settle::<T, _>(at, collection, id, sent).await.map(drop)
+        match self.send(at, request).await {
+            Err(error) if may_be_gone(&error) => match self.get_one::<T>(at, "settle", collection, id).await {
+                Err(gone @ CmsError::NotFound { .. }) => Err(gone),
+                _ => Err(error),
+            },
+            sent => sent.map(drop),
+        }
     }
 
     /// Removes one object. `Ok(false)`: it was not there, which is as good (`cms-protocol.md` 13, quirk 13).

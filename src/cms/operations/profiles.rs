@@ -9,7 +9,7 @@ use super::super::http::Client;
 use super::super::model::{CallLegProfileId, CallProfileId, Fields, Listing};
 use super::super::paging::ListRequest;
 use super::super::priority::Priority;
-use super::{may_be_gone, object};
+use super::{gone, may_be_gone, object};
 
 /// Whether anything refers to a profile.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -38,15 +38,17 @@ impl Client {
         collection: &str,
         id: &str,
     ) -> Result<Fields, CmsError> {
-        let told = self.get(at, operation, object(collection, id)?, T::ITEM).await;
-        let error = match self.settle::<T, _>(at, collection, id, told).await {
+        let error = match self.get(at, operation, object(collection, id)?, T::ITEM).await {
             Ok(node) => return Ok(decode::fields(&node)),
             Err(error) if may_be_gone(&error) => error,
             Err(error) => return Err(error),
         };
         let listed = self.may_be_listed::<T>(at, collection, id).await;
-        let is_unknown = matches!(self.unless_unknown(at, listed).await, Ok(None));
-        if is_unknown { Ok(Fields::default()) } else { Err(error) }
+        match self.unless_unknown(at, listed).await {
+            Ok(None) => Ok(Fields::default()),
+            Ok(Some(false)) => Err(gone()),
+            Ok(Some(true)) | Err(_) => Err(error),
+        }
     }
 
     /// `POST callProfiles` with these fields in this order.

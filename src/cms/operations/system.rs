@@ -44,15 +44,16 @@ impl Client {
     /// of the framework behind it, which may look like anything. Whoever answers as a call bridge all the same is one.
     ///
     /// # Errors
-    /// Whatever else was told instead: no connection, refused credentials, busy, a gateway.
+    /// Whatever else was told instead: no connection, refused credentials, busy, a gateway, a server that failed, a reply that
+    /// is cut off.
     pub async fn unless_unknown<T>(&self, at: Priority, told: Result<T, CmsError>) -> Result<Option<T>, CmsError> {
         let error = match told {
             Ok(told) => return Ok(Some(told)),
             Err(error) => error,
         };
         let may_be_framework = match &error {
-            CmsError::NotACms | CmsError::MalformedReply { .. } => true,
-            CmsError::HttpError { status } => !matches!(status, 502..=504),
+            CmsError::NotACms | CmsError::HttpError { status: 501 } => true,
+            CmsError::Rejected { status, .. } if *status >= 500 => false,
             error if matches!(error.class(), ErrorClass::NotFound | ErrorClass::Invalid) => return Ok(None),
             _ => false,
         };
@@ -69,6 +70,8 @@ impl Client {
         let path = "/system/configuration/cluster".to_owned();
         let told = match self.get(at, "cluster_configuration", path, "cluster").await {
             Err(CmsError::Forbidden) => return Ok(None),
+            // Another document: it is only a name, and is asked for again.
+            Err(CmsError::MalformedReply { .. }) if self.system_status(at).await.is_ok() => return Ok(None),
             told => self.unless_unknown(at, told).await?,
         };
         let name = told.and_then(|node| node.text_of("uniqueName").map(str::to_owned));

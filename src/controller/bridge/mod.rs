@@ -272,6 +272,9 @@ async fn settle(
         None => None,
     };
     ctx.backoff.clear(&uid);
+    if progress.is_settled {
+        ctx.backoff.clear(&unnamed(&uid));
+    }
     let pause = progress.pause.as_ref().map(|pause| ctx.backoff.wait(&uid, pause, false));
     sync_wait.into_iter().chain(pause).min()
 }
@@ -302,6 +305,11 @@ fn take_reading(
 
 /// What a failure means for the bridge: its condition and the pause before the next try. As long as it is not clear
 /// whether a call bridge is lost, while others are good, nothing is told and the next probe is waited for.
+/// The key under which creations are counted whose reply did not name the new object.
+fn unnamed(uid: &str) -> String {
+    format!("{uid}/unnamed")
+}
+
 fn failed(
     ctx: &Context,
     bridge: &MeetingBridge,
@@ -322,7 +330,9 @@ fn failed(
     }
     let error = verdict.into_error();
     let uid = bridge.uid().unwrap_or_default();
-    let failures = ctx.backoff.count(&uid);
+    // What was made without a name is counted for itself: passes that leave it alone say nothing about it.
+    let counted = if error == CmsError::AmbiguousCreate { unnamed(&uid) } else { uid.clone() };
+    let failures = ctx.backoff.count(&counted);
     let is_due = !progress.is_refused && is_busy(ctx, cluster.key());
     let wait = backoff::after(&error, failures, is_due);
     let key = cluster.key();

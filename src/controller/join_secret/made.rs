@@ -143,6 +143,11 @@ pub fn is_withdrawn(ctx: &Context, meeting: &ScheduledMeeting) -> bool {
     matches!(ctx.made_from.of(meeting), Made::From(WITHDRAWN))
 }
 
+/// Is it known to be there, and to invite to something?
+pub fn is_inviting(ctx: &Context, meeting: &ScheduledMeeting) -> bool {
+    matches!(ctx.made_from.of(meeting), Made::From(from) if from != WITHDRAWN)
+}
+
 /// Hears of a join Secret, also of those that we write. A meeting is woken if its own is gone, or is not what it would be now.
 /// `listed` are the meetings, by UID, whose join Secret was shown by the list that is being read.
 pub fn hear(ctx: &Context, within: &Within, listed: &mut BTreeSet<String>, event: &Event<PartialObjectMeta<Secret>>) {
@@ -151,6 +156,7 @@ pub fn hear(ctx: &Context, within: &Within, listed: &mut BTreeSet<String>, event
         Event::Apply(secret) => {
             if let Some(meeting) = meeting_of(ctx, secret) {
                 take(ctx, &meeting, secret);
+                wake_if_wrong(ctx, &meeting);
             }
         }
         Event::InitApply(secret) => {
@@ -202,14 +208,12 @@ fn take(ctx: &Context, meeting: &ScheduledMeeting, secret: &PartialObjectMeta<Se
 fn wake_if_wrong(ctx: &Context, meeting: &ScheduledMeeting) {
     let Some(status) = &meeting.status else { return };
     let is_over = status.phase.is_some_and(Phase::is_over) || meeting.metadata.deletion_timestamp.is_some();
-    if is_over || status.join_secret_name.is_none() {
-        return;
-    }
+    let is_named = status.join_secret_name.is_some();
     let is_wrong = match status.slot {
-        Some(_) => is_stale(ctx, meeting, bridge_of(ctx, meeting).as_deref()),
-        None => !is_withdrawn(ctx, meeting),
+        Some(_) => is_named && is_stale(ctx, meeting, bridge_of(ctx, meeting).as_deref()),
+        None => is_inviting(ctx, meeting) || (is_named && !is_withdrawn(ctx, meeting)),
     };
-    if is_wrong {
+    if is_wrong && !is_over {
         ctx.wakes.meetings([ObjectKey::of(meeting)]);
     }
 }

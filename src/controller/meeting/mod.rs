@@ -193,7 +193,7 @@ async fn close(
         progress.door = Door::Released;
         return Ok(());
     }
-    progress.secrets = ctx.secrets.get(&meeting.uid().unwrap_or_default()).0;
+    (progress.secrets, progress.written) = ctx.secrets.get(&meeting.uid().unwrap_or_default());
     run(ctx, meeting, progress, site).await?;
     if progress.door == Door::Released {
         let late = ctx.clock.now().duration_since(progress.window.closes_at).as_secs_f64().max(0.0);

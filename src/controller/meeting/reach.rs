@@ -108,10 +108,11 @@ impl<'a> MeetingReach<'a> {
         }
     }
 
-    async fn judge(&self, progress: &Progress, (at, error): Failed) -> Verdict {
+    async fn judge(&self, progress: &Progress, step: Option<&Step>, (at, error): Failed) -> Verdict {
         let now = self.ctx.clock.now();
         let is_due = progress.stage(now) >= Stage::Inside || progress.is_closing(now);
-        let takes_offence = progress.space().is_some_and(|space| self.cluster.takes_offence(&space, &at, &error));
+        let door = progress.space().filter(|_| step.is_some_and(Step::writes_door));
+        let takes_offence = door.is_some_and(|space| self.cluster.takes_offence(&space, &at, &error));
         let source = if takes_offence { Source::Request } else { Source::Meeting { is_due } };
         self.cluster.judge(&at, error, source).await
     }
@@ -235,7 +236,7 @@ impl Reach<Progress> for MeetingReach<'_> {
     async fn look(&mut self, progress: &Progress, look: &Look, now: Timestamp) -> Result<Found, Verdict> {
         match self.ask(progress, *look, now).await {
             Ok(found) => Ok(found),
-            Err(failed) => Err(self.judge(progress, failed).await),
+            Err(failed) => Err(self.judge(progress, None, failed).await),
         }
     }
 
@@ -243,7 +244,7 @@ impl Reach<Progress> for MeetingReach<'_> {
         let at = self.place_of(progress, step);
         let Some(space) = progress.space() else {
             let error = CmsError::NotFound { element: "coSpace".to_owned() };
-            return Err(self.judge(progress, (at, error)).await);
+            return Err(self.judge(progress, None, (at, error)).await);
         };
         let call = progress.recorded_call();
         let secrets = progress.secrets.as_ref();
@@ -300,7 +301,7 @@ impl Reach<Progress> for MeetingReach<'_> {
                     }
                     _ => {}
                 }
-                if matches!(step, Step::OpenDoor | Step::MarkExtension | Step::CloseDoor) {
+                if step.writes_door() {
                     self.cluster.note_door_written(&space);
                 }
                 Ok((effect, done))
@@ -310,7 +311,7 @@ impl Reach<Progress> for MeetingReach<'_> {
             Err(error) if matches!(step, Step::Tell { .. }) => {
                 Err(self.cluster.judge(&at, error, Source::Meeting { is_due: false }).await)
             }
-            Err(error) => Err(self.judge(progress, (at, error)).await),
+            Err(error) => Err(self.judge(progress, Some(step), (at, error)).await),
         }
     }
 

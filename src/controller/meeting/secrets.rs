@@ -33,16 +33,22 @@ pub async fn prepare(ctx: &Context, meeting: &ScheduledMeeting, progress: &mut P
             let invited = |status| Window::invited(&meeting.spec, status);
             let is_same_time = invited(status) == invited(&progress.draft);
             !is_same_slot || !is_same_time || status.observed_generation != meeting.metadata.generation
-        })
-        || join_secret::is_stale(ctx, meeting, site.bridge.as_deref());
-    if at_hand.as_ref().is_some_and(JoinSecrets::is_whole) && !is_changed {
+        });
+    let is_stale = !is_changed && join_secret::is_stale(ctx, meeting, site.bridge.as_deref());
+    let at_hand = at_hand.filter(JoinSecrets::is_whole);
+    if at_hand.is_some() && !is_changed && !is_stale {
         progress.secrets = at_hand;
         return;
     }
-    if !is_changed && !is_soon {
+    if !is_changed && !is_stale && !is_soon {
         return;
     }
+    let name = progress.draft.join_secret_name.clone();
     make(ctx, meeting, progress, site).await;
+    if is_stale && at_hand.is_some() && progress.unwritten.as_ref().is_some_and(|why| !why.is_permanent) {
+        // A link or an invitation is old, and the apiserver is away: no door waits for that.
+        (progress.secrets, progress.draft.join_secret_name, progress.unwritten) = (at_hand, name, None);
+    }
     if !is_soon {
         // They are read again when the meeting is near; until then they need not be in memory.
         ctx.secrets.forget(&uid);
@@ -84,10 +90,12 @@ pub async fn make(ctx: &Context, meeting: &ScheduledMeeting, progress: &mut Prog
 /// cannot be written it is tried again after a while.
 pub async fn withdraw(ctx: &Context, meeting: &ScheduledMeeting, progress: &mut Progress) {
     let is_lost = progress.draft.slot.is_none() && progress.door == Door::Untouched;
-    let Some(name) = progress.draft.join_secret_name.clone().filter(|_| is_lost) else { return };
-    if join_secret::is_withdrawn(ctx, meeting) {
+    // Where a write failed before, the status names none.
+    let may_be_there = progress.draft.join_secret_name.is_some() || join_secret::is_inviting(ctx, meeting);
+    if !is_lost || !may_be_there || join_secret::is_withdrawn(ctx, meeting) {
         return;
     }
+    let name = join_secret_name(&meeting.name_any());
     match join_secret::withdraw(ctx, meeting).await {
         Ok(true) => {}
         Ok(false) | Err(Unwritten::Taken) => progress.draft.join_secret_name = None,

@@ -26,7 +26,8 @@ impl Progress {
         if may_be_done {
             // It may ring: the try counts until a look tells that it does not.
             self.note_dialled(party, None, since);
-            if let Some(status) = self.participant(party) {
+            // One without a name was accepted all the same.
+            if let Some(status) = self.participant(party).filter(|_| error != CmsError::AmbiguousCreate) {
                 status.reason = Some(error.reason().to_owned());
             }
             if self.is_sent_again(&error) {

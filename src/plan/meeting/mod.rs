@@ -273,7 +273,7 @@ fn dialling(progress: &Progress, facts: &MeetingFacts, now: Timestamp) -> Option
     if participants::is_anybody_on_lost_bridge(statuses) && matches!(facts.on_lost_bridge, Seen::Unknown) {
         return Some(Next::Look(Look::OnLostBridge));
     }
-    if participants::is_any_unsure(statuses, facts.legs.known()) {
+    if participants::is_any_unsure(statuses, facts.legs.known(), now) {
         return Some(Next::Look(Look::Legs));
     }
     let party = participants::to_dial(spec, statuses, progress.window.starts_at, now)?;
@@ -343,18 +343,28 @@ fn is_its_mark(progress: &Progress, space: &Space) -> bool {
 /// A door that was never opened as far as is recorded: without our mark or secret it is not ours; where neither is shown,
 /// or this process does not know the secret, the title tells. One that was opened may have been shut by us before a crash, or
 /// before a call could not be deleted, and taken by another scheduler since: then it is open, and has nothing of ours, not
-/// even the name. A hand edit leaves something of ours.
+/// even the name. A hand edit leaves something of ours, and what has its placeholder name is shut again.
 fn is_strangers(progress: &Progress, space: &Space) -> bool {
     let has_our_secret = progress.secret().is_some_and(|secret| space.has_secret(secret));
     if has_our_secret || is_its_mark(progress, space) || !progress.terms.is_foreign(space) {
         return false;
     }
-    let has_our_title = space.name == progress.terms.spec.title;
-    if progress.draft.opened_at.is_some() {
-        progress.shown_fields.is_open(space) && !has_our_title
-    } else {
-        progress.secret().is_some() || !has_our_title
+    if progress.draft.opened_at.is_none() {
+        return progress.secret().is_some() || space.name != progress.terms.spec.title;
     }
+    let written = progress.written.as_ref().map(|written| written.title.as_str());
+    let ours = [Some(progress.terms.spec.title.as_str()), Some(progress.terms.placeholder.as_str()), written];
+    // What was edited since may not have been written, and nobody here knows what was.
+    let is_unknown = progress.is_edited && progress.secret().is_none();
+    progress.shown_fields.is_open(space)
+        && !is_unknown
+        && !ours.into_iter().flatten().any(|title| is_called(&space.name, title))
+}
+
+/// Is this the name as the bridge may show it: without blanks around it, or cut off?
+fn is_called(shown: &str, name: &str) -> bool {
+    let (shown, name) = (shown.trim(), name.trim());
+    shown == name || (!shown.is_empty() && name.starts_with(shown))
 }
 
 fn delete_first(calls: &[PlacedCall]) -> Next {

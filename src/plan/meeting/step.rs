@@ -128,6 +128,11 @@ impl Step {
         }
     }
 
+    /// Does it write the space of the meeting?
+    pub fn writes_door(&self) -> bool {
+        matches!(self, Self::OpenDoor | Self::MarkExtension | Self::CloseDoor)
+    }
+
     /// Its class at the gate. A closing may be what an opening in the same slot waits for, so it stands in the same line.
     pub fn class(&self) -> Class {
         match self {
