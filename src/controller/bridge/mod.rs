@@ -303,13 +303,13 @@ fn take_reading(
     }
 }
 
-/// What a failure means for the bridge: its condition and the pause before the next try. As long as it is not clear
-/// whether a call bridge is lost, while others are good, nothing is told and the next probe is waited for.
 /// The key under which creations are counted whose reply did not name the new object.
 fn unnamed(uid: &str) -> String {
     format!("{uid}/unnamed")
 }
 
+/// What a failure means for the bridge: its condition and the pause before the next try. As long as it is not clear
+/// whether a call bridge is lost, while others are good, nothing is told and the next probe is waited for.
 fn failed(
     ctx: &Context,
     bridge: &MeetingBridge,
