@@ -103,7 +103,9 @@ fn a_try_that_was_left_without_an_answer_counts_only_if_there_is_a_leg() {
         if why != "ConnectionLost" {
             let soon = update(&spec(), &tried, Some(&seen(2, vec![])), None, true);
             assert_eq!((soon[0].state, soon[0].attempts), (Ringing, 2), "{why}: it may still come");
-            assert!(!is_any_unsure(&soon, Some(&seen(2, vec![]))), "{why}: no look follows the other");
+            assert!(!is_any_unsure(&soon, Some(&seen(2, vec![])), at(3)), "{why}: no look follows the other");
+            assert_eq!(next_dial(&spec(), &soon, at(0), at(3)), Some(at(10)), "{why}: then it is looked after");
+            assert!(is_any_unsure(&soon, Some(&seen(2, vec![])), at(10)), "{why}: by a look of then");
         }
         let later = update(&spec(), &tried, Some(&seen(10, vec![])), None, true);
         assert_eq!((later[0].state, later[0].attempts, later[0].vain_tries), (Waiting, 1, 1), "{why}");
@@ -113,6 +115,22 @@ fn a_try_that_was_left_without_an_answer_counts_only_if_there_is_a_leg() {
         assert_eq!(state_after(&plain, &seen(12, vec![])), Failed, "answered, and rung in vain");
         let rings = update(&spec(), &tried, Some(&seen(12, vec![leg(Some(LegState::Ringing))])), None, true);
         assert_eq!((rings[0].state, rings[0].attempts, rings[0].reason.clone()), (Ringing, 2, None), "{why}");
+    }
+}
+
+/// A gateway that hides a reply hides that somebody declined, too: nobody is rung for ever.
+#[test]
+fn tries_that_are_lost_again_and_again_count() {
+    use ParticipantState::*;
+    let mut party = dialled(0, 1, Ringing);
+    let mut now = 0;
+    for (attempts, state) in [(0, Waiting), (0, Waiting), (1, Waiting), (2, Failed)] {
+        (party[0].state, party[0].leg_id) = (Ringing, None);
+        (party[0].reason, party[0].last_attempt_at) = (Some("HTTPError".to_owned()), Some(Instant(at(now))));
+        now += 100;
+        party = update(&spec(), &party, Some(&seen(now, vec![])), None, true);
+        assert_eq!((party[0].attempts, party[0].state), (attempts, state), "{now}");
+        party[0].attempts += 1;
     }
 }
 

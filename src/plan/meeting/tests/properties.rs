@@ -209,7 +209,7 @@ proptest! {
         let is_marked = tag.as_deref().is_some_and(|tag| [OTHER_MARK, STRANGE_MARK].contains(&tag));
         let was_opened = facts.0.opened_at.is_some();
         let is_taken = |shown: &Space| {
-            let is_open = shown.non_member_access == Some(true) && shown.name != "Standup";
+            let is_open = shown.non_member_access == Some(true) && shown.name == "Party";
             is_strangers(shown) && !shown.has_secret(&SECRET.to_owned().into()) && (!was_opened || is_open)
         };
         let other = is_marked || model.space.as_ref().is_some_and(is_taken);

@@ -770,6 +770,10 @@ fn a_stranger_in_the_slot_that_was_shut_before_is_left_alone() {
     let by_hand = [
         space("Party", Some(true), Some(MARK)),
         space("Standup", Some(true), None),
+        // As it was shut, and opened again: nobody else's name is on it.
+        space(PLACEHOLDER, Some(true), None),
+        // Cut off, and without the blank at its end, as a bridge may show it that shows no marks.
+        Space { secret: None, ..space("Stand", Some(true), None) },
         Space { secret: Some(SECRET.to_owned().into()), ..space("Party", Some(true), None) },
     ];
     for shown in by_hand {
@@ -778,6 +782,17 @@ fn a_stranger_in_the_slot_that_was_shut_before_is_left_alone() {
         assert_eq!(player.run(&mut model), End::Released, "{shown:?}");
         assert_eq!(model.space.unwrap().non_member_access, Some(false), "{shown:?}");
     }
+}
+
+/// Title and end were edited together, the controller was restarted, and the bridge shows neither marks nor secrets.
+#[test]
+fn a_door_under_its_old_title_is_shut_after_an_edit() {
+    let player = Player::new(&[], Start::running(None));
+    let mut progress = player.progress(at(3600));
+    (progress.secrets, progress.tried.mark_seen, progress.is_edited) = (None, true, true);
+    let open = Seen::Known(Some(Space { secret: None, ..space("Before the edit", Some(true), None) }));
+    let facts = MeetingFacts { space: open, ..MeetingFacts::default() };
+    assert_eq!(next(&progress, &facts, &Around::default(), at(3600)), Next::Do(Step::CloseDoor));
 }
 
 /// Some bridges show no marks.
