@@ -366,9 +366,9 @@ const OTHERS: [&str; 46] = [
     "--test-threads",
     "--workspace",
     "--lib",
-    // our own for development: simulator, control plane, playground
-    "--bridges",
-    "--control-port",
+    // curl
+    "--cacert",
+    // our own for development: control plane, playground
     "--crds",
     "--keep",
     "--help",
@@ -379,6 +379,7 @@ const OTHERS: [&str; 46] = [
 fn every_flag_that_a_document_names_exists() {
     let mut known = BTreeSet::new();
     flags(&meeting_controller::config::Cli::command(), &mut known);
+    flags(&cms_simulator::Args::command(), &mut known);
     assert!(known.contains("--shared-bridges-in") && known.contains("--tz"), "{known:?}");
     let mut unknown = Vec::new();
     for document in documents() {
