@@ -8,7 +8,6 @@ use super::settings;
 use super::step::{Effect, End, Found, Intent, Look, Obstacle, Part, Step};
 use super::warning::Notice;
 use crate::api::conditions::meeting as reason;
-use crate::api::meeting::{ParticipantState, ParticipantStatus};
 use crate::api::values::Instant;
 use crate::cms::{CallAt, CmsError, ErrorClass};
 use crate::facts::Seen;

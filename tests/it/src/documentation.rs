@@ -321,7 +321,7 @@ fn flags(command: &clap::Command, found: &mut BTreeSet<String>) {
 }
 
 /// Flags of other programs that the documents name.
-const OTHERS: [&str; 46] = [
+const OTHERS: [&str; 45] = [
     // kubectl
     "--all",
     "--all-namespaces",
