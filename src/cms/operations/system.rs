@@ -52,7 +52,7 @@ impl Client {
             Err(error) => error,
         };
         let may_be_framework = match &error {
-            CmsError::NotACms | CmsError::HttpError { status: 501 } => true,
+            CmsError::NotACms | CmsError::HttpError { status: 400..=499 | 501 } => true,
             CmsError::Rejected { status, .. } if *status >= 500 => false,
             error if matches!(error.class(), ErrorClass::NotFound | ErrorClass::Invalid) => return Ok(None),
             _ => false,

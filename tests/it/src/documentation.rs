@@ -321,11 +321,12 @@ fn flags(command: &clap::Command, found: &mut BTreeSet<String>) {
 }
 
 /// Flags of other programs that the documents name.
-const OTHERS: [&str; 45] = [
+const OTHERS: [&str; 46] = [
     // kubectl
     "--all",
     "--all-namespaces",
     "--cascade",
+    "--force",
     "--clusterrole",
     "--dry-run",
     "--field-manager",

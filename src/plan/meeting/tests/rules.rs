@@ -741,7 +741,7 @@ fn a_stranger_in_the_slot_that_was_shut_before_is_left_alone() {
             let player = Player::new(&[], Start::running(Some("call")));
             for door in [Door::Open, Door::Shut] {
                 let mut progress = player.progress(at(3600));
-                (progress.door, progress.tried.mark_seen) = (door, true);
+                (progress.door, progress.tried.mark_seen, progress.is_edited) = (door, true, false);
                 if !secrets_at_hand {
                     progress.secrets = None;
                 }
