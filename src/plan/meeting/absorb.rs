@@ -41,6 +41,7 @@ impl Progress {
         self.tried.legs_seen = false;
         self.tried.wants_boot = false;
         self.tried.call_was_ended = false;
+        self.tried.was_emptied = false;
         if survey.lost.is_some() {
             self.lost_call_bridge = survey.lost;
         }
@@ -73,6 +74,12 @@ impl Progress {
             return;
         }
         let seen = facts.legs.known().filter(|_| self.draft.call.is_some() && !is_closing);
+        if seen.is_some_and(|seen| seen.legs.is_empty()) && self.is_anybody_in() && !self.tried.was_emptied {
+            // Have they left, or did their call go, which the list before may not have shown? Who was cut off is rung again.
+            self.tried.was_emptied = true;
+            facts.calls = Seen::Unknown;
+            return;
+        }
         let elsewhere = facts.on_lost_bridge.known().filter(|_| !is_closing);
         let old = std::mem::take(&mut self.draft.participants);
         let outgoing = self.terms.allows_outgoing;
@@ -89,6 +96,11 @@ impl Progress {
             let remote = usize::try_from(facts.remote_count).unwrap_or(0);
             self.draft.participant_count = u32::try_from(count + still_in.max(remote)).ok();
         }
+    }
+
+    fn is_anybody_in(&self) -> bool {
+        let is_in = |p: &ParticipantStatus| p.state == ParticipantState::Connected && p.call_bridge.is_none();
+        !self.tried.call_is_new && self.draft.participants.iter().any(is_in)
     }
 
     /// Is nobody in a meeting whose start was moved away, as a look of this pass shows?

@@ -240,7 +240,7 @@ fn first_opening(progress: &Progress, facts: &MeetingFacts, space: &Space, is_ou
 fn call(progress: &Progress, facts: &MeetingFacts) -> Option<Next> {
     let recorded = progress.call_here();
     match &facts.calls {
-        Seen::Unknown if recorded.is_some() && !progress.tried.doubted_call => None,
+        Seen::Unknown if recorded.is_some() && !progress.tried.doubted_call && !progress.tried.was_emptied => None,
         Seen::Unknown => Some(Next::Look(Look::Calls)),
         Seen::Known(calls) => {
             let is_recorded = |placed: &PlacedCall| recorded.as_ref().is_some_and(|call| call.id == placed.call.id);

@@ -97,6 +97,8 @@ pub struct Tried {
     pub broken_writes: u32,
     /// The bridge said that something does not exist, and the calls were looked at because of it.
     pub doubted_call: bool,
+    /// All legs were gone at one time, and the calls were looked at because of it.
+    pub was_emptied: bool,
     /// Calls that the bridge would not delete: a look tells whether they are still there.
     pub doubted_deletions: Vec<CallId>,
     /// The bridge said that the space which is to be shut does not exist.

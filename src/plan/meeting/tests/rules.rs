@@ -849,6 +849,32 @@ fn a_refusal_without_a_word_is_one_try() {
     assert_eq!(player.stored.participants[0].state, ParticipantState::Failed);
 }
 
+/// A sweep reads legs and calls one after the other, and a space that is deleted takes both: the legs may be seen gone first.
+#[test]
+fn who_is_gone_with_the_call_has_not_left() {
+    let party = serde_json::json!([{ "remoteParty": "a@x", "state": "Connected", "attempts": 1, "legID": "leg" }]);
+    for (is_there, wanted) in [(true, ParticipantState::Left), (false, ParticipantState::Waiting)] {
+        let mut player = Player::new(&["a@x"], Start::running(Some("call")));
+        player.stored.participants = serde_json::from_value(party.clone()).unwrap();
+        let mut progress = player.progress(at(60));
+        progress.call_bridge = Some(here("").call_bridge);
+        let (id, space) = ("call".into(), Some("space-1".into()));
+        let call = Call { id, name: String::new(), space, correlator: None, duration: None };
+        let calls = vec![PlacedCall { call_bridge: here("").call_bridge, call, began: None }];
+        let legs = Seen::Known(SeenLegs { at: at(59), legs: Vec::new() });
+        let mut facts = MeetingFacts { calls: Seen::Known(calls.clone()), legs, ..MeetingFacts::default() };
+        let ask = |progress: &mut Progress, facts: &mut MeetingFacts| {
+            crate::plan::Subject::next(progress, facts, &Around::default(), at(60))
+        };
+        assert_eq!(ask(&mut progress, &mut facts), Next::Look(Look::Calls));
+        assert_eq!(progress.draft.participants[0].state, ParticipantState::Connected);
+        facts.calls = Seen::Known(if is_there { calls } else { Vec::new() });
+        facts.booted = Seen::Known(None);
+        ask(&mut progress, &mut facts);
+        assert_eq!(progress.draft.participants[0].state, wanted);
+    }
+}
+
 /// The call ended with its last leg or with the door, and the bridge says whatever it likes to its deletion.
 #[test]
 fn a_call_that_is_gone_holds_back_no_slot_whatever_is_said_to_its_deletion() {
