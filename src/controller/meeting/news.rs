@@ -75,7 +75,7 @@ fn tell_refusals(ctx: &Context, old: Option<&ScheduledMeetingStatus>, written: &
         && is_new(types::ACCEPTED, refusal)
     {
         ctx.metrics.refused.get_or_create(&RefusalLabels { reason: refusal.reason }).inc();
-        // One that cannot be read, or lacks its finalizer, is told by others.
+        // One that cannot be read has its own event.
         if refusal.reason != reason::UNREADABLE {
             tell(refusal, "Book");
         }
