@@ -76,7 +76,10 @@ where
                     reach.with_facts(|facts| subject.absorb(facts, &look, found));
                     Flow::GoOn
                 }
-                Err(verdict) => reach.with_facts(|facts| subject.failed(facts, Attempt::Look(&look), verdict, now)),
+                Err(verdict) => {
+                    let at = reach.now();
+                    reach.with_facts(|facts| subject.failed(facts, Attempt::Look(&look), verdict, at))
+                }
             },
             Next::Do(step) => match reach.act(subject, &step, now).await {
                 Ok((effect, at)) => {
@@ -85,7 +88,10 @@ where
                     }
                     Flow::GoOn
                 }
-                Err(verdict) => reach.with_facts(|facts| subject.failed(facts, Attempt::Do(&step), verdict, now)),
+                Err(verdict) => {
+                    let at = reach.now();
+                    reach.with_facts(|facts| subject.failed(facts, Attempt::Do(&step), verdict, at))
+                }
             },
         };
         match flow {

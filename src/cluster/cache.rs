@@ -34,7 +34,7 @@ pub(super) struct Cache {
     /// When we last wrote to a space or to its call: older facts do not count.
     pub(super) last_write_at: BTreeMap<SpaceId, Timestamp>,
     /// When we last sent a dial to it: legs that were listed before do not count any more.
-    pub(super) last_leg_at: BTreeMap<SpaceId, Timestamp>,
+    pub(super) legs_since: BTreeMap<SpaceId, Timestamp>,
     /// People of a meeting on call bridges that were lost, as the others still list them: when the look began, and they.
     pub(super) on_lost_bridge: BTreeMap<SpaceId, (Timestamp, OnLostBridge)>,
     /// Whether the active call bridge did what it was asked last time, and if not, why.
@@ -124,7 +124,7 @@ impl Cache {
         self.on_lost_bridge.clear();
         self.last_dial_at.clear();
         // What was seen before a write of ours still does not count.
-        self.last_write_at.values_mut().for_each(|at| *at = now);
+        self.last_write_at.values_mut().chain(self.legs_since.values_mut()).for_each(|at| *at = now);
         self.writable_since = self.writable_since.map(|_| now);
         self.database_back_at = self.database_back_at.map(|_| now);
     }
@@ -199,7 +199,7 @@ impl Cluster {
 
     /// Notes a dial, whatever became of it: a list of legs from before does not show it.
     pub fn note_dial(&self, space: &SpaceId, now: Timestamp) {
-        self.cache().last_leg_at.insert(space.clone(), now);
+        self.cache().legs_since.insert(space.clone(), now);
     }
 
     /// Somebody was dialled: a sweep is wanted no later than `at`.
@@ -347,7 +347,7 @@ impl Cluster {
             {
                 facts.on_lost_bridge = Seen::Known(people.clone());
             }
-            (since, cache.last_leg_at.get(space).copied().unwrap_or(Timestamp::MIN))
+            (since, cache.legs_since.get(space).copied().unwrap_or(Timestamp::MIN))
         };
         let Some(call_bridge) = self.call_bridge(at) else { return facts };
         if let Some(calls) = call_bridge.calls_on_since(space, since) {

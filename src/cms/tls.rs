@@ -134,6 +134,8 @@ fn parse_name(name: &str) -> Result<ServerName<'static>, CmsError> {
     ServerName::try_from(name.to_owned()).map_err(|_| failure("the server name is not a DNS name or IP address"))
 }
 
+const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
+
 /// The certificates of a CA bundle that can be read.
 struct Bundle {
     certificates: Vec<CertificateDer<'static>>,
@@ -145,6 +147,8 @@ impl Bundle {
     /// One certificate that cannot be read does not make the others worthless.
     fn parse(pem: &[u8]) -> Result<Self, CmsError> {
         let mut bundle = Self { certificates: Vec::new(), roots: RootCertStore::empty(), unreadable: Vec::new() };
+        // With a byte order mark before it the first one would not begin its line, and be left out silently.
+        let pem = pem.strip_prefix(BYTE_ORDER_MARK).unwrap_or(pem);
         for (index, certificate) in CertificateDer::pem_slice_iter(pem).enumerate() {
             match certificate {
                 Ok(certificate) if bundle.roots.add(certificate.clone()).is_ok() => {

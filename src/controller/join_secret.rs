@@ -55,6 +55,11 @@ fn text(secret: &Secret, key: &str) -> Option<String> {
     String::from_utf8(bytes.0.clone()).ok()
 }
 
+/// What somebody typed: without blanks around it, and without the byte order mark that editors put in front.
+fn typed(text: &str) -> &str {
+    text.trim_start_matches('\u{feff}').trim()
+}
+
 /// The Secrets of a meeting that is due wait for nobody else's.
 fn calls<'a>(ctx: &'a Context, meeting: &ScheduledMeeting) -> Calls<'a> {
     ctx.kube.when(meeting.is_due(ctx.clock.now()))
@@ -74,7 +79,7 @@ async fn passcode_of(
     let version = secret.as_ref().filter(is_comparable).and_then(ResourceExt::resource_version).unwrap_or_default();
     versions.insert(reference.name.clone(), version);
     let allowed = secret.filter(|secret| ctx.may_send(secret, USE_PASSCODE));
-    let passcode = allowed.and_then(|secret| text(&secret, &reference.key)).map(|text| text.trim().to_owned());
+    let passcode = allowed.and_then(|secret| text(&secret, &reference.key)).map(|text| typed(&text).to_owned());
     // Who names a Secret wants a passcode: an empty one is as good as none, and the door stays shut.
     Ok(passcode.filter(|passcode| !passcode.is_empty()).map(SecretString::from))
 }
@@ -167,6 +172,9 @@ pub enum Unwritten {
     Lost,
     /// The apiserver refused or failed.
     Kube(KubeError),
+    /// It says what lets people in, but the rest of it is old, and the apiserver refuses to have it changed: an immutable
+    /// Secret, a policy.
+    Outdated(JoinSecrets, KubeError),
 }
 
 impl From<KubeError> for Unwritten {
@@ -248,11 +256,15 @@ async fn try_to_ensure(
         // That it would be made from something else is no reason to write it, as long as it says the same.
         Some(existing) if existing.data == desired.data && is_kept(&existing, meeting) => {}
         Some(existing) => {
+            let says_enough = what_lets_in(&existing) == what_lets_in(&desired);
             let mut replaced = desired;
             replaced.metadata.resource_version = existing.metadata.resource_version;
-            calls(ctx, meeting)
-                .write("replace join Secret", api.replace(&name, &PostParams::default(), &replaced))
-                .await?;
+            let as_usual = PostParams::default();
+            let replaced = api.replace(&name, &as_usual, &replaced);
+            match calls(ctx, meeting).write("replace join Secret", replaced).await {
+                Err(error) if says_enough && error.is_refusal() => return Err(Unwritten::Outdated(secrets, error)),
+                replaced => drop(replaced?),
+            }
         }
         None => {
             calls(ctx, meeting).write("create join Secret", api.create(&PostParams::default(), &desired)).await?;
@@ -290,6 +302,10 @@ pub async fn withdraw(ctx: &Context, meeting: &ScheduledMeeting) -> Result<bool,
     }
     ctx.made_from.note(&meeting.uid().unwrap_or_default(), WITHDRAWN);
     Ok(true)
+}
+
+fn what_lets_in(secret: &Secret) -> BTreeMap<&String, &ByteString> {
+    secret.data.iter().flatten().filter(|(key, _)| lets_in(key)).collect()
 }
 
 /// Is it a secret or a passcode?

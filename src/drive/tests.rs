@@ -6,6 +6,7 @@ use crate::cms::CmsError;
 #[derive(Default)]
 struct Endless {
     looks: usize,
+    failed_at: Option<Timestamp>,
     is_exhausted: bool,
 }
 
@@ -35,7 +36,8 @@ impl Subject for Endless {
         self.looks += 1;
         Store::Later
     }
-    fn failed(&mut self, (): &mut (), _: Attempt<'_, (), ()>, _: Verdict, _: Timestamp) -> Flow {
+    fn failed(&mut self, (): &mut (), _: Attempt<'_, (), ()>, _: Verdict, at: Timestamp) -> Flow {
+        self.failed_at = Some(at);
         Flow::Stop
     }
     fn rest(&mut self, (): &mut (), (): &(), (): ()) {}
@@ -68,6 +70,48 @@ impl Reach<Endless> for Slow {
     }
     async fn record(&mut self, _: &Endless) -> Result<(), ()> {
         Ok(())
+    }
+}
+
+/// No answer comes in time.
+struct Silent(Instant);
+
+impl Silent {
+    async fn time_out(&self) -> Verdict {
+        tokio::time::sleep(Duration::from_secs(10)).await;
+        Verdict::Retry(CmsError::Timeout)
+    }
+}
+
+impl Reach<Endless> for Silent {
+    type Abort = ();
+
+    fn now(&self) -> Timestamp {
+        Timestamp::UNIX_EPOCH.checked_add(self.0.elapsed()).unwrap()
+    }
+    fn survey(&mut self, _: &Endless, _: Timestamp) {}
+    fn around(&mut self, _: &Endless, _: Timestamp) {}
+    fn with_facts<T>(&mut self, use_facts: impl FnOnce(&mut ()) -> T) -> T {
+        use_facts(&mut ())
+    }
+    async fn look(&mut self, _: &Endless, (): &(), _: Timestamp) -> Result<(), Verdict> {
+        Err(self.time_out().await)
+    }
+    async fn act(&mut self, _: &Endless, (): &(), _: Timestamp) -> Result<((), Timestamp), Verdict> {
+        Err(self.time_out().await)
+    }
+    async fn record(&mut self, _: &Endless) -> Result<(), ()> {
+        Ok(())
+    }
+}
+
+/// What a dial that was left without an answer may still bring about counts from then: a leg may come late.
+#[tokio::test(start_paused = true)]
+async fn a_failure_is_told_with_the_time_at_which_it_was_known() {
+    for looks in [0, 1] {
+        let mut subject = Endless { looks, ..Endless::default() };
+        drive(&mut subject, &mut Silent(Instant::now())).await.unwrap();
+        assert_eq!(subject.failed_at, Timestamp::from_second(10).ok());
     }
 }
 

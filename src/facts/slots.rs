@@ -86,6 +86,11 @@ fn number_of(space: &Space) -> Option<u32> {
     same_call_id.then_some(number)
 }
 
+/// Does this space show other numbers than those of the slot that it is taken for?
+pub fn is_renumbered(space: &Space, number: u32) -> bool {
+    space.uri.is_some() && number_of(space) != Some(number)
+}
+
 /// Does an item of a list show something else than the look before? Lists of a CMS carry names and numbers only, others
 /// may show more.
 fn contradicts(listed: &Space, known: &Space) -> bool {
@@ -136,6 +141,12 @@ impl SlotSpaces {
         }
         let mut by_number: BTreeMap<u32, Vec<Space>> = BTreeMap::new();
         for item in items {
+            // Somebody gave the space of a slot another number, or to a tenant.
+            if let Some(number) = self.by_space.get(&item.id).copied()
+                && (item.tenant.is_some() || is_renumbered(&item, number))
+            {
+                self.doubt(number);
+            }
             match number_of(&item).filter(|number| item.tenant.is_none() && is_slot(*number)) {
                 Some(number) => by_number.entry(number).or_default().push(item),
                 None => self.take_number(&item, &is_slot),
@@ -199,7 +210,7 @@ impl SlotSpaces {
                 // Numbers that it has given up may be somebody else's by now: list again before making a slot.
                 self.complete &= kept.iter().all(|number| self.taken.contains_key(number));
             }
-            (Some(space), Some(number)) if space.uri.is_some() && number_of(space) != Some(number) => {
+            (Some(space), Some(number)) if is_renumbered(space, number) => {
                 self.remove(number);
                 self.take_number(space, |taken| taken == number);
                 self.complete &= self.taken.contains_key(&number);
@@ -247,7 +258,10 @@ impl SlotSpaces {
         self.remove(number);
         self.taken.remove(&number);
         self.gone.remove(&space.id);
-        self.by_space.insert(space.id.clone(), number);
+        // One space is one slot, also where a list shows it twice.
+        if let Some(other) = self.by_space.insert(space.id.clone(), number).filter(|other| *other != number) {
+            self.slots.remove(&other);
+        }
         self.slots.insert(number, Slot { space, view });
     }
 

@@ -67,6 +67,8 @@ pub trait Bridges {
     fn is_taken(&self, key: &ObjectKey, slot: u32) -> bool;
     /// Is it known of every slot of the range whose it is, or that it does not exist?
     fn are_slots_read(&self, key: &ObjectKey, range: &RangeInclusive<u32>) -> bool;
+    /// Is there a meeting whose time it is and of which nobody knows yet whether it runs on this bridge?
+    fn has_unread(&self, key: &ObjectKey) -> bool;
     /// The slot whose space carries this mark.
     fn marked_slot(&self, key: &ObjectKey, mark: &str) -> Option<u32>;
     /// The id of a slot's space, if it is known.
@@ -350,9 +352,14 @@ pub fn decide(
         Err(refusal) => return Decision::Refused(refusal),
     };
     let stage = progress.stage(now);
+    let is_unread = |offer: &Offer| !bridges.are_slots_read(&offer.bridge, &offer.range);
+    // A slot that looks free may be that of a meeting which runs, and whose objects are restored just now.
+    if has.is_none() && offers.iter().any(|offer| bridges.has_unread(&offer.bridge) && is_unread(offer)) {
+        return Decision::Wait;
+    }
     if stage >= Stage::Preparing && progress.draft.slot.is_none() {
         // Inside its window, a meeting without status may be one that was restored: the bridge's slots say so.
-        if !offers.iter().all(|offer| bridges.are_slots_read(&offer.bridge, &offer.range)) {
+        if offers.iter().any(is_unread) {
             return Decision::Wait;
         }
         let marked = offers.iter().find_map(|offer| {

@@ -104,13 +104,13 @@ pub trait Subject {
     fn intend(&mut self, intent: &Self::Intent);
     /// A step was carried out; `at` is when.
     fn applied(&mut self, facts: &mut Self::Facts, step: &Self::Step, effect: Self::Effect, at: Timestamp) -> Store;
-    /// A look or a step that was begun at `since` failed.
+    /// A look or a step failed; `at` is when that was known, which a time-out is long after it was begun.
     fn failed(
         &mut self,
         facts: &mut Self::Facts,
         attempt: Attempt<'_, Self::Look, Self::Step>,
         verdict: Verdict,
-        since: Timestamp,
+        at: Timestamp,
     ) -> Flow;
     /// There is nothing more to do in this pass.
     fn rest(&mut self, facts: &mut Self::Facts, around: &Self::Around, end: Self::End);

@@ -29,6 +29,22 @@ fn is_same(a: &ClusterStatus, b: &ClusterStatus) -> bool {
     same_id || same_address || a.members.iter().any(|member| b.members.iter().any(|other| other.id == member.id))
 }
 
+/// Is what was read now another cluster than the one that was read before? What was made there is not here: numbers and
+/// ids that the status remembers are no claim to anything (R57).
+///
+/// At another address only an id in common makes it the same one. At the same one ids that differ tell of a bridge that was
+/// built anew; one that joined a cluster, or left it, may have got another id.
+pub fn is_another(before: &ClusterStatus, now: &ClusterStatus) -> bool {
+    let shares_member = before.members.iter().any(|member| now.members.iter().any(|other| other.id == member.id));
+    let ids = before.cluster_id.as_ref().zip(now.cluster_id.as_ref());
+    if shares_member || ids.is_some_and(|(before, now)| before == now) {
+        return false;
+    }
+    let is_same_address = before.address.as_deref().is_none_or(|address| now.is_of(address));
+    let is_same_kind = before.members.is_empty() == now.members.is_empty();
+    !is_same_address || (ids.is_some() && is_same_kind)
+}
+
 /// The object that owns the cluster of which `bridge` has read this, in words; None: `bridge` owns it itself.
 ///
 /// Who was accepted on this very cluster before keeps it: an object that comes to it later, by a new address or because

@@ -1,5 +1,7 @@
 //! Where each participant of a meeting is, and who is to be dialled now (R64-R68). Pure.
 
+use std::collections::BTreeMap;
+
 use jiff::{SignedDuration, Timestamp};
 
 use crate::api::ScheduledMeetingSpec;
@@ -62,8 +64,8 @@ pub fn update(
         .iter()
         .take(MOST_PARTICIPANTS)
         .map(|participant| {
-            let before = old.iter().find(|p| p.remote_party == participant.remote_party);
-            let mut now = before.cloned().unwrap_or_else(|| fresh(participant));
+            let before = recorded(spec, participant, old);
+            let mut now = before.unwrap_or_else(|| fresh(participant));
             if now.state == ParticipantState::Removed {
                 // Put into the list again before the leg was ended: as one who rings, until a look tells.
                 now.state = ParticipantState::Ringing;
@@ -84,10 +86,42 @@ pub fn update(
             now
         })
         .collect();
+    share(spec, &mut statuses);
     if spec.removed_participants == RemovedParticipants::Disconnect {
         statuses.extend(removed(spec, old, seen));
     }
     statuses
+}
+
+/// What the last status says of somebody. One whose address was only spelt otherwise there is the same, unless he could not be
+/// reached so: then it is another try.
+fn recorded(
+    spec: &ScheduledMeetingSpec,
+    participant: &ParticipantSpec,
+    old: &[ParticipantStatus],
+) -> Option<ParticipantStatus> {
+    use ParticipantState::{Connected, Left, Ringing};
+    let party = &participant.remote_party;
+    let is_renamed = |status: &&ParticipantStatus| {
+        matches!(status.state, Connected | Left | Ringing)
+            && plain_address(&status.remote_party) == plain_address(party)
+            && !spec.participants.iter().any(|other| other.remote_party == status.remote_party)
+    };
+    let found = old.iter().find(|status| status.remote_party == *party).or_else(|| old.iter().find(is_renamed))?;
+    Some(ParticipantStatus { remote_party: party.clone(), ..found.clone() })
+}
+
+/// Who is in the spec twice, in two spellings, is one endpoint: it is rung once, and both say the same.
+fn share(spec: &ScheduledMeetingSpec, statuses: &mut [ParticipantStatus]) {
+    let mut first: BTreeMap<String, usize> = BTreeMap::new();
+    for (index, participant) in spec.participants.iter().enumerate().filter(|(_, party)| party.dial == Dial::Out) {
+        let first = *first.entry(plain_address(&participant.remote_party)).or_insert(index);
+        if let Some(known) = statuses.get(first).filter(|_| first != index).cloned()
+            && let Some(status) = statuses.get_mut(index)
+        {
+            *status = ParticipantStatus { remote_party: status.remote_party.clone(), ..known };
+        }
+    }
 }
 
 /// Those who were taken out of the spec while the bridge may have a leg for them. What became of a leg that a lost call

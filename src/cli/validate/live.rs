@@ -272,6 +272,10 @@ impl Bridges for Live {
         true
     }
 
+    fn has_unread(&self, _: &ObjectKey) -> bool {
+        false
+    }
+
     fn marked_slot(&self, _: &ObjectKey, _: &str) -> Option<u32> {
         None
     }

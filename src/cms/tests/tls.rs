@@ -100,6 +100,15 @@ async fn a_certificate_in_the_bundle_is_trusted_exactly_whoever_signed_it() {
     assert_eq!(outcome(&expired, "localhost", expired.tls()).await, both(text));
 }
 
+/// Some editors put a byte order mark in front.
+#[tokio::test]
+async fn the_first_certificate_of_a_bundle_counts_whatever_stands_before_it() {
+    let params = CertificateParams::new(vec!["localhost".to_owned()]).unwrap();
+    let (root, issuer) = authority();
+    let server = Server::with_certificate(&params, Some(&issuer), |_, _| xml(STATUS)).await;
+    assert_eq!(outcome(&server, "localhost", bundle(&[&format!("\u{feff}{root}")])).await, both("ok"));
+}
+
 /// Older web admin certificates have their name in the common name only, which no client looks at any more.
 #[tokio::test]
 async fn a_certificate_without_subject_alternative_names_gets_advice_that_helps() {

@@ -394,8 +394,8 @@ async fn credentials(ctx: &Context, bridge: &MeetingBridge, name: &str) -> Resul
         let labels = BridgeLabels::from(&ObjectKey::of(bridge));
         ctx.metrics.credentials_changed.get_or_create(&labels).set(at.as_second());
     }
-    // A line break at the end is what `kubectl create secret --from-file` leaves there.
-    let trim = |text: String| text.trim_end_matches(['\r', '\n']).to_owned();
+    // What `kubectl create secret --from-file` leaves there: a line break at the end, a byte order mark of some editors.
+    let trim = |text: String| text.trim_start_matches('\u{feff}').trim_end_matches(['\r', '\n']).to_owned();
     let password = SecretString::from(trim(read("password")?));
     let version = format!("{name}/{}", secret.resource_version().unwrap_or_default());
     Ok((Credentials { username: trim(read("username")?), password }, version))

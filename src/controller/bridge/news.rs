@@ -91,7 +91,7 @@ pub fn tell_licence(ctx: &Context, before: &MeetingBridge, after: &MeetingBridge
 }
 
 /// The address was edited to another cluster while meetings held slots on the former one, which did not answer: their doors
-/// there were not shut. It is told once, with the status that forgets the former cluster.
+/// there were not shut. It is told until the status names the new one.
 pub fn tell_moved(ctx: &Context, bridge: &MeetingBridge) {
     let former = bridge.status.as_ref().and_then(|status| status.cluster.as_ref());
     let Some(former) = former.filter(|cluster| !cluster.is_of(&bridge.spec.address)) else { return };

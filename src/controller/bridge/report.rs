@@ -55,7 +55,8 @@ fn whole_status(ctx: &Context, bridge: &MeetingBridge, progress: &BridgeProgress
     draft.plan.clone_from(&progress.plan);
     draft.last_handled_reconcile_at = bridge.annotations().get(RECONCILE_ANNOTATION).cloned();
     draft.last_handled_failback_at = handled_failback(bridge, &old, site.cluster.as_deref());
-    draft.cluster.clone_from(&progress.cluster);
+    // As long as nothing was read at an edited address, it tells where everything was made.
+    draft.cluster = progress.cluster.clone().or_else(|| progress.made_on.clone());
     draft.bookings = Some(bookings(ctx, bridge, now));
     let (mut has_answered, mut skew, mut taken, mut stuck) = (false, None, Vec::new(), Vec::new());
     if let Some(cluster) = &site.cluster {

@@ -19,7 +19,7 @@ use crate::facts::slots::SlotSpaces;
 use crate::plan::booking::{self, Booking, Bridges, Decision, Offer, Refusal, key_of};
 use crate::plan::meeting::{Door, Obstacle, Progress, may_go_on_in};
 use crate::plan::verdict::Pause;
-use crate::plan::window::Window;
+use crate::plan::window::{Stage, Window};
 
 impl Bridges for Context {
     fn find(&self, key: &ObjectKey) -> Option<Arc<MeetingBridge>> {
@@ -42,13 +42,17 @@ impl Bridges for Context {
         let Some(cluster) = self.clusters.get(key) else { return BTreeSet::new() };
         let elsewhere = cluster.with_slots(|slots| self.bookings.held_elsewhere(key, slots)).unwrap_or_default();
         let foreign = |held: &BTreeSet<u32>| cluster.with_slots(|slots| slots.foreign(held)).unwrap_or_default();
-        // Where the bridge keeps an access method that a meeting left, the next one could not open.
+        // Where the bridge keeps an access method that a meeting left, the next one could not open. Where our mark is and
+        // nobody holds the slot, a meeting runs whose objects are being restored, or the slot is about to be shut.
         let useless = |held: &BTreeSet<u32>| {
-            let stuck = |slots: &SlotSpaces| slots.stuck(held).map(|(number, _)| number).collect::<BTreeSet<u32>>();
-            foreign(held).into_iter().chain(cluster.with_slots(stuck).unwrap_or_default()).collect::<BTreeSet<u32>>()
+            let told = |slots: &SlotSpaces| {
+                let stuck = slots.stuck(held).map(|(number, _)| number);
+                stuck.chain(slots.left_open(held)).collect::<BTreeSet<u32>>()
+            };
+            foreign(held).into_iter().chain(cluster.with_slots(told).unwrap_or_default()).collect::<BTreeSet<u32>>()
         };
         let mut quarantined: BTreeSet<u32> = elsewhere.into_iter().collect();
-        // Who holds what is asked only when something looks foreign, which is seldom.
+        // Who holds what is asked only when a slot does not look free.
         if !useless(&BTreeSet::new()).is_empty() {
             quarantined.extend(useless(&self.bookings.held(key).into_keys().collect()));
         }
@@ -64,6 +68,10 @@ impl Bridges for Context {
         let held = self.bookings.held(key).into_keys().collect();
         let cluster = self.clusters.get(key);
         cluster.and_then(|cluster| cluster.with_slots(|slots| slots.is_read(range, &held))).unwrap_or(false)
+    }
+
+    fn has_unread(&self, key: &ObjectKey) -> bool {
+        self.bookings.has_unread(key, self.clock.now())
     }
 
     fn marked_slot(&self, key: &ObjectKey, mark: &str) -> Option<u32> {
@@ -163,7 +171,14 @@ fn choose(
     offers: &[Offer],
     now: Timestamp,
 ) -> Result<Booking, Refusal> {
-    let offers_of = |other: &ScheduledMeeting| booking::offers(ctx, other, None).unwrap_or_default();
+    let offers_of = |other: &ScheduledMeeting| {
+        let offers = booking::offers(ctx, other, None).unwrap_or_default();
+        // Where it runs it stays: nothing is reserved for it anywhere else.
+        let is_inside = Window::of(&other.spec, None).stage(now) == Stage::Inside;
+        let mark = || ctx.settings.marks.of(&other.namespace().unwrap_or_default(), &other.name_any());
+        let runs = is_inside && offers.iter().any(|offer| ctx.marked_slot(&offer.bridge, &mark()).is_some());
+        if runs { Vec::new() } else { offers }
+    };
     ctx.bookings.book(meeting, progress.window, offers, &offers_of, now)
 }
 

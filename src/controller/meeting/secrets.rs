@@ -80,8 +80,12 @@ pub async fn make(ctx: &Context, meeting: &ScheduledMeeting, progress: &mut Prog
             progress.draft.join_secret_name = Some(name);
         }
         Err(why) => {
-            progress.secrets = ctx.secrets.get(&meeting.uid().unwrap_or_default()).0;
             progress.details_unwritten(explain(&name, &why));
+            progress.secrets_stored = matches!(why, Unwritten::Outdated(..));
+            progress.secrets = match why {
+                Unwritten::Outdated(secrets, _) => Some(secrets),
+                _ => ctx.secrets.get(&meeting.uid().unwrap_or_default()).0,
+            };
         }
     }
 }
@@ -118,6 +122,13 @@ fn explain(name: &str, why: &Unwritten) -> Problem {
         Unwritten::Lost => {
             let message = format!("the Secret {name} is gone, and the bridge cannot be asked what it said");
             (reason::JOIN_SECRET_UNAVAILABLE, message, false)
+        }
+        Unwritten::Outdated(_, error) => {
+            let message = format!(
+                "{error} (Secret {name}: people get in, but links and invitation are old; change the policy or rights that \
+                 refuse it, or delete the Secret if it is immutable)"
+            );
+            (reason::JOIN_SECRET_REFUSED, message, true)
         }
         Unwritten::Kube(error) if error.is_refusal() => {
             let message = format!("{error} (Secret {name}; change the quota, policy or rights that refuse it)");

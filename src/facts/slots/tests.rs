@@ -254,3 +254,19 @@ fn a_slot_in_which_something_is_stuck_is_free_once_a_look_shows_nothing() {
     pool.take_space(&"a".into(), Some(with(0)));
     assert_eq!(stuck(&pool), Vec::<u32>::new());
 }
+
+/// Somebody gave a slot another number, or to a tenant: it is not booked any more, whatever a look showed before.
+#[test]
+fn a_slot_that_got_another_number_or_a_tenant_is_not_free() {
+    let free = || vec![detail("a", "S_1", "1", false, None), detail("b", "S_2", "2", false, None)];
+    let with_tenant = Space { tenant: Some("theirs".to_owned()), ..space("a", "S_1", "1") };
+    for changed in [space("a", "S_1", "900"), with_tenant] {
+        for complete in [true, false] {
+            let mut pool = looked_at(Vec::new(), free());
+            assert_eq!(pool.standing(1), Some(Standing::Free));
+            pool.take_list(vec![changed.clone(), space("b", "S_2", "2")], is_slot, complete);
+            let standings = (pool.standing(1), pool.standing(2));
+            assert_eq!(standings, (Some(Standing::Foreign), Some(Standing::Free)), "{changed:?} {complete}");
+        }
+    }
+}

@@ -11,6 +11,7 @@ struct Table {
     quarantined: BTreeSet<u32>,
     taken: BTreeSet<u32>,
     unread: bool,
+    unread_meeting: bool,
     marked: Option<u32>,
     shared: Option<&'static str>,
     unlabelled: bool,
@@ -37,6 +38,9 @@ impl Bridges for Table {
     }
     fn are_slots_read(&self, _: &ObjectKey, _: &RangeInclusive<u32>) -> bool {
         !self.unread
+    }
+    fn has_unread(&self, _: &ObjectKey) -> bool {
+        self.unread_meeting
     }
     fn marked_slot(&self, _: &ObjectKey, _: &str) -> Option<u32> {
         self.marked
@@ -551,4 +555,16 @@ fn a_full_bridge_says_when_it_is_full_and_when_it_is_not() {
     let gaps = told(window(61, 100), &offers[1..], -100);
     assert!(gaps.starts_with("every slot of the bridge ns/large is taken from 2027-01-15T08:01:01Z"), "{gaps}");
     assert_eq!(no_free_slot(&calendars, "x", window(0, 60), &offers, at(0)).reason, "NoFreeSlot");
+}
+
+/// A slot that looks free may be that of a meeting whose objects are restored just now.
+#[test]
+fn nobody_is_given_a_slot_before_it_is_known_where_a_restored_meeting_runs() {
+    let mut table = Table { bridges: vec![bridge("b", |_| {})], unread: true, ..Table::default() };
+    let later = meeting("ns", on("b"));
+    assert!(matches!(decided(&table, &later, -9999), Decision::Choose(_)));
+    table.unread_meeting = true;
+    assert!(matches!(decided(&table, &later, -9999), Decision::Wait));
+    table.unread = false;
+    assert!(matches!(decided(&table, &later, -9999), Decision::Choose(_)));
 }

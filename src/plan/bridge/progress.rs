@@ -23,6 +23,7 @@ use crate::facts::Seen;
 use crate::facts::bridge::BridgeFacts;
 use crate::facts::slots::SlotSpaces;
 use crate::plan::contest::Contests;
+use crate::plan::ownership::is_another;
 use crate::plan::settings::Demand;
 use crate::plan::verdict::{Pause, Verdict};
 use crate::plan::{Attempt, Flow, Store, Subject};
@@ -88,6 +89,8 @@ pub struct BridgeProgress {
     pub record: Record,
     /// The cluster as last read.
     pub cluster: Option<ClusterStatus>,
+    /// The cluster on which the record was made, as far as the status tells.
+    pub made_on: Option<ClusterStatus>,
     /// Its table of call bridges is another one now, and is to be read again.
     pub is_cluster_stale: bool,
     /// The spec names another cluster, but meetings still hold slots at this address of the former one.
@@ -157,6 +160,7 @@ impl BridgeProgress {
             is_observing: bridge.spec.management_policy == ManagementPolicy::Observe,
             is_unjudged,
             record: Record { profiles: status.profiles, sets, settings: status.settings_profiles },
+            made_on: status.cluster.clone(),
             // What was read elsewhere tells nothing about the address that the spec names now.
             cluster: status.cluster.filter(|cluster| cluster.is_of(&bridge.spec.address)),
             is_cluster_stale: false,
@@ -223,7 +227,7 @@ impl BridgeProgress {
             match self.turns.count(&next, facts) {
                 Turn::Granted => return next,
                 Turn::SlotIsSpent => {}
-                Turn::LookIsSpent => {
+                Turn::Spent => {
                     self.exhausted();
                     return super::Next::Rest(End::PlanEnds);
                 }
@@ -324,6 +328,13 @@ impl Subject for BridgeProgress {
         match (look, found) {
             (_, Found::System(version)) => facts.version = Seen::Known(version),
             (_, Found::Cluster(cluster)) => {
+                if self.made_on.as_ref().is_some_and(|before| is_another(before, &cluster)) {
+                    self.record = Record::default();
+                    let version = std::mem::take(&mut facts.version);
+                    *facts = BridgeFacts::default();
+                    facts.version = version;
+                }
+                self.made_on = Some(cluster.clone());
                 self.cluster = Some(cluster);
                 facts.members = Seen::Known(());
                 if self.spec.failover.is_used() {
@@ -393,12 +404,12 @@ impl Subject for BridgeProgress {
         facts: &mut BridgeFacts,
         attempt: Attempt<'_, Look, Step>,
         verdict: Verdict,
-        since: Timestamp,
+        at: Timestamp,
     ) -> Flow {
         if let (Attempt::Do(step), Verdict::Answered(error)) = (&attempt, &verdict) {
             match step {
                 Step::DeleteAccessMethod { space, method, .. } => {
-                    method_kept(facts, space, method, error, since);
+                    method_kept(facts, space, method, error, at);
                     return Flow::GoOn;
                 }
                 step if !self.is_deleting => {

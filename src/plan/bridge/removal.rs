@@ -18,6 +18,10 @@ pub fn next(bridge: &BridgeProgress, facts: &BridgeFacts, around: &Around) -> Ne
     if bridge.record.is_empty() && around.held.is_empty() {
         return Next::Rest(End::Settled);
     }
+    // The address was edited: are we where it was made?
+    if bridge.made_on.is_some() && bridge.cluster.is_none() {
+        return Next::Look(Look::Cluster);
+    }
     let Seen::Known(slots) = &facts.slots else { return Next::Look(Look::Slots) };
     if facts.wants_list {
         return Next::Look(Look::Slots);

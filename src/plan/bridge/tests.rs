@@ -95,6 +95,7 @@ struct Sync {
 #[derive(Clone, Debug, Default)]
 struct Server {
     version: String,
+    cluster: ClusterStatus,
     spaces: Vec<Space>,
     /// Space -> the set that made it.
     made: BTreeMap<SpaceId, String>,
@@ -424,7 +425,7 @@ impl Reach<BridgeProgress> for ServerReach<'_> {
         };
         Ok(match look {
             Look::System => Found::System(server.version.clone()),
-            Look::Cluster => Found::Cluster(ClusterStatus::default()),
+            Look::Cluster => Found::Cluster(server.cluster.clone()),
             Look::LostCallProfile => first(&server.call_profiles),
             Look::LostCallLegProfile => first(&server.leg_profiles),
             Look::CallProfile(id) => Found::Profile(server.shown_fields(server.call_profiles.get(id))),

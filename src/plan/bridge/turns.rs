@@ -25,8 +25,9 @@ pub(super) enum Turn {
     Granted,
     /// This slot has had all of its turns.
     SlotIsSpent,
-    /// The same look was wanted too often; nothing else can be done before it.
-    LookIsSpent,
+    /// The same look was wanted too often, or what is about that slot all the same (two slots that a bridge shows under one
+    /// id): nothing else can be done before it.
+    Spent,
 }
 
 impl Turns {
@@ -35,11 +36,15 @@ impl Turns {
         if let Some(number) = slot_of(next, facts) {
             let turns = self.slots.entry(number).or_default();
             *turns = turns.saturating_add(1);
-            return if *turns > TURNS_OF_A_SLOT { Turn::SlotIsSpent } else { Turn::Granted };
+            return match turns.checked_sub(TURNS_OF_A_SLOT) {
+                None | Some(0) => Turn::Granted,
+                Some(1) => Turn::SlotIsSpent,
+                Some(_) => Turn::Spent,
+            };
         }
         let Next::Look(look) = next else { return Turn::Granted };
         match self.looks.iter_mut().find(|(known, _)| known == look) {
-            Some((_, turns)) if *turns >= TURNS_OF_A_LOOK => return Turn::LookIsSpent,
+            Some((_, turns)) if *turns >= TURNS_OF_A_LOOK => return Turn::Spent,
             Some((_, turns)) => *turns = turns.saturating_add(1),
             None => self.looks.push((look.clone(), 1)),
         }

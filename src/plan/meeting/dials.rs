@@ -17,7 +17,7 @@ impl Progress {
         facts: &mut MeetingFacts,
         party: &str,
         (error, may_be_done): (CmsError, bool),
-        since: Timestamp,
+        at: Timestamp,
     ) -> Flow {
         if error.is_not_found() && !self.tried.doubted_call {
             self.doubt_call(facts);
@@ -25,7 +25,7 @@ impl Progress {
         }
         if may_be_done {
             // It may ring: the try counts until a look tells that it does not.
-            self.note_dialled(party, None, since);
+            self.note_dialled(party, None, at);
             // One without a name was accepted all the same.
             if let Some(status) = self.participant(party).filter(|_| error != CmsError::AmbiguousCreate) {
                 status.reason = Some(error.reason().to_owned());
@@ -44,20 +44,20 @@ impl Progress {
         match error {
             // The call is there, and still: the list shows it longer than it is, or something in front of the bridge answers.
             CmsError::LimitReached { .. } | CmsError::NotFound { .. } => {
-                self.refuse_party(party, error.word(), since, false);
+                self.refuse_party(party, error.word(), at, false);
                 Flow::GoOn
             }
             CmsError::Busy => {
-                self.refuse_party(party, error.word(), since, true);
+                self.refuse_party(party, error.word(), at, true);
                 self.fail(Part::Legs, error);
                 Flow::Stop
             }
             _ if error.is_wordless() => {
-                self.put_off_party(party, error.word(), since);
+                self.put_off_party(party, error.word(), at);
                 Flow::GoOn
             }
             _ if matches!(error.class(), ErrorClass::Invalid | ErrorClass::Conflict) => {
-                self.reject_party(party, &error, since);
+                self.reject_party(party, &error, at);
                 Flow::GoOn
             }
             _ => {

@@ -164,7 +164,7 @@ impl Subject for Progress {
         facts: &mut MeetingFacts,
         attempt: Attempt<'_, Look, Step>,
         verdict: Verdict,
-        since: Timestamp,
+        at: Timestamp,
     ) -> Flow {
         match attempt {
             Attempt::Look(_) if verdict == Verdict::Moved => Flow::StartAnew,
@@ -178,7 +178,7 @@ impl Subject for Progress {
             Attempt::Look(Look::Methods) if self.draft.opened_at.is_some() && self.door == Door::Open => {
                 self.give_up_methods(verdict.into_error())
             }
-            Attempt::Look(Look::Methods) if self.is_opening(since) => {
+            Attempt::Look(Look::Methods) if self.is_opening(at) => {
                 self.fail(Part::Door, verdict.into_error());
                 Flow::Stop
             }
@@ -197,13 +197,13 @@ impl Subject for Progress {
             Attempt::Do(step) if verdict == Verdict::Moved => {
                 if let Step::Dial(party) = step {
                     // Whether it rings there nobody knows; the others of the cluster are asked before the next try.
-                    self.note_dialled(party, None, since);
+                    self.note_dialled(party, None, at);
                 }
                 Flow::StartAnew
             }
             Attempt::Do(step) => {
                 let may_be_done = verdict.may_have_taken_effect();
-                self.step_failed(facts, step, (verdict.into_error(), may_be_done), since)
+                self.step_failed(facts, step, (verdict.into_error(), may_be_done), at)
             }
         }
     }
@@ -284,10 +284,10 @@ impl Progress {
         facts: &mut MeetingFacts,
         step: &Step,
         (error, may_be_done): (CmsError, bool),
-        since: Timestamp,
+        at: Timestamp,
     ) -> Flow {
         match step {
-            Step::Dial(party) => return self.dial_failed(facts, party, (error, may_be_done), since),
+            Step::Dial(party) => return self.dial_failed(facts, party, (error, may_be_done), at),
             Step::Tell { call, notice } => return self.telling_failed(facts, call, *notice, &error),
             // They have left by themselves.
             Step::HangUp { party, leg } if error.is_not_found() => {
@@ -307,7 +307,7 @@ impl Progress {
                 return Flow::GoOn;
             }
             Step::CreateMethod(_) | Step::UpdateMethod { .. } | Step::DeleteMethod(_) => {
-                return self.method_failed(facts, step, error, since);
+                return self.method_failed(facts, step, error, at);
             }
             // A reply says that there is nothing to shut; what proves it is the look that follows.
             Step::CloseDoor if error.is_not_found() && !self.tried.doubted_space => {
@@ -320,7 +320,7 @@ impl Progress {
             // back. One that is still there then is in the way.
             Step::DeleteCall(call) if is_refusal(&error) && !self.tried.doubted_deletions.contains(&call.id) => {
                 self.tried.doubted_deletions.push(call.id.clone());
-                if self.is_closing(since) && self.recorded_call().is_some_and(|known| known == *call) {
+                if self.is_closing(at) && self.recorded_call().is_some_and(|known| known == *call) {
                     self.draft.call = None;
                 }
                 facts.calls = Seen::Unknown;
@@ -361,14 +361,14 @@ impl Progress {
 
     /// A door that is not open yet stays shut: what is left of an earlier meeting would let its people in. Everything else
     /// of a meeting goes on.
-    fn method_failed(&mut self, facts: &mut MeetingFacts, step: &Step, error: CmsError, since: Timestamp) -> Flow {
+    fn method_failed(&mut self, facts: &mut MeetingFacts, step: &Step, error: CmsError, at: Timestamp) -> Flow {
         if self.is_sent_again(&error) {
             if !matches!(step, Step::DeleteMethod(_)) {
                 facts.methods = Seen::Unknown;
             }
             return Flow::GoOn;
         }
-        if self.is_opening(since) {
+        if self.is_opening(at) {
             self.fail(Part::Door, error);
             return Flow::Stop;
         }

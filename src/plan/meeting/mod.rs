@@ -17,6 +17,7 @@ mod settings;
 mod step;
 mod terms;
 mod tidy;
+mod trouble;
 mod warning;
 
 use jiff::Timestamp;
@@ -150,7 +151,7 @@ fn opening(progress: &Progress, facts: &MeetingFacts, around: &Around, now: Time
 /// Seconds before the instant: everything that can go wrong is found out now, then the intent is stored, and at the
 /// instant itself only the write is left to do.
 fn preparing(progress: &Progress, facts: &MeetingFacts, around: &Around) -> Next {
-    if progress.unwritten.is_some() {
+    if progress.lacks_details() {
         return blocked(Obstacle::DetailsUnwritten);
     }
     if progress.passcode().is_none() {
@@ -171,7 +172,7 @@ fn preparing(progress: &Progress, facts: &MeetingFacts, around: &Around) -> Next
 
 fn door(progress: &Progress, facts: &MeetingFacts, around: &Around, now: Timestamp) -> Option<Next> {
     let is_open = progress.draft.opened_at.is_some();
-    if progress.unwritten.is_some() && !is_open {
+    if progress.lacks_details() && !is_open {
         return Some(blocked(Obstacle::DetailsUnwritten));
     }
     if progress.passcode().is_none() || progress.secret().is_none() {

@@ -18,7 +18,7 @@ use crate::api::meeting::{CallBinding, ParticipantState, Phase};
 use crate::api::names::RECONCILE_ANNOTATION;
 use crate::api::values::Instant;
 use crate::api::{MeetingBridge, ScheduledMeeting, ScheduledMeetingStatus};
-use crate::cms::{Address, CallAt, CallId, CmsError, ErrorClass, Space, SpaceId};
+use crate::cms::{Address, CallAt, CallId, CmsError, Space, SpaceId};
 use crate::facts::meeting::MeetingFacts;
 use crate::facts::slots::ShownFields;
 use crate::plan::booking::{Moved, Refusal, moved};
@@ -172,6 +172,8 @@ pub struct Progress {
     pub secrets: Option<JoinSecrets>,
     /// Why the join details are not in their Secret.
     pub unwritten: Option<Problem>,
+    /// Their Secret says what lets people in nevertheless.
+    pub secrets_stored: bool,
     pub written: Option<WrittenDoor>,
     /// What this process knows of the access methods; None: it has not looked yet.
     pub written_methods: Option<WrittenMethods>,
@@ -262,6 +264,7 @@ impl Progress {
             draft,
             secrets: None,
             unwritten: None,
+            secrets_stored: false,
             written: None,
             written_methods: None,
             taken_methods: Vec::new(),
@@ -458,47 +461,8 @@ impl Progress {
         self.window.next_instant(spec, now).into_iter().chain(others).min()
     }
 
-    /// Notes what failed, for conditions and the pause.
-    pub(super) fn fail(&mut self, part: Part, error: CmsError) {
-        let (reason, is_permanent) = match error.class() {
-            _ if matches!(error, CmsError::PasscodeTooShort) => (reason::PASSCODE_REJECTED, true),
-            ErrorClass::Invalid if is_about_passcode(&error) => (reason::PASSCODE_REJECTED, true),
-            ErrorClass::Invalid | ErrorClass::Conflict => (reason::REJECTED, true),
-            ErrorClass::NotFound => (reason::SPACE_MISSING, false),
-            ErrorClass::Busy => (reason::BUSY, false),
-            ErrorClass::Unreachable | ErrorClass::Auth | ErrorClass::Malformed | ErrorClass::Blocked => {
-                (reason::BRIDGE_UNREACHABLE, false)
-            }
-        };
-        self.problem = Some(Problem { part, reason, message: error.to_string(), is_permanent });
-        self.pause = Some(Pause::Failed(error));
-    }
-
-    /// The join details could not be written. Until they are, they do not count as there.
-    pub fn details_unwritten(&mut self, why: Problem) {
-        self.unwritten = Some(why);
-        self.draft.join_secret_name = None;
-        self.pause = Some(Pause::Unwritten);
-    }
-
-    /// There is no connection to the bridge, or not even an object that tells of it.
-    pub fn not_connected(&mut self, has_bridge: bool) {
-        let message = if has_bridge {
-            "there is no connection to the bridge; see the conditions of the MeetingBridge"
-        } else {
-            "its MeetingBridge does not exist any more, so nobody looks after the meeting; create it again"
-        };
-        let (part, reason) = (Part::Door, reason::BRIDGE_UNREACHABLE);
-        self.problem = Some(Problem { part, reason, message: message.to_owned(), is_permanent: false });
-        self.pause = Some(Pause::NotConnected);
-    }
-
     /// The instant for which a step is done.
     pub fn deadline(&self, step: &Step, now: Timestamp) -> Timestamp {
         step.deadline(&self.window, now)
     }
-}
-
-fn is_about_passcode(error: &CmsError) -> bool {
-    matches!(error, CmsError::ParameterError { parameter, .. } if parameter.eq_ignore_ascii_case("passcode"))
 }

@@ -13,7 +13,7 @@ use crate::api::settings::Layout;
 use crate::api::warning::EndWarning;
 use crate::api::{MeetingBridge, ScheduledMeeting, ScheduledMeetingSpec, unreadable};
 use crate::cms::{Address, NewLeg, Rank, Space};
-use crate::facts::slots::is_foreign;
+use crate::facts::slots::{is_foreign, is_renumbered};
 use crate::plan::{version, warning};
 
 /// The first version with labels of our own (cms-protocol.md 7.2).
@@ -39,6 +39,8 @@ pub struct Terms {
     pub created_at: Option<Timestamp>,
     /// The object is being deleted.
     pub is_deleting: bool,
+    /// The slot's number, once there is one.
+    pub number: Option<u32>,
     /// Name of the slot's space while no meeting holds it.
     pub placeholder: String,
     /// The bridge is being deleted, and its meetings are to be shut.
@@ -75,6 +77,7 @@ impl Terms {
             marks: marks.clone(),
             created_at: meeting.meta().creation_timestamp.as_ref().map(|time| time.0),
             is_deleting: meeting.meta().deletion_timestamp.is_some(),
+            number: None,
             placeholder: String::new(),
             bridge_leaves: false,
             unreadable: unreadable(meeting).map(str::to_owned),
@@ -93,11 +96,13 @@ impl Terms {
     /// Is the slot's space, as a look at it alone shows it, somebody else's?
     pub fn is_foreign(&self, space: &Space) -> bool {
         is_foreign(space, &self.placeholder, &self.marks)
+            || self.number.is_some_and(|number| is_renumbered(space, number))
     }
 
     /// Takes in what the bridge says about a slot of it.
     pub(super) fn take_bridge(&mut self, bridge: &MeetingBridge, slot: u32) {
         let spec = &bridge.spec;
+        self.number = Some(slot);
         self.placeholder = format!("{}{slot}", spec.slots.name_prefix);
         self.bridge_leaves =
             bridge.metadata.deletion_timestamp.is_some() && spec.deletion_policy == DeletionPolicy::Delete;

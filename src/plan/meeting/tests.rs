@@ -528,6 +528,7 @@ struct Player {
     spec: ScheduledMeetingSpec,
     passcode: Option<SecretString>,
     unwritten: Option<Problem>,
+    secrets_stored: bool,
     secret: SecretString,
     /// As the apiserver has it.
     stored: ScheduledMeetingStatus,
@@ -571,6 +572,7 @@ impl Player {
             spec: spec(parties),
             passcode: Some(PASSCODE.to_owned().into()),
             unwritten: None,
+            secrets_stored: false,
             secret: SECRET.to_owned().into(),
             stored: start.0,
             leaving: false,
@@ -615,6 +617,7 @@ impl Player {
     fn progress(&self, now: Timestamp) -> Progress {
         let mut progress = Progress::resume(&self.object(), &self.marks, now);
         progress.terms.placeholder = PLACEHOLDER.to_owned();
+        progress.terms.number = Some(1);
         progress.terms.allows_outgoing = self.outgoing;
         progress.terms.leaves_running = self.left_alone;
         progress.terms.end_warning.clone_from(&self.warning);
@@ -624,6 +627,7 @@ impl Player {
         progress.secrets = Some(JoinSecrets { secret, passcode, methods: self.methods.clone() });
         progress.know_methods(self.written_methods.clone());
         progress.unwritten.clone_from(&self.unwritten);
+        progress.secrets_stored = self.secrets_stored;
         progress.written = self.told.zip(self.passcode.clone()).map(|(closes_at, passcode)| WrittenDoor {
             title: self.spec.title.clone(),
             passcode,

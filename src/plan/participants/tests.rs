@@ -299,3 +299,42 @@ fn who_is_taken_out_is_remembered_until_the_leg_is_gone() {
     let elsewhere = ParticipantStatus { call_bridge: Some("cms:445".to_owned()), ..old[0].clone() };
     assert_eq!(update(&disconnect, &[elsewhere], None, None, true), [], "nobody can say which leg is theirs");
 }
+
+fn twice(first: &str, second: &str) -> ScheduledMeetingSpec {
+    let party = |address: &str| serde_json::json!({ "remoteParty": address, "retry": { "limit": 0 } });
+    serde_json::from_value(serde_json::json!({
+        "title": "t", "start": at(0).to_string(), "duration": "1h", "participants": [party(first), party(second)]
+    }))
+    .unwrap()
+}
+
+/// Two overlays, or a portal, name one room in two ways.
+#[test]
+fn one_endpoint_in_two_spellings_is_rung_once() {
+    use ParticipantState::*;
+    for (first, second) in [("desk@x", "sip:Desk@x"), ("SIP:desk@x;transport=tls", "desk@x")] {
+        let spec = twice(first, second);
+        let new = update(&spec, &[], None, None, true);
+        assert_eq!(to_dial(&spec, &new, at(0), at(0)).map(|party| party.remote_party.as_str()), Some(first));
+        let mut rung = new.clone();
+        rung[0] = ParticipantStatus { remote_party: first.to_owned(), ..dialled(0, 1, Ringing).remove(0) };
+        let rung = update(&spec, &rung, None, None, true);
+        assert_eq!(rung[1], ParticipantStatus { remote_party: second.to_owned(), ..rung[0].clone() });
+        assert_eq!(to_dial(&spec, &rung, at(0), at(1)), None);
+        let gone = update(&spec, &rung, Some(&seen(1, vec![])), None, true);
+        assert_eq!([gone[0].state, gone[1].state], [Failed, Failed]);
+        assert_eq!(to_dial(&spec, &gone, at(0), at(999)), None);
+    }
+}
+
+#[test]
+fn who_is_only_spelt_otherwise_is_not_rung_again_unless_he_was_not_reached() {
+    use ParticipantState::*;
+    let mut spec = spec();
+    spec.participants[0].remote_party = "sip:desk@x;transport=tcp".to_owned();
+    for (state, is_new) in [(Connected, false), (Left, false), (Ringing, false), (Failed, true)] {
+        let now = update(&spec, &dialled(0, 2, state), None, None, true);
+        assert_eq!(now[0].remote_party, spec.participants[0].remote_party);
+        assert_eq!(to_dial(&spec, &now, at(0), at(1)).is_some(), is_new, "{state:?}");
+    }
+}

@@ -51,6 +51,12 @@ async fn reply_lost(method: &str, route: &str, second_call: SecondCall, nth: u32
     arena.finish().await;
 }
 
+/// Booking order goes by the seconds in which objects were made.
+async fn next_second() {
+    let gone = u64::try_from(jiff::Timestamp::now().as_millisecond().rem_euclid(1000)).unwrap();
+    tokio::time::sleep(std::time::Duration::from_millis(1000 - gone)).await;
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_lost_reply_is_never_asked_for_twice() {
     let cases = [
@@ -86,12 +92,20 @@ async fn a_restored_object_adopts_the_meeting_that_runs() {
     arena.gone::<k8s_openapi::api::core::v1::Secret>("second-join").await;
     arena.sim.clear_journal();
     let spec = serde_json::to_value(&made.spec).unwrap();
+    // Others come back with it whose windows overlap: whoever is booked first, its slot is not for them.
+    let overlapping = json!({ "start": in_ms(120_000), "duration": "10m" });
+    arena.create_meeting("before", overlapping.clone()).await;
+    next_second().await;
     arena.create_meeting("second", spec).await;
+    next_second().await;
+    arena.create_meeting("behind", overlapping).await;
     assert_eq!(status_of(&api.get("second").await.unwrap()).observed_generation, Some(-1));
     arena.start().await;
     let adopted = arena.party("second", ParticipantState::Connected).await;
     assert_eq!(number_of(&adopted), 2);
     assert_eq!(condition(&adopted, "CallPresent"), ("True", "Adopted"));
+    let others = [arena.phase("before", Phase::Scheduled).await, arena.phase("behind", Phase::Scheduled).await];
+    assert_eq!(others.map(|other| number_of(&other)), [1, 3]);
     let active = arena.says("second", "Ready", "True", "Active").await;
     assert_eq!(status_of(&active).participants[0].attempts, 1);
     assert_eq!((arena.sim.calls(), arena.sim.legs(), arena.sim.dials().len()), (calls, legs, 1));

@@ -13,7 +13,7 @@ use crate::meetings::*;
 async fn a_passcode_comes_from_a_secret_or_is_made() {
     let arena = Arena::new("source").await;
     arena.ready_bridge(json!({})).await;
-    arena.create_secret("codes", json!({ "passcode": "1234", "board": " 777777\n" })).await;
+    arena.create_secret("codes", json!({ "passcode": "1234", "board": "\u{feff} 777777\n" })).await;
     arena.open_now("plain", 600, json!({ "passcodeSecretRef": { "name": "codes" } })).await;
     arena.open_now("keyed", 600, json!({ "passcodeSecretRef": { "name": "codes", "key": "board" } })).await;
     arena.open_now("made", 600, json!({ "passcode": { "generate": { "digits": 9 } } })).await;

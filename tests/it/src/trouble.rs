@@ -90,8 +90,8 @@ async fn a_missing_secret_or_key_is_named_and_waited_for() {
     let bridge = arena.reason("core", "CredentialsValid", "KeyMissing").await;
     assert!(message(&bridge, "Ready").contains("password"), "{}", message(&bridge, "Ready"));
     assert_eq!(arena.journal_lines(), Vec::<String>::new());
-    // As `kubectl create secret --from-file` leaves it.
-    set_password(&arena, &format!("{}\n", arena.sim.password())).await;
+    // As an editor and `kubectl create secret --from-file` leave it.
+    set_password(&arena, &format!("\u{feff}{}\n", arena.sim.password())).await;
     arena.ready("core").await;
     arena.assert_rules(1..=5);
     arena.finish().await;

@@ -366,7 +366,7 @@ fn a_set_is_synced_once_in_its_life() {
         ]
     );
     // Somebody opens one slot that was made, and gives another one a number of his own.
-    *server.space_of(1).unwrap() = taken("space-9", 1);
+    *server.space_of(1).unwrap() = taken("somebody's", 1);
     let id = server.space_of(2).unwrap().id.clone();
     *server.space_of(2).unwrap() = taken(id.as_ref(), 77);
     player.settle(&mut server);
@@ -1159,4 +1159,66 @@ fn removal_finds_creations_that_were_lost_and_halves_that_failed() {
     player.deleting = true;
     assert_eq!(player.settle(&mut server), End::Settled);
     assert_eq!(server.numbers(), [3], "{:?}", player.log);
+}
+
+fn cluster(address: &str, id: Option<&str>) -> ClusterStatus {
+    let (address, cluster_id) = (Some(address.to_owned()), id.map(str::to_owned));
+    ClusterStatus { address, cluster_id, members: Vec::new() }
+}
+
+/// `spec.address` is edited to the CMS of another scheduler, who has what looks like the slots that were made before.
+#[test]
+fn what_was_made_on_another_cms_is_no_claim() {
+    let (here, there) = (("cms.test", Some("one")), ("other.test", Some("two")));
+    for (deleting, now) in
+        [(false, there), (true, there), (false, ("other.test", None)), (false, ("cms.test", there.1))]
+    {
+        let mut server = Server::new(Vec::new());
+        server.cluster = cluster(here.0, here.1);
+        let mut player = Player::new(1, 5);
+        player.spec.address = here.0.to_owned();
+        assert_eq!(player.settle(&mut server), End::Settled);
+        let mut theirs = Server::new((1..=5).map(|n| slot(&format!("tms-{n}"), n)).collect());
+        theirs.cluster = cluster(now.0, now.1);
+        player.spec.address = now.0.to_owned();
+        player.spec.slots.base = Some(11);
+        player.deleting = deleting;
+        player.restart();
+        // What a restart of the bridge, or its other members, give rise to.
+        player.facts.full_recheck = here.0 == now.0;
+        player.take_log();
+        let before: Vec<_> = theirs.spaces.iter().map(|space| format!("{space:?}")).collect();
+        assert_eq!(player.settle(&mut theirs), End::Settled, "{now:?}");
+        let after: Vec<_> = theirs.spaces.iter().take(5).map(|space| format!("{space:?}")).collect();
+        assert_eq!(before, after, "{now:?}");
+        assert_eq!(theirs.spaces.len(), if deleting { 5 } else { 10 });
+    }
+}
+
+#[test]
+fn another_address_of_the_same_cluster_changes_nothing() {
+    let mut server = Server::new(Vec::new());
+    server.cluster = cluster("cms.test", Some("one"));
+    let mut player = Player::new(1, 5);
+    player.spec.address = "cms.test".to_owned();
+    assert_eq!(player.settle(&mut server), End::Settled);
+    player.spec.address = "other.test".to_owned();
+    server.cluster = cluster("other.test", Some("one"));
+    player.restart();
+    player.take_log();
+    assert_eq!(player.settle(&mut server), End::Settled);
+    assert_eq!(player.writes(), Vec::<String>::new());
+}
+
+/// A restored database, or a page that was read while something changed: the pass ends all the same.
+#[test]
+fn two_slots_under_one_id_end_no_pass_in_a_loop() {
+    let mut server = Server::new(vec![slot("twice", 1), Space { id: "twice".into(), ..taken("x", 2) }, slot("c", 3)]);
+    let mut player = Player::new(1, 3);
+    let mut progress = player.progress();
+    let mut none = std::iter::empty();
+    let mut reach =
+        ServerReach { server: &mut server, player: &mut player, faults: &mut none, died: false, lost: false };
+    futures::executor::block_on(drive(&mut progress, &mut reach)).unwrap();
+    assert!(server.spaces.iter().any(|space| space.name == "Party" && space.non_member_access == Some(true)));
 }

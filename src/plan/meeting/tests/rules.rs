@@ -1132,6 +1132,10 @@ fn the_door_stays_shut_until_the_join_details_are_written() {
         let mut model = Model::new(Some(free()), now);
         assert_eq!(player.run(&mut model), End::Blocked(Obstacle::DetailsUnwritten));
         assert!(player.take_log().is_empty(), "not even a look");
+        let mut lucky = Model::new(Some(free()), now);
+        player.secrets_stored = true;
+        assert_eq!(player.run(&mut lucky), End::Settled, "an old invitation keeps nobody out");
+        player.secrets_stored = false;
         player.unwritten = None;
         assert_eq!(player.run(&mut model), End::Settled);
     }
@@ -1235,5 +1239,17 @@ fn only_an_edit_gives_a_new_life() {
         assert_eq!(progress.door == Door::Untouched, wanted, "{case}");
         assert_eq!(progress.is_closing(at(120)), !wanted, "{case}");
         assert!(player.progress(at(7200)).is_closing(at(7200)), "{case}");
+    }
+}
+
+/// Whoever dials the slot's number would not get there.
+#[test]
+fn a_slot_that_got_another_number_is_not_opened() {
+    let other = Space { uri: Some("9".to_owned()), call_id: Some("9".to_owned()), ..free() };
+    for (now, start) in [(at(-305), Start::booked()), (at(0), Start::booked()), (at(0), Start::intended())] {
+        let mut model = Model::new(Some(other.clone()), now);
+        let mut player = Player::new(&["a@x"], start);
+        assert_eq!(player.run(&mut model), End::Blocked(Obstacle::Foreign));
+        assert_eq!(model.space.as_ref().and_then(|space| space.non_member_access), Some(false));
     }
 }
