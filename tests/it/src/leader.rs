@@ -312,8 +312,8 @@ async fn away_for_a_minute(line: fn() -> Line) {
     meet("ends-soon", Timestamp::now(), at(cut, 3)).await;
     meet("ends-late", Timestamp::now(), at(cut, 30)).await;
     meet("stays", Timestamp::now(), far).await;
-    meet("opens-soon", at(cut, 3), far).await;
-    meet("opens-late", at(cut, 30), far).await;
+    meet("opens-soon", at(cut, 2), far).await;
+    meet("opens-late", at(cut, 28), far).await;
     for name in ["ends-soon", "ends-late", "stays"] {
         arena.party(name, ParticipantState::Connected).await;
     }
