@@ -227,6 +227,10 @@ pub trait Kind: StandIn + HasStatus<Status: PartialEq + Clone> + Compact + Clone
     fn is_due(&self, _now: Timestamp) -> bool {
         false
     }
+    /// The longest pause after the apiserver refused something: what else hangs on its passes does not wait for that.
+    fn longest_pause(&self) -> Duration {
+        Duration::MAX
+    }
     /// The next instant after this one that must not be slept past.
     fn next_instant(&self, _after: Timestamp) -> Option<Timestamp> {
         None
@@ -292,5 +296,9 @@ impl Kind for MeetingBridge {
     }
     fn store(ctx: &Context) -> &Store<Self> {
         &ctx.stores.bridges
+    }
+    /// Its passes look after its call bridges, and after everybody who is in a meeting there.
+    fn longest_pause(&self) -> Duration {
+        Duration::from_secs(10)
     }
 }
