@@ -2,13 +2,16 @@
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
+use futures::FutureExt;
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::{ConfigMap, Namespace, Secret};
 use kube::core::PartialObjectMeta;
 use kube::core::object::HasStatus;
 use kube::runtime::reflector::{ObjectRef, Store};
 use tokio::sync::Semaphore;
+use tokio::time::Instant;
 use tokio_util::task::TaskTracker;
 
 use super::backoff::Backoff;
@@ -34,6 +37,9 @@ use crate::plan::window::{Stage, Window};
 
 /// Passes over meetings at one time; those that are due do not wait for a place.
 const PLACES: usize = 64;
+
+/// So long what was left open is not shut because the series are not read yet.
+const SERIES_PATIENCE: Duration = Duration::from_secs(10);
 
 /// What the watches show.
 pub struct Stores {
@@ -79,7 +85,8 @@ pub struct Context {
     pub stores: Stores,
     pub bookings: Bookings,
     pub occurrences: Occurrences,
-    pub unsaved: Unsaved,
+    pub unsaved: Unsaved<ScheduledMeeting>,
+    pub unsaved_bridges: Unsaved<MeetingBridge>,
     pub clusters: Clusters,
     pub secrets: SecretsCache,
     pub made_from: MadeFrom,
@@ -91,6 +98,7 @@ pub struct Context {
     pub tasks: TaskTracker,
     /// Places for passes over meetings; those that are due need none.
     pub places: Semaphore,
+    begun: Instant,
     own_meetings: OwnWrites<ScheduledMeeting>,
     own_bridges: OwnWrites<MeetingBridge>,
     own_series: OwnWrites<MeetingSeries>,
@@ -125,6 +133,7 @@ impl Context {
             bookings: Bookings::default(),
             occurrences: Occurrences::default(),
             unsaved: Unsaved::default(),
+            unsaved_bridges: Unsaved::default(),
             clusters: Clusters::default(),
             secrets: SecretsCache::default(),
             made_from: MadeFrom::default(),
@@ -134,6 +143,7 @@ impl Context {
             watchdog,
             tasks,
             places: Semaphore::new(PLACES),
+            begun: Instant::now(),
             own_meetings: OwnWrites::default(),
             own_bridges: OwnWrites::default(),
             own_series: OwnWrites::default(),
@@ -158,6 +168,12 @@ impl Context {
             series.iter().for_each(|series| census.count_series(series));
             Some(census)
         })
+    }
+
+    /// Are the series not read yet, of which an occurrence may run? They are waited for, but not for ever: where their CRD is
+    /// missing they never come.
+    pub fn may_lack_series(&self) -> bool {
+        self.begun.elapsed() < SERIES_PATIENCE && self.stores.series.wait_until_ready().now_or_never().is_none()
     }
 
     /// What a new cluster needs of its surroundings.
@@ -210,6 +226,10 @@ pub trait Kind: StandIn + HasStatus<Status: PartialEq + Clone> + Compact + Clone
     /// Something is to be done for it now: it waits for no place among others.
     fn is_due(&self, _now: Timestamp) -> bool {
         false
+    }
+    /// The longest pause after the apiserver refused something: what else hangs on its passes does not wait for that.
+    fn longest_pause(&self) -> Duration {
+        Duration::MAX
     }
     /// The next instant after this one that must not be slept past.
     fn next_instant(&self, _after: Timestamp) -> Option<Timestamp> {
@@ -276,5 +296,9 @@ impl Kind for MeetingBridge {
     }
     fn store(ctx: &Context) -> &Store<Self> {
         &ctx.stores.bridges
+    }
+    /// Its passes look after its call bridges, and after everybody who is in a meeting there.
+    fn longest_pause(&self) -> Duration {
+        Duration::from_secs(10)
     }
 }

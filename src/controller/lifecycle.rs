@@ -138,7 +138,7 @@ pub async fn after_error<K: Managed>(ctx: &Context, object: &K, error: &KubeErro
     } else {
         tracing::warn!(namespace, name, failures, %error, "reconcile failed");
     }
-    let pause = backoff::after_apiserver(error, failures);
+    let pause = backoff::after_apiserver(error, failures).min(object.longest_pause());
     let now = ctx.clock.now();
     match object.next_instant(began) {
         Some(at) if at <= now => Duration::ZERO,

@@ -260,6 +260,7 @@ fn judge(ctx: &Context, judged: &mut BTreeMap<ObjectKey, Judged>, bridge: &Meeti
 fn bridge_is_gone(ctx: &Context, key: &ObjectKey, uid: &str) {
     ctx.backoff.forget(uid);
     ctx.forget_bridge(key);
+    ctx.unsaved_bridges.forget(uid);
     MeetingBridge::own_writes(ctx).forget(uid);
     ctx.wakes.meetings(ctx.bookings.ahead(key, ctx.clock.now()));
     // Its cluster may have been what another one waits for.

@@ -16,7 +16,7 @@ use kube::runtime::controller::Action;
 use super::context::Context;
 use super::kube_calls::KubeError;
 use super::{backoff, lifecycle};
-use crate::api::bridge::DeletionPolicy;
+use crate::api::bridge::{DeletionPolicy, MeetingBridgeStatus};
 use crate::api::conditions::bridge as reason;
 use crate::api::names::{FAILBACK_ANNOTATION, ObjectKey, RECONCILE_ANNOTATION};
 use crate::api::{MeetingBridge, is_blind};
@@ -58,12 +58,13 @@ pub(super) struct Site {
 /// # Errors
 /// What the apiserver says; trouble with the bridge is told in the status instead.
 pub async fn reconcile(stored: Arc<MeetingBridge>, ctx: Arc<Context>) -> Result<Action, KubeError> {
-    let key = ObjectKey::of(stored.as_ref());
+    let (key, uid) = (ObjectKey::of(stored.as_ref()), stored.uid().unwrap_or_default());
     let Some(taken) = lifecycle::take(&ctx, stored).await? else {
         ctx.forget_bridge(&key);
+        ctx.unsaved_bridges.forget(&uid);
         return Ok(Action::await_change());
     };
-    let mut bridge = taken.object.as_ref().clone();
+    let mut bridge = ctx.unsaved_bridges.known(&taken.object).into_owned();
     let mut progress = BridgeProgress::resume(&bridge, &ctx.settings.marks);
     progress.untied = taken.untied;
     let mut site = Site::default();
@@ -81,6 +82,7 @@ pub async fn reconcile(stored: Arc<MeetingBridge>, ctx: Arc<Context>) -> Result<
         progress.untied = lifecycle::let_go(&ctx, &bridge).await?;
         if progress.untied.is_none() {
             ctx.forget_bridge(&key);
+            ctx.unsaved_bridges.forget(&uid);
             ctx.wakes.meetings(ctx.bookings.ahead(&key, ctx.clock.now()));
             return Ok(Action::await_change());
         }
@@ -88,11 +90,23 @@ pub async fn reconcile(stored: Arc<MeetingBridge>, ctx: Arc<Context>) -> Result<
     }
     let status = report::status(&ctx, &bridge, &progress, &site);
     report::show(&ctx, &key, &status);
-    let written = lifecycle::store(&ctx, &bridge, status).await?;
+    let written = save(&ctx, &bridge, status).await?;
     news::announce(&ctx, &bridge, &written);
     news::tell_licence(&ctx, &taken.object, &written);
     news::tell_settings(&ctx, &taken.object, &written);
     Ok(Action::requeue(wait))
+}
+
+/// Stores the status. What could not be stored before goes with it.
+async fn save(ctx: &Context, bridge: &MeetingBridge, status: MeetingBridgeStatus) -> Result<MeetingBridge, KubeError> {
+    let uid = bridge.uid().unwrap_or_default();
+    if bridge.status.as_ref() == Some(&status) && !ctx.unsaved_bridges.has(&uid) {
+        return Ok(bridge.clone());
+    }
+    let changed = MeetingBridge { status: Some(status), ..bridge.clone() };
+    let written = lifecycle::write(ctx, &changed, Duration::MAX).await?;
+    ctx.unsaved_bridges.forget(&uid);
+    Ok(written)
 }
 
 /// Is nobody left who could get in? A controller that was restarted has no connection from before.

@@ -4,28 +4,30 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use jiff::{SignedDuration, Timestamp};
+use kube::ResourceExt;
 use kube::runtime::reflector::ObjectRef;
 
 use crate::act;
-use crate::api::MeetingBridge;
 use crate::api::settings::ProfileKind;
+use crate::api::{MeetingBridge, MeetingSeries};
 use crate::cluster::{CallBridge, Cluster, Source, in_time};
 use crate::cms::{
-    Address, BulkSetId, BulkSyncId, CallLegProfileId, CallProfileId, Class, CmsError, Fields, Priority, SyncStatus,
-    if_there,
+    Address, BulkSetId, BulkSyncId, CallLegProfileId, CallProfileId, Class, CmsError, Fields, Priority, SpaceId,
+    SyncStatus, if_there,
 };
 use crate::controller::context::{Context, Kind};
 use crate::controller::kube_calls::KubeError;
-use crate::controller::lifecycle;
 use crate::drive::Reach;
 use crate::facts::bridge::BridgeFacts;
+use crate::facts::slots::SlotSpaces;
 use crate::plan::bridge::{Around, BridgeProgress, Found, Look, Step};
 use crate::plan::order::Order;
 use crate::plan::ownership;
+use crate::plan::series::yet_to_be_made;
 use crate::plan::settings::{demand, may_be_for_settings};
 use crate::plan::verdict::Verdict;
 
-use super::{Site, report};
+use super::{Site, report, save};
 
 pub struct BridgeReach<'a> {
     ctx: &'a Arc<Context>,
@@ -61,6 +63,29 @@ impl<'a> BridgeReach<'a> {
             let is_free = |held| ctx.bookings.held(&key).keys().all(|number| BTreeMap::contains_key(held, number));
             is_current && held.as_ref().is_none_or(is_free)
         }
+    }
+
+    /// Slots that nobody holds and that carry the mark of an occurrence which its series has yet to make: it came back just
+    /// now, and the meeting runs.
+    fn awaited_by_series(&self, held: &BTreeMap<u32, Option<SpaceId>>, now: Timestamp) -> Vec<u32> {
+        let (ctx, marks) = (self.ctx, &self.ctx.settings.marks);
+        let marked = |slots: &SlotSpaces| -> Vec<(u32, String)> {
+            let free = slots.iter().filter(|(number, _)| !held.contains_key(number));
+            free.filter_map(|(number, space)| Some((number, space.cdr_tag.clone().filter(|tag| marks.is_ours(tag))?)))
+                .collect()
+        };
+        let mut marked = self.cluster.with_slots(marked).unwrap_or_default();
+        marked.retain(|(_, mark)| {
+            let is_awaited = |stored: Arc<MeetingSeries>| {
+                let (namespace, name) = (stored.namespace().unwrap_or_default(), stored.name_any());
+                // A long one is a hash.
+                let may_be = mark.contains(&format!("{namespace}/{name}-")) || mark.contains('#');
+                let series = MeetingSeries::own_writes(ctx).newest(stored);
+                may_be && yet_to_be_made(&series, now).iter().any(|name| marks.of(&namespace, name) == *mark)
+            };
+            ctx.stores.series.state().into_iter().any(is_awaited)
+        });
+        marked.into_iter().map(|(number, _)| number).collect()
     }
 
     async fn ask(&self, progress: &BridgeProgress, look: &Look, now: Timestamp) -> Result<Found, CmsError> {
@@ -148,6 +173,9 @@ impl Reach<BridgeProgress> for BridgeReach<'_> {
         for number in expected.unwrap_or_default() {
             held.entry(number).or_default();
         }
+        for number in self.awaited_by_series(&held, now) {
+            held.entry(number).or_default();
+        }
         // With our own last writes: of two that come to one cluster at one time, one sees the other.
         let newest = |stored| MeetingBridge::own_writes(ctx).newest(stored);
         let others: Vec<_> = ctx.stores.bridges.state().into_iter().map(newest).collect();
@@ -161,7 +189,8 @@ impl Reach<BridgeProgress> for BridgeReach<'_> {
         settings.has_unread = !progress.record.settings.is_empty() && ctx.bookings.has_unread(key, now);
         let grace = SignedDuration::try_from(ctx.settings.restore_grace).unwrap_or_default();
         let made_at = self.bridge.metadata.creation_timestamp.as_ref();
-        let may_be_restored = made_at.is_some_and(|made_at| now.duration_since(made_at.0).abs() < grace);
+        let may_be_restored =
+            made_at.is_some_and(|made_at| now.duration_since(made_at.0).abs() < grace) || ctx.may_lack_series();
         Around { held, owner, settings, may_be_restored }
     }
 
@@ -209,7 +238,11 @@ impl Reach<BridgeProgress> for BridgeReach<'_> {
 
     async fn record(&mut self, progress: &BridgeProgress) -> Result<(), KubeError> {
         let status = report::status(self.ctx, self.bridge, progress, self.site);
-        *self.bridge = lifecycle::store(self.ctx, self.bridge, status).await?;
+        if !progress.is_only_meant {
+            // It is done. An intent that cannot be stored is none.
+            self.ctx.unsaved_bridges.keep(&self.bridge.uid().unwrap_or_default(), status.clone());
+        }
+        *self.bridge = save(self.ctx, self.bridge, status).await?;
         Ok(())
     }
 }

@@ -52,10 +52,10 @@ pub async fn reconcile(stored: Arc<MeetingSeries>, ctx: Arc<Context>) -> Result<
         (progress, acts)
     })
     .await;
-    let mut conflict = None;
+    let mut soon = None;
     for act in acts {
         if !progress.is_vain(&act) {
-            conflict = carry_out(&ctx, &mut progress, act).await?.or(conflict);
+            soon = carry_out(&ctx, &mut progress, act).await?.or(soon);
         }
     }
     let old = series.status.clone().unwrap_or_default();
@@ -66,7 +66,7 @@ pub async fn reconcile(stored: Arc<MeetingSeries>, ctx: Arc<Context>) -> Result<
         ctx.events.tell(&written, EventType::Warning, &reason, "Schedule", note);
     }
     let again = progress.trouble.as_ref().map(|_| backoff::jittered(REFUSED_AGAIN));
-    let soon = after_conflict(&ctx, &series, conflict.as_ref());
+    let soon = after_error(&ctx, &series, soon.as_ref());
     let sleep = progress.next_instant().map(|at| window::sleep(now, at));
     Ok(sleep.into_iter().chain(again).chain(soon).min().map_or_else(Action::await_change, Action::requeue))
 }
@@ -84,14 +84,14 @@ async fn reckoned<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) 
     }
 }
 
-/// When a pass that met somebody else's write comes round again. The watch need not wake it: what it tells may be nothing
-/// that a series wants to hear of, or may have been told before.
-fn after_conflict(ctx: &Context, series: &MeetingSeries, conflict: Option<&KubeError>) -> Option<Duration> {
+/// When a pass that met somebody else's write, or an apiserver that fails, comes round again. The watch need not wake it:
+/// what it tells may be nothing that a series wants to hear of, or may have been told before.
+fn after_error(ctx: &Context, series: &MeetingSeries, error: Option<&KubeError>) -> Option<Duration> {
     let key = format!("{}/occurrences", series.uid().unwrap_or_default());
-    if conflict.is_none() {
+    if error.is_none() {
         ctx.backoff.clear(&key);
     }
-    conflict.map(|error| backoff::after_apiserver(error, ctx.backoff.count(&key)))
+    error.map(|error| backoff::after_apiserver(error, ctx.backoff.count(&key)))
 }
 
 /// The newest copy of every meeting that matters to a series, by name.
@@ -109,19 +109,25 @@ fn find_all(ctx: &Context, progress: &Progress) -> BTreeMap<String, Arc<Schedule
     found.collect()
 }
 
-/// Carries out one act. Returns what the apiserver said if somebody else was faster: it is not done, and decided anew.
+/// Carries out one act. Returns what the apiserver said if somebody else was faster, or if it fails: it is not done, and
+/// soon decided anew.
 async fn carry_out(ctx: &Context, progress: &mut Progress, act: Act) -> Result<Option<KubeError>, KubeError> {
     let namespace = progress.series.namespace().unwrap_or_default();
     match act {
         Act::Make(order) => match apply(ctx, &namespace, &order).await {
             Ok(made) => {
+                // Its slot may be open already, and nobody is to shut it before the watch tells of the meeting.
+                made.wrote(ctx);
                 ctx.occurrences.made(&ObjectKey::of(progress.series.as_ref()), &made);
                 progress.done(Sort::Make, &order);
             }
             // One of that name is there, made by whomever since the store was filled, or by us before a crash. Or there is
             // none: the quota was counted by somebody else in that moment.
             Err(error) if error.is_conflict() => {
-                let there = look_again(ctx, progress, &order.name).await?;
+                let there = match look_again(ctx, progress, &order.name).await {
+                    Ok(there) => there,
+                    Err(error) => return refused(progress, Sort::Make, &order, error),
+                };
                 if there.as_ref().is_none_or(|there| progress.taken(&order, there)) {
                     progress.outdated.insert(order.name);
                     return Ok(Some(error));
@@ -157,8 +163,9 @@ async fn carry_out(ctx: &Context, progress: &mut Progress, act: Act) -> Result<O
                     return Ok(Some(error));
                 }
                 Err(error) => {
-                    let words = refusal(progress, &name, error)?;
+                    let (words, error) = refusal(progress, &name, error)?;
                     progress.troubled(Sort::Remove, &name, &words);
+                    return Ok(error);
                 }
             }
         }
@@ -182,25 +189,35 @@ async fn not_changed(
     refused(progress, Sort::Change, &order, error)
 }
 
-/// What the apiserver refuses is told; anything else ends the pass.
+/// What the apiserver refuses is told, and so is that it fails.
 fn refused(
     progress: &mut Progress,
     sort: Sort,
     order: &Order,
     error: KubeError,
 ) -> Result<Option<KubeError>, KubeError> {
-    let words = refusal(progress, &order.name, error)?;
+    let (words, error) = refusal(progress, &order.name, error)?;
     progress.refused(sort, order, &words);
-    Ok(None)
+    Ok(error)
 }
 
-fn refusal(progress: &Progress, occurrence: &str, error: KubeError) -> Result<String, KubeError> {
-    if !error.is_refusal() {
+/// The words of the apiserver; and the error, if it is one that is over soon: then nothing more is tried in this pass.
+fn refusal(
+    progress: &mut Progress,
+    occurrence: &str,
+    error: KubeError,
+) -> Result<(String, Option<KubeError>), KubeError> {
+    if !error.is_trouble() {
         return Err(error);
     }
     let (namespace, name) = (progress.series.namespace(), progress.series.name_any());
-    tracing::error!(namespace, name, occurrence, %error, "the apiserver refuses what is to be done to an occurrence");
-    Ok(error.to_string())
+    tracing::error!(namespace, name, occurrence, %error, "the apiserver does not do what is to be done to an occurrence");
+    let words = error.to_string();
+    if error.is_refusal() {
+        return Ok((words, None));
+    }
+    progress.give_up();
+    Ok((words, Some(error)))
 }
 
 /// Writes over an occurrence, so that nobody takes our own write for somebody's edit.

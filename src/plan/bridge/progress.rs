@@ -129,6 +129,8 @@ pub struct BridgeProgress {
     pub obstacle: Option<Obstacle>,
     /// What would be done, in order.
     pub plan: Vec<String>,
+    /// What the record was last changed by is an intent: it tells of nothing that was done.
+    pub is_only_meant: bool,
     /// In this pass something was made, changed or meant to be, other than profiles for settings.
     has_reworked: bool,
     /// The pass has come to its end.
@@ -183,6 +185,7 @@ impl BridgeProgress {
             failure: None,
             obstacle: None,
             plan: Vec::new(),
+            is_only_meant: false,
             has_reworked: false,
             has_rested: false,
             is_settled: false,
@@ -374,7 +377,7 @@ impl Subject for BridgeProgress {
     }
 
     fn intend(&mut self, intent: &Intent) {
-        self.is_owner_judged = true;
+        (self.is_owner_judged, self.is_only_meant) = (true, true);
         self.record.intend(intent);
         self.has_reworked |= matches!(intent, Intent::Profiles | Intent::Set(_));
         match intent {
@@ -387,6 +390,7 @@ impl Subject for BridgeProgress {
 
     fn applied(&mut self, facts: &mut BridgeFacts, step: &Step, effect: Option<String>, at: Timestamp) -> Store {
         self.note_repair(step, at);
+        self.is_only_meant = false;
         self.has_reworked |= step.settings_profile().is_none();
         let id = effect.clone();
         self.record.apply(facts, step, effect);

@@ -39,6 +39,9 @@ const SPREAD: SignedDuration = SignedDuration::from_hours(1);
 /// A status is told so long after an instant at least, and up to a minute: at the instant itself doors are opened.
 const LAG: SignedDuration = SignedDuration::from_secs(10);
 
+/// No door is open longer than this before the start (`earlyJoin`).
+const EARLIEST: SignedDuration = SignedDuration::from_hours(24);
+
 /// What is known of one occurrence.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Entry {
@@ -72,6 +75,8 @@ pub struct Progress {
     pub outdated: BTreeSet<String>,
     /// Refusals in a row.
     refusals: BTreeMap<Sort, u32>,
+    /// The apiserver fails: nothing more is asked of it in this pass.
+    is_given_up: bool,
 }
 
 impl Progress {
@@ -89,6 +94,7 @@ impl Progress {
             trouble: None,
             outdated: BTreeSet::new(),
             refusals: BTreeMap::new(),
+            is_given_up: false,
         }
     }
 
@@ -425,9 +431,14 @@ impl Progress {
         self.trouble.get_or_insert_with(|| format!("{name}: {words}"));
     }
 
+    /// The apiserver fails, or is silent: each further act would be waited for as long as this one.
+    pub fn give_up(&mut self) {
+        self.is_given_up = true;
+    }
+
     /// Would the apiserver refuse this one like those before?
     pub fn is_vain(&self, act: &Act) -> bool {
-        self.refusals.get(&act.sort()).is_some_and(|refusals| *refusals >= MOST_REFUSALS)
+        self.is_given_up || self.refusals.get(&act.sort()).is_some_and(|refusals| *refusals >= MOST_REFUSALS)
     }
 
     /// The next instant at which there may be something to do or to tell, after now.
@@ -447,6 +458,17 @@ fn entry(name: String, start: Timestamp, end: Timestamp, state: OccurrenceState)
 
 fn phase(meeting: &ScheduledMeeting) -> Phase {
     meeting.status.as_ref().and_then(|status| status.phase).unwrap_or_default()
+}
+
+/// The names of the occurrences whose door may be open now, by this series, and that it has yet to make. Who applies a series again
+/// after its objects were lost may have people in one of them.
+pub fn yet_to_be_made(series: &MeetingSeries, now: Timestamp) -> Vec<String> {
+    let is_idle = series.spec.suspend || series.metadata.deletion_timestamp.is_some() || unreadable(series).is_some();
+    let Some(schedule) = Schedule::of(&series.spec, now, EARLIEST).ok().filter(|_| !is_idle) else { return Vec::new() };
+    let told = || series.status.iter().flat_map(|status| &status.occurrences);
+    let was_made = |at: &DateTime| told().any(|told| told.occurrence.0 == *at && told.state.was_made());
+    let coming = schedule.planned.keys().filter(|at| !was_made(at));
+    coming.map(|at| occurrence_name(&series.name_any(), *at)).collect()
 }
 
 /// Is there an IANA time zone of this name?

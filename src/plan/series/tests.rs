@@ -938,3 +938,32 @@ fn what_is_refused_stands_before_nothing_of_another_sort_and_not_before_all_of_i
     progress.troubled(Sort::Remove, "old", "not allowed");
     assert_eq!(progress.trouble, Some(format!("{SEVENTH}: exceeded quota")), "what came first is told");
 }
+
+/// An apiserver that fails is not asked for the rest: each act would be waited for as long as the first.
+#[test]
+fn after_a_failure_nothing_more_is_tried_in_that_pass() {
+    let world = World::new(json!({}));
+    let mut progress = Progress::resume(&Arc::new(world.series.clone()), world.now);
+    let acts = progress.decide(&BTreeMap::new());
+    let Some(Act::Make(order)) = acts.first() else { panic!("{acts:?}") };
+    progress.refused(Sort::Make, order, "no answer");
+    assert!(!progress.is_vain(&acts[1]));
+    progress.give_up();
+    assert!(acts.iter().all(|act| progress.is_vain(act)));
+}
+
+#[test]
+fn what_a_series_has_yet_to_make_is_what_it_would_make_now() {
+    let mut world = World::new(json!({}));
+    let names = |world: &World, now: &str| yet_to_be_made(&world.series, at(now));
+    // Berlin is an hour ahead; a door may be open a day before the start.
+    assert_eq!(names(&world, "2026-12-06T07:59:59Z"), [""; 0]);
+    assert_eq!(names(&world, "2026-12-07T08:30:00Z"), ["daily-20261207t0900", "daily-20261208t0900"]);
+    assert_eq!(names(&world, "2026-12-07T09:00:00Z"), ["daily-20261208t0900"], "it is over");
+    let told = json!([{ "occurrence": "2026-12-07T09:00:00", "name": "daily-20261207t0900",
+                        "start": "2026-12-07T08:00:00Z", "state": "Deleted" }]);
+    world.series.status = Some(serde_json::from_value(json!({ "occurrences": told })).unwrap());
+    assert_eq!(names(&world, "2026-12-07T08:30:00Z"), ["daily-20261208t0900"], "somebody deleted it");
+    world.edit(json!({ "suspend": true }));
+    assert_eq!(names(&world, "2026-12-07T08:30:00Z"), [""; 0]);
+}

@@ -61,9 +61,16 @@ impl World {
 
     /// Control plane only.
     pub async fn without_controller() -> Result<Self, String> {
-        let plane = ControlPlane::start(Options { audit: false, ..Options::with_workspace_crds() })
-            .await
-            .map_err(told("control plane"))?;
+        Self::of(Options { audit: false, ..Options::with_workspace_crds() }).await
+    }
+
+    /// The same, which tells what was asked of it.
+    pub async fn audited() -> Result<Self, String> {
+        Self::of(Options::with_workspace_crds()).await
+    }
+
+    async fn of(options: Options) -> Result<Self, String> {
+        let plane = ControlPlane::start(options).await.map_err(told("control plane"))?;
         let client = plane.client().await.map_err(told("client"))?;
         Ok(Self { plane, client, metrics: Arc::new(Metrics::default()), controller: None })
     }

@@ -1,13 +1,14 @@
 //! An apiserver that fails: a layer between the controller's client and the real one, which refuses, holds or mutes chosen
 //! requests. The test's own client goes past it.
 
+use std::collections::BTreeSet;
 use std::io::Error;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use futures::{StreamExt, TryStreamExt};
-use http::{Method, Request, Response};
+use http::{Request, Response};
 use http_body_util::combinators::UnsyncBoxBody;
 use http_body_util::{BodyExt, StreamBody};
 use hyper::body::{Bytes, Frame};
@@ -40,39 +41,54 @@ pub enum Failure {
 
 /// Trouble with some requests.
 pub struct Trouble {
-    method: Method,
-    resource: &'static str,
-    subresource: Option<&'static str>,
+    call: Call,
     name: Option<String>,
     failure: Failure,
+    spared: AtomicUsize,
     left: AtomicUsize,
     hits: AtomicUsize,
     is_lifted: AtomicBool,
     changed: Notify,
 }
 
-/// Where a request goes: resource, name, subresource; of a watch or list no name.
-fn target(path: &str) -> Option<(&str, Option<&str>, Option<&str>)> {
-    let parts: Vec<&str> = path.trim_matches('/').split('/').collect();
+/// What a request is: verb, resource, subresource.
+pub type Call = (&'static str, &'static str, Option<&'static str>);
+
+/// The same as it was seen.
+pub type Seen = (String, String, Option<String>);
+
+/// What a request is, and the name of its object. Besides the methods there are WATCH, LIST (of all or of one), and what a
+/// series writes to its occurrences: APPLY, and ADOPT for one that another series left.
+fn kind_of(request: &Request<Body>) -> Option<(Seen, Option<String>)> {
+    let parts: Vec<&str> = request.uri().path().trim_matches('/').split('/').collect();
     let at = parts.iter().position(|part| *part == "namespaces")?;
-    Some((parts.get(at + 2)?, parts.get(at + 3).copied(), parts.get(at + 4).copied()))
+    let (resource, at) = parts.get(at + 2).map_or(("namespaces", at), |resource| (*resource, at + 2));
+    let (name, subresource) = (parts.get(at + 1), parts.get(at + 2));
+    let says = |what: &str| request.uri().query().is_some_and(|query| query.contains(what));
+    let verb = match request.method().as_str() {
+        "GET" if says("watch=true") => "WATCH",
+        "GET" if name.is_none() => "LIST",
+        "PATCH" if says("fieldManager=meeting-controller-series") && says("force=true") => "APPLY",
+        "PATCH" if says("fieldManager=meeting-controller-series") => "ADOPT",
+        method => method,
+    };
+    let kind = (verb.to_owned(), resource.to_owned(), subresource.map(|part| (*part).to_owned()));
+    Some((kind, name.map(|name| (*name).to_owned())))
 }
 
 impl Trouble {
     fn concerns(&self, request: &Request<Body>) -> bool {
-        let Some((resource, name, subresource)) = target(request.uri().path()) else { return false };
-        // A watch is a GET that never ends.
-        let is_watch = request.uri().query().is_some_and(|query| query.contains("watch=true"));
-        let method = if is_watch { "WATCH" } else { request.method().as_str() };
-        method == self.method.as_str()
-            && resource == self.resource
-            && subresource == self.subresource
-            && self.name.as_deref().is_none_or(|wanted| name == Some(wanted))
+        let Some((kind, name)) = kind_of(request) else { return false };
+        kind == seen(self.call)
+            && self.name.as_ref().is_none_or(|wanted| name.as_ref() == Some(wanted))
             && !self.is_lifted.load(Ordering::SeqCst)
     }
 
     /// True if this request is hit: there may be a limit.
     fn take(&self) -> bool {
+        if self.spared.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |spared| spared.checked_sub(1)).is_ok() {
+            return false;
+        }
         let taken = self.left.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |left| left.checked_sub(1)).is_ok();
         if taken {
             self.hits.fetch_add(1, Ordering::SeqCst);
@@ -97,8 +113,8 @@ impl Trouble {
                 changed.await;
             }
         };
-        let what = format!("{} {} {:?}", self.method, self.resource, self.subresource);
-        tokio::time::timeout(PATIENCE, waiting).await.unwrap_or_else(|_| panic!("{what}: {} hits", self.hits()));
+        let what = self.call;
+        tokio::time::timeout(PATIENCE, waiting).await.unwrap_or_else(|_| panic!("{what:?}: {} hits", self.hits()));
     }
 
     /// Everything works again, and what was held goes on.
@@ -118,9 +134,18 @@ impl Trouble {
     }
 }
 
+/// A call as a request shows it.
+pub fn seen((verb, resource, subresource): Call) -> Seen {
+    (verb.to_owned(), resource.to_owned(), subresource.map(str::to_owned))
+}
+
 /// The layer.
 #[derive(Clone, Default)]
-pub struct Failing(Arc<Mutex<Vec<Arc<Trouble>>>>);
+pub struct Failing {
+    troubles: Arc<Mutex<Vec<Arc<Trouble>>>>,
+    /// What was ever asked for.
+    seen: Arc<Mutex<BTreeSet<Seen>>>,
+}
 
 impl Failing {
     /// A client whose requests come through here.
@@ -136,42 +161,49 @@ impl Failing {
         arena.start_as(client, Some(arena.namespace.clone())).await;
     }
 
+    /// The kinds of calls that came through here.
+    pub fn seen(&self) -> BTreeSet<Seen> {
+        self.seen.lock().unwrap().clone()
+    }
+
     /// Every such request fails from now on.
-    pub fn add(
-        &self,
-        (method, resource, subresource): (&str, &'static str, Option<&'static str>),
-        name: Option<&str>,
-        failure: Failure,
-    ) -> Arc<Trouble> {
-        self.add_times(usize::MAX, (method, resource, subresource), name, failure)
+    pub fn add(&self, call: Call, name: Option<&str>, failure: Failure) -> Arc<Trouble> {
+        self.add_some(0, usize::MAX, call, name, failure)
     }
 
     /// So many such requests fail.
-    pub fn add_times(
+    pub fn add_times(&self, times: usize, call: Call, name: Option<&str>, failure: Failure) -> Arc<Trouble> {
+        self.add_some(0, times, call, name, failure)
+    }
+
+    /// So many such requests fail after so many that do not.
+    pub fn add_some(
         &self,
+        spared: usize,
         times: usize,
-        (method, resource, subresource): (&str, &'static str, Option<&'static str>),
+        call: Call,
         name: Option<&str>,
         failure: Failure,
     ) -> Arc<Trouble> {
         let trouble = Arc::new(Trouble {
-            method: method.parse().unwrap(),
-            resource,
-            subresource,
+            call,
             name: name.map(str::to_owned),
             failure,
+            spared: AtomicUsize::new(spared),
             left: AtomicUsize::new(times),
             hits: AtomicUsize::new(0),
             is_lifted: AtomicBool::new(false),
             changed: Notify::new(),
         });
-        self.0.lock().unwrap().push(Arc::clone(&trouble));
+        self.troubles.lock().unwrap().push(Arc::clone(&trouble));
         trouble
     }
 
     /// Sends the request on, or not.
     pub async fn serve(self, real: Client, request: Request<Body>) -> Result<Response<AnyBody>, BoxError> {
-        let hit = self.0.lock().unwrap().iter().find(|trouble| trouble.concerns(&request) && trouble.take()).cloned();
+        self.seen.lock().unwrap().extend(kind_of(&request).map(|(kind, _)| kind));
+        let is_hit = |trouble: &&Arc<Trouble>| trouble.concerns(&request) && trouble.take();
+        let hit = self.troubles.lock().unwrap().iter().find(is_hit).cloned();
         let Some(trouble) = hit else {
             return Ok(any(real.send(request).await?));
         };
@@ -229,19 +261,18 @@ fn any(response: Response<Body>) -> Response<AnyBody> {
 }
 
 /// The kinds of requests that tests are about.
-pub const MEETING_STATUS: (&str, &str, Option<&str>) = ("PUT", "scheduledmeetings", Some("status"));
-pub const READ_SECRET: (&str, &str, Option<&str>) = ("GET", "secrets", None);
-pub const DELETE_SECRET: (&str, &str, Option<&str>) = ("DELETE", "secrets", None);
-/// Of a list the name is None, which means any: what reads one by name is hit as well.
-pub const LIST_MEETINGS: (&str, &str, Option<&str>) = ("GET", "scheduledmeetings", None);
-pub const LIST_BRIDGES: (&str, &str, Option<&str>) = ("GET", "meetingbridges", None);
-pub const BRIDGE_STATUS: (&str, &str, Option<&str>) = ("PUT", "meetingbridges", Some("status"));
-pub const WATCH_SECRETS: (&str, &str, Option<&str>) = ("WATCH", "secrets", None);
-pub const PATCH_MEETING: (&str, &str, Option<&str>) = ("PATCH", "scheduledmeetings", None);
-pub const PATCH_BRIDGE: (&str, &str, Option<&str>) = ("PATCH", "meetingbridges", None);
-pub const WATCH_BRIDGES: (&str, &str, Option<&str>) = ("WATCH", "meetingbridges", None);
-pub const WATCH_MEETINGS: (&str, &str, Option<&str>) = ("WATCH", "scheduledmeetings", None);
-pub const CREATE_EVENT: (&str, &str, Option<&str>) = ("POST", "events", None);
+pub const MEETING_STATUS: Call = ("PUT", "scheduledmeetings", Some("status"));
+pub const READ_SECRET: Call = ("GET", "secrets", None);
+pub const DELETE_SECRET: Call = ("DELETE", "secrets", None);
+pub const LIST_MEETINGS: Call = ("LIST", "scheduledmeetings", None);
+pub const LIST_BRIDGES: Call = ("LIST", "meetingbridges", None);
+pub const BRIDGE_STATUS: Call = ("PUT", "meetingbridges", Some("status"));
+pub const WATCH_SECRETS: Call = ("WATCH", "secrets", None);
+pub const PATCH_MEETING: Call = ("PATCH", "scheduledmeetings", None);
+pub const PATCH_BRIDGE: Call = ("PATCH", "meetingbridges", None);
+pub const WATCH_BRIDGES: Call = ("WATCH", "meetingbridges", None);
+pub const WATCH_MEETINGS: Call = ("WATCH", "scheduledmeetings", None);
+pub const CREATE_EVENT: Call = ("POST", "events", None);
 
 /// A world with one call bridge and a controller whose apiserver can be made to fail.
 pub async fn failing(prefix: &str, settings: Settings) -> (Arena, Failing) {

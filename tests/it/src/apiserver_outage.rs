@@ -10,6 +10,7 @@ use meeting_controller::config::settings::Settings;
 use serde_json::json;
 
 use crate::apiserver::*;
+use crate::bridge_kit::patient;
 use crate::kit::*;
 use crate::leader::SHORT;
 use crate::meetings::*;
@@ -236,7 +237,7 @@ async fn without_rights_on_secrets_who_needs_one_says_so_and_the_others_go_on() 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_stop_waits_for_no_list_that_is_never_answered() {
     let (arena, apiserver) = (Arena::quiet("stop-early", lone(), quick()).await, Failing::default());
-    let list = apiserver.add(("GET", "scheduledmeetings", None), None, Failure::Hold);
+    let list = apiserver.add(LIST_MEETINGS, None, Failure::Hold);
     let candidacy = arena.candidacy(arena.plane.client().await.unwrap(), "a", SHORT);
     for (stopped, candidacy) in [None, Some(candidacy)].into_iter().enumerate() {
         let client = apiserver.client(&arena).await;
@@ -324,4 +325,31 @@ async fn what_is_due_needs_no_place_that_others_could_have() {
     assert!(late < SignedDuration::from_secs(2), "{late:?}");
     held.iter().for_each(|trouble| trouble.lift());
     arena.finish().await;
+}
+
+/// Whichever write of what was made fails: the next pass knows it all the same.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_was_made_on_a_bridge_is_not_looked_for_because_it_could_not_be_stored() {
+    let refusals = [Failure::Refuse(409, "Conflict", "the object has been modified"), DOWN];
+    // Profiles meant, both made, a set meant, made, its sync begun.
+    let each = (0..6).map(|nth| {
+        let refusal = refusals[nth % 2].clone();
+        async move {
+            let (mut arena, apiserver) = (Arena::quiet("unstored", lone(), patient()).await, Failing::default());
+            let refused = apiserver.add_some(nth, 1, BRIDGE_STATUS, None, refusal);
+            apiserver.start(&mut arena).await;
+            arena.ready_bridge(json!({})).await;
+            assert_eq!(refused.hits(), 1, "{nth}");
+            let made = ["callProfiles", "callLegProfiles", "cospaceBulkParameterSets", "cospaceBulkSyncs"];
+            let journal = arena.sim.journal();
+            let asked: Vec<_> =
+                made.iter().map(|route| (count(&journal, "POST", route), count(&journal, "GET", route))).collect();
+            // Of two profiles that were meant one is made; whether the other one is as well is looked up.
+            let looks = [0, usize::from(nth == 1), 0, 0];
+            assert_eq!(asked, looks.map(|looks| (1, looks)), "{nth}: {:#?}", arena.journal_lines());
+            arena.assert_rules(1..=5);
+            arena.finish().await;
+        }
+    });
+    futures::future::join_all(each).await;
 }

@@ -49,6 +49,11 @@ pub struct Prepared {
 }
 
 impl Prepared {
+    /// What it counts.
+    pub fn metrics(&self) -> Arc<Metrics> {
+        Arc::clone(&self.metrics)
+    }
+
     pub fn run_by(self, task: JoinHandle<()>) -> Running {
         Running { shutdown: self.shutdown, task, metrics: self.metrics }
     }

@@ -15,10 +15,12 @@ use k8s_openapi::api::coordination::v1::Lease;
 use kube::Client;
 use kube::api::{Api, Patch, PatchParams, PostParams};
 use kube::client::Body;
+use meeting_controller::admin::Admin;
 use meeting_controller::api::meeting::{ParticipantState, Phase};
 use meeting_controller::controller::{Candidacy, Timing};
 use serde_json::{Value, json};
 use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
 use tower::{BoxError, service_fn};
 
 use crate::freezer::Freezer;
@@ -128,11 +130,17 @@ struct Line {
     is_cut: Arc<watch::Sender<bool>>,
     /// Requests get through; what comes on a watch does not.
     only_watches: bool,
+    /// While it is cut, requests are refused at once, and what comes on a watch ends: no connection is there.
+    refuses: bool,
 }
 
 impl Line {
     fn new() -> Self {
-        Self { is_cut: Arc::new(watch::Sender::new(false)), only_watches: false }
+        Self { is_cut: Arc::new(watch::Sender::new(false)), only_watches: false, refuses: false }
+    }
+
+    fn that_refuses() -> Self {
+        Self { refuses: true, ..Self::new() }
     }
 
     fn of_watches() -> Self {
@@ -166,14 +174,21 @@ impl Line {
         if self.only_watches && !is_watch {
             return Ok(real.send(request).await?.map(|body| body.map_err(BoxError::from).boxed_unsync()));
         }
+        if self.refuses && *self.is_cut.borrow() {
+            return Err("connection refused".into());
+        }
         self.open().await;
         let (parts, body) = real.send(request).await?.into_parts();
+        let (refuses, mut broken) = (self.refuses, self.is_cut.subscribe());
         let frames = BodyStream::new(body.map_err(BoxError::from)).then(move |frame| {
             let line = self.clone();
             async move {
                 line.open().await;
                 frame
             }
+        });
+        let frames = frames.take_until(async move {
+            let _ = broken.wait_for(|is_cut| *is_cut && refuses).await;
         });
         Ok(Response::from_parts(parts, StreamBody::new(frames).boxed_unsync()))
     }
@@ -268,6 +283,136 @@ async fn an_apiserver_that_is_away_from_all_costs_time_and_nothing_else() {
     for running in [a, b] {
         running.stop().await;
     }
+}
+
+/// For a minute, from the leader and the standby, with the lengths that are shipped: what is prepared opens and closes on
+/// time as long as the lease can be believed; then nothing is done; and afterwards all is as it has to be.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_apiserver_that_is_away_for_a_minute_costs_time_and_nothing_else() {
+    tokio::join!(away_for_a_minute(Line::new), away_for_a_minute(Line::that_refuses));
+}
+
+async fn away_for_a_minute(line: fn() -> Line) {
+    const AWAY: SignedDuration = SignedDuration::from_secs(63);
+    let arena = arena("minute").await;
+    let lines = [line(), line()];
+    let a = arena.replica_by(lines[0].client(&arena).await, "a", DEFAULT).await;
+    until("a leads", || a.leads()).await;
+    let b = arena.replica_by(lines[1].client(&arena).await, "b", DEFAULT).await;
+    arena.ready_bridge(json!({})).await;
+    let at = |from: Timestamp, seconds| from + SignedDuration::from_secs(seconds);
+    let meet = async |name: &str, start: Timestamp, end: Timestamp| {
+        let party = json!([{ "remoteParty": format!("{name}@rooms.test") }]);
+        let spec = json!({ "start": start.to_string(), "end": end.to_string(), "participants": party });
+        arena.create_meeting(name, spec).await;
+    };
+    // The names say when they begin or end: while the lease is believed, and when it is not any more.
+    let cut = at(Timestamp::now(), 7);
+    let far = at(cut, 3600);
+    meet("ends-soon", Timestamp::now(), at(cut, 3)).await;
+    meet("ends-late", Timestamp::now(), at(cut, 30)).await;
+    meet("stays", Timestamp::now(), far).await;
+    meet("opens-soon", at(cut, 2), far).await;
+    meet("opens-late", at(cut, 28), far).await;
+    for name in ["ends-soon", "ends-late", "stays"] {
+        arena.party(name, ParticipantState::Connected).await;
+    }
+    arena.phase("opens-soon", Phase::Opening).await;
+    let number = async |name: &str| number_of(&arena.booked(name).await);
+    let (ends_soon, opens_soon) = (number("ends-soon").await, number("opens-soon").await);
+    let (ends_late, opens_late) = (number("ends-late").await, number("opens-late").await);
+    assert!(Timestamp::now() < at(cut, 1), "all is prepared in time");
+    lines.iter().for_each(Line::cut);
+    let away = Timestamp::now();
+    let rung = |sim: &cms_simulator::Handle, name: &str| {
+        let party = format!("{name}@rooms.test");
+        sim.dials().iter().filter(|dial| dial.remote_party == party).count()
+    };
+    arena
+        .await_sim("shut and opened", |sim| {
+            !slot_of(sim, ends_soon).open && slot_of(sim, opens_soon).open && rung(sim, "opens-soon") == 1
+        })
+        .await;
+    let late = Timestamp::now().duration_since(at(cut, 3));
+    assert!(late < SignedDuration::from_millis(2500), "{late:?}");
+    until("a gives up", || !a.leads()).await;
+    let believed = Timestamp::now().duration_since(away);
+    assert!(
+        believed <= SignedDuration::try_from(DEFAULT.renew).unwrap() + SignedDuration::from_secs(1),
+        "{believed:?}"
+    );
+    let written = writes(&arena.sim.journal());
+    // Nobody tells that nothing is done.
+    tokio::time::sleep((away + AWAY - Timestamp::now()).try_into().unwrap_or_default()).await;
+    assert!(!a.leads() && !b.leads());
+    assert_eq!(writes(&arena.sim.journal()), written, "{:#?}", arena.journal_lines());
+    assert!(arena.slot(ends_late).open && !arena.slot(opens_late).open);
+    lines.iter().for_each(Line::mend);
+    for name in ["ends-soon", "ends-late"] {
+        arena.phase(name, Phase::Ended).await;
+    }
+    for name in ["stays", "opens-soon", "opens-late"] {
+        arena.says(name, "Ready", "True", "Active").await;
+        arena.party(name, ParticipantState::Connected).await;
+    }
+    assert!(a.leads() != b.leads() && !arena.slot(ends_late).open);
+    for name in ["ends-soon", "ends-late", "stays", "opens-soon", "opens-late"] {
+        assert_eq!(arena.sim.dials().iter().filter(|dial| dial.remote_party.starts_with(name)).count(), 1, "{name}");
+    }
+    assert_eq!(arena.sim.evidence().calls.len(), 5, "one call each: {:#?}", arena.journal_lines());
+    arena.assert_rules(1..=5);
+    for running in [a, b] {
+        running.stop().await;
+    }
+}
+
+/// As the probes of a pod and a scrape see it: who waits is ready, and says that another one leads.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_standby_is_ready_and_its_metrics_say_that_it_does_not_lead() {
+    let arena = arena("standby").await;
+    let http = reqwest::Client::builder().no_proxy().build().unwrap();
+    let serve = async |name: &str| {
+        let client = arena.plane.client().await.unwrap();
+        let candidacy = arena.candidacy(client.clone(), name, SHORT);
+        let (prepared, controller) = arena.controller_as(client, Some(arena.namespace.clone()), Some(candidacy));
+        let metrics = prepared.metrics();
+        let here = ([127, 0, 0, 1], 0).into();
+        let admin = Admin::bind(here, controller.ready(), controller.watchdog(), metrics).await.unwrap();
+        let at = admin.address().unwrap();
+        let serving = tokio::spawn(admin.run(CancellationToken::new()));
+        (prepared.run_by(tokio::spawn(controller.run())), at, serving)
+    };
+    let get = async |at: &std::net::SocketAddr, path: &str| {
+        let reply = http.get(format!("http://{at}{path}")).send().await.unwrap();
+        (reply.status().as_u16(), reply.text().await.unwrap())
+    };
+    let is_ready = async |at: &std::net::SocketAddr| {
+        let ready = async {
+            while get(at, "/readyz").await.0 != 200 {
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+        };
+        tokio::time::timeout(PATIENCE, ready).await.expect("ready in time");
+    };
+    let (a, at_a, serving_a) = serve("a").await;
+    until("a leads", || a.leads()).await;
+    let (b, at_b, serving_b) = serve("b").await;
+    is_ready(&at_b).await;
+    let leads = |text: &str, value: u8| text.lines().any(|line| line == format!("meeting_controller_leader {value}"));
+    // For longer than a lease.
+    for _ in 0..5 {
+        assert_eq!((get(&at_a, "/readyz").await.0, get(&at_b, "/readyz").await.0), (200, 200));
+        assert_eq!(get(&at_b, "/healthz").await.0, 200);
+        let (of_a, of_b) = (get(&at_a, "/metrics").await.1, get(&at_b, "/metrics").await.1);
+        assert!(leads(&of_a, 1) && leads(&of_b, 0), "{of_b}");
+        assert!(!of_b.contains("meeting_controller_meetings{"), "meetings are counted once: {of_b}");
+        tokio::time::sleep(SHORT.lease / 4).await;
+    }
+    a.stop().await;
+    until("b leads", || b.leads()).await;
+    assert!(leads(&get(&at_b, "/metrics").await.1, 1) && get(&at_b, "/readyz").await.0 == 200);
+    b.stop().await;
+    [serving_a, serving_b].iter().for_each(tokio::task::JoinHandle::abort);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

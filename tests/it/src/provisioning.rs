@@ -227,6 +227,68 @@ async fn a_conflict_that_no_space_shows_costs_its_number_and_does_not_flap() {
     arena.finish().await;
 }
 
+/// Within our range: a space of a tenant under our placeholder name, one whose call id is a number of ours, one that has such
+/// a number as an access method, and one of which only the secondary address is.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn numbers_that_others_have_in_whichever_way_are_made_around_and_nothing_of_theirs_is_touched() {
+    let settings = Settings { sync_retry: Duration::from_millis(300), ..brisk() };
+    let mut arena = Arena::quiet("prov-theirs", lone(), settings).await;
+    arena.ask(Method::POST, "tenants", "name=Acme").await;
+    let tenants = arena.ask(Method::GET, "tenants", "").await;
+    let tenant = tenants.split("<tenant id=\"").nth(1).and_then(|rest| rest.split('"').next()).unwrap().to_owned();
+    let name = "TMS_Scheduled_Meeting_2";
+    let of_tenant = [("name", name), ("uri", "2"), ("callId", "2"), ("tenant", tenant.as_str())];
+    let of_tenant = arena.sim.add_space_with(&of_tenant).unwrap();
+    arena.sim.add_space("Twin", "903", "3").unwrap();
+    let room = arena.sim.add_space("Guests", "904", "904").unwrap();
+    let methods = format!("coSpaces/{room}/accessMethods");
+    arena.ask(Method::POST, &methods, "uri=5&callId=5&name=guests").await;
+    let second = [("name", "Second"), ("uri", "907"), ("secondaryUri", "7"), ("callId", "907")];
+    arena.sim.add_space_with(&second).unwrap();
+    let (theirs, their_methods) = (arena.sim.spaces(), arena.ask(Method::GET, &methods, "").await);
+    arena.sim.clear_journal();
+    arena.start().await;
+    arena.connect().await;
+    arena.create_bridge("core", json!({ "slots": { "quantity": 8 } })).await;
+    let bridge = arena.bridge("core", "around them", |b| is_ready(b) && slots_of(b).free == 4).await;
+    let of_ours = || arena.sim.spaces().into_iter().filter(|space| !theirs.iter().any(|known| known.id == space.id));
+    let mut ours: Vec<String> = of_ours().filter_map(|space| space.uri).collect();
+    ours.sort();
+    assert_eq!(ours, ["1", "4", "6", "8"]);
+    assert_eq!(slots_of(&bridge).foreign, 4, "{:?}", slots_of(&bridge));
+    let said = message(&bridge, "ExclusiveControl").to_owned();
+    assert_eq!(condition(&bridge, "ExclusiveControl"), ("False", "ForeignChanges"));
+    for number in [2, 3, 5, 7] {
+        assert!(said.contains(&number.to_string()), "{said}");
+    }
+    // Four meetings have their slots, and the fifth has none, least of all one of theirs.
+    for n in 0..4 {
+        let name = format!("m{n}");
+        arena.open_now(&name, 600, json!({})).await;
+        arena.phase(&name, Phase::Active).await;
+    }
+    arena.open_now("none", 600, json!({})).await;
+    arena.says("none", "Accepted", "False", "NoFreeSlot").await;
+    for n in 0..4 {
+        arena.delete::<ScheduledMeeting>(&format!("m{n}")).await;
+        arena.gone::<ScheduledMeeting>(&format!("m{n}")).await;
+    }
+    arena.delete::<MeetingBridge>("core").await;
+    arena.gone::<MeetingBridge>("core").await;
+    let mut left = arena.sim.spaces();
+    let mut before = theirs.clone();
+    for spaces in [&mut left, &mut before] {
+        spaces.sort_by(|one, other| one.id.cmp(&other.id));
+    }
+    assert_eq!(left, before, "what is theirs is as it was, and nothing else is left");
+    let is_theirs = |entry: &&JournalEntry| theirs.iter().any(|space| entry.path.contains(&space.id));
+    let writes: Vec<_> = arena.requests().into_iter().filter(|entry| entry.method != "GET").collect();
+    assert!(!writes.iter().any(|entry| is_theirs(&entry)), "{:?}", arena.writes());
+    assert_eq!(arena.ask(Method::GET, &methods, "").await, their_methods);
+    assert!(left.iter().any(|space| space.id == of_tenant));
+    arena.finish().await;
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_bridge_that_hides_whether_a_door_is_open_gets_ready_and_leaves_rooms_alone() {
     for (prefix, never) in [("prov-where", false), ("prov-never", true)] {

@@ -25,14 +25,14 @@ use crate::meetings::*;
 
 const ACCOUNT: &str = "meeting-controller";
 
-fn deploy() -> PathBuf {
+pub fn deploy() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../../deploy")
 }
 
 /// Group, resource with subresource, verb.
-type Right = (String, String, String);
+pub type Right = (String, String, String);
 
-fn granted(rules: Option<Vec<PolicyRule>>) -> BTreeSet<Right> {
+pub fn granted(rules: Option<Vec<PolicyRule>>) -> BTreeSet<Right> {
     let all = rules.unwrap_or_default().into_iter().flat_map(|rule| {
         let (groups, resources) = (rule.api_groups.unwrap_or_default(), rule.resources.unwrap_or_default());
         assert!(!rule.verbs.iter().chain(&groups).chain(&resources).any(|text| text == "*"), "no wildcards");

@@ -1,8 +1,10 @@
 //! The crash sweep with two replicas (`sweep.rs`): at each request the one that leads dies, or stops in order, or stands
-//! still and comes back when the other one leads, or its Lease is stolen. The same end, one call, one ring, and what came
-//! back has written nothing. `SWEEP=all cargo test -p it takeover::` runs the full set.
+//! still and comes back when the other one leads, or its Lease is stolen; or a reply is lost, and who waited for it dies or
+//! stands still with it. The same end, one call, one ring, and what came back has written nothing. `SWEEP=all cargo test -p it
+//! takeover::` runs the full set.
 
 use crate::freezer::Freezer;
+use crate::kit::Arena;
 use crate::leader::{SHORT, arena_with, until};
 use crate::strike::{Counter, Moment};
 use crate::sweep::{Blow, Outcome, Scenario, aim, each, fell, survive};
@@ -20,6 +22,16 @@ enum Fate {
     IsRobbed,
 }
 
+/// Waits until the blow falls. A reply that is lost on its way strikes who leads as well: it dies with it.
+async fn falls(arena: &Arena, counter: &Counter, blow: Option<Blow>) {
+    let deadly = match blow {
+        Some(Blow::Reply(index)) => Some(Blow::Bridge(index, Moment::Lost)),
+        Some(Blow::KubeReply(index)) => Some(Blow::Kube(index, Moment::Lost)),
+        other => other,
+    };
+    fell(arena, counter, deadly).await;
+}
+
 async fn run(scenario: &Scenario, what: Option<(Fate, Blow)>) -> Outcome {
     let arena = arena_with(&format!("takeover-{}", scenario.name), (scenario.config)()).await;
     let (freezer, counter) = (Freezer::new(), Counter::new());
@@ -32,7 +44,7 @@ async fn run(scenario: &Scenario, what: Option<(Fate, Blow)>) -> Outcome {
     let mut act = (scenario.act)(&arena);
     let struck = tokio::select! {
         () = &mut act => false,
-        () = fell(&arena, &counter, blow) => true,
+        () = falls(&arena, &counter, blow) => true,
     };
     let fate = what.map(|(fate, _)| fate).filter(|_| struck);
     // Who is still there, and how many writes it had sent if it may not send any more.
@@ -81,14 +93,17 @@ async fn run(scenario: &Scenario, what: Option<(Fate, Blow)>) -> Outcome {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn whoever_takes_over_at_whichever_request_the_end_is_the_same() {
     const EITHER: [Moment; 2] = [Moment::Before, Moment::After];
-    let kinds = |bridge, kube| {
+    let kinds = |bridge: usize, kube: usize| {
         let during = &[Moment::During][..];
+        let lost: Vec<Blow> = (0..bridge).map(Blow::Reply).chain((0..kube).map(Blow::KubeReply)).collect();
+        let lost = [Fate::Dies, Fate::Freezes].map(|fate| lost.iter().map(|blow| (fate, *blow)).collect());
         [(Fate::Dies, &EITHER[..]), (Fate::Freezes, &EITHER[..]), (Fate::Stops, during), (Fate::IsRobbed, during)]
             .into_iter()
             .map(|(fate, moments)| {
                 let both = [each(bridge, moments, Blow::Bridge), each(kube, moments, Blow::Kube)];
                 both.concat().into_iter().map(|blow| (fate, blow)).collect()
             })
+            .chain(lost)
             .collect()
     };
     survive(run, kinds, 1).await;

@@ -172,11 +172,7 @@ async fn meetings_wait_for_a_bridge_that_cannot_be_read() {
 }
 
 /// Nothing is heard while `vanish` happens; then the watch is said to be expired, and a list is read.
-async fn unheard(
-    apiserver: &Failing,
-    what: (&str, &'static str, Option<&'static str>),
-    vanish: impl Future<Output = ()>,
-) {
+async fn unheard(apiserver: &Failing, what: Call, vanish: impl Future<Output = ()>) {
     let mute = apiserver.add(what, None, Failure::Mute);
     mute.until(1).await;
     vanish.await;
