@@ -7,7 +7,7 @@ use jiff::{SignedDuration, Timestamp};
 
 use super::{CallBridge, Cluster};
 use crate::api::bridge::{ClusterStatus, ProfileIds};
-use crate::cms::{Address, CallId, CmsError, SpaceId};
+use crate::cms::{Address, CallId, Class, CmsError, SpaceId};
 use crate::config::settings::Settings;
 use crate::facts::Seen;
 use crate::facts::bridge::BridgeFacts;
@@ -52,7 +52,7 @@ pub(super) struct Cache {
     /// new: the leg may have come and gone between two sweeps.
     pub(super) last_dial_at: BTreeMap<SpaceId, Timestamp>,
     /// Call bridges on which a write of the door of a meeting met something else than the bridge's own word, and when.
-    pub(super) odd_answers: BTreeMap<SpaceId, BTreeMap<Address, Timestamp>>,
+    pub(super) odd_answers: BTreeMap<(SpaceId, Class), BTreeMap<Address, Timestamp>>,
 }
 
 /// When what is due next on a bridge.
@@ -277,6 +277,11 @@ impl Cluster {
             return None;
         }
         Some(cache.schedule.sync_at.take().is_some())
+    }
+
+    /// A sync was started: whatever was waited for before, it is asked about soon.
+    pub fn sync_begins(&self) {
+        self.cache().schedule.sync_at = None;
     }
 
     /// Nothing more is asked about a sync for so long; a pause that runs already goes on. Returns what is left of it.

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use jiff::{SignedDuration, Timestamp};
 
 use super::{CallBridge, Cluster, reading};
-use crate::cms::{CmsError, ErrorClass, SpaceId};
+use crate::cms::{Class, CmsError, ErrorClass, SpaceId};
 use crate::plan::failover::{HealthSignal, blames_call_bridge, is_decisive};
 use crate::plan::verdict::Verdict;
 
@@ -74,12 +74,14 @@ impl Cluster {
         }
     }
 
-    /// Was this write of a meeting's door answered so on more than one call bridge lately? It may be what something in front of
-    /// the bridge takes offence at, a title that looks like an attack for example. It does not drive the cluster to and fro.
-    pub fn takes_offence(&self, space: &SpaceId, at: &CallBridge, error: &CmsError) -> bool {
+    /// Was this write of a meeting refused so on more than one call bridge lately? It may be what something in front of the
+    /// bridge takes offence at, a title that looks like an attack for example, or the whole cluster takes no writes for a
+    /// while although it answers everything else. That does not drive the cluster to and fro; one that is lost fails its
+    /// probes.
+    pub fn takes_offence(&self, (space, class): (&SpaceId, Class), at: &CallBridge, error: &CmsError) -> bool {
         let is_odd = match error {
-            CmsError::NotACms | CmsError::MalformedReply { .. } | CmsError::Forbidden => true,
-            CmsError::HttpError { status } => *status < 502 && blames_call_bridge(error),
+            CmsError::NotACms | CmsError::MalformedReply { .. } | CmsError::Forbidden | CmsError::Busy => true,
+            CmsError::HttpError { .. } => blames_call_bridge(error),
             _ => false,
         };
         if !is_odd {
@@ -87,7 +89,7 @@ impl Cluster {
         }
         let now = self.now();
         let mut cache = self.cache();
-        let answered = cache.odd_answers.entry(space.clone()).or_default();
+        let answered = cache.odd_answers.entry((space.clone(), class)).or_default();
         answered.retain(|_, met| now.duration_since(*met).abs() < LATELY);
         answered.insert(at.address().clone(), now);
         let is_everywhere = answered.len() > 1;
@@ -97,9 +99,9 @@ impl Cluster {
         is_everywhere
     }
 
-    /// The door of a meeting was written, so nothing takes offence at it.
-    pub fn note_door_written(&self, space: &SpaceId) {
-        self.cache().odd_answers.remove(space);
+    /// A write of a meeting was done, so nothing takes offence at it.
+    pub fn note_written(&self, space: &SpaceId, class: Class) {
+        self.cache().odd_answers.remove(&(space.clone(), class));
     }
 
     /// It answered: a sign of life.

@@ -65,6 +65,20 @@ impl Cluster {
         self.active().client().spaces(at, prefix).await
     }
 
+    /// One call, if it is there.
+    ///
+    /// # Errors
+    /// What the bridge or the gate says.
+    pub async fn read_call(
+        &self,
+        here: &CallBridge,
+        id: &CallId,
+        at: Priority,
+    ) -> Result<Option<PlacedCall>, CmsError> {
+        let shown = if_there(here.client().call(at, id).await)?;
+        Ok(here.place_all(&shown).pop())
+    }
+
     /// The calls on a space on every call bridge that can be asked. One that fails is looked at when it is back.
     ///
     /// # Errors

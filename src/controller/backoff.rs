@@ -78,6 +78,10 @@ impl Backoff {
             Pause::Unwritten => jittered(Duration::from_secs(if is_due { 10 } else { 60 })),
             Pause::Blocked => jittered(Duration::from_secs(5)),
             Pause::OverdueFirst => Duration::from_millis(100),
+            // 0.3 s, then growing: most bridges show at once what they did.
+            Pause::Unproven => {
+                Duration::from_millis(150).saturating_mul(1 << self.count(uid).min(6)).min(LONGEST_UNPROVEN)
+            }
             Pause::TooManyTurns => jittered(Duration::from_secs(10)),
         }
     }
@@ -86,6 +90,9 @@ impl Backoff {
 /// The longest pause of what is not due. A slot may have been left open on a bridge that is silent, busy or behind a page
 /// for people: it is shut soon after the bridge is itself again. Nobody tells us when that is.
 const LONGEST: Duration = Duration::from_secs(15);
+
+/// The longest pause before something is shut or deleted again that is shown as it was before.
+const LONGEST_UNPROVEN: Duration = Duration::from_secs(5);
 
 /// The longest pause of what the bridge itself refused for what it is: asking again changes little.
 const LONGEST_REFUSED: Duration = Duration::from_secs(60);

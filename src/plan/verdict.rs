@@ -62,6 +62,8 @@ pub enum Pause {
     Blocked,
     /// Meetings whose end is overdue come first.
     OverdueFirst,
+    /// What was written does not show yet.
+    Unproven,
     /// The pass did not come to an end.
     TooManyTurns,
 }

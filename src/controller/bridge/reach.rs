@@ -229,6 +229,9 @@ impl Reach<BridgeProgress> for BridgeReach<'_> {
                 if let Step::DeleteCall(call) = step {
                     at.forget_call(&call.id);
                 }
+                if step.starts_sync() {
+                    self.cluster.sync_begins();
+                }
                 Ok((created, done))
             }
             Err(CmsError::Superseded) => Err(Verdict::Retry(CmsError::Superseded)),

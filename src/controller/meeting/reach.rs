@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use futures::future::OptionFuture;
 use jiff::{SignedDuration, Timestamp};
 use kube::ResourceExt;
 use kube::runtime::reflector::ObjectRef;
@@ -17,6 +18,7 @@ use crate::controller::kube_calls::KubeError;
 use crate::controller::lifecycle;
 use crate::drive::Reach;
 use crate::facts::Seen;
+use crate::facts::calls::PlacedCall;
 use crate::facts::meeting::MeetingFacts;
 use crate::plan::meeting::{Around, Door, Effect, Found, Look, Place, Progress, SettingsTerms, Step, Survey};
 use crate::plan::order::Order;
@@ -111,8 +113,9 @@ impl<'a> MeetingReach<'a> {
     async fn judge(&self, progress: &Progress, step: Option<&Step>, (at, error): Failed) -> Verdict {
         let now = self.ctx.clock.now();
         let is_due = progress.stage(now) >= Stage::Inside || progress.is_closing(now);
-        let door = progress.space().filter(|_| step.is_some_and(Step::writes_door));
-        let takes_offence = door.is_some_and(|space| self.cluster.takes_offence(&space, &at, &error));
+        let written = progress.space().zip(step.map(Step::class));
+        let takes_offence =
+            written.is_some_and(|(space, class)| self.cluster.takes_offence((&space, class), &at, &error));
         let source = if takes_offence { Source::Request } else { Source::Meeting { is_due } };
         self.cluster.judge(&at, error, source).await
     }
@@ -150,7 +153,15 @@ impl<'a> MeetingReach<'a> {
                 let calls = in_time(cluster.read_aged_calls(&here, &space, known, at, now)).await;
                 Found::Calls(calls.map_err(of_here)?)
             }
-            Look::Boot => Found::Boot(cluster.read_boot(&here).await.map_err(of_here)?),
+            Look::Boot => {
+                let booted = cluster.read_boot(&here).await.map_err(of_here)?;
+                let call = call.filter(|_| !progress.was_restarted(booted));
+                // A list may be older than the call, or leave it out.
+                let asked = call.as_ref().map(|call| cluster.read_call(&here, &call.id, at(Class::Call, now)));
+                let shown = OptionFuture::from(asked).await.transpose().map_err(of_here)?.flatten();
+                let is_here = |shown: &PlacedCall| shown.call.space.as_ref().is_none_or(|of| *of == space);
+                shown.filter(is_here).map_or(Found::Boot(booted), Found::StillThere)
+            }
             Look::Legs => {
                 let Some(call) = call else { return Ok(Found::Nothing) };
                 Found::Legs(here.read_legs(&call.id, at(Class::Leg, window.starts_at), now).await.map_err(of_here)?)
@@ -301,9 +312,7 @@ impl Reach<Progress> for MeetingReach<'_> {
                     }
                     _ => {}
                 }
-                if step.writes_door() {
-                    self.cluster.note_door_written(&space);
-                }
+                self.cluster.note_written(&space, step.class());
                 Ok((effect, done))
             }
             Err(CmsError::Superseded) => Err(Verdict::Retry(CmsError::Superseded)),

@@ -6,7 +6,7 @@ use super::progress::{Progress, Survey};
 use crate::api::conditions::meeting as reason;
 use crate::api::meeting::{CallBinding, ParticipantState, ParticipantStatus};
 use crate::api::values::Instant;
-use crate::cms::CallAt;
+use crate::cms::{CallAt, CallId};
 use crate::facts::Seen;
 use crate::facts::calls::PlacedCall;
 use crate::facts::meeting::MeetingFacts;
@@ -173,9 +173,9 @@ impl Progress {
             participants::after_call_lost(&mut self.draft.participants, elsewhere);
             return;
         }
+        let was_restarted = self.was_restarted(booted);
         let binding = self.draft.call.as_ref();
-        let since = binding.and_then(|binding| binding.since).or(self.draft.opened_at);
-        let was_restarted = booted.zip(since).is_some_and(|(booted, since)| booted > since.0);
+        self.tried.ended_call = binding.map(|binding| CallId::from(binding.id.as_str()));
         let was_adopted = binding.is_some_and(|binding| binding.adopted);
         let have_left = was_adopted && !was_restarted && self.draft.participant_count.unwrap_or_default() <= 1;
         let was_ended = !have_left && !was_restarted;
@@ -187,6 +187,12 @@ impl Progress {
             participants::after_call_lost(&mut self.draft.participants, None);
         }
         self.draft.participant_count = None;
+    }
+
+    /// Was the call bridge started since the recorded call began?
+    pub fn was_restarted(&self, booted: Option<Timestamp>) -> bool {
+        let since = self.draft.call.as_ref().and_then(|binding| binding.since).or(self.draft.opened_at);
+        booted.zip(since).is_some_and(|(booted, since)| booted > since.0)
     }
 
     pub(super) fn bind_call(&mut self, call: &CallAt, correlator: Option<String>, adopted: bool, since: Timestamp) {

@@ -75,6 +75,11 @@ impl Subject for Progress {
             }
             Found::Calls(calls) => facts.calls = Seen::Known(calls),
             Found::Boot(at) => facts.booted = Seen::Known(at),
+            Found::StillThere(call) => {
+                if let Seen::Known(calls) = &mut facts.calls {
+                    calls.push(call);
+                }
+            }
             Found::Legs(legs) => facts.legs = Seen::Known(legs),
             Found::Elsewhere { calls, silent } => {
                 facts.elsewhere = Seen::Known(calls);
@@ -109,7 +114,7 @@ impl Subject for Progress {
                 self.door_written(step, at);
             }
             Step::CloseDoor => {
-                self.door = Door::Shut;
+                (self.door, self.tried.was_shut) = (Door::Shut, true);
                 facts.space = Seen::Unknown;
                 // Somebody may have joined until the door was shut: the calls are looked at again.
                 facts.calls = Seen::Unknown;
@@ -141,6 +146,7 @@ impl Subject for Progress {
                 if self.draft.call.as_ref().is_some_and(|known| known.id == call.id.as_str()) {
                     self.draft.call = None;
                 }
+                self.tried.deleted.push(call.clone());
                 facts.orphan_calls.retain(|orphan| orphan.call.at() != *call);
                 facts.calls = Seen::Unknown;
             }
@@ -215,6 +221,7 @@ impl Subject for Progress {
             End::TakenOver => {
                 (self.door, self.taken_over, self.draft.call) = (Door::Released, true, None);
             }
+            End::Unproven => self.pause = Some(Pause::Unproven),
             End::Blocked(Obstacle::OverdueFirst) => match &around.active_error {
                 Some(error) => self.fail(Part::Door, error.clone()),
                 None => self.pause = Some(Pause::OverdueFirst),
@@ -262,7 +269,8 @@ impl Progress {
     }
 
     fn call_created(&mut self, call: &CallAt, at: Timestamp) {
-        self.tried.call_is_new = true;
+        // A bridge may hand out the one that was there all the time: then it has legs.
+        self.tried.call_is_new = self.tried.ended_call.as_ref() != Some(&call.id);
         let was_lost = self.tried.call_was_lost;
         self.call_origin = Some(if was_lost { reason::RECREATED } else { reason::CREATED });
         self.bind_call(call, None, false, at);

@@ -230,8 +230,8 @@ fn first_opening(progress: &Progress, facts: &MeetingFacts, space: &Space, is_ou
     if was_left_open || (progress.door == Door::Shut && !is_ours) {
         match &facts.calls {
             Seen::Unknown => return Next::Look(Look::Calls),
-            Seen::Known(calls) if !calls.is_empty() => return delete_first(calls),
-            Seen::Known(_) if was_left_open => return Next::Do(Step::CloseDoor),
+            Seen::Known(calls) if !calls.is_empty() => return delete_first(progress, calls),
+            Seen::Known(_) if was_left_open => return shut(progress),
             Seen::Known(_) => {}
         }
     }
@@ -248,7 +248,7 @@ fn call(progress: &Progress, facts: &MeetingFacts) -> Option<Next> {
             let of_earlier =
                 |placed: &&PlacedCall| placed.is_older_than(progress.window.opens_at) && !is_recorded(placed);
             match calls.iter().find(of_earlier) {
-                Some(placed) => Some(Next::Do(Step::DeleteCall(placed.at()))),
+                Some(placed) => Some(delete_first(progress, std::slice::from_ref(placed))),
                 None => calls.is_empty().then_some(Next::Do(Step::CreateCall)),
             }
         }
@@ -306,7 +306,7 @@ fn closing(progress: &Progress, facts: &MeetingFacts) -> Next {
     }
     let (space, calls) = match (&facts.space, &facts.calls) {
         (Seen::Known(space), Seen::Known(calls)) => (space, calls),
-        (_, Seen::Known(calls)) if !calls.is_empty() => return delete_first(calls),
+        (_, Seen::Known(calls)) if !calls.is_empty() => return delete_first(progress, calls),
         _ => {
             // The recorded call goes at once; whatever else is on the space shows in the read-back.
             let recorded = progress.call_here();
@@ -314,11 +314,11 @@ fn closing(progress: &Progress, facts: &MeetingFacts) -> Next {
         }
     };
     if !calls.is_empty() {
-        return delete_first(calls);
+        return delete_first(progress, calls);
     }
     match space {
         Some(space) if progress.shown_fields.is_open(space) || space.name != progress.terms.placeholder => {
-            Next::Do(Step::CloseDoor)
+            shut(progress)
         }
         Some(space) => access::proof(progress, facts, space),
         // They went with it.
@@ -368,9 +368,15 @@ fn is_called(shown: &str, name: &str) -> bool {
     shown == name || (!shown.is_empty() && name.starts_with(shown))
 }
 
-fn delete_first(calls: &[PlacedCall]) -> Next {
-    let first = calls.iter().map(PlacedCall::at).min();
-    first.map_or(Next::Rest(End::Settled), |call| Next::Do(Step::DeleteCall(call)))
+/// The calls are deleted, each once in a pass: a bridge may need a while to end one, and lists it until then.
+fn delete_first(progress: &Progress, calls: &[PlacedCall]) -> Next {
+    let first = calls.iter().map(PlacedCall::at).filter(|call| !progress.tried.deleted.contains(call)).min();
+    first.map_or(Next::Rest(End::Unproven), |call| Next::Do(Step::DeleteCall(call)))
+}
+
+/// The space is shut, once in a pass: it may be shown as it was before for a while.
+fn shut(progress: &Progress) -> Next {
+    if progress.tried.was_shut { Next::Rest(End::Unproven) } else { Next::Do(Step::CloseDoor) }
 }
 
 #[cfg(test)]

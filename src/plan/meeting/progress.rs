@@ -91,6 +91,12 @@ pub struct Tried {
     pub call_was_lost: bool,
     /// Somebody ended it, as far as can be told.
     pub call_was_ended: bool,
+    /// Which call that was.
+    pub ended_call: Option<CallId>,
+    /// The space was shut in this pass; a look that does not show it is followed by a pause.
+    pub was_shut: bool,
+    /// Calls that were deleted in this pass: the same.
+    pub deleted: Vec<CallAt>,
     /// Somebody was dialled, or may have been, or was disconnected: the legs are looked at soon.
     pub dialled: bool,
     /// Writes whose connection broke.

@@ -42,6 +42,8 @@ pub enum Found {
     Methods(SeenMethods),
     Calls(Vec<PlacedCall>),
     Boot(Option<Timestamp>),
+    /// The call that the list did not show.
+    StillThere(PlacedCall),
     Legs(SeenLegs),
     OnLostBridge(OnLostBridge),
     /// And the call bridges that did not tell.
@@ -126,11 +128,6 @@ impl Step {
             Self::Dial(_) | Self::HangUp { .. } | Self::Tell { .. } => Part::Legs,
             Self::CloseDoor | Self::DeleteCall(_) => Part::Release,
         }
-    }
-
-    /// Does it write the space of the meeting?
-    pub fn writes_door(&self) -> bool {
-        matches!(self, Self::OpenDoor | Self::MarkExtension | Self::CloseDoor)
     }
 
     /// Its class at the gate. A closing may be what an opening in the same slot waits for, so it stands in the same line.
@@ -310,4 +307,6 @@ pub enum End {
     TakenOver,
     /// Nothing can be done although something should be.
     Blocked(Obstacle),
+    /// What was shut or deleted is shown as it was before.
+    Unproven,
 }

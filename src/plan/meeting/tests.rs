@@ -131,6 +131,10 @@ struct Model {
     space: Option<Space>,
     /// Call -> legs: id, party, answered.
     calls: BTreeMap<CallId, Vec<(String, String, bool)>>,
+    /// Calls that no list shows.
+    unlisted: BTreeSet<CallId>,
+    /// Calls that are shown for ever, and a space that is shown as it was.
+    lingers: bool,
     /// When those calls began, if anybody asks.
     began: Option<Timestamp>,
     next_id: u32,
@@ -168,6 +172,8 @@ impl Model {
         Self {
             space,
             calls: BTreeMap::new(),
+            unlisted: BTreeSet::new(),
+            lingers: false,
             began: None,
             next_id: 0,
             methods: Vec::new(),
@@ -252,6 +258,12 @@ impl Model {
     }
 
     fn seen_calls(&self) -> Vec<PlacedCall> {
+        let mut calls = self.all_calls();
+        calls.retain(|placed| !self.unlisted.contains(&placed.call.id));
+        calls
+    }
+
+    fn all_calls(&self) -> Vec<PlacedCall> {
         let call = |id: &CallId| Call {
             id: id.clone(),
             name: String::new(),
@@ -311,6 +323,7 @@ impl Model {
                 let (call_profile, call_leg_profile) = (space.call_profile.clone(), space.call_leg_profile.clone());
                 *space = Space { name: title.to_owned(), call_profile, call_leg_profile, ..opened() };
             }
+            Step::CloseDoor | Step::DeleteCall(_) if self.lingers => {}
             Step::CloseDoor => {
                 let space = self.space.as_mut()?;
                 let (call_profile, call_leg_profile) = (space.call_profile.clone(), space.call_leg_profile.clone());
@@ -416,7 +429,11 @@ impl Reach<Progress> for ModelReach<'_> {
             Look::Space | Look::Mark => Ok(Found::Space(self.model.shown())),
             Look::Methods => Ok(Found::Methods(self.model.seen_methods(&self.player.marks))),
             Look::Calls => Ok(Found::Calls(self.model.seen_calls())),
-            Look::Boot => Ok(Found::Boot(self.model.booted)),
+            Look::Boot => {
+                let hidden = progress.recorded_call().filter(|call| self.model.unlisted.contains(&call.id));
+                let shown = hidden.and_then(|call| self.model.all_calls().into_iter().find(|known| known.at() == call));
+                Ok(shown.map_or(Found::Boot(self.model.booted), Found::StillThere))
+            }
             Look::Legs if self.model.has(call.as_ref()) => Ok(Found::Legs(self.model.seen_legs(call.as_ref()))),
             Look::Legs => Err(Verdict::Answered(CmsError::NotFound { element: "callDoesNotExist".to_owned() })),
             Look::Elsewhere => Ok(Found::Elsewhere {
@@ -684,6 +701,7 @@ impl Player {
         match (progress.problem, progress.obstacle, progress.door) {
             (Some(_), ..) => None,
             _ if progress.pause == Some(Pause::None) => None,
+            _ if progress.pause == Some(Pause::Unproven) => Some(End::Unproven),
             (None, Some(obstacle), _) => Some(End::Blocked(obstacle)),
             (None, None, Door::Released) if progress.taken_over => Some(End::TakenOver),
             (None, None, Door::Released) => Some(End::Released),

@@ -181,6 +181,34 @@ fn a_call_that_vanished_is_made_again_and_who_was_cut_off_is_dialled_again() {
     assert_eq!(player.take_log(), ["look Boot", "create the call", "dial a@x"], "who had left is left alone");
 }
 
+/// A list may be a moment older than a call.
+#[test]
+fn a_call_that_a_list_leaves_out_and_a_look_shows_goes_on() {
+    let mut model = Model::new(Some(free()), at(0));
+    let mut player = Player::new(&["a@x"], Start::booked());
+    player.run(&mut model);
+    let call = player.call().unwrap();
+    model.unlisted.insert(call.id.clone());
+    player.take_log();
+    player.pass(&mut model, true, &mut std::iter::empty());
+    assert_eq!((player.take_log(), player.call()), (vec!["look Boot".to_owned()], Some(call)));
+    assert_eq!((model.calls_made, player.stored.calls_ended), (1, 0));
+}
+
+/// A call with many legs takes its bridge seconds to end, and a change may show late.
+#[test]
+fn what_is_shown_as_it_was_is_shut_and_deleted_once_in_a_pass() {
+    let mut model = Model::new(Some(opened()), at(3600)).with_call("call", &["a@x"]);
+    model.lingers = true;
+    let mut player = Player::new(&["a@x"], Start::running(Some("call")));
+    let shutting = ["look Mark", "shut the space and give it a new secret", "delete the call", "look Release"];
+    assert_eq!(player.run(&mut model), End::Unproven);
+    assert_eq!(player.take_log(), shutting);
+    assert_ne!(player.stored.phase, Some(Phase::Ended));
+    model.lingers = false;
+    assert_eq!(player.run(&mut model), End::Released);
+}
+
 /// Another scheduler, or a controller that did not know the meeting, ends a call and shuts its room.
 #[test]
 fn before_a_call_that_somebody_ended_is_made_again_the_door_is_looked_at() {
