@@ -34,16 +34,22 @@ pub fn crds() -> Vec<CustomResourceDefinition> {
     crds
 }
 
-/// Formats of Rust that the apiserver warns about at each apply, with the bound they stand for. Without that bound the
+/// Formats of Rust that the apiserver warns about at each apply, with the bounds they stand for. Without these the
 /// apiserver would store a number that the controller cannot read back. Its own integers end at 2^63.
-const UNSIGNED: [(&str, Option<f64>); 4] =
-    [("uint8", Some(255.0)), ("uint16", Some(65_535.0)), ("uint32", Some(4_294_967_295.0)), ("uint64", None)];
+const OF_RUST: [(&str, f64, Option<f64>); 6] = [
+    ("int8", -128.0, Some(127.0)),
+    ("int16", -32_768.0, Some(32_767.0)),
+    ("uint8", 0.0, Some(255.0)),
+    ("uint16", 0.0, Some(65_535.0)),
+    ("uint32", 0.0, Some(4_294_967_295.0)),
+    ("uint64", 0.0, None),
+];
 
 /// Corrects a schema and everything below it.
 fn fit(schema: &mut JSONSchemaProps) {
-    if let Some((_, most)) = UNSIGNED.iter().find(|(name, _)| schema.format.as_deref() == Some(*name)) {
+    if let Some((_, least, most)) = OF_RUST.iter().find(|(name, ..)| schema.format.as_deref() == Some(*name)) {
         schema.format = Some("int64".to_owned());
-        schema.maximum = schema.maximum.or(*most);
+        (schema.minimum, schema.maximum) = (schema.minimum.or(Some(*least)), schema.maximum.or(*most));
     }
     // The apiserver refuses null for an enum even where it is nullable (and where the list has it). Not nullable, null
     // is taken as absent, which is what people mean by it.

@@ -131,7 +131,8 @@ impl SlotSpaces {
             self.slots.retain(|_, slot| listed.contains(&slot.space.id));
             self.by_space.retain(|id, _| listed.contains(id));
             self.taken.retain(|_, by| by.is_none());
-            self.gone.clear();
+            // What a look found gone stays so when the next list, which may be one by name, says nothing of it.
+            self.gone.retain(|id| !listed.contains(id));
         }
         let prefix = &self.prefix;
         for (number, slot) in &mut self.slots {

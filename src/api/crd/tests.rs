@@ -3,9 +3,12 @@ use super::*;
 #[test]
 fn every_integer_has_a_known_format_and_fits_its_rust_type() {
     let text = serde_json::to_string(&crds()).unwrap();
-    assert!(!text.contains("uint"), "the apiserver warns about these");
-    let bridge = serde_json::to_value(MeetingBridge::crd()).unwrap();
-    assert!(bridge.to_string().contains("uint32"), "schemars still derives them, so fit() is still needed");
+    let formats = text.split("\"format\":\"").skip(1).filter_map(|rest| rest.split('"').next());
+    let odd: Vec<&str> = formats.filter(|name| !["date-time", "int32", "int64"].contains(name)).collect();
+    assert!(odd.is_empty(), "the apiserver warns about {odd:?}");
+    let derived = |crd: CustomResourceDefinition| serde_json::to_string(&crd).unwrap();
+    let still = derived(MeetingBridge::crd()).contains("uint32") && derived(MeetingSeries::crd()).contains("\"int8");
+    assert!(still, "schemars still derives them, so fit() is still needed");
 }
 
 #[test]

@@ -270,3 +270,18 @@ fn a_slot_that_got_another_number_or_a_tenant_is_not_free() {
         }
     }
 }
+
+/// The space of a running meeting was deleted, and somebody else's has its number.
+#[test]
+fn a_space_that_a_look_found_gone_stays_so_whatever_is_listed_next() {
+    let mut pool = looked_at(Vec::new(), vec![detail("a", "S_1", "1", false, None)]);
+    pool.take_space(&"a".into(), None);
+    let theirs = || vec![space("b", "Board", "1")];
+    for complete in [true, false, true] {
+        pool.take_list(theirs(), is_slot, complete);
+        assert_eq!(pool.space_for(1, Some(&"a".into())), Some("b".into()), "{complete}");
+    }
+    // A backup of the bridge was restored.
+    pool.take_list(vec![space("a", "S_1", "1")], is_slot, true);
+    assert_eq!(pool.space_for(1, Some(&"a".into())), Some("a".into()));
+}

@@ -107,16 +107,16 @@ async fn a_join_secret_that_may_not_be_changed_keeps_nobody_out() {
     arena.create_meeting("m", json!({ "start": in_ms(3_600_000), "duration": "1h" })).await;
     arena.says("m", "Ready", "True", "Scheduled").await;
     arena.patch::<Secret>("m-join", json!({ "immutable": true })).await;
-    let before = arena.get::<Secret>("m-join").await.data;
+    let before = arena.api::<Secret>().get("m-join").await.unwrap().data;
     arena.patch::<ScheduledMeeting>("m", json!({ "spec": { "start": in_ms(0) } })).await;
     let running = arena.says("m", "Ready", "False", "JoinSecretRefused").await;
     assert!(message(&running, "Ready").contains("immutable"), "{}", message(&running, "Ready"));
     arena.phase("m", Phase::Active).await;
-    assert_eq!(arena.get::<Secret>("m-join").await.data, before, "its invitation is old");
+    assert_eq!(arena.api::<Secret>().get("m-join").await.unwrap().data, before, "its invitation is old");
     // It is deleted, as the condition says, and made anew with what lets people in.
     arena.delete::<Secret>("m-join").await;
     arena.says("m", "Ready", "True", "Active").await;
-    let after = arena.get::<Secret>("m-join").await.data.unwrap();
+    let after = arena.api::<Secret>().get("m-join").await.unwrap().data.unwrap();
     assert_eq!(before.as_ref().map(|data| &data["secret"]), Some(&after["secret"]));
     assert_ne!(before.as_ref().map(|data| &data["invite.ics"]), Some(&after["invite.ics"]));
     arena.assert_rules(1..=5);
