@@ -50,6 +50,11 @@ proof:
 gitops:
     cargo test --locked -p it -- flux:: --ignored --nocapture --test-threads 1
 
+# 500 random rules of series against python-dateutil (pip install python-dateutil==2.9.0); the tests have 160 of them, drawn once
+rules count="500":
+    cargo build --locked -p meeting-controller
+    python3 tests/oracle/rules.py target/debug/meeting-controller {{ count }}
+
 # What a release consists of, built and tried (docs/releases.md)
 release-check:
     bash .ci/release
