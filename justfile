@@ -55,6 +55,14 @@ rules count="500":
     cargo build --locked -p meeting-controller
     python3 tests/oracle/rules.py target/debug/meeting-controller {{ count }}
 
+# docs/from-tms.md word by word: its script and its commands (needs python3)
+page-from-tms:
+    cargo test --locked -p it -- from_tms:: --ignored
+
+# Two processes, the leader stopped a second before twenty meetings start
+takeover-of-twenty:
+    cargo test --locked -p it -- processes:: --ignored
+
 # What a release consists of, built and tried (docs/releases.md)
 release-check:
     bash .ci/release

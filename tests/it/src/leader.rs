@@ -27,7 +27,7 @@ use crate::freezer::Freezer;
 use crate::kit::*;
 use crate::meetings::*;
 
-const LEASE: &str = "the-lead";
+pub const LEASE: &str = "the-lead";
 
 /// As the defaults, but short.
 pub const SHORT: Timing = Timing {
