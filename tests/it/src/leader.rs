@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use cms_simulator::Config;
 use futures::StreamExt;
-use http::{Request, Response};
+use http::{Method, Request, Response};
 use http_body_util::combinators::UnsyncBoxBody;
 use http_body_util::{BodyExt, BodyStream, StreamBody};
 use hyper::body::Bytes;
@@ -132,11 +132,30 @@ struct Line {
     only_watches: bool,
     /// While it is cut, requests are refused at once, and what comes on a watch ends: no connection is there.
     refuses: bool,
+    /// How many writes have not got their reply.
+    writing: Arc<watch::Sender<usize>>,
+}
+
+/// A write under way, until its reply was read.
+struct Writing(Arc<watch::Sender<usize>>);
+
+impl Writing {
+    fn on(line: &Line) -> Self {
+        line.writing.send_modify(|writes| *writes += 1);
+        Self(line.writing.clone())
+    }
+}
+
+impl Drop for Writing {
+    fn drop(&mut self) {
+        self.0.send_modify(|writes| *writes -= 1);
+    }
 }
 
 impl Line {
     fn new() -> Self {
-        Self { is_cut: Arc::new(watch::Sender::new(false)), only_watches: false, refuses: false }
+        let (is_cut, writing) = (Arc::new(watch::Sender::new(false)), Arc::new(watch::Sender::new(0)));
+        Self { is_cut, only_watches: false, refuses: false, writing }
     }
 
     fn that_refuses() -> Self {
@@ -153,6 +172,11 @@ impl Line {
 
     fn mend(&self) {
         self.is_cut.send_replace(false);
+    }
+
+    /// Whoever wrote knows what became of it.
+    async fn is_at_rest(&self) {
+        let _ = self.writing.subscribe().wait_for(|writes| *writes == 0).await;
     }
 
     async fn open(&self) {
@@ -178,6 +202,7 @@ impl Line {
             return Err("connection refused".into());
         }
         self.open().await;
+        let writing = (request.method() != Method::GET).then(|| Writing::on(&self));
         let (parts, body) = real.send(request).await?.into_parts();
         let (refuses, mut broken) = (self.refuses, self.is_cut.subscribe());
         let frames = BodyStream::new(body.map_err(BoxError::from)).then(move |frame| {
@@ -189,6 +214,7 @@ impl Line {
         });
         let frames = frames.take_until(async move {
             let _ = broken.wait_for(|is_cut| *is_cut && refuses).await;
+            drop(writing);
         });
         Ok(Response::from_parts(parts, StreamBody::new(frames).boxed_unsync()))
     }
@@ -323,6 +349,8 @@ async fn away_for_a_minute(line: fn() -> Line) {
     at("ends-soon", "end", 6).await;
     at("opens-soon", "start", 5).await;
     arena.phase("opens-soon", Phase::Opening).await;
+    // What is not known to be stored is not acted on.
+    lines[0].is_at_rest().await;
     lines.iter().for_each(Line::cut);
     let away = Timestamp::now();
     let rung = |sim: &cms_simulator::Handle, name: &str| {
