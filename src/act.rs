@@ -3,36 +3,18 @@
 use std::collections::BTreeSet;
 
 use jiff::Timestamp;
-use secrecy::SecretString;
 
 use crate::api::MeetingBridgeSpec;
 use crate::api::settings::{ProfileKind, SettingsProfile};
 use crate::cluster::CallBridge;
 use crate::cms::{
-    BulkSetId, CallId, CallLegProfileId, CallProfileId, Client, CmsError, LegId, Message, NewAccessMethod, NewBulkSet,
-    NewLeg, Opening, Priority, SpaceId, SpaceProfiles,
+    BulkSetId, CallLegProfileId, CallProfileId, Client, CmsError, NewBulkSet, Priority, SpaceId, SpaceProfiles,
 };
 use crate::plan::bridge::{Record, Step as BridgeStep};
-use crate::plan::meeting::{Effect, Notice, Step, Terms};
+use crate::plan::meeting::{Effect, Step, Write};
 
-/// What a step of a meeting works on.
-pub struct MeetingTarget<'a> {
-    pub space: &'a SpaceId,
-    pub call: Option<&'a CallId>,
-    pub terms: &'a Terms,
-    pub passcode: Option<&'a SecretString>,
-    pub secret: Option<&'a SecretString>,
-    /// What an access method is to be.
-    pub method: Option<NewAccessMethod>,
-    /// Whoever is dialled gets no layout, because the bridge does not take the one that the spec says.
-    pub layout_refused: bool,
-    /// The profiles that the space is told with its door.
-    pub profiles: SpaceProfiles,
-    /// The instant for which the write is done: earlier ones go first at the gate.
-    pub deadline: Timestamp,
-}
-
-/// Carries out one step of a meeting on this call bridge, by this client of it.
+/// Carries out one step of a meeting on this call bridge, by this client of it. `deadline` is the instant for which the
+/// write is done: earlier ones go first at the gate.
 ///
 /// # Errors
 /// What the bridge or the gate says; [`CmsError::Cancelled`] if the right to write is gone,
@@ -40,84 +22,38 @@ pub struct MeetingTarget<'a> {
 pub async fn meeting_step(
     call_bridge: &CallBridge,
     client: &Client,
-    step: &Step,
-    target: &MeetingTarget<'_>,
+    (step, write): (&Step, Write),
+    space: &SpaceId,
+    deadline: Timestamp,
 ) -> Result<Effect, CmsError> {
-    let at = Priority::new(step.class(), target.deadline).urgent();
-    match step {
-        Step::OpenDoor | Step::MarkExtension => {
-            let missing = || CmsError::MalformedReply { detail: "passcode or secret is not at hand".to_owned() };
-            let opening = Opening {
-                name: target.terms.spec.title.clone(),
-                passcode: target.passcode.cloned().ok_or_else(missing)?,
-                secret: target.secret.cloned().ok_or_else(missing)?,
-                mark: Some(target.terms.mark.clone()),
-                profiles: target.profiles.clone(),
-            };
-            client.open_space(at, target.space, &opening).await?;
-            Ok(Effect::Done)
+    let at = Priority::new(step.class(), deadline).urgent();
+    match write {
+        Write::Open(opening) => client.open_space(at, space, &opening).await?,
+        Write::Close { placeholder, profiles } => client.close_space(at, space, &placeholder, &profiles).await?,
+        Write::CreateMethod(method) => {
+            return client.create_access_method(at, space, &method).await.map(Effect::MethodCreated);
         }
-        Step::CloseDoor => {
-            client.close_space(at, target.space, &target.terms.placeholder, &target.profiles).await?;
-            Ok(Effect::Done)
+        Write::UpdateMethod(id, method) => client.update_access_method(at, space, &id, &method).await?,
+        Write::DeleteMethod(id) => _ = client.delete_access_method(at, space, &id).await?,
+        Write::CreateCall => {
+            let id = client.create_call(at, space).await?;
+            return Ok(Effect::CallCreated(call_bridge.place(&id)));
         }
-        Step::CreateMethod(_) | Step::UpdateMethod { .. } => {
-            let missing = || CmsError::MalformedReply { detail: "passcode or secret is not at hand".to_owned() };
-            let method = target.method.as_ref().ok_or_else(missing)?;
-            if let Step::UpdateMethod { id, .. } = step {
-                client.update_access_method(at, target.space, id, method).await?;
-                return Ok(Effect::Done);
-            }
-            Ok(Effect::MethodCreated(client.create_access_method(at, target.space, method).await?))
+        Write::DeleteCall(call) => _ = client.delete_call(at, &call).await?,
+        Write::Dial { call, leg, rank: None } => {
+            let id = client.create_call_leg(at, &call, &leg).await?;
+            return Ok(Effect::LegCreated(id.to_string()));
         }
-        Step::DeleteMethod(id) => {
-            client.delete_access_method(at, target.space, id).await?;
-            Ok(Effect::Done)
-        }
-        Step::CreateCall => {
-            let id = client.create_call(at, target.space).await?;
-            Ok(Effect::CallCreated(call_bridge.place(&id)))
-        }
-        Step::DeleteCall(call) => {
-            client.delete_call(at, &call.id).await?;
-            Ok(Effect::Done)
-        }
-        Step::Dial(party) => {
-            let call = target.call.ok_or_else(|| CmsError::NotFound { element: "call".to_owned() })?;
-            let new = target.terms.leg_to(party);
-            let new = NewLeg { layout: new.layout.filter(|_| !target.layout_refused), ..new };
-            let Some(rank) = target.terms.rank_of(party, call_bridge.address()) else {
-                let id = client.create_call_leg(at, call, &new).await?;
-                return Ok(Effect::LegCreated(id.to_string()));
-            };
-            // Only a participant has an importance. Its leg is found by its address, as after a lost reply.
-            client.create_participant(at, call, &new, &rank).await?;
-            Ok(Effect::Done)
-        }
-        Step::Tell { call, notice } => {
+        // Its leg is found by its address, as after a lost reply.
+        Write::Dial { call, leg, rank: Some(rank) } => _ = client.create_participant(at, &call, &leg, &rank).await?,
+        Write::HangUp(leg) => _ = client.delete_call_leg(at, &leg).await?,
+        Write::Tell(call, message) => {
             // Not let through an open circuit as its trial: it is not worth that.
-            let at = Priority::new(step.class(), target.deadline);
-            client.show_message(at, &call.id, message(target.terms, *notice).as_ref()).await?;
-            Ok(Effect::Done)
-        }
-        Step::HangUp { leg, .. } => {
-            client.delete_call_leg(at, &LegId::from(leg.as_str())).await?;
-            Ok(Effect::Done)
+            let at = Priority::new(step.class(), deadline);
+            client.show_message(at, &call, message.as_ref()).await?;
         }
     }
-}
-
-/// What everybody in a call is to read. None: nothing any more.
-fn message(terms: &Terms, notice: Notice) -> Option<Message> {
-    let asked = terms.warning()?;
-    match notice {
-        Notice::Left(minutes) => Some(Message {
-            text: asked.text_with(minutes),
-            position: asked.position.wire(),
-            seconds: asked.duration_seconds,
-        }),
-        Notice::TakenAway => None,
-    }
+    Ok(Effect::Done)
 }
 
 /// Carries out one step of a bridge by the client of a call bridge; the id if something was created. `untaken` are profiles

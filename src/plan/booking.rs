@@ -13,8 +13,10 @@ use kube::ResourceExt;
 use kube::core::{Selector, SelectorExt};
 
 #[cfg(test)]
-pub use agreed::window_to_agree;
-pub use agreed::{Moved, agreement, extension, moved};
+use agreed::extension;
+pub use agreed::{Moved, agree, agreement, may_extend, moved};
+#[cfg(test)]
+pub use agreed::{extension_conflict, window_to_agree};
 
 use super::bridge::numbers;
 use super::calendar::{Calendar, Choice};
@@ -105,29 +107,6 @@ fn accepts(bridges: &dyn Bridges, meeting: &ScheduledMeeting, bridge: &MeetingBr
     }
     let is_selected = meeting.spec.bridge_selector.as_ref().is_none_or(|selector| selects(selector, bridge.labels()));
     is_selected && (theirs == ours || theirs.is_some_and(|namespace| bridges.is_shared(&namespace)))
-}
-
-/// May the time of a running meeting be extended on its bridge? Both sides must consent as for a new booking, but an
-/// edit of bridgeRef concerns the next booking only.
-pub fn may_extend(bridges: &dyn Bridges, meeting: &ScheduledMeeting, bridge: &MeetingBridge) -> Result<(), Refusal> {
-    let admitted = admits(bridges, bridge, &meeting.namespace().unwrap_or_default());
-    if admitted && (meeting.spec.bridge_ref.is_some() || accepts(bridges, meeting, bridge)) {
-        return Ok(());
-    }
-    let message = format!(
-        "the bridge {} is not open to this meeting any more (allowedNamespaces, bridgeSelector or a grant changed); the \
-         old end stands",
-        ObjectKey::of(bridge)
-    );
-    Err(Refusal { reason: reason::EXTENSION_NOT_ALLOWED, message })
-}
-
-/// The slot is booked for somebody else in the added time. Only a meeting of the same namespace is named.
-pub fn extension_conflict(holder: Option<&ObjectKey>, namespace: &str) -> Refusal {
-    let known = holder.filter(|holder| holder.namespace == namespace);
-    let holder = known.map_or_else(|| "another booking".to_owned(), ToString::to_string);
-    let message = format!("the slot belongs to {holder} in the added time; the old end stands");
-    Refusal { reason: reason::EXTENSION_CONFLICT, message }
 }
 
 /// One answer whether there is no such bridge in another namespace or it is not open to this one: whoever may not book
@@ -431,6 +410,11 @@ pub fn uri(bridge: &MeetingBridge, slot: u32) -> Option<String> {
 }
 
 impl Progress {
+    /// The bridge and the slot that its status names.
+    pub fn booked(&self) -> Option<(ObjectKey, u32)> {
+        Some((key_of(self.draft.bridge.as_ref()?), self.draft.slot.as_ref()?.number))
+    }
+
     /// The meeting has this booking.
     pub fn bind(&mut self, booking: &Booking, space: Option<String>, uri: Option<String>) {
         let is_it = |slot: &SlotBinding| slot.number == booking.slot;

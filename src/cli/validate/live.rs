@@ -155,8 +155,7 @@ impl Live {
         if let Some(unmet) = progress.unmet {
             return Some(Verdict::Refused(unmet));
         }
-        let bridge = booking::key_of(progress.draft.bridge.as_ref()?);
-        let (slot, uid) = (progress.draft.slot.as_ref()?.number, meeting.uid()?);
+        let ((bridge, slot), uid) = (progress.booked()?, meeting.uid()?);
         let change = |wanted: Window| self.bookings.change_window(&uid, &bridge, slot, wanted);
         let agreed = booking::agreement(self, meeting, &progress, self.find(&bridge).as_deref(), change);
         let (window, agreed) = agreed.unwrap_or((progress.window, Ok(())));

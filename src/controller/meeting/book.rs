@@ -16,7 +16,7 @@ use crate::cluster::Cluster;
 use crate::cms::{Class, Priority, SpaceId};
 use crate::controller::context::Context;
 use crate::facts::slots::SlotSpaces;
-use crate::plan::booking::{self, Booking, Bridges, Decision, Offer, Refusal, key_of};
+use crate::plan::booking::{self, Booking, Bridges, Decision, Offer, Refusal};
 use crate::plan::meeting::{Door, Obstacle, Progress, may_go_on_in};
 use crate::plan::verdict::Pause;
 use crate::plan::window::{Stage, Window};
@@ -83,26 +83,6 @@ impl Bridges for Context {
 
     fn space(&self, key: &ObjectKey, slot: u32) -> Option<String> {
         self.clusters.get(key)?.space_of_slot(slot, None).map(|space| space.to_string())
-    }
-}
-
-/// Agrees on the window of a meeting whose door may be open: what was asked for, or the old end if the slot is somebody
-/// else's in the added time or the bridge is closed to it now; and one more automatic extension, if it is time for it.
-pub fn agree(ctx: &Context, meeting: &ScheduledMeeting, progress: &mut Progress, site: &Site, now: Timestamp) {
-    let uid = meeting.uid().unwrap_or_default();
-    let place =
-        |progress: &Progress| Some((key_of(progress.draft.bridge.as_ref()?), progress.draft.slot.as_ref()?.number));
-    let Some((bridge, slot)) = place(progress) else { return };
-    let change = |wanted: Window| ctx.bookings.change_window(&uid, &bridge, slot, wanted);
-    let agreed = booking::agreement(ctx, meeting, progress, site.bridge.as_deref(), change);
-    progress.agree(agreed);
-    if let Some(longer) = booking::extension(progress, now) {
-        match site.bridge.as_ref().map_or(Ok(()), |bridge| booking::may_extend(ctx, meeting, bridge)) {
-            // If somebody else has the slot by then, the end stands.
-            Ok(()) if change(longer).is_ok() => progress.extended(longer),
-            Ok(()) => {}
-            Err(refusal) => progress.extension_refused = Some(refusal),
-        }
     }
 }
 
@@ -184,8 +164,7 @@ fn choose(
 
 /// Another slot, because the booked one cannot be had. True if there is one; else the meeting keeps what it has.
 pub fn rebook(ctx: &Context, meeting: &ScheduledMeeting, progress: &mut Progress, site: &mut Site) -> bool {
-    let before = progress.draft.bridge.as_ref().map(key_of).zip(progress.draft.slot.as_ref().map(|slot| slot.number));
-    let (Some((bridge, slot)), now) = (before, ctx.clock.now()) else { return false };
+    let (Some((bridge, slot)), now) = (progress.booked(), ctx.clock.now()) else { return false };
     // What an edit asks for may not be to be had; its own bridge is.
     let own = || booking::own_offer(ctx, meeting, site.bridge.as_deref()?).map(|offer| vec![offer]);
     let asked = booking::offers(ctx, meeting, Some(&bridge)).ok().filter(|_| progress.unmet.is_none());

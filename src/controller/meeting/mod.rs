@@ -19,11 +19,11 @@ use super::kube_calls::KubeError;
 use super::lifecycle::Taken;
 use super::{join_secret, lifecycle};
 use crate::api::meeting::Phase;
-use crate::api::names::join_secret_name;
+use crate::api::names::{ObjectKey, join_secret_name};
 use crate::api::{MeetingBridge, ScheduledMeeting, ScheduledMeetingStatus, is_blind};
 use crate::cluster::Cluster;
 use crate::drive::drive;
-use crate::plan::booking::key_of;
+use crate::plan::booking::{agree, key_of};
 use crate::plan::meeting::{Door, Note, Obstacle, Progress, goes_at};
 use crate::plan::verdict::Pause;
 use crate::plan::window::{self, Stage};
@@ -96,7 +96,9 @@ async fn look_after(stored: Arc<ScheduledMeeting>, ctx: &Arc<Context>) -> Result
     // The window is agreed upon before anything else, from memory alone: there is one road to close, and no request to
     // the apiserver stands before the write that shuts the door.
     if !site.is_blind() {
-        book::agree(ctx, &meeting, &mut progress, &site, now);
+        let uid = meeting.uid().unwrap_or_default();
+        let change = |bridge: &ObjectKey, slot, wanted| ctx.bookings.change_window(&uid, bridge, slot, wanted);
+        agree(ctx.as_ref(), &meeting, &mut progress, site.bridge.as_deref(), now, change);
     }
     live(ctx, &mut meeting, &mut progress, &mut site, now).await?;
     if progress.begins_anew() {
@@ -164,8 +166,8 @@ async fn open(
 fn is_slot_lost(ctx: &Context, progress: &Progress) -> bool {
     let was_opened = progress.draft.opened_at.is_some() || !matches!(progress.door, Door::Untouched | Door::Intended);
     let is_stuck = || {
-        let (Some(bridge), Some(slot)) = (&progress.draft.bridge, &progress.draft.slot) else { return false };
-        ctx.bookings.stuck(&key_of(bridge), ctx.clock.now()).contains(&slot.number)
+        let is_it = |(bridge, slot)| ctx.bookings.stuck(&bridge, ctx.clock.now()).contains(&slot);
+        progress.booked().is_some_and(is_it)
     };
     match progress.obstacle {
         Some(Obstacle::Foreign) => !was_opened,

@@ -9,10 +9,10 @@ use jiff::{SignedDuration, Timestamp};
 use kube::ResourceExt;
 use kube::runtime::reflector::ObjectRef;
 
-use crate::act::{self, MeetingTarget};
+use crate::act;
 use crate::api::ScheduledMeeting;
 use crate::cluster::{CallBridge, Cluster, Source, in_time};
-use crate::cms::{Class, CmsError, Priority, SpaceProfiles};
+use crate::cms::{Class, CmsError, Priority};
 use crate::controller::context::Context;
 use crate::controller::kube_calls::KubeError;
 use crate::controller::lifecycle;
@@ -188,23 +188,6 @@ impl<'a> MeetingReach<'a> {
     }
 }
 
-/// The profiles that a write to the space carries.
-fn space_profiles(progress: &Progress, step: &Step) -> SpaceProfiles {
-    let ids = match step {
-        Step::OpenDoor | Step::MarkExtension => progress.profiles_to_open(),
-        Step::CloseDoor => progress.profiles_to_close(),
-        Step::CreateMethod(_)
-        | Step::UpdateMethod { .. }
-        | Step::DeleteMethod(_)
-        | Step::CreateCall
-        | Step::DeleteCall(_)
-        | Step::Dial(_)
-        | Step::HangUp { .. }
-        | Step::Tell { .. } => return SpaceProfiles::default(),
-    };
-    SpaceProfiles { call: ids.call, call_leg: ids.call_leg }
-}
-
 impl Reach<Progress> for MeetingReach<'_> {
     type Abort = KubeError;
 
@@ -253,25 +236,9 @@ impl Reach<Progress> for MeetingReach<'_> {
 
     async fn act(&mut self, progress: &Progress, step: &Step, now: Timestamp) -> Result<(Effect, Timestamp), Verdict> {
         let at = self.place_of(progress, step);
-        let Some(space) = progress.space() else {
-            let error = CmsError::NotFound { element: "coSpace".to_owned() };
-            return Err(self.judge(progress, None, (at, error)).await);
-        };
-        let call = progress.recorded_call();
-        let secrets = progress.secrets.as_ref();
-        let target = MeetingTarget {
-            space: &space,
-            call: call.as_ref().map(|call| &call.id),
-            passcode: secrets.and_then(|secrets| secrets.passcode.as_ref()),
-            secret: secrets.map(|secrets| &secrets.secret),
-            terms: &progress.terms,
-            method: match step {
-                Step::CreateMethod(name) | Step::UpdateMethod { name, .. } => progress.method_to_write(name),
-                _ => None,
-            },
-            layout_refused: matches!(step, Step::Dial(party) if progress.is_layout_refused(party)),
-            profiles: space_profiles(progress, step),
-            deadline: progress.deadline(step, now),
+        let (Some(space), Some(write)) = (progress.space(), progress.write(step, at.address())) else {
+            // The plan asks for nothing of which a part is missing; if it did, the next pass would find out what to do.
+            return Err(Verdict::Retry(CmsError::Superseded));
         };
         let has_begun = Arc::new(AtomicBool::new(false));
         let client = at.client().only_while({
@@ -281,7 +248,7 @@ impl Reach<Progress> for MeetingReach<'_> {
                 still_wants()
             }
         });
-        let work = act::meeting_step(&at, &client, step, &target);
+        let work = act::meeting_step(&at, &client, (step, write), &space, step.deadline(&progress.window, now));
         let result = if matches!(step, Step::Tell { .. }) {
             // The end of the meeting must not wait behind it, at the gate or for a reply; the bridge is not judged by it.
             match tokio::time::timeout(LONGEST_TELLING, work).await {

@@ -4,7 +4,7 @@
 use jiff::Timestamp;
 use kube::ResourceExt;
 
-use super::{Bridges, Refusal, extension_conflict, may_extend};
+use super::{Bridges, Refusal, accepts, admits};
 use crate::api::conditions::meeting as reason;
 use crate::api::names::ObjectKey;
 use crate::api::values::Instant;
@@ -43,6 +43,31 @@ pub fn window_to_agree(progress: &Progress) -> Option<Window> {
     (wanted != stored).then_some(wanted)
 }
 
+/// Agrees on the window of a meeting whose door may be open: what was asked for, or the old end if the slot is somebody
+/// else's in the added time or the bridge is closed to it now; and one more automatic extension, if it is time for it.
+/// `change` moves the booking of a slot, or tells who has it.
+pub fn agree(
+    bridges: &dyn Bridges,
+    meeting: &ScheduledMeeting,
+    progress: &mut Progress,
+    bridge: Option<&MeetingBridge>,
+    now: Timestamp,
+    change: impl Fn(&ObjectKey, u32, Window) -> Result<(), Option<ObjectKey>>,
+) {
+    let Some((key, slot)) = progress.booked() else { return };
+    let change = |wanted: Window| change(&key, slot, wanted);
+    let agreed = agreement(bridges, meeting, progress, bridge, change);
+    progress.agree(agreed);
+    if let Some(longer) = extension(progress, now) {
+        match bridge.map_or(Ok(()), |bridge| may_extend(bridges, meeting, bridge)) {
+            // If somebody else has the slot by then, the end stands.
+            Ok(()) if change(longer).is_ok() => progress.extended(longer),
+            Ok(()) => {}
+            Err(refusal) => progress.extension_refused = Some(refusal),
+        }
+    }
+}
+
 /// What becomes of the window that is asked for while the door may be open: nobody else is to have the slot in it, and to
 /// more time both sides consent anew. `change` moves the booking, or tells who has the slot.
 pub fn agreement(
@@ -60,9 +85,32 @@ pub fn agreement(
     Some((wanted, consent.and_then(|()| change(wanted).map_err(conflict))))
 }
 
+/// May the time of a running meeting be extended on its bridge? Both sides must consent as for a new booking, but an
+/// edit of bridgeRef concerns the next booking only.
+pub fn may_extend(bridges: &dyn Bridges, meeting: &ScheduledMeeting, bridge: &MeetingBridge) -> Result<(), Refusal> {
+    let admitted = admits(bridges, bridge, &meeting.namespace().unwrap_or_default());
+    if admitted && (meeting.spec.bridge_ref.is_some() || accepts(bridges, meeting, bridge)) {
+        return Ok(());
+    }
+    let message = format!(
+        "the bridge {} is not open to this meeting any more (allowedNamespaces, bridgeSelector or a grant changed); the \
+         old end stands",
+        ObjectKey::of(bridge)
+    );
+    Err(Refusal { reason: reason::EXTENSION_NOT_ALLOWED, message })
+}
+
+/// The slot is booked for somebody else in the added time. Only a meeting of the same namespace is named.
+pub fn extension_conflict(holder: Option<&ObjectKey>, namespace: &str) -> Refusal {
+    let known = holder.filter(|holder| holder.namespace == namespace);
+    let holder = known.map_or_else(|| "another booking".to_owned(), ToString::to_string);
+    let message = format!("the slot belongs to {holder} in the added time; the old end stands");
+    Refusal { reason: reason::EXTENSION_CONFLICT, message }
+}
+
 /// The window with one more automatic extension, if it is time for it: somebody is in the meeting shortly before its end
 /// (R70).
-pub fn extension(progress: &Progress, now: Timestamp) -> Option<Window> {
+pub(super) fn extension(progress: &Progress, now: Timestamp) -> Option<Window> {
     let spec = &progress.terms.spec;
     let is_due = progress.window.extends_at(spec).is_some_and(|at| at <= now);
     let is_wanted = progress.draft.participant_count.is_some_and(|count| count > 0)

@@ -7,7 +7,6 @@ use super::secrets::WrittenDoor;
 use super::settings;
 use super::step::{Effect, End, Found, Intent, Look, Obstacle, Part, Step};
 use super::warning::Notice;
-use crate::api::conditions::meeting as reason;
 use crate::api::values::Instant;
 use crate::cms::{CallAt, CmsError, ErrorClass};
 use crate::facts::Seen;
@@ -265,17 +264,6 @@ impl Progress {
             let vain_passcodes = self.written.as_ref().map_or(0, |written| written.vain_passcodes);
             self.written = Some(WrittenDoor { title, passcode, closes_at, vain_passcodes });
             self.notes.push(Note::Written);
-        }
-    }
-
-    fn call_created(&mut self, call: &CallAt, at: Timestamp) {
-        // A bridge may hand out the one that was there all the time: then it has legs.
-        self.tried.call_is_new = self.tried.ended_call.as_ref() != Some(&call.id);
-        let was_lost = self.tried.call_was_lost;
-        self.call_origin = Some(if was_lost { reason::RECREATED } else { reason::CREATED });
-        self.bind_call(call, None, false, at);
-        if let Some(lost) = self.lost_call_bridge.clone() {
-            self.notes.push(Note::Recreated { at, lost });
         }
     }
 

@@ -4,10 +4,10 @@
 //! there is no list of steps that a crash could cut in two: whatever was done before, the next step follows from what is
 //! there.
 
-mod absorb;
 mod access;
 mod contest;
 mod dials;
+mod digest;
 mod effects;
 mod layouts;
 mod lives;
@@ -19,19 +19,20 @@ mod terms;
 mod tidy;
 mod trouble;
 mod warning;
+mod write;
 
 use jiff::Timestamp;
 
-#[cfg(test)]
-use absorb::pick_call;
 pub use access::WrittenMethods;
+#[cfg(test)]
+use digest::pick_call;
 pub use progress::{Around, Door, Note, Problem, Progress, Survey};
 pub use secrets::{JoinSecrets, MethodSecrets, WrittenDoor};
 pub use settings::{Made, SettingsTerms};
 pub use step::{Effect, End, Found, Intent, Look, Obstacle, Part, Place, Step};
 pub use terms::Terms;
 pub use tidy::goes_at;
-pub use warning::Notice;
+pub use write::Write;
 
 use crate::api::marks::is_mark;
 use crate::cms::Space;

@@ -7,7 +7,7 @@ use secrecy::{ExposeSecret, SecretString};
 use super::access::WrittenMethods;
 use super::lives::{has_new_life, was_never_due, without_life};
 use super::secrets::{JoinSecrets, WrittenDoor};
-use super::step::{Obstacle, Part, Step};
+use super::step::{Obstacle, Part};
 use super::terms::Terms;
 use super::warning::Told;
 use crate::api::access::MOST_ACCESS_METHODS;
@@ -465,10 +465,5 @@ impl Progress {
         let others = [self.door_due_at(now), self.method_due_at(now), self.next_warning(now)];
         let others = others.into_iter().flatten().chain(dial).chain(begins);
         self.window.next_instant(spec, now).into_iter().chain(others).min()
-    }
-
-    /// The instant for which a step is done.
-    pub fn deadline(&self, step: &Step, now: Timestamp) -> Timestamp {
-        step.deadline(&self.window, now)
     }
 }

@@ -14,6 +14,7 @@ use jiff::SignedDuration;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use secrecy::{ExposeSecret, SecretString};
 
+use super::warning::Notice;
 use super::*;
 use crate::api::bridge::ProfileIds;
 use crate::api::conditions::meeting as reason;
@@ -22,7 +23,9 @@ use crate::api::meeting::{CallBinding, ParticipantState, Phase};
 use crate::api::values::Instant;
 use crate::api::warning::EndWarning;
 use crate::api::{MeetingBridge, ScheduledMeeting, ScheduledMeetingSpec, ScheduledMeetingStatus};
-use crate::cms::{AccessMethod, AccessMethodId, Address, Call, CallAt, CallId, CmsError, LegState, NewAccessMethod};
+use crate::cms::{
+    AccessMethod, AccessMethodId, Address, Call, CallAt, CallId, CmsError, LegState, NewAccessMethod, Opening,
+};
 use crate::drive::{Reach, drive};
 use crate::facts::calls::{OnLostBridge, SeenLeg, SeenLegs};
 use crate::facts::meeting::SeenMethods;
@@ -458,15 +461,15 @@ impl Reach<Progress> for ModelReach<'_> {
             return Err(Verdict::Retry(error));
         }
         self.player.log.push(step.to_string());
+        let write = progress.write(step, &here("").call_bridge).expect("all of it is at hand");
         if let Step::Dial(party) = step
             && let Some(error) = self.model.refused.get(party)
         {
             return Err(Verdict::Answered(error.clone()));
         }
-        if let Step::Dial(party) = step
+        if let Write::Dial { leg, .. } = &write
             && self.model.refuses_layouts
-            && progress.terms.leg_to(party).layout.is_some()
-            && !progress.is_layout_refused(party)
+            && leg.layout.is_some()
         {
             let (parameter, error) = ("defaultLayout".to_owned(), "invalidValue".to_owned());
             return Err(Verdict::Answered(CmsError::ParameterError { parameter, error }));
@@ -484,9 +487,10 @@ impl Reach<Progress> for ModelReach<'_> {
         {
             return Err(Verdict::Answered(error.clone()));
         }
-        let told = match step {
-            Step::OpenDoor | Step::MarkExtension => progress.profiles_to_open(),
-            Step::CloseDoor => progress.profiles_to_close(),
+        let told = match &write {
+            Write::Open(Opening { profiles, .. }) | Write::Close { profiles, .. } => {
+                ProfileIds { call: profiles.call.clone(), call_leg: profiles.call_leg.clone() }
+            }
             _ => ProfileIds::default(),
         };
         if !self.model.has_profiles(&told) {
@@ -496,12 +500,10 @@ impl Reach<Progress> for ModelReach<'_> {
         if let Some(error) = self.player.refuses_methods.clone().filter(|_| matches!(step, Step::CreateMethod(_))) {
             return Err(Verdict::Answered(error));
         }
-        let written = match step {
-            Step::CreateMethod(name) => Some(self.model.write_method(None, &progress.method_to_write(name).unwrap())),
-            Step::UpdateMethod { name, id } => {
-                Some(self.model.write_method(Some(id), &progress.method_to_write(name).unwrap()))
-            }
-            Step::DeleteMethod(id) => {
+        let written = match &write {
+            Write::CreateMethod(method) => Some(self.model.write_method(None, method)),
+            Write::UpdateMethod(id, method) => Some(self.model.write_method(Some(id), method)),
+            Write::DeleteMethod(id) => {
                 self.model.delete_method(id);
                 None
             }

@@ -427,3 +427,33 @@ fn every_action_of_a_workflow_is_pinned_by_hash_and_says_its_version() {
     }
     assert!(count > 5, "{count}");
 }
+
+/// How many files an edit and a loss pass through is a promise about the architecture; whoever adds one counts it here.
+#[test]
+fn each_walk_is_short() {
+    let text = read(&root().join("docs/architecture.md"));
+    for (walk, most) in [("a running meeting gets a later `spec.end`", 10), ("a call bridge is lost", 14)] {
+        let (_, told) = text.split_once(&format!("## Walk: {walk}\n")).expect("the walk");
+        let told = told.split("\n## ").next().unwrap_or_default();
+        let rows: Vec<&str> = told.lines().filter(|line| line.starts_with("| ")).collect();
+        let named = |row: &str| -> Vec<String> {
+            let words = row.split('`').skip(1).step_by(2).filter(|word| word.ends_with(".rs"));
+            words.map(str::to_owned).collect()
+        };
+        let entered: Vec<String> = rows.iter().flat_map(|row| named(row)).collect();
+        let treating: BTreeSet<&str> = told
+            .split("**`")
+            .skip(1)
+            .filter_map(|rest| rest.split('`').next())
+            .filter(|file| file.ends_with(".rs"))
+            .collect();
+        assert!(
+            treating.len() <= most && treating.len() * 2 > most,
+            "{walk}: {} treat it: {treating:?}",
+            treating.len()
+        );
+        for file in entered.iter().map(String::as_str).chain(treating) {
+            assert!(root().join("src").join(file).is_file(), "{walk}: there is no src/{file}");
+        }
+    }
+}

@@ -2,7 +2,7 @@
 
 use jiff::Timestamp;
 
-use super::progress::{Progress, Survey};
+use super::progress::{Note, Progress, Survey};
 use crate::api::conditions::meeting as reason;
 use crate::api::meeting::{CallBinding, ParticipantState, ParticipantStatus};
 use crate::api::values::Instant;
@@ -195,7 +195,19 @@ impl Progress {
         booted.zip(since).is_some_and(|(booted, since)| booted > since.0)
     }
 
-    pub(super) fn bind_call(&mut self, call: &CallAt, correlator: Option<String>, adopted: bool, since: Timestamp) {
+    /// A call was made.
+    pub(super) fn call_created(&mut self, call: &CallAt, at: Timestamp) {
+        // A bridge may hand out the one that was there all the time: then it has legs.
+        self.tried.call_is_new = self.tried.ended_call.as_ref() != Some(&call.id);
+        let was_lost = self.tried.call_was_lost;
+        self.call_origin = Some(if was_lost { reason::RECREATED } else { reason::CREATED });
+        self.bind_call(call, None, false, at);
+        if let Some(lost) = self.lost_call_bridge.clone() {
+            self.notes.push(Note::Recreated { at, lost });
+        }
+    }
+
+    fn bind_call(&mut self, call: &CallAt, correlator: Option<String>, adopted: bool, since: Timestamp) {
         let (id, call_bridge) = (call.id.to_string(), call.call_bridge.to_string());
         self.draft.call =
             Some(CallBinding { id, call_bridge, correlator, adopted, since: Some(Instant::shown(since)) });
