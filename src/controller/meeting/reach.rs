@@ -162,6 +162,13 @@ impl<'a> MeetingReach<'a> {
                 let is_here = |shown: &PlacedCall| shown.call.space.as_ref().is_none_or(|of| *of == space);
                 shown.filter(is_here).map_or(Found::Boot(booted), Found::StillThere)
             }
+            Look::RecordedCall => {
+                let Some(call) = call else { return Ok(Found::Nothing) };
+                let shown = cluster.read_call(&here, &call.id, at(Class::Call, window.closes_at)).await;
+                let shown = shown.map_err(of_here)?;
+                // Where it does not say which space it is on, the list of those on ours tells.
+                Found::RecordedCall(shown.filter(|shown| shown.call.space.as_ref() == Some(&space)).map(|_| call))
+            }
             Look::Legs => {
                 let Some(call) = call else { return Ok(Found::Nothing) };
                 Found::Legs(here.read_legs(&call.id, at(Class::Leg, window.starts_at), now).await.map_err(of_here)?)

@@ -60,6 +60,15 @@ impl Progress {
         *facts = if self.is_left_alone() { MeetingFacts::default() } else { survey.facts };
     }
 
+    /// Is the recorded call among those that were seen on the space?
+    pub(super) fn note_seen_call(&mut self, facts: &MeetingFacts) {
+        let recorded = self.call_here();
+        let seen = facts.calls.known().into_iter().flatten().find(|placed| recorded.as_ref() == Some(&placed.at()));
+        if let Some(seen) = seen {
+            self.tried.seen_call = Some(seen.call.id.clone());
+        }
+    }
+
     /// Works what was seen of call and legs into the draft.
     pub(super) fn digest(&mut self, facts: &mut MeetingFacts, now: Timestamp) {
         let is_closing = self.is_closing(now);
@@ -199,6 +208,7 @@ impl Progress {
     pub(super) fn call_created(&mut self, call: &CallAt, at: Timestamp) {
         // A bridge may hand out the one that was there all the time: then it has legs.
         self.tried.call_is_new = self.tried.ended_call.as_ref() != Some(&call.id);
+        self.tried.seen_call = Some(call.id.clone());
         let was_lost = self.tried.call_was_lost;
         self.call_origin = Some(if was_lost { reason::RECREATED } else { reason::CREATED });
         self.bind_call(call, None, false, at);

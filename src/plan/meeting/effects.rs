@@ -55,6 +55,7 @@ impl Subject for Progress {
         if let Seen::Known(Some(space)) = &facts.space {
             self.shown_profiles = Some(settings::shown(space));
         }
+        self.note_seen_call(facts);
         self.digest(facts, now);
         self.note_vacancy(facts);
         self.note_door(facts, now);
@@ -79,6 +80,8 @@ impl Subject for Progress {
                     calls.push(call);
                 }
             }
+            Found::RecordedCall(Some(call)) => self.tried.seen_call = Some(call.id),
+            Found::RecordedCall(None) => self.draft.call = None,
             Found::Legs(legs) => facts.legs = Seen::Known(legs),
             Found::Elsewhere { calls, silent } => {
                 facts.elsewhere = Seen::Known(calls);
@@ -186,6 +189,10 @@ impl Subject for Progress {
             Attempt::Look(Look::Methods) if self.is_opening(at) => {
                 self.fail(Part::Door, verdict.into_error());
                 Flow::Stop
+            }
+            Attempt::Look(Look::RecordedCall) if matches!(&verdict, Verdict::Answered(_)) => {
+                self.tried.call_untold = true;
+                Flow::GoOn
             }
             Attempt::Look(look) => {
                 self.fail(look.part(), verdict.into_error());

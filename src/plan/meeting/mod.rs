@@ -309,9 +309,13 @@ fn closing(progress: &Progress, facts: &MeetingFacts) -> Next {
         (Seen::Known(space), Seen::Known(calls)) => (space, calls),
         (_, Seen::Known(calls)) if !calls.is_empty() => return delete_first(progress, calls),
         _ => {
-            // The recorded call goes at once; whatever else is on the space shows in the read-back.
-            let recorded = progress.call_here();
-            return recorded.map_or(Next::Look(Look::Release), |call| Next::Do(Step::DeleteCall(call)));
+            // The recorded call goes at once, also if a list leaves it out; whatever else is on the space shows in the
+            // read-back.
+            return match progress.call_here().filter(|_| !progress.tried.call_untold) {
+                Some(call) if progress.tried.seen_call.as_ref() == Some(&call.id) => Next::Do(Step::DeleteCall(call)),
+                Some(_) => Next::Look(Look::RecordedCall),
+                None => Next::Look(Look::Release),
+            };
         }
     };
     if !calls.is_empty() {

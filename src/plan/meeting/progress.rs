@@ -87,6 +87,10 @@ pub struct Tried {
     pub call_is_new: bool,
     /// The recorded call is gone, and it is not known yet whether its call bridge was started anew.
     pub wants_boot: bool,
+    /// The recorded call was seen on the slot's space, or made there: what a status says may come from anywhere.
+    pub seen_call: Option<CallId>,
+    /// The bridge does not tell of the recorded call by itself: its lists are asked.
+    pub call_untold: bool,
     /// The call that the status recorded was lost in this pass.
     pub call_was_lost: bool,
     /// Somebody ended it, as far as can be told.

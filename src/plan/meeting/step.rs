@@ -23,6 +23,8 @@ pub enum Look {
     Calls,
     /// When the call bridge was started: whether that is why the call is gone.
     Boot,
+    /// The recorded call, to know that it is on the slot's space before it is ended.
+    RecordedCall,
     /// The legs of the call, before somebody is dialled.
     Legs,
     /// Who is still in through the call bridge that was lost, before somebody is dialled again.
@@ -44,6 +46,8 @@ pub enum Found {
     Boot(Option<Timestamp>),
     /// The call that the list did not show.
     StillThere(PlacedCall),
+    /// The recorded call, if it is there and on no other space.
+    RecordedCall(Option<CallAt>),
     Legs(SeenLegs),
     OnLostBridge(OnLostBridge),
     /// And the call bridges that did not tell.
@@ -223,7 +227,7 @@ impl Look {
             Self::Methods => Part::Access,
             Self::Calls | Self::Boot => Part::Call,
             Self::Legs | Self::OnLostBridge | Self::Elsewhere => Part::Legs,
-            Self::Mark | Self::Release => Part::Release,
+            Self::Mark | Self::RecordedCall | Self::Release => Part::Release,
         }
     }
 }

@@ -437,6 +437,9 @@ impl Reach<Progress> for ModelReach<'_> {
                 let shown = hidden.and_then(|call| self.model.all_calls().into_iter().find(|known| known.at() == call));
                 Ok(shown.map_or(Found::Boot(self.model.booted), Found::StillThere))
             }
+            Look::RecordedCall => Ok(Found::RecordedCall(
+                call.filter(|call| self.model.all_calls().iter().any(|known| known.at() == *call)),
+            )),
             Look::Legs if self.model.has(call.as_ref()) => Ok(Found::Legs(self.model.seen_legs(call.as_ref()))),
             Look::Legs => Err(Verdict::Answered(CmsError::NotFound { element: "callDoesNotExist".to_owned() })),
             Look::Elsewhere => Ok(Found::Elsewhere {

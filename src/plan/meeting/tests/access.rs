@@ -143,6 +143,7 @@ fn access_methods_come_after_the_door_and_before_the_call_and_go_in_the_same_ord
         "shut the space and give it a new secret",
         "delete an access method",
         "delete an access method",
+        "look RecordedCall",
         "delete the call",
         "look Release",
         "look Methods",

@@ -201,7 +201,13 @@ fn what_is_shown_as_it_was_is_shut_and_deleted_once_in_a_pass() {
     let mut model = Model::new(Some(opened()), at(3600)).with_call("call", &["a@x"]);
     model.lingers = true;
     let mut player = Player::new(&["a@x"], Start::running(Some("call")));
-    let shutting = ["look Mark", "shut the space and give it a new secret", "delete the call", "look Release"];
+    let shutting = [
+        "look Mark",
+        "shut the space and give it a new secret",
+        "look RecordedCall",
+        "delete the call",
+        "look Release",
+    ];
     assert_eq!(player.run(&mut model), End::Unproven);
     assert_eq!(player.take_log(), shutting);
     assert_ne!(player.stored.phase, Some(Phase::Ended));
@@ -654,6 +660,27 @@ fn what_a_meeting_that_is_gone_left_open_is_cleaned_before_the_next_one_opens() 
 
 // ---------------------------------------------------------------------------------------------------------- closing
 
+/// A status that was restored from elsewhere, or edited by hand, may name any call.
+#[test]
+fn a_recorded_call_that_is_on_another_space_is_not_ended() {
+    let mut model = Model::new(Some(opened()), at(3600)).with_call("call", &["a@x"]);
+    let mut player = Player::new(&["a@x"], Start::running(Some("strangers")));
+    assert_eq!(player.run(&mut model), End::Released);
+    let log = player.take_log();
+    assert_eq!(log.iter().filter(|line| *line == "delete the call").count(), 1, "the one on its space: {log:?}");
+    assert!(model.calls.is_empty());
+}
+
+/// A call that was seen on the space in this pass costs no look more.
+#[test]
+fn a_call_that_a_sweep_showed_is_ended_at_once() {
+    let mut model = Model::new(Some(opened()), at(3600)).with_call("call", &["a@x"]);
+    let mut player = Player::new(&["a@x"], Start::running(Some("call")));
+    player.pass(&mut model, true, &mut std::iter::empty());
+    let log = player.take_log();
+    assert!(log.contains(&"delete the call".to_owned()) && !log.contains(&"look RecordedCall".to_owned()), "{log:?}");
+}
+
 #[test]
 fn closing_shuts_deletes_and_proves() {
     let mut model = Model::new(Some(opened()), at(3600)).with_call("call", &["a@x"]).with_call("late", &["c@x"]);
@@ -664,6 +691,7 @@ fn closing_shuts_deletes_and_proves() {
         [
             "look Mark",
             "shut the space and give it a new secret",
+            "look RecordedCall",
             "delete the call",
             "look Release",
             "delete the call",
