@@ -10,7 +10,6 @@ use crate::ids::Id;
 use crate::refusal::Refusal;
 use crate::schema::{Kind, Version};
 use crate::state::names::Wish;
-use crate::state::record::Fields;
 use crate::state::{Cluster, Token};
 
 /// The tenant that a query names.
@@ -18,6 +17,10 @@ fn tenant(ctx: &Ctx<'_>, cluster: &Cluster) -> Result<Option<Id>, Refusal> {
     let Some(id) = ctx.body.non_empty("tenant") else { return Ok(None) };
     let missing = Refusal::Missing(Kind::Tenant.spec().missing);
     cluster.db.get(Kind::Tenant, &id.trim().to_lowercase()).map(|record| Some(record.id.clone())).ok_or(missing)
+}
+
+fn tenant_of<'a>(cluster: &'a Cluster, space: &str) -> Option<&'a str> {
+    cluster.db.value(Kind::CoSpace, Some(space), "tenant")
 }
 
 fn user_part(uri: &str) -> &str {
@@ -34,16 +37,14 @@ pub fn access(ctx: &Ctx<'_>, cluster: &Cluster) -> Answer {
         (None, Some(call_id)) => Wish::call_id(cluster.db.tenant_group(tenant.as_deref()), call_id.trim()),
         (None, None) => return Err(Refusal::parameter("uri")),
     };
-    let of = |space: &str| cluster.db.value(Kind::CoSpace, Some(space), "tenant");
     let mut ways = cluster.db.names.ways_in(&wish);
-    let holder =
-        ways.find(|(space, ..)| tenant.is_none() || of(space) == tenant.as_deref()).map(|(_, holder, _)| holder);
+    let way = ways.find(|(space, ..)| tenant.is_none() || tenant_of(cluster, space) == tenant.as_deref());
     let record = |id: &Id| cluster.db.get(Kind::CoSpace, id).or_else(|| cluster.db.get(Kind::AccessMethod, id));
-    let fields = holder.and_then(record).map(|record| &record.fields);
-    let own = |f: &'_ Fields| {
-        let mut uris = ["uri", "secondaryUri"].into_iter().filter_map(|name| f.get(name));
-        uris.find(|uri| asked.is_none_or(|asked| uri.eq_ignore_ascii_case(asked))).map(str::to_owned)
-    };
+    let fields = way.and_then(|(_, holder, _)| record(holder)).map(|record| &record.fields);
+    let uri = fields.and_then(|fields| {
+        let mut uris = ["uri", "secondaryUri"].into_iter().filter_map(|name| fields.get(name));
+        uris.find(|uri| asked.is_none() || Wish::uri(uri).name == wish.name)
+    });
     let bridge = cluster.db.table(Kind::WebBridge).iter().find_map(|b| b.fields.get("url"));
     let web = fields.zip(bridge).and_then(|(fields, url)| {
         let (call_id, secret) = (fields.get("callId")?, fields.get("secret")?);
@@ -57,8 +58,8 @@ pub fn access(ctx: &Ctx<'_>, cluster: &Cluster) -> Answer {
     });
     Ok(Reply::xml(document(cluster, |xml| {
         xml.element("accessQuery", &[], |xml| {
-            if let Some(uri) = fields.and_then(own) {
-                xml.leaf("uri", &cluster.db.full_uri(&uri));
+            if let Some(uri) = uri {
+                xml.leaf("uri", &cluster.db.full_uri(uri));
             }
             if let Some(web) = &web {
                 xml.leaf("webAddress", web);
@@ -72,8 +73,8 @@ pub fn uri_usage(ctx: &Ctx<'_>, cluster: &Cluster) -> Answer {
     let tenant = tenant(ctx, cluster)?;
     let uri = ctx.body.non_empty("uri").ok_or_else(|| Refusal::parameter("uri"))?;
     let wish = Wish::uri(user_part(uri));
-    let of = |space: &str| cluster.db.value(Kind::CoSpace, Some(space), "tenant");
-    let space = cluster.db.names.ways_in(&wish).map(|(space, ..)| space).find(|space| of(space) == tenant.as_deref());
+    let mut spaces = cluster.db.names.ways_in(&wish).map(|(space, ..)| space);
+    let space = spaces.find(|space| tenant_of(cluster, space) == tenant.as_deref());
     let users = cluster.db.table(Kind::User).iter();
     let mut users = users.filter(|user| user.fields.get("tenant") == tenant.as_deref());
     let user = users.find(|user| user.fields.get("userJid") == Some(uri));
