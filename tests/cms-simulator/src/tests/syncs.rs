@@ -45,7 +45,8 @@ async fn a_range_that_is_too_great_is_told_at_once() {
     let bench = Bench::quick().await;
     bench.sim.update_switches(|s| s.sync_per_space_us = 3_600_000_000);
     let set = bench.make("cospaceBulkParameterSets", &slot_body(1, 4_000_000_000)).await;
-    assert_eq!(bench.sync(&format!("cospaceBulkParameterSet={set}")).await, "failedIndexRangeTooGreat");
+    let state = tokio::time::timeout(SOON, bench.sync(&format!("cospaceBulkParameterSet={set}"))).await;
+    assert_eq!(state.as_deref(), Ok("failedIndexRangeTooGreat"));
 }
 
 #[tokio::test]
