@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use clap::Parser;
 
 use crate::config::Config;
+use crate::schema::Version;
 use crate::switches::Switches;
 
 /// Simulated Cisco Meeting Server cluster: REST API over HTTPS for each call bridge, control API over plain HTTP.
@@ -83,6 +84,9 @@ impl Args {
             (None, true) => 1,
             (bridges, _) => bridges.unwrap_or(2),
         };
+        if Version::parse(&self.software_version).is_none() {
+            return Err(format!("--software-version: {:?} does not begin with a number", self.software_version));
+        }
         let switches: Switches = serde_json::from_str(&self.switches).map_err(|e| format!("--switches: {e}"))?;
         let ports = (0..u16::from(bridges))
             .map(|n| if self.port == 0 { Some(0) } else { self.port.checked_add(n) })

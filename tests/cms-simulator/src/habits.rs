@@ -63,6 +63,7 @@ impl Switches {
         switches.remote_party_gains =
             if random.random_bool(0.5) { ";x-cisco-number=1".to_owned() } else { String::new() };
         switches.propagation_ms = if random.random_bool(0.3) { random.random_range(1..400) } else { 0 };
+        switches.dotted_secrets = random.random_bool(0.5);
         switches
     }
 }

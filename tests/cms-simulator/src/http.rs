@@ -1,6 +1,7 @@
 //! One request from its head to its last byte: body, faults, account, handler, journal.
 
 use std::convert::Infallible;
+use std::io::ErrorKind;
 use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -140,8 +141,7 @@ pub async fn serve(
     request: Request<Incoming>,
 ) -> Result<Response<ReplyBody>, Cut> {
     let (head, body) = request.into_parts();
-    let raw = body_of(body).await?;
-    let is_too_large = raw.len() > MAX_BODY;
+    let (raw, unread) = body_of(body).await?;
     let method = head.method.as_str().to_owned();
     let read = Read {
         verb: Verb::parse(&method),
@@ -183,25 +183,36 @@ pub async fn serve(
     let mut guard = InFlight { shared: shared.clone(), bridge, seq, outcome: Outcome::default() };
     let faults = shared.faults.strike(bridge, &read.method, &route);
     guard.outcome.fault = faults.iter().map(FaultKind::name).reduce(|_, last| last).map(str::to_owned);
-    let mut draft = if is_too_large {
-        Draft { status: 413, ..Draft::default() }
-    } else {
-        answer(&shared, bridge, &life, &read, &faults).await
+    let mut draft = match unread {
+        Some(status) => Draft { status, ..Draft::default() },
+        None => answer(&shared, bridge, &life, &read, &faults).await,
     };
     draft.keep_alive &= !last;
     finish(guard, draft, &faults, &ending).await
 }
 
-/// The body of a request. One that is too large is read to its end, so that the reply is heard, and kept no further than
-/// is needed to know it.
-async fn body_of(mut body: Incoming) -> Result<Vec<u8>, Cut> {
+/// The body of a request, and with what status it is refused if it cannot be read. One that is too large is read to its end,
+/// so that the reply is heard, and kept no further than is needed to know it.
+async fn body_of(mut body: Incoming) -> Result<(Vec<u8>, Option<u16>), Cut> {
     let mut raw = Vec::new();
     while let Some(frame) = body.frame().await {
-        let Ok(data) = frame.map_err(|_| Cut)?.into_data() else { continue };
+        let frame = match frame {
+            Ok(frame) => frame,
+            Err(error) if is_garbled(&error) => return Ok((raw, Some(400))),
+            Err(_) => return Err(Cut),
+        };
+        let Ok(data) = frame.into_data() else { continue };
         let room = (MAX_BODY + 1).saturating_sub(raw.len());
         raw.extend_from_slice(data.get(..room.min(data.len())).unwrap_or_default());
     }
-    Ok(raw)
+    let is_too_large = raw.len() > MAX_BODY;
+    Ok((raw, is_too_large.then_some(413)))
+}
+
+/// Whether it is the client's words that are wrong, and not the connection.
+fn is_garbled(error: &hyper::Error) -> bool {
+    let cause = std::error::Error::source(error).and_then(|cause| cause.downcast_ref::<std::io::Error>());
+    cause.is_some_and(|cause| matches!(cause.kind(), ErrorKind::InvalidInput | ErrorKind::InvalidData))
 }
 
 /// Latency, faults before the effect, the effect, faults after it.
@@ -273,7 +284,8 @@ fn dispatch(cluster: &mut Cluster, bridge: usize, read: &Read, faults: &[FaultKi
     let keep_alive = cluster.switches.keep_alive;
     if let Ok(Target { node: Node::Events, .. }) = &read.target {
         let token = read.query.get("authToken").unwrap_or_default();
-        return Draft { status: routes::queries::events(cluster, bridge, token), keep_alive, ..Draft::default() };
+        let status = routes::queries::events(cluster, bridge, token);
+        return Draft { status, challenge: status == 401, keep_alive, ..Draft::default() };
     }
     if !cluster.account.admits(read.authorization.as_deref(), &cluster.switches) {
         return Draft { status: 401, challenge: true, keep_alive, ..Draft::default() };

@@ -65,7 +65,8 @@ impl Cluster {
         let (space, ways) = self.db.find_space(space).ok_or(JoinError::NoSuchSpace)?;
         let record = self.db.get(Kind::CoSpace, &space).ok_or(JoinError::NoSuchSpace)?;
         let title = record.fields.get("name").unwrap_or_default().to_owned();
-        if !record.fields.is_true("nonMemberAccess") && !self.is_member(&space, name) {
+        let is_member = self.is_member(&space, name);
+        if !record.fields.is_true("nonMemberAccess") && !is_member {
             return Err(JoinError::Shut);
         }
         // The passcode tells by which way in he comes (6.2); who is not asked comes by the space itself, if it has that name.
@@ -78,7 +79,11 @@ impl Cluster {
         };
         let access_method = Some(way.0.clone()).filter(|holder| *holder != space);
         let running = self.bridges.get(bridge).and_then(|b| b.calls_of(&space).next());
-        if running.is_some_and(|call| call.fields.is_true("locked")) {
+        // There is no lobby: whom a lock concerns is turned away. It does not concern members (7.1), unless the call profile
+        // says so.
+        let profile = self.call_profile_of(Some(&space));
+        let for_all = self.db.value(Kind::CallProfile, profile, "lockMode") == Some("all");
+        if running.is_some_and(|call| call.fields.is_true("locked")) && (for_all || !is_member) {
             return Err(JoinError::Locked);
         }
         let call = running.map(|call| call.id.clone());
@@ -91,7 +96,11 @@ impl Cluster {
             Some(id) => id,
             None => self.start_call(bridge, Some(&space), title, false, Fields::default()),
         };
-        let new = NewLeg { remote_party: name.to_owned(), name: name.to_owned(), access_method, ..NewLeg::default() };
+        let mut fields = Fields::default();
+        let importance = self.db.value(Kind::AccessMethod, access_method.as_deref(), "importance");
+        fields.set("importance", importance.map(str::to_owned));
+        let name = name.to_owned();
+        let new = NewLeg { remote_party: name.clone(), name, fields, access_method, outgoing: false };
         let leg = self.add_leg(bridge, &call, new).ok_or(JoinError::BridgeDown)?;
         let participant = self.participant_of(bridge, &leg);
         Ok(Joined { bridge, call: call.to_string(), leg: leg.to_string(), participant })
@@ -106,7 +115,7 @@ impl Cluster {
     pub fn find_person(&self, who: &str) -> Option<(usize, Id)> {
         self.bridges.iter().enumerate().find_map(|(position, b)| {
             let by_id = b.legs.get(who).or_else(|| b.leg_of_participant.get(who).and_then(|leg| b.legs.get(leg)));
-            let by_name = || b.legs.iter().find(|leg| leg.link.is_none() && (leg.name == who || leg.original == who));
+            let by_name = || b.people().find(|leg| leg.name == who || leg.original == who);
             by_id.or_else(by_name).map(|leg| (position, leg.id.clone()))
         })
     }

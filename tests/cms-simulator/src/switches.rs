@@ -286,6 +286,8 @@ pub struct Switches {
     pub rename_reaches_call: bool,
     /// Deleting a space ends its calls (6.3, "not found"). Default true.
     pub delete_space_ends_call: bool,
+    /// Secrets that the server makes hold dots, as in a sample of Cisco TAC (`iWqZQ.tTMIleeQHKMB.JYg`). Default false.
+    pub dotted_secrets: bool,
     /// `secret` together with `regenerateSecret=true`.
     pub secret_and_regenerate: SecretAndRegenerate,
     /// Reach of DELETE of a call.
@@ -385,6 +387,7 @@ impl Default for Switches {
             name_required: false,
             rename_reaches_call: false,
             delete_space_ends_call: true,
+            dotted_secrets: false,
             secret_and_regenerate: SecretAndRegenerate::SecretWins,
             delete_call: DeleteCall::LocalInstance,
             delete_reason: DeleteReason::CallEnded,

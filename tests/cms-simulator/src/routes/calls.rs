@@ -60,9 +60,6 @@ pub fn list(ctx: &Ctx<'_>, cluster: &Cluster) -> Answer {
 pub fn create(ctx: &Ctx<'_>, cluster: &mut Cluster) -> Answer {
     let changes = take_call(cluster, ctx, Phase::Create)?;
     let mut fields = Fields::default();
-    for field in CALL_FIELDS.iter().filter(|f| f.known(cluster.version)) {
-        fields.set_default(field.name, field.default);
-    }
     for (field, value) in changes {
         if value.is_some() {
             fields.set(field.name, value);
@@ -153,8 +150,8 @@ pub fn single(ctx: &Ctx<'_>, cluster: &Cluster, id: &Id) -> Answer {
             for field in CALL_FIELDS.iter().filter(|f| f.known(cluster.version)) {
                 if let Some(what) = Capture::of(field.name) {
                     let runs = cluster.is_captured(call, what);
-                    xml.leaf(field.name, if runs { "true" } else { "false" });
-                    xml.leaf(what.status(), if runs { "active" } else { "inactive" });
+                    xml.show(field.name, runs);
+                    xml.show(what.status(), runs);
                     continue;
                 }
                 let Some(value) = call.fields.get(field.name) else { continue };

@@ -2,15 +2,17 @@
 
 use super::calls;
 use super::lists::{contains, page};
+use super::objects::write_fields;
 use super::params::{Phase, take};
 use super::reply::{Answer, Ctx, Reply, document};
 use crate::ids::Id;
 use crate::refusal::Refusal;
-use crate::schema::{Field, Kind, LEG_FIELDS, LEG_OWN_FIELDS};
+use crate::schema::{Field, Kind, LEG_FIELDS, LEG_OWN_FIELDS, Version};
 use crate::state::Cluster;
 use crate::state::bridge::{Bridge, Leg, LegState};
 use crate::state::calls::NewLeg;
 use crate::state::log::DialOutcome;
+use crate::state::record::Fields;
 use crate::wire::form::Pairs;
 use crate::wire::xml::Xml;
 
@@ -72,7 +74,7 @@ fn tenant_of<'a>(cluster: &'a Cluster, b: &Bridge, leg: &Leg) -> Option<&'a str>
 fn head(cluster: &Cluster, b: &Bridge, leg: &Leg, xml: &mut Xml) {
     xml.leaf("name", leg.fields.get("nameLabelOverride").unwrap_or(&leg.name));
     xml.leaf("remoteParty", &leg.remote_party);
-    if cluster.version >= crate::schema::Version(2, 3) {
+    if cluster.version >= Version(2, 3) {
         xml.leaf("originalRemoteParty", &leg.original);
     }
     xml.leaf("call", &leg.call);
@@ -88,11 +90,15 @@ pub fn single(ctx: &Ctx<'_>, cluster: &Cluster, id: &Id) -> Answer {
     let body = document(cluster, |xml| {
         xml.element("callLeg", &[("id", id)], |xml| {
             head(cluster, b, leg, xml);
+            xml.leaf("localAddress", &local_address(cluster, b, leg));
             xml.leaf("type", if leg.link.is_some() { "acano" } else { "sip" });
             if leg.link.is_some() {
                 xml.leaf("subtype", "distributionLink");
             }
             xml.leaf("direction", leg.direction.word());
+            if cluster.version >= Version(2, 6) {
+                xml.leaf("canMove", "false");
+            }
             xml.element("configuration", &[], |xml| {
                 for field in LEG_OWN_FIELDS.iter().chain(LEG_FIELDS).filter(|f| f.shown) {
                     if let Some(value) = leg.fields.get(field.name) {
@@ -100,13 +106,22 @@ pub fn single(ctx: &Ctx<'_>, cluster: &Cluster, id: &Id) -> Answer {
                     }
                 }
             });
-            xml.element("status", &[], |xml| status(leg, xml));
+            let layout = leg.fields.get("chosenLayout").map(str::to_owned);
+            let layout = layout.or_else(|| cluster.leg_setting(ctx.bridge, id, "defaultLayout"));
+            xml.element("status", &[], |xml| status(leg, layout.as_deref().unwrap_or("allEqual"), xml));
         });
     });
     Ok(Reply::xml(body).about(id))
 }
 
-fn status(leg: &Leg, xml: &mut Xml) {
+/// What the far end sees as ours: the address of the space, or the number of a call without one. The form is ours.
+fn local_address(cluster: &Cluster, b: &Bridge, leg: &Leg) -> String {
+    let space = b.calls.get(&leg.call).and_then(|call| call.space.as_deref());
+    let value = |name| cluster.db.value(Kind::CoSpace, space, name);
+    cluster.db.full_uri(value("uri").or_else(|| value("callId")).unwrap_or(&leg.call))
+}
+
+fn status(leg: &Leg, layout: &str, xml: &mut Xml) {
     xml.leaf("state", leg.state.word());
     if let Some(connected) = leg.connected {
         xml.show("durationSeconds", connected.elapsed().as_secs());
@@ -118,20 +133,26 @@ fn status(leg: &Leg, xml: &mut Xml) {
     xml.leaf("encryptedMedia", "false");
     xml.show("unencryptedMedia", leg.state == LegState::Connected);
     if leg.state == LegState::Connected {
-        xml.leaf("layout", leg.fields.get("chosenLayout").unwrap_or("allEqual"));
+        xml.leaf("layout", layout);
     }
+}
+
+/// The parameters of a leg or participant: `layout` is an old alias of defaultLayout, which wins over it (7.2).
+pub fn parameters(body: &Pairs) -> Pairs {
+    let is_old = |name: &str| name.eq_ignore_ascii_case("layout");
+    let mut pairs = body.clone();
+    if body.get("defaultLayout").is_some() {
+        pairs.0.retain(|(name, _)| !is_old(name));
+    }
+    for (name, _) in pairs.0.iter_mut().filter(|(name, _)| is_old(name)) {
+        "defaultLayout".clone_into(name);
+    }
+    pairs
 }
 
 /// The checked attributes of a new leg and whom it dials.
 pub fn new_leg(cluster: &Cluster, body: &Pairs, more: &'static [Field]) -> Result<NewLeg, Refusal> {
-    // `layout` is an old alias of defaultLayout (7.2).
-    let mut pairs = body.clone();
-    for (name, _) in &mut pairs.0 {
-        if name.eq_ignore_ascii_case("layout") {
-            "defaultLayout".clone_into(name);
-        }
-    }
-    let changes = take(cluster, &[LEG_OWN_FIELDS, LEG_FIELDS, more], &pairs, Phase::Create)?;
+    let changes = take(cluster, &[LEG_OWN_FIELDS, LEG_FIELDS, more], &parameters(body), Phase::Create)?;
     let mut new = NewLeg { outgoing: true, ..NewLeg::default() };
     for (field, value) in changes {
         if field.name == "remoteParty" {
@@ -145,30 +166,25 @@ pub fn new_leg(cluster: &Cluster, body: &Pairs, more: &'static [Field]) -> Resul
 
 /// POST to a call: answers before anything rings (2.3).
 pub fn create(ctx: &Ctx<'_>, cluster: &mut Cluster, call: &Id) -> Answer {
-    let id = place(ctx.bridge, cluster, call, new_leg(cluster, ctx.body, &[])?)?;
+    let state = calls::find(ctx, cluster, call)?;
+    let new = new_leg(cluster, ctx.body, &[])?;
+    check_limits(ctx.bridge, cluster, state.space.as_deref(), &state.correlator)?;
+    let id = cluster.add_leg(ctx.bridge, call, new).ok_or(calls::MISSING)?;
     Ok(Reply::created(format!("/api/v1/callLegs/{id}"), id))
 }
 
-/// Adds a leg to a call of a bridge if no limit is reached, the one synchronous failure (7.2).
-pub fn place(bridge: usize, cluster: &mut Cluster, call: &Id, new: NewLeg) -> Result<Id, Refusal> {
-    let state = cluster.bridges.get(bridge).and_then(|b| b.calls.get(call)).ok_or(calls::MISSING)?;
-    let people = cluster.people_in(&state.correlator);
-    if let Some(limit) = cluster.limit_reached(bridge, state.space.as_deref(), people) {
-        return Err(Refusal::Rule(limit));
+/// Whether one more may come into a call on a bridge: the one synchronous failure (7.2).
+pub fn check_limits(bridge: usize, cluster: &Cluster, space: Option<&str>, correlator: &str) -> Result<(), Refusal> {
+    match cluster.limit_reached(bridge, space, cluster.people_in(correlator)) {
+        Some(limit) => Err(Refusal::Rule(limit)),
+        None => Ok(()),
     }
-    cluster.add_leg(bridge, call, new).ok_or(calls::MISSING)
 }
 
 /// PUT of one leg.
 pub fn modify(ctx: &Ctx<'_>, cluster: &mut Cluster, id: &Id) -> Answer {
     find(ctx, cluster, id)?;
-    let mut pairs = ctx.body.clone();
-    for (name, _) in &mut pairs.0 {
-        if name.eq_ignore_ascii_case("layout") {
-            "chosenLayout".clone_into(name);
-        }
-    }
-    let changes = take(cluster, &[LEG_OWN_FIELDS, LEG_FIELDS], &pairs, Phase::Modify)?;
+    let changes = take(cluster, &[LEG_OWN_FIELDS, LEG_FIELDS], &parameters(ctx.body), Phase::Modify)?;
     Ok(Reply::done(apply(ctx.bridge, cluster, id, changes).ok_or(MISSING)?, id))
 }
 
@@ -212,13 +228,33 @@ pub fn command(ctx: &Ctx<'_>, cluster: &Cluster, id: &Id) -> Answer {
     Ok(Reply::done(false, id))
 }
 
-/// GET of the chain of profiles that gives a leg its settings (5.2). Scope names are ours.
+/// GET of the chain of profiles that gives a leg its settings (5.2): one section for each level that has a say.
 pub fn trace(ctx: &Ctx<'_>, cluster: &Cluster, id: &Id) -> Answer {
-    find(ctx, cluster, id)?;
+    let leg = find(ctx, cluster, id)?;
+    let chain = cluster.leg_profile_chain(ctx.bridge, id).into_iter();
+    let mut levels: Vec<(&str, Option<String>, Fields)> = chain
+        .map(|(scope, profile)| {
+            let fields = cluster.db.get(Kind::CallLegProfile, &profile).map(|record| record.fields.clone());
+            (scope, Some(profile), fields.unwrap_or_default())
+        })
+        .collect();
+    let own = LEG_FIELDS.iter().filter_map(|field| Some((field.name, leg.fields.get(field.name)?)));
+    for (name, value) in own {
+        if levels.last().is_none_or(|(scope, ..)| *scope != "callLeg") {
+            levels.push(("callLeg", None, Fields::default()));
+        }
+        if let Some((.., fields)) = levels.last_mut() {
+            fields.set(name, Some(value.to_owned()));
+        }
+    }
     let body = document(cluster, |xml| {
-        xml.element("callLegProfileTrace", &[], |xml| {
-            for (scope, profile) in cluster.leg_profile_chain(ctx.bridge, id) {
-                xml.element("callLegProfile", &[("id", &profile), ("scope", scope)], |_| {});
+        xml.element("callLegProfileTrace", &[("callLeg", id)], |xml| {
+            for (scope, profile, fields) in &levels {
+                let id: Vec<_> = profile.iter().map(|profile| ("id", profile.as_str())).collect();
+                xml.element("profile", &[("scope", scope)], |xml| {
+                    let write = |xml: &mut Xml| write_fields(cluster, Kind::CallLegProfile, fields, false, xml);
+                    xml.element("callLegProfile", &id, write);
+                });
             }
         });
     });

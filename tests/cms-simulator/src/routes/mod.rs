@@ -14,13 +14,27 @@ pub mod system;
 
 use crate::ids::Id;
 use crate::refusal::Refusal;
-use crate::schema::Kind;
+use crate::schema::{Kind, Version};
 use crate::state::Cluster;
 use crate::switches::{ReadWithoutPrimary, WriteWithoutPrimary};
 use path::Node;
 use reply::{Answer, Ctx, Verb};
 
 const NOT_ALLOWED: Refusal = Refusal::Rule("invalidOperation");
+
+/// The first version that has a node.
+fn since(node: &Node) -> Version {
+    match node {
+        Node::List(kind, _) | Node::Item(kind, ..) | Node::Usage(kind, _) => kind.spec().since,
+        Node::Load | Node::MeetingEntryDetail(_) => Version(2, 1),
+        Node::WebBridgeStatus(_) => Version(2, 2),
+        Node::UriUsageQuery => Version(2, 3),
+        Node::AuthTokens => Version(2, 4),
+        Node::CameraControl(_) => Version(2, 9),
+        Node::ClusterLicensing => Version(3, 0),
+        _ => Version::FIRST,
+    }
+}
 
 /// How a request uses the shared database.
 enum Use {
@@ -89,12 +103,8 @@ pub fn space_of(ctx: &Ctx<'_>, cluster: &Cluster, node: &Node) -> Option<Id> {
 
 /// Carries a request out.
 pub fn handle(ctx: &Ctx<'_>, cluster: &mut Cluster, node: &Node) -> Answer {
-    if let Node::List(kind, _) | Node::Item(kind, ..) | Node::Usage(kind, _) = node
-        && !objects::exists(cluster, *kind)
-    {
-        return Err(Refusal::Unrecognised);
-    }
-    if *node == Node::ClusterConfiguration && !cluster.switches.cluster_configuration {
+    let is_hidden = *node == Node::ClusterConfiguration && !cluster.switches.cluster_configuration;
+    if cluster.version < since(node) || is_hidden {
         return Err(Refusal::Unrecognised);
     }
     check_database(ctx, cluster, node)?;

@@ -9,7 +9,7 @@ use super::params::{Phase, take};
 use super::reply::{Answer, Ctx, Reply, document};
 use crate::ids::Id;
 use crate::refusal::Refusal;
-use crate::schema::{Kind, TOP_LEVEL, Type};
+use crate::schema::{Kind, TOP_LEVEL, Type, Version};
 use crate::state::Cluster;
 use crate::state::log::Actor;
 use crate::state::record::{Fields, Record};
@@ -18,11 +18,8 @@ use crate::wire::form::Pairs;
 use crate::wire::xml::Xml;
 
 /// Most CDR receivers of a bridge (4.2).
-const MAX_CDR_RECEIVERS: usize = 4;
-
-/// Whether the server's version has this collection.
-pub fn exists(cluster: &Cluster, kind: Kind) -> bool {
-    kind.spec().since <= cluster.version
+fn max_cdr_receivers(cluster: &Cluster) -> usize {
+    if cluster.version < Version(1, 9) { 2 } else { 4 }
 }
 
 /// The space a nested collection hangs under must exist.
@@ -85,7 +82,7 @@ pub fn list(ctx: &Ctx<'_>, cluster: &Cluster, kind: Kind, parent: Option<&Id>) -
         })
         .collect();
     let page = page(ctx, cluster, spec.plural, items, |(record, _)| &record.id)?;
-    let maximum = MAX_CDR_RECEIVERS.to_string();
+    let maximum = max_cdr_receivers(cluster).to_string();
     let mut attributes = vec![("total", page.total.as_str())];
     if kind == Kind::CdrReceiver {
         attributes.push(("maximum", &maximum));
@@ -114,7 +111,7 @@ pub fn single(ctx: &Ctx<'_>, cluster: &Cluster, kind: Kind, parent: Option<&Id>,
     Ok(Reply::xml(body).about(id))
 }
 
-fn write_fields(cluster: &Cluster, kind: Kind, fields: &Fields, in_list: bool, xml: &mut Xml) {
+pub fn write_fields(cluster: &Cluster, kind: Kind, fields: &Fields, in_list: bool, xml: &mut Xml) {
     let show_unset = cluster.switches.show_unset && !in_list;
     let hidden = |name| cluster.switches.hide_defaults && fields.is_defaulted(name);
     let all = kind.spec().fields.iter();
@@ -226,7 +223,7 @@ fn fields_lack(fields: &Fields, name: &str) -> bool {
 fn before_create(cluster: &Cluster, ctx: &Ctx<'_>, kind: Kind, fields: &mut Fields) -> Result<(), Refusal> {
     match kind {
         Kind::CallBridge => unique_bridge_name(cluster, None, fields),
-        Kind::CdrReceiver if cluster.table(kind, ctx.bridge).len() >= MAX_CDR_RECEIVERS => {
+        Kind::CdrReceiver if cluster.table(kind, ctx.bridge).len() >= max_cdr_receivers(cluster) => {
             Err(Refusal::Rule("tooManyCdrReceivers"))
         }
         Kind::CoSpaceUser => {
@@ -284,7 +281,7 @@ pub fn modify(ctx: &Ctx<'_>, cluster: &mut Cluster, kind: Kind, parent: Option<&
                 unique_bridge_name(cluster, Some(id), &after)?;
             }
             if kind == Kind::Tenant && before.get("tenantGroup") != after.get("tenantGroup") {
-                cluster.move_tenant(id, after.get("tenantGroup").unwrap_or_default())?;
+                cluster.move_tenants(std::slice::from_ref(id), after.get("tenantGroup").unwrap_or_default())?;
             }
             let changed = before != after;
             if let Some(record) = cluster.record_mut(kind, ctx.bridge, id) {
@@ -317,8 +314,12 @@ pub fn delete(ctx: &Ctx<'_>, cluster: &mut Cluster, kind: Kind, parent: Option<&
         }
         Kind::CdrReceiver => cluster.bridges.get_mut(ctx.bridge).and_then(|b| b.cdr_receivers.remove(id)).is_some(),
         _ => {
-            if kind == Kind::BulkSet && cluster.switches.delete_set_removes_spaces {
-                cluster.remove_made(id);
+            // Spaces without tenant are one group as well.
+            match kind {
+                Kind::Tenant => cluster.move_tenants(std::slice::from_ref(id), "")?,
+                Kind::TenantGroup => cluster.move_tenants(&tenants_in(cluster, id), "")?,
+                Kind::BulkSet if cluster.switches.delete_set_removes_spaces => cluster.remove_made(id),
+                _ => {}
             }
             let late = cluster.late_until(actor);
             let removed = cluster.db.remove(kind, id, late).is_some();
@@ -327,6 +328,11 @@ pub fn delete(ctx: &Ctx<'_>, cluster: &mut Cluster, kind: Kind, parent: Option<&
         }
     };
     if removed { Ok(Reply::done(true, id)) } else { Err(Refusal::Missing(spec.missing)) }
+}
+
+fn tenants_in(cluster: &Cluster, group: &Id) -> Vec<Id> {
+    let tenants = cluster.db.table(Kind::Tenant).iter();
+    tenants.filter(|t| t.fields.get("tenantGroup") == Some(&**group)).map(|t| t.id.clone()).collect()
 }
 
 /// Attributes of a kind that refer to another kind.
@@ -370,6 +376,13 @@ fn unset_references(cluster: &mut Cluster, to: Kind, id: &Id) {
             }
         }
     }
+    if to == Kind::CallLegProfile {
+        for leg in cluster.bridges.iter_mut().flat_map(|b| b.legs.iter_mut()) {
+            if leg.fields.get("callLegProfile") == Some(&**id) {
+                leg.fields.set("callLegProfile", None);
+            }
+        }
+    }
     let own: Vec<&'static str> =
         cluster.db.system_profiles.iter().filter(|(_, value)| **value == **id).map(|(name, _)| name).collect();
     for name in own {
@@ -377,30 +390,29 @@ fn unset_references(cluster: &mut Cluster, to: Kind, id: &Id) {
     }
 }
 
-/// `GET /<profiles>/<id>/usage`: how often each kind refers to the profile. The reference only says that the node
-/// shows references; the element names are ours.
+/// `GET /<profiles>/<id>/usage`: everything that refers to the profile. The blueprint prints `global` only; that the others
+/// are named as in their own lists is ours.
 pub fn usage(ctx: &Ctx<'_>, cluster: &Cluster, kind: Kind, id: &Id) -> Answer {
     seen(ctx, cluster, kind, id)?;
-    let spec = kind.spec();
-    let name = format!("{}Usage", spec.singular);
-    Ok(Reply::xml(document(cluster, |xml| {
-        xml.element(&name, &[("id", id)], |xml| {
-            for user in referrers() {
-                let fields: Vec<_> = referring(user, kind).collect();
-                let count = cluster
-                    .db
-                    .table(user)
-                    .iter()
-                    .filter(|record| fields.iter().any(|field| record.fields.get(field) == Some(&**id)))
-                    .count();
-                if count > 0 {
-                    xml.element(user.spec().plural, &[("total", &count.to_string())], |_| {});
-                }
+    let mut users: Vec<(&str, &Id)> = Vec::new();
+    for user in referrers() {
+        let fields: Vec<_> = referring(user, kind).collect();
+        let records = cluster.db.table(user).iter();
+        let records = records.filter(|r| fields.iter().any(|field| r.fields.get(field) == Some(&**id)));
+        users.extend(records.map(|record| (user.spec().singular, &record.id)));
+    }
+    let is_global = cluster.db.system_profiles.iter().any(|(_, value)| *value == **id);
+    let total = (users.len() + usize::from(is_global)).to_string();
+    let name = format!("{}Usage", kind.spec().singular);
+    let body = document(cluster, |xml| {
+        xml.element(&name, &[("id", id), ("total", &total)], |xml| {
+            if is_global {
+                xml.element("global", &[], |_| {});
             }
-            if cluster.db.system_profiles.iter().any(|(_, value)| *value == **id) {
-                xml.element("system", &[], |_| {});
+            for (element, user) in &users {
+                xml.element(element, &[("id", user)], |_| {});
             }
         });
-    }))
-    .about(id))
+    });
+    Ok(Reply::xml(body).about(id))
 }

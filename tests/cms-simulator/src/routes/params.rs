@@ -86,6 +86,10 @@ fn check(cluster: &Cluster, field: &'static Field, raw: &str) -> Result<Option<S
             fine.then(|| value.to_owned()).ok_or_else(bad)?
         }
         Type::Digits => value.bytes().all(|b| b.is_ascii_digit()).then(|| value.to_owned()).ok_or_else(bad)?,
+        Type::Keys => {
+            let fine = value.bytes().all(|b| b.is_ascii_digit() || b"*#,".contains(&b));
+            within(200).and_then(|keys| fine.then_some(keys).ok_or_else(bad))?
+        }
         Type::Template(of) => check_template(of, raw).then(|| raw.to_owned()).ok_or_else(bad)?,
         Type::Url => value.contains("://").then(|| value.to_owned()).ok_or_else(bad)?,
     };

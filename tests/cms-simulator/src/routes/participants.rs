@@ -2,13 +2,13 @@
 //! bridge carry `callBridge`.
 
 use super::calls;
-use super::legs::{apply, new_leg, place};
+use super::legs::{apply, check_limits, new_leg, parameters};
 use super::lists::{contains, page};
 use super::params::{Phase, take};
 use super::reply::{Answer, Ctx, Reply, document};
 use crate::ids::Id;
 use crate::refusal::Refusal;
-use crate::schema::{Kind, LEG_FIELDS, LEG_OWN_FIELDS, PARTICIPANT_FIELDS};
+use crate::schema::{Kind, LEG_FIELDS, LEG_OWN_FIELDS, PARTICIPANT_FIELDS, Version};
 use crate::state::Cluster;
 use crate::state::bridge::Leg;
 use crate::state::log::DialOutcome;
@@ -35,7 +35,7 @@ fn visible<'a>(ctx: &Ctx<'_>, cluster: &'a Cluster) -> Vec<Seen<'a>> {
     let everybody = cluster.switches.participant_scope == ParticipantScope::WholeCluster;
     let order = std::iter::once(ctx.bridge).chain((0..cluster.bridges.len()).filter(|b| *b != ctx.bridge));
     let live = order.filter_map(|host| Some((host, cluster.bridges.get(host)?))).flat_map(|(host, b)| {
-        b.legs.iter().filter(|leg| leg.link.is_none()).filter_map(move |leg| {
+        b.people().filter_map(move |leg| {
             let call = b.calls.get(&leg.call)?;
             Some((leg, host, &call.correlator, call.space.as_ref()))
         })
@@ -105,7 +105,6 @@ pub fn single(ctx: &Ctx<'_>, cluster: &Cluster, id: &Id) -> Answer {
     let local = p.host == ctx.bridge;
     let body = document(cluster, |xml| {
         xml.element("participant", &[("id", id)], |xml| {
-            xml.leaf("name", p.leg.fields.get("nameLabelOverride").unwrap_or(&p.leg.name));
             xml.leaf("call", p.call);
             if let Some(tenant) = tenant(cluster, &p) {
                 xml.leaf("tenant", tenant);
@@ -115,11 +114,15 @@ pub fn single(ctx: &Ctx<'_>, cluster: &Cluster, id: &Id) -> Answer {
             } else if let Some(host) = cluster.bridges.get(p.host) {
                 xml.leaf("callBridge", &host.id);
             }
+            xml.leaf("name", p.leg.fields.get("nameLabelOverride").unwrap_or(&p.leg.name));
             xml.leaf("uri", &p.leg.remote_party);
-            if cluster.version >= crate::schema::Version(2, 3) {
+            if cluster.version >= Version(2, 3) {
                 xml.leaf("originalUri", &p.leg.original);
             }
             xml.show("isActivator", cluster.is_activator(p.host, &p.leg.id));
+            if cluster.version >= Version(2, 6) {
+                xml.leaf("canMove", "false");
+            }
             xml.element("configuration", &[], |xml| {
                 for name in ["importance", "nameLabelOverride", "defaultLayout", "layoutTemplate"] {
                     if let Some(value) = p.leg.fields.get(name) {
@@ -141,15 +144,11 @@ pub fn create(ctx: &Ctx<'_>, cluster: &mut Cluster, call: &Id) -> Answer {
     let host = placement(ctx, cluster, &new.fields)?;
     new.fields.set("callBridge", None);
     new.fields.set("callBridgeGroup", None);
+    check_limits(host, cluster, space.as_deref(), &correlator)?;
     let there = cluster.bridges.get(host).and_then(|b| b.call_with(&correlator)).map(|c| c.id.clone());
-    let call = match there {
-        Some(id) => id,
-        // An ad hoc call has no space by which a second instance could find it.
-        None if space.is_none() => call.clone(),
-        None => cluster.start_call(host, space.as_ref(), name, false, Fields::default()),
-    };
-    let host = if cluster.bridges.get(host).is_some_and(|b| b.calls.get(&call).is_some()) { host } else { ctx.bridge };
-    let leg = place(host, cluster, &call, new)?;
+    let there = there
+        .unwrap_or_else(|| cluster.start_instance(host, correlator, space.as_ref(), name, false, Fields::default()));
+    let leg = cluster.add_leg(host, &there, new).ok_or(MISSING)?;
     let participant = cluster.bridges.get(host).and_then(|b| b.legs.get(&leg)).map(|l| l.participant.clone());
     let participant = participant.ok_or(MISSING)?;
     Ok(Reply::created(format!("/api/v1/participants/{participant}"), participant))
@@ -181,7 +180,8 @@ pub fn modify(ctx: &Ctx<'_>, cluster: &mut Cluster, id: &Id) -> Answer {
         return Err(Refusal::Rule("participantCannotBeModified"));
     }
     let leg = p.leg.id.clone();
-    let changes = take(cluster, &[PARTICIPANT_FIELDS, LEG_OWN_FIELDS, LEG_FIELDS], ctx.body, Phase::Modify)?;
+    let tables = [PARTICIPANT_FIELDS, LEG_OWN_FIELDS, LEG_FIELDS];
+    let changes = take(cluster, &tables, &parameters(ctx.body), Phase::Modify)?;
     Ok(Reply::done(apply(ctx.bridge, cluster, &leg, changes).ok_or(MISSING)?, id))
 }
 
@@ -205,13 +205,8 @@ pub fn modify_all(ctx: &Ctx<'_>, cluster: &mut Cluster, call: &Id) -> Answer {
         Some("selected") => true,
         Some(_) => return Err(Refusal::parameter("mode")),
     };
-    let mut pairs = ctx.body.clone();
+    let mut pairs = parameters(ctx.body);
     pairs.0.retain(|(name, _)| !["filterIds", "mode"].iter().any(|own| own.eq_ignore_ascii_case(name)));
-    for (name, _) in &mut pairs.0 {
-        if name.eq_ignore_ascii_case("layout") {
-            "chosenLayout".clone_into(name);
-        }
-    }
     let changes = take(cluster, &[PARTICIPANT_FIELDS, LEG_OWN_FIELDS, LEG_FIELDS], &pairs, Phase::Modify)?;
     let mut effect = false;
     for leg in legs {

@@ -12,31 +12,39 @@ use crate::schema::{Kind, Version};
 use crate::state::names::Wish;
 use crate::state::{Cluster, Token};
 
-/// The SIP domain of a query's answer: the first inbound rule that leads to spaces, by priority.
-fn sip_domain(cluster: &Cluster) -> String {
-    cluster
-        .db
-        .table(Kind::InboundRule)
-        .iter()
-        .filter(|rule| rule.fields.is_true("resolveTocoSpaces"))
-        .max_by_key(|rule| rule.fields.number("priority"))
-        .and_then(|rule| rule.fields.get("domain"))
-        .unwrap_or("cms.test")
-        .to_owned()
+/// The tenant that a query names.
+fn tenant(ctx: &Ctx<'_>, cluster: &Cluster) -> Result<Option<Id>, Refusal> {
+    let Some(id) = ctx.body.non_empty("tenant") else { return Ok(None) };
+    let missing = Refusal::Missing(Kind::Tenant.spec().missing);
+    cluster.db.get(Kind::Tenant, &id.trim().to_lowercase()).map(|record| Some(record.id.clone())).ok_or(missing)
 }
 
-/// POST accessQuery: full SIP address and web address of a space, by uri or callId. Without any inbound rule the
-/// domain is `cms.test`; without web bridge there is no web address.
+fn tenant_of<'a>(cluster: &'a Cluster, space: &str) -> Option<&'a str> {
+    cluster.db.value(Kind::CoSpace, Some(space), "tenant")
+}
+
+fn user_part(uri: &str) -> &str {
+    uri.split('@').next().unwrap_or(uri)
+}
+
+/// POST accessQuery: how the uri or callId of a space or access method is reached, within a tenant if one is given: the
+/// full SIP address and the web address. Without web bridge there is no web address.
 pub fn access(ctx: &Ctx<'_>, cluster: &Cluster) -> Answer {
-    let tenant = ctx.body.non_empty("tenant");
-    let group = cluster.db.tenant_group(tenant);
-    let wish = match (ctx.body.non_empty("uri"), ctx.body.non_empty("callId")) {
-        (Some(uri), _) => Wish::uri(uri.split('@').next().unwrap_or(uri)),
-        (None, Some(call_id)) => Wish::call_id(group, call_id.trim()),
+    let tenant = tenant(ctx, cluster)?;
+    let asked = ctx.body.non_empty("uri").map(user_part);
+    let wish = match (asked, ctx.body.non_empty("callId")) {
+        (Some(uri), _) => Wish::uri(uri),
+        (None, Some(call_id)) => Wish::call_id(cluster.db.tenant_group(tenant.as_deref()), call_id.trim()),
         (None, None) => return Err(Refusal::parameter("uri")),
     };
-    let space = cluster.db.names.find(&wish).next().map(|(id, _)| id.clone());
-    let fields = space.as_ref().and_then(|id| cluster.db.get(Kind::CoSpace, id)).map(|record| &record.fields);
+    let mut ways = cluster.db.names.ways_in(&wish);
+    let way = ways.find(|(space, ..)| tenant.is_none() || tenant_of(cluster, space) == tenant.as_deref());
+    let record = |id: &Id| cluster.db.get(Kind::CoSpace, id).or_else(|| cluster.db.get(Kind::AccessMethod, id));
+    let fields = way.and_then(|(_, holder, _)| record(holder)).map(|record| &record.fields);
+    let uri = fields.and_then(|fields| {
+        let mut uris = ["uri", "secondaryUri"].into_iter().filter_map(|name| fields.get(name));
+        uris.find(|uri| asked.is_none() || Wish::uri(uri).name == wish.name)
+    });
     let bridge = cluster.db.table(Kind::WebBridge).iter().find_map(|b| b.fields.get("url"));
     let web = fields.zip(bridge).and_then(|(fields, url)| {
         let (call_id, secret) = (fields.get("callId")?, fields.get("secret")?);
@@ -50,8 +58,8 @@ pub fn access(ctx: &Ctx<'_>, cluster: &Cluster) -> Answer {
     });
     Ok(Reply::xml(document(cluster, |xml| {
         xml.element("accessQuery", &[], |xml| {
-            if let Some(uri) = fields.and_then(|f| f.get("uri")) {
-                xml.leaf("uri", &format!("{uri}@{}", sip_domain(cluster)));
+            if let Some(uri) = uri {
+                xml.leaf("uri", &cluster.db.full_uri(uri));
             }
             if let Some(web) = &web {
                 xml.leaf("webAddress", web);
@@ -60,17 +68,19 @@ pub fn access(ctx: &Ctx<'_>, cluster: &Cluster) -> Answer {
     })))
 }
 
-/// POST uriUsageQuery (2.3): who uses an address. The element name of a space is ours (8, `?`).
+/// POST uriUsageQuery: who of a tenant, or of none, uses an address. The element name of a space is ours (8, `?`).
 pub fn uri_usage(ctx: &Ctx<'_>, cluster: &Cluster) -> Answer {
-    if cluster.version < Version(2, 3) {
-        return Err(Refusal::Unrecognised);
-    }
+    let tenant = tenant(ctx, cluster)?;
     let uri = ctx.body.non_empty("uri").ok_or_else(|| Refusal::parameter("uri"))?;
-    let space = cluster.db.space_of_uri(uri);
-    let user = cluster.db.table(Kind::User).iter().find(|user| user.fields.get("userJid") == Some(uri));
+    let wish = Wish::uri(user_part(uri));
+    let mut spaces = cluster.db.names.ways_in(&wish).map(|(space, ..)| space);
+    let space = spaces.find(|space| tenant_of(cluster, space) == tenant.as_deref());
+    let users = cluster.db.table(Kind::User).iter();
+    let mut users = users.filter(|user| user.fields.get("tenant") == tenant.as_deref());
+    let user = users.find(|user| user.fields.get("userJid") == Some(uri));
     Ok(Reply::xml(document(cluster, |xml| {
         xml.element("uriUsageQuery", &[], |xml| {
-            if let Some(space) = &space {
+            if let Some(space) = space {
                 xml.leaf("coSpaceId", space);
             }
             if let Some(user) = user {
@@ -83,9 +93,6 @@ pub fn uri_usage(ctx: &Ctx<'_>, cluster: &Cluster) -> Answer {
 /// POST authTokens (11): a token for the events socket, good for a while and for one use. The socket itself is not
 /// part of the simulator.
 pub fn auth_token(ctx: &Ctx<'_>, cluster: &mut Cluster) -> Answer {
-    if cluster.version < Version(2, 4) {
-        return Err(Refusal::Unrecognised);
-    }
     let now = Instant::now();
     cluster.tokens.retain(|_, token| now < token.until);
     let token = cluster.ids.secret();
@@ -109,17 +116,16 @@ pub fn events(cluster: &mut Cluster, bridge: usize, token: &str) -> u16 {
 
 /// GET /coSpaces/<id>/meetingEntryDetail (2.1).
 pub fn entry_detail(cluster: &Cluster, id: &Id) -> Answer {
-    if cluster.version < Version(2, 1) {
-        return Err(Refusal::Unrecognised);
-    }
     let missing = Refusal::Missing(Kind::CoSpace.spec().missing);
     let fields = &cluster.db.get(Kind::CoSpace, id).ok_or(missing)?.fields;
     let body = document(cluster, |xml| {
         xml.element("meetingEntryDetail", &[], |xml| {
-            for name in ["uri", "callId"] {
-                if let Some(value) = fields.get(name) {
-                    xml.leaf(name, value);
-                }
+            xml.leaf("coSpace", id);
+            if let Some(uri) = fields.get("uri") {
+                xml.leaf("uri", &cluster.db.full_uri(uri));
+            }
+            if let Some(call_id) = fields.get("callId") {
+                xml.leaf("callId", call_id);
             }
         });
     });
@@ -128,9 +134,6 @@ pub fn entry_detail(cluster: &Cluster, id: &Id) -> Answer {
 
 /// GET /webBridges/<id>/status (2.2): a web bridge without an address is unused, any other is fine.
 pub fn web_bridge_status(cluster: &Cluster, id: &Id) -> Answer {
-    if cluster.version < Version(2, 2) {
-        return Err(Refusal::Unrecognised);
-    }
     let missing = Refusal::Missing(Kind::WebBridge.spec().missing);
     let fields = &cluster.db.get(Kind::WebBridge, id).ok_or(missing)?.fields;
     let state = if fields.get("url").is_some() { "success" } else { "unused" };
@@ -138,18 +141,17 @@ pub fn web_bridge_status(cluster: &Cluster, id: &Id) -> Answer {
     Ok(Reply::xml(body).about(id))
 }
 
-/// GET /users/<id>/usercoSpaces: memberships of a user.
+/// GET /users/<id>/usercoSpaces: the spaces that a user is a member of.
 pub fn memberships(ctx: &Ctx<'_>, cluster: &Cluster, id: &Id) -> Answer {
     let missing = Refusal::Missing(Kind::User.spec().missing);
     let jid = cluster.db.get(Kind::User, id).ok_or(missing)?.fields.get("userJid");
     let rows = cluster.db.table(Kind::CoSpaceUser).iter().filter(|member| member.fields.get("userJid") == jid);
-    let page = page(ctx, cluster, "usercoSpaces", rows.collect(), |member| &member.id)?;
+    let spaces: Vec<&Id> = rows.filter_map(|member| member.parent.as_ref()).collect();
+    let page = page(ctx, cluster, "usercoSpaces", spaces, |space| space)?;
     let body = document(cluster, |xml| {
         xml.element("userCoSpaces", &[("total", &page.total)], |xml| {
-            for member in &page.items {
-                xml.element("userCoSpace", &[("id", &member.id)], |xml| {
-                    xml.leaf("coSpace", member.parent.as_deref().unwrap_or_default());
-                });
+            for space in &page.items {
+                xml.element("userCoSpace", &[("id", space)], |xml| xml.leaf("coSpaceId", space));
             }
         });
     });

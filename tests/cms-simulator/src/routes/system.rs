@@ -37,7 +37,9 @@ pub fn status(ctx: &Ctx<'_>, cluster: &Cluster) -> Answer {
             xml.show("uptimeSeconds", bridge.uptime());
             xml.leaf("cdrTime", &bridge.cdr_time());
             xml.show("activated", cluster.switches.activated);
-            xml.show("clusterEnabled", cluster.clustered);
+            if version >= Version(2, 0) {
+                xml.show("clusterEnabled", cluster.clustered);
+            }
             if version >= Version(2, 2) {
                 // No record is ever sent: the simulator does not push CDRs.
                 xml.leaf("cdrCorrelatorIndex", "0");
@@ -45,7 +47,7 @@ pub fn status(ctx: &Ctx<'_>, cluster: &Cluster) -> Answer {
             if version >= Version(3, 0) {
                 xml.leaf("clusterId", &cluster.cluster_id);
             }
-            xml.show("callLegsActive", bridge.legs.len());
+            xml.show("callLegsActive", bridge.people_count());
             xml.show("callLegsMaxActive", bridge.legs_max);
             xml.show("callLegsCompleted", bridge.legs_completed);
             xml.show("audioBitRateOutgoing", media * AUDIO_BIT_RATE);
@@ -118,9 +120,6 @@ pub fn database(ctx: &Ctx<'_>, cluster: &Cluster) -> Answer {
 
 /// GET /system/load (2.1).
 pub fn load(ctx: &Ctx<'_>, cluster: &Cluster) -> Answer {
-    if cluster.version < Version(2, 1) {
-        return Err(Refusal::Unrecognised);
-    }
     let units = connected(own(ctx, cluster)?) * cluster.switches.load_per_leg;
     Ok(Reply::xml(document(cluster, |xml| {
         xml.element("load", &[], |xml| xml.show("mediaProcessingLoad", units));
@@ -153,9 +152,6 @@ pub fn licensing(cluster: &Cluster) -> Answer {
 
 /// GET /clusterLicensing (3.0): the expiry is at most 90 days ahead.
 pub fn cluster_licensing(cluster: &Cluster) -> Answer {
-    if cluster.version < Version(3, 0) {
-        return Err(Refusal::Unrecognised);
-    }
     let now = jiff::Timestamp::now();
     let expiry = now.checked_add(jiff::SignedDuration::from_hours(24 * 90)).unwrap_or(now);
     let expiry = expiry.strftime("%Y-%b-%d").to_string();
@@ -215,9 +211,11 @@ pub fn old_cdr_receiver(ctx: &Ctx<'_>, cluster: &Cluster) -> Answer {
     Ok(Reply::xml(document(cluster, |xml| xml.element("cdrReceiver", &[], |xml| xml.leaf("uri", uri)))))
 }
 
-/// PUT of the same: an empty address removes it.
+/// PUT of the same: an empty address removes it; without one nothing changes.
 pub fn set_old_cdr_receiver(ctx: &Ctx<'_>, cluster: &mut Cluster) -> Answer {
-    let uri = ctx.body.get("uri").or_else(|| ctx.body.get("url")).unwrap_or_default().to_owned();
+    let Some(uri) = ctx.body.get("uri").or_else(|| ctx.body.get("url")).map(str::to_owned) else {
+        return Ok(Reply::default());
+    };
     let fresh = cluster.ids.guid();
     let bridge = cluster.bridges.get_mut(ctx.bridge).ok_or(Refusal::Unavailable)?;
     let first: Option<Id> = bridge.cdr_receivers.iter().next().map(|r| r.id.clone());

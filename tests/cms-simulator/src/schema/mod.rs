@@ -104,6 +104,8 @@ pub enum Type {
     UserPart,
     /// Decimal digits kept as text.
     Digits,
+    /// Keys of a telephone, and commas for pauses.
+    Keys,
     /// A text with at most one `$index$` (6.4); may hold a user part, digits or a name.
     Template(TemplateOf),
     /// An address with a scheme.

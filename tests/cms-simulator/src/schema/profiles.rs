@@ -13,7 +13,7 @@ pub static CALL_PROFILE: Spec = Spec::new(
         number("participantLimit").listed(),
         flag("messageBoardEnabled").listed().until(3, 0),
         flag("locked"),
-        word("recordingMode", RECORDING_MODES),
+        word("recordingMode", RECORDING_MODES).since(1, 9),
         word("streamingMode", RECORDING_MODES).since(2, 1),
         word("passcodeMode", &["required", "timeout"]),
         number("passcodeTimeout"),

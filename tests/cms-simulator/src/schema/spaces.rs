@@ -157,7 +157,7 @@ pub const LEG_OWN_FIELDS: &[Field] = &[
         },
     )
     .since(1, 8),
-    Field::new("dtmfSequence", Type::Text(200)).hidden().since(1, 9),
+    Field::new("dtmfSequence", Type::Keys).hidden().since(1, 9),
     reference("callLegProfile", Kind::CallLegProfile),
     Field::new("nameLabelOverride", Type::Bytes(50)).since(2, 4),
 ];

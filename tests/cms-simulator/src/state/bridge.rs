@@ -239,6 +239,16 @@ impl Bridge {
         skewed.strftime("%Y-%m-%dT%H:%M:%SZ").to_string()
     }
 
+    /// Its legs without the links to other bridges.
+    pub fn people(&self) -> impl Iterator<Item = &Leg> {
+        self.legs.iter().filter(|leg| leg.link.is_none())
+    }
+
+    /// How many they are; counters of legs do not count links (section 9).
+    pub fn people_count(&self) -> usize {
+        self.leg_of_participant.len()
+    }
+
     /// The live calls of a space on this bridge.
     pub fn calls_of(&self, space: &str) -> impl Iterator<Item = &Call> {
         self.calls_of_space.get(space).into_iter().flatten().filter_map(|id| self.calls.get(id))

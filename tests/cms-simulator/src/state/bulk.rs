@@ -121,16 +121,16 @@ impl Cluster {
         if self.forced_syncs.get(sync).is_some_and(|state| state == "running") {
             return;
         }
-        let count = match self.plan(&set) {
-            Some(plan) if !remove_all => plan.end.saturating_sub(plan.start).min(self.switches.bulk_range_max),
-            _ => 0,
-        };
-        if self.switches.sync_removes_first && !self.forced_syncs.contains_key(sync) && self.db.primary {
-            let possible = self.plan(&set).is_some_and(|plan| self.range_problem(&plan).is_none());
-            if possible || remove_all {
-                self.log_sync(sync, &set);
-                self.remove_made(&set);
-            }
+        // A range that cannot be made is told at once.
+        let possible = self.plan(&set).filter(|plan| self.range_problem(plan).is_none());
+        let count = possible.as_ref().filter(|_| !remove_all).map_or(0, |plan| plan.end - plan.start);
+        if self.switches.sync_removes_first
+            && !self.forced_syncs.contains_key(sync)
+            && self.db.primary
+            && (possible.is_some() || remove_all)
+        {
+            self.log_sync(sync, &set);
+            self.remove_made(&set);
         }
         let length = Duration::from_millis(self.switches.sync_running_ms)
             + Duration::from_micros(count.saturating_mul(self.switches.sync_per_space_us));
@@ -198,7 +198,7 @@ impl Cluster {
         let tenant = plan.fixed.iter().find(|(name, _)| *name == "tenant").map(|(_, id)| id.as_str());
         let group = self.db.tenant_group(tenant);
         (plan.start..=plan.end).find_map(|index| {
-            let taken = |wish: Wish| self.db.names.find(&wish).any(|(space, _)| !own(space));
+            let taken = |wish: Wish| self.db.names.ways_in(&wish).any(|(space, ..)| !own(space));
             let uri = plan.uri.as_ref().and_then(|t| t.expand(index)).is_some_and(|u| taken(Wish::uri(&u)));
             let id = plan.call_id.as_ref().and_then(|t| t.expand(index));
             let id = id.is_some_and(|id| taken(Wish::call_id(group, &id)));

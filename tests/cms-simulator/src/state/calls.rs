@@ -9,7 +9,7 @@ use super::log::{CallSpan, Dial, DialOutcome};
 use super::record::Fields;
 use super::{Cluster, wall};
 use crate::ids::Id;
-use crate::schema::Kind;
+use crate::schema::{CALL_FIELDS, Kind};
 use crate::timers::Event;
 
 /// What a new leg starts with.
@@ -35,6 +35,24 @@ impl Cluster {
                 self.bridges.iter().find_map(|b| b.calls_of(space).next().map(|call| call.correlator.clone()))
             })
             .unwrap_or_else(|| self.ids.guid());
+        self.start_instance(bridge, correlator, space, name, by_api, fields)
+    }
+
+    /// Makes the instance on a bridge of the call with this correlator.
+    pub fn start_instance(
+        &mut self,
+        bridge: usize,
+        correlator: Id,
+        space: Option<&Id>,
+        name: String,
+        by_api: bool,
+        mut fields: Fields,
+    ) -> Id {
+        let profile = self.call_profile_of(space.map(|id| &**id));
+        fields.set_default("locked", self.db.value(Kind::CallProfile, profile, "locked"));
+        for field in CALL_FIELDS.iter().filter(|field| field.known(self.version)) {
+            fields.set_default(field.name, field.default);
+        }
         let id = self.ids.guid();
         self.log.calls.push(CallSpan {
             bridge,
@@ -158,7 +176,7 @@ impl Cluster {
             call.max_legs = call.max_legs.max(call.legs.len());
         }
         b.legs.insert(leg.id.clone(), leg);
-        b.legs_max = b.legs_max.max(b.legs.len() as u64);
+        b.legs_max = b.legs_max.max(b.people_count() as u64);
     }
 
     /// Starts the clock of `maxCallDurationTime` for a leg that just connected (5.2).
@@ -169,7 +187,7 @@ impl Cluster {
     }
 
     /// The effective value of a profile attribute for a leg; weakest to strongest: system, tenant, space,
-    /// access method, leg's profile, leg (5.2).
+    /// access method, member, leg's profile, leg (5.2).
     pub fn leg_setting(&self, bridge: usize, id: &str, field: &str) -> Option<String> {
         self.own_setting(bridge, id, field).or_else(|| {
             self.leg_profile_chain(bridge, id)
@@ -191,12 +209,14 @@ impl Cluster {
         let space = leg.and_then(|l| b.calls.get(&l.call)).and_then(|c| c.space.clone());
         let tenant = self.db.value(Kind::CoSpace, space.as_deref(), "tenant");
         let method = leg.and_then(|l| l.access_method.as_deref());
+        let member = leg.zip(space.as_ref()).and_then(|(l, space)| self.member(space, &l.original));
         [
-            ("scopeSystem", self.db.system_profiles.get("callLegProfile")),
-            ("scopeTenant", self.db.value(Kind::Tenant, tenant, "callLegProfile")),
-            ("scopeCoSpace", self.db.value(Kind::CoSpace, space.as_deref(), "callLegProfile")),
-            ("scopeAccessMethod", self.db.value(Kind::AccessMethod, method, "callLegProfile")),
-            ("scopeCallLeg", leg.and_then(|l| l.fields.get("callLegProfile"))),
+            ("global", self.db.system_profiles.get("callLegProfile")),
+            ("tenant", self.db.value(Kind::Tenant, tenant, "callLegProfile")),
+            ("coSpace", self.db.value(Kind::CoSpace, space.as_deref(), "callLegProfile")),
+            ("accessMethod", self.db.value(Kind::AccessMethod, method, "callLegProfile")),
+            ("coSpaceUser", member.and_then(|record| record.fields.get("callLegProfile"))),
+            ("callLeg", leg.and_then(|l| l.fields.get("callLegProfile"))),
         ]
         .into_iter()
         .filter_map(|(scope, profile)| profile.map(|p| (scope, p.to_owned())))
@@ -414,7 +434,7 @@ impl Cluster {
             return Some("participantLimitReached");
         }
         let b = self.bridges.get(bridge)?;
-        let local = b.legs.iter().filter(|leg| leg.link.is_none()).count() as u64;
+        let local = b.people_count() as u64;
         if b.configuration.number("participantLimit").is_some_and(|limit| local >= limit) {
             return Some("participantLimitReached");
         }
@@ -425,7 +445,7 @@ impl Cluster {
     fn people_of_tenant(&self, tenant: Option<&str>) -> u64 {
         let mut count = 0;
         for b in &self.bridges {
-            for leg in b.legs.iter().filter(|leg| leg.link.is_none()) {
+            for leg in b.people() {
                 let space = b.calls.get(&leg.call).and_then(|c| c.space.as_deref());
                 if self.db.value(Kind::CoSpace, space, "tenant") == tenant {
                     count += 1;

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 
 use tokio::time::Instant;
 
-use super::names::{Names, Space, Wish};
+use super::names::{Names, Wish};
 use super::record::{Fields, Record, Stale, Table};
 use crate::ids::Id;
 use crate::schema::Kind;
@@ -133,7 +133,7 @@ impl Database {
         self.value(Kind::Tenant, tenant, "tenantGroup").unwrap_or_default()
     }
 
-    /// The space of an id, an address (with or without domain) or a call id; with every way in by that, which is the space
+    /// The space of an id, an address (with or without domain) or a call id of whatever tenant group; with every way in by that, which is the space
     /// itself or an access method, and the passcode of each.
     pub fn find_space(&self, text: &str) -> Option<(Id, Vec<(Id, String)>)> {
         if let Some(record) = self.get(Kind::CoSpace, &text.to_lowercase()) {
@@ -142,18 +142,22 @@ impl Database {
         }
         let user = text.strip_prefix("sip:").unwrap_or(text);
         let user = user.split('@').next().unwrap_or(user);
-        [Wish::uri(user), Wish::call_id("", text)].iter().find_map(|wish| {
-            let found: Vec<_> = self.names.ways_in(wish).collect();
+        let groups = self.table(Kind::TenantGroup).iter().map(|group| &*group.id);
+        let call_ids = std::iter::once("").chain(groups).map(|group| Wish::call_id(group, text));
+        std::iter::once(Wish::uri(user)).chain(call_ids).find_map(|wish| {
+            let found: Vec<_> = self.names.ways_in(&wish).collect();
             let (id, ..) = found.first()?;
             let ways = found.iter().map(|(_, holder, passcode)| ((*holder).clone(), (*passcode).to_owned()));
             Some(((*id).clone(), ways.collect()))
         })
     }
 
-    /// Whether an address is in use, and by which space (`uriUsageQuery`).
-    pub fn space_of_uri(&self, uri: &str) -> Option<Id> {
-        let wish = Wish::uri(uri.split('@').next().unwrap_or(uri));
-        debug_assert_eq!(wish.space, Space::Uri);
-        self.names.find(&wish).next().map(|(id, _)| id.clone())
+    /// The full address of a user part: the domain is that of the first inbound rule that leads to spaces, by priority;
+    /// `cms.test` without any.
+    pub fn full_uri(&self, user: &str) -> String {
+        let rules = self.table(Kind::InboundRule).iter().filter(|rule| rule.fields.is_true("resolveTocoSpaces"));
+        let first = rules.max_by_key(|rule| rule.fields.number("priority"));
+        let domain = first.and_then(|rule| rule.fields.get("domain")).unwrap_or("cms.test");
+        format!("{user}@{domain}")
     }
 }

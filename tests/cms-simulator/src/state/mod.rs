@@ -187,8 +187,7 @@ impl Cluster {
         let until = now + Duration::from_millis(self.switches.peer_loss_delay_ms);
         self.vanished.retain(|gone| now < gone.until);
         let Some(b) = self.bridges.get(host).filter(|_| now < until) else { return };
-        let people = b.legs.iter().filter(|leg| leg.link.is_none());
-        self.vanished.extend(people.filter_map(|leg| {
+        self.vanished.extend(b.people().filter_map(|leg| {
             let call = b.calls.get(&leg.call)?;
             let (correlator, space) = (call.correlator.clone(), call.space.clone());
             Some(Vanished { leg: leg.clone(), host, correlator, space, until })

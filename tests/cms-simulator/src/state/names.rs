@@ -36,11 +36,13 @@ impl Wish {
     }
 }
 
-#[derive(Debug)]
-struct Claim {
-    co_space: Id,
-    holder: Id,
-    passcode: String,
+/// What one holder, a space itself or one of its access methods, has or wants.
+#[derive(Debug, Clone)]
+pub struct Holding {
+    pub co_space: Id,
+    pub holder: Id,
+    pub passcode: String,
+    pub wishes: Vec<Wish>,
 }
 
 /// A name that is taken, as the error element of 3.4.
@@ -50,26 +52,26 @@ pub struct Taken(pub &'static str);
 /// The index of all names.
 #[derive(Debug, Default)]
 pub struct Names {
-    claims: HashMap<(Space, String), Vec<Claim>>,
-    held: HashMap<Id, Vec<(Space, String)>>,
+    holders: HashMap<(Space, String), Vec<Id>>,
+    held: HashMap<Id, Holding>,
 }
 
 impl Names {
-    /// Checks wishes of a holder (the space itself or one of its access methods) against everybody else.
-    pub fn check(&self, co_space: &Id, holder: &Id, passcode: &str, wishes: &[Wish]) -> Result<(), Taken> {
-        for (position, wish) in wishes.iter().enumerate() {
-            let own = wishes.iter().take(position).any(|w| w.space == wish.space && w.name == wish.name);
+    /// Checks the wishes of a holder against everybody else.
+    fn check(&self, wanted: &Holding) -> Result<(), Taken> {
+        for (position, wish) in wanted.wishes.iter().enumerate() {
+            let own = wanted.wishes.iter().take(position).any(|w| w.space == wish.space && w.name == wish.name);
             if own {
                 return Err(Taken(plain(wish.space)));
             }
-            for claim in self.claims.get(&(wish.space, wish.name.clone())).into_iter().flatten() {
-                if claim.holder == *holder {
+            for (co_space, holder, passcode) in self.ways_in(wish) {
+                if *holder == wanted.holder {
                     continue;
                 }
-                if claim.co_space != *co_space {
+                if *co_space != wanted.co_space {
                     return Err(Taken(plain(wish.space)));
                 }
-                if claim.passcode == passcode {
+                if passcode == wanted.passcode {
                     return Err(Taken(match wish.space {
                         Space::Uri => "duplicateCoSpaceUriPasscode",
                         Space::CallId => "duplicateCoSpaceIdPasscode",
@@ -80,45 +82,52 @@ impl Names {
         Ok(())
     }
 
-    /// Replaces everything a holder holds.
-    pub fn claim(&mut self, co_space: &Id, holder: &Id, passcode: &str, wishes: Vec<Wish>) {
-        self.release(holder);
-        let keys: Vec<_> = wishes.into_iter().map(|wish| (wish.space, wish.name)).collect();
-        for key in &keys {
-            self.claims.entry(key.clone()).or_default().push(Claim {
-                co_space: co_space.clone(),
-                holder: holder.clone(),
-                passcode: passcode.to_owned(),
-            });
+    /// Replaces everything that these holders hold; if one of the names is taken, nothing.
+    pub fn claim(&mut self, wanted: Vec<Holding>) -> Result<(), Taken> {
+        let before: Vec<Holding> = wanted.iter().filter_map(|one| self.release(&one.holder)).collect();
+        let holders: Vec<Id> = wanted.iter().map(|one| one.holder.clone()).collect();
+        for one in wanted {
+            if let Err(taken) = self.check(&one) {
+                for holder in &holders {
+                    self.release(holder);
+                }
+                for one in before {
+                    self.take(one);
+                }
+                return Err(taken);
+            }
+            self.take(one);
         }
-        self.held.insert(holder.clone(), keys);
+        Ok(())
     }
 
-    /// Gives up everything a holder holds.
-    pub fn release(&mut self, holder: &Id) {
-        for key in self.held.remove(holder).unwrap_or_default() {
-            if let Some(claims) = self.claims.get_mut(&key) {
-                claims.retain(|claim| claim.holder != *holder);
-                if claims.is_empty() {
-                    self.claims.remove(&key);
+    fn take(&mut self, one: Holding) {
+        for wish in &one.wishes {
+            self.holders.entry((wish.space, wish.name.clone())).or_default().push(one.holder.clone());
+        }
+        self.held.insert(one.holder.clone(), one);
+    }
+
+    /// Gives up everything a holder holds, and tells what it was.
+    pub fn release(&mut self, holder: &Id) -> Option<Holding> {
+        let held = self.held.remove(holder)?;
+        for wish in &held.wishes {
+            let key = (wish.space, wish.name.clone());
+            if let Some(holders) = self.holders.get_mut(&key) {
+                holders.retain(|other| other != holder);
+                if holders.is_empty() {
+                    self.holders.remove(&key);
                 }
             }
         }
+        Some(held)
     }
 
     /// Every way in by an address or call id: the space, who holds it (the space itself or an access method), its passcode.
     pub fn ways_in(&self, wish: &Wish) -> impl Iterator<Item = (&Id, &Id, &str)> {
-        let claims = self.claims.get(&(wish.space, wish.name.clone())).into_iter().flatten();
-        claims.map(|claim| (&claim.co_space, &claim.holder, claim.passcode.as_str()))
-    }
-
-    /// The space behind an address or call id, and the passcode of the access path that was found.
-    pub fn find(&self, wish: &Wish) -> impl Iterator<Item = (&Id, &str)> {
-        self.claims
-            .get(&(wish.space, wish.name.clone()))
-            .into_iter()
-            .flatten()
-            .map(|claim| (&claim.co_space, claim.passcode.as_str()))
+        let holders = self.holders.get(&(wish.space, wish.name.clone())).into_iter().flatten();
+        let held = holders.filter_map(|holder| self.held.get(holder));
+        held.map(|held| (&held.co_space, &held.holder, held.passcode.as_str()))
     }
 }
 

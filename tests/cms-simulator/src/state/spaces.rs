@@ -2,7 +2,7 @@
 
 use super::Cluster;
 use super::log::{Actor, DialOutcome, DoorEvent};
-use super::names::Wish;
+use super::names::{Holding, Wish};
 use super::record::{Fields, Record};
 use super::wall;
 use crate::ids::Id;
@@ -47,7 +47,7 @@ impl Cluster {
             // A thousand tries are enough for any database that fits into memory.
             for _ in 0..1000 {
                 let call_id = self.ids.call_id();
-                if self.db.names.find(&Wish::call_id(&group, &call_id)).next().is_none() {
+                if self.db.names.ways_in(&Wish::call_id(&group, &call_id)).next().is_none() {
                     fields.set("callId", Some(call_id));
                     break;
                 }
@@ -57,23 +57,30 @@ impl Cluster {
         let both = self.switches.secret_and_regenerate;
         let again = commanded(changes, "regenerateSecret") && (!given || both == SecretAndRegenerate::RegenerateWins);
         if again || (fields.get("callId").is_some() && fields.get("secret").is_none()) {
-            fields.set("secret", Some(self.ids.secret()));
+            let secret = self.new_secret();
+            fields.set("secret", Some(secret));
         }
     }
 
-    fn wishes(&self, fields: &Fields, tenant: Option<&str>) -> Vec<Wish> {
-        let uris = ["uri", "secondaryUri"].into_iter().filter_map(|name| fields.get(name)).map(Wish::uri);
-        let group = self.db.tenant_group(tenant);
-        uris.chain(fields.get("callId").map(|id| Wish::call_id(group, id))).collect()
+    fn new_secret(&mut self) -> String {
+        let secret = self.ids.secret();
+        if !self.switches.dotted_secrets {
+            return secret;
+        }
+        let dotted = |(at, c)| if at == 5 || !char::is_ascii_alphanumeric(&c) { '.' } else { c };
+        secret.chars().enumerate().map(dotted).collect()
     }
 
-    /// Takes the names that an object wants, or says which is taken.
-    fn claim_names(&mut self, space: &Id, holder: &Id, fields: &Fields, tenant: Option<&str>) -> Result<(), Refusal> {
-        let wishes = self.wishes(fields, tenant);
-        let passcode = fields.get("passcode").unwrap_or_default();
-        self.db.names.check(space, holder, passcode, &wishes).map_err(|taken| Refusal::Rule(taken.0))?;
-        self.db.names.claim(space, holder, passcode, wishes);
-        Ok(())
+    /// The names that the methods of a space hold in a tenant group.
+    fn holdings_of_methods(&self, space: &Id, group: &str) -> Vec<Holding> {
+        let ids = self.db.children(Kind::AccessMethod, space).iter();
+        let methods = ids.filter_map(|id| self.db.get(Kind::AccessMethod, id));
+        methods.map(|method| holding(space, &method.id, &method.fields, group)).collect()
+    }
+
+    /// Takes the names that objects want, or says which is taken.
+    fn claim_names(&mut self, wanted: Vec<Holding>) -> Result<(), Refusal> {
+        self.db.names.claim(wanted).map_err(|taken| Refusal::Rule(taken.0))
     }
 
     /// `minPasscodeLength` of the dial-in security profile in force (6.3): access method, else space, else tenant, else
@@ -104,8 +111,8 @@ impl Cluster {
         self.check_passcode_policy(&fields, &fields)?;
         self.complete(&mut fields, changes);
         let id = self.ids.guid();
-        let tenant = fields.get("tenant").map(str::to_owned);
-        self.claim_names(&id, &id, &fields, tenant.as_deref())?;
+        let own = holding(&id, &id, &fields, self.db.tenant_group(fields.get("tenant")));
+        self.claim_names(vec![own])?;
         let mut record = Record::new(id.clone(), None, fields);
         record.origin = origin.cloned();
         self.db.insert(Kind::CoSpace, record);
@@ -130,8 +137,12 @@ impl Cluster {
             ["uri", "secondaryUri", "callId", "passcode", "tenant"].map(|name| f.get(name).map(str::to_owned))
         };
         if named(&before) != named(&after) {
-            let tenant = after.get("tenant").map(str::to_owned);
-            self.claim_names(id, id, &after, tenant.as_deref())?;
+            let group = self.db.tenant_group(after.get("tenant")).to_owned();
+            let mut wanted = vec![holding(id, id, &after, &group)];
+            if before.get("tenant") != after.get("tenant") {
+                wanted.extend(self.holdings_of_methods(id, &group));
+            }
+            self.claim_names(wanted)?;
         }
         if before == after {
             return Ok(false);
@@ -184,12 +195,15 @@ impl Cluster {
         }
     }
 
-    /// Whether a user is a member of a space (6.2).
+    /// The membership of a user in a space (6.2).
+    pub fn member(&self, space: &Id, jid: &str) -> Option<&Record> {
+        let members = self.db.children(Kind::CoSpaceUser, space).iter();
+        members.filter_map(|id| self.db.get(Kind::CoSpaceUser, id)).find(|r| r.fields.get("userJid") == Some(jid))
+    }
+
+    /// Whether a user is a member of a space.
     pub fn is_member(&self, space: &Id, jid: &str) -> bool {
-        self.db
-            .children(Kind::CoSpaceUser, space)
-            .iter()
-            .any(|user| self.db.value(Kind::CoSpaceUser, Some(user), "userJid") == Some(jid))
+        self.member(space, jid).is_some()
     }
 
     /// Deletes a space with its access methods and members.
@@ -228,8 +242,7 @@ impl Cluster {
         self.check_method_policy(space, &fields)?;
         self.complete(&mut fields, changes);
         let id = self.ids.guid();
-        let tenant = self.db.value(Kind::CoSpace, Some(space), "tenant").map(str::to_owned);
-        self.claim_names(space, &id, &fields, tenant.as_deref())?;
+        self.claim_names(vec![holding(space, &id, &fields, self.group_of(space))])?;
         self.db.insert(Kind::AccessMethod, Record::new(id.clone(), Some(space.clone()), fields));
         self.mark_written(Kind::AccessMethod, &id, actor, None);
         Ok(id)
@@ -244,8 +257,7 @@ impl Cluster {
             self.check_method_policy(space, &after)?;
         }
         self.complete(&mut after, changes);
-        let tenant = self.db.value(Kind::CoSpace, Some(space), "tenant").map(str::to_owned);
-        self.claim_names(space, id, &after, tenant.as_deref())?;
+        self.claim_names(vec![holding(space, id, &after, self.group_of(space))])?;
         let changed = before != after;
         if let Some(record) = self.db.get_mut(Kind::AccessMethod, id) {
             record.fields = after;
@@ -256,27 +268,33 @@ impl Cluster {
         Ok(changed)
     }
 
-    /// Whether a tenant may move to another tenant group: the call ids of its spaces must stay unique there, else
-    /// `tenantGroupCoSpaceIdConflict`. Moves the claims.
-    pub fn move_tenant(&mut self, tenant: &str, group: &str) -> Result<(), Refusal> {
-        let spaces: Vec<(Id, Fields)> = self
-            .db
-            .table(Kind::CoSpace)
-            .iter()
-            .filter(|record| record.fields.get("tenant") == Some(tenant))
-            .map(|record| (record.id.clone(), record.fields.clone()))
-            .collect();
-        let wishes = |fields: &Fields| -> Vec<Wish> {
-            let uris = ["uri", "secondaryUri"].into_iter().filter_map(|n| fields.get(n)).map(Wish::uri);
-            uris.chain(fields.get("callId").map(|id| Wish::call_id(group, id))).collect()
+    /// The tenant group of a space.
+    fn group_of(&self, space: &Id) -> &str {
+        self.db.tenant_group(self.db.value(Kind::CoSpace, Some(space), "tenant"))
+    }
+
+    /// Tenants of one group move to another one (none: the empty name), or their spaces do because they go: the call ids
+    /// must stay unique there, else `tenantGroupCoSpaceIdConflict`. Moves the claims.
+    pub fn move_tenants(&mut self, tenants: &[Id], group: &str) -> Result<(), Refusal> {
+        let is_theirs = |space: &&Record| {
+            space.fields.get("tenant").is_some_and(|tenant| tenants.iter().any(|moving| **moving == *tenant))
         };
-        for (id, fields) in &spaces {
-            let free = self.db.names.check(id, id, fields.get("passcode").unwrap_or_default(), &wishes(fields));
-            free.map_err(|_| Refusal::Rule("tenantGroupCoSpaceIdConflict"))?;
+        let mut wanted = Vec::new();
+        for space in self.db.table(Kind::CoSpace).iter().filter(is_theirs) {
+            wanted.push(holding(&space.id, &space.id, &space.fields, group));
+            wanted.extend(self.holdings_of_methods(&space.id, group));
         }
-        for (id, fields) in &spaces {
-            self.db.names.claim(id, id, fields.get("passcode").unwrap_or_default(), wishes(fields));
-        }
-        Ok(())
+        self.db.names.claim(wanted).map_err(|_| Refusal::Rule("tenantGroupCoSpaceIdConflict"))
+    }
+}
+
+/// The names that a space or access method with these attributes holds in a tenant group.
+fn holding(co_space: &Id, holder: &Id, fields: &Fields, group: &str) -> Holding {
+    let uris = ["uri", "secondaryUri"].into_iter().filter_map(|name| fields.get(name)).map(Wish::uri);
+    Holding {
+        co_space: co_space.clone(),
+        holder: holder.clone(),
+        passcode: fields.get("passcode").unwrap_or_default().to_owned(),
+        wishes: uris.chain(fields.get("callId").map(|id| Wish::call_id(group, id))).collect(),
     }
 }

@@ -31,6 +31,7 @@ fn options_become_what_they_say() {
     assert_eq!(full.certified(), ["a.test", "10.1.2.3", "cms"]);
     assert_eq!(full.address(445), "cms:445");
     assert_eq!(config(&["--port", "0"]).unwrap().ports, [0, 0]);
+    assert!(config(&["--software-version", "bogus"]).unwrap_err().contains("--software-version"));
     for bad in [["--port", "65535"], ["--switches", "{\"no\":1}"], ["--listen", "here"]] {
         assert!(config(&bad).is_err(), "{bad:?}");
     }

@@ -87,23 +87,23 @@ fn runs(got: &Got, what: &str) -> (Option<String>, Option<String>) {
     (got.text(what), got.text(&format!("{what}Status")))
 }
 
-fn shown(value: &str, status: &str) -> (Option<String>, Option<String>) {
-    (Some(value.to_owned()), Some(status.to_owned()))
+fn shown(runs: bool) -> (Option<String>, Option<String>) {
+    (Some(runs.to_string()), Some(runs.to_string()))
 }
 
 #[tokio::test]
 async fn an_automatic_call_is_recorded_and_streamed_as_long_as_somebody_is_in() {
     let bench = Bench::quick().await;
     let call = format!("calls/{}", call_on(&bench, "recordingMode=automatic&streamingMode=automatic").await);
-    assert_eq!(runs(&bench.get(&call).await, "recording"), shown("false", "inactive"), "nobody is in");
+    assert_eq!(runs(&bench.get(&call).await, "recording"), shown(false), "nobody is in");
     let who = bench.sim.join("1", "Anna", 0).unwrap();
     for what in ["recording", "streaming"] {
-        assert_eq!(runs(&bench.get(&call).await, what), shown("true", "active"));
+        assert_eq!(runs(&bench.get(&call).await, what), shown(true));
     }
     assert!(bench.sim.calls()[0].recorded && bench.sim.calls()[0].streamed);
     bench.refused(Method::PUT, &call, Some("recording=false"), "callRecordingCannotBeModified").await;
     assert!(bench.sim.leave(&who.leg));
-    assert_eq!(runs(&bench.get(&call).await, "recording"), shown("false", "inactive"));
+    assert_eq!(runs(&bench.get(&call).await, "recording"), shown(false));
 }
 
 #[tokio::test]
@@ -111,12 +111,12 @@ async fn a_manual_call_is_recorded_when_it_is_told_and_a_disabled_one_never() {
     let bench = Bench::quick().await;
     let call = format!("calls/{}", call_on(&bench, "recordingMode=manual&streamingMode=disabled").await);
     bench.sim.join("1", "Anna", 0).unwrap();
-    assert_eq!(runs(&bench.get(&call).await, "recording"), shown("false", "inactive"));
+    assert_eq!(runs(&bench.get(&call).await, "recording"), shown(false));
     assert_eq!(bench.put(&call, "recording=true").await.status, 200);
-    assert_eq!(runs(&bench.get(&call).await, "recording"), shown("true", "active"));
+    assert_eq!(runs(&bench.get(&call).await, "recording"), shown(true));
     bench.refused(Method::PUT, &call, Some("streaming=true"), "callStreamingCannotBeModified").await;
     assert_eq!(bench.put(&call, "streaming=false").await.status, 200, "as it is");
-    assert_eq!(runs(&bench.get(&call).await, "streaming"), shown("false", "inactive"));
+    assert_eq!(runs(&bench.get(&call).await, "streaming"), shown(false));
     assert_eq!(bench.put(&call, "recording=false").await.status, 200);
     assert!(!bench.sim.calls()[0].recorded);
 }
@@ -132,4 +132,21 @@ async fn an_older_version_shows_no_later_fields_of_a_call() {
         let fields = ["callType", "ownerName", "endpointRecording"].map(|name| got.text(name).is_some());
         assert_eq!(fields, shown, "{version}");
     }
+}
+
+/// 5.1: the call profile locks the calls on its spaces, whoever starts them; 7.1: their other attributes have defaults.
+#[tokio::test]
+async fn a_locked_profile_locks_its_calls() {
+    let bench = Bench::quick().await;
+    let call = call_on(&bench, "locked=true").await;
+    let locked = async |call: &str| bench.get(&format!("calls/{call}")).await.text("locked").unwrap();
+    assert_eq!(locked(&call).await, "true");
+    assert_eq!(bench.sim.join("1", "Anna", 0), Err(crate::JoinError::Locked));
+    assert_eq!(bench.put(&format!("calls/{call}"), "locked=false").await.status, 200);
+    assert!(bench.sim.join("1", "Anna", 0).is_ok());
+    bench.delete(&format!("calls/{call}")).await;
+    let profile = bench.get("callProfiles").await.ids().remove(0);
+    bench.put(&format!("callProfiles/{profile}"), "locked=").await;
+    let joined = bench.sim.join("1", "Anna", 0).unwrap();
+    assert_eq!(locked(&joined.call).await, "false");
 }

@@ -12,10 +12,16 @@ use crate::*;
 
 /// A connection that shows the bytes.
 async fn connect(bench: &Bench) -> TlsStream<TcpStream> {
+    connect_with(bench, &[]).await
+}
+
+/// One of a client that speaks these protocols only.
+async fn connect_with(bench: &Bench, protocols: &[&str]) -> TlsStream<TcpStream> {
     use rustls::pki_types::pem::PemObject as _;
     let mut roots = rustls::RootCertStore::empty();
     roots.add(rustls::pki_types::CertificateDer::from_pem_slice(bench.sim.ca_pem().as_bytes()).unwrap()).unwrap();
-    let config = rustls::ClientConfig::builder().with_root_certificates(roots).with_no_client_auth();
+    let mut config = rustls::ClientConfig::builder().with_root_certificates(roots).with_no_client_auth();
+    config.alpn_protocols = protocols.iter().map(|name| name.as_bytes().to_vec()).collect();
     let stream = TcpStream::connect(bench.sim.address(0)).await.unwrap();
     let connector = tokio_rustls::TlsConnector::from(std::sync::Arc::new(config));
     connector.connect("localhost".try_into().unwrap(), stream).await.unwrap()
@@ -82,4 +88,26 @@ async fn a_head_is_that_of_the_reply_to_a_get() {
     assert_eq!(get.status, 200);
     assert_eq!(bench.send(0, Method::HEAD, "calls/x", None).await.status, 400);
     assert!(check::check(&bench.sim, &check::Expectation::default()).is_empty(), "no write");
+}
+
+#[tokio::test]
+async fn a_client_of_the_elder_http_is_served() {
+    let bench = Bench::quick().await;
+    let mut stream = connect_with(&bench, &["http/1.0"]).await;
+    stream.write_all(b"GET /api/v1/calls HTTP/1.0\r\n\r\n").await.unwrap();
+    assert!(rest(&mut stream).await.starts_with("HTTP/1.0 401"));
+}
+
+#[tokio::test]
+async fn what_cannot_be_read_is_told() {
+    let bench = Bench::quick().await;
+    let mut stream = connect(&bench).await;
+    let request =
+        b"POST /api/v1/coSpaces HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\nnope\r\nname=a\r\n0\r\n\r\n";
+    stream.write_all(request).await.unwrap();
+    assert!(rest(&mut stream).await.starts_with("HTTP/1.1 400"));
+    assert_eq!((bench.sim.journal().pop().unwrap().status, bench.sim.spaces().len()), (Some(400), 0));
+    let events = format!("https://{}/events/v1?authToken=x", bench.sim.address(0));
+    let got = bench.client.get(events).send().await.unwrap();
+    assert_eq!((got.status().as_u16(), got.headers().contains_key("www-authenticate")), (401, true));
 }

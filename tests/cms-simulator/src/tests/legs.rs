@@ -141,6 +141,20 @@ async fn legs_and_participants_can_be_changed_and_dropped() {
     let leg = bench.make(&legs, "remoteParty=a@x&layout=stacked&rxAudioMute=true").await;
     let path = format!("callLegs/{leg}");
     assert_eq!(bench.get(&path).await.text("defaultLayout").as_deref(), Some("stacked"));
+    bench.put(&path, "layout=allEqual").await;
+    let got = bench.get(&path).await;
+    assert_eq!((got.text("defaultLayout").as_deref(), got.text("chosenLayout")), (Some("allEqual"), None));
+    for body in ["defaultLayout=stacked&layout=allEqual", "layout=allEqual&defaultLayout=stacked"] {
+        bench.put(&path, "defaultLayout=").await;
+        bench.put(&path, body).await;
+        assert_eq!(bench.get(&path).await.text("defaultLayout").as_deref(), Some("stacked"), "{body}");
+        let both = bench.make(&legs, &format!("remoteParty=b@x&{body}")).await;
+        let got = bench.get(&format!("callLegs/{both}")).await;
+        assert_eq!(got.text("defaultLayout").as_deref(), Some("stacked"), "{body}");
+        bench.delete(&format!("callLegs/{both}")).await;
+    }
+    let bad = "parameterError parameter=\"dtmfSequence\" error=\"invalidValue\"";
+    bench.refused(Method::PUT, &path, Some("dtmfSequence=hello"), bad).await;
     bench.put(&path, "rxAudioMute=false&nameLabelOverride=Desk&remoteParty=b@x&dtmfSequence=1,2").await;
     let got = bench.get(&path).await;
     assert_eq!((got.text("rxAudioMute").as_deref(), got.text("name").as_deref()), (Some("false"), Some("Desk")));
@@ -153,7 +167,10 @@ async fn legs_and_participants_can_be_changed_and_dropped() {
     let participant = bench.get(&format!("calls/{call}/participants")).await.ids().remove(0);
     let path = format!("participants/{participant}");
     bench.put(&path, "importance=5").await;
-    assert_eq!(bench.get(&path).await.text("importance").as_deref(), Some("5"));
+    let got = bench.get(&path).await;
+    assert_eq!(got.text("importance").as_deref(), Some("5"));
+    let order = format!("><call>{call}</call><numCallLegs>1</numCallLegs><name>Desk</name><uri>a@x</uri>");
+    assert!(got.body.contains(&order) && got.text("canMove").as_deref() == Some("false"), "{got:?}");
     assert_eq!(bench.get(&format!("{path}/callLegs")).await.ids(), std::slice::from_ref(&leg));
     assert_eq!(bench.put(&format!("calls/{call}/participants/*"), "txAudioMute=true").await.status, 200);
     assert_eq!(bench.sim.legs()[0].fields["txAudioMute"], "true");
@@ -192,6 +209,16 @@ async fn people_join_and_leave() {
     assert_eq!(bench.sim.calls().len(), 1);
     bench.put(&format!("calls/{call}"), "locked=true").await;
     assert_eq!(bench.sim.join(&slot, "carl", 0), Err(JoinError::Locked));
+    // A lock is not for members, unless the call profile has it for all.
+    bench.make(&format!("coSpaces/{slot}/coSpaceUsers"), "userJid=mia").await;
+    assert!(bench.sim.join(&slot, "mia", 0).is_ok());
+    assert!(bench.sim.leave("mia"));
+    for (mode, joins) in [("all", false), ("needsActivation", true)] {
+        let profile = bench.make("callProfiles", &format!("lockMode={mode}")).await;
+        bench.put(&format!("coSpaces/{slot}"), &format!("callProfile={profile}")).await;
+        assert_eq!(bench.sim.join(&slot, "mia", 0).is_ok(), joins, "{mode}");
+    }
+    assert!(bench.sim.leave("mia"));
     let got = bench.get(&format!("calls/{call}")).await;
     assert_eq!((got.text("locked").as_deref(), got.text("maxCallLegs").as_deref()), (Some("true"), Some("1")));
     assert_eq!(got.text("callType").as_deref(), Some("coSpace"));
@@ -215,6 +242,38 @@ async fn limits() {
     bench.refused(Method::POST, &legs, Some("remoteParty=b@x"), "participantLimitReached").await;
 }
 
+/// 7.2: a refusal changes nothing, on no bridge; what is placed is placed where it was asked for, space or not.
+#[tokio::test]
+async fn participants_are_placed_where_it_is_asked_or_nowhere() {
+    let (bench, slot, call) = started().await;
+    let profile = bench.make("callProfiles", "participantLimit=1").await;
+    bench.put(&format!("coSpaces/{slot}"), &format!("callProfile={profile}")).await;
+    let other = bench.sim.call_bridge_id(1);
+    let people = format!("calls/{call}/participants");
+    bench.make(&people, "remoteParty=one@x").await;
+    let two = format!("remoteParty=two@x&callBridge={other}");
+    bench.refused(Method::POST, &people, Some(&two), "participantLimitReached").await;
+    assert_eq!(bench.get_on(1, "calls").await.total(), 0);
+    bench.delete(&format!("calls/{call}")).await;
+    let call = bench.make("calls", "name=Ad hoc").await;
+    bench.make(&format!("calls/{call}/participants"), &two).await;
+    let (here, there) = (bench.sim.calls()[0].clone(), bench.sim.calls()[1].clone());
+    assert_eq!((there.bridge, &there.correlator, there.legs), (1, &here.correlator, 1));
+    // The other one sees it; the link between two bridges is no leg of the counters.
+    assert_eq!(bench.get(&format!("calls/{call}/participants")).await.text("callBridge"), Some(other));
+    bench.make(&format!("calls/{call}/callLegs"), "remoteParty=three@x").await;
+    bench
+        .sim
+        .await_state(|sim| sim.dials().iter().filter(|dial| dial.answered.is_some()).count() >= 2, SOON)
+        .await
+        .unwrap();
+    assert_eq!(bench.get("callLegs").await.total(), 2, "one is the link");
+    let status = bench.get("system/status").await;
+    for name in ["callLegsActive", "callLegsMaxActive"] {
+        assert_eq!(status.text(name).as_deref(), Some("1"), "{name}");
+    }
+}
+
 #[tokio::test]
 async fn a_leg_ends_at_its_longest_duration() {
     let (bench, slot, call) = started().await;
@@ -224,6 +283,22 @@ async fn a_leg_ends_at_its_longest_duration() {
     let trace = bench.get(&format!("callLegs/{leg}/callLegProfileTrace")).await;
     assert!(trace.body.contains(&profile) || trace.status == 400, "{trace:?}");
     bench.sim.await_state(|sim| sim.dials()[0].reason == Some("timeout"), SOON).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_deleted_profile_is_named_by_no_leg() {
+    let (bench, _, call) = started().await;
+    let profile = bench.make("callLegProfiles", "needsActivation=true").await;
+    let leg = format!("remoteParty=a@x&callLegProfile={profile}");
+    let leg = format!("callLegs/{}", bench.make(&format!("calls/{call}/callLegs"), &leg).await);
+    let got = bench.get(&leg).await;
+    assert_eq!(got.text("callLegProfile"), Some(profile.clone()));
+    assert_eq!(
+        (got.text("localAddress").as_deref(), got.text("canMove").as_deref()),
+        (Some("1@cms.test"), Some("false"))
+    );
+    bench.delete(&format!("callLegProfiles/{profile}")).await;
+    assert_eq!(bench.get(&leg).await.text("callLegProfile"), None);
 }
 
 #[tokio::test]

@@ -162,10 +162,14 @@ async fn filters() {
     bench.refused(Method::GET, "callLegProfiles?usageFilter=unused", None, refused).await;
     assert_eq!(bench.get("callLegProfiles?filter=loud").await.ids(), std::slice::from_ref(&spare));
     let usage = bench.get(&format!("callLegProfiles/{profile}/usage")).await;
-    assert!(usage.body.contains("<coSpaces total=\"1\">"), "{usage:?}");
+    let space = bench.sim.spaces()[1].id.clone();
+    let expected = format!("<callLegProfileUsage id=\"{profile}\" total=\"1\"><coSpace id=\"{space}\"></coSpace>");
+    assert!(usage.body.contains(&expected), "{usage:?}");
     // A reference to something deleted is unset.
     assert_eq!(bench.put("system/profiles", &format!("callLegProfile={profile}")).await.status, 200);
     assert_eq!(bench.get("system/profiles").await.text("callLegProfile"), Some(profile.clone()));
+    let usage = bench.get(&format!("callLegProfiles/{profile}/usage")).await;
+    assert!(usage.body.contains(&format!("id=\"{profile}\" total=\"2\"><global></global><coSpace ")), "{usage:?}");
     assert_eq!(bench.delete(&format!("callLegProfiles/{profile}")).await.status, 200);
     assert_eq!(bench.get("system/profiles").await.text("callLegProfile"), None);
     assert!(bench.sim.spaces().iter().all(|s| !s.fields.contains_key("callLegProfile")));
@@ -206,6 +210,8 @@ async fn cdr_receivers_belong_to_one_bridge() {
     }
     bench.refused(Method::POST, "system/cdrReceivers", Some("uri=x"), "tooManyCdrReceivers").await;
     assert_eq!(bench.get("system/cdrReceiver").await.text("uri").as_deref(), Some("https://x.test/cdr"));
+    assert_eq!(bench.put("system/cdrReceiver", "").await.status, 200);
+    assert_eq!(bench.get("system/cdrReceiver").await.text("uri").as_deref(), Some("https://x.test/cdr"), "left out");
     assert_eq!(bench.put("system/cdrReceiver", "url=").await.status, 200);
     bench.refused(Method::GET, &format!("system/cdrReceivers/{id}"), None, "cdrReceiverDoesNotExist").await;
 }
@@ -220,6 +226,19 @@ async fn versions_decide_what_exists() {
     let id = bench.make("callProfiles", "messageBoardEnabled=false&lockMode=all").await;
     let got = bench.get(&format!("callProfiles/{id}")).await;
     assert_eq!((got.text("messageBoardEnabled").as_deref(), got.text("lockMode")), (Some("false"), None));
+    let call = bench.make("calls", "name=a").await;
+    let leg = bench.make(&format!("calls/{call}/callLegs"), "remoteParty=a@x").await;
+    bench.refused(Method::PUT, &format!("callLegs/{leg}/cameraControl"), Some("pan=left"), "unrecognisedObject").await;
+    assert_eq!(bench.get("system/status").await.text("clusterEnabled").as_deref(), Some("true"));
+    let old = Bench::new(Config { software_version: "1.8".to_owned(), ..Config::default() }).await;
+    assert_eq!(old.get("system/status").await.text("clusterEnabled"), None);
+    let id = old.make("callProfiles", "recordingMode=manual").await;
+    assert_eq!(old.get(&format!("callProfiles/{id}")).await.text("recordingMode"), None);
+    for _ in 0..2 {
+        old.make("system/cdrReceivers", "uri=").await;
+    }
+    old.refused(Method::POST, "system/cdrReceivers", Some("uri=x"), "tooManyCdrReceivers").await;
+    assert!(old.get("system/cdrReceivers").await.body.contains("total=\"2\" maximum=\"2\""));
     let new = Bench::quick().await;
     let id = new.make("callProfiles", "messageBoardEnabled=false&lockMode=all").await;
     let got = new.get(&format!("callProfiles/{id}")).await;
@@ -243,7 +262,44 @@ async fn queries() {
     assert!(!bench.post("uriUsageQuery", "uri=free").await.body.contains("coSpaceId"));
     let token = bench.post("authTokens", "").await;
     assert_eq!(token.headers["x-cisco-cms-auth-token"].len(), 22);
-    assert_eq!(bench.get(&format!("coSpaces/{space}/meetingEntryDetail")).await.text("callId").as_deref(), Some("100"));
+    let detail = format!("<coSpace>{space}</coSpace><uri>room.a@x.test</uri><callId>100</callId></meetingEntryDetail>");
+    assert!(bench.get(&format!("coSpaces/{space}/meetingEntryDetail")).await.body.ends_with(&detail));
+}
+
+/// Section 8: what is asked for is what is answered for, be it an access method's, and only within the tenant.
+#[tokio::test]
+async fn queries_answer_for_what_they_name() {
+    let bench = Bench::quick().await;
+    bench.make("webBridges", "url=https://join.test").await;
+    let space = bench.make("coSpaces", "name=a&uri=room&secondaryUri=spare&callId=1&secret=s").await;
+    bench.make(&format!("coSpaces/{space}/accessMethods"), "uri=side&callId=2&passcode=9&secret=m").await;
+    for (body, uri, link) in [
+        ("uri=room@cms.test", "room", "1?secret=s"),
+        ("uri=spare", "spare", "1?secret=s"),
+        ("callId=1", "room", "1?secret=s"),
+        ("uri=side", "side", "2?secret=m"),
+        ("callId=2", "side", "2?secret=m"),
+    ] {
+        let got = bench.post("accessQuery", body).await;
+        assert_eq!(got.text("uri"), Some(format!("{uri}@cms.test")), "{body}");
+        assert_eq!(got.text("webAddress"), Some(format!("https://join.test/meeting/{link}")), "{body}");
+    }
+    let (own, other) = (bench.make("tenants", "name=t").await, bench.make("tenants", "name=u").await);
+    let theirs = bench.make("coSpaces", &format!("name=b&uri=theirs&tenant={own}")).await;
+    for (body, found) in [
+        ("uri=theirs".to_owned(), None),
+        (format!("uri=theirs&tenant={own}"), Some(&theirs)),
+        (format!("uri=theirs&tenant={other}"), None),
+        (format!("uri=room&tenant={own}"), None),
+        ("uri=room".to_owned(), Some(&space)),
+    ] {
+        assert_eq!(bench.post("uriUsageQuery", &body).await.text("coSpaceId").as_ref(), found, "{body}");
+    }
+    for (tenant, is_found) in [(&own, true), (&other, false)] {
+        let got = bench.post("accessQuery", &format!("uri=theirs&tenant={tenant}")).await;
+        assert_eq!(got.text("uri").is_some(), is_found);
+    }
+    bench.refused(Method::POST, "accessQuery", Some("uri=room&tenant=x"), "tenantDoesNotExist").await;
 }
 
 #[tokio::test]

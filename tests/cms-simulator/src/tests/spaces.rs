@@ -109,7 +109,8 @@ async fn access_methods_and_members_are_nested() {
     let member = bench.make(&users, "userJid=anna@x.test&canDestroy=true").await;
     let got = bench.get(&format!("{users}/{member}")).await;
     assert_eq!((got.text("userId"), got.text("canDestroy").as_deref()), (Some(user.clone()), Some("true")));
-    assert!(bench.get(&format!("users/{user}/usercoSpaces")).await.body.contains(&space));
+    let expected = format!("<userCoSpace id=\"{space}\"><coSpaceId>{space}</coSpaceId></userCoSpace></userCoSpaces>");
+    assert!(bench.get(&format!("users/{user}/usercoSpaces")).await.body.ends_with(&expected));
     assert_eq!(bench.sim.join(&space, "bob@x.test", 0), Err(JoinError::Shut));
     assert!(bench.sim.join(&space, "anna@x.test", 0).is_ok());
     assert_eq!(bench.delete(&format!("coSpaces/{space}")).await.status, 200);
@@ -142,7 +143,13 @@ async fn guests_wait_until_a_host_is_in() {
     let activator = |joined: &crate::Joined| format!("participants/{}", joined.participant);
     assert_eq!(bench.get(&activator(&guest)).await.text("isActivator").as_deref(), Some("false"));
     let trace = bench.send(1, Method::GET, &format!("callLegs/{}/callLegProfileTrace", lead.leg), None).await.body;
-    assert!(trace.contains("scopeAccessMethod") && trace.contains(&hosts), "{trace}");
+    let expected = format!(
+        "<callLegProfileTrace callLeg=\"{}\"><profile scope=\"coSpace\"><callLegProfile id=\"{waits}\"><needsActivation>true\
+         </needsActivation></callLegProfile></profile><profile scope=\"accessMethod\"><callLegProfile id=\"{hosts}\">\
+         <needsActivation>false</needsActivation></callLegProfile></profile></callLegProfileTrace>",
+        lead.leg
+    );
+    assert!(trace.ends_with(&expected), "{trace}");
     // The last one who activates has left.
     assert!(bench.sim.leave("lead"));
     assert!(shown(&guest.leg).deactivated);
@@ -153,6 +160,80 @@ async fn guests_wait_until_a_host_is_in() {
         let guest = bench.sim.legs().into_iter().find(|view| view.name == "guest");
         assert_eq!(guest.map(|view| view.deactivated), stays, "{mode}");
     }
+}
+
+/// 5.2: a member brings the profile of the membership; 6.2: whoever comes by an access method its importance; what is set for
+/// the leg itself is stronger than all of it.
+#[tokio::test]
+async fn a_member_brings_his_profile_and_an_access_method_its_importance() {
+    let bench = Bench::quick().await;
+    let hosts = bench.make("callLegProfiles", "needsActivation=false").await;
+    let waits = bench.make("callLegProfiles", "needsActivation=true&rxAudioMute=true").await;
+    let space = bench.make("coSpaces", &format!("name=a&callId=1&callLegProfile={hosts}")).await;
+    bench.make(&format!("coSpaces/{space}/accessMethods"), "callId=2&importance=7").await;
+    bench.make(&format!("coSpaces/{space}/coSpaceUsers"), &format!("userJid=anna@x.test&callLegProfile={waits}")).await;
+    let anna = bench.sim.join("2", "anna@x.test", 0).unwrap();
+    assert!(bench.sim.legs()[0].deactivated, "nobody is in who activates");
+    bench.put(&format!("callLegs/{}", anna.leg), "rxAudioMute=false").await;
+    let trace = bench.get(&format!("callLegs/{}/callLegProfileTrace", anna.leg)).await.body;
+    let expected = format!(
+        "<profile scope=\"coSpaceUser\"><callLegProfile id=\"{waits}\"><needsActivation>true</needsActivation>\
+         <rxAudioMute>true</rxAudioMute></callLegProfile></profile><profile scope=\"callLeg\"><callLegProfile>\
+         <rxAudioMute>false</rxAudioMute></callLegProfile></profile></callLegProfileTrace>"
+    );
+    assert!(trace.ends_with(&expected), "{trace}");
+    let eve = bench.sim.join("1", "eve", 0).unwrap();
+    assert!(bench.sim.legs().iter().all(|leg| !leg.deactivated), "eve activates");
+    for (who, importance) in [(anna, Some("7")), (eve, None)] {
+        let got = bench.get(&format!("participants/{}", who.participant)).await;
+        assert_eq!(got.text("importance").as_deref(), importance);
+    }
+}
+
+/// 6.1: wherever spaces move with their tenant, or go without, every call id stays unique in its tenant group, those of access
+/// methods as well.
+#[tokio::test]
+async fn call_ids_stay_unique_when_tenants_and_groups_change() {
+    let bench = Bench::quick().await;
+    let (one, two) = (bench.make("tenantGroups", "").await, bench.make("tenantGroups", "").await);
+    let tenant =
+        async |name: &str, group: &str| bench.make("tenants", &format!("name={name}&tenantGroup={group}")).await;
+    let (a, b) = (tenant("a", &one).await, tenant("b", &two).await);
+    let space = bench.make("coSpaces", &format!("name=s&callId=700&tenant={a}")).await;
+    bench.make(&format!("coSpaces/{space}/accessMethods"), "callId=702").await;
+    let taken = async |body: &str| bench.refused(Method::POST, "coSpaces", Some(body), "duplicateCoSpaceId").await;
+    // People find it all the same.
+    assert!(bench.sim.join("700", "anna", 0).is_ok());
+    // The tenant moves.
+    assert_eq!(bench.put(&format!("tenants/{a}"), &format!("tenantGroup={two}")).await.status, 200);
+    for id in ["700", "702"] {
+        taken(&format!("callId={id}&tenant={b}")).await;
+        let free = bench.make("coSpaces", &format!("callId={id}")).await;
+        bench.delete(&format!("coSpaces/{free}")).await;
+    }
+    // The space changes its tenant.
+    let c = tenant("c", &one).await;
+    assert_eq!(bench.put(&format!("coSpaces/{space}"), &format!("tenant={c}")).await.status, 200);
+    taken(&format!("callId=702&tenant={c}")).await;
+    let other = bench.make("coSpaces", &format!("callId=702&tenant={b}")).await;
+    bench.refused(Method::PUT, &format!("coSpaces/{space}"), Some(&format!("tenant={b}")), "duplicateCoSpaceId").await;
+    // A refusal leaves everything as it was.
+    taken(&format!("callId=700&tenant={c}")).await;
+    bench.make("coSpaces", &format!("callId=700&tenant={b}")).await;
+    // The group goes, or the tenant: not where the ids without tenant are taken.
+    let plain = bench.make("coSpaces", "callId=702").await;
+    for path in [format!("tenantGroups/{one}"), format!("tenants/{c}")] {
+        bench.refused(Method::DELETE, &path, None, "tenantGroupCoSpaceIdConflict").await;
+        assert_eq!(bench.get(&path).await.status, 200);
+    }
+    bench.delete(&format!("coSpaces/{plain}")).await;
+    bench.delete(&format!("coSpaces/{other}")).await;
+    assert_eq!(bench.delete(&format!("tenantGroups/{one}")).await.status, 200);
+    taken("callId=700").await;
+    taken("callId=702").await;
+    assert_eq!(bench.delete(&format!("tenants/{b}")).await.status, 400, "it has 700 as well");
+    assert_eq!(bench.delete(&format!("tenants/{c}")).await.status, 200);
+    taken("callId=702").await;
 }
 
 #[tokio::test]

@@ -258,8 +258,19 @@ async fn lockout() {
         assert_eq!(got.status(), 401);
     }
     assert_eq!(bench.get("calls").await.status, 401);
+    bench.sim.update_switches(|s| s.lockout_after = 0);
+    assert_eq!(bench.get("calls").await.status, 200, "no lock without lockout");
     bench.sim.set_password("other");
     assert_eq!(bench.get("calls").await.status, 200);
+}
+
+#[tokio::test]
+async fn secrets_with_dots() {
+    let bench = with(|s| s.dotted_secrets = true).await;
+    let space = bench.make("coSpaces", "callId=1").await;
+    let secret = bench.get(&format!("coSpaces/{space}")).await.text("secret").unwrap();
+    assert!(secret.len() == 22 && secret[5..].starts_with('.'), "{secret}");
+    assert!(secret.chars().all(|c| c.is_ascii_alphanumeric() || c == '.'), "{secret}");
 }
 
 #[tokio::test]

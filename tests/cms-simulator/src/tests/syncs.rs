@@ -39,6 +39,16 @@ async fn a_sync_goes_through_its_states() {
     assert_eq!(bench.delete(&path).await.status, 200);
 }
 
+/// What is never made takes no time: only spaces do.
+#[tokio::test]
+async fn a_range_that_is_too_great_is_told_at_once() {
+    let bench = Bench::quick().await;
+    bench.sim.update_switches(|s| s.sync_per_space_us = 3_600_000_000);
+    let set = bench.make("cospaceBulkParameterSets", &slot_body(1, 4_000_000_000)).await;
+    let state = tokio::time::timeout(SOON, bench.sync(&format!("cospaceBulkParameterSet={set}"))).await;
+    assert_eq!(state.as_deref(), Ok("failedIndexRangeTooGreat"));
+}
+
 #[tokio::test]
 async fn a_second_sync_deletes_and_recreates() {
     let bench = Bench::quick().await;
