@@ -34,6 +34,8 @@ pub(super) struct Local {
     pub(super) calls: Option<(Timestamp, BTreeMap<SpaceId, Vec<Call>>)>,
     /// Legs by call: when the look began, and the legs.
     pub(super) legs: Option<(Timestamp, BTreeMap<CallId, Vec<SeenLeg>>)>,
+    /// Calls that this process made, and on which space.
+    pub(super) made: BTreeMap<CallId, SpaceId>,
     /// When calls began that were asked for it.
     pub(super) began: BTreeMap<CallId, Timestamp>,
     /// When legs were looked at by themselves.
@@ -216,7 +218,7 @@ impl CallBridge {
     pub(super) fn forget_calls(&self) {
         let mut local = self.local();
         (local.calls, local.legs, local.wants_inspection) = (None, None, true);
-        (local.remote, local.began, local.links, local.leg_read_at) = Default::default();
+        (local.remote, local.began, local.links, local.leg_read_at, local.made) = Default::default();
     }
 
     /// The wall clock was set: what is kept with an instant is looked at again.
@@ -234,9 +236,21 @@ impl CallBridge {
         (local.system, local.uptime) = (None, None);
     }
 
+    /// A call was made on this space.
+    pub fn note_made(&self, id: &CallId, space: &SpaceId) {
+        self.local().made.insert(id.clone(), space.clone());
+    }
+
+    /// Did this process make that call, on this space?
+    pub fn has_made(&self, id: &CallId, space: &SpaceId) -> bool {
+        self.local().made.get(id) == Some(space)
+    }
+
     /// A call is gone: deleted by us.
     pub fn forget_call(&self, id: &CallId) {
-        if let Some((_, calls)) = &mut self.local().calls {
+        let mut local = self.local();
+        local.made.remove(id);
+        if let Some((_, calls)) = &mut local.calls {
             for on_space in calls.values_mut() {
                 on_space.retain(|call| call.id != *id);
             }

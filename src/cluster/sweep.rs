@@ -194,6 +194,10 @@ impl CallBridge {
         let listing = self.client().calls(reading(now), None).await?;
         let mut local = self.local();
         local.call_pages = listing.pages;
+        // What is not kept of a call that is missing here only costs a look more.
+        let listed: BTreeSet<&CallId> = listing.items.iter().map(|call| &call.id).collect();
+        local.made.retain(|id, _| listed.contains(id));
+        local.began.retain(|id, _| listed.contains(id));
         local.calls = Some((now, by_space(listing)));
         Ok(())
     }

@@ -164,6 +164,9 @@ impl<'a> MeetingReach<'a> {
             }
             Look::RecordedCall => {
                 let Some(call) = call else { return Ok(Found::Nothing) };
+                if here.has_made(&call.id, &space) {
+                    return Ok(Found::RecordedCall(Some(call)));
+                }
                 let shown = cluster.read_call(&here, &call.id, at(Class::Call, window.closes_at)).await;
                 let shown = shown.map_err(of_here)?;
                 // Where it does not say which space it is on, the list of those on ours tells.
@@ -281,6 +284,11 @@ impl Reach<Progress> for MeetingReach<'_> {
                 self.cluster.note_done(&at);
                 match step {
                     Step::DeleteCall(call) => at.forget_call(&call.id),
+                    Step::CreateCall => {
+                        if let Effect::CallCreated(call) = &effect {
+                            at.note_made(&call.id, &space);
+                        }
+                    }
                     Step::OpenDoor | Step::MarkExtension => {
                         self.cluster.note_opened(&space, &progress.terms.spec.title)
                     }
