@@ -61,7 +61,7 @@ pub struct BridgeFacts {
     pub unshown: Option<u64>,
     /// When every space was last listed, as far as the bridge shows them.
     pub whole_at: Option<Timestamp>,
-    /// A sync failed a moment after that: what it left has the names of slots, so a list by name completes what is known.
+    /// A sync ended a moment after that: what it left has the names of slots, so a list by name completes what is known.
     pub is_name_enough: bool,
     /// So many lists of everything in a row were known to be incomplete.
     pub partial_lists: u8,

@@ -167,6 +167,8 @@ impl BridgeProgress {
                     set.sync_id = None;
                     let made = set.start_index..=set.end_index;
                     facts.wants_list = true;
+                    // In the midst of a search for what is in the way.
+                    facts.is_name_enough = facts.most_at_once.is_some() && facts.is_lately_whole(self.now);
                     facts.awaited = Some((made.clone(), RELISTS));
                     facts.sync_failure = None;
                     facts.most_at_once = facts.most_at_once.map(|most| most.saturating_mul(2));

@@ -138,7 +138,8 @@ fn a_conflict_blames_a_number_only_if_every_one_is_taken() {
 fn a_cluster_of_which_only_one_call_bridge_is_used_is_told_what_that_costs() {
     let object = bridge(serde_json::json!({}));
     let mut progress = BridgeProgress::resume(&object, &Marks::default());
-    let member = |name: &str| serde_json::from_value(serde_json::json!({ "name": name, "primary": false })).unwrap();
+    let member =
+        |name: &str| serde_json::from_value(serde_json::json!({ "id": name, "name": name, "primary": false })).unwrap();
     for (members, is_told) in
         [(vec![], false), (vec![member("one")], false), (vec![member("one"), member("two")], true)]
     {
