@@ -178,6 +178,9 @@ pub struct SettingsProfile {
     pub refused: Option<String>,
 }
 
+/// Instead of a refusal: it was written, and what protects is not read back yet.
+pub const UNREAD: &str = "not read back yet";
+
 impl SettingsProfile {
     /// What it says, as form pairs.
     pub fn pairs(&self) -> Vec<(String, String)> {

@@ -3,8 +3,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use jiff::Timestamp;
+use tokio::time::Instant;
 
 use super::shared_read::SharedRead;
 use super::uptime::Uptime;
@@ -66,7 +68,42 @@ struct Connection {
     fingerprint: String,
     /// Which credentials it uses: Secret and version.
     credentials: String,
+    /// Newer ones, which it did not take.
+    untaken: Option<Untaken>,
 }
+
+/// New credentials of a call bridge that were tried beside those that work, and not taken.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Untaken {
+    /// Secret and version.
+    pub credentials: String,
+    /// The call bridge said so itself; else it could not be asked.
+    pub is_refused: bool,
+    pub tried_at: Instant,
+}
+
+impl Untaken {
+    /// Are they to be tried again? A bridge locks accounts that fail too often. `accepts`: whether those before work; None:
+    /// it is in doubt, and the new ones may be what the bridge has by now.
+    pub fn is_due(&self, accepts: Option<bool>) -> bool {
+        let rest = match accepts {
+            Some(true) if self.is_refused => REFUSED_RESTS,
+            Some(true) => UNASKED_RESTS,
+            Some(false) => return true,
+            None => DOUBT_RESTS,
+        };
+        self.tried_at.elapsed() >= rest
+    }
+}
+
+/// New credentials that were refused are tried again after so long.
+const REFUSED_RESTS: Duration = Duration::from_secs(15 * 60);
+
+/// The same, if the call bridge could not be asked.
+const UNASKED_RESTS: Duration = Duration::from_secs(30);
+
+/// The same, if those before were refused a moment ago and that is not confirmed yet.
+const DOUBT_RESTS: Duration = Duration::from_secs(5);
 
 /// One call bridge of a cluster.
 pub struct CallBridge {
@@ -86,7 +123,7 @@ impl CallBridge {
     pub fn new(client: Client, fingerprint: String, credentials: String) -> Self {
         Self {
             address: client.address().clone(),
-            connection: Mutex::new(Connection { client, fingerprint, credentials }),
+            connection: Mutex::new(Connection { client, fingerprint, credentials, untaken: None }),
             local: Mutex::default(),
             calls: Arc::default(),
             people: Arc::default(),
@@ -131,9 +168,20 @@ impl CallBridge {
 
     /// Uses a new client from now on (rotated credentials). What was seen stays.
     pub fn replace_client(&self, client: Client, fingerprint: String, credentials: String) {
-        *self.connection() = Connection { client, fingerprint, credentials };
+        *self.connection() = Connection { client, fingerprint, credentials, untaken: None };
         let mut local = self.local();
         (local.probed_at, local.belongs) = (None, Seen::Unknown);
+    }
+
+    /// Goes on with the credentials that it has: newer ones were not taken. Whatever else the client is made from is new.
+    pub fn keep_credentials(&self, client: Client, fingerprint: String, untaken: Untaken) {
+        let mut connection = self.connection();
+        (connection.client, connection.fingerprint, connection.untaken) = (client, fingerprint, Some(untaken));
+    }
+
+    /// New credentials that it did not take.
+    pub fn untaken(&self) -> Option<Untaken> {
+        self.connection().untaken.clone()
     }
 
     /// Where a call of this bridge is.

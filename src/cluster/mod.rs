@@ -25,7 +25,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use tokio_util::task::TaskTracker;
 
-pub use call_bridge::CallBridge;
+pub use call_bridge::{CallBridge, Untaken};
 pub use judge::Source;
 pub use members::CallBridgeView;
 pub use monitor::{Duty, Reading};

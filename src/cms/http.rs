@@ -49,6 +49,13 @@ pub struct Credentials {
     pub password: SecretString,
 }
 
+impl Credentials {
+    /// Are these the same words?
+    pub fn is_same(&self, other: &Self) -> bool {
+        self.username == other.username && self.password.expose_secret() == other.password.expose_secret()
+    }
+}
+
 /// How long and how much.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
@@ -230,6 +237,11 @@ impl Client {
     /// Where this client's call bridge is.
     pub fn address(&self) -> &Address {
         &self.shared.address
+    }
+
+    /// What it identifies itself with.
+    pub fn credentials(&self) -> &Credentials {
+        &self.shared.credentials
     }
 
     /// The gate that all requests pass.

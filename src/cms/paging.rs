@@ -45,6 +45,7 @@ const MAX_PASSES: u32 = 4;
 const ANCHOR_FROM: u64 = 4;
 
 /// What one list operation asks for.
+#[derive(Clone)]
 pub(super) struct ListRequest<'a> {
     pub operation: &'static str,
     pub path: String,
@@ -52,8 +53,38 @@ pub(super) struct ListRequest<'a> {
     pub filters: &'a [(&'static str, &'a str)],
 }
 
+/// How often a list is read that shows fewer items than it counts.
+const READINGS: u32 = 3;
+
 impl Client {
-    /// Reads a whole list.
+    /// Reads a list by which something counts as gone: whoever took a call that is left out for one that has ended would ring
+    /// people twice. One that shows fewer items than it counts is read again. It is whole if it shows them all, or keeps back
+    /// just as many as before: then it shows all that it ever will (the rule for spaces, `plan/bridge/outcomes.rs`). If it
+    /// never is, all readings are joined.
+    pub(super) async fn whole_list<T: Record>(
+        &self,
+        at: Priority,
+        asked: ListRequest<'_>,
+    ) -> Result<Listing<T>, CmsError> {
+        let mut joined = self.list::<T>(at, asked.clone()).await?;
+        for _ in 1..READINGS {
+            let Some(before) = joined.unshown().filter(|missing| *missing > 0) else { break };
+            let mut again = self.list::<T>(at, asked.clone()).await?;
+            let missing = again.unshown();
+            if missing == Some(0) {
+                return Ok(again);
+            }
+            let shown: HashSet<String> = again.items.iter().map(|item| item.key().to_owned()).collect();
+            again.items.extend(joined.items.into_iter().filter(|item| !shown.contains(item.key())));
+            joined = again;
+            if missing == Some(before) {
+                break;
+            }
+        }
+        Ok(joined)
+    }
+
+    /// Reads a list.
     pub(super) async fn list<T: Record>(&self, at: Priority, asked: ListRequest<'_>) -> Result<Listing<T>, CmsError> {
         let mut reading = Reading::default();
         let begun = Instant::now();

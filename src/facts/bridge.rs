@@ -14,6 +14,9 @@ use crate::cms::{AccessMethodId, Fields, SpaceId, SyncFailure, SyncStatus};
 /// A sync that has not ended after so long may never do so.
 const LONGEST_SYNC: SignedDuration = SignedDuration::from_mins(10);
 
+/// A list of everything is believed for so long when one thing is looked for by sync after sync.
+const LATELY: SignedDuration = SignedDuration::from_mins(1);
+
 /// Beside the fields of a profile that we have just made: the bridge did not show them yet. No element of a reply has this
 /// name, so a look does away with it.
 const NOT_SHOWN: &str = "";
@@ -56,6 +59,10 @@ pub struct BridgeFacts {
     pub awaited: Option<(RangeInclusive<u32>, u8)>,
     /// How many spaces the bridge counted in the last list of everything, and did not show.
     pub unshown: Option<u64>,
+    /// When every space was last listed, as far as the bridge shows them.
+    pub whole_at: Option<Timestamp>,
+    /// A sync ended a moment after that: what it left has the names of slots, so a list by name completes what is known.
+    pub is_name_enough: bool,
     /// So many lists of everything in a row were known to be incomplete.
     pub partial_lists: u8,
     /// Profiles that the bridge does not take in a bulk parameter set: its slots are told theirs one by one.
@@ -103,6 +110,7 @@ impl BridgeFacts {
     pub fn read_anew(&mut self) {
         (self.call_profile, self.call_leg_profile) = (Seen::Unknown, Seen::Unknown);
         (self.wants_profiles, self.wants_list, self.wants_looks) = (true, true, true);
+        (self.whole_at, self.is_name_enough) = (None, false);
         self.settings_seen.clear();
         self.shown_fields.clear();
         self.methods.clear();
@@ -117,6 +125,11 @@ impl BridgeFacts {
     /// May this number still come up as a space, without anything being done?
     pub fn awaits(&self, number: u32) -> bool {
         self.awaited.as_ref().is_some_and(|(range, relists)| *relists > 0 && range.contains(&number))
+    }
+
+    /// Was every space listed a moment ago?
+    pub fn is_lately_whole(&self, now: Timestamp) -> bool {
+        self.whole_at.is_some_and(|at| now.duration_since(at).abs() < LATELY)
     }
 
     /// A look showed these fields of a profile.

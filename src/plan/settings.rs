@@ -285,6 +285,27 @@ pub fn may_be_for_settings(want: &[(String, String)], shown: &BTreeMap<String, S
     })
 }
 
+/// What a profile may say to keep somebody out of something: field and value.
+const PROTECTION: [(&str, &str); 4] =
+    [("sipMediaEncryption", "required"), ("recordingMode", "disabled"), ("streamingMode", "disabled"), (WAITS, "true")];
+
+/// Which fields of a profile protect, and are not shown so by a look? A bridge may take a field and drop it: what protects is
+/// not said to apply, and lets nobody in, before it was read back. None of others is asked that.
+pub fn unproven<'a>(wanted: &'a BTreeMap<String, String>, shown: &BTreeMap<String, String>) -> Vec<&'a str> {
+    let is_shown = |name: &str, value: &str| {
+        let mut shown = shown.iter().filter(|(key, _)| key.eq_ignore_ascii_case(name));
+        shown.any(|(_, shown)| shown.trim().eq_ignore_ascii_case(value))
+    };
+    let protects = |name: &str, value: &str| PROTECTION.contains(&(name, value));
+    let wanted = wanted.iter().filter(|(name, value)| protects(name, value) && !is_shown(name, value));
+    wanted.map(|(name, _)| name.as_str()).collect()
+}
+
+/// Does a profile say anything that protects?
+pub fn is_to_be_proven(profile: &SettingsProfile) -> bool {
+    !unproven(&profile.fields, &BTreeMap::new()).is_empty()
+}
+
 /// Does the door stay shut as long as the profile of this kind is not there?
 pub fn is_protective(settings: &MeetingSettings, kind: ProfileKind, version: &str) -> bool {
     TABLE.iter().any(|row| row.kind == kind && row.is_known_to(version) && (row.is_protective)(settings))

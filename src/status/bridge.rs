@@ -5,7 +5,7 @@ mod control;
 use jiff::{SignedDuration, Timestamp};
 
 use super::{Conditions, Readiness};
-use crate::api::bridge::SystemInfo;
+use crate::api::bridge::{SlotState, SystemInfo};
 use crate::api::conditions::{bridge as reason, types};
 use crate::api::{MeetingBridgeStatus, find};
 use crate::cms::{CmsError, SyncFailure, SystemStatus};
@@ -18,6 +18,10 @@ const SLOTS_CONTESTED: &str = "others delete slots again and again; they are mad
 
 const SYNC_HANGS: &str = "the bridge has worked on the sync of the slots' spaces for more than ten minutes; it is waited for, \
                           and what is there counts; if it never ends, delete its coSpaceBulkSync on the bridge";
+
+const LONE_OF_MANY: &str = "the cluster has other call bridges, and spec.failover names none: while this one is lost, nothing \
+                            can be done, and who is connected through another one is not put out at the end of a meeting; \
+                            set failover.discover: true";
 
 /// The conditions that are always there, and say nothing of a spec that cannot be read.
 const JUDGED_BY_SPEC: [&str; 8] = [
@@ -82,6 +86,8 @@ pub struct Report<'a> {
     pub stuck: Vec<(u32, String)>,
     /// Everything is made and verified.
     pub is_provisioned: bool,
+    /// Not all is made, but there are slots, and it was Ready with them before.
+    pub has_pool: bool,
     /// Bridge clock minus ours.
     pub skew: Option<SignedDuration>,
     /// Which certificates of the CA bundle cannot be read.
@@ -165,6 +171,9 @@ fn connection(known: &Report<'_>, conditions: &mut Conditions<'_>) {
             (None, None) => conditions.set(condition, None, "Unknown", "not asked yet"),
         }
     }
+    if let (None, Some(refused)) = (&known.progress.problem, &known.progress.refused_credentials) {
+        conditions.set(types::CREDENTIALS_VALID, Some(false), reason::NEW_CREDENTIALS_REFUSED, refused.as_str());
+    }
     if let Some(Obstacle::VersionTooOld) = known.progress.obstacle {
         let message = "the software is older than 2.0, which is needed for nonMemberAccess and bulk sync";
         conditions.set(types::RECOGNIZED, Some(false), reason::VERSION_TOO_OLD, message);
@@ -230,6 +239,8 @@ fn failover(known: &Report<'_>, conditions: &mut Conditions<'_>) {
     });
     let good = if spec.is_used() {
         ("Configured", "status.callBridges lists the call bridges that are used")
+    } else if known.progress.cluster.as_ref().is_some_and(|cluster| cluster.members.len() > 1) {
+        ("NoAlternates", LONE_OF_MANY)
     } else {
         ("NoAlternates", "spec.failover names no other call bridge: while this one is lost, nothing can be done")
     };
@@ -254,9 +265,31 @@ fn scattered() -> String {
     "the free numbers of the range lie too scattered between those of others; choose another range".to_owned()
 }
 
-fn sync_trouble(failure: &SyncFailure, taken: &[String]) -> (&'static str, String) {
-    let unknown = "no space has it; look at IVRs, users and access methods".to_owned();
-    let who = format!(": {}", taken.first().unwrap_or(&unknown));
+/// Why slots out of range are still there: a meeting holds some, or somebody else uses them, for whom nothing ends.
+fn draining(known: &Report<'_>) -> String {
+    let all = known.draft.slots.iter().flat_map(|slots| &slots.entries);
+    let (held, used): (Vec<_>, Vec<_>) =
+        all.filter(|entry| entry.state == SlotState::Draining).partition(|entry| entry.meeting.is_some());
+    if used.is_empty() || !held.is_empty() {
+        return "slots outside the range are still held; they go when their meetings have ended".to_owned();
+    }
+    let numbers: Vec<String> = used.iter().take(10).map(|entry| entry.number.to_string()).collect();
+    format!(
+        "no meeting of this controller holds them, but somebody else opened or renamed slots outside the range, or they were \
+         left open and are not known to be ours: {}; shut them or delete their spaces on the bridge, or take them back into \
+         the range",
+        numbers.join(", ")
+    )
+}
+
+/// `taken`: what has numbers of the range. A conflict is told only as long as none of them explains it, unless that is every
+/// number.
+fn sync_trouble(failure: &SyncFailure, known: &Report<'_>) -> (&'static str, String) {
+    let quantity = known.progress.spec.slots.quantity.unwrap_or_default();
+    let is_all = u32::try_from(known.taken.len()).is_ok_and(|taken| taken >= quantity);
+    let unknown =
+        "which one is being looked for; if no space has it, look at IVRs, users and access methods".to_owned();
+    let who = format!(": {}", known.taken.first().filter(|_| is_all).unwrap_or(&unknown));
     match failure {
         SyncFailure::UriConflict => {
             (reason::URI_CONFLICT, format!("a slot number is already the URI of something else{who}"))
@@ -295,16 +328,16 @@ fn failed_before(
 
 fn slots(known: &Report<'_>, tried: Option<&(&'static str, String)>, conditions: &mut Conditions<'_>) {
     let bad = match &known.progress.obstacle {
-        Some(Obstacle::Sync(failure)) => Some(sync_trouble(failure, &known.taken)),
+        Some(Obstacle::Sync(failure)) => Some(sync_trouble(failure, known)),
         Some(Obstacle::SyncHangs) => Some((reason::SYNC_FAILED, SYNC_HANGS.to_owned())),
-        Some(Obstacle::Draining) => Some((
-            reason::RESIZE_DEFERRED,
-            "slots outside the range are still held; they go when their meetings have ended".to_owned(),
-        )),
+        Some(Obstacle::Draining) => Some((reason::RESIZE_DEFERRED, draining(known))),
         Some(Obstacle::Scattered) => Some((reason::RANGE_SCATTERED, scattered())),
         Some(Obstacle::SlotsContested) => Some((reason::TUG_OF_WAR, SLOTS_CONTESTED.to_owned())),
         Some(Obstacle::DialNumbers(_)) => Some((reason::PENDING, "the dial numbers are not configured".to_owned())),
         _ if tried.is_some() => tried.cloned(),
+        _ if known.has_pool && !known.is_provisioned => {
+            Some((reason::PENDING, "slots are being made; those that are there can be booked".to_owned()))
+        }
         _ if !known.is_provisioned => Some((reason::PENDING, "the slots are not made yet".to_owned())),
         _ => None,
     };
@@ -371,22 +404,24 @@ fn readiness(known: &Report<'_>, tried: Option<(&'static str, String)>) -> Readi
             message: format!("not set: {}", missing.join(", ")),
         },
         Some(Obstacle::Sync(failure)) => {
-            let (reason, message) = sync_trouble(failure, &known.taken);
+            let (reason, message) = sync_trouble(failure, known);
             Readiness::Reconciling { reason, message, retrying: true }
         }
         Some(Obstacle::SyncHangs) => again(reason::SYNC_FAILED, SYNC_HANGS),
         Some(Obstacle::SlotsContested) => again(reason::TUG_OF_WAR, SLOTS_CONTESTED),
         Some(Obstacle::Scattered) => Readiness::Stalled { reason: reason::RANGE_SCATTERED, message: scattered() },
-        Some(Obstacle::Draining) => Readiness::Reconciling {
-            reason: reason::RESIZE_DEFERRED,
-            message: "slots outside the range are still held".to_owned(),
-            retrying: false,
-        },
+        Some(Obstacle::Draining) => {
+            Readiness::Reconciling { reason: reason::RESIZE_DEFERRED, message: draining(known), retrying: false }
+        }
         None if known.is_provisioned => {
             Readiness::Ready { reason: "Ready", message: "meetings can be booked".to_owned() }
         }
         None => match tried {
             Some((reason, message)) => Readiness::Reconciling { reason, message, retrying: true },
+            None if known.has_pool => Readiness::Ready {
+                reason: "Ready",
+                message: "meetings can be booked; slots are being made (see SlotsProvisioned)".to_owned(),
+            },
             None => Readiness::Reconciling {
                 reason: reason::PROGRESSING,
                 message: "the bridge is being set up".to_owned(),

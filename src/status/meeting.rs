@@ -19,6 +19,8 @@ const CALL_UNWANTED: &str = "somebody ended the call again and again; it is not 
 const WINDOW_PASSED: &str = "WindowPassed";
 const START_MOVED: &str = "the start was moved while people are in: the window agreed before stands until they have left \
                            or it ends, then the new one is booked";
+const BRIDGE_LEAVES: &str =
+    "its bridge is being deleted; when that is gone, the meeting is booked anew where it may be";
 const SLOTS_PENDING: &str = "the bridge is still making its slots";
 
 /// What others do to the open door again and again, and what is done about it.
@@ -187,6 +189,9 @@ fn door_trouble(judged: &Judged<'_>) -> Option<(&'static str, String)> {
     }
     if let Some(unwritten) = &judged.progress.unwritten {
         return Some((unwritten.reason, unwritten.message.clone()));
+    }
+    if judged.progress.terms.bridge_leaves {
+        return Some((reason::NOT_YET, BRIDGE_LEAVES.to_owned()));
     }
     if let Some(obstacle) = judged.progress.obstacle {
         return Some(match obstacle {

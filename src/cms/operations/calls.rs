@@ -41,7 +41,7 @@ impl Client {
     /// See [`CmsError`].
     pub async fn calls(&self, at: Priority, space: Option<&SpaceId>) -> Result<Listing<Call>, CmsError> {
         let filters = [("coSpaceFilter", space.map_or("", SpaceId::as_str))];
-        self.list(at, ListRequest { operation: "calls", path: "/calls".to_owned(), filters: &filters }).await
+        self.whole_list(at, ListRequest { operation: "calls", path: "/calls".to_owned(), filters: &filters }).await
     }
 
     /// `POST calls`: makes a call on the space, on the call bridge that is asked (R62). Look for one first: it is not
@@ -82,7 +82,7 @@ impl Client {
     /// # Errors
     /// See [`CmsError`].
     pub async fn call_legs(&self, at: Priority) -> Result<Listing<CallLeg>, CmsError> {
-        self.list(at, ListRequest { operation: "call_legs", path: "/callLegs".to_owned(), filters: &[] }).await
+        self.whole_list(at, ListRequest { operation: "call_legs", path: "/callLegs".to_owned(), filters: &[] }).await
     }
 
     /// `GET calls/{id}/callLegs`: the legs of one call on this call bridge.
@@ -91,7 +91,7 @@ impl Client {
     /// See [`CmsError`].
     pub async fn call_legs_of(&self, at: Priority, call: &CallId) -> Result<Listing<CallLeg>, CmsError> {
         let path = format!("{}/callLegs", object("calls", call.as_str())?);
-        let told = self.list(at, ListRequest { operation: "call_legs_of", path, filters: &[] }).await;
+        let told = self.whole_list(at, ListRequest { operation: "call_legs_of", path, filters: &[] }).await;
         self.settle::<Call, _>(at, "calls", call.as_str(), told).await
     }
 
@@ -144,7 +144,8 @@ impl Client {
     /// # Errors
     /// See [`CmsError`].
     pub async fn participants(&self, at: Priority) -> Result<Listing<Participant>, CmsError> {
-        self.list(at, ListRequest { operation: "participants", path: "/participants".to_owned(), filters: &[] }).await
+        self.whole_list(at, ListRequest { operation: "participants", path: "/participants".to_owned(), filters: &[] })
+            .await
     }
 
     /// `GET calls/{id}/participants`.
@@ -153,7 +154,7 @@ impl Client {
     /// See [`CmsError`].
     pub async fn participants_of(&self, at: Priority, call: &CallId) -> Result<Listing<Participant>, CmsError> {
         let path = format!("{}/participants", object("calls", call.as_str())?);
-        let told = self.list(at, ListRequest { operation: "participants_of", path, filters: &[] }).await;
+        let told = self.whole_list(at, ListRequest { operation: "participants_of", path, filters: &[] }).await;
         self.settle::<Call, _>(at, "calls", call.as_str(), told).await
     }
 

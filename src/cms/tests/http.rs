@@ -615,6 +615,42 @@ async fn lists_are_paged_by_what_was_received() {
     );
 }
 
+/// What a list of calls leaves out is not gone: people would be rung twice.
+#[tokio::test]
+async fn a_list_of_calls_that_counts_more_than_it_shows_is_read_again() {
+    let leg =
+        |n: usize| format!("<callLeg id=\"l{n}\"><name>n</name><remoteParty>r</remoteParty><call>c</call></callLeg>");
+    let list = move |total: usize, shown: &[usize]| {
+        let items: String = shown.iter().map(|n| leg(*n)).collect();
+        xml(&format!("<callLegs total=\"{total}\">{items}</callLegs>"))
+    };
+    type Shown = &'static [usize];
+    let cases: [(&str, [(usize, Shown); 3], Shown, usize); 4] = [
+        ("whole", [(2, &[1, 2]), (0, &[]), (0, &[])], &[1, 2], 1),
+        ("one came late", [(2, &[1]), (2, &[1, 2]), (0, &[])], &[1, 2], 2),
+        ("it ended meanwhile", [(2, &[1]), (1, &[2]), (0, &[])], &[2], 2),
+        ("it always counts too many", [(3, &[1]), (3, &[2]), (0, &[])], &[1, 2], 2),
+    ];
+    for (case, replies, wanted, readings) in cases {
+        let begun = std::sync::atomic::AtomicUsize::new(0);
+        let server = Server::start(move |_, request| {
+            if request.path.contains("offset") {
+                // Nothing comes after the first page.
+                return list(replies[begun.load(std::sync::atomic::Ordering::SeqCst) - 1].0, &[]);
+            }
+            let (total, shown) = replies[begun.fetch_add(1, std::sync::atomic::Ordering::SeqCst)];
+            list(total, shown)
+        });
+        let server = server.await;
+        let listing = server.client().call_legs(any()).await.unwrap();
+        let mut ids: Vec<String> = listing.items.iter().map(|leg| leg.id.to_string()).collect();
+        ids.sort();
+        let wanted: Vec<String> = wanted.iter().map(|n| format!("l{n}")).collect();
+        let lists = server.requests().iter().filter(|request| !request.path.contains("offset")).count();
+        assert_eq!((ids, lists), (wanted, readings), "{case}");
+    }
+}
+
 /// Operation, method, path, status, outcome.
 type Seen = (&'static str, &'static str, String, Option<u16>, &'static str);
 

@@ -16,8 +16,8 @@ use crate::api::MeetingBridge;
 use crate::api::bridge::{Alternate, CaBundleKind, CallBridgeRole, FailbackPolicy, MaintenanceMode, MemberStatus};
 use crate::api::conditions::{bridge as reason, types};
 use crate::api::names::{ObjectKey, USE_CREDENTIALS, USE_LABEL};
-use crate::cluster::{CallBridge, Cluster};
-use crate::cms::{Address, Client, Credentials, Gate, GateConfig, Limits, TlsOptions};
+use crate::cluster::{CallBridge, Cluster, Untaken};
+use crate::cms::{Address, Class, Client, Credentials, ErrorClass, Gate, GateConfig, Limits, Priority, TlsOptions};
 use crate::controller::context::Context;
 use crate::controller::kube_calls::KubeError;
 use crate::metrics::{BridgeLabels, BridgeObserver};
@@ -68,6 +68,8 @@ pub struct Connected {
     pub unresolved: Vec<String>,
     /// The spec names another cluster, but this is still the former one, at this address.
     pub former: Option<Address>,
+    /// New credentials are refused where those before work, in words.
+    pub refused: Option<String>,
 }
 
 /// The cluster of a bridge, with clients made from what the spec, the Secrets and the CA bundle say now, and the
@@ -88,7 +90,13 @@ pub async fn connect(ctx: &Context, bridge: &MeetingBridge) -> Result<Connected,
     {
         // With the clients that there are: new credentials are not for the former cluster.
         let cluster = Arc::clone(cluster);
-        return Ok(Connected { cluster, unusable: Vec::new(), unresolved: Vec::new(), former: Some(former) });
+        return Ok(Connected {
+            cluster,
+            unusable: Vec::new(),
+            unresolved: Vec::new(),
+            former: Some(former),
+            refused: None,
+        });
     }
     let maker = Maker { ctx, bridge, known: known.as_deref() };
     let primary = maker.call_bridge(&address, &bridge.spec.credentials_secret_ref.name).await?;
@@ -104,6 +112,7 @@ pub async fn connect(ctx: &Context, bridge: &MeetingBridge) -> Result<Connected,
             Err(error @ NotConnected::Kube(_)) => return Err(error),
         }
     }
+    let refused = call_bridges.iter().find_map(|(call_bridge, ..)| refusal(call_bridge));
     let mut recorded = None;
     let cluster = match known {
         Some(cluster) => {
@@ -131,7 +140,19 @@ pub async fn connect(ctx: &Context, bridge: &MeetingBridge) -> Result<Connected,
     if cluster.maintain(ctx.clock.now(), |at| maintenance(bridge, at)) {
         ctx.wakes.meetings(ctx.bookings.due(&key, ctx.clock.now()));
     }
-    Ok(Connected { cluster, unusable, unresolved, former: None })
+    Ok(Connected { cluster, unusable, unresolved, former: None, refused })
+}
+
+/// What is told of new credentials that a call bridge does not take.
+fn refusal(call_bridge: &CallBridge) -> Option<String> {
+    let untaken = call_bridge.untaken().filter(|untaken| untaken.is_refused)?;
+    let secret = untaken.credentials.split('/').next().unwrap_or_default();
+    Some(format!(
+        "{} refuses what the Secret {secret} holds now; the credentials before work, and are used. Give the user of the \
+         bridge this password, and the role api, or put the former ones back; the new ones are tried again after 15 minutes, \
+         when the Secret changes, and when the former ones work no more",
+        call_bridge.address()
+    ))
 }
 
 /// Does the spec mean this call bridge by this name or address?
@@ -268,7 +289,11 @@ impl Maker<'_> {
     async fn call_bridge(&self, address: &Address, secret: &str) -> Result<Arc<CallBridge>, NotConnected> {
         let fingerprint = self.fingerprint(address, secret);
         let known = self.known.and_then(|cluster| cluster.call_bridge(address));
-        if let Some(call_bridge) = known.as_ref().filter(|call_bridge| call_bridge.is_made_with(&fingerprint)) {
+        let is_due = |call_bridge: &CallBridge| {
+            let accepts = call_bridge.client().gate().accepts_credentials();
+            call_bridge.untaken().is_some_and(|untaken| untaken.is_due(accepts))
+        };
+        if let Some(call_bridge) = known.as_ref().filter(|known| known.is_made_with(&fingerprint) && !is_due(known)) {
             return Ok(Arc::clone(call_bridge));
         }
         let is_leaving = self.bridge.metadata.deletion_timestamp.is_some();
@@ -300,11 +325,28 @@ impl Maker<'_> {
             },
             |call_bridge| Arc::clone(call_bridge.client().gate()),
         );
-        let observer = Arc::new(BridgeObserver::new(Arc::clone(&ctx.metrics), ObjectKey::of(bridge)));
-        let egress = Arc::clone(&ctx.settings.egress);
-        let client = Client::new(address.clone(), credentials, tls, self.limits(), egress, gate, observer)
-            .map_err(|error| problem(types::REACHABLE, reason::TLS_FAILURE, error.to_string()))?;
-        if is_accepted(bridge, address, &version) {
+        let client = |credentials: Credentials, gate: Arc<Gate>| {
+            let observer = Arc::new(BridgeObserver::new(Arc::clone(&ctx.metrics), ObjectKey::of(bridge)));
+            let egress = Arc::clone(&ctx.settings.egress);
+            Client::new(address.clone(), credentials, tls.clone(), self.limits(), egress, gate, observer)
+                .map_err(|error| problem(types::REACHABLE, reason::TLS_FAILURE, error.to_string()))
+        };
+        let mut is_tried = false;
+        if let Some(call_bridge) = known.as_ref().filter(|known| known.client().gate().trusts_credentials()) {
+            let former = call_bridge.client().credentials().clone();
+            // Whoever changes the Secret before the bridge is not to lose meetings by it.
+            if !former.is_same(&credentials) {
+                if let Some(untaken) =
+                    self.untaken(call_bridge, &version, || client(credentials.clone(), own_gate())).await?
+                {
+                    call_bridge.keep_credentials(client(former, gate)?, fingerprint, untaken);
+                    return Ok(Arc::clone(call_bridge));
+                }
+                is_tried = true;
+            }
+        }
+        let client = client(credentials, gate)?;
+        if is_tried || is_accepted(bridge, address, &version) {
             client.gate().worked_before();
         }
         let Some(call_bridge) = known else { return Ok(Arc::new(CallBridge::new(client, fingerprint, version))) };
@@ -318,6 +360,25 @@ impl Maker<'_> {
             cluster.forget_health(address);
         }
         Ok(call_bridge)
+    }
+
+    /// Tries new credentials with one request while those before work. None: the call bridge takes them.
+    async fn untaken(
+        &self,
+        call_bridge: &CallBridge,
+        version: &str,
+        client: impl FnOnce() -> Result<Client, NotConnected>,
+    ) -> Result<Option<Untaken>, NotConnected> {
+        let accepts = call_bridge.client().gate().accepts_credentials();
+        let before = call_bridge.untaken().filter(|before| before.credentials == version);
+        if let Some(before) = before.filter(|before| !before.is_due(accepts)) {
+            return Ok(Some(before));
+        }
+        let at = Priority::new(Class::Read, self.ctx.clock.now()).urgent();
+        let Err(error) = client()?.system_status(at).await else { return Ok(None) };
+        let is_refused = error.class() == ErrorClass::Auth;
+        tracing::warn!(call_bridge = %call_bridge.address(), %error, "new credentials are not taken; those before are used");
+        Ok(Some(Untaken { credentials: version.to_owned(), is_refused, tried_at: tokio::time::Instant::now() }))
     }
 
     fn limits(&self) -> Limits {
@@ -350,6 +411,11 @@ impl Maker<'_> {
             (address, secret, secret_version(secret), ca, name, insecure, self.bridge.spec.failover.is_used())
         )
     }
+}
+
+/// A gate for one request beside the others.
+fn own_gate() -> Arc<Gate> {
+    Arc::new(Gate::new(GateConfig { in_flight: 1, ..GateConfig::default() }, rand::random()))
 }
 
 /// Did this call bridge let us in with these very credentials when the controller ran last?

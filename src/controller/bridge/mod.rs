@@ -131,7 +131,8 @@ async fn look_after(
         news::tell_moved(ctx, bridge);
     }
     let cluster = match connected {
-        Ok(Connected { cluster, unusable, unresolved, former }) => {
+        Ok(Connected { cluster, unusable, unresolved, former, refused }) => {
+            progress.refused_credentials = refused;
             (site.unusable, site.unresolved) = (unusable, unresolved);
             progress.former_address = former.map(|address| address.to_string());
             Arc::clone(site.cluster.insert(cluster))

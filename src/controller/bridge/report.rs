@@ -75,6 +75,10 @@ fn whole_status(ctx: &Context, bridge: &MeetingBridge, progress: &BridgeProgress
     if let Some(slots) = &mut draft.slots {
         slots.parameter_sets.clone_from(&progress.record.sets);
     }
+    let is_growing = progress.record.sets.iter().any(|set| !set.synced);
+    let has_pool = is_growing
+        && is_true(&old.conditions, types::READY)
+        && draft.slots.as_ref().is_some_and(|slots| slots.total > 0);
     let was_provisioned = is_true(&old.conditions, types::SLOTS_PROVISIONED);
     let known = Report {
         progress,
@@ -82,6 +86,7 @@ fn whole_status(ctx: &Context, bridge: &MeetingBridge, progress: &BridgeProgress
         has_answered,
         taken,
         stuck,
+        has_pool,
         is_provisioned: progress.is_settled
             || (was_provisioned
                 && (!progress.is_well()

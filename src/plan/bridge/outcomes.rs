@@ -114,6 +114,7 @@ impl BridgeProgress {
                         self.without_sync = Some(of.clone());
                         facts.unexplained.insert(of.clone());
                         // It may have ended, or failed halfway, since the spaces were listed.
+                        (facts.whole_at, facts.is_name_enough) = (None, false);
                         if let Seen::Known(slots) = &mut facts.slots {
                             slots.complete = false;
                         }
@@ -139,6 +140,11 @@ impl BridgeProgress {
         slots.made = self.record.made_ranges().collect();
         slots.take_list(items, |number| super::is_slot(&self.spec, &self.record, number), is_complete);
         slots.exhausted = facts.partial_lists >= PARTIAL_LISTS;
+        slots.complete |= facts.is_name_enough && !is_of_everything;
+        facts.is_name_enough = false;
+        if is_complete {
+            facts.whole_at = Some(self.now);
+        }
         facts.blocked.keys().for_each(|number| slots.block(*number));
         facts.wants_list = false;
         facts.awaited.take_if(|(range, _)| slots.missing(range).is_empty());
@@ -161,6 +167,8 @@ impl BridgeProgress {
                     set.sync_id = None;
                     let made = set.start_index..=set.end_index;
                     facts.wants_list = true;
+                    // In the midst of a search for what is in the way.
+                    facts.is_name_enough = facts.most_at_once.is_some() && facts.is_lately_whole(self.now);
                     facts.awaited = Some((made.clone(), RELISTS));
                     facts.sync_failure = None;
                     facts.most_at_once = facts.most_at_once.map(|most| most.saturating_mul(2));
@@ -168,6 +176,8 @@ impl BridgeProgress {
                 }
                 SyncStatus::Failed(failure) => {
                     facts.sync_failure = Some(failure.clone());
+                    facts.is_name_enough = facts.is_lately_whole(self.now);
+                    facts.wants_list |= facts.is_name_enough;
                     if let Seen::Known(slots) = &mut facts.slots {
                         slots.complete = false;
                     }

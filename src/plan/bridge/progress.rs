@@ -95,6 +95,8 @@ pub struct BridgeProgress {
     pub is_cluster_stale: bool,
     /// The spec names another cluster, but meetings still hold slots at this address of the former one.
     pub former_address: Option<String>,
+    /// New credentials are refused, in words, while those before work.
+    pub refused_credentials: Option<String>,
     /// In this pass it was decided whether the cluster is somebody else's.
     pub is_owner_judged: bool,
     /// In this pass the intent was recorded and no creation was tried since: no lost one need be looked for.
@@ -167,6 +169,7 @@ impl BridgeProgress {
             cluster: status.cluster.filter(|cluster| cluster.is_of(&bridge.spec.address)),
             is_cluster_stale: false,
             former_address: None,
+            refused_credentials: None,
             is_owner_judged: false,
             profiles_untried: false,
             untried_set: None,

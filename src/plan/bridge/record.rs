@@ -5,10 +5,11 @@ use std::ops::RangeInclusive;
 
 use super::step::{Intent, Step};
 use crate::api::bridge::{ParameterSet, ProfileIds};
-use crate::api::settings::SettingsProfile;
+use crate::api::settings::{SettingsProfile, UNREAD};
 use crate::cms::SyncFailure;
 use crate::facts::Seen;
 use crate::facts::bridge::{BridgeFacts, as_written};
+use crate::plan::settings::is_to_be_proven;
 
 /// What the status remembers of our own doing: written before and after each creation, so that nothing is made twice.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -116,14 +117,17 @@ impl Record {
             | Step::DeleteAccessMethod { .. }
             | Step::DeleteSpace { .. } => self.apply_to_slots(facts, step),
             Step::CreateSettingsProfile(profile) => {
+                let is_to_be_proven = is_to_be_proven(profile);
                 if let Some(known) = self.settings_profile(profile) {
-                    facts.settings_seen.extend(created.clone());
-                    (known.id, known.refused) = (created, None);
+                    facts.settings_seen.extend(created.clone().filter(|_| !is_to_be_proven));
+                    (known.id, known.refused) = (created, is_to_be_proven.then(|| UNREAD.to_owned()));
                 }
             }
             Step::UpdateSettingsProfile(profile) => {
+                let is_to_be_proven = is_to_be_proven(profile);
+                facts.settings_seen.retain(|id| !is_to_be_proven || profile.id.as_ref() != Some(id));
                 if let Some(known) = self.settings_profile(profile) {
-                    known.refused = None;
+                    known.refused = is_to_be_proven.then(|| UNREAD.to_owned());
                 }
             }
             Step::DeleteSettingsProfile(profile) => self.forget_settings(profile),

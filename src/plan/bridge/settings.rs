@@ -5,11 +5,11 @@ use jiff::SignedDuration;
 
 use super::profiles::is_as_wanted;
 use super::{Around, BridgeProgress, Intent, Look, Next, Step};
-use crate::api::settings::{ProfileKind, SettingsProfile};
+use crate::api::settings::{ProfileKind, SettingsProfile, UNREAD};
 use crate::cms::{CmsError, Fields};
 use crate::facts::Seen;
 use crate::facts::bridge::BridgeFacts;
-use crate::plan::settings::has_room;
+use crate::plan::settings::{has_room, is_to_be_proven, unproven};
 use crate::plan::verdict::Pause;
 
 /// Longest word on a refusal.
@@ -35,6 +35,18 @@ fn key_of(profile: &SettingsProfile) -> (ProfileKind, String) {
 /// What a bridge says of a request that it refuses, to be kept.
 pub(super) fn words_of(error: &CmsError) -> String {
     error.to_string().chars().take(LONGEST_REFUSAL).collect()
+}
+
+/// Instead of a refusal: it was made, and a look does not find it.
+const NOT_SHOWN: &str = "it was written, and a look does not find it yet";
+
+/// Instead of a refusal: the bridge took the profile, and does not show what protects.
+fn not_taken(fields: &[&str]) -> String {
+    format!(
+        "it took the profile, but does not show {} as written when it is read back, so nobody knows whether it applies; it \
+         is looked at again every ten minutes: update the bridge's software, or take the setting out of the meeting",
+        fields.join(", ")
+    )
 }
 
 /// Makes what is wanted and removes what nobody wants.
@@ -130,12 +142,16 @@ impl BridgeProgress {
         profile: &SettingsProfile,
         id: Option<String>,
     ) {
-        facts.settings_seen.extend(id.clone());
+        let is_to_be_proven = is_to_be_proven(profile);
+        facts.settings_seen.extend(id.clone().filter(|_| !is_to_be_proven));
         if id.is_none() {
             self.untried_settings.insert((profile.kind, profile.name.clone()));
         }
         if let Some(known) = self.settings_profile(profile) {
             known.refused.take_if(|_| id.is_some());
+            if is_to_be_proven && id.is_some() {
+                known.refused = Some(UNREAD.to_owned());
+            }
             known.id = id;
         }
     }
@@ -147,17 +163,45 @@ impl BridgeProgress {
         profile: &SettingsProfile,
         shown: Option<&Fields>,
     ) {
+        let is_unread = profile.refused.as_deref() == Some(UNREAD);
         let Some(shown) = shown else {
+            if is_unread {
+                // What was written a moment ago may show late.
+                return self.settings_unproven(facts, profile, WORDLESS_RESTS, NOT_SHOWN.to_owned());
+            }
             // Before another one is made, the intent is stored anew.
             self.record.settings.retain(|known| !is_same(known, profile));
             return;
         };
         let Some(id) = profile.id.clone() else { return };
-        if !is_as_wanted(facts, &id, &profile.pairs(), shown) {
-            facts.settings_changed.insert(id.clone());
-        }
+        let is_changed = !is_as_wanted(facts, &id, &profile.pairs(), shown);
         facts.note_shown(&id, shown);
+        let unproven = unproven(&profile.fields, shown);
+        if is_changed && !is_unread {
+            facts.settings_changed.insert(id.clone());
+        } else if !unproven.is_empty() {
+            return self.settings_unproven(facts, profile, REFUSAL_RESTS, not_taken(&unproven));
+        } else if let Some(known) = self.settings_profile(profile) {
+            known.refused = None;
+        }
         facts.settings_seen.insert(id);
+    }
+
+    /// What protects is not shown as it was written: nobody is let in by that. It is looked at again after a while.
+    fn settings_unproven(
+        &mut self,
+        facts: &mut BridgeFacts,
+        profile: &SettingsProfile,
+        rest: SignedDuration,
+        words: String,
+    ) {
+        facts.settings_held.insert(key_of(profile), self.now.checked_add(rest).unwrap_or(self.now));
+        if rest == WORDLESS_RESTS {
+            self.pause.get_or_insert(Pause::Blocked);
+        }
+        if let Some(known) = self.settings_profile(profile) {
+            known.refused = Some(words);
+        }
     }
 
     /// The bridge refuses this one; everything else goes on. It is tried again after a while, in a full look, after a restart

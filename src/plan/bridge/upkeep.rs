@@ -57,7 +57,7 @@ pub(super) fn next(bridge: &BridgeProgress, facts: &BridgeFacts, around: &Around
         Seen::Unknown => return None,
     };
     if facts.wants_list || !slots.complete {
-        if !bridge.listed_in_part && is_anything_unlisted(bridge, facts, around, slots) {
+        if !bridge.listed_in_part && !facts.is_name_enough && is_anything_unlisted(bridge, facts, around, slots) {
             return Some(Next::Look(Look::AllSpaces));
         }
         if facts.wants_list {

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::progress::Progress;
 use crate::api::bridge::ProfileIds;
-use crate::api::settings::{ProfileKind, SettingsProfile, SettingsStatus};
+use crate::api::settings::{ProfileKind, SettingsProfile, SettingsStatus, UNREAD};
 use crate::api::{MeetingBridge, ScheduledMeetingSpec};
 use crate::cms::{CmsError, Space};
 use crate::plan::settings::{
@@ -62,9 +62,11 @@ impl SettingsTerms {
         let state = |profile: &SettingsProfile| {
             let is_it = |known: &&SettingsProfile| (known.kind, &known.name) == (profile.kind, &profile.name);
             match status.settings_profiles.iter().find(is_it).map(|known| (known.id.clone(), known.refused.clone())) {
-                Some((Some(id), _)) => Made::There(id),
-                Some((None, Some(why))) => Made::Refused(why),
-                Some((None, None)) | None => Made::Pending,
+                // What protects counts once it was read back.
+                Some((Some(id), why)) if why.is_none() || !wanted.protects(profile) => Made::There(id),
+                Some((Some(_), Some(why))) if why == UNREAD => Made::Pending,
+                Some((_, Some(why))) => Made::Refused(why),
+                Some((_, None)) | None => Made::Pending,
             }
         };
         let known =

@@ -28,6 +28,7 @@ fn report(progress: &BridgeProgress) -> Report<'_> {
         taken: Vec::new(),
         stuck: Vec::new(),
         is_provisioned: true,
+        has_pool: false,
         skew: None,
         unreadable: Vec::new(),
         failed_over: None,
@@ -96,6 +97,57 @@ fn who_owns_the_cluster_is_told_by_passes_that_found_it_out() {
     assert_eq!(accepted(&progress, &owner).1, "True");
     progress.cluster = None;
     assert_eq!(accepted(&progress, &owner).1, "Unknown", "another address, of which nothing was read");
+}
+
+/// Who waits for the end of a meeting that is none waits for ever.
+#[test]
+fn slots_out_of_range_tell_whether_a_meeting_holds_them() {
+    let object = bridge(serde_json::json!({}));
+    let mut progress = BridgeProgress::resume(&object, &Marks::default());
+    progress.obstacle = Some(Obstacle::Draining);
+    let told = |meeting: Option<&str>| {
+        let mut report = report(&progress);
+        let meeting = meeting.map(str::to_owned);
+        let entry = SlotEntry { number: 9, space_id: None, state: SlotState::Draining, meeting };
+        report.draft.slots = Some(SlotsStatus { entries: vec![entry], ..SlotsStatus::default() });
+        let status = build(&report, &MeetingBridgeStatus::default(), Some(2), Timestamp::UNIX_EPOCH);
+        find(&status.conditions, types::SLOTS_PROVISIONED).map(|told| told.message.to_string()).unwrap()
+    };
+    assert!(told(Some("ns/m")).contains("when their meetings have ended"));
+    let unheld = told(None);
+    assert!(unheld.contains(": 9;") && !unheld.contains("have ended"), "{unheld}");
+}
+
+/// As long as it is looked for, a number that is known to be taken is not the one.
+#[test]
+fn a_conflict_blames_a_number_only_if_every_one_is_taken() {
+    let object = bridge(serde_json::json!({}));
+    let mut progress = BridgeProgress::resume(&object, &Marks::default());
+    progress.obstacle = Some(Obstacle::Sync(SyncFailure::UriConflict));
+    let told = |taken: u32| {
+        let mut report = report(&progress);
+        report.taken = (1..=taken).map(|number| format!("number {number} belongs to the space \"x\"")).collect();
+        let status = build(&report, &MeetingBridgeStatus::default(), Some(2), Timestamp::UNIX_EPOCH);
+        find(&status.conditions, types::SLOTS_PROVISIONED).map(|told| told.message.to_string()).unwrap()
+    };
+    assert!(told(1).contains("being looked for"), "{}", told(1));
+    assert!(told(5).contains("number 1 belongs"), "{}", told(5));
+}
+
+#[test]
+fn a_cluster_of_which_only_one_call_bridge_is_used_is_told_what_that_costs() {
+    let object = bridge(serde_json::json!({}));
+    let mut progress = BridgeProgress::resume(&object, &Marks::default());
+    let member =
+        |name: &str| serde_json::from_value(serde_json::json!({ "id": name, "name": name, "primary": false })).unwrap();
+    for (members, is_told) in
+        [(vec![], false), (vec![member("one")], false), (vec![member("one"), member("two")], true)]
+    {
+        progress.cluster = Some(crate::api::bridge::ClusterStatus { members, ..Default::default() });
+        let status = build(&report(&progress), &MeetingBridgeStatus::default(), Some(2), Timestamp::UNIX_EPOCH);
+        let told = find(&status.conditions, types::FAILOVER_CONFIGURED).unwrap();
+        assert_eq!((&*told.status, told.message.contains("is not put out")), ("True", is_told));
+    }
 }
 
 type Change = fn(&mut BridgeProgress);
@@ -182,6 +234,22 @@ const TABLE: &[Row] = &[
         UNMADE,
         "Pending",
         &[("Ready", "False", "Progressing"), ("SlotsProvisioned", "False", "Pending")],
+    ),
+    row(
+        "more slots are being made",
+        plain,
+        SAME,
+        |r| (r.is_provisioned, r.has_pool) = (false, true),
+        "Idle",
+        &[("Ready", "True", "Ready"), ("SlotsProvisioned", "False", "Pending")],
+    ),
+    row(
+        "new credentials are refused, and those before work",
+        plain,
+        |p| p.refused_credentials = Some("cms:445 refuses".into()),
+        NOTHING,
+        "Idle",
+        &[("Ready", "True", "Ready"), ("CredentialsValid", "False", "NewCredentialsRefused")],
     ),
     row(
         "no name",

@@ -1,6 +1,8 @@
 //! Is all as it should be now? One answer for `Ready`, `Reconciling` and `Stalled`, the first reason that stands in the way.
 
-use super::{CALL_UNWANTED, Judged, SLOTS_PENDING, START_MOVED, WINDOW_PASSED, access, door_trouble, tug_of_war};
+use super::{
+    BRIDGE_LEAVES, CALL_UNWANTED, Judged, SLOTS_PENDING, START_MOVED, WINDOW_PASSED, access, door_trouble, tug_of_war,
+};
 use crate::api::conditions::meeting as reason;
 use crate::api::meeting::Phase;
 use crate::api::repairs::Shown;
@@ -103,6 +105,10 @@ fn running_readiness(judged: &Judged<'_>) -> Readiness {
         } else {
             Readiness::Reconciling { reason, message, retrying: true }
         };
+    }
+    if judged.progress.terms.bridge_leaves {
+        let message = BRIDGE_LEAVES.to_owned();
+        return Readiness::Reconciling { reason: reason::BRIDGE_NOT_FOUND, message, retrying: false };
     }
     if judged.progress.obstacle == Some(Obstacle::SlotsPending) {
         let message = SLOTS_PENDING.to_owned();

@@ -209,6 +209,17 @@ const BEFORE: &[Row] = &[
         &[("Ready", "False", "Progressing"), ("Reconciling", "True", "Progressing"), ("SpaceOpen", "False", "NotYet")],
     ),
     row(
+        "its bridge is being deleted, and it was shut",
+        booked,
+        5,
+        |p| {
+            p.terms.bridge_leaves = true;
+            p.obstacle = Some(Obstacle::SlotsPending);
+        },
+        Phase::Scheduled,
+        &[("Ready", "False", "BridgeNotFound"), ("SpaceOpen", "False", "NotYet")],
+    ),
+    row(
         "the space is missing",
         opening,
         5,

@@ -106,10 +106,9 @@ async fn a_blip_moves_nothing() {
 
 /// Something in front of the bridges takes offence at what one meeting writes, wherever it writes it. That is that meeting's
 /// trouble, not the cluster's.
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_is_refused_on_every_call_bridge_does_not_drive_the_cluster_to_and_fro() {
-    let arena = Arena::running("offence", json!({})).await;
-    arena.sim.add_fault(Fault::new(FaultKind::HtmlError).method("PUT").route("coSpaces/{id}"));
+async fn an_offence(what: &str, kind: FaultKind) {
+    let arena = Arena::running(&format!("offence-{what}"), json!({})).await;
+    arena.sim.add_fault(Fault::new(kind).method("PUT").route("coSpaces/{id}"));
     arena.open_now("odd", 300, json!({ "title": "<script>" })).await;
     arena.await_sim("tried again and again", |sim| sim.faults()[0].struck >= 6).await;
     let odd = arena.meeting("odd", "told", |m| condition(m, "SpaceOpen").0 == "False").await;
@@ -118,8 +117,14 @@ async fn what_is_refused_on_every_call_bridge_does_not_drive_the_cluster_to_and_
     arena.sim.clear_faults();
     arena.phase("odd", Phase::Active).await;
     arena.phase("m", Phase::Active).await;
+    assert_eq!(rings(&arena.sim, DESK), 1, "{what}: nobody is rung twice for it");
     arena.assert_rules(1..=5);
     arena.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_refused_on_every_call_bridge_does_not_drive_the_cluster_to_and_fro() {
+    tokio::join!(an_offence("page", FaultKind::HtmlError), an_offence("busy", FaultKind::Unavailable));
 }
 
 /// One failed write of a start is not the end of a call bridge.

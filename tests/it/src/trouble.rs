@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use cms_simulator::{Config, Fault, FaultKind, WriteWithoutPrimary};
+use cms_simulator::{Config, Fault, FaultKind, JournalEntry, WriteWithoutPrimary};
 use k8s_openapi::api::core::v1::{ConfigMap, Secret};
 use meeting_controller::api::MeetingBridge;
 use meeting_controller::config::settings::Settings;
@@ -51,6 +51,43 @@ async fn a_wrong_password_is_tried_once_and_mended_without_a_restart() {
     arena.ready("core").await;
     let refused = arena.requests().iter().filter(|entry| entry.status == Some(401)).count();
     assert_eq!(refused, 2, "{:?}", arena.journal_lines());
+    arena.assert_rules(1..=5);
+    arena.finish().await;
+}
+
+/// The Secret is changed before the bridge: one request tells that the new password is refused, and nobody loses a meeting.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_secret_that_is_ahead_of_the_bridge_costs_one_refusal_and_no_meeting() {
+    let arena = Arena::with("ahead", lone(), brisk()).await;
+    arena.ready_bridge(json!({})).await;
+    arena.open_now("m", 120, json!({})).await;
+    arena.says("m", "Ready", "True", "Active").await;
+    arena.sim.clear_journal();
+    set_password(&arena, "renewed").await;
+    let bridge = arena.reason("core", "CredentialsValid", "NewCredentialsRefused").await;
+    assert_eq!(condition(&bridge, "Ready").0, "True", "what works goes on");
+    // A meeting that begins meanwhile does.
+    arena.open_now("n", 120, json!({})).await;
+    arena.says("n", "Ready", "True", "Active").await;
+    arena.says("m", "Ready", "True", "Active").await;
+    assert_eq!(arena.refusals(), 1, "{:#?}", arena.journal_lines());
+    // Another edit of the Secret is another try.
+    set_password(&arena, "renewed once more").await;
+    arena.await_requests("tried", |all| all.iter().filter(|e| e.status == Some(401)).count() == 2).await;
+    arena.sim.set_password("renewed once more");
+    arena.bridge("core", "taken", |bridge| condition(bridge, "CredentialsValid").0 == "True").await;
+    arena.ready("core").await;
+    arena.says("m", "Ready", "True", "Active").await;
+    assert!(arena.refusals() <= 4, "{:#?}", arena.journal_lines());
+    // And what the bridge has at once is taken without a word.
+    arena.sim.clear_journal();
+    arena.sim.set_password("the third");
+    set_password(&arena, "the third").await;
+    let is_used =
+        |all: &[JournalEntry]| all.iter().rev().take(3).all(|entry| entry.status == Some(200)) && all.len() > 3;
+    arena.await_requests("used", |all| is_used(all)).await;
+    arena.ready("core").await;
+    assert!(arena.refusals() <= 2, "{:#?}", arena.journal_lines());
     arena.assert_rules(1..=5);
     arena.finish().await;
 }

@@ -41,6 +41,19 @@ fn a_list_that_moves_proves_no_absence_and_is_read_again_later() {
     assert_eq!(player.writes(), Vec::<String>::new());
 }
 
+/// Which number it is that nobody shows is found by sync after sync; thousands of spaces of others are not listed each time.
+#[test]
+fn a_hidden_number_is_searched_for_with_lists_by_name() {
+    let mut server = Server { invisible: [37].into(), ..Server::new(Vec::new()) };
+    let mut player = Player::new(1, 64);
+    settle_at_last(&mut player, &mut server);
+    assert_eq!(server.numbers(), (1..=64).filter(|number| *number != 37).collect::<Vec<_>>());
+    let log = player.take_log();
+    let lists = log.iter().filter(|line| *line == "look AllSpaces").count();
+    assert!(lists <= 3, "{lists} lists of everything: {log:#?}");
+    assert_eq!(server.wrongs, Vec::<String>::new());
+}
+
 #[test]
 fn a_slot_that_is_known_is_not_lost_by_a_list_that_lacks_it() {
     let mut server = Server::new(Vec::new());

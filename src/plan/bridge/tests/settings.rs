@@ -212,6 +212,35 @@ fn a_field_that_was_shown_and_is_gone_was_taken_away() {
     assert_eq!(look(&mut player, &mut server), Vec::<String>::new());
 }
 
+/// Encryption that is required, on a bridge that takes the field and drops it.
+#[test]
+fn what_protects_is_there_once_it_was_read_back() {
+    let mut wanted = all().remove(1);
+    wanted.fields = [("sipMediaEncryption", "required"), ("rxAudioMute", "true"), ("name", "two")]
+        .map(|(name, value)| (name.to_owned(), value.to_owned()))
+        .into();
+    for (hidden, is_there) in [("rxAudioMute", true), ("sipMediaEncryption", false)] {
+        let mut server = Server::new(Vec::new());
+        let mut player = Player::settled(&mut server, 1, 2);
+        server.hidden_fields.insert(hidden.to_owned());
+        player.demand = wants(vec![wanted.clone()]);
+        assert_eq!(player.settle(&mut server), End::Settled);
+        let known = player.stored.settings[0].clone();
+        assert!(known.id.is_some());
+        assert_eq!(known.refused.is_none(), is_there, "{hidden}: {known:?}");
+        player.writes();
+        player.settle(&mut server);
+        assert_eq!(player.writes(), Vec::<String>::new(), "{hidden}: it is not fought");
+        player.restart();
+        player.settle(&mut server);
+        assert_eq!(player.stored.settings[0].refused.is_none(), is_there, "{hidden}: nor forgotten by a restart");
+        server.hidden_fields.clear();
+        player.wait(600);
+        player.settle(&mut server);
+        assert_eq!(player.stored.settings[0].refused, None, "{hidden}: the bridge was mended");
+    }
+}
+
 /// A bridge does not let a profile go that something refers to.
 #[test]
 fn one_that_the_bridge_would_not_remove_is_no_more_left_behind_than_its_own_profiles() {
