@@ -625,7 +625,8 @@ async fn a_list_of_calls_that_counts_more_than_it_shows_is_read_again() {
         xml(&format!("<callLegs total=\"{total}\">{items}</callLegs>"))
     };
     type Shown = &'static [usize];
-    let cases: [(&str, [(usize, Shown); 3], Shown, usize); 4] = [
+    type Reply = (usize, Shown);
+    let cases: [(&str, [Reply; 3], Shown, usize); 4] = [
         ("whole", [(2, &[1, 2]), (0, &[]), (0, &[])], &[1, 2], 1),
         ("one came late", [(2, &[1]), (2, &[1, 2]), (0, &[])], &[1, 2], 2),
         ("it ended meanwhile", [(2, &[1]), (1, &[2]), (0, &[])], &[2], 2),
