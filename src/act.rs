@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use jiff::Timestamp;
 
 use crate::api::MeetingBridgeSpec;
-use crate::api::settings::{ProfileKind, SettingsProfile};
+use crate::api::settings::ProfileKind;
 use crate::cluster::CallBridge;
 use crate::cms::{
     BulkSetId, CallLegProfileId, CallProfileId, Client, CmsError, NewBulkSet, Priority, SpaceId, SpaceProfiles,
@@ -73,16 +73,8 @@ pub async fn bridge_step(
     use BridgeStep as Step;
     let at = Priority::new(step.class(), now);
     match step {
-        Step::CreateCallProfile(pairs) => Ok(Some(client.create_call_profile(at, pairs).await?.to_string())),
-        Step::CreateCallLegProfile(pairs) => Ok(Some(client.create_call_leg_profile(at, pairs).await?.to_string())),
-        Step::UpdateCallProfile(id, pairs) => {
-            client.update_call_profile(at, &CallProfileId::from(id.as_str()), pairs).await?;
-            Ok(None)
-        }
-        Step::UpdateCallLegProfile(id, pairs) => {
-            client.update_call_leg_profile(at, &CallLegProfileId::from(id.as_str()), pairs).await?;
-            Ok(None)
-        }
+        Step::CreateProfile(kind, pairs) => client.create_profile(at, *kind, pairs).await.map(Some),
+        Step::UpdateProfile(kind, id, pairs) => client.update_profile(at, *kind, id, pairs).await.map(|()| None),
         Step::CreateSet(range) => {
             let ids = record.profiles.clone().unwrap_or_default();
             let new = NewBulkSet {
@@ -121,42 +113,16 @@ pub async fn bridge_step(
         Step::DeleteSet(id) | Step::MergeSet { set: id, .. } => {
             client.delete_bulk_set(at, &BulkSetId::from(id.as_str())).await.map(|_| None)
         }
-        Step::DeleteCallProfile(id) => {
-            client.delete_call_profile(at, &CallProfileId::from(id.as_str())).await.map(|_| None)
+        Step::DeleteProfile(kind, id) => client.delete_profile(at, *kind, id).await.map(|_| None),
+        Step::CreateSettingsProfile(profile) => {
+            client.create_profile(at, profile.kind, &profile.pairs()).await.map(Some)
         }
-        Step::DeleteCallLegProfile(id) => {
-            client.delete_call_leg_profile(at, &CallLegProfileId::from(id.as_str())).await.map(|_| None)
+        Step::UpdateSettingsProfile(profile) => {
+            let id = profile.id.as_deref().unwrap_or_default();
+            client.update_profile(at, profile.kind, id, &profile.pairs()).await.map(|()| None)
         }
-        Step::CreateSettingsProfile(profile)
-        | Step::UpdateSettingsProfile(profile)
-        | Step::DeleteSettingsProfile(profile) => settings_step(client, at, step, profile).await,
+        Step::DeleteSettingsProfile(profile) => {
+            client.delete_profile(at, profile.kind, profile.id.as_deref().unwrap_or_default()).await.map(|_| None)
+        }
     }
-}
-
-/// The same for a profile for settings of meetings.
-async fn settings_step(
-    client: &Client,
-    at: Priority,
-    step: &BridgeStep,
-    profile: &SettingsProfile,
-) -> Result<Option<String>, CmsError> {
-    let (id, pairs) = (profile.id.as_deref().unwrap_or_default(), profile.pairs());
-    let (of_call, of_leg) = (CallProfileId::from(id), CallLegProfileId::from(id));
-    match (step, profile.kind) {
-        (BridgeStep::CreateSettingsProfile(_), ProfileKind::Call) => {
-            return Ok(Some(client.create_call_profile(at, &pairs).await?.to_string()));
-        }
-        (BridgeStep::CreateSettingsProfile(_), ProfileKind::CallLeg) => {
-            return Ok(Some(client.create_call_leg_profile(at, &pairs).await?.to_string()));
-        }
-        (BridgeStep::DeleteSettingsProfile(_), ProfileKind::Call) => {
-            _ = client.delete_call_profile(at, &of_call).await?
-        }
-        (BridgeStep::DeleteSettingsProfile(_), ProfileKind::CallLeg) => {
-            _ = client.delete_call_leg_profile(at, &of_leg).await?;
-        }
-        (_, ProfileKind::Call) => client.update_call_profile(at, &of_call, &pairs).await?,
-        (_, ProfileKind::CallLeg) => client.update_call_leg_profile(at, &of_leg, &pairs).await?,
-    }
-    Ok(None)
 }

@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 
 pub use super::bridge_status::*;
 use super::profiles::{CallLegProfile, CallProfile};
+use super::settings::ProfileKind;
 use super::values::Span;
 use super::warning::EndWarning;
 use super::{Compact, is_unjudged};
@@ -275,6 +276,16 @@ pub struct ProfilesSpec {
     /// Call leg profile: what each participant sees, hears and may do.
     #[serde(default)]
     pub call_leg: CallLegProfile,
+}
+
+impl ProfilesSpec {
+    /// The fields of one kind that a bridge of this version understands.
+    pub fn pairs(&self, kind: ProfileKind, software_version: &str) -> Vec<(String, String)> {
+        match kind {
+            ProfileKind::Call => self.call.pairs_for(software_version),
+            ProfileKind::CallLeg => self.call_leg.pairs(),
+        }
+    }
 }
 
 /// What may be booked on a bridge (R32-R34, R37).

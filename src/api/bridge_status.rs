@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::bridge::MaintenanceMode;
 use super::condition::Condition;
 use super::repairs::Contest;
-use super::settings::SettingsProfile;
+use super::settings::{ProfileKind, SettingsProfile};
 use super::values::Instant;
 use crate::cms::Address;
 
@@ -190,6 +190,23 @@ pub struct ProfileIds {
     /// Id of the call leg profile.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub call_leg: Option<String>,
+}
+
+impl ProfileIds {
+    /// The id of one kind.
+    pub fn of(&self, kind: ProfileKind) -> Option<&String> {
+        match kind {
+            ProfileKind::Call => self.call.as_ref(),
+            ProfileKind::CallLeg => self.call_leg.as_ref(),
+        }
+    }
+
+    pub fn of_mut(&mut self, kind: ProfileKind) -> &mut Option<String> {
+        match kind {
+            ProfileKind::Call => &mut self.call,
+            ProfileKind::CallLeg => &mut self.call_leg,
+        }
+    }
 }
 
 /// The pool of slots: how many, and what the others are that are not free.

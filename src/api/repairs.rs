@@ -4,6 +4,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::values::Instant;
+use crate::cms::ProfileKind;
 
 /// So many repairs in a row are a tug-of-war; more are not counted.
 pub const MOST_REPAIRS: u32 = 3;
@@ -80,4 +81,13 @@ pub enum Contested {
     FreeSlot,
     /// Slots were deleted, and made again.
     Spaces,
+}
+
+impl From<ProfileKind> for Contested {
+    fn from(kind: ProfileKind) -> Self {
+        match kind {
+            ProfileKind::Call => Self::CallProfile,
+            ProfileKind::CallLeg => Self::CallLegProfile,
+        }
+    }
 }

@@ -5,6 +5,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::bridge::ProfileIds;
+pub use crate::cms::ProfileKind;
 
 /// What one meeting wants to be other than the profiles of its bridge say. What is left out is as on the bridge.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -149,13 +150,6 @@ pub struct SettingsStatus {
     /// What it was told for this meeting.
     #[serde(default)]
     pub applied: ProfileIds,
-}
-
-/// Which kind of profile.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
-pub enum ProfileKind {
-    Call,
-    CallLeg,
 }
 
 /// A profile that was made for the settings of meetings, shared by all that ask for the same.

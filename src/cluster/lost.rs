@@ -33,45 +33,21 @@ impl Cluster {
     ) -> Result<Option<(String, Fields)>, CmsError> {
         let (client, at) = (self.active().client(), self.provisioning());
         let is_it = |id: &str, fields: &Fields| is_exactly(want, fields) && may_be(id, fields);
-        let mut found = None;
-        match kind {
-            ProfileKind::Call => {
-                let listed = client.call_profiles_by(at, Usage::Unreferenced).await;
-                for id in client.unless_unknown(at, listed).await?.into_iter().flatten() {
-                    let Some(fields) = if_there(client.call_profile(at, &id).await)? else { continue };
-                    if is_it(id.as_str(), &fields) {
-                        found = Some((id.to_string(), fields));
-                        break;
-                    }
-                }
-            }
-            ProfileKind::CallLeg => {
-                let listed = client.call_leg_profiles_by(at, Usage::Unreferenced).await;
-                for id in client.unless_unknown(at, listed).await?.into_iter().flatten() {
-                    let Some(fields) = if_there(client.call_leg_profile(at, &id).await)? else { continue };
-                    if is_it(id.as_str(), &fields) {
-                        found = Some((id.to_string(), fields));
-                        break;
-                    }
-                }
+        let listed = client.profiles_by(at, kind, Usage::Unreferenced).await;
+        for id in client.unless_unknown(at, listed).await?.into_iter().flatten() {
+            let Some(fields) = if_there(client.profile(at, kind, &id).await)? else { continue };
+            if is_it(&id, &fields) {
+                return Ok(self.is_unreferenced(kind, &id).await?.then_some((id, fields)));
             }
         }
-        let Some((id, fields)) = found else { return Ok(None) };
-        Ok(self.is_unreferenced(kind, &id).await?.then_some((id, fields)))
+        Ok(None)
     }
 
     /// Does the bridge tell what is referred to from what is not, and say that nothing refers to this profile? One that
     /// ignores the filter shows it in both lists. Costs one more list, and only after a lost reply.
     async fn is_unreferenced(&self, kind: ProfileKind, id: &str) -> Result<bool, CmsError> {
         let (client, at) = (self.active().client(), self.provisioning());
-        let referenced = match kind {
-            ProfileKind::Call => {
-                client.call_profiles_by(at, Usage::Referenced).await.map(|listed| listed.map(|id| id.to_string()))
-            }
-            ProfileKind::CallLeg => {
-                client.call_leg_profiles_by(at, Usage::Referenced).await.map(|listed| listed.map(|id| id.to_string()))
-            }
-        };
+        let referenced = client.profiles_by(at, kind, Usage::Referenced).await;
         let Some(listed) = client.unless_unknown(at, referenced).await? else { return Ok(false) };
         let is_whole = listed.unshown() == Some(0);
         Ok(is_whole && !listed.items.iter().any(|known| known.eq_ignore_ascii_case(id)))
@@ -98,9 +74,9 @@ impl Cluster {
             if name.is_some_and(|name| name != wanted.name) {
                 continue;
             }
-            let Some(fields) = if_there(client.call_leg_profile(at, &id).await)? else { continue };
-            if is_exactly(&want, &fields) && may_be(id.as_str(), &fields) {
-                return Ok(Some(id.to_string()));
+            let Some(fields) = if_there(client.profile(at, wanted.kind, &id).await)? else { continue };
+            if is_exactly(&want, &fields) && may_be(&id, &fields) {
+                return Ok(Some(id));
             }
         }
         Ok(None)

@@ -12,9 +12,7 @@ use super::cache::Due;
 use super::uptime::Uptime;
 use super::{CallBridge, Cluster, Source, SweepTarget, in_time, reading};
 use crate::api::bridge::{MemberStatus, ProfileIds};
-use crate::cms::{
-    Address, CallLegProfileId, CallProfileId, Class, CmsError, Fields, Priority, SpaceId, SystemStatus, if_there,
-};
+use crate::cms::{Address, Class, CmsError, Priority, SpaceId, SystemStatus, if_there};
 use crate::facts::Seen;
 use crate::facts::slots::SlotSpaces;
 use crate::metrics::BridgeLabels;
@@ -188,38 +186,36 @@ impl Cluster {
     ) -> Result<(), CmsError> {
         let (now, ids) = (self.now(), &duty.profiles);
         let (at, client) = (Priority::new(Class::Provision, now), active.client());
-        match (read, &ids.call, &ids.call_leg) {
-            (IdleRead::CallProfile, Some(id), _) => {
-                let found = if_there(client.call_profile(at, &CallProfileId::from(id.as_str())).await)?;
+        match read {
+            IdleRead::Profile(kind) => {
+                // Without profiles of ours there is nothing to look at but the status.
+                let Some(id) = ids.of(kind) else { return self.read_system(active).await.map(drop) };
+                let found = if_there(client.profile(at, kind, id).await)?;
                 let facts = &mut self.cache().facts;
-                take_profile(&mut facts.call_profile, &mut facts.wants_profiles, found);
+                // One that is gone is looked at by the bridge's own pass, which makes another.
+                facts.wants_profiles |= found.is_none();
+                *facts.profile_mut(kind) = found.map_or(Seen::Unknown, |fields| Seen::Known(Some(fields)));
             }
-            (IdleRead::CallLegProfile, _, Some(id)) => {
-                let found = if_there(client.call_leg_profile(at, &CallLegProfileId::from(id.as_str())).await)?;
-                let facts = &mut self.cache().facts;
-                take_profile(&mut facts.call_leg_profile, &mut facts.wants_profiles, found);
-            }
-            (IdleRead::Members, ..) => self.check_members(duty.members.unwrap_or_default()).await?,
-            (IdleRead::Slots, ..) => {
+            IdleRead::Members => self.check_members(duty.members.unwrap_or_default()).await?,
+            IdleRead::Slots => {
                 // The bridge's own pass lists them, which follows.
                 self.cache().facts.wants_list = true;
                 self.read_foreign(duty, now).await?;
             }
-            (IdleRead::Foreign, ..) => self.read_foreign(duty, now).await?,
-            (IdleRead::SettingsProfile { index }, ..) => {
+            IdleRead::Foreign => self.read_foreign(duty, now).await?,
+            IdleRead::SettingsProfile { index } => {
                 // The bridge's own pass looks at what it has not seen.
                 let seen = &mut self.cache().facts.settings_seen;
                 let id = seen.iter().nth(index).cloned();
                 id.map(|id| seen.remove(&id));
             }
-            (IdleRead::Slot { index }, ..) => {
+            IdleRead::Slot { index } => {
                 let nth = |slots: &SlotSpaces| slots.iter().nth(index).map(|(_, space)| space.id.clone());
                 if let Some(space) = self.with_slots(nth).flatten() {
                     self.read_space(&space, reading(now), now).await?;
                 }
             }
-            // Without profiles of ours there is nothing to look at but the status.
-            _ => drop(self.read_system(active).await?),
+            IdleRead::System | IdleRead::OtherSystem { .. } | IdleRead::Calls => drop(self.read_system(active).await?),
         }
         Ok(())
     }
@@ -304,12 +300,6 @@ impl Cluster {
             metrics.clock_skew.get_or_create(&labels).set(time.duration_since(now).as_secs());
         }
     }
-}
-
-/// What a read of a profile of ours found. One that is gone is looked at by the bridge's own pass, which makes another.
-fn take_profile(known: &mut Seen<Option<Fields>>, wants_profiles: &mut bool, found: Option<Fields>) {
-    *wants_profiles |= found.is_none();
-    *known = found.map_or(Seen::Unknown, |fields| Seen::Known(Some(fields)));
 }
 
 impl CallBridge {

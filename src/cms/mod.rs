@@ -44,7 +44,7 @@ pub use gate::{Gate, GateConfig, Permit};
 pub use http::NoObserver;
 pub use http::{Client, Credentials, Limits, Observer, Sample};
 pub use model::*;
-pub use operations::profiles::Usage;
+pub use operations::profiles::{ProfileKind, Usage};
 pub use operations::spaces::name_mapping;
 pub use priority::{Class, Priority};
 pub use tls::{Tls, TlsOptions};

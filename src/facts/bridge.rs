@@ -127,6 +127,21 @@ impl BridgeFacts {
         self.awaited.as_ref().is_some_and(|(range, relists)| *relists > 0 && range.contains(&number))
     }
 
+    /// One of the two profiles that every slot uses, as it was last seen.
+    pub fn profile(&self, kind: ProfileKind) -> &Seen<Option<Fields>> {
+        match kind {
+            ProfileKind::Call => &self.call_profile,
+            ProfileKind::CallLeg => &self.call_leg_profile,
+        }
+    }
+
+    pub fn profile_mut(&mut self, kind: ProfileKind) -> &mut Seen<Option<Fields>> {
+        match kind {
+            ProfileKind::Call => &mut self.call_profile,
+            ProfileKind::CallLeg => &mut self.call_leg_profile,
+        }
+    }
+
     /// Was every space listed a moment ago?
     pub fn is_lately_whole(&self, now: Timestamp) -> bool {
         self.whole_at.is_some_and(|at| now.duration_since(at).abs() < LATELY)

@@ -1,29 +1,25 @@
 //! What is read when, so that everything is looked at in turn and the bridge is asked seldom: two requests a minute when it
 //! is idle and a list of its slots every three, and two for each page of legs in a sweep (requirements.md section 3).
 
+use crate::cms::ProfileKind;
+
 /// One read of an idle bridge; each is one request, or one for each page of a list.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum IdleRead {
     /// The status of the active call bridge: whether it was restarted.
     System,
     /// The status of another call bridge, counted among them.
-    OtherSystem {
-        index: usize,
-    },
+    OtherSystem { index: usize },
     /// The calls on every call bridge: one request to each.
     Calls,
     /// The slots that carry their placeholder name: what is not among them was renamed, opened under a name, or deleted.
     Slots,
     /// This slot, counted among those that are known: only this shows that one was opened and kept its name.
-    Slot {
-        index: usize,
-    },
-    CallProfile,
-    CallLegProfile,
+    Slot { index: usize },
+    /// One of the two profiles that every slot uses.
+    Profile(ProfileKind),
     /// This profile for settings of meetings, counted among those that are known.
-    SettingsProfile {
-        index: usize,
-    },
+    SettingsProfile { index: usize },
     /// Spaces that are somebody else's: whether they still are.
     Foreign,
     /// The table of call bridges.
@@ -47,12 +43,12 @@ pub fn idle_reads(turn: u64, call_bridges: usize, slots: usize) -> Vec<IdleRead>
         1 => vec![IdleRead::Calls, IdleRead::Slots],
         3 if call_bridges > 1 => {
             let index = modulo(round, call_bridges.saturating_sub(1));
-            vec![IdleRead::CallProfile, IdleRead::OtherSystem { index }]
+            vec![IdleRead::Profile(ProfileKind::Call), IdleRead::OtherSystem { index }]
         }
-        3 => vec![IdleRead::CallProfile],
+        3 => vec![IdleRead::Profile(ProfileKind::Call)],
         4 if round % 10 == 4 => vec![IdleRead::Slot { index: modulo(round / 10, slots) }],
         4 if round % 10 == 9 => vec![IdleRead::Members],
-        5 => vec![IdleRead::CallLegProfile],
+        5 => vec![IdleRead::Profile(ProfileKind::CallLeg)],
         _ => vec![IdleRead::System],
     }
 }
@@ -67,10 +63,10 @@ pub fn busy_read(turn: u64, call_bridges: usize, slots: usize, profiles: usize) 
     let (round, place) = (n / 6, n % 6);
     let second = round.wrapping_mul(2).wrapping_add(place / 2);
     Some(match place {
-        0 => IdleRead::CallProfile,
+        0 => IdleRead::Profile(ProfileKind::Call),
         1 | 3 if profiles > 0 => IdleRead::SettingsProfile { index: modulo(second, profiles) },
         1 | 3 => IdleRead::Slot { index: modulo(second, slots) },
-        2 => IdleRead::CallLegProfile,
+        2 => IdleRead::Profile(ProfileKind::CallLeg),
         4 if call_bridges > 1 && !round.is_multiple_of(4) => {
             IdleRead::OtherSystem { index: modulo(round.saturating_sub(round / 4), call_bridges.saturating_sub(1)) }
         }

@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use kube::ResourceExt;
 
 use crate::api::access::{AccessMethodSpec, AccessRole};
-use crate::api::bridge::{ProfileIds, ProfilesSpec};
+use crate::api::bridge::ProfilesSpec;
 use crate::api::meeting::Phase;
 use crate::api::settings::{
     Capture, Encryption, Layout, MOST_COSMETIC_PROFILES, MOST_SETTINGS_PROFILES, MeetingSettings, ProfileKind,
@@ -386,14 +386,6 @@ pub fn demand(
 /// `namespace/name` of a MeetingBridge.
 pub fn owner_of(bridge: &MeetingBridge) -> String {
     format!("{}/{}", bridge.namespace().unwrap_or_default(), bridge.name_any())
-}
-
-/// The id of one kind.
-pub fn of_kind(ids: &ProfileIds, kind: ProfileKind) -> Option<&String> {
-    match kind {
-        ProfileKind::Call => ids.call.as_ref(),
-        ProfileKind::CallLeg => ids.call_leg.as_ref(),
-    }
 }
 
 #[cfg(test)]

@@ -1,5 +1,6 @@
 use super::*;
 use crate::cluster::lost::tests::cluster;
+use crate::cms::ProfileKind;
 use crate::cms::tests::server::{Server, reply, xml};
 
 /// While configuration was held back, a read between two tries hid from the next one that the profile is gone, so that it
@@ -17,11 +18,11 @@ async fn a_profile_that_a_read_finds_gone_is_wanted_by_the_bridges_own_pass() {
     let duty = Duty { live: Vec::new(), is_busy: false, members: None, profiles, failback_asked: false };
     let active = cluster.active();
     for is_there in [true, false] {
-        for read in [IdleRead::CallProfile, IdleRead::CallLegProfile] {
+        for read in [IdleRead::Profile(ProfileKind::Call), IdleRead::Profile(ProfileKind::CallLeg)] {
             cluster.read_active(&active, &duty, read).await.unwrap();
         }
         cluster.with_facts(|facts| {
-            let seen = [&facts.call_profile, &facts.call_leg_profile].map(|seen| matches!(seen, Seen::Known(Some(_))));
+            let seen = ProfileKind::ALL.map(|kind| matches!(facts.profile(kind), Seen::Known(Some(_))));
             assert_eq!((seen, facts.wants_profiles), ([is_there; 2], !is_there));
         });
     }

@@ -190,10 +190,10 @@ async fn what_the_list_does_not_have_is_gone_whatever_the_words() {
         let client = server.client();
         assert_eq!(client.delete_call_leg(any(), &"it".into()).await, Ok(false));
         assert_eq!(client.delete_call(any(), &"it".into()).await, Ok(false));
-        assert_eq!(client.delete_call_profile(any(), &"it".into()).await, Ok(false));
+        assert_eq!(client.delete_profile(any(), ProfileKind::Call, "it").await, Ok(false));
         assert_eq!(if_there(client.call_leg(any(), &"it".into()).await).map(|found| found.is_none()), Ok(true));
         assert_eq!(if_there(client.participant(any(), &"it".into()).await).map(|found| found.is_none()), Ok(true));
-        assert_eq!(if_there(client.call_leg_profile(any(), &"it".into()).await), Ok(None));
+        assert_eq!(if_there(client.profile(any(), ProfileKind::CallLeg, "it").await), Ok(None));
         assert!(client.call_legs_of(any(), &"it".into()).await.unwrap_err().is_not_found());
         assert!(client.show_message(any(), &"it".into(), None).await.unwrap_err().is_not_found());
         assert!(client.bulk_sync(any(), &"it".into()).await.unwrap_err().is_not_found());
@@ -231,11 +231,11 @@ async fn a_space_that_cannot_be_written_is_gone_only_if_no_list_has_it() {
 async fn a_profile_that_no_bridge_shows_is_believed() {
     let none = || reply("405 Method Not Allowed", "Content-Type: application/json\r\n", "{}");
     let server = framework(none, |_| reply("405 Method Not Allowed", "", "")).await;
-    assert_eq!(server.client().call_profile(any(), &"it".into()).await, Ok(Fields::new()));
+    assert_eq!(server.client().profile(any(), ProfileKind::Call, "it").await, Ok(Fields::new()));
     let listed = framework(none, |collection| one_of(collection, "it", 1)).await;
-    assert_eq!(listed.client().call_profile(any(), &"it".into()).await, Err(CmsError::NotACms));
+    assert_eq!(listed.client().profile(any(), ProfileKind::Call, "it").await, Err(CmsError::NotACms));
     let other = Server::start(move |_, _| none()).await;
-    assert_eq!(other.client().call_profile(any(), &"it".into()).await, Err(CmsError::NotACms), "no call bridge");
+    assert_eq!(other.client().profile(any(), ProfileKind::Call, "it").await, Err(CmsError::NotACms), "no call bridge");
 }
 
 /// Nothing is kept of a sync that is over, and there is no list of them: it is not asked about for ever.

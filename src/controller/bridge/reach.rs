@@ -8,13 +8,9 @@ use kube::ResourceExt;
 use kube::runtime::reflector::ObjectRef;
 
 use crate::act;
-use crate::api::settings::ProfileKind;
 use crate::api::{MeetingBridge, MeetingSeries};
 use crate::cluster::{CallBridge, Cluster, Source, in_time};
-use crate::cms::{
-    Address, BulkSetId, BulkSyncId, CallLegProfileId, CallProfileId, Class, CmsError, Fields, Priority, SpaceId,
-    SyncStatus, if_there,
-};
+use crate::cms::{Address, BulkSetId, BulkSyncId, Class, CmsError, Fields, Priority, SpaceId, SyncStatus, if_there};
 use crate::controller::context::{Context, Kind};
 use crate::controller::kube_calls::KubeError;
 use crate::drive::Reach;
@@ -102,31 +98,20 @@ impl<'a> BridgeReach<'a> {
                 let primary: Option<Address> = spec.address.parse().ok();
                 Ok(Found::Cluster(cluster.read_members(primary.as_ref()).await?))
             }
-            Look::LostCallProfile => {
+            Look::LostProfile(kind) => {
                 let version = cluster.with_facts(|facts| facts.version.known().cloned()).unwrap_or_default();
-                let want = spec.profiles.call.pairs_for(&version);
+                let want = spec.profiles.pairs(*kind, &version);
                 let may_be = |id: &str, fields: &Fields| !is_of_settings(id) && !may_be_for_settings(&want, fields);
-                Ok(Found::LostProfile(cluster.find_profile(ProfileKind::Call, &want, may_be).await?))
+                Ok(Found::LostProfile(cluster.find_profile(*kind, &want, may_be).await?))
             }
-            Look::LostCallLegProfile => {
-                let want = spec.profiles.call_leg.pairs();
-                let may_be = |id: &str, fields: &Fields| !is_of_settings(id) && !may_be_for_settings(&want, fields);
-                Ok(Found::LostProfile(cluster.find_profile(ProfileKind::CallLeg, &want, may_be).await?))
-            }
-            Look::CallProfile(id) => profile(client.call_profile(at, &CallProfileId::from(id.as_str())).await),
-            Look::CallLegProfile(id) => {
-                profile(client.call_leg_profile(at, &CallLegProfileId::from(id.as_str())).await)
-            }
+            Look::Profile(kind, id) => profile(client.profile(at, *kind, id).await),
             Look::LostSettingsProfile(wanted) => {
                 let known = progress.record.profile_ids();
                 Ok(Found::Lost(cluster.find_settings_profile(wanted, &known).await?))
             }
             Look::SettingsProfile(known) => {
                 let id = known.id.as_deref().unwrap_or_default();
-                match known.kind {
-                    ProfileKind::Call => profile(client.call_profile(at, &CallProfileId::from(id)).await),
-                    ProfileKind::CallLeg => profile(client.call_leg_profile(at, &CallLegProfileId::from(id)).await),
-                }
+                profile(client.profile(at, known.kind, id).await)
             }
             Look::LostSet(range) => {
                 let known =

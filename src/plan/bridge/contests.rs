@@ -5,6 +5,7 @@ use jiff::Timestamp;
 use super::profiles::is_as_wanted;
 use super::{BridgeProgress, Step};
 use crate::api::repairs::{Contested, Rival, Shown};
+use crate::cms::ProfileKind;
 use crate::facts::Seen;
 use crate::facts::bridge::BridgeFacts;
 use crate::facts::slots::Standing;
@@ -26,8 +27,7 @@ impl BridgeProgress {
     pub(super) fn note_repair(&mut self, step: &Step, at: Timestamp) {
         let made = |numbers: &std::ops::RangeInclusive<u32>| numbers.clone().any(|number| self.record.made(number));
         let (thing, by) = match step {
-            Step::UpdateCallProfile(..) if !self.is_unjudged => ((Contested::CallProfile, None), Rival::Unknown),
-            Step::UpdateCallLegProfile(..) if !self.is_unjudged => ((Contested::CallLegProfile, None), Rival::Unknown),
+            Step::UpdateProfile(kind, ..) if !self.is_unjudged => (((*kind).into(), None), Rival::Unknown),
             // It carried a mark like ours, and no meeting of ours is in it.
             Step::ShutSlot { number, .. } => ((Contested::FreeSlot, Some(*number)), Rival::Installation),
             Step::CreateSet(numbers) if made(numbers) && self.makes_again(at) => {
@@ -47,25 +47,26 @@ impl BridgeProgress {
     /// Which fields of the two profiles the bridge shows.
     pub(super) fn note_shown_fields(&self, facts: &mut BridgeFacts) {
         let Some(ids) = &self.record.profiles else { return };
-        let of_call = ids.call.as_ref().zip(facts.call_profile.known().cloned().flatten());
-        let of_leg = ids.call_leg.as_ref().zip(facts.call_leg_profile.known().cloned().flatten());
-        for (id, have) in of_call.into_iter().chain(of_leg) {
-            facts.note_shown(id, &have);
+        for kind in ProfileKind::ALL {
+            let have = facts.profile(kind).known().cloned().flatten();
+            if let Some((id, have)) = ids.of(kind).zip(have) {
+                facts.note_shown(id, &have);
+            }
         }
     }
 
     /// What looks showed of what was put back.
     pub(super) fn prove_repairs(&mut self, facts: &BridgeFacts) {
         let Seen::Known(version) = &facts.version else { return };
-        let (call, leg) = (self.spec.profiles.call.pairs_for(version), self.spec.profiles.call_leg.pairs());
         let ids = self.record.profiles.clone().unwrap_or_default();
-        let is_shown = |id: &Option<String>, want: &[(String, String)], have: &Seen<Option<crate::cms::Fields>>| {
-            let have = have.known().and_then(Option::as_ref);
-            id.as_ref().zip(have).is_some_and(|(id, have)| is_as_wanted(facts, id, want, have))
+        let is_shown = |kind| {
+            let (want, have) = (self.spec.profiles.pairs(kind, version), facts.profile(kind).known());
+            let have = have.and_then(Option::as_ref);
+            ids.of(kind).zip(have).is_some_and(|(id, have)| is_as_wanted(facts, id, &want, have))
         };
         self.contests.prove(|thing, slot| match thing {
-            Contested::CallProfile => is_shown(&ids.call, &call, &facts.call_profile),
-            Contested::CallLegProfile => is_shown(&ids.call_leg, &leg, &facts.call_leg_profile),
+            Contested::CallProfile => is_shown(ProfileKind::Call),
+            Contested::CallLegProfile => is_shown(ProfileKind::CallLeg),
             Contested::FreeSlot => {
                 let standing = slot.and_then(|number| facts.slots.known()?.standing(number));
                 standing == Some(Standing::Free)
@@ -79,13 +80,9 @@ impl BridgeProgress {
 /// What was put right is believed once a look has shown it.
 pub(super) fn forget_written(facts: &mut BridgeFacts, step: &Step) {
     match step {
-        Step::UpdateCallProfile(id, _) => {
+        Step::UpdateProfile(kind, id, _) => {
             facts.forget_shown(id);
-            facts.call_profile = Seen::Unknown;
-        }
-        Step::UpdateCallLegProfile(id, _) => {
-            facts.forget_shown(id);
-            facts.call_leg_profile = Seen::Unknown;
+            *facts.profile_mut(*kind) = Seen::Unknown;
         }
         Step::UpdateSettingsProfile(profile) => profile.id.iter().for_each(|id| facts.forget_shown(id)),
         Step::ShutSlot { number, .. } => {

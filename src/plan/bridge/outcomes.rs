@@ -214,8 +214,7 @@ impl BridgeProgress {
     /// What a failed write tells about the bridge.
     pub(super) fn step_failed(&mut self, facts: &mut BridgeFacts, step: &Step, error: &CmsError, may_be_done: bool) {
         match step {
-            Step::UpdateCallProfile(..) if error.is_not_found() => self.record.lose_call_profile(facts),
-            Step::UpdateCallLegProfile(..) if error.is_not_found() => self.record.lose_call_leg_profile(facts),
+            Step::UpdateProfile(kind, ..) if error.is_not_found() => self.record.lose_profile(facts, *kind),
             // One of the profiles is gone: find out which, and make another.
             Step::CreateSet(_) if error.is_not_found() => {
                 (facts.call_profile, facts.call_leg_profile) = (Seen::Unknown, Seen::Unknown);

@@ -2,7 +2,6 @@
 
 use super::upkeep::{Claim, claim};
 use super::{Around, BridgeProgress, Intent, Look, Next, Step};
-use crate::api::repairs::Contested;
 use crate::api::settings::ProfileKind;
 use crate::cms::{Fields, Space};
 use crate::facts::Seen;
@@ -28,36 +27,25 @@ pub(super) fn is_as_wanted(facts: &BridgeFacts, id: &str, want: &[(String, Strin
 /// Makes, verifies and repairs the two profiles.
 pub(super) fn next(bridge: &BridgeProgress, facts: &BridgeFacts, version: &str) -> Option<Next> {
     let Some(ids) = &bridge.record.profiles else { return Some(Next::Record(Intent::Profiles)) };
-    let call = bridge.spec.profiles.call.pairs_for(version);
-    let leg = bridge.spec.profiles.call_leg.pairs();
     let believes_nothing = facts.full_recheck || facts.wants_profiles || bridge.is_unjudged;
-    // A profile that was seen but is not in the record: made, and the write of the status was refused.
-    match (&ids.call, &facts.call_profile) {
-        (None, Seen::Unknown | Seen::Known(Some(_))) if !bridge.profiles_untried => {
-            return Some(Next::Look(Look::LostCallProfile));
+    let next = |kind: ProfileKind| {
+        let want = bridge.spec.profiles.pairs(kind, version);
+        match (ids.of(kind), facts.profile(kind)) {
+            // A profile that was seen but is not in the record: made, and the write of the status was refused.
+            (None, Seen::Unknown | Seen::Known(Some(_))) if !bridge.profiles_untried => {
+                Some(Next::Look(Look::LostProfile(kind)))
+            }
+            (None, _) => Some(Next::Do(Step::CreateProfile(kind, want))),
+            (Some(id), Seen::Unknown) if believes_nothing => Some(Next::Look(Look::Profile(kind, id.clone()))),
+            (Some(id), Seen::Known(Some(have)))
+                if !is_as_wanted(facts, id, &want, have) && bridge.may_put_back(kind.into(), None) =>
+            {
+                Some(Next::Do(Step::UpdateProfile(kind, id.clone(), want)))
+            }
+            _ => None,
         }
-        (None, _) => return Some(Next::Do(Step::CreateCallProfile(call))),
-        (Some(id), Seen::Unknown) if believes_nothing => return Some(Next::Look(Look::CallProfile(id.clone()))),
-        (Some(id), Seen::Known(Some(have)))
-            if !is_as_wanted(facts, id, &call, have) && bridge.may_put_back(Contested::CallProfile, None) =>
-        {
-            return Some(Next::Do(Step::UpdateCallProfile(id.clone(), call)));
-        }
-        _ => {}
-    }
-    match (&ids.call_leg, &facts.call_leg_profile) {
-        (None, Seen::Unknown | Seen::Known(Some(_))) if !bridge.profiles_untried => {
-            Some(Next::Look(Look::LostCallLegProfile))
-        }
-        (None, _) => Some(Next::Do(Step::CreateCallLegProfile(leg))),
-        (Some(id), Seen::Unknown) if believes_nothing => Some(Next::Look(Look::CallLegProfile(id.clone()))),
-        (Some(id), Seen::Known(Some(have)))
-            if !is_as_wanted(facts, id, &leg, have) && bridge.may_put_back(Contested::CallLegProfile, None) =>
-        {
-            Some(Next::Do(Step::UpdateCallLegProfile(id.clone(), leg)))
-        }
-        _ => None,
-    }
+    };
+    ProfileKind::ALL.into_iter().find_map(next)
 }
 
 /// A slot of ours that refers to other profiles: one was made anew, somebody changed the space, or the set did not take it.

@@ -307,8 +307,7 @@ impl Subject for BridgeProgress {
                     // Put back once for each look: whoever changes it again and again is not fought.
                     facts.settings_changed.retain(|id| profile.id.as_ref() != Some(id));
                 }
-                super::Next::Do(Step::CreateCallProfile(_)) => facts.call_profile = Seen::Unknown,
-                super::Next::Do(Step::CreateCallLegProfile(_)) => facts.call_leg_profile = Seen::Unknown,
+                super::Next::Do(Step::CreateProfile(kind, _)) => *facts.profile_mut(*kind) = Seen::Unknown,
                 _ => {}
             }
             return next;
@@ -351,18 +350,13 @@ impl Subject for BridgeProgress {
             (Look::SettingsProfile(profile), Found::Profile(fields)) => {
                 self.settings_looked_at(facts, profile, fields.as_ref());
             }
-            (Look::CallProfile(_), Found::Profile(None)) => self.record.lose_call_profile(facts),
-            (Look::CallProfile(_), Found::Profile(fields)) => facts.call_profile = Seen::Known(fields),
-            (_, Found::Profile(None)) => self.record.lose_call_leg_profile(facts),
-            (_, Found::Profile(fields)) => facts.call_leg_profile = Seen::Known(fields),
-            (Look::LostCallProfile, Found::LostProfile(found)) => {
-                self.record.profiles.get_or_insert_default().call = found.as_ref().map(|(id, _)| id.clone());
-                facts.call_profile = Seen::Known(found.map(|(_, fields)| fields));
+            (Look::Profile(kind, _), Found::Profile(None)) => self.record.lose_profile(facts, *kind),
+            (Look::Profile(kind, _), Found::Profile(fields)) => *facts.profile_mut(*kind) = Seen::Known(fields),
+            (Look::LostProfile(kind), Found::LostProfile(found)) => {
+                *self.record.profiles.get_or_insert_default().of_mut(*kind) = found.as_ref().map(|(id, _)| id.clone());
+                *facts.profile_mut(*kind) = Seen::Known(found.map(|(_, fields)| fields));
             }
-            (_, Found::LostProfile(found)) => {
-                self.record.profiles.get_or_insert_default().call_leg = found.as_ref().map(|(id, _)| id.clone());
-                facts.call_leg_profile = Seen::Known(found.map(|(_, fields)| fields));
-            }
+            (_, Found::Profile(_) | Found::LostProfile(_)) => {}
             (Look::LostSettingsProfile(profile), Found::Lost(id)) => self.settings_looked_for(facts, profile, id),
             (look, Found::Lost(id)) => self.lost_looked_for(facts, look, id),
             (look, Found::Spaces { items, unshown }) => self.spaces_listed(facts, look, items, unshown),

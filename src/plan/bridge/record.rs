@@ -6,7 +6,7 @@ use std::ops::RangeInclusive;
 use super::step::{Intent, Step};
 use crate::api::bridge::{ParameterSet, ProfileIds};
 use crate::api::settings::{SettingsProfile, UNREAD};
-use crate::cms::SyncFailure;
+use crate::cms::{ProfileKind, SyncFailure};
 use crate::facts::Seen;
 use crate::facts::bridge::{BridgeFacts, as_written};
 use crate::plan::settings::is_to_be_proven;
@@ -87,25 +87,25 @@ impl Record {
     }
 
     /// The profile that we know is gone. Another may have been made, and the process died before it was noted.
-    pub(super) fn lose_call_profile(&mut self, facts: &mut BridgeFacts) {
-        self.profiles.get_or_insert_default().call = None;
-        facts.call_profile = Seen::Unknown;
-    }
-
-    pub(super) fn lose_call_leg_profile(&mut self, facts: &mut BridgeFacts) {
-        self.profiles.get_or_insert_default().call_leg = None;
-        facts.call_leg_profile = Seen::Unknown;
+    pub(super) fn lose_profile(&mut self, facts: &mut BridgeFacts, kind: ProfileKind) {
+        *self.profiles.get_or_insert_default().of_mut(kind) = None;
+        *facts.profile_mut(kind) = Seen::Unknown;
     }
 
     /// Works a successful write into record and facts. `created` is the id of a new object.
     pub(super) fn apply(&mut self, facts: &mut BridgeFacts, step: &Step, created: Option<String>) {
         match step {
-            Step::CreateCallProfile(_)
-            | Step::CreateCallLegProfile(_)
-            | Step::UpdateCallProfile(..)
-            | Step::UpdateCallLegProfile(..)
-            | Step::DeleteCallProfile(_)
-            | Step::DeleteCallLegProfile(_) => self.apply_to_profiles(facts, step, created),
+            // What the bridge shows of one that was made a look will tell; what it was made with is compared with the spec
+            // until then.
+            Step::CreateProfile(kind, pairs) => {
+                *self.profiles.get_or_insert_default().of_mut(*kind) = created;
+                self.recheck_slots(facts);
+                *facts.profile_mut(*kind) = Seen::Known(Some(as_written(pairs)));
+            }
+            Step::UpdateProfile(kind, _, pairs) => {
+                *facts.profile_mut(*kind) = Seen::Known(Some(pairs.iter().cloned().collect()));
+            }
+            Step::DeleteProfile(kind, _) => *self.profiles.get_or_insert_default().of_mut(*kind) = None,
             Step::CreateSet(_)
             | Step::StartSync { .. }
             | Step::StartRemoval { .. }
@@ -136,29 +136,6 @@ impl Record {
 
     fn settings_profile(&mut self, profile: &SettingsProfile) -> Option<&mut SettingsProfile> {
         self.settings.iter_mut().find(|known| (known.kind, &known.name) == (profile.kind, &profile.name))
-    }
-
-    /// The same for the two profiles that every slot uses. What the bridge shows of one that was made a look will tell; what
-    /// it was made with is compared with the spec until then.
-    fn apply_to_profiles(&mut self, facts: &mut BridgeFacts, step: &Step, created: Option<String>) {
-        let fields = |pairs: &Vec<(String, String)>| Seen::Known(Some(pairs.iter().cloned().collect()));
-        match step {
-            Step::CreateCallProfile(pairs) => {
-                self.profiles.get_or_insert_default().call = created;
-                self.recheck_slots(facts);
-                facts.call_profile = Seen::Known(Some(as_written(pairs)));
-            }
-            Step::CreateCallLegProfile(pairs) => {
-                self.profiles.get_or_insert_default().call_leg = created;
-                self.recheck_slots(facts);
-                facts.call_leg_profile = Seen::Known(Some(as_written(pairs)));
-            }
-            Step::UpdateCallProfile(_, pairs) => facts.call_profile = fields(pairs),
-            Step::UpdateCallLegProfile(_, pairs) => facts.call_leg_profile = fields(pairs),
-            Step::DeleteCallProfile(_) => self.profiles.get_or_insert_default().call = None,
-            Step::DeleteCallLegProfile(_) => self.profiles.get_or_insert_default().call_leg = None,
-            _ => {}
-        }
     }
 
     /// The same for parameter sets and their syncs.

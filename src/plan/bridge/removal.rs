@@ -4,7 +4,7 @@ use super::provisioning::numbers_of;
 use super::upkeep::{Claim, claim, keep_shut};
 use super::{Around, BridgeProgress, End, Look, Next, Step, settings};
 use crate::api::bridge::{DeletionPolicy, ParameterSet};
-use crate::cms::SyncStatus;
+use crate::cms::{ProfileKind, SyncStatus};
 use crate::facts::Seen;
 use crate::facts::bridge::BridgeFacts;
 use crate::facts::slots::SlotSpaces;
@@ -59,11 +59,8 @@ pub fn next(bridge: &BridgeProgress, facts: &BridgeFacts, around: &Around) -> Ne
         return next;
     }
     let ids = bridge.record.profiles.clone().unwrap_or_default();
-    match (ids.call, ids.call_leg) {
-        (Some(id), _) => Next::Do(Step::DeleteCallProfile(id)),
-        (None, Some(id)) => Next::Do(Step::DeleteCallLegProfile(id)),
-        (None, None) => Next::Rest(End::Settled),
-    }
+    let left = ProfileKind::ALL.into_iter().find_map(|kind| Some(Step::DeleteProfile(kind, ids.of(kind)?.clone())));
+    left.map_or(Next::Rest(End::Settled), Next::Do)
 }
 
 /// What a sync that was to remove the spaces of a set has left goes one by one (a space that was not there before is

@@ -3,7 +3,7 @@
 use std::ops::RangeInclusive;
 
 use crate::api::bridge::ClusterStatus;
-use crate::api::settings::SettingsProfile;
+use crate::api::settings::{ProfileKind, SettingsProfile};
 use crate::cms::{AccessMethodId, CallAt, Class, Fields, Space, SpaceId, SyncFailure, SyncStatus};
 
 /// What must be looked up.
@@ -11,12 +11,10 @@ use crate::cms::{AccessMethodId, CallAt, Class, Fields, Space, SpaceId, SyncFail
 pub enum Look {
     System,
     Cluster,
-    /// A call profile with exactly our content that nothing refers to: made by us, reply lost.
-    LostCallProfile,
-    LostCallLegProfile,
+    /// A profile with exactly our content that nothing refers to: made by us, reply lost.
+    LostProfile(ProfileKind),
     /// A profile of ours.
-    CallProfile(String),
-    CallLegProfile(String),
+    Profile(ProfileKind, String),
     /// A profile for settings, with exactly this content: made by us, reply lost.
     LostSettingsProfile(SettingsProfile),
     /// A recorded profile for settings: whether it is there.
@@ -41,16 +39,14 @@ impl Look {
     /// Is it about what we may have made ourselves? One who only observes made nothing.
     pub fn is_about_own_doing(&self) -> bool {
         match self {
-            Self::LostCallProfile
-            | Self::LostCallLegProfile
+            Self::LostProfile(_)
             | Self::LostSettingsProfile(_)
             | Self::LostSet(_)
             | Self::LostSync(_)
             | Self::Sync(_) => true,
             Self::System
             | Self::Cluster
-            | Self::CallProfile(_)
-            | Self::CallLegProfile(_)
+            | Self::Profile(..)
             | Self::SettingsProfile(_)
             | Self::Slots
             | Self::AllSpaces
@@ -97,10 +93,8 @@ pub enum Intent {
 /// One write.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Step {
-    CreateCallProfile(Vec<(String, String)>),
-    CreateCallLegProfile(Vec<(String, String)>),
-    UpdateCallProfile(String, Vec<(String, String)>),
-    UpdateCallLegProfile(String, Vec<(String, String)>),
+    CreateProfile(ProfileKind, Vec<(String, String)>),
+    UpdateProfile(ProfileKind, String, Vec<(String, String)>),
     CreateSet(RangeInclusive<u32>),
     StartSync {
         set: String,
@@ -134,8 +128,7 @@ pub enum Step {
         set: String,
         into: String,
     },
-    DeleteCallProfile(String),
-    DeleteCallLegProfile(String),
+    DeleteProfile(ProfileKind, String),
     CreateSettingsProfile(SettingsProfile),
     UpdateSettingsProfile(SettingsProfile),
     DeleteSettingsProfile(SettingsProfile),
@@ -200,19 +193,16 @@ impl Step {
     /// Does it change what the status must remember before the next write?
     pub fn changes_record(&self) -> bool {
         match self {
-            Self::CreateCallProfile(_)
-            | Self::CreateCallLegProfile(_)
+            Self::CreateProfile(..)
             | Self::CreateSet(_)
             | Self::StartSync { .. }
             | Self::StartRemoval { .. }
             | Self::DeleteSet(_)
             | Self::MergeSet { .. }
-            | Self::DeleteCallProfile(_)
-            | Self::DeleteCallLegProfile(_)
+            | Self::DeleteProfile(..)
             | Self::CreateSettingsProfile(_)
             | Self::DeleteSettingsProfile(_) => true,
-            Self::UpdateCallProfile(..)
-            | Self::UpdateCallLegProfile(..)
+            Self::UpdateProfile(..)
             | Self::UpdateSettingsProfile(_)
             | Self::AttachProfiles { .. }
             | Self::ShutSlot { .. }
@@ -231,10 +221,8 @@ impl Step {
 impl std::fmt::Display for Step {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
-            Self::CreateCallProfile(_) => f.write_str("create the call profile"),
-            Self::CreateCallLegProfile(_) => f.write_str("create the call leg profile"),
-            Self::UpdateCallProfile(..) => f.write_str("repair the call profile"),
-            Self::UpdateCallLegProfile(..) => f.write_str("repair the call leg profile"),
+            Self::CreateProfile(kind, _) => write!(f, "create the {kind}"),
+            Self::UpdateProfile(kind, ..) => write!(f, "repair the {kind}"),
             Self::CreateSet(range) => write!(f, "create a bulk parameter set for {}..{}", range.start(), range.end()),
             Self::StartSync { .. } => f.write_str("start the bulk sync that makes its spaces"),
             Self::AttachProfiles { number, .. } => write!(f, "attach the profiles to slot {number}"),
@@ -246,8 +234,7 @@ impl std::fmt::Display for Step {
             Self::DeleteSpace { number, .. } => write!(f, "remove the space of slot {number}, which is out of range"),
             Self::StartRemoval { .. } => f.write_str("start the bulk sync that removes the spaces of a set"),
             Self::DeleteSet(_) | Self::MergeSet { .. } => f.write_str("delete a bulk parameter set"),
-            Self::DeleteCallProfile(_) => f.write_str("delete the call profile"),
-            Self::DeleteCallLegProfile(_) => f.write_str("delete the call leg profile"),
+            Self::DeleteProfile(kind, _) => write!(f, "delete the {kind}"),
             Self::CreateSettingsProfile(profile) => write!(f, "create the profile {} for settings", profile.name),
             Self::UpdateSettingsProfile(profile) => write!(f, "repair the profile {} for settings", profile.name),
             Self::DeleteSettingsProfile(profile) => write!(f, "delete the profile {} for settings", profile.name),

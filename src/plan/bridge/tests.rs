@@ -275,21 +275,21 @@ impl Server {
                 self.spaces[position] = self.with_profiles(self.spaces[position].clone());
                 None
             }
-            Step::CreateCallProfile(pairs) => {
+            Step::CreateProfile(ProfileKind::Call, pairs) => {
                 let id = self.id("call-profile");
                 self.call_profiles.insert(id.clone(), pairs.iter().cloned().collect());
                 Some(id)
             }
-            Step::CreateCallLegProfile(pairs) => {
+            Step::CreateProfile(ProfileKind::CallLeg, pairs) => {
                 let id = self.id("leg-profile");
                 self.leg_profiles.insert(id.clone(), pairs.iter().cloned().collect());
                 Some(id)
             }
-            Step::UpdateCallProfile(id, pairs) => {
+            Step::UpdateProfile(ProfileKind::Call, id, pairs) => {
                 self.call_profiles.get_mut(id).unwrap().extend(pairs.iter().cloned());
                 None
             }
-            Step::UpdateCallLegProfile(id, pairs) => {
+            Step::UpdateProfile(ProfileKind::CallLeg, id, pairs) => {
                 self.leg_profiles.get_mut(id).unwrap().extend(pairs.iter().cloned());
                 None
             }
@@ -343,11 +343,11 @@ impl Server {
                 self.sets.remove(id);
                 None
             }
-            Step::DeleteCallProfile(id) => {
+            Step::DeleteProfile(ProfileKind::Call, id) => {
                 self.call_profiles.remove(id);
                 None
             }
-            Step::DeleteCallLegProfile(id) => {
+            Step::DeleteProfile(ProfileKind::CallLeg, id) => {
                 self.leg_profiles.remove(id);
                 None
             }
@@ -426,10 +426,10 @@ impl Reach<BridgeProgress> for ServerReach<'_> {
         Ok(match look {
             Look::System => Found::System(server.version.clone()),
             Look::Cluster => Found::Cluster(server.cluster.clone()),
-            Look::LostCallProfile => first(&server.call_profiles),
-            Look::LostCallLegProfile => first(&server.leg_profiles),
-            Look::CallProfile(id) => Found::Profile(server.shown_fields(server.call_profiles.get(id))),
-            Look::CallLegProfile(id) => Found::Profile(server.shown_fields(server.leg_profiles.get(id))),
+            Look::LostProfile(ProfileKind::Call) => first(&server.call_profiles),
+            Look::LostProfile(ProfileKind::CallLeg) => first(&server.leg_profiles),
+            Look::Profile(ProfileKind::Call, id) => Found::Profile(server.shown_fields(server.call_profiles.get(id))),
+            Look::Profile(ProfileKind::CallLeg, id) => Found::Profile(server.shown_fields(server.leg_profiles.get(id))),
             Look::LostSettingsProfile(wanted) => {
                 let known = progress.record.profile_ids();
                 let is_it = |id: &str, it: &SettingsProfile| {
@@ -499,7 +499,7 @@ impl Reach<BridgeProgress> for ServerReach<'_> {
             self.server.wrongs.push("a set was synced again".to_owned());
         }
         if matches!(step, Step::StartSync { set } | Step::StartRemoval { set } if !self.server.sets.contains_key(set))
-            || matches!(step, Step::UpdateCallProfile(id, _) if !self.server.call_profiles.contains_key(id))
+            || matches!(step, Step::UpdateProfile(ProfileKind::Call, id, _) if !self.server.call_profiles.contains_key(id))
         {
             return Err(not_found());
         }

@@ -8,10 +8,8 @@ use crate::api::settings::{ProfileKind, SettingsProfile, SettingsStatus, UNREAD}
 use crate::api::{MeetingBridge, ScheduledMeetingSpec};
 use crate::cms::{CmsError, Space};
 use crate::plan::settings::{
-    MethodProfile, has_room, is_protective, knows_access_methods, of_kind, owner_of, waits_for_host, wanted,
+    MethodProfile, has_room, is_protective, knows_access_methods, owner_of, waits_for_host, wanted,
 };
-
-const KINDS: [ProfileKind; 2] = [ProfileKind::Call, ProfileKind::CallLeg];
 
 /// How far the profile of one kind has come that a meeting wants.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -109,7 +107,7 @@ impl SettingsTerms {
             lacks_access_methods: lacks,
             lacks_room,
             bare,
-            protective: KINDS.into_iter().filter(is_protective).collect(),
+            protective: ProfileKind::ALL.into_iter().filter(is_protective).collect(),
             // Of a bridge that has not told its version nothing is said.
             unsupported: if version.is_empty() { Vec::new() } else { wanted.unsupported },
             own: status.profiles.unwrap_or_default(),
@@ -127,12 +125,12 @@ impl SettingsTerms {
     }
 
     fn wants_any(&self) -> bool {
-        KINDS.into_iter().any(|kind| *self.made(kind) != Made::NotWanted)
+        ProfileKind::ALL.into_iter().any(|kind| *self.made(kind) != Made::NotWanted)
     }
 
     /// Is one of them still to be made?
     pub fn is_pending(&self) -> bool {
-        KINDS.into_iter().any(|kind| *self.made(kind) == Made::Pending)
+        ProfileKind::ALL.into_iter().any(|kind| *self.made(kind) == Made::Pending)
             || self.methods.values().any(|made| *made == Made::Pending)
     }
 
@@ -171,7 +169,7 @@ fn both(id: impl Fn(ProfileKind) -> Option<String>) -> ProfileIds {
 
 impl Progress {
     fn applied(&self, kind: ProfileKind) -> Option<&String> {
-        of_kind(&self.draft.settings.as_ref()?.applied, kind)
+        self.draft.settings.as_ref()?.applied.of(kind)
     }
 
     /// What the space is to be told of one kind for this meeting. What it was told stands until another one is there.
@@ -210,7 +208,7 @@ impl Progress {
             return ProfileIds::default();
         };
         both(|kind| {
-            let back = || self.applied(kind).map(|_| of_kind(&settings.before, kind).cloned().unwrap_or_default());
+            let back = || self.applied(kind).map(|_| settings.before.of(kind).cloned().unwrap_or_default());
             self.target(kind).or_else(back)
         })
     }
@@ -226,13 +224,13 @@ impl Progress {
             let (Some(terms), Some(shown)) = (terms.filter(|terms| terms.is_made), &self.shown_profiles) else {
                 return ProfileIds::default();
             };
-            let is_ours = |kind| of_kind(shown, kind).is_some_and(|id| terms.of_settings.contains(id));
-            return both(|kind| of_kind(&terms.own, kind).filter(|_| is_ours(kind)).cloned());
+            let is_ours = |kind| shown.of(kind).is_some_and(|id| terms.of_settings.contains(id));
+            return both(|kind| terms.own.of(kind).filter(|_| is_ours(kind)).cloned());
         };
         // Whether it was applied is not known if we died before it could be noted.
         let may_be_applied =
             |kind| self.applied(kind).is_some() || terms.is_some_and(|terms| *terms.made(kind) != Made::NotWanted);
-        both(|kind| may_be_applied(kind).then(|| of_kind(&settings.before, kind).cloned().unwrap_or_default()))
+        both(|kind| may_be_applied(kind).then(|| settings.before.of(kind).cloned().unwrap_or_default()))
     }
 
     /// The profiles that the space was to be told.
@@ -256,7 +254,7 @@ impl Progress {
         self.terms.settings.is_some()
             && !self.tried.without_profiles
             && (self.draft.settings.is_some() || self.must_record_settings())
-            && KINDS.into_iter().any(|kind| self.target(kind) != self.applied(kind).cloned())
+            && ProfileKind::ALL.into_iter().any(|kind| self.target(kind) != self.applied(kind).cloned())
     }
 
     /// Is something not there yet that keeps people out of something? Then nobody is let in.
@@ -278,17 +276,17 @@ impl Progress {
     /// those of some space, one without has none.
     pub(super) fn has_other_profiles(&self, space: &Space) -> bool {
         let shown = shown(space);
-        KINDS.into_iter().any(|kind| {
+        ProfileKind::ALL.into_iter().any(|kind| {
             let is_seen = self.shown_fields.has_profile(kind);
             self.applied(kind)
-                .is_some_and(|told| of_kind(&shown, kind).map_or(is_seen, |shown| !told.eq_ignore_ascii_case(shown)))
+                .is_some_and(|told| shown.of(kind).map_or(is_seen, |shown| !told.eq_ignore_ascii_case(shown)))
         })
     }
 
     /// Is everything that can be had applied?
     pub fn has_settings_applied(&self) -> bool {
         let Some(terms) = self.terms.settings.as_ref().filter(|_| !self.tried.without_profiles) else { return false };
-        KINDS.into_iter().all(|kind| match terms.made(kind) {
+        ProfileKind::ALL.into_iter().all(|kind| match terms.made(kind) {
             Made::NotWanted => self.applied(kind).is_none(),
             Made::There(id) => self.applied(kind) == Some(id),
             Made::Pending | Made::Refused(_) => false,

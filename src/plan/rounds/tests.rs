@@ -23,8 +23,8 @@ fn drift_on_an_idle_bridge_is_seen_within_three_minutes() {
         for wanted in [
             (|read| *read == IdleRead::Slots) as fn(&IdleRead) -> bool,
             |read| *read == IdleRead::Calls,
-            |read| *read == IdleRead::CallProfile,
-            |read| *read == IdleRead::CallLegProfile,
+            |read| *read == IdleRead::Profile(ProfileKind::Call),
+            |read| *read == IdleRead::Profile(ProfileKind::CallLeg),
         ] {
             assert!(longest_gap(wanted, call_bridges) <= 3 * MINUTE);
         }
@@ -111,7 +111,7 @@ fn what_an_idle_bridge_is_asked_has_its_turn_on_a_busy_one_as_well() {
             reads.iter().filter(|(_, read)| *read == wanted).map(|(turn, _)| *turn).collect()
         };
         // Sweeps come four to the minute.
-        for often in [IdleRead::CallProfile, IdleRead::CallLegProfile] {
+        for often in [IdleRead::Profile(ProfileKind::Call), IdleRead::Profile(ProfileKind::CallLeg)] {
             assert!(at(often).windows(2).all(|pair| pair[1] - pair[0] <= 9 * 4), "{often:?}");
         }
         let settings = (0..profiles).map(|index| IdleRead::SettingsProfile { index });

@@ -167,10 +167,10 @@ fn a_full_look_asks_for_the_profiles_and_every_free_slot() {
             "look Cluster".to_owned(),
             "look Slots".to_owned(),
             format!("look Space({id:?})"),
-            "look CallProfile(\"call-profile-1\")".to_owned(),
-            "look LostCallProfile".to_owned(),
+            "look Profile(Call, \"call-profile-1\")".to_owned(),
+            "look LostProfile(Call)".to_owned(),
             "create the call profile".to_owned(),
-            "look CallLegProfile(\"leg-profile-2\")".to_owned(),
+            "look Profile(CallLeg, \"leg-profile-2\")".to_owned(),
         ],
         "a slot in use is its meeting's business"
     );
@@ -218,7 +218,7 @@ fn a_creation_that_was_never_sent_is_looked_up_and_then_made() {
         assert_eq!(player.pass(&mut server, &mut faults), None);
         player.take_log();
         assert_eq!(player.settle(&mut server), End::Settled);
-        let lost = ["look LostCallProfile", "look LostCallLegProfile", "look LostSet(1..=5)"][index];
+        let lost = ["look LostProfile(Call)", "look LostProfile(CallLeg)", "look LostSet(1..=5)"][index];
         assert!(player.log.iter().any(|line| line == lost), "{:?}", player.log);
     }
 }
@@ -402,7 +402,7 @@ fn refused_configuration_holds_back_nothing_but_configuration() {
     let mut server = Server::new(Vec::new());
     let mut player = Player::settled(&mut server, 1, 3);
     let mut progress = player.progress();
-    let update = Step::UpdateCallProfile("call-profile-1".to_owned(), Vec::new());
+    let update = Step::UpdateProfile(ProfileKind::Call, "call-profile-1".to_owned(), Vec::new());
     let refused = || Verdict::Answered(CmsError::PasscodeTooShort);
     progress.failed(&mut player.facts, Attempt::Do(&update), refused(), Timestamp::UNIX_EPOCH);
     assert!(progress.is_refused);
@@ -410,7 +410,7 @@ fn refused_configuration_holds_back_nothing_but_configuration() {
     progress.failed(&mut player.facts, Attempt::Do(&shut), refused(), Timestamp::UNIX_EPOCH);
     assert!(!progress.is_refused, "no configuration");
     // A profile that cannot be found again is made ever less often; a lost reply is another matter.
-    let create = Step::CreateCallProfile(Vec::new());
+    let create = Step::CreateProfile(ProfileKind::Call, Vec::new());
     for (error, is_held) in [(CmsError::AmbiguousCreate, true), (CmsError::ConnectionLost, false)] {
         progress.failed(&mut player.facts, Attempt::Do(&create), Verdict::Retry(error), Timestamp::UNIX_EPOCH);
         assert_eq!(progress.is_refused, is_held);
@@ -864,7 +864,7 @@ fn a_profile_that_others_change_again_and_again_is_left_to_them_until_it_was_qui
     assert_eq!(repaired, [0, 1, 2, 32]);
     player.edited = true;
     player.run(&mut server);
-    assert_eq!(player.take_log(), ["repair the call profile", "look CallProfile(\"call-profile-1\")"]);
+    assert_eq!(player.take_log(), ["repair the call profile", "look Profile(Call, \"call-profile-1\")"]);
 }
 
 #[test]
