@@ -77,8 +77,8 @@ struct Connection {
 pub struct Untaken {
     /// Secret and version.
     pub credentials: String,
-    /// The call bridge said so itself; else it could not be asked.
-    pub is_refused: bool,
+    /// So often the call bridge itself refused them; none: it could not be asked.
+    pub refusals: u32,
     pub tried_at: Instant,
 }
 
@@ -87,10 +87,13 @@ impl Untaken {
     /// it is in doubt, and the new ones may be what the bridge has by now.
     pub fn is_due(&self, accepts: Option<bool>) -> bool {
         let rest = match accepts {
-            Some(true) if self.is_refused => REFUSED_RESTS,
+            Some(true) if self.refusals > 0 => REFUSED_RESTS,
             Some(true) => UNASKED_RESTS,
             Some(false) => return true,
-            None => DOUBT_RESTS,
+            // The doubt may last, and it may be the same account.
+            None => {
+                DOUBT_RESTS.saturating_mul(2_u32.saturating_pow(self.refusals.saturating_sub(1))).min(REFUSED_RESTS)
+            }
         };
         self.tried_at.elapsed() >= rest
     }
@@ -102,7 +105,7 @@ const REFUSED_RESTS: Duration = Duration::from_secs(15 * 60);
 /// The same, if the call bridge could not be asked.
 const UNASKED_RESTS: Duration = Duration::from_secs(30);
 
-/// The same, if those before were refused a moment ago and that is not confirmed yet.
+/// The same, if those before were refused a moment ago and that is not confirmed yet; doubled with each refusal.
 const DOUBT_RESTS: Duration = Duration::from_secs(5);
 
 /// One call bridge of a cluster.
@@ -303,6 +306,32 @@ impl CallBridge {
                 on_space.retain(|call| call.id != *id);
             }
             calls.retain(|_, on_space| !on_space.is_empty());
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn refused_credentials_are_tried_ever_less_often_and_at_once_when_those_before_fail() {
+        let untaken = |refusals| Untaken { credentials: "s/2".to_owned(), refusals, tried_at: Instant::now() };
+        let (unasked, once, often) = (untaken(0), untaken(1), untaken(8));
+        // After so many seconds: those before work, they are in doubt, they fail.
+        let table = [
+            (&unasked, 4, [false, false, true]),
+            (&unasked, 5, [false, true, true]),
+            (&unasked, 30, [true, true, true]),
+            (&once, 30, [false, true, true]),
+            (&often, 600, [false, false, true]),
+            (&often, 900, [true, true, true]),
+        ];
+        let begun = Instant::now();
+        for (untaken, after, wanted) in table {
+            tokio::time::advance((begun + Duration::from_secs(after)).saturating_duration_since(Instant::now())).await;
+            let due = [Some(true), None, Some(false)].map(|accepts| untaken.is_due(accepts));
+            assert_eq!(due, wanted, "{untaken:?} after {after} s");
         }
     }
 }

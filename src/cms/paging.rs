@@ -60,16 +60,19 @@ impl Client {
     /// Reads a list by which something counts as gone: whoever took a call that is left out for one that has ended would ring
     /// people twice. One that shows fewer items than it counts is read again. It is whole if it shows them all, or keeps back
     /// just as many as before: then it shows all that it ever will (the rule for spaces, `plan/bridge/outcomes.rs`). If it
-    /// never is, all readings are joined.
+    /// never is, all readings are joined. What was read counts, whatever becomes of a further reading; and all of them are
+    /// done in the time of one.
     pub(super) async fn whole_list<T: Record>(
         &self,
         at: Priority,
         asked: ListRequest<'_>,
     ) -> Result<Listing<T>, CmsError> {
+        let begun = Instant::now();
         let mut joined = self.list::<T>(at, asked.clone()).await?;
         for _ in 1..READINGS {
             let Some(before) = joined.unshown().filter(|missing| *missing > 0) else { break };
-            let mut again = self.list::<T>(at, asked.clone()).await?;
+            let again = tokio::time::timeout_at(begun + LONGEST, self.list::<T>(at, asked.clone())).await;
+            let Ok(Ok(mut again)) = again else { break };
             let missing = again.unshown();
             if missing == Some(0) {
                 return Ok(again);

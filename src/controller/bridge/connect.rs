@@ -145,7 +145,7 @@ pub async fn connect(ctx: &Context, bridge: &MeetingBridge) -> Result<Connected,
 
 /// What is told of new credentials that a call bridge does not take.
 fn refusal(call_bridge: &CallBridge) -> Option<String> {
-    let untaken = call_bridge.untaken().filter(|untaken| untaken.is_refused)?;
+    let untaken = call_bridge.untaken().filter(|untaken| untaken.refusals > 0)?;
     let secret = untaken.credentials.split('/').next().unwrap_or_default();
     Some(format!(
         "{} refuses what the Secret {secret} holds now; the credentials before work, and are used. Give the user of the \
@@ -297,9 +297,11 @@ impl Maker<'_> {
             return Ok(Arc::clone(call_bridge));
         }
         let is_leaving = self.bridge.metadata.deletion_timestamp.is_some();
+        // Nothing changed: it is only tried again whether newer credentials are taken by now.
+        let is_good = known.as_ref().is_some_and(|known| known.is_made_with(&fingerprint));
         match (known.clone(), self.make(address, secret, fingerprint, known).await) {
             // Its Secret or CA bundle went with it, or before it: what was used last serves until it is gone.
-            (Some(call_bridge), Err(_)) if is_leaving => Ok(call_bridge),
+            (Some(call_bridge), Err(_)) if is_leaving || is_good => Ok(call_bridge),
             (_, made) => made,
         }
     }
@@ -371,14 +373,20 @@ impl Maker<'_> {
     ) -> Result<Option<Untaken>, NotConnected> {
         let accepts = call_bridge.client().gate().accepts_credentials();
         let before = call_bridge.untaken().filter(|before| before.credentials == version);
+        let refusals = before.as_ref().map_or(0, |before| before.refusals);
         if let Some(before) = before.filter(|before| !before.is_due(accepts)) {
             return Ok(Some(before));
         }
+        let untaken =
+            |refusals| Untaken { credentials: version.to_owned(), refusals, tried_at: tokio::time::Instant::now() };
+        // The pass of the bridge does not wait for one that is known to be away.
+        if accepts == Some(true) && self.known.is_some_and(|known| known.health(call_bridge.address()).is_down()) {
+            return Ok(Some(untaken(refusals)));
+        }
         let at = Priority::new(Class::Read, self.ctx.clock.now()).urgent();
         let Err(error) = client()?.system_status(at).await else { return Ok(None) };
-        let is_refused = error.class() == ErrorClass::Auth;
         tracing::warn!(call_bridge = %call_bridge.address(), %error, "new credentials are not taken; those before are used");
-        Ok(Some(Untaken { credentials: version.to_owned(), is_refused, tried_at: tokio::time::Instant::now() }))
+        Ok(Some(untaken(refusals.saturating_add(u32::from(error.class() == ErrorClass::Auth)))))
     }
 
     fn limits(&self) -> Limits {

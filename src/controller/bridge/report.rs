@@ -77,7 +77,7 @@ fn whole_status(ctx: &Context, bridge: &MeetingBridge, progress: &BridgeProgress
     }
     let is_growing = progress.record.sets.iter().any(|set| !set.synced);
     let has_pool = is_growing
-        && is_true(&old.conditions, types::READY)
+        && progress.record.sets.iter().any(|set| set.synced)
         && draft.slots.as_ref().is_some_and(|slots| slots.total > 0);
     let was_provisioned = is_true(&old.conditions, types::SLOTS_PROVISIONED);
     let known = Report {
@@ -285,7 +285,9 @@ fn taken_numbers(bridge: &MeetingBridge, spaces: &SlotSpaces, held: &BTreeSet<u3
 pub fn show(ctx: &Context, key: &ObjectKey, status: &MeetingBridgeStatus) {
     let labels = BridgeLabels::from(key);
     let credentials = find(&status.conditions, types::CREDENTIALS_VALID);
-    let is_refused = credentials.is_some_and(|condition| condition.status == "False");
+    // Where those before are used nothing is wrong with the meetings.
+    let is_refused = credentials
+        .is_some_and(|condition| condition.status == "False" && condition.reason != reason::NEW_CREDENTIALS_REFUSED);
     ctx.metrics.credentials_refused.get_or_create(&labels).set(i64::from(is_refused));
     let is_away = is_true(&status.conditions, types::FAILED_OVER);
     ctx.metrics.failed_over.get_or_create(&labels).set(i64::from(is_away));

@@ -12,7 +12,7 @@ use kube::runtime::reflector::ObjectRef;
 use crate::act;
 use crate::api::ScheduledMeeting;
 use crate::cluster::{CallBridge, Cluster, Source, in_time};
-use crate::cms::{Class, CmsError, Priority};
+use crate::cms::{Class, CmsError, ErrorClass, Priority};
 use crate::controller::context::Context;
 use crate::controller::kube_calls::KubeError;
 use crate::controller::lifecycle;
@@ -168,9 +168,16 @@ impl<'a> MeetingReach<'a> {
                     return Ok(Found::RecordedCall(Some(call)));
                 }
                 let shown = cluster.read_call(&here, &call.id, at(Class::Call, window.closes_at)).await;
-                let shown = shown.map_err(of_here)?;
-                // Where it does not say which space it is on, the list of those on ours tells.
-                Found::RecordedCall(shown.filter(|shown| shown.call.space.as_ref() == Some(&space)).map(|_| call))
+                match shown {
+                    // Where it does not say which space it is on, the list of those on ours tells.
+                    Ok(shown) => {
+                        let is_here = |shown: &PlacedCall| shown.call.space.as_ref() == Some(&space);
+                        Found::RecordedCall(shown.filter(is_here).map(|_| call))
+                    }
+                    Err(error) if is_away(&error) => return Err(of_here(error)),
+                    // It answers, but not that. People are not left in for the sake of one look, nor is anybody blamed.
+                    Err(_) => Found::Nothing,
+                }
             }
             Look::Legs => {
                 let Some(call) = call else { return Ok(Found::Nothing) };
@@ -196,6 +203,11 @@ impl<'a> MeetingReach<'a> {
             }
         })
     }
+}
+
+/// Could the call bridge not be asked at all?
+fn is_away(error: &CmsError) -> bool {
+    matches!(error.class(), ErrorClass::Unreachable | ErrorClass::Auth | ErrorClass::Blocked)
 }
 
 impl Reach<Progress> for MeetingReach<'_> {
@@ -247,8 +259,9 @@ impl Reach<Progress> for MeetingReach<'_> {
     async fn act(&mut self, progress: &Progress, step: &Step, now: Timestamp) -> Result<(Effect, Timestamp), Verdict> {
         let at = self.place_of(progress, step);
         let (Some(space), Some(write)) = (progress.space(), progress.write(step, at.address())) else {
-            // The plan asks for nothing of which a part is missing; if it did, the next pass would find out what to do.
-            return Err(Verdict::Retry(CmsError::Superseded));
+            // The plan asks for nothing of which a part is missing; the next pass finds out what to do instead.
+            let detail = "a part of what is to be written is not at hand".to_owned();
+            return Err(Verdict::Retry(CmsError::MalformedReply { detail }));
         };
         let has_begun = Arc::new(AtomicBool::new(false));
         let client = at.client().only_while({

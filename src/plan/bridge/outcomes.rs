@@ -140,7 +140,7 @@ impl BridgeProgress {
         slots.made = self.record.made_ranges().collect();
         slots.take_list(items, |number| super::is_slot(&self.spec, &self.record, number), is_complete);
         slots.exhausted = facts.partial_lists >= PARTIAL_LISTS;
-        slots.complete |= facts.is_name_enough && !is_of_everything;
+        slots.complete |= facts.is_name_enough && facts.is_lately_whole(self.now) && !is_of_everything;
         facts.is_name_enough = false;
         if is_complete {
             facts.whole_at = Some(self.now);

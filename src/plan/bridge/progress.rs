@@ -414,9 +414,9 @@ impl Subject for BridgeProgress {
                     return Flow::GoOn;
                 }
                 step if !self.is_deleting => {
-                    if let Some(profile) = step.settings_profile() {
+                    if step.settings_profile().is_some() {
                         // What one meeting asks for holds back nothing else.
-                        self.settings_refused(facts, profile, error);
+                        self.settings_refused(facts, step, error);
                         return Flow::GoOn;
                     }
                 }

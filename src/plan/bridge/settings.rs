@@ -21,8 +21,8 @@ const REFUSAL_RESTS: SignedDuration = SignedDuration::from_mins(10);
 /// What it answered without a word of its own is no refusal, and is tried again soon, at first.
 const WORDLESS_RESTS: SignedDuration = SignedDuration::from_secs(10);
 
-/// So many times, then it is told as a refusal is.
-const WORDLESS_TRIES: u32 = 3;
+/// When the pauses have grown to this, it is told as a refusal is.
+const WORDLESS_LONG: SignedDuration = SignedDuration::from_secs(80);
 
 fn is_same(one: &SettingsProfile, other: &SettingsProfile) -> bool {
     (one.kind, &one.name) == (other.kind, &other.name)
@@ -67,6 +67,7 @@ pub(super) fn next(bridge: &BridgeProgress, facts: &BridgeFacts, around: &Around
             Some(known) if known.id.is_some() => None,
             Some(known) if bridge.is_untried(known) => Some(Next::Do(Step::CreateSettingsProfile(known.clone()))),
             Some(known) => Some(Next::Look(Look::LostSettingsProfile(known.clone()))),
+            None if bridge.is_held(facts, wanted) => None,
             None if !has_room(known.len(), around.settings.protective.contains(&key_of(wanted))) => None,
             None => Some(Next::Record(Intent::Settings(wanted.clone()))),
         });
@@ -163,11 +164,15 @@ impl BridgeProgress {
         profile: &SettingsProfile,
         shown: Option<&Fields>,
     ) {
-        let is_unread = profile.refused.as_deref() == Some(UNREAD);
+        let is_unread = matches!(profile.refused.as_deref(), Some(UNREAD | NOT_SHOWN));
         let Some(shown) = shown else {
             if is_unread {
-                // What was written a moment ago may show late.
-                return self.settings_unproven(facts, profile, WORDLESS_RESTS, NOT_SHOWN.to_owned());
+                // What was written a moment ago may show late. One that never does is made again, but seldom.
+                let rest = in_vain(facts, profile);
+                if rest < REFUSAL_RESTS {
+                    return self.settings_unproven(facts, profile, rest, NOT_SHOWN.to_owned());
+                }
+                facts.settings_held.insert(key_of(profile), self.now.checked_add(rest).unwrap_or(self.now));
             }
             // Before another one is made, the intent is stored anew.
             self.record.settings.retain(|known| !is_same(known, profile));
@@ -183,6 +188,7 @@ impl BridgeProgress {
             return self.settings_unproven(facts, profile, REFUSAL_RESTS, not_taken(&unproven));
         } else if let Some(known) = self.settings_profile(profile) {
             known.refused = None;
+            facts.settings_vain.remove(&key_of(profile));
         }
         facts.settings_seen.insert(id);
     }
@@ -196,7 +202,7 @@ impl BridgeProgress {
         words: String,
     ) {
         facts.settings_held.insert(key_of(profile), self.now.checked_add(rest).unwrap_or(self.now));
-        if rest == WORDLESS_RESTS {
+        if rest < REFUSAL_RESTS {
             self.pause.get_or_insert(Pause::Blocked);
         }
         if let Some(known) = self.settings_profile(profile) {
@@ -205,22 +211,29 @@ impl BridgeProgress {
     }
 
     /// The bridge refuses this one; everything else goes on. It is tried again after a while, in a full look, after a restart
-    /// and for another spec.
-    pub(super) fn settings_refused(&mut self, facts: &mut BridgeFacts, profile: &SettingsProfile, error: &CmsError) {
-        let key = key_of(profile);
-        let vain = facts.settings_vain.entry(key.clone()).or_default();
-        *vain = vain.saturating_add(1);
+    /// and for another spec. One that it does not let go is as good as before.
+    pub(super) fn settings_refused(&mut self, facts: &mut BridgeFacts, step: &Step, error: &CmsError) {
+        let Some(profile) = step.settings_profile() else { return };
+        let wordless = in_vain(facts, profile);
         // Whatever answers without a word for long is told as well, and asked ever less often.
-        let is_passing = error.is_wordless() && *vain <= WORDLESS_TRIES;
-        let wordless = WORDLESS_RESTS.saturating_mul(2_i32.saturating_pow(vain.saturating_sub(1)));
-        let rest = if error.is_wordless() { wordless.min(REFUSAL_RESTS) } else { REFUSAL_RESTS };
-        facts.settings_held.insert(key, self.now.checked_add(rest).unwrap_or(self.now));
+        let is_passing = error.is_wordless() && wordless < WORDLESS_LONG;
+        let rest = if error.is_wordless() { wordless } else { REFUSAL_RESTS };
+        facts.settings_held.insert(key_of(profile), self.now.checked_add(rest).unwrap_or(self.now));
         if is_passing {
             // If it is not there any more, that is to be seen.
             facts.settings_seen.retain(|id| profile.id.as_ref() != Some(id));
             self.pause.get_or_insert(Pause::Blocked);
-        } else if let Some(known) = self.settings_profile(profile) {
+        } else if !matches!(step, Step::DeleteSettingsProfile(_))
+            && let Some(known) = self.settings_profile(profile)
+        {
             known.refused = Some(words_of(error));
         }
     }
+}
+
+/// One more try was in vain. The pause until the next one.
+fn in_vain(facts: &mut BridgeFacts, profile: &SettingsProfile) -> SignedDuration {
+    let vain = facts.settings_vain.entry(key_of(profile)).or_default();
+    *vain = vain.saturating_add(1);
+    WORDLESS_RESTS.saturating_mul(2_i32.saturating_pow(vain.saturating_sub(1))).min(REFUSAL_RESTS)
 }

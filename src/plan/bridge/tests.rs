@@ -109,6 +109,8 @@ struct Server {
     is_mute: bool,
     /// Fields of profiles that it does not show.
     hidden_fields: BTreeSet<String>,
+    /// What was made for settings is never found again.
+    shows_no_settings: bool,
     /// A sync removes nothing, and ends so.
     keeps_spaces: Option<SyncStatus>,
     /// It does not delete single spaces either.
@@ -430,6 +432,7 @@ impl Reach<BridgeProgress> for ServerReach<'_> {
             Look::LostProfile(ProfileKind::CallLeg) => first(&server.leg_profiles),
             Look::Profile(ProfileKind::Call, id) => Found::Profile(server.shown_fields(server.call_profiles.get(id))),
             Look::Profile(ProfileKind::CallLeg, id) => Found::Profile(server.shown_fields(server.leg_profiles.get(id))),
+            Look::LostSettingsProfile(_) if server.shows_no_settings => Found::Lost(None),
             Look::LostSettingsProfile(wanted) => {
                 let known = progress.record.profile_ids();
                 let is_it = |id: &str, it: &SettingsProfile| {
@@ -438,6 +441,7 @@ impl Reach<BridgeProgress> for ServerReach<'_> {
                 let mut lost = server.settings.iter().filter(|(id, it)| is_it(id, it));
                 Found::Lost(lost.next().map(|(id, _)| id.clone()))
             }
+            Look::SettingsProfile(_) if server.shows_no_settings => Found::Profile(None),
             Look::SettingsProfile(profile) => {
                 let found = profile.id.as_ref().and_then(|id| server.settings.get(id));
                 Found::Profile(server.shown_fields(found.map(|profile| &profile.fields)))
@@ -506,7 +510,9 @@ impl Reach<BridgeProgress> for ServerReach<'_> {
         if matches!(step, Step::ShutSlot { space, .. } if !self.server.spaces.iter().any(|shown| shown.id == *space)) {
             return Err(not_found());
         }
-        if matches!(step, Step::CreateSettingsProfile(profile) if self.server.refuses.contains(&profile.name)) {
+        if matches!(step, Step::CreateSettingsProfile(profile) | Step::DeleteSettingsProfile(profile)
+            if self.server.refuses.contains(&profile.name))
+        {
             let error = CmsError::ParameterError { parameter: "it".to_owned(), error: "invalidValue".to_owned() };
             return Err(Verdict::Answered(error));
         }

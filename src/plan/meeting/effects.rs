@@ -92,7 +92,7 @@ impl Subject for Progress {
                 facts.space = Seen::Known(space);
                 facts.calls = Seen::Known(calls);
             }
-            Found::Nothing => {}
+            Found::Nothing => self.tried.call_untold |= *look == Look::RecordedCall,
         }
     }
 
@@ -189,10 +189,6 @@ impl Subject for Progress {
             Attempt::Look(Look::Methods) if self.is_opening(at) => {
                 self.fail(Part::Door, verdict.into_error());
                 Flow::Stop
-            }
-            Attempt::Look(Look::RecordedCall) if matches!(&verdict, Verdict::Answered(_)) => {
-                self.tried.call_untold = true;
-                Flow::GoOn
             }
             Attempt::Look(look) => {
                 self.fail(look.part(), verdict.into_error());

@@ -136,6 +136,8 @@ struct Model {
     calls: BTreeMap<CallId, Vec<(String, String, bool)>>,
     /// Calls that no list shows.
     unlisted: BTreeSet<CallId>,
+    /// Calls by themselves are no node that it knows.
+    tells_no_call: bool,
     /// Calls that are shown for ever, and a space that is shown as it was.
     lingers: bool,
     /// When those calls began, if anybody asks.
@@ -176,6 +178,7 @@ impl Model {
             space,
             calls: BTreeMap::new(),
             unlisted: BTreeSet::new(),
+            tells_no_call: false,
             lingers: false,
             began: None,
             next_id: 0,
@@ -437,6 +440,7 @@ impl Reach<Progress> for ModelReach<'_> {
                 let shown = hidden.and_then(|call| self.model.all_calls().into_iter().find(|known| known.at() == call));
                 Ok(shown.map_or(Found::Boot(self.model.booted), Found::StillThere))
             }
+            Look::RecordedCall if self.model.tells_no_call => Ok(Found::Nothing),
             Look::RecordedCall => Ok(Found::RecordedCall(
                 call.filter(|call| self.model.all_calls().iter().any(|known| known.at() == *call)),
             )),

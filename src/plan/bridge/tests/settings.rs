@@ -241,6 +241,40 @@ fn what_protects_is_there_once_it_was_read_back() {
     }
 }
 
+/// It was proven, and the bridge does not let it go: who wants it again need not wait.
+#[test]
+fn one_that_the_bridge_would_not_remove_protects_as_before() {
+    let mut wanted = all().remove(1);
+    wanted.fields = [("sipMediaEncryption".to_owned(), "required".to_owned())].into();
+    let mut server = Server::new(Vec::new());
+    let mut player = Player::settled(&mut server, 1, 2);
+    player.demand = wants(vec![wanted.clone()]);
+    player.settle(&mut server);
+    server.refuses.insert(wanted.name.clone());
+    player.demand = Demand::default();
+    player.settle(&mut server);
+    let known = player.stored.settings[0].clone();
+    assert_eq!((known.id.is_some(), known.refused, names(&server).len()), (true, None, 1));
+    assert!(player.writes().iter().any(|line| line.starts_with("delete the profile")), "{:?}", player.log);
+}
+
+/// A bridge that takes what protects and never shows it again is not filled with it.
+#[test]
+fn one_that_is_never_found_again_is_made_again_seldom() {
+    let mut wanted = all().remove(1);
+    wanted.fields = [("sipMediaEncryption".to_owned(), "required".to_owned())].into();
+    let mut server = Server::new(Vec::new());
+    let mut player = Player::settled(&mut server, 1, 2);
+    server.shows_no_settings = true;
+    player.demand = wants(vec![wanted]);
+    for _ in 0..360 {
+        player.settle(&mut server);
+        assert!(player.stored.settings.iter().all(|known| known.refused.is_some() || known.id.is_none()));
+        player.wait(10);
+    }
+    assert!((2..=6).contains(&server.settings.len()), "in an hour: {}", server.settings.len());
+}
+
 /// A bridge does not let a profile go that something refers to.
 #[test]
 fn one_that_the_bridge_would_not_remove_is_no_more_left_behind_than_its_own_profiles() {

@@ -671,6 +671,17 @@ fn a_recorded_call_that_is_on_another_space_is_not_ended() {
     assert!(model.calls.is_empty());
 }
 
+#[test]
+fn where_a_call_is_not_told_by_itself_the_list_of_those_on_the_space_tells() {
+    let mut model = Model::new(Some(opened()), at(3600)).with_call("call", &["a@x"]);
+    model.tells_no_call = true;
+    let mut player = Player::new(&["a@x"], Start::running(Some("call")));
+    assert_eq!(player.run(&mut model), End::Released);
+    let log = player.take_log();
+    assert_eq!(log.iter().filter(|line| *line == "look RecordedCall").count(), 1, "{log:?}");
+    assert!(model.calls.is_empty());
+}
+
 /// A call that was seen on the space in this pass costs no look more.
 #[test]
 fn a_call_that_a_sweep_showed_is_ended_at_once() {
