@@ -23,7 +23,7 @@ use super::calendar::{Calendar, Choice};
 use super::meeting::{Door, Obstacle, Progress};
 use super::window::{Stage, Window};
 use crate::api::bridge::NamespacesFrom;
-use crate::api::conditions::{bridge as bridge_reason, meeting as reason, types};
+use crate::api::conditions::{meeting as reason, types};
 use crate::api::meeting::{BridgeBinding, Dial, ParticipantSpec, SlotBinding};
 use crate::api::names::ObjectKey;
 use crate::api::{MeetingBridge, ScheduledMeeting, find, is_blind, is_true, unreadable};
@@ -181,11 +181,7 @@ pub fn own_offer(bridges: &dyn Bridges, meeting: &ScheduledMeeting, bridge: &Mee
 fn is_ready(bridge: &MeetingBridge) -> bool {
     !bridge.spec.suspend
         && unreadable(bridge).is_none()
-        && bridge.status.as_ref().is_some_and(|status| {
-            // What is still being made is no slot yet; a bridge that has free ones goes before.
-            let slots = find(&status.conditions, types::SLOTS_PROVISIONED);
-            is_true(&status.conditions, types::READY) && slots.is_none_or(|told| told.reason != bridge_reason::PENDING)
-        })
+        && bridge.status.as_ref().is_some_and(|status| is_true(&status.conditions, types::READY))
 }
 
 /// Every bridge the meeting may have; `booked` is the one that it has.

@@ -86,7 +86,7 @@ pub struct Report<'a> {
     pub stuck: Vec<(u32, String)>,
     /// Everything is made and verified.
     pub is_provisioned: bool,
-    /// Not all is made, but there are slots, and it was Ready with them before.
+    /// Not all is made, but there are slots.
     pub has_pool: bool,
     /// Bridge clock minus ours.
     pub skew: Option<SignedDuration>,
@@ -418,15 +418,14 @@ fn readiness(known: &Report<'_>, tried: Option<(&'static str, String)>) -> Readi
         }
         None => match tried {
             Some((reason, message)) => Readiness::Reconciling { reason, message, retrying: true },
-            None if known.has_pool => Readiness::Ready {
-                reason: "Ready",
-                message: "meetings can be booked; slots are being made (see SlotsProvisioned)".to_owned(),
-            },
-            None => Readiness::Reconciling {
-                reason: reason::PROGRESSING,
-                message: "the bridge is being set up".to_owned(),
-                retrying: false,
-            },
+            None => {
+                let message = if known.has_pool {
+                    "slots are being made; those that are there can be booked by name of the bridge"
+                } else {
+                    "the bridge is being set up"
+                };
+                Readiness::Reconciling { reason: reason::PROGRESSING, message: message.to_owned(), retrying: false }
+            }
         },
     }
 }

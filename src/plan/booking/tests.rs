@@ -455,22 +455,6 @@ fn an_agreed_extension_moves_the_end_only() {
     assert!(window_to_agree(&progress).is_none(), "agreed once");
 }
 
-/// It is Ready for the slots that it has; those that it has not are not counted on where another bridge could be chosen.
-#[test]
-fn a_bridge_whose_slots_are_still_being_made_is_chosen_only_by_name() {
-    let growing = |b: &mut MeetingBridge| {
-        let mut told = b.status.as_ref().unwrap().conditions[0].clone();
-        (told.type_, told.status, told.reason) = ("SlotsProvisioned".into(), "False".into(), "Pending".into());
-        b.status.as_mut().unwrap().conditions.push(told);
-    };
-    let table = Table { bridges: vec![bridge("b", growing), bridge("c", |_| {})], ..Table::default() };
-    let chosen = |spec: serde_json::Value| -> Vec<String> {
-        offers(&table, &meeting("ns", spec), None).unwrap().into_iter().map(|offer| offer.bridge.name).collect()
-    };
-    assert_eq!(chosen(serde_json::json!({})), ["c"]);
-    assert_eq!(chosen(on("b")), ["b"]);
-}
-
 #[test]
 fn before_the_door_is_open_the_window_is_booked_and_not_agreed() {
     let progress = Progress::resume(&meeting("ns", on("b")), &Marks::default(), at(-60));

@@ -240,8 +240,8 @@ const TABLE: &[Row] = &[
         plain,
         SAME,
         |r| (r.is_provisioned, r.has_pool) = (false, true),
-        "Idle",
-        &[("Ready", "True", "Ready"), ("SlotsProvisioned", "False", "Pending")],
+        "Pending",
+        &[("Ready", "False", "Progressing"), ("SlotsProvisioned", "False", "Pending")],
     ),
     row(
         "new credentials are refused, and those before work",

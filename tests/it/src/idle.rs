@@ -58,7 +58,6 @@ async fn what_somebody_did_to_an_idle_bridge_is_seen_in_one_round() {
                 && calls.len() == 1
         })
         .await;
-    // It is Ready all the while, for the slots that are there.
     arena.bridge("core", "told", |b| slots_of(b).foreign == 2 && is_ready(b) && slots_of(b).free == 3).await;
     let statuses = arena.requests().iter().filter(|entry| entry.route == "calls").count();
     assert!(statuses <= 3, "{statuses} rounds");
