@@ -413,12 +413,10 @@ impl Subject for BridgeProgress {
                     method_kept(facts, space, method, error, at);
                     return Flow::GoOn;
                 }
-                step if !self.is_deleting => {
-                    if step.settings_profile().is_some() {
-                        // What one meeting asks for holds back nothing else.
-                        self.settings_refused(facts, step, error);
-                        return Flow::GoOn;
-                    }
+                step if !self.is_deleting && step.settings_profile().is_some() => {
+                    // What one meeting asks for holds back nothing else.
+                    self.settings_refused(facts, step, error);
+                    return Flow::GoOn;
                 }
                 _ => {}
             }
