@@ -71,23 +71,13 @@ async fn only_what_is_missing_is_made() {
     arena.finish().await;
 }
 
-/// Waits until the pool is as big as the spec says. What is there can be booked all the while.
-async fn grown(arena: &Arena) -> MeetingBridge {
-    let is_grown = |bridge: &MeetingBridge| {
-        let is_judged = bridge.observed() == bridge.metadata.generation;
-        assert!(!is_judged || condition(bridge, "Ready").0 == "True", "{:?}", bridge.status);
-        is_judged && condition(bridge, "SlotsProvisioned").0 == "True"
-    };
-    arena.bridge("core", "grown", is_grown).await
-}
-
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn growing_adds_a_set_and_keeps_every_space() {
     let arena = Arena::with("prov-grow", lone(), patient()).await;
     arena.ready_bridge(json!({})).await;
     let before = ids(&arena);
     arena.patch::<MeetingBridge>("core", json!({ "spec": { "slots": { "quantity": 8 } } })).await;
-    let bridge = grown(&arena).await;
+    let bridge = arena.ready("core").await;
     assert_eq!(slot_numbers(&arena), (1..=8).collect::<Vec<_>>());
     let after = ids(&arena);
     assert!(before.iter().all(|(number, id)| after.get(number) == Some(id)), "{before:?} {after:?}");
@@ -109,7 +99,7 @@ async fn a_profile_that_the_set_does_not_take_is_told_to_the_slots() {
             arena.ready_bridge(json!({})).await;
         } else {
             arena.patch::<MeetingBridge>("core", json!({ "spec": { "slots": { "quantity": quantity } } })).await;
-            grown(&arena).await;
+            arena.ready("core").await;
         }
         let profile = arena.effects("POST", "callLegProfiles")[0].object_id.clone().unwrap();
         let has_it = |space: &SpaceView| space.fields.get("callLegProfile") == Some(&profile);
