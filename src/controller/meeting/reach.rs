@@ -12,7 +12,7 @@ use kube::runtime::reflector::ObjectRef;
 use crate::act;
 use crate::api::ScheduledMeeting;
 use crate::cluster::{CallBridge, Cluster, Source, in_time};
-use crate::cms::{Class, CmsError, ErrorClass, Priority};
+use crate::cms::{CallAt, Class, CmsError, ErrorClass, Priority, SpaceId};
 use crate::controller::context::Context;
 use crate::controller::kube_calls::KubeError;
 use crate::controller::lifecycle;
@@ -168,16 +168,7 @@ impl<'a> MeetingReach<'a> {
                     return Ok(Found::RecordedCall(Some(call)));
                 }
                 let shown = cluster.read_call(&here, &call.id, at(Class::Call, window.closes_at)).await;
-                match shown {
-                    // Where it does not say which space it is on, the list of those on ours tells.
-                    Ok(shown) => {
-                        let is_here = |shown: &PlacedCall| shown.call.space.as_ref() == Some(&space);
-                        Found::RecordedCall(shown.filter(is_here).map(|_| call))
-                    }
-                    Err(error) if is_away(&error) => return Err(of_here(error)),
-                    // It answers, but not that. People are not left in for the sake of one look, nor is anybody blamed.
-                    Err(_) => Found::Nothing,
-                }
+                recorded_call(call, shown, &space).map_err(of_here)?
             }
             Look::Legs => {
                 let Some(call) = call else { return Ok(Found::Nothing) };
@@ -202,6 +193,24 @@ impl<'a> MeetingReach<'a> {
                 Found::Release { space: space.map_err(of_active)?, calls: calls.map_err(of_active)? }
             }
         })
+    }
+}
+
+/// What a look at the recorded call tells of it.
+fn recorded_call(
+    call: CallAt,
+    shown: Result<Option<PlacedCall>, CmsError>,
+    space: &SpaceId,
+) -> Result<Found, CmsError> {
+    match shown {
+        // Where it does not say which space it is on, the list of those on ours tells.
+        Ok(shown) => {
+            let is_here = |shown: &PlacedCall| shown.call.space.as_ref() == Some(space);
+            Ok(Found::RecordedCall(shown.filter(is_here).map(|_| call)))
+        }
+        Err(error) if is_away(&error) => Err(error),
+        // It answers, but not that. People are not left in for the sake of one look, nor is anybody blamed.
+        Err(_) => Ok(Found::Nothing),
     }
 }
 
