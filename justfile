@@ -50,6 +50,10 @@ proof:
 gitops:
     cargo test --locked -p it -- flux:: --ignored --nocapture --test-threads 1
 
+# The tests against the oldest Kubernetes that is promised; building it takes ten minutes
+oldest-kubernetes *args:
+    bash .ci/oldest-kubernetes {{ args }}
+
 # 500 random rules of series against python-dateutil (pip install python-dateutil==2.9.0); the tests have 160 of them, drawn once
 rules count="500":
     cargo build --locked -p meeting-controller

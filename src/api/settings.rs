@@ -170,10 +170,10 @@ pub struct SettingsProfile {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 512))]
     pub refused: Option<String>,
+    /// It was written, and what protects was not read back yet: nobody is let in by it.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub unread: bool,
 }
-
-/// Instead of a refusal: it was written, and what protects is not read back yet.
-pub const UNREAD: &str = "not read back yet";
 
 impl SettingsProfile {
     /// What it says, as form pairs.

@@ -51,7 +51,7 @@ pub(super) struct Cache {
     /// When somebody was last dialled there. The first sweep begun after that wakes the meeting even if it shows nothing
     /// new: the leg may have come and gone between two sweeps.
     pub(super) last_dial_at: BTreeMap<SpaceId, Timestamp>,
-    /// Call bridges on which a write of the door of a meeting met something else than the bridge's own word, and when.
+    /// Call bridges on which a look or a write of a meeting met something else than the bridge's own word, and when.
     pub(super) odd_answers: BTreeMap<(SpaceId, Class), BTreeMap<Address, Timestamp>>,
 }
 

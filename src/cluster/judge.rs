@@ -26,7 +26,7 @@ pub enum Source {
     Monitor,
     /// A look or a step of a meeting. What is due does not wait for the threshold of failures.
     Meeting { is_due: bool },
-    /// The same, of what is refused wherever it is asked ([`Cluster::takes_offence`]).
+    /// The same, of what is refused wherever it is asked ([`Cluster::source`]).
     Request,
     /// A question beside the work, to a call bridge that is not the active one; it is looked at when it is back.
     Aside,
@@ -74,33 +74,35 @@ impl Cluster {
         }
     }
 
-    /// Was this write of a meeting refused so on more than one call bridge lately? It may be what something in front of the
-    /// bridge takes offence at, a title that looks like an attack for example, or the whole cluster takes no writes for a
-    /// while although it answers everything else. That does not drive the cluster to and fro; one that is lost fails its
-    /// probes.
-    pub fn takes_offence(&self, (space, class): (&SpaceId, Class), at: &CallBridge, error: &CmsError) -> bool {
+    /// Whose failure this is, a look (as [`Class::Read`]) or a write of a meeting.
+    ///
+    /// What was refused so on more than one call bridge lately may be what something in front of the bridge takes offence
+    /// at, a title that looks like an attack for example, or the whole cluster takes no writes for a while although it
+    /// answers everything else. That does not drive the cluster to and fro; one that is lost fails its probes. And one 503
+    /// asks for a repetition (cms-protocol.md 1.3), which no call bridge is left before.
+    pub fn source(&self, (space, class): (&SpaceId, Class), at: &CallBridge, error: &CmsError, is_due: bool) -> Source {
         let is_odd = match error {
             CmsError::NotACms | CmsError::MalformedReply { .. } | CmsError::Forbidden | CmsError::Busy => true,
             CmsError::HttpError { .. } => blames_call_bridge(error),
             _ => false,
         };
         if !is_odd {
-            return false;
+            return Source::Meeting { is_due };
         }
         let now = self.now();
         let mut cache = self.cache();
         let answered = cache.odd_answers.entry((space.clone(), class)).or_default();
         answered.retain(|_, met| now.duration_since(*met).abs() < LATELY);
-        answered.insert(at.address().clone(), now);
-        let is_everywhere = answered.len() > 1;
-        if is_everywhere {
+        let is_first = answered.insert(at.address().clone(), now).is_none();
+        if answered.len() > 1 {
             answered.values_mut().for_each(|met| *met = now);
+            return Source::Request;
         }
-        is_everywhere
+        Source::Meeting { is_due: is_due && !(is_first && *error == CmsError::Busy) }
     }
 
-    /// A write of a meeting was done, so nothing takes offence at it.
-    pub fn note_written(&self, space: &SpaceId, class: Class) {
+    /// A look or a write of a meeting was answered, so nothing takes offence at it.
+    pub fn note_answered(&self, space: &SpaceId, class: Class) {
         self.cache().odd_answers.remove(&(space.clone(), class));
     }
 

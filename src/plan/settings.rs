@@ -265,7 +265,7 @@ fn named(kind: ProfileKind, mut fields: BTreeMap<String, String>, owner: &str) -
     if kind == ProfileKind::CallLeg {
         fields.insert("name".to_owned(), name.clone());
     }
-    SettingsProfile { kind, name, fields, id: None, refused: None }
+    SettingsProfile { kind, name, fields, id: None, refused: None, unread: false }
 }
 
 /// FNV-1a: the same in every version of the controller, since it stands on the bridge.

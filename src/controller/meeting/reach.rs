@@ -113,10 +113,9 @@ impl<'a> MeetingReach<'a> {
     async fn judge(&self, progress: &Progress, step: Option<&Step>, (at, error): Failed) -> Verdict {
         let now = self.ctx.clock.now();
         let is_due = progress.stage(now) >= Stage::Inside || progress.is_closing(now);
-        let written = progress.space().zip(step.map(Step::class));
-        let takes_offence =
-            written.is_some_and(|(space, class)| self.cluster.takes_offence((&space, class), &at, &error));
-        let source = if takes_offence { Source::Request } else { Source::Meeting { is_due } };
+        let class = step.map_or(Class::Read, Step::class);
+        let source = progress.space().map(|space| self.cluster.source((&space, class), &at, &error, is_due));
+        let source = source.unwrap_or(Source::Meeting { is_due });
         self.cluster.judge(&at, error, source).await
     }
 
@@ -260,7 +259,12 @@ impl Reach<Progress> for MeetingReach<'_> {
 
     async fn look(&mut self, progress: &Progress, look: &Look, now: Timestamp) -> Result<Found, Verdict> {
         match self.ask(progress, *look, now).await {
-            Ok(found) => Ok(found),
+            Ok(found) => {
+                if let Some(space) = progress.space() {
+                    self.cluster.note_answered(&space, Class::Read);
+                }
+                Ok(found)
+            }
             Err(failed) => Err(self.judge(progress, None, failed).await),
         }
     }
@@ -316,7 +320,7 @@ impl Reach<Progress> for MeetingReach<'_> {
                     }
                     _ => {}
                 }
-                self.cluster.note_written(&space, step.class());
+                self.cluster.note_answered(&space, step.class());
                 Ok((effect, done))
             }
             Err(CmsError::Superseded) => Err(Verdict::Retry(CmsError::Superseded)),

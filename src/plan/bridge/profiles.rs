@@ -27,7 +27,7 @@ pub(super) fn is_as_wanted(facts: &BridgeFacts, id: &str, want: &[(String, Strin
 /// Makes, verifies and repairs the two profiles.
 pub(super) fn next(bridge: &BridgeProgress, facts: &BridgeFacts, version: &str) -> Option<Next> {
     let Some(ids) = &bridge.record.profiles else { return Some(Next::Record(Intent::Profiles)) };
-    let believes_nothing = facts.full_recheck || facts.wants_profiles || bridge.is_unjudged;
+    let believes_nothing = facts.full_recheck || facts.wants_profiles || bridge.is_unjudged || !bridge.was_ready;
     let next = |kind: ProfileKind| {
         let want = bridge.spec.profiles.pairs(kind, version);
         match (ids.of(kind), facts.profile(kind)) {

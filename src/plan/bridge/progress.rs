@@ -13,11 +13,12 @@ use super::record::Record;
 use super::step::{End, Found, Intent, Look, Obstacle, Step};
 use super::turns::{TURNS_OF_A_SLOT, Turn, Turns};
 use crate::api::bridge::{ClusterStatus, ManagementPolicy};
+use crate::api::conditions::types;
 use crate::api::marks::Marks;
 use crate::api::names::RECONCILE_ANNOTATION;
 use crate::api::repairs::Contested;
 use crate::api::settings::ProfileKind;
-use crate::api::{MeetingBridge, MeetingBridgeSpec, unreadable};
+use crate::api::{MeetingBridge, MeetingBridgeSpec, is_true, unreadable};
 use crate::cms::{CmsError, SpaceId, SyncStatus};
 use crate::facts::Seen;
 use crate::facts::bridge::BridgeFacts;
@@ -86,6 +87,11 @@ pub struct BridgeProgress {
     pub is_observing: bool,
     /// Nobody has judged this generation of the spec: what was made for an earlier one is looked at, not believed.
     pub is_unjudged: bool,
+    /// It was Ready when its status was last written. If not, whoever judged this generation may have ended before he did
+    /// what it asks for.
+    pub(super) was_ready: bool,
+    /// The same of the slots. If not, some may still have the profile before.
+    pub(super) was_provisioned: bool,
     pub record: Record,
     /// The cluster as last read.
     pub cluster: Option<ClusterStatus>,
@@ -163,6 +169,8 @@ impl BridgeProgress {
             is_deleting: bridge.meta().deletion_timestamp.is_some(),
             is_observing: bridge.spec.management_policy == ManagementPolicy::Observe,
             is_unjudged,
+            was_ready: is_true(&status.conditions, types::READY),
+            was_provisioned: is_true(&status.conditions, types::SLOTS_PROVISIONED),
             record: Record { profiles: status.profiles, sets, settings: status.settings_profiles },
             made_on: status.cluster.clone(),
             // What was read elsewhere tells nothing about the address that the spec names now.
@@ -285,6 +293,10 @@ impl Subject for BridgeProgress {
         if self.is_deleting || self.is_unjudged {
             facts.settings_held.clear();
             facts.settings_vain.clear();
+        }
+        // Nothing was seen yet in this process.
+        if facts.slots.known().is_none() && !self.was_provisioned {
+            facts.full_recheck |= self.record.sets.iter().any(|set| set.synced);
         }
         retry_stuck(facts, now);
         self.is_trying_blocked = facts.blocked.values().any(|is_due| *is_due);

@@ -5,7 +5,7 @@ use std::ops::RangeInclusive;
 
 use super::step::{Intent, Step};
 use crate::api::bridge::{ParameterSet, ProfileIds};
-use crate::api::settings::{SettingsProfile, UNREAD};
+use crate::api::settings::SettingsProfile;
 use crate::cms::{ProfileKind, SyncFailure};
 use crate::facts::Seen;
 use crate::facts::bridge::{BridgeFacts, as_written};
@@ -120,14 +120,14 @@ impl Record {
                 let is_to_be_proven = is_to_be_proven(profile);
                 if let Some(known) = self.settings_profile(profile) {
                     facts.settings_seen.extend(created.clone().filter(|_| !is_to_be_proven));
-                    (known.id, known.refused) = (created, is_to_be_proven.then(|| UNREAD.to_owned()));
+                    (known.id, known.refused, known.unread) = (created, None, is_to_be_proven);
                 }
             }
             Step::UpdateSettingsProfile(profile) => {
                 let is_to_be_proven = is_to_be_proven(profile);
                 facts.settings_seen.retain(|id| !is_to_be_proven || profile.id.as_ref() != Some(id));
                 if let Some(known) = self.settings_profile(profile) {
-                    known.refused = is_to_be_proven.then(|| UNREAD.to_owned());
+                    (known.refused, known.unread) = (None, is_to_be_proven);
                 }
             }
             Step::DeleteSettingsProfile(profile) => self.forget_settings(profile),

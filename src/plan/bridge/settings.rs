@@ -5,7 +5,7 @@ use jiff::SignedDuration;
 
 use super::profiles::is_as_wanted;
 use super::{Around, BridgeProgress, Intent, Look, Next, Step};
-use crate::api::settings::{ProfileKind, SettingsProfile, UNREAD};
+use crate::api::settings::{ProfileKind, SettingsProfile};
 use crate::cms::{CmsError, Fields};
 use crate::facts::Seen;
 use crate::facts::bridge::BridgeFacts;
@@ -37,10 +37,10 @@ pub(super) fn words_of(error: &CmsError) -> String {
     error.to_string().chars().take(LONGEST_REFUSAL).collect()
 }
 
-/// Instead of a refusal: it was made, and a look does not find it.
-const NOT_SHOWN: &str = "it was written, and a look does not find it yet";
+/// Told like a refusal: it was made, and a look does not find it.
+const LATE: &str = "it was written, and a look does not find it yet";
 
-/// Instead of a refusal: the bridge took the profile, and does not show what protects.
+/// Told like a refusal: the bridge took the profile, and does not show what protects.
 fn not_taken(fields: &[&str]) -> String {
     format!(
         "it took the profile, but does not show {} as written when it is read back, so nobody knows whether it applies; it \
@@ -150,9 +150,7 @@ impl BridgeProgress {
         }
         if let Some(known) = self.settings_profile(profile) {
             known.refused.take_if(|_| id.is_some());
-            if is_to_be_proven && id.is_some() {
-                known.refused = Some(UNREAD.to_owned());
-            }
+            known.unread = is_to_be_proven && id.is_some();
             known.id = id;
         }
     }
@@ -164,13 +162,12 @@ impl BridgeProgress {
         profile: &SettingsProfile,
         shown: Option<&Fields>,
     ) {
-        let is_unread = matches!(profile.refused.as_deref(), Some(UNREAD | NOT_SHOWN));
         let Some(shown) = shown else {
-            if is_unread {
+            if profile.unread {
                 // What was written a moment ago may show late. One that never does is made again, but seldom.
                 let rest = in_vain(facts, profile);
                 if rest < REFUSAL_RESTS {
-                    return self.settings_unproven(facts, profile, rest, NOT_SHOWN.to_owned());
+                    return self.settings_unproven(facts, profile, rest, LATE.to_owned());
                 }
                 facts.settings_held.insert(key_of(profile), self.now.checked_add(rest).unwrap_or(self.now));
             }
@@ -182,12 +179,12 @@ impl BridgeProgress {
         let is_changed = !is_as_wanted(facts, &id, &profile.pairs(), shown);
         facts.note_shown(&id, shown);
         let unproven = unproven(&profile.fields, shown);
-        if is_changed && !is_unread {
+        if is_changed && !profile.unread {
             facts.settings_changed.insert(id.clone());
         } else if !unproven.is_empty() {
             return self.settings_unproven(facts, profile, REFUSAL_RESTS, not_taken(&unproven));
         } else if let Some(known) = self.settings_profile(profile) {
-            known.refused = None;
+            (known.refused, known.unread) = (None, false);
             facts.settings_vain.remove(&key_of(profile));
         }
         facts.settings_seen.insert(id);
@@ -202,11 +199,13 @@ impl BridgeProgress {
         words: String,
     ) {
         facts.settings_held.insert(key_of(profile), self.now.checked_add(rest).unwrap_or(self.now));
-        if rest < REFUSAL_RESTS {
+        // It may show late; what is shown without what protects is read, and written again after the rest.
+        let is_late = rest < REFUSAL_RESTS;
+        if is_late {
             self.pause.get_or_insert(Pause::Blocked);
         }
         if let Some(known) = self.settings_profile(profile) {
-            known.refused = Some(words);
+            (known.refused, known.unread) = (Some(words), is_late);
         }
     }
 

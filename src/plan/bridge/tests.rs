@@ -565,6 +565,8 @@ struct Player {
     is_new: bool,
     /// The generation is not the one that the status judged.
     edited: bool,
+    /// The status says Ready.
+    is_ready: bool,
     /// A sync is asked about, or tried again, after a pause.
     had_pause: bool,
     /// Configuration is held back.
@@ -586,6 +588,7 @@ impl Player {
             deleting: false,
             is_new: false,
             edited: false,
+            is_ready: true,
             had_pause: false,
             is_refused: false,
             log: Vec::new(),
@@ -622,7 +625,9 @@ impl Player {
         if self.deleting {
             bridge.metadata.deletion_timestamp = Some(Time(Timestamp::UNIX_EPOCH));
         }
-        BridgeProgress::resume(&bridge, &Marks::default())
+        let mut progress = BridgeProgress::resume(&bridge, &Marks::default());
+        (progress.was_ready, progress.was_provisioned) = (self.is_ready, self.is_ready);
+        progress
     }
 
     /// One pass. None: it ended early, by a crash or a lost reply.

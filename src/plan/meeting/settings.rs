@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::progress::Progress;
 use crate::api::bridge::ProfileIds;
-use crate::api::settings::{ProfileKind, SettingsProfile, SettingsStatus, UNREAD};
+use crate::api::settings::{ProfileKind, SettingsProfile, SettingsStatus};
 use crate::api::{MeetingBridge, ScheduledMeetingSpec};
 use crate::cms::{CmsError, Space};
 use crate::plan::settings::{
@@ -59,12 +59,13 @@ impl SettingsTerms {
         let wanted = wanted(&settings, &spec.access_methods, &bridge.spec.profiles, &owner, &version);
         let state = |profile: &SettingsProfile| {
             let is_it = |known: &&SettingsProfile| (known.kind, &known.name) == (profile.kind, &profile.name);
-            match status.settings_profiles.iter().find(is_it).map(|known| (known.id.clone(), known.refused.clone())) {
+            let known = status.settings_profiles.iter().find(is_it);
+            match known.map(|known| (known.id.clone(), known.refused.clone(), known.unread)) {
                 // What protects counts once it was read back.
-                Some((Some(id), why)) if why.is_none() || !wanted.protects(profile) => Made::There(id),
-                Some((Some(_), Some(why))) if why == UNREAD => Made::Pending,
-                Some((_, Some(why))) => Made::Refused(why),
-                Some((_, None)) | None => Made::Pending,
+                Some((Some(id), None, false)) => Made::There(id),
+                Some((Some(id), ..)) if !wanted.protects(profile) => Made::There(id),
+                Some((_, Some(why), _)) => Made::Refused(why),
+                Some((_, None, _)) | None => Made::Pending,
             }
         };
         let known =

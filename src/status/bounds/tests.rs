@@ -82,6 +82,7 @@ fn filled(count: u32) -> MeetingBridgeStatus {
         fields: std::collections::BTreeMap::new(),
         id: None,
         refused: None,
+        unread: false,
     };
     MeetingBridgeStatus {
         settings_profiles: (0..count).map(profile).collect(),

@@ -131,17 +131,25 @@ async fn what_is_refused_on_every_call_bridge_does_not_drive_the_cluster_to_and_
     tokio::join!(an_offence("page", FaultKind::HtmlError), an_offence("busy", FaultKind::Unavailable));
 }
 
-/// One failed write of a start is not the end of a call bridge.
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_lost_connection_at_a_start_moves_nothing() {
-    let arena = Arena::cluster("blip-start").await;
-    arena.sim.add_fault(Fault::new(FaultKind::ResetBefore).bridge(0).method("PUT").once());
+/// One failed request of a start is not the end of a call bridge.
+async fn a_stray(what: &str, kind: FaultKind, method: &str) {
+    let arena = Arena::cluster(&format!("blip-start-{what}")).await;
+    arena.sim.add_fault(Fault::new(kind).bridge(0).method(method).route("coSpaces/{id}").once());
     arena.open_now("m", 120, json!({ "participants": desk() })).await;
     arena.phase("m", Phase::Active).await;
-    assert_eq!(arena.sim.faults()[0].struck, 1);
-    assert_eq!((arena.hosts(1), arena.failovers()), (vec![0], 0));
+    assert_eq!(arena.sim.faults()[0].struck, 1, "{what}");
+    assert_eq!((arena.hosts(1), arena.failovers()), (vec![0], 0), "{what}");
     arena.assert_rules(1..=5);
     arena.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_stray_failure_at_a_start_moves_nothing() {
+    tokio::join!(
+        a_stray("lost", FaultKind::ResetBefore, "PUT"),
+        a_stray("busy", FaultKind::Unavailable, "PUT"),
+        a_stray("busy-look", FaultKind::Unavailable, "GET")
+    );
 }
 
 /// The whole story, with a meeting that runs through it.

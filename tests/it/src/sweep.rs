@@ -390,7 +390,7 @@ pub async fn survive<Blows: Copy + Debug, Run: Future<Output = Outcome>>(
     sample: usize,
 ) {
     let full = std::env::var("SWEEP").is_ok_and(|set| set == "all");
-    let only = std::env::var("SWEEP_ONLY").unwrap_or_default();
+    let [only, only_blow] = ["SWEEP_ONLY", "SWEEP_BLOW"].map(|name| std::env::var(name).unwrap_or_default());
     let chosen = SCENARIOS.iter().filter(|scenario| scenario.name.contains(&only));
     let counted = stream::iter(chosen).map(|scenario| run(scenario, None).map(move |outcome| (scenario, outcome)));
     let counted: Vec<_> = counted.buffered(AT_ONCE).collect().await;
@@ -399,6 +399,7 @@ pub async fn survive<Blows: Copy + Debug, Run: Future<Output = Outcome>>(
     for (scenario, (bridge, kube, _)) in counted {
         println!("{}: {bridge} requests to the bridge, {kube} to the apiserver", scenario.name);
         for kind in kinds(bridge, kube) {
+            let kind: Vec<_> = kind.into_iter().filter(|blow| format!("{blow:?}").contains(&only_blow)).collect();
             let some = if full { kind } else { kind.sample(&mut random, sample).copied().collect() };
             plan.extend(some.into_iter().map(|blow| (scenario, blow)));
         }

@@ -1222,3 +1222,35 @@ fn two_slots_under_one_id_end_no_pass_in_a_loop() {
     futures::executor::block_on(drive(&mut progress, &mut reach)).unwrap();
     assert!(server.spaces.iter().any(|space| space.name == "Party" && space.non_member_access == Some(true)));
 }
+
+/// The process dies between the new profile and the slots that are to have it.
+#[test]
+fn slots_that_were_not_ready_are_told_their_profile_by_the_next_process() {
+    for is_ready in [true, false] {
+        let mut server = Server::new(Vec::new());
+        let mut player = Player::settled(&mut server, 1, 3);
+        server.call_profiles.clear();
+        player.facts.read_anew();
+        assert_eq!(player.pass(&mut server, &mut [Fault::None, Fault::CrashBefore].into_iter()), None);
+        player.is_ready = is_ready;
+        assert_eq!(player.settle(&mut server), End::Settled);
+        let made = server.call_profiles.keys().next().cloned();
+        let shown = server.spaces.iter().map(|space| space.call_profile.as_ref().map(|id| id.as_str().to_owned()));
+        let have_it = shown.filter(|shown| *shown == made).count();
+        assert_eq!(have_it, if is_ready { 0 } else { 3 });
+    }
+}
+
+/// A process that was asked to stop wrote down that it had seen the edit, and not what came of it.
+#[test]
+fn a_generation_that_was_seen_but_not_ready_is_not_believed_by_the_next_process() {
+    for is_ready in [true, false] {
+        let mut server = Server::new(Vec::new());
+        let mut player = Player::settled(&mut server, 1, 3);
+        player.spec.profiles.call.participant_limit = Some(77);
+        player.is_ready = is_ready;
+        player.restart();
+        assert_eq!(player.settle(&mut server), End::Settled);
+        assert_eq!(player.writes().is_empty(), is_ready, "{:?}", player.log);
+    }
+}

@@ -6,7 +6,7 @@ use super::*;
 use crate::plan::faults::any_fault;
 
 fn profile(kind: ProfileKind, name: &str) -> SettingsProfile {
-    SettingsProfile { kind, name: name.to_owned(), fields: BTreeMap::new(), id: None, refused: None }
+    SettingsProfile { kind, name: name.to_owned(), fields: BTreeMap::new(), id: None, refused: None, unread: false }
 }
 
 fn all() -> Vec<SettingsProfile> {

@@ -275,6 +275,7 @@ fn a_bridge_that_has_as_many_profiles_as_it_may_have_has_no_room_for_another_one
             fields: BTreeMap::new(),
             id: None,
             refused: None,
+            unread: false,
         }));
         SettingsTerms::new(&player.spec, &bridge, 1).lacks_room
     };
