@@ -1,8 +1,7 @@
 //! Everything that can go wrong between us and a call bridge, and what it means. No I/O.
 //!
-//! Each error answers four questions by exhaustive match: what kind of trouble it is ([`CmsError::class`]), which
-//! reason a condition shows ([`CmsError::reason`]), under which label metrics count it ([`CmsError::label`]), and
-//! whether the bridge may have acted although we got no good reply ([`CmsError::may_have_taken_effect`]).
+//! Each error answers three questions by exhaustive match: what kind of trouble it is ([`CmsError::class`]), under which
+//! names conditions and metrics show it ([`CmsError::reason`], [`CmsError::label`]), and whether the bridge may have acted although we got no good reply ([`CmsError::may_have_taken_effect`]).
 //! The texts are made for people: bounded, stable (no ids, no times), with a remedy, and never with a secret.
 
 use std::time::Duration;
@@ -103,9 +102,9 @@ pub enum CmsError {
     /// A create was accepted, but the reply did not name the new object (R40): look for it before creating again.
     #[error("the bridge accepted the request but did not name the new object")]
     AmbiguousCreate,
-    /// Not sent: the circuit is open until then because of earlier failures; `cause` is the reason of the last one.
-    #[error("not sent: the bridge could not be reached ({cause}) and is given a pause")]
-    CircuitOpen { until: Instant, cause: &'static str },
+    /// Not sent: the circuit is open until then because of earlier failures; `cause` is the last one.
+    #[error("not sent: the bridge could not be reached ({}) and is given a pause", cause.reason())]
+    CircuitOpen { until: Instant, cause: Box<Self> },
     /// Not sent: a 401 was seen with these credentials (R39).
     #[error("not sent: the bridge rejected these credentials before; correct the credentials Secret")]
     AuthBlocked { until: Instant },
@@ -145,70 +144,48 @@ impl CmsError {
         }
     }
 
-    /// The reason a condition shows. Errors that merely repeat an earlier one give the reason of that one, so that a
-    /// condition does not flap between the cause and our own pause.
-    pub fn reason(&self) -> &'static str {
+    /// The reason that a condition shows, and the label under which metrics count it. Errors that merely repeat an earlier one
+    /// give the reason of that one, so that a condition does not flap between the cause and our own pause.
+    fn names(&self) -> (&'static str, &'static str) {
         match self {
-            Self::DnsFailure => "DNSFailure",
-            Self::AddressRefused => "AddressRefused",
-            Self::ProxyFailure => "ProxyFailure",
-            Self::ConnectionRefused => "ConnectionRefused",
-            Self::ConnectTimeout => "ConnectTimeout",
-            Self::TlsFailure { .. } => "TLSFailure",
-            Self::Timeout => "Timeout",
-            Self::ConnectionLost => "ConnectionLost",
-            Self::Busy => "Busy",
-            Self::HttpError { .. } => "HTTPError",
-            Self::Unauthorized | Self::AuthBlocked { .. } => "Unauthorized",
-            Self::Forbidden => "Forbidden",
-            Self::NotACms => "NotACMS",
-            Self::MalformedReply { .. } => "MalformedReply",
-            Self::NotFound { .. } => "NotFound",
-            Self::Conflict { .. } => "Conflict",
-            Self::ParameterError { .. } => "ParameterError",
-            Self::LimitReached { .. } => "LimitReached",
-            Self::DatabaseNotReady => "DatabaseNotReady",
-            Self::PasscodeTooShort => "PasscodeTooShort",
-            Self::Rejected { .. } => "Rejected",
-            Self::AmbiguousCreate => "AmbiguousCreate",
-            Self::CircuitOpen { cause, .. } => cause,
-            Self::Abandoned => "Abandoned",
-            Self::Cancelled => "Cancelled",
-            Self::Superseded => "Superseded",
+            Self::DnsFailure => ("DNSFailure", "dns_failure"),
+            Self::AddressRefused => ("AddressRefused", "address_refused"),
+            Self::ProxyFailure => ("ProxyFailure", "proxy_failure"),
+            Self::ConnectionRefused => ("ConnectionRefused", "connection_refused"),
+            Self::ConnectTimeout => ("ConnectTimeout", "connect_timeout"),
+            Self::TlsFailure { .. } => ("TLSFailure", "tls_failure"),
+            Self::Timeout => ("Timeout", "timeout"),
+            Self::ConnectionLost => ("ConnectionLost", "connection_lost"),
+            Self::Busy => ("Busy", "busy"),
+            Self::HttpError { .. } => ("HTTPError", "http_error"),
+            Self::Unauthorized => ("Unauthorized", "unauthorized"),
+            Self::Forbidden => ("Forbidden", "forbidden"),
+            Self::NotACms => ("NotACMS", "not_a_cms"),
+            Self::MalformedReply { .. } => ("MalformedReply", "malformed_reply"),
+            Self::NotFound { .. } => ("NotFound", "not_found"),
+            Self::Conflict { .. } => ("Conflict", "conflict"),
+            Self::ParameterError { .. } => ("ParameterError", "parameter_error"),
+            Self::LimitReached { .. } => ("LimitReached", "limit_reached"),
+            Self::DatabaseNotReady => ("DatabaseNotReady", "database_not_ready"),
+            Self::PasscodeTooShort => ("PasscodeTooShort", "passcode_too_short"),
+            Self::Rejected { .. } => ("Rejected", "rejected"),
+            Self::AmbiguousCreate => ("AmbiguousCreate", "ambiguous_create"),
+            Self::CircuitOpen { cause, .. } => (cause.reason(), "circuit_open"),
+            Self::AuthBlocked { .. } => ("Unauthorized", "auth_blocked"),
+            Self::Abandoned => ("Abandoned", "abandoned"),
+            Self::Cancelled => ("Cancelled", "cancelled"),
+            Self::Superseded => ("Superseded", "superseded"),
         }
+    }
+
+    /// The reason that a condition shows.
+    pub fn reason(&self) -> &'static str {
+        self.names().0
     }
 
     /// The label under which metrics count it.
     pub fn label(&self) -> &'static str {
-        match self {
-            Self::DnsFailure => "dns_failure",
-            Self::AddressRefused => "address_refused",
-            Self::ProxyFailure => "proxy_failure",
-            Self::ConnectionRefused => "connection_refused",
-            Self::ConnectTimeout => "connect_timeout",
-            Self::TlsFailure { .. } => "tls_failure",
-            Self::Timeout => "timeout",
-            Self::ConnectionLost => "connection_lost",
-            Self::Busy => "busy",
-            Self::HttpError { .. } => "http_error",
-            Self::Unauthorized => "unauthorized",
-            Self::Forbidden => "forbidden",
-            Self::NotACms => "not_a_cms",
-            Self::MalformedReply { .. } => "malformed_reply",
-            Self::NotFound { .. } => "not_found",
-            Self::Conflict { .. } => "conflict",
-            Self::ParameterError { .. } => "parameter_error",
-            Self::LimitReached { .. } => "limit_reached",
-            Self::DatabaseNotReady => "database_not_ready",
-            Self::PasscodeTooShort => "passcode_too_short",
-            Self::Rejected { .. } => "rejected",
-            Self::AmbiguousCreate => "ambiguous_create",
-            Self::CircuitOpen { .. } => "circuit_open",
-            Self::AuthBlocked { .. } => "auth_blocked",
-            Self::Abandoned => "abandoned",
-            Self::Cancelled => "cancelled",
-            Self::Superseded => "superseded",
-        }
+        self.names().1
     }
 
     /// Whether the bridge may have carried the request out all the same: it was sent, and no reply told the outcome.
@@ -247,45 +224,13 @@ impl CmsError {
 
     /// Whether no connection came about, so that nothing can have been asked.
     pub fn is_without_connection(&self) -> bool {
-        use CmsError::{AddressRefused, ConnectTimeout, ConnectionRefused, DnsFailure, ProxyFailure, TlsFailure};
-        matches!(
-            self,
-            DnsFailure | AddressRefused | ProxyFailure | ConnectionRefused | ConnectTimeout | TlsFailure { .. }
-        )
+        self.is_connection_failure() && !matches!(self, Self::Timeout | Self::ConnectionLost)
     }
 
     /// Whether nothing of the bridge was reached, or the reply never came: what the circuit breaker and failover
     /// count. An answer, however bad, is not such a failure.
     pub fn is_connection_failure(&self) -> bool {
-        match self {
-            Self::DnsFailure
-            | Self::AddressRefused
-            | Self::ProxyFailure
-            | Self::ConnectionRefused
-            | Self::ConnectTimeout
-            | Self::TlsFailure { .. }
-            | Self::Timeout
-            | Self::ConnectionLost => true,
-            Self::Busy
-            | Self::HttpError { .. }
-            | Self::Unauthorized
-            | Self::Forbidden
-            | Self::NotACms
-            | Self::MalformedReply { .. }
-            | Self::NotFound { .. }
-            | Self::Conflict { .. }
-            | Self::ParameterError { .. }
-            | Self::LimitReached { .. }
-            | Self::DatabaseNotReady
-            | Self::PasscodeTooShort
-            | Self::Rejected { .. }
-            | Self::AmbiguousCreate
-            | Self::CircuitOpen { .. }
-            | Self::AuthBlocked { .. }
-            | Self::Abandoned
-            | Self::Cancelled
-            | Self::Superseded => false,
-        }
+        self.class() == ErrorClass::Unreachable && !matches!(self, Self::HttpError { .. })
     }
 
     /// The bridge's own word for it if there is one, else the reason: what is shown of one participant.
@@ -312,34 +257,13 @@ impl CmsError {
 
     /// Whether the bridge's API itself has answered, so that the credentials work. A proxy may have sent the rest.
     pub fn is_of_bridge(&self) -> bool {
-        match self {
-            Self::Forbidden
-            | Self::NotFound { .. }
-            | Self::Conflict { .. }
-            | Self::ParameterError { .. }
-            | Self::LimitReached { .. }
-            | Self::DatabaseNotReady
-            | Self::PasscodeTooShort
-            | Self::Rejected { .. }
-            | Self::AmbiguousCreate => true,
-            Self::DnsFailure
-            | Self::AddressRefused
-            | Self::ProxyFailure
-            | Self::ConnectionRefused
-            | Self::ConnectTimeout
-            | Self::TlsFailure { .. }
-            | Self::Timeout
-            | Self::ConnectionLost
-            | Self::Busy
-            | Self::HttpError { .. }
-            | Self::Unauthorized
-            | Self::NotACms
-            | Self::MalformedReply { .. }
-            | Self::CircuitOpen { .. }
-            | Self::AuthBlocked { .. }
-            | Self::Abandoned
-            | Self::Cancelled
-            | Self::Superseded => false,
+        match self.class() {
+            ErrorClass::NotFound | ErrorClass::Conflict => true,
+            ErrorClass::Invalid => !matches!(self, Self::HttpError { .. }),
+            ErrorClass::Busy => !matches!(self, Self::Busy),
+            ErrorClass::Auth => matches!(self, Self::Forbidden),
+            ErrorClass::Malformed => matches!(self, Self::AmbiguousCreate),
+            ErrorClass::Unreachable | ErrorClass::Blocked => false,
         }
     }
 

@@ -13,7 +13,6 @@
 //!   one request alone confirms the 401 or not.
 
 use std::collections::BTreeMap;
-use std::fmt;
 use std::hash::{BuildHasher, RandomState};
 use std::sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -60,7 +59,7 @@ impl Default for GateConfig {
 }
 
 /// How a request ended, as far as the gate cares.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub enum Ending {
     /// The bridge answered, whatever it said.
     Answered,
@@ -68,21 +67,8 @@ pub enum Ending {
     Unclear,
     /// The bridge answered 401.
     Unauthorized,
-    /// The bridge was not reached or did not reply. With the reason, for those who are refused because of it.
-    Unreachable(&'static str),
-}
-
-/// What metrics and status may know about a gate.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct GateSnapshot {
-    /// Requests on the wire.
-    pub in_flight: usize,
-    /// Requests that wait.
-    pub queued: usize,
-    /// Nothing is sent because the bridge cannot be reached.
-    pub circuit_open: bool,
-    /// Nothing is sent because the credentials are wrong.
-    pub auth_blocked: bool,
+    /// The bridge was not reached or did not reply. With the error, for those who are refused because of it.
+    Unreachable(CmsError),
 }
 
 /// One per call bridge, shared by every client of that call bridge.
@@ -124,7 +110,7 @@ struct Waiter {
 
 enum Circuit {
     Closed { failures: u32 },
-    Open { until: Instant, cause: &'static str, trips: u32, trial: bool },
+    Open { until: Instant, cause: Box<CmsError>, trips: u32, trial: bool },
 }
 
 enum Auth {
@@ -266,7 +252,7 @@ impl Gate {
         {
             let mut state = self.lock();
             std::mem::take(&mut state.present).cancel();
-            state.refuse(&mut answers, |_| true, || CmsError::Abandoned);
+            state.refuse(&mut answers, |_| true, &CmsError::Abandoned);
         }
         for (to, answer) in answers {
             drop(to.send(answer));
@@ -277,18 +263,6 @@ impl Gate {
     pub fn note_reachable(&self) {
         if let Circuit::Open { until, .. } = &mut self.lock().circuit {
             *until = Instant::now();
-        }
-    }
-
-    /// What metrics and status may know.
-    pub fn snapshot(&self) -> GateSnapshot {
-        let state = self.lock();
-        let now = Instant::now();
-        GateSnapshot {
-            in_flight: state.in_flight,
-            queued: state.waiting.len(),
-            circuit_open: matches!(state.circuit, Circuit::Open { .. }),
-            auth_blocked: matches!(state.auth, Auth::Blocked { until } if now < until),
         }
     }
 
@@ -315,7 +289,7 @@ impl Gate {
     fn step(self: &Arc<Self>, state: &mut State, now: Instant, answers: &mut Answers) -> bool {
         if let Auth::Blocked { until } = state.auth {
             if now < until {
-                state.refuse(answers, |_| true, || CmsError::AuthBlocked { until });
+                state.refuse(answers, |_| true, &CmsError::AuthBlocked { until });
                 return false;
             }
             state.auth = Auth::UNTRIED;
@@ -329,13 +303,14 @@ impl Gate {
             Auth::Proven | Auth::Blocked { .. } => self.config.in_flight.max(1),
         };
         let mut is_trial = false;
-        if let Circuit::Open { until, cause, trial, .. } = state.circuit {
-            if trial {
+        if let Circuit::Open { until, cause, trial, .. } = &state.circuit {
+            if *trial {
                 // Its outcome decides for all who wait.
                 return false;
             }
-            if now < until {
-                state.refuse(answers, |waiter| !waiter.urgent, || CmsError::CircuitOpen { until, cause });
+            if now < *until {
+                let why = CmsError::CircuitOpen { until: *until, cause: cause.clone() };
+                state.refuse(answers, |waiter| !waiter.urgent, &why);
             }
             is_trial = true;
         }
@@ -371,7 +346,7 @@ impl Gate {
             {
                 *trial = false;
             }
-            match permit.verdict {
+            match &permit.verdict {
                 // Given up by its owner: it says nothing about the bridge.
                 None => {}
                 Some(Ending::Answered) => {
@@ -387,7 +362,9 @@ impl Gate {
                         self.doubt(&mut state);
                     }
                 }
-                Some(Ending::Unreachable(cause)) => self.count_failure(&mut state, permit, cause, &mut answers),
+                Some(Ending::Unreachable(cause)) => {
+                    self.count_failure(&mut state, permit, Box::new(cause.clone()), &mut answers);
+                }
             }
         }
         for (to, answer) in answers {
@@ -411,7 +388,7 @@ impl Gate {
         };
     }
 
-    fn count_failure(&self, state: &mut State, permit: &Permit, cause: &'static str, answers: &mut Answers) {
+    fn count_failure(&self, state: &mut State, permit: &Permit, cause: Box<CmsError>, answers: &mut Answers) {
         if permit.circuit_epoch != state.circuit_epoch {
             return;
         }
@@ -427,9 +404,9 @@ impl Gate {
             Circuit::Open { trips, .. } if permit.trial => {
                 let trips = trips.saturating_add(1);
                 let until = self.pause(state, trips);
-                state.circuit = Circuit::Open { until, cause, trips, trial: false };
+                state.circuit = Circuit::Open { until, cause: cause.clone(), trips, trial: false };
                 // Those who waited for the trial have their answer; none of them starts another one at once.
-                state.refuse(answers, |_| true, || CmsError::CircuitOpen { until, cause });
+                state.refuse(answers, |_| true, &CmsError::CircuitOpen { until, cause });
             }
             Circuit::Open { .. } => {}
         }
@@ -450,15 +427,9 @@ impl State {
         self.circuit = Circuit::Closed { failures: 0 };
     }
 
-    fn refuse(&mut self, answers: &mut Answers, whom: impl Fn(&Waiter) -> bool, why: impl Fn() -> CmsError) {
+    fn refuse(&mut self, answers: &mut Answers, whom: impl Fn(&Waiter) -> bool, why: &CmsError) {
         let gone = self.waiting.extract_if(.., |_, waiter| whom(waiter));
-        answers.extend(gone.map(|(_, waiter)| (waiter.answer, Err(why()))));
-    }
-}
-
-impl fmt::Debug for Gate {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.snapshot().fmt(f)
+        answers.extend(gone.map(|(_, waiter)| (waiter.answer, Err(why.clone()))));
     }
 }
 
@@ -476,7 +447,6 @@ impl Drop for Place<'_> {
 }
 
 /// The right to have one request on the wire. Dropped without a verdict it counts as given up.
-#[derive(Debug)]
 pub struct Permit {
     gate: Arc<Gate>,
     circuit_epoch: u64,
@@ -504,3 +474,6 @@ impl Drop for Permit {
         gate.release(self);
     }
 }
+
+#[cfg(test)]
+mod tests;

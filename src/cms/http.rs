@@ -336,7 +336,7 @@ impl Client {
         };
         permit.finish(match &result {
             Err(CmsError::Unauthorized) => Ending::Unauthorized,
-            Err(error) if error.is_connection_failure() => Ending::Unreachable(error.reason()),
+            Err(error) if error.is_connection_failure() => Ending::Unreachable(error.clone()),
             Err(error) if !error.is_of_bridge() => Ending::Unclear,
             _ => Ending::Answered,
         });

@@ -37,31 +37,40 @@ const JUDGED_BY_SPEC: [&str; 8] = [
 
 /// Which condition an error of the bridge belongs to, and with which reason.
 pub fn problem_of(error: &CmsError) -> Problem {
-    let (condition, reason) = match error.reason() {
-        "DNSFailure" => (types::REACHABLE, reason::DNS_FAILURE),
-        "AddressRefused" => (types::REACHABLE, reason::ADDRESS_REFUSED),
-        "ProxyFailure" => (types::REACHABLE, reason::PROXY_FAILURE),
-        "ConnectTimeout" => (types::REACHABLE, reason::CONNECT_TIMEOUT),
-        "ConnectionRefused" => (types::REACHABLE, reason::CONNECTION_REFUSED),
-        "TLSFailure" => (types::REACHABLE, reason::TLS_FAILURE),
-        "Unauthorized" => (types::CREDENTIALS_VALID, reason::UNAUTHORIZED),
-        "Forbidden" => (types::CREDENTIALS_VALID, reason::FORBIDDEN),
-        "NotACMS" => (types::RECOGNIZED, reason::NOT_A_CMS),
-        "MalformedReply" | "AmbiguousCreate" => (types::RECOGNIZED, reason::MALFORMED_REPLY),
-        "DatabaseNotReady" => (types::DATABASE_WRITABLE, reason::NO_DATABASE_PRIMARY),
-        // The bridge's own words about one request: connection and credentials are good.
-        "NotFound" | "Conflict" | "ParameterError" | "LimitReached" | "PasscodeTooShort" | "Rejected" => {
-            (types::READY, reason::REJECTED)
-        }
-        _ => (types::REACHABLE, reason::HTTP_ERROR),
-    };
-    let message = match error {
+    let (condition, reason) = match error {
         // The pause is ours; the condition tells of the trouble behind it.
-        CmsError::CircuitOpen { cause, .. } => format!("the bridge could not be reached ({cause})"),
-        CmsError::AuthBlocked { .. } => CmsError::Unauthorized.to_string(),
-        other => other.to_string(),
+        CmsError::CircuitOpen { cause, .. } => {
+            let message = format!("the bridge could not be reached ({})", cause.reason());
+            return Problem { message, ..problem_of(cause) };
+        }
+        CmsError::AuthBlocked { .. } => return problem_of(&CmsError::Unauthorized),
+        CmsError::DnsFailure => (types::REACHABLE, reason::DNS_FAILURE),
+        CmsError::AddressRefused => (types::REACHABLE, reason::ADDRESS_REFUSED),
+        CmsError::ProxyFailure => (types::REACHABLE, reason::PROXY_FAILURE),
+        CmsError::ConnectTimeout => (types::REACHABLE, reason::CONNECT_TIMEOUT),
+        CmsError::ConnectionRefused => (types::REACHABLE, reason::CONNECTION_REFUSED),
+        CmsError::TlsFailure { .. } => (types::REACHABLE, reason::TLS_FAILURE),
+        CmsError::Timeout
+        | CmsError::ConnectionLost
+        | CmsError::Busy
+        | CmsError::HttpError { .. }
+        | CmsError::Abandoned
+        | CmsError::Cancelled
+        | CmsError::Superseded => (types::REACHABLE, reason::HTTP_ERROR),
+        CmsError::Unauthorized => (types::CREDENTIALS_VALID, reason::UNAUTHORIZED),
+        CmsError::Forbidden => (types::CREDENTIALS_VALID, reason::FORBIDDEN),
+        CmsError::NotACms => (types::RECOGNIZED, reason::NOT_A_CMS),
+        CmsError::MalformedReply { .. } | CmsError::AmbiguousCreate => (types::RECOGNIZED, reason::MALFORMED_REPLY),
+        CmsError::DatabaseNotReady => (types::DATABASE_WRITABLE, reason::NO_DATABASE_PRIMARY),
+        // The bridge's own words about one request: connection and credentials are good.
+        CmsError::NotFound { .. }
+        | CmsError::Conflict { .. }
+        | CmsError::ParameterError { .. }
+        | CmsError::LimitReached { .. }
+        | CmsError::PasscodeTooShort
+        | CmsError::Rejected { .. } => (types::READY, reason::REJECTED),
     };
-    Problem { condition, reason, message }
+    Problem { condition, reason, message: error.to_string() }
 }
 
 /// An alternate that cannot be used, and why.

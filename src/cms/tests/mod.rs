@@ -2,7 +2,6 @@
 //! behaviour of a whole bridge is tested elsewhere, against the simulator.
 
 mod bodies;
-mod gate;
 mod http;
 mod replies;
 pub(crate) mod server;

@@ -24,7 +24,7 @@ fn a_bridge_that_is_itself_again_is_found_out_within_15_seconds() {
         CmsError::MalformedReply { detail: "odd".to_owned() },
         CmsError::HttpError { status: 503 },
         CmsError::HttpError { status: 407 },
-        CmsError::CircuitOpen { until, cause: "Timeout" },
+        CmsError::CircuitOpen { until, cause: Box::new(CmsError::Timeout) },
     ];
     for (error, failures) in passing.iter().flat_map(|error| (1..40).map(move |failures| (error, failures))) {
         for is_due in [false, true] {

@@ -1,5 +1,6 @@
 //! The gate under a paused clock: order, limit, breaker, 401, and that no permit and no wake-up is ever lost.
 
+use std::fmt;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -8,8 +9,38 @@ use proptest::prelude::*;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, advance, sleep};
 
-use crate::cms::gate::Ending;
+use super::{Auth, Circuit, Ending};
 use crate::cms::*;
+
+/// What is to be seen of a gate from outside.
+pub(in crate::cms) struct Snapshot {
+    /// Requests on the wire.
+    pub(in crate::cms) in_flight: usize,
+    /// Requests that wait.
+    pub(in crate::cms) queued: usize,
+    /// Nothing is sent because the bridge cannot be reached.
+    pub(in crate::cms) circuit_open: bool,
+    /// Nothing is sent because the credentials are wrong.
+    pub(in crate::cms) auth_blocked: bool,
+}
+
+impl Gate {
+    pub(in crate::cms) fn snapshot(&self) -> Snapshot {
+        let state = self.lock();
+        Snapshot {
+            in_flight: state.in_flight,
+            queued: state.waiting.len(),
+            circuit_open: matches!(state.circuit, Circuit::Open { .. }),
+            auth_blocked: matches!(state.auth, Auth::Blocked { until } if Instant::now() < until),
+        }
+    }
+}
+
+impl fmt::Debug for Permit {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Permit").field("trial", &self.trial).finish_non_exhaustive()
+    }
+}
 
 fn gate(in_flight: usize) -> Arc<Gate> {
     Arc::new(Gate::new(GateConfig { in_flight, ..GateConfig::default() }, 7))
@@ -26,7 +57,7 @@ fn at(class: Class, second: i64) -> Priority {
     Priority::new(class, Timestamp::from_second(second).unwrap())
 }
 
-const DOWN: Ending = Ending::Unreachable("ConnectTimeout");
+const DOWN: Ending = Ending::Unreachable(CmsError::ConnectTimeout);
 
 async fn fail(gate: &Arc<Gate>, times: usize) {
     for _ in 0..times {
