@@ -15,9 +15,6 @@ use super::values::Span;
 use super::warning::EndWarning;
 use super::{Compact, is_unjudged};
 
-/// The highest slot number. It fits the bridge's 32-bit index fields (cms-protocol.md section 6.4).
-pub const LAST_SLOT_LIMIT: u32 = 2_147_483_647;
-
 /// `host` or `host:port`, ports from 1 to 65535. CEL cannot check the octets of an address; the controller does.
 const ADDRESS_RULE: &str = concat!(
     r"self.matches('^(\\[[0-9A-Fa-f:.]+\\]|[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?)",

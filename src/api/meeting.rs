@@ -3,6 +3,8 @@
 // Each printcolumn has a type and a priority of its own; the lint takes them for repetitions.
 #![allow(clippy::duplicated_attributes)]
 
+use std::collections::BTreeSet;
+
 use jiff::SignedDuration;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{self, LabelSelector};
 use kube::{CustomResource, KubeSchema};
@@ -155,6 +157,14 @@ pub struct ScheduledMeetingSpec {
     /// Nothing is done for this meeting while true: not opened, not closed.
     #[serde(default)]
     pub suspend: bool,
+}
+
+impl ScheduledMeetingSpec {
+    /// The Secrets that its passcode and those of its access methods come from, each once.
+    pub fn passcode_secrets(&self) -> BTreeSet<&str> {
+        let of_methods = self.access_methods.iter().map(|method| &method.passcode_secret_ref);
+        self.passcode_secret_ref.iter().chain(of_methods).map(|reference| reference.name.as_str()).collect()
+    }
 }
 
 fn rings_at_once() -> u32 {

@@ -1,6 +1,6 @@
 //! `meeting-controller crds`: the CustomResourceDefinitions and the field reference, generated from the types.
 
-use std::io::{self, Write};
+use std::io;
 use std::path::{Path, PathBuf};
 
 use serde_json::Value;
@@ -56,12 +56,7 @@ pub fn print() -> Result<(), Error> {
     let files = render()?;
     let crds: Vec<&str> =
         files.iter().filter(|(name, _)| name.ends_with(".yaml")).map(|(_, text)| text.as_str()).collect();
-    let mut stdout = io::stdout().lock();
-    match stdout.write_all(crds.join("---\n").as_bytes()).and_then(|()| stdout.flush()) {
-        // Whoever reads has seen enough.
-        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
-        result => result.map_err(Error::Output),
-    }
+    super::print(&crds.join("---\n")).map_err(Error::Output)
 }
 
 /// Writes the files into `dir`, or with `check` compares them with what is there.

@@ -3,7 +3,6 @@
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
-use std::io::{self, Write as _};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -69,12 +68,7 @@ pub fn print(file: &Path, from: Option<Date>, until: Date, output: Option<Output
         Some(Output::Json) => serde_json::to_string_pretty(&all).map_err(|error| error.to_string())? + "\n",
         Some(Output::Yaml) => yaml::to_string(&all).map_err(|error| error.to_string())?,
     };
-    let mut out = io::stdout().lock();
-    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
-        // Whoever reads has seen enough.
-        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
-        written => written.map_err(|error| format!("cannot write to standard output: {error}")),
-    }
+    super::print(&text).map_err(|error| format!("cannot write to standard output: {error}"))
 }
 
 /// The occurrences from one day to another one.

@@ -124,10 +124,6 @@ pub fn system_status(node: &Node) -> Result<SystemStatus, Undecodable> {
         call_legs_active: number("callLegsActive"),
         call_legs_max_active: number("callLegsMaxActive"),
         call_legs_completed: number("callLegsCompleted"),
-        audio_bit_rate_outgoing: number("audioBitRateOutgoing"),
-        audio_bit_rate_incoming: number("audioBitRateIncoming"),
-        video_bit_rate_outgoing: number("videoBitRateOutgoing"),
-        video_bit_rate_incoming: number("videoBitRateIncoming"),
     })
 }
 
@@ -138,15 +134,12 @@ pub fn database(node: &Node) -> Database {
     let nodes = cluster.child("nodes").unwrap_or(cluster).all("node").map(|node| {
         let field = |name| node.attribute(name).map(str::to_owned).or_else(|| text(node, name));
         DatabaseNode {
-            hostname: field("hostname").unwrap_or_default(),
             up: field("up").as_deref().and_then(boolean).unwrap_or(false),
-            sync_behind: field("syncBehind").and_then(|bytes| bytes.trim().parse().ok()),
             primary: field("master").as_deref().and_then(boolean).unwrap_or(false),
         }
     });
     Database {
         clustered: word.is_some_and(|word| word.eq_ignore_ascii_case("enabled") || boolean(&word) == Some(true)),
-        total_nodes: parsed(cluster, "totalNodes"),
         node_in_use: text(cluster, "nodeInUse"),
         nodes: nodes.collect(),
         error: text(cluster, "error").or_else(|| text(node, "error")),
@@ -291,7 +284,6 @@ impl Record for CallLeg {
             state: grouped(node, "status", "state").map(|word| leg_state(&word)),
             direction: grouped(node, "status", "direction").map(|word| direction(&word)),
             sub_type: text(node, "subtype"),
-            owner_id: grouped(node, "configuration", "ownerId"),
         })
     }
 
@@ -332,9 +324,7 @@ impl Record for BulkSet {
             id: id_of(node)?,
             start_index: parsed(node, "startIndex"),
             end_index: parsed(node, "endIndex"),
-            uri_mapping: text(node, "coSpaceUriMapping"),
             name_mapping: text(node, "coSpaceNameMapping"),
-            call_id_mapping: text(node, "coSpaceCallIdMapping"),
             call_profile: reference(node, "callProfile"),
             call_leg_profile: reference(node, "callLegProfile"),
             non_member_access: flag(node, "nonMemberAccess"),
@@ -364,39 +354,24 @@ impl Record for BulkSync {
     }
 }
 
-/// A profile in a list: only its id matters.
+/// A profile in a list, of a call leg or of a call: its id, and its name if the list shows it.
 #[derive(Clone, Debug)]
-pub struct CallProfileItem(pub CallProfileId);
-
-impl Record for CallProfileItem {
-    const LIST: &'static str = "callProfiles";
-    const ITEM: &'static str = "callProfile";
-    const MOST: usize = 2_000;
-
-    fn decode(node: &Node) -> Result<Self, Undecodable> {
-        id_of(node).map(Self)
-    }
-
-    fn key(&self) -> &str {
-        self.0.as_str()
-    }
+pub struct ProfileItem<const LEG: bool> {
+    pub id: String,
+    pub name: Option<String>,
 }
 
-/// A call leg profile in a list: its id, and its name if the list shows it.
-#[derive(Clone, Debug)]
-pub struct CallLegProfileItem(pub CallLegProfileId, pub Option<String>);
-
-impl Record for CallLegProfileItem {
-    const LIST: &'static str = "callLegProfiles";
-    const ITEM: &'static str = "callLegProfile";
+impl<const LEG: bool> Record for ProfileItem<LEG> {
+    const LIST: &'static str = if LEG { "callLegProfiles" } else { "callProfiles" };
+    const ITEM: &'static str = if LEG { "callLegProfile" } else { "callProfile" };
     const MOST: usize = 2_000;
 
     fn decode(node: &Node) -> Result<Self, Undecodable> {
-        Ok(Self(id_of(node)?, text(node, "name")))
+        Ok(Self { id: id_of(node)?, name: text(node, "name") })
     }
 
     fn key(&self) -> &str {
-        self.0.as_str()
+        &self.id
     }
 }
 

@@ -134,14 +134,6 @@ pub struct SystemStatus {
     pub call_legs_max_active: u64,
     /// Call legs that ended since the start.
     pub call_legs_completed: u64,
-    /// Bits per second.
-    pub audio_bit_rate_outgoing: u64,
-    /// Bits per second.
-    pub audio_bit_rate_incoming: u64,
-    /// Bits per second.
-    pub video_bit_rate_outgoing: u64,
-    /// Bits per second.
-    pub video_bit_rate_incoming: u64,
 }
 
 impl SystemStatus {
@@ -268,7 +260,7 @@ pub enum Direction {
     Other(String),
 }
 
-/// A call leg (`cms-protocol.md` 7.3). `state`, `direction`, `sub_type` and `owner_id` come only with the single GET.
+/// A call leg (`cms-protocol.md` 7.3). `state`, `direction` and `sub_type` come only with the single GET.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CallLeg {
     pub id: LegId,
@@ -283,8 +275,6 @@ pub struct CallLeg {
     pub direction: Option<Direction>,
     /// `distributionLink` marks a link between call bridges: never count it as a person.
     pub sub_type: Option<String>,
-    /// What we sent when we made the leg.
-    pub owner_id: Option<String>,
 }
 
 /// A participant, wherever in the cluster it is connected (`cms-protocol.md` 7.4).
@@ -311,9 +301,7 @@ pub struct BulkSet {
     pub start_index: Option<u64>,
     /// Last number, included.
     pub end_index: Option<u64>,
-    pub uri_mapping: Option<String>,
     pub name_mapping: Option<String>,
-    pub call_id_mapping: Option<String>,
     pub call_profile: Option<CallProfileId>,
     /// Accepted on write; whether a bridge shows it is not documented.
     pub call_leg_profile: Option<CallLegProfileId>,
@@ -432,7 +420,6 @@ pub struct NewBulkSet {
 pub struct Database {
     /// False: one local database.
     pub clustered: bool,
-    pub total_nodes: Option<u64>,
     /// The node that takes all reads and writes.
     pub node_in_use: Option<String>,
     pub nodes: Vec<DatabaseNode>,
@@ -456,11 +443,8 @@ impl Database {
 /// One node of a clustered database.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DatabaseNode {
-    pub hostname: String,
     /// Seen from the call bridge that was asked.
     pub up: bool,
-    /// Bytes behind the primary; `None`: unknown (the bridge says -1).
-    pub sync_behind: Option<u64>,
     /// `master` on the wire.
     pub primary: bool,
 }

@@ -6,11 +6,12 @@ use std::fmt::Debug;
 use std::time::Duration;
 
 use kube::Resource;
-use kube::api::{Api, ListParams, ObjectMeta};
+use kube::api::{Api, ListParams};
 use kube::runtime::reflector::Store;
 use serde::de::DeserializeOwned;
 
 use super::context::Context;
+use super::own_writes::version_of;
 use crate::api::names::ObjectKey;
 
 /// A watch that is silent does not keep a leader from beginning.
@@ -19,11 +20,6 @@ const PATIENCE: Duration = Duration::from_secs(10);
 /// Between two tries, and between two looks at the store.
 const PAUSE: Duration = Duration::from_secs(1);
 const GLANCE: Duration = Duration::from_millis(20);
-
-/// Versions can be compared as numbers (Kubernetes enhancement 5504).
-fn version(meta: &ObjectMeta) -> u64 {
-    meta.resource_version.as_deref().and_then(|version| version.parse().ok()).unwrap_or_default()
-}
 
 /// Waits until the store shows at least what there is now, within this namespace or all.
 pub async fn catch_up<K>(ctx: &Context, api: Api<K>, namespace: Option<&str>, store: &Store<K>)
@@ -38,11 +34,12 @@ where
         tokio::time::sleep(PAUSE).await;
     };
     let listed_at = listed.metadata.resource_version.and_then(|version| version.parse().ok()).unwrap_or_default();
-    let there: BTreeMap<_, _> = listed.items.iter().map(|item| (ObjectKey::of(item), version(item.meta()))).collect();
+    let there: BTreeMap<_, _> = listed.items.iter().map(|item| (ObjectKey::of(item), version_of(item))).collect();
     let is_caught_up = || {
         let stored = store.state();
         let within = stored.iter().filter(|item| namespace.is_none() || item.meta().namespace.as_deref() == namespace);
-        let stored: BTreeMap<_, _> = within.map(|item| (ObjectKey::of(item.as_ref()), version(item.meta()))).collect();
+        let stored: BTreeMap<_, _> =
+            within.map(|item| (ObjectKey::of(item.as_ref()), version_of(item.as_ref()))).collect();
         let is_new = there.iter().all(|(key, version)| stored.get(key).is_some_and(|stored| stored >= version));
         new_or_there(&stored, &there, listed_at) && is_new
     };

@@ -334,9 +334,7 @@ fn whose(secret: &Secret, meeting: &ScheduledMeeting) -> Whose {
     let was_ours =
         |owner: &OwnerReference| owner.kind == ScheduledMeeting::kind(&()) && owner.name == meeting.name_any();
     let is_marked = secret.labels().get(JOIN_LABEL).is_some_and(|value| value == "true");
-    let named = meeting.spec.passcode_secret_ref.as_ref();
-    let of_methods = meeting.spec.access_methods.iter().map(|method| &method.passcode_secret_ref);
-    let is_source = named.into_iter().chain(of_methods).any(|reference| reference.name == secret.name_any());
+    let is_source = meeting.spec.passcode_secrets().contains(secret.name_any().as_str());
     if is_marked && !is_source && owners.iter().all(was_ours) { Whose::Orphaned } else { Whose::Strangers }
 }
 

@@ -1,13 +1,13 @@
 //! Standard output and standard error.
 
-use std::io::{ErrorKind, IsTerminal, Write};
+use std::io::{IsTerminal, Write};
 
 use serde::Serialize;
 
 use super::args::{Access, Color, Output};
 use super::reach::Trouble;
 use super::show::{Style, plain};
-use crate::yaml;
+use crate::{cli, yaml};
 
 /// Colours, if they are wanted and can be seen (<https://no-color.org>).
 pub fn style(access: &Access) -> Style {
@@ -21,18 +21,12 @@ pub fn style(access: &Access) -> Style {
     Style { colour }
 }
 
-/// Writes to standard output. A reader that has seen enough (`| head`) is no error.
+/// Writes to standard output.
 ///
 /// # Errors
 /// If it cannot be written.
 pub fn out(text: &str) -> Result<(), Trouble> {
-    let mut stdout = std::io::stdout().lock();
-    match stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()) {
-        Err(error) if error.kind() != ErrorKind::BrokenPipe => {
-            Err(Trouble::new("standard output", error.to_string(), "see where it is sent to"))
-        }
-        _ => Ok(()),
-    }
+    cli::print(text).map_err(|error| Trouble::new("standard output", error.to_string(), "see where it is sent to"))
 }
 
 /// A line for whoever sits there, not for what reads the output.

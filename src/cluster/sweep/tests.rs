@@ -25,7 +25,6 @@ fn listed(id: &str) -> CallLeg {
         state: None,
         direction: None,
         sub_type: None,
-        owner_id: None,
     }
 }
 

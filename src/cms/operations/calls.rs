@@ -92,7 +92,7 @@ impl Client {
     pub async fn call_legs_of(&self, at: Priority, call: &CallId) -> Result<Listing<CallLeg>, CmsError> {
         let path = format!("{}/callLegs", object("calls", call.as_str())?);
         let told = self.whole_list(at, ListRequest { operation: "call_legs_of", path, filters: &[] }).await;
-        self.settle::<Call, _>(at, "calls", call.as_str(), told).await
+        self.settle::<Call, _>(at, "calls", call.as_str(), told, None).await
     }
 
     /// `GET callLegs/{id}`: with state, direction and owner.
@@ -155,7 +155,7 @@ impl Client {
     pub async fn participants_of(&self, at: Priority, call: &CallId) -> Result<Listing<Participant>, CmsError> {
         let path = format!("{}/participants", object("calls", call.as_str())?);
         let told = self.whole_list(at, ListRequest { operation: "participants_of", path, filters: &[] }).await;
-        self.settle::<Call, _>(at, "calls", call.as_str(), told).await
+        self.settle::<Call, _>(at, "calls", call.as_str(), told, None).await
     }
 
     /// `GET participants/{id}`: with address and state.

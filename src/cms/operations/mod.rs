@@ -86,25 +86,31 @@ impl Client {
         id: &str,
     ) -> Result<T, CmsError> {
         let told = self.get(at, operation, object(collection, id)?, T::ITEM).await;
-        let node = self.settle::<T, _>(at, collection, id, told).await?;
+        let node = self.settle::<T, _>(at, collection, id, told, None).await?;
         T::decode(&node).map_err(unusable)
     }
 
     /// Where a refusal does not say whether the object is there, the list of its collection does (`cms-protocol.md` 3.3): one
-    /// that stood still, is whole and does not have it is a proof. Without it the refusal stays what it is.
+    /// that stood still, is whole and does not have it is a proof. Without it the refusal stays what it is. `unlisted`: what
+    /// one that answers as a call bridge has said by having no such list either, for kinds that not every bridge lists.
     async fn settle<T: Record, R>(
         &self,
         at: Priority,
         collection: &str,
         id: &str,
         told: Result<R, CmsError>,
+        unlisted: Option<Result<R, CmsError>>,
     ) -> Result<R, CmsError> {
-        match told {
-            Err(error) if may_be_gone(&error) => {
-                let is_gone = matches!(self.may_be_listed::<T>(at, collection, id).await, Ok(false));
-                Err(if is_gone { gone() } else { error })
-            }
-            told => told,
+        let error = match told {
+            Err(error) if may_be_gone(&error) => error,
+            told => return told,
+        };
+        let listed = self.may_be_listed::<T>(at, collection, id).await;
+        let listed = if unlisted.is_some() { self.unless_unknown(at, listed).await } else { listed.map(Some) };
+        match listed {
+            Ok(Some(false)) => Err(gone()),
+            Ok(None) => unlisted.unwrap_or(Err(error)),
+            Ok(Some(true)) | Err(_) => Err(error),
         }
     }
 
@@ -161,7 +167,7 @@ impl Client {
         };
         let request = Request { operation, method: Method::DELETE, path, query: Form::new(), body: Form::new() };
         let sent = self.send(at, request).await;
-        match self.settle::<T, _>(at, collection, id, sent).await {
+        match self.settle::<T, _>(at, collection, id, sent, None).await {
             Ok(_) => Ok(true),
             Err(CmsError::NotFound { .. }) => Ok(false),
             Err(error) => Err(error),

@@ -7,14 +7,14 @@ use std::fmt;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::super::decode::{self, CallLegProfileItem, CallProfileItem, Record};
+use super::super::decode::{self, ProfileItem, Record};
 use super::super::error::CmsError;
 use super::super::form::Form;
 use super::super::http::Client;
 use super::super::model::{Fields, Listing};
 use super::super::paging::ListRequest;
 use super::super::priority::Priority;
-use super::{gone, may_be_gone, object};
+use super::object;
 
 /// Which kind of profile (`cms-protocol.md` section 5).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
@@ -53,23 +53,25 @@ impl Usage {
     }
 }
 
-impl Client {
-    /// The fields of a profile. A bridge that neither shows one nor lists them shows no field of it: what is not shown is
-    /// believed.
-    async fn fields_of<T: Record>(&self, at: Priority, operation: &'static str, id: &str) -> Result<Fields, CmsError> {
-        let error = match self.get(at, operation, object(T::LIST, id)?, T::ITEM).await {
-            Ok(node) => return Ok(decode::fields(&node)),
-            Err(error) if may_be_gone(&error) => error,
-            Err(error) => return Err(error),
-        };
-        let listed = self.may_be_listed::<T>(at, T::LIST, id).await;
-        match self.unless_unknown(at, listed).await {
-            Ok(None) => Ok(Fields::default()),
-            Ok(Some(false)) => Err(gone()),
-            Ok(Some(true)) | Err(_) => Err(error),
+/// The same for both kinds: `$Item` is what the list has of one, `$operation` what the operation is called.
+macro_rules! by_kind {
+    ($kind:expr, $call:literal, $call_leg:literal, |$Item:ident, $operation:ident| $what:expr) => {
+        match $kind {
+            ProfileKind::Call => {
+                type $Item = ProfileItem<false>;
+                let $operation = $call;
+                $what
+            }
+            ProfileKind::CallLeg => {
+                type $Item = ProfileItem<true>;
+                let $operation = $call_leg;
+                $what
+            }
         }
-    }
+    };
+}
 
+impl Client {
     /// `POST callProfiles` or `callLegProfiles` with these fields in this order.
     ///
     /// # Errors
@@ -80,22 +82,23 @@ impl Client {
         kind: ProfileKind,
         fields: &[(String, String)],
     ) -> Result<String, CmsError> {
-        let (operation, path) = match kind {
-            ProfileKind::Call => ("create_call_profile", "/callProfiles"),
-            ProfileKind::CallLeg => ("create_call_leg_profile", "/callLegProfiles"),
-        };
-        self.create(at, operation, path.to_owned(), Form::new().with_all(fields)).await
+        let body = Form::new().with_all(fields);
+        by_kind!(kind, "create_call_profile", "create_call_leg_profile", |Item, operation| {
+            self.create(at, operation, format!("/{}", Item::LIST), body).await
+        })
     }
 
-    /// `GET callProfiles/{id}` or `callLegProfiles/{id}`: the fields as the bridge shows them.
+    /// `GET callProfiles/{id}` or `callLegProfiles/{id}`: the fields as the bridge shows them. A bridge that neither shows one
+    /// nor lists them shows no field of it: what is not shown is believed.
     ///
     /// # Errors
     /// See [`CmsError`].
     pub async fn profile(&self, at: Priority, kind: ProfileKind, id: &str) -> Result<Fields, CmsError> {
-        match kind {
-            ProfileKind::Call => self.fields_of::<CallProfileItem>(at, "call_profile", id).await,
-            ProfileKind::CallLeg => self.fields_of::<CallLegProfileItem>(at, "call_leg_profile", id).await,
-        }
+        by_kind!(kind, "call_profile", "call_leg_profile", |Item, operation| {
+            let told = self.get(at, operation, object(Item::LIST, id)?, Item::ITEM).await;
+            let told = told.map(|node| decode::fields(&node));
+            self.settle::<Item, _>(at, Item::LIST, id, told, Some(Ok(Fields::default()))).await
+        })
     }
 
     /// `PUT callProfiles/{id}` or `callLegProfiles/{id}`: fields that are not named stay as they are, empty ones are unset.
@@ -110,14 +113,9 @@ impl Client {
         fields: &[(String, String)],
     ) -> Result<(), CmsError> {
         let body = Form::new().with_all(fields);
-        match kind {
-            ProfileKind::Call => {
-                self.put::<CallProfileItem>(at, "update_call_profile", CallProfileItem::LIST, id, body).await
-            }
-            ProfileKind::CallLeg => {
-                self.put::<CallLegProfileItem>(at, "update_call_leg_profile", CallLegProfileItem::LIST, id, body).await
-            }
-        }
+        by_kind!(kind, "update_call_profile", "update_call_leg_profile", |Item, operation| {
+            self.put::<Item>(at, operation, Item::LIST, id, body).await
+        })
     }
 
     /// `DELETE callProfiles/{id}` or `callLegProfiles/{id}`; `Ok(false)` if it was not there.
@@ -125,14 +123,9 @@ impl Client {
     /// # Errors
     /// See [`CmsError`].
     pub async fn delete_profile(&self, at: Priority, kind: ProfileKind, id: &str) -> Result<bool, CmsError> {
-        match kind {
-            ProfileKind::Call => {
-                self.delete::<CallProfileItem>(at, "delete_call_profile", CallProfileItem::LIST, id).await
-            }
-            ProfileKind::CallLeg => {
-                self.delete::<CallLegProfileItem>(at, "delete_call_leg_profile", CallLegProfileItem::LIST, id).await
-            }
-        }
+        by_kind!(kind, "delete_call_profile", "delete_call_leg_profile", |Item, operation| {
+            self.delete::<Item>(at, operation, Item::LIST, id).await
+        })
     }
 
     /// The ids of the profiles that something refers to, or nothing: there one is that a lost reply left behind (R45). A bridge
@@ -146,19 +139,10 @@ impl Client {
         kind: ProfileKind,
         usage: Usage,
     ) -> Result<Listing<String>, CmsError> {
-        let filters = &usage.filter();
-        match kind {
-            ProfileKind::Call => {
-                let (operation, path) = ("call_profiles_by_usage", "/callProfiles".to_owned());
-                let listed = self.list::<CallProfileItem>(at, ListRequest { operation, path, filters }).await?;
-                Ok(listed.map(|item| item.0.to_string()))
-            }
-            ProfileKind::CallLeg => {
-                let (operation, path) = ("call_leg_profiles_by_usage", "/callLegProfiles".to_owned());
-                let listed = self.list::<CallLegProfileItem>(at, ListRequest { operation, path, filters }).await?;
-                Ok(listed.map(|item| item.0.to_string()))
-            }
-        }
+        by_kind!(kind, "call_profiles_by_usage", "call_leg_profiles_by_usage", |Item, operation| {
+            let asked = ListRequest { operation, path: format!("/{}", Item::LIST), filters: &usage.filter() };
+            Ok(self.list::<Item>(at, asked).await?.map(|item| item.id))
+        })
     }
 
     /// The id of every call leg profile, with its name if the list shows it.
@@ -167,7 +151,7 @@ impl Client {
     /// See [`CmsError`].
     pub async fn call_leg_profiles(&self, at: Priority) -> Result<Vec<(String, Option<String>)>, CmsError> {
         let asked = ListRequest { operation: "call_leg_profiles", path: "/callLegProfiles".to_owned(), filters: &[] };
-        let found = self.list::<CallLegProfileItem>(at, asked).await?;
-        Ok(found.into_iter().map(|item| (item.0.to_string(), item.1)).collect())
+        let found = self.list::<ProfileItem<true>>(at, asked).await?;
+        Ok(found.into_iter().map(|item| (item.id, item.name)).collect())
     }
 }

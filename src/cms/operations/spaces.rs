@@ -12,7 +12,7 @@ use super::super::model::{
 };
 use super::super::paging::ListRequest;
 use super::super::priority::Priority;
-use super::{gone, may_be_gone, object, unusable};
+use super::{gone, object, unusable};
 
 /// Stands for the number of a space in the mappings of a bulk parameter set.
 const INDEX: &str = "$index$";
@@ -188,14 +188,7 @@ impl Client {
     pub async fn bulk_sync(&self, at: Priority, id: &BulkSyncId) -> Result<BulkSync, CmsError> {
         let (collection, id) = ("cospaceBulkSyncs", id.as_str());
         let told = self.get(at, "bulk_sync", object(collection, id)?, BulkSync::ITEM).await;
-        let node = match told {
-            Err(error) if may_be_gone(&error) => {
-                let listed = self.may_be_listed::<BulkSync>(at, collection, id).await;
-                let is_gone = matches!(self.unless_unknown(at, listed).await, Ok(None | Some(false)));
-                return Err(if is_gone { gone() } else { error });
-            }
-            told => told?,
-        };
+        let node = self.settle::<BulkSync, _>(at, collection, id, told, Some(Err(gone()))).await?;
         BulkSync::decode(&node).map_err(unusable)
     }
 

@@ -1,7 +1,5 @@
 //! What the index keeps of one meeting.
 
-use std::collections::BTreeSet;
-
 use jiff::Timestamp;
 use kube::ResourceExt;
 
@@ -43,14 +41,6 @@ pub(super) struct MeetingEntry {
     pub(super) wanted: Window,
 }
 
-/// The Secrets that the passcodes of a meeting and its access methods come from, each once.
-fn passcode_secrets(meeting: &ScheduledMeeting) -> Box<[Text]> {
-    let of_methods = meeting.spec.access_methods.iter().map(|method| &method.passcode_secret_ref);
-    let names: BTreeSet<&str> =
-        meeting.spec.passcode_secret_ref.iter().chain(of_methods).map(|secret| secret.name.as_str()).collect();
-    names.into_iter().map(Text::from).collect()
-}
-
 impl MeetingEntry {
     pub(super) fn of(meeting: &ScheduledMeeting) -> Self {
         let status = meeting.status.clone().unwrap_or_default();
@@ -76,7 +66,7 @@ impl MeetingEntry {
             is_unmet: status.refused_window.is_some()
                 || (slot.is_some()
                     && find(&status.conditions, types::ACCEPTED).is_some_and(|told| told.status == "False")),
-            passcode_secrets: passcode_secrets(meeting),
+            passcode_secrets: meeting.spec.passcode_secrets().into_iter().map(Text::from).collect(),
             agreed: status.window.map(Window::from),
             wanted: Window::of_meeting(&meeting.spec, &status),
         }

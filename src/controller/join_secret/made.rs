@@ -67,18 +67,16 @@ pub fn basis(web: Option<&WebLinks>, versions: &Versions) -> Uuid {
 /// What it would be made from now; None: that is not known.
 fn current(ctx: &Context, meeting: &ScheduledMeeting, bridge: &MeetingBridge) -> Option<Uuid> {
     let namespace = meeting.namespace().unwrap_or_default();
-    let of_methods = meeting.spec.access_methods.iter().map(|method| &method.passcode_secret_ref);
-    let names: BTreeSet<&String> =
-        meeting.spec.passcode_secret_ref.iter().chain(of_methods).map(|reference| &reference.name).collect();
+    let names = meeting.spec.passcode_secrets();
     let secrets = &ctx.stores.secrets;
     if !names.is_empty() && !matches!(secrets.wait_until_ready().now_or_never(), Some(Ok(()))) {
         return None;
     }
-    let version = |name: &String| {
+    let version = |name: &str| {
         let known = secrets.get(&ObjectRef::new(name).within(&namespace));
         known.and_then(|known| known.resource_version()).unwrap_or_default()
     };
-    let versions = names.into_iter().map(|name| (name.clone(), version(name))).collect();
+    let versions = names.into_iter().map(|name| (name.to_owned(), version(name))).collect();
     Some(basis(WebLinks::of(bridge).as_ref(), &versions))
 }
 
