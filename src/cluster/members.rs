@@ -2,27 +2,10 @@
 
 use super::call_bridge::Belongs;
 use super::{Cluster, reading};
-use crate::api::bridge::{CallBridgeRole, ClusterStatus, MaintenanceMode, MemberStatus};
+use crate::api::bridge::{CallBridgeRole, ClusterStatus, MemberStatus};
 use crate::cms::{Address, CallBridgeId, Client, ClusterMember, CmsError, Priority};
 use crate::facts::Seen;
-use crate::plan::failover::{Candidate, Health, Membership};
-
-/// What is known of one call bridge.
-pub struct CallBridgeView {
-    pub address: Address,
-    pub role: CallBridgeRole,
-    pub membership: Membership,
-    pub maintenance: MaintenanceMode,
-    pub health: Health,
-    /// Its id, as far as it is known.
-    pub id: Option<String>,
-    /// It is the primary under another address.
-    pub is_primary_itself: bool,
-    /// Its table of call bridges has none of ours.
-    pub is_stranger: bool,
-    /// Which credentials it is asked with, and whether it accepts them; None: nobody has tried.
-    pub credentials: (String, Option<bool>),
-}
+use crate::plan::failover::{CallBridgeView, Candidate};
 
 impl Cluster {
     /// Every call bridge with what is known of it, the primary first.
@@ -43,11 +26,7 @@ impl Cluster {
             _ => members.iter().find(is_it).map(|member| member.id.clone()),
         };
         Some(CallBridgeView {
-            address: known.address.clone(),
-            role: known.role,
-            membership: known.membership,
-            maintenance: known.maintenance,
-            health: known.health.clone(),
+            known: known.clone(),
             id,
             is_primary_itself: belongs == Some(Belongs::Primary),
             is_stranger: belongs == Some(Belongs::Stranger),

@@ -27,7 +27,6 @@ use tokio_util::task::TaskTracker;
 
 pub use call_bridge::{CallBridge, Untaken};
 pub use judge::Source;
-pub use members::CallBridgeView;
 pub use monitor::{Duty, Reading};
 pub use sweep::SweepTarget;
 

@@ -195,6 +195,20 @@ pub struct Candidate {
     pub health: Health,
 }
 
+/// One call bridge, and what it has told besides.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CallBridgeView {
+    pub known: Candidate,
+    /// Its id, as far as it is known.
+    pub id: Option<String>,
+    /// It is the primary under another address.
+    pub is_primary_itself: bool,
+    /// Its table of call bridges has none of ours.
+    pub is_stranger: bool,
+    /// Which credentials it is asked with, and whether it accepts them; None: nobody has tried.
+    pub credentials: (String, Option<bool>),
+}
+
 /// Why the active call bridge changed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Cause {

@@ -1,27 +1,21 @@
 //! The status of a MeetingBridge.
 
+pub mod cluster;
 mod control;
+pub mod slots;
 
 use jiff::{SignedDuration, Timestamp};
 
 use super::{Conditions, Readiness};
-use crate::api::bridge::{SlotState, SystemInfo};
+use crate::api::bridge::SystemInfo;
 use crate::api::conditions::{bridge as reason, types};
 use crate::api::{MeetingBridgeStatus, find};
-use crate::cms::{CmsError, SyncFailure, SystemStatus};
+use crate::cms::{CmsError, SystemStatus};
 use crate::plan::bridge::{BridgeProgress, Obstacle, Problem, numbers};
+use slots::{SLOTS_CONTESTED, SYNC_HANGS, draining, failed_before, scattered, sync_trouble};
 
 /// A clock that is off by more than this is worth a warning; seconds are normal (requirements.md 1.2).
 const SKEW_LIMIT: SignedDuration = SignedDuration::from_secs(30);
-
-const SLOTS_CONTESTED: &str = "others delete slots again and again; they are made again every five minutes at most";
-
-const SYNC_HANGS: &str = "the bridge has worked on the sync of the slots' spaces for more than ten minutes; it is waited for, \
-                          and what is there counts; if it never ends, delete its coSpaceBulkSync on the bridge";
-
-const LONE_OF_MANY: &str = "the cluster has other call bridges, and spec.failover names none: while this one is lost, nothing \
-                            can be done, and who is connected through another one is not put out at the end of a meeting; \
-                            set failover.discover: true";
 
 /// The conditions that are always there, and say nothing of a spec that cannot be read.
 const JUDGED_BY_SPEC: [&str; 8] = [
@@ -125,8 +119,8 @@ pub fn build(
     } else {
         connection(known, &mut conditions);
         configuration(known, old, &mut conditions);
-        failover(known, &mut conditions);
-        slots(known, tried.as_ref(), &mut conditions);
+        cluster::tell(known, &mut conditions);
+        slots::tell(known, tried.as_ref(), &mut conditions);
         control::tell(known, now, &mut conditions);
     }
     let readiness = readiness(known, tried);
@@ -239,123 +233,8 @@ fn configuration(known: &Report<'_>, old: &MeetingBridgeStatus, conditions: &mut
     }
 }
 
-fn failover(known: &Report<'_>, conditions: &mut Conditions<'_>) {
-    let spec = &known.progress.spec.failover;
-    let told = |alternate: &UnusableAlternate| format!("{}: {}", alternate.name, alternate.message);
-    let bad = known.unusable.first().map(|first| {
-        let all: Vec<String> = known.unusable.iter().map(told).collect();
-        (first.reason, all.join("; "))
-    });
-    let good = if spec.is_used() {
-        ("Configured", "status.callBridges lists the call bridges that are used")
-    } else if known.progress.cluster.as_ref().is_some_and(|cluster| cluster.members.len() > 1) {
-        ("NoAlternates", LONE_OF_MANY)
-    } else {
-        ("NoAlternates", "spec.failover names no other call bridge: while this one is lost, nothing can be done")
-    };
-    if bad.is_none() && !known.unproven.is_empty() {
-        let names = known.unproven.join(", ");
-        let message =
-            format!("nothing has proven yet that these are of this cluster: {names}; they are not used so far");
-        conditions.set(types::FAILOVER_CONFIGURED, None, reason::ALTERNATES_UNPROVEN, message);
-    } else {
-        conditions.judge(types::FAILOVER_CONFIGURED, good, bad);
-    }
-    if let Some((reason, message)) = &known.failed_over {
-        conditions.set(types::FAILED_OVER, Some(true), reason, message.as_str());
-    }
-}
-
 fn owned_by(owner: &str) -> String {
     format!("{owner} owns this cluster already; delete one of the two")
-}
-
-fn scattered() -> String {
-    "the free numbers of the range lie too scattered between those of others; choose another range".to_owned()
-}
-
-/// Why slots out of range are still there: a meeting holds some, or somebody else uses them, for whom nothing ends.
-fn draining(known: &Report<'_>) -> String {
-    let all = known.draft.slots.iter().flat_map(|slots| &slots.entries);
-    let (held, used): (Vec<_>, Vec<_>) =
-        all.filter(|entry| entry.state == SlotState::Draining).partition(|entry| entry.meeting.is_some());
-    if used.is_empty() || !held.is_empty() {
-        return "slots outside the range are still held; they go when their meetings have ended".to_owned();
-    }
-    let numbers: Vec<String> = used.iter().take(10).map(|entry| entry.number.to_string()).collect();
-    format!(
-        "no meeting of this controller holds them, but somebody else opened or renamed slots outside the range, or they were \
-         left open and are not known to be ours: {}; shut them or delete their spaces on the bridge, or take them back into \
-         the range",
-        numbers.join(", ")
-    )
-}
-
-/// `taken`: what has numbers of the range. A conflict is told only as long as none of them explains it, unless that is every
-/// number.
-fn sync_trouble(failure: &SyncFailure, known: &Report<'_>) -> (&'static str, String) {
-    let quantity = known.progress.spec.slots.quantity.unwrap_or_default();
-    let is_all = u32::try_from(known.taken.len()).is_ok_and(|taken| taken >= quantity);
-    let unknown =
-        "which one is being looked for; if no space has it, look at IVRs, users and access methods".to_owned();
-    let who = format!(": {}", known.taken.first().filter(|_| is_all).unwrap_or(&unknown));
-    match failure {
-        SyncFailure::UriConflict => {
-            (reason::URI_CONFLICT, format!("a slot number is already the URI of something else{who}"))
-        }
-        SyncFailure::CallIdConflict => {
-            (reason::CALL_ID_CONFLICT, format!("a slot number is already the call id of something else{who}"))
-        }
-        SyncFailure::RangeInvalid => (reason::RANGE_INVALID, "the bridge rejects the range of slots".to_owned()),
-        SyncFailure::RangeTooGreat => {
-            (reason::RANGE_TOO_GREAT, "the bridge makes fewer spaces at once; lower slots.quantity".to_owned())
-        }
-        SyncFailure::ParameterSetMissing | SyncFailure::Unspecified | SyncFailure::Other(_) => {
-            (reason::SYNC_FAILED, "the bridge could not make the spaces".to_owned())
-        }
-    }
-}
-
-/// Why the last sync failed, as long as the next one for the same spec has not ended: between tries nothing is better.
-fn failed_before(
-    known: &Report<'_>,
-    old: &MeetingBridgeStatus,
-    generation: Option<i64>,
-) -> Option<(&'static str, String)> {
-    let running = known.progress.obstacle.is_none() && known.progress.problem.is_none() && !known.is_provisioned;
-    let before = find(&old.conditions, types::SLOTS_PROVISIONED)
-        .filter(|before| running && before.observed_generation == generation && before.status == "False")?;
-    let failures = [
-        reason::URI_CONFLICT,
-        reason::CALL_ID_CONFLICT,
-        reason::RANGE_INVALID,
-        reason::RANGE_TOO_GREAT,
-        reason::SYNC_FAILED,
-    ];
-    failures.into_iter().find(|reason| before.reason == *reason).map(|reason| (reason, before.message.to_string()))
-}
-
-fn slots(known: &Report<'_>, tried: Option<&(&'static str, String)>, conditions: &mut Conditions<'_>) {
-    let bad = match &known.progress.obstacle {
-        Some(Obstacle::Sync(failure)) => Some(sync_trouble(failure, known)),
-        Some(Obstacle::SyncHangs) => Some((reason::SYNC_FAILED, SYNC_HANGS.to_owned())),
-        Some(Obstacle::Draining) => Some((reason::RESIZE_DEFERRED, draining(known))),
-        Some(Obstacle::Scattered) => Some((reason::RANGE_SCATTERED, scattered())),
-        Some(Obstacle::SlotsContested) => Some((reason::TUG_OF_WAR, SLOTS_CONTESTED.to_owned())),
-        Some(Obstacle::DialNumbers(_)) => Some((reason::PENDING, "the dial numbers are not configured".to_owned())),
-        _ if tried.is_some() => tried.cloned(),
-        _ if known.has_pool && !known.is_provisioned => {
-            Some((reason::PENDING, "slots are being made; those that are there can be booked".to_owned()))
-        }
-        _ if !known.is_provisioned => Some((reason::PENDING, "the slots are not made yet".to_owned())),
-        _ => None,
-    };
-    let good = if known.taken.is_empty() {
-        "every slot of the range is there"
-    } else {
-        "every number of the range that nobody else has is there as a slot (see ExclusiveControl)"
-    };
-    conditions.judge(types::SLOTS_PROVISIONED, ("Provisioned", good), bad);
 }
 
 fn readiness(known: &Report<'_>, tried: Option<(&'static str, String)>) -> Readiness {

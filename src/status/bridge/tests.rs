@@ -5,6 +5,7 @@ use crate::api::MeetingBridge;
 use crate::api::bridge::{SlotEntry, SlotState, SlotsStatus};
 use crate::api::marks::Marks;
 use crate::api::repairs::{Contested, Rival};
+use crate::cms::SyncFailure;
 use crate::status::check::violations;
 
 fn bridge(spec: serde_json::Value) -> MeetingBridge {
