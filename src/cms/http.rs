@@ -30,6 +30,7 @@ use super::error::{CmsError, ErrorClass};
 use super::failure;
 use super::form::Form;
 use super::gate::{Ending, Gate, Permit};
+use super::observer::{Observer, Sample};
 use super::priority::Priority;
 use super::room::{Body, Room, SMALL_REPLY};
 use super::tls::{Tls, TlsOptions};
@@ -78,46 +79,6 @@ impl Default for Limits {
             page_size: 50,
         }
     }
-}
-
-/// What metrics and traces learn of one request. The query is left out, because filters may name people.
-#[derive(Clone, Copy, Debug)]
-pub struct Sample<'a> {
-    /// The operation's name: one of a fixed few.
-    pub operation: &'static str,
-    pub method: &'static str,
-    /// Below `/api/v1`, with the ids.
-    pub path: &'a str,
-    pub call_bridge: &'a Address,
-    /// Of the reply, if there was one.
-    pub status: Option<u16>,
-    /// `ok`, or the label of the error.
-    pub outcome: &'static str,
-    /// The wait at the gate.
-    pub waited: Duration,
-    /// From sending to the end of the reply; zero if nothing was sent.
-    pub took: Duration,
-}
-
-/// Where a client reports what it does. Called on the request's own task: must not block.
-pub trait Observer: Send + Sync {
-    /// One request has ended.
-    fn request(&self, sample: &Sample<'_>);
-
-    /// A list was read with so many requests.
-    fn listed(&self, operation: &'static str, pages: u32) {
-        let _ = (operation, pages);
-    }
-}
-
-/// Reports nothing.
-#[cfg(test)]
-#[derive(Clone, Copy, Debug, Default)]
-pub struct NoObserver;
-
-#[cfg(test)]
-impl Observer for NoObserver {
-    fn request(&self, _sample: &Sample<'_>) {}
 }
 
 /// A client of one call bridge. Cheap to clone; all clones share connections and gate.

@@ -6,7 +6,7 @@
 //!    v
 //! paging.rs    lists that change while they are read
 //!    v
-//! http.rs      one request: gate -> send -> judge -> trace line, metric, span
+//! http.rs      one request: gate -> send -> judge -> trace line, metric, span (observer.rs)
 //!    |  gate.rs    order, limit in flight, circuit breaker, 401 block    priority.rs   place in the queue
 //!    |  connect.rs, tls.rs, address.rs   names, certificates, connection errors      egress.rs   what may be reached
 //!    |  failure.rs, xml.rs               what a reply means
@@ -26,6 +26,7 @@ mod form;
 mod gate;
 mod http;
 mod model;
+mod observer;
 mod operations;
 mod paging;
 mod priority;
@@ -40,10 +41,11 @@ pub use address::Address;
 pub use egress::Egress;
 pub use error::{CmsError, ErrorClass, if_there};
 pub use gate::{Gate, GateConfig, Permit};
-#[cfg(test)]
-pub use http::NoObserver;
-pub use http::{Client, Credentials, Limits, Observer, Sample};
+pub use http::{Client, Credentials, Limits};
 pub use model::*;
+#[cfg(test)]
+pub use observer::NoObserver;
+pub use observer::{Observer, Sample};
 pub use operations::profiles::{ProfileKind, Usage};
 pub use operations::spaces::name_mapping;
 pub use priority::{Class, Priority};

@@ -27,7 +27,7 @@ where
     K: Resource<DynamicType = ()> + Clone + DeserializeOwned + Debug + 'static,
 {
     let listed = loop {
-        match ctx.kube.bounded("list before leading", api.list_metadata(&ListParams::default())).await {
+        match ctx.kube.when(false).bounded("list before leading", api.list_metadata(&ListParams::default())).await {
             Ok(listed) => break listed,
             Err(error) => tracing::warn!(kind = %K::kind(&()), %error, "a leader cannot begin"),
         }

@@ -18,7 +18,7 @@ use super::backoff::Backoff;
 use super::bookings::Bookings;
 use super::events::Events;
 use super::join_secret::MadeFrom;
-use super::kube_calls::KubeApi;
+use super::kube_calls::{Calls, KubeApi};
 use super::own_writes::OwnWrites;
 use super::secrets_cache::SecretsCache;
 use super::series::Occurrences;
@@ -186,6 +186,11 @@ impl Context {
             tasks: self.tasks.clone(),
             wake: Arc::new(move || wakes.bridge(&key)),
         }
+    }
+
+    /// The calls to the apiserver for an object: one that is due waits for no other one.
+    pub fn calls_for<K: Kind>(&self, object: &K) -> Calls<'_> {
+        self.kube.when(object.is_due(self.clock.now()))
     }
 
     /// The newest copy of a bridge.

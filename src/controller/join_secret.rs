@@ -23,8 +23,8 @@ use crate::api::ScheduledMeeting;
 use crate::api::meeting::PasscodeSecretRef;
 use crate::api::names::{JOIN_LABEL, MADE_FROM_ANNOTATION, USE_PASSCODE, join_secret_name};
 use crate::cms::Space;
-use crate::controller::context::{Context, Kind};
-use crate::controller::kube_calls::{Calls, KubeError};
+use crate::controller::context::Context;
+use crate::controller::kube_calls::KubeError;
 use crate::plan::meeting::{JoinSecrets, MethodSecrets};
 use crate::plan::window::Window;
 
@@ -60,11 +60,6 @@ fn typed(text: &str) -> &str {
     text.trim_start_matches('\u{feff}').trim()
 }
 
-/// The Secrets of a meeting that is due wait for nobody else's.
-fn calls<'a>(ctx: &'a Context, meeting: &ScheduledMeeting) -> Calls<'a> {
-    ctx.kube.when(meeting.is_due(ctx.clock.now()))
-}
-
 /// The passcode that a reference names; None: its Secret or key is missing, or it may not be sent to a bridge.
 async fn passcode_of(
     ctx: &Context,
@@ -73,7 +68,7 @@ async fn passcode_of(
     versions: &mut Versions,
 ) -> Result<Option<SecretString>, KubeError> {
     let secrets: Api<Secret> = ctx.kube.api(&meeting.namespace().unwrap_or_default());
-    let secret = calls(ctx, meeting).bounded("get Secret", secrets.get_opt(&reference.name)).await?;
+    let secret = ctx.calls_for(meeting).bounded("get Secret", secrets.get_opt(&reference.name)).await?;
     // The join Secret of another meeting is in no store to be compared with.
     let is_comparable = |secret: &&Secret| !secret.labels().contains_key(JOIN_LABEL);
     let version = secret.as_ref().filter(is_comparable).and_then(ResourceExt::resource_version).unwrap_or_default();
@@ -190,7 +185,7 @@ impl From<KubeError> for Unwritten {
 pub async fn find(ctx: &Context, meeting: &ScheduledMeeting) -> Result<Option<Secret>, Unwritten> {
     let api: Api<Secret> = ctx.kube.api(&meeting.namespace().unwrap_or_default());
     let name = join_secret_name(&meeting.name_any());
-    let existing = calls(ctx, meeting).bounded("get join Secret", api.get_opt(&name)).await?;
+    let existing = ctx.calls_for(meeting).bounded("get join Secret", api.get_opt(&name)).await?;
     if existing.as_ref().is_some_and(|secret| whose(secret, meeting) == Whose::Strangers) {
         return Err(Unwritten::Taken);
     }
@@ -261,13 +256,13 @@ async fn try_to_ensure(
             replaced.metadata.resource_version = existing.metadata.resource_version;
             let as_usual = PostParams::default();
             let replaced = api.replace(&name, &as_usual, &replaced);
-            match calls(ctx, meeting).write("replace join Secret", replaced).await {
+            match ctx.calls_for(meeting).write("replace join Secret", replaced).await {
                 Err(error) if says_enough && error.is_refusal() => return Err(Unwritten::Outdated(secrets, error)),
                 replaced => drop(replaced?),
             }
         }
         None => {
-            calls(ctx, meeting).write("create join Secret", api.create(&PostParams::default(), &desired)).await?;
+            ctx.calls_for(meeting).write("create join Secret", api.create(&PostParams::default(), &desired)).await?;
         }
     }
     ctx.made_from.note(&uid, from);
@@ -298,7 +293,7 @@ pub async fn withdraw(ctx: &Context, meeting: &ScheduledMeeting) -> Result<bool,
         let name = join_secret_name(&meeting.name_any());
         let as_usual = PostParams::default();
         let replaced = api.replace(&name, &as_usual, &secret);
-        calls(ctx, meeting).write("replace join Secret", replaced).await?;
+        ctx.calls_for(meeting).write("replace join Secret", replaced).await?;
     }
     ctx.made_from.note(&meeting.uid().unwrap_or_default(), WITHDRAWN);
     Ok(true)
@@ -404,9 +399,9 @@ fn build(
 pub async fn remove(ctx: &Context, meeting: &ScheduledMeeting) -> Result<(), KubeError> {
     let api: Api<Secret> = ctx.kube.api(&meeting.namespace().unwrap_or_default());
     let name = join_secret_name(&meeting.name_any());
-    let existing = calls(ctx, meeting).bounded("get join Secret", api.get_opt(&name)).await?;
+    let existing = ctx.calls_for(meeting).bounded("get join Secret", api.get_opt(&name)).await?;
     let Some(secret) = existing.filter(|secret| whose(secret, meeting) == Whose::Ours) else { return Ok(()) };
-    calls(ctx, meeting).delete::<Secret>("delete join Secret", &secret.metadata).await
+    ctx.calls_for(meeting).delete::<Secret>("delete join Secret", &secret.metadata).await
 }
 
 #[cfg(test)]

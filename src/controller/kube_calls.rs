@@ -108,10 +108,17 @@ pub struct KubeApi {
 pub struct Calls<'a> {
     kube: &'a KubeApi,
     is_due: bool,
+    limit: Duration,
 }
 
 impl Calls<'_> {
-    /// Waits for a call no longer than the settings allow.
+    /// The same with a shorter limit, if it is one.
+    pub fn within(self, limit: Duration) -> Self {
+        Self { limit: limit.min(self.limit), ..self }
+    }
+
+    /// Waits for a call no longer than the limit. Waiting for a place is part of it: an apiserver that is silent holds no pass
+    /// for longer than one limit. What is due needs none: others may wait for a webhook that hangs for them.
     ///
     /// # Errors
     /// [`KubeError`].
@@ -120,7 +127,20 @@ impl Calls<'_> {
         what: &'static str,
         call: impl Future<Output = Result<T, kube::Error>>,
     ) -> Result<T, KubeError> {
-        self.kube.bounded_by(self.kube.limit, self.is_due, what, call).await
+        let limit = self.limit;
+        let placed = async {
+            // The semaphore is never closed.
+            let _place = if self.is_due { None } else { Some(self.kube.permits.acquire().await) };
+            call.await
+        };
+        let error = match tokio::time::timeout(limit, placed).await {
+            Ok(Ok(value)) => return Ok(value),
+            Ok(Err(source)) => KubeError::Api { what, source: Box::new(source) },
+            Err(_) => KubeError::Timeout { what, limit },
+        };
+        let labels = CallLabels { call: what, outcome: error.outcome() };
+        self.kube.metrics.apiserver_errors.get_or_create(&labels).inc();
+        Err(error)
     }
 
     /// The same for a write: it is not begun, and given up, if another controller may have taken over meanwhile.
@@ -132,7 +152,11 @@ impl Calls<'_> {
         what: &'static str,
         call: impl Future<Output = Result<T, kube::Error>>,
     ) -> Result<T, KubeError> {
-        self.kube.write_within(self.kube.limit, self.is_due, what, call).await
+        tokio::select! {
+            biased;
+            () = self.kube.fence.lost() => Err(KubeError::Fenced { what }),
+            result = self.bounded(what, call) => result,
+        }
     }
 
     /// Deletes the object with this name, if it still is the one with this UID and version.
@@ -150,6 +174,51 @@ impl Calls<'_> {
             Err(error) if !error.is_not_found() => Err(error),
             _ => Ok(()),
         }
+    }
+
+    /// Adds or removes our finalizer by a patch guarded by the resource version; never adds to an object on its way out.
+    ///
+    /// # Errors
+    /// [`KubeError`]; a conflict means that the object changed since it was read.
+    pub async fn set_finalizer<K>(&self, object: &K, finalizer: &str, is_wanted: bool) -> Result<Option<K>, KubeError>
+    where
+        K: StandIn + Resource<Scope = NamespaceResourceScope> + Compact + Clone + std::fmt::Debug,
+    {
+        let is_present = object.finalizers().iter().any(|name| name == finalizer);
+        if is_present == is_wanted || (is_wanted && object.meta().deletion_timestamp.is_some()) {
+            return Ok(None);
+        }
+        let others = object.finalizers().iter().map(String::as_str).filter(|name| *name != finalizer);
+        let finalizers: Vec<&str> = others.chain(is_wanted.then_some(finalizer)).collect();
+        let patch = serde_json::json!({
+            "metadata": { "resourceVersion": object.resource_version(), "finalizers": finalizers }
+        });
+        let params = PatchParams { field_manager: Some(FIELD_MANAGER.to_owned()), ..PatchParams::default() };
+        let api: Api<Read<K>> = self.kube.api(&object.namespace().unwrap_or_default());
+        let (name, patch) = (object.name_any(), Patch::Merge(&patch));
+        let patched = api.patch(&name, &params, &patch);
+        let patched = self.write("patch finalizers", patched).await?;
+        let mut patched = patched.or_known(Some(object));
+        patched.compact();
+        Ok(Some(patched))
+    }
+
+    /// Replaces the status; the resource version we read guards it, so a stale writer loses instead of winning
+    /// (decision 0010).
+    ///
+    /// # Errors
+    /// [`KubeError`]; a conflict means that the object changed since it was read.
+    pub async fn replace_status<K>(&self, kind: &'static str, object: &K) -> Result<K, KubeError>
+    where
+        K: StandIn + Resource<Scope = NamespaceResourceScope> + Serialize + Clone + std::fmt::Debug,
+    {
+        let params = PostParams { field_manager: Some(FIELD_MANAGER.to_owned()), ..PostParams::default() };
+        let api: Api<Read<K>> = self.kube.api(&object.namespace().unwrap_or_default());
+        let (name, whole) = (object.name_any(), Read(object.clone()));
+        let writing = api.replace_status(&name, &params, &whole);
+        let written = self.write("replace status", writing).await?;
+        self.kube.metrics.status_writes.get_or_create(&KindLabels { kind }).inc();
+        Ok(written.or_known(Some(object)))
     }
 }
 
@@ -177,116 +246,8 @@ impl KubeApi {
         Api::namespaced(self.client.clone(), namespace)
     }
 
-    /// Waits for a call no longer than the settings allow.
-    ///
-    /// # Errors
-    /// [`KubeError`].
-    pub async fn bounded<T>(
-        &self,
-        what: &'static str,
-        call: impl Future<Output = Result<T, kube::Error>>,
-    ) -> Result<T, KubeError> {
-        self.when(false).bounded(what, call).await
-    }
-
     /// The calls for something that is to be done now, or not: what is due waits for no place.
     pub fn when(&self, is_due: bool) -> Calls<'_> {
-        Calls { kube: self, is_due }
-    }
-
-    async fn write_within<T>(
-        &self,
-        limit: Duration,
-        is_due: bool,
-        what: &'static str,
-        call: impl Future<Output = Result<T, kube::Error>>,
-    ) -> Result<T, KubeError> {
-        tokio::select! {
-            biased;
-            () = self.fence.lost() => Err(KubeError::Fenced { what }),
-            result = self.bounded_by(limit, is_due, what, call) => result,
-        }
-    }
-
-    /// The same, with a shorter limit if there is one. Waiting for a place is part of it: an apiserver that is silent
-    /// holds no pass for longer than one limit. What is due needs none: others may wait for a webhook that hangs for them.
-    async fn bounded_by<T>(
-        &self,
-        limit: Duration,
-        is_due: bool,
-        what: &'static str,
-        call: impl Future<Output = Result<T, kube::Error>>,
-    ) -> Result<T, KubeError> {
-        let limit = limit.min(self.limit);
-        let placed = async {
-            // The semaphore is never closed.
-            let _place = if is_due { None } else { Some(self.permits.acquire().await) };
-            call.await
-        };
-        let error = match tokio::time::timeout(limit, placed).await {
-            Ok(Ok(value)) => return Ok(value),
-            Ok(Err(source)) => KubeError::Api { what, source: Box::new(source) },
-            Err(_) => KubeError::Timeout { what, limit },
-        };
-        let labels = CallLabels { call: what, outcome: error.outcome() };
-        self.metrics.apiserver_errors.get_or_create(&labels).inc();
-        Err(error)
-    }
-
-    /// Adds or removes our finalizer by a patch guarded by the resource version; never adds to an object on its way out.
-    ///
-    /// # Errors
-    /// [`KubeError`]; a conflict means that the object changed since it was read.
-    pub async fn set_finalizer<K>(
-        &self,
-        object: &K,
-        finalizer: &str,
-        is_wanted: bool,
-        is_due: bool,
-    ) -> Result<Option<K>, KubeError>
-    where
-        K: StandIn + Resource<Scope = NamespaceResourceScope> + Compact + Clone + std::fmt::Debug,
-    {
-        let is_present = object.finalizers().iter().any(|name| name == finalizer);
-        if is_present == is_wanted || (is_wanted && object.meta().deletion_timestamp.is_some()) {
-            return Ok(None);
-        }
-        let others = object.finalizers().iter().map(String::as_str).filter(|name| *name != finalizer);
-        let finalizers: Vec<&str> = others.chain(is_wanted.then_some(finalizer)).collect();
-        let patch = serde_json::json!({
-            "metadata": { "resourceVersion": object.resource_version(), "finalizers": finalizers }
-        });
-        let params = PatchParams { field_manager: Some(FIELD_MANAGER.to_owned()), ..PatchParams::default() };
-        let api: Api<Read<K>> = self.api(&object.namespace().unwrap_or_default());
-        let (name, patch) = (object.name_any(), Patch::Merge(&patch));
-        let patched = api.patch(&name, &params, &patch);
-        let patched = self.write_within(self.limit, is_due, "patch finalizers", patched).await?;
-        let mut patched = patched.or_known(Some(object));
-        patched.compact();
-        Ok(Some(patched))
-    }
-
-    /// Replaces the status; the resource version we read guards it, so a stale writer loses instead of winning
-    /// (decision 0010).
-    ///
-    /// # Errors
-    /// [`KubeError`]; a conflict means that the object changed since it was read.
-    pub async fn replace_status<K>(
-        &self,
-        kind: &'static str,
-        object: &K,
-        within: Duration,
-        is_due: bool,
-    ) -> Result<K, KubeError>
-    where
-        K: StandIn + Resource<Scope = NamespaceResourceScope> + Serialize + Clone + std::fmt::Debug,
-    {
-        let params = PostParams { field_manager: Some(FIELD_MANAGER.to_owned()), ..PostParams::default() };
-        let api: Api<Read<K>> = self.api(&object.namespace().unwrap_or_default());
-        let (name, whole) = (object.name_any(), Read(object.clone()));
-        let writing = api.replace_status(&name, &params, &whole);
-        let written = self.write_within(within, is_due, "replace status", writing).await?;
-        self.metrics.status_writes.get_or_create(&KindLabels { kind }).inc();
-        Ok(written.or_known(Some(object)))
+        Calls { kube: self, is_due, limit: self.limit }
     }
 }

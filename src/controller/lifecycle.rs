@@ -40,7 +40,7 @@ pub async fn take<K: Managed + Tied>(ctx: &Context, stored: Arc<K>) -> Result<Op
     if is_deleting(newest.as_ref()) && !is_ours {
         return Ok(None);
     }
-    match ctx.kube.set_finalizer(newest.as_ref(), K::FINALIZER, true, is_due(ctx, newest.as_ref())).await {
+    match ctx.calls_for(newest.as_ref()).set_finalizer(newest.as_ref(), K::FINALIZER, true).await {
         Ok(Some(patched)) => {
             note(ctx, &patched);
             Ok(Some(Taken { object: Arc::new(patched), untied: None }))
@@ -48,10 +48,6 @@ pub async fn take<K: Managed + Tied>(ctx: &Context, stored: Arc<K>) -> Result<Op
         Ok(None) => Ok(Some(Taken { object: newest, untied: None })),
         Err(error) => Ok(Some(Taken { untied: Some(refused(newest.as_ref(), error)?), object: newest })),
     }
-}
-
-fn is_due<K: Managed>(ctx: &Context, object: &K) -> bool {
-    object.is_due(ctx.clock.now())
 }
 
 /// That the finalizer cannot be changed, for the status. A conflict only means that the object must be read anew.
@@ -86,7 +82,7 @@ pub async fn store<K: Managed>(ctx: &Context, object: &K, status: K::Status) -> 
 /// # Errors
 /// As [`store`].
 pub async fn write<K: Managed>(ctx: &Context, object: &K, within: Duration) -> Result<K, KubeError> {
-    let written = ctx.kube.replace_status(K::NAME, object, within, is_due(ctx, object)).await?;
+    let written = ctx.calls_for(object).within(within).replace_status(K::NAME, object).await?;
     note(ctx, &written);
     Ok(written)
 }
@@ -118,7 +114,7 @@ pub fn is_leaving_for<K: Managed>(ctx: &Context, object: &K, patience: Duration)
 /// # Errors
 /// [`KubeError`].
 pub async fn let_go<K: Managed + Tied>(ctx: &Context, object: &K) -> Result<Option<String>, KubeError> {
-    match ctx.kube.set_finalizer(object, K::FINALIZER, false, is_due(ctx, object)).await {
+    match ctx.calls_for(object).set_finalizer(object, K::FINALIZER, false).await {
         Ok(_) => Ok(None),
         Err(error) if error.is_not_found() => Ok(None),
         Err(error) => refused(object, error).map(Some),
@@ -162,7 +158,7 @@ fn trouble_key<K: Managed>(object: &K) -> String {
 async fn reread<K: Managed>(ctx: &Context, object: &K) {
     let api: Api<Read<K>> = ctx.kube.api(&object.namespace().unwrap_or_default());
     let params = ListParams::default().fields(&format!("metadata.name={}", object.name_any()));
-    let Ok(found) = ctx.kube.bounded("read anew", api.list(&params)).await else { return };
+    let Ok(found) = ctx.kube.when(false).bounded("read anew", api.list(&params)).await else { return };
     let mut found = found.items.into_iter().map(|read| read.or_known(Some(object)));
     if let Some(newest) = found.find(|found| found.uid() == object.uid()) {
         newest.wrote(ctx);

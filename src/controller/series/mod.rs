@@ -264,7 +264,7 @@ async fn look_again(ctx: &Context, progress: &Progress, name: &str) -> Result<Op
     let key = ObjectKey::of(progress.series.as_ref());
     let api: Api<Read<ScheduledMeeting>> = ctx.kube.api(&key.namespace);
     let params = ListParams::default().fields(&format!("metadata.name={name}"));
-    let found = ctx.kube.bounded("list one ScheduledMeeting", api.list(&params)).await?;
+    let found = ctx.kube.when(false).bounded("list one ScheduledMeeting", api.list(&params)).await?;
     let Some(found) = found.items.into_iter().next() else {
         ctx.occurrences.missed(&key, name);
         return Ok(None);
