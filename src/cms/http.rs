@@ -31,6 +31,7 @@ use super::failure;
 use super::form::Form;
 use super::gate::{Ending, Gate, Permit};
 use super::observer::{Observer, Sample};
+use super::paging::KeptBack;
 use super::priority::Priority;
 use super::room::{Body, Room, SMALL_REPLY};
 use super::tls::{Tls, TlsOptions};
@@ -101,6 +102,7 @@ struct Shared {
     is_proxied: bool,
     gate: Arc<Gate>,
     observer: Arc<dyn Observer>,
+    kept_back: KeptBack,
 }
 
 /// A request before it has a place in the queue.
@@ -184,6 +186,7 @@ impl Client {
                 is_proxied: proxy.is_some(),
                 gate,
                 observer,
+                kept_back: KeptBack::default(),
             }),
             still: None,
         })
@@ -203,6 +206,11 @@ impl Client {
     /// What it identifies itself with.
     pub fn credentials(&self) -> &Credentials {
         &self.shared.credentials
+    }
+
+    /// What its lists keep back.
+    pub(super) fn kept_back(&self) -> &KeptBack {
+        &self.shared.kept_back
     }
 
     /// The gate that all requests pass.

@@ -7,7 +7,8 @@
 //! read once more. If it never rests, all readings are joined: an item too many is found out by looking at it, a missing
 //! one is not.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use reqwest::Method;
@@ -53,37 +54,80 @@ pub(super) struct ListRequest<'a> {
     pub filters: &'a [(&'static str, &'a str)],
 }
 
+impl ListRequest<'_> {
+    /// Which list it is.
+    fn key(&self) -> String {
+        self.filters.iter().fold(self.path.clone(), |key, (name, value)| format!("{key}\n{name}={value}"))
+    }
+}
+
 /// How often a list is read that shows fewer items than it counts.
 const READINGS: u32 = 3;
+
+/// Of so many lists it is remembered what they keep back. Those of single calls come and go with them.
+const MOST_KEPT_BACK: usize = 1000;
+
+/// How many items lists of a call bridge keep back, as two readings in a row have shown: one that always counts more than
+/// it shows is not read twice for ever.
+#[derive(Default)]
+pub(super) struct KeptBack(Mutex<HashMap<String, u64>>);
+
+impl KeptBack {
+    /// Did this list keep back just as many when it was read before?
+    fn is_as_before(&self, list: &str, missing: u64) -> bool {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).get(list) == Some(&missing)
+    }
+
+    /// What a list keeps back; None: nothing, or nobody knows.
+    fn note(&self, list: String, missing: Option<u64>) {
+        let mut lists = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let Some(missing) = missing else {
+            lists.remove(&list);
+            return;
+        };
+        if lists.len() >= MOST_KEPT_BACK {
+            // They are read twice once more, and that is all.
+            lists.clear();
+        }
+        lists.insert(list, missing);
+    }
+}
 
 impl Client {
     /// Reads a list by which something counts as gone: whoever took a call that is left out for one that has ended would ring
     /// people twice. One that shows fewer items than it counts is read again. It is whole if it shows them all, or keeps back
-    /// just as many as before: then it shows all that it ever will (the rule for spaces, `plan/bridge/outcomes.rs`). If it
-    /// never is, all readings are joined. What was read counts, whatever becomes of a further reading; and all of them are
-    /// done in the time of one.
+    /// just as many as before: then it shows all that it ever will (the rule for spaces, `plan/bridge/outcomes.rs`). What was
+    /// proven so is remembered, and believed at once the next time; another number is not. If it never is whole, all readings
+    /// are joined. What was read counts, whatever becomes of a further reading; and all of them are done in the time of one.
     pub(super) async fn whole_list<T: Record>(
         &self,
         at: Priority,
         asked: ListRequest<'_>,
     ) -> Result<Listing<T>, CmsError> {
-        let begun = Instant::now();
+        let (begun, list) = (Instant::now(), asked.key());
         let mut joined = self.list::<T>(at, asked.clone()).await?;
+        if joined.unshown().is_some_and(|missing| missing > 0 && self.kept_back().is_as_before(&list, missing)) {
+            return Ok(joined);
+        }
+        let mut proven = None;
         for _ in 1..READINGS {
             let Some(before) = joined.unshown().filter(|missing| *missing > 0) else { break };
             let again = tokio::time::timeout_at(begun + LONGEST, self.list::<T>(at, asked.clone())).await;
             let Ok(Ok(mut again)) = again else { break };
             let missing = again.unshown();
             if missing == Some(0) {
-                return Ok(again);
+                joined = again;
+                break;
             }
             let shown: HashSet<String> = again.items.iter().map(|item| item.key().to_owned()).collect();
             again.items.extend(joined.items.into_iter().filter(|item| !shown.contains(item.key())));
             joined = again;
             if missing == Some(before) {
+                proven = missing;
                 break;
             }
         }
+        self.kept_back().note(list, proven);
         Ok(joined)
     }
 

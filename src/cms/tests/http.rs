@@ -652,6 +652,45 @@ async fn a_list_of_calls_that_counts_more_than_it_shows_is_read_again() {
     }
 }
 
+/// A bridge that counts what it shows nobody does so each time.
+#[tokio::test]
+async fn a_list_that_always_keeps_back_as_many_is_read_once() {
+    let hidden = Arc::new(std::sync::atomic::AtomicUsize::new(2));
+    let told = Arc::clone(&hidden);
+    let server = Server::start(move |_, request| {
+        let of = if request.path.starts_with("/api/v1/callLegs") { "callLegs" } else { "calls" };
+        let item = match of {
+            "callLegs" => "<callLeg id=\"l1\"><name>n</name><remoteParty>r</remoteParty><call>c</call></callLeg>",
+            _ => "<call id=\"c1\"><name>n</name></call>",
+        };
+        let hidden = told.load(std::sync::atomic::Ordering::SeqCst);
+        xml(&format!(
+            "<{of} total=\"{}\">{}</{of}>",
+            1 + hidden,
+            if request.path.contains("offset") { "" } else { item }
+        ))
+    })
+    .await;
+    let client = server.client();
+    let readings =
+        |from: usize| server.requests().iter().skip(from).filter(|request| !request.path.contains("offset")).count();
+    let mut seen = Vec::new();
+    // The first time twice; then once, by a clone as well. Another number is not believed, and no other list.
+    for keeps_back in [2, 2, 2, 3, 3, 2, 0, 0, 2] {
+        hidden.store(keeps_back, std::sync::atomic::Ordering::SeqCst);
+        let from = server.requests().len();
+        assert_eq!(client.clone().call_legs(any()).await.unwrap().items.len(), 1);
+        seen.push(readings(from));
+    }
+    assert_eq!(seen, [2, 1, 1, 2, 1, 2, 1, 1, 2]);
+    for space in [None, Some("s1"), Some("s2"), Some("s1")] {
+        let from = server.requests().len();
+        client.calls(any(), space.map(Into::into).as_ref()).await.unwrap();
+        seen.push(readings(from));
+    }
+    assert_eq!(seen[9..], [2, 2, 2, 1]);
+}
+
 /// Operation, method, path, status, outcome.
 type Seen = (&'static str, &'static str, String, Option<u16>, &'static str);
 
