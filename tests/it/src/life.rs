@@ -166,8 +166,10 @@ async fn a_running_meeting_is_watched_without_a_write() {
     arena.sim.clear_journal();
     let audit = arena.plane.audit_position().unwrap();
     arena.await_requests("five sweeps", |all| count(all, "GET", "callLegs") >= 6).await;
-    let sweeps = arena.sim.journal();
+    let mut sweeps = arena.sim.journal();
     assert_eq!(writes(&sweeps), 0, "{:#?}", arena.journal_lines());
+    // Probes come by time, and sweeps when the machine gets round to them.
+    sweeps.retain(|request| !request.path.ends_with("system/status"));
     at_most("requests of five sweeps", 12, &sweeps);
     let written = arena.kube_writes(audit);
     assert!(written.is_empty(), "{written:#?}");
