@@ -11,7 +11,7 @@ use kube::runtime::reflector::Store;
 use serde::de::DeserializeOwned;
 
 use super::context::Context;
-use super::own_writes::version_of;
+use super::memory::version_of;
 use crate::api::names::ObjectKey;
 
 /// A watch that is silent does not keep a leader from beginning.

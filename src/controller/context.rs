@@ -19,10 +19,9 @@ use super::bookings::Bookings;
 use super::events::Events;
 use super::join_secret::MadeFrom;
 use super::kube_calls::{Calls, KubeApi};
-use super::own_writes::OwnWrites;
+use super::memory::Memory;
 use super::secrets_cache::SecretsCache;
 use super::series::Occurrences;
-use super::unsaved::Unsaved;
 use super::wakes::Wakes;
 use super::watchdog::Watchdog;
 use crate::api::names::{ObjectKey, USE_LABEL};
@@ -85,8 +84,9 @@ pub struct Context {
     pub stores: Stores,
     pub bookings: Bookings,
     pub occurrences: Occurrences,
-    pub unsaved: Unsaved<ScheduledMeeting>,
-    pub unsaved_bridges: Unsaved<MeetingBridge>,
+    pub meetings: Memory<ScheduledMeeting>,
+    pub bridges: Memory<MeetingBridge>,
+    pub series: Memory<MeetingSeries>,
     pub clusters: Clusters,
     pub secrets: SecretsCache,
     pub made_from: MadeFrom,
@@ -99,12 +99,22 @@ pub struct Context {
     /// Places for passes over meetings; those that are due need none.
     pub places: Semaphore,
     begun: Instant,
-    own_meetings: OwnWrites<ScheduledMeeting>,
-    own_bridges: OwnWrites<MeetingBridge>,
-    own_series: OwnWrites<MeetingSeries>,
 }
 
 impl Context {
+    /// An object is gone, and what was known of it.
+    pub fn forget<K: Kind>(&self, uid: &str) {
+        self.backoff.forget(uid);
+        K::memory(self).forget(uid);
+    }
+
+    /// A meeting is gone, and with it its secrets.
+    pub fn forget_meeting(&self, uid: &str) {
+        self.forget::<ScheduledMeeting>(uid);
+        self.secrets.forget(uid);
+        self.made_from.forget(uid);
+    }
+
     /// A bridge is gone: neither its cluster nor its metrics stay.
     pub fn forget_bridge(&self, key: &ObjectKey) {
         self.clusters.forget(key);
@@ -132,8 +142,9 @@ impl Context {
             stores,
             bookings: Bookings::default(),
             occurrences: Occurrences::default(),
-            unsaved: Unsaved::default(),
-            unsaved_bridges: Unsaved::default(),
+            meetings: Memory::default(),
+            bridges: Memory::default(),
+            series: Memory::default(),
             clusters: Clusters::default(),
             secrets: SecretsCache::default(),
             made_from: MadeFrom::default(),
@@ -144,9 +155,6 @@ impl Context {
             tasks,
             places: Semaphore::new(PLACES),
             begun: Instant::now(),
-            own_meetings: OwnWrites::default(),
-            own_bridges: OwnWrites::default(),
-            own_series: OwnWrites::default(),
         }
     }
 
@@ -156,18 +164,21 @@ impl Context {
         Box::new(move || {
             let ctx = context.upgrade().filter(|ctx| ctx.metrics.leader.get() == 1)?;
             let mut census = ctx.bookings.census(ctx.clock.now());
-            let count = |odd: usize| i64::try_from(odd).unwrap_or(i64::MAX);
-            let (meetings, bridges) = (ctx.stores.meetings.state(), ctx.stores.bridges.state());
-            let series = ctx.stores.series.state();
-            let odd = meetings.iter().filter(|meeting| unreadable(meeting.as_ref()).is_some()).count();
-            census.unreadable.insert(ScheduledMeeting::NAME, count(odd));
-            let odd = bridges.iter().filter(|bridge| unreadable(bridge.as_ref()).is_some()).count();
-            census.unreadable.insert(MeetingBridge::NAME, count(odd));
-            let odd = series.iter().filter(|series| unreadable(series.as_ref()).is_some()).count();
-            census.unreadable.insert(MeetingSeries::NAME, count(odd));
-            series.iter().for_each(|series| census.count_series(series));
+            let unreadable = [
+                ctx.unreadable::<ScheduledMeeting>(),
+                ctx.unreadable::<MeetingBridge>(),
+                ctx.unreadable::<MeetingSeries>(),
+            ];
+            census.unreadable.extend(unreadable);
+            ctx.stores.series.state().iter().for_each(|series| census.count_series(series));
             Some(census)
         })
+    }
+
+    /// How many objects of a kind cannot be read.
+    fn unreadable<K: Kind + 'static>(&self) -> (&'static str, i64) {
+        let odd = K::store(self).state().iter().filter(|object| unreadable(object.as_ref()).is_some()).count();
+        (K::NAME, i64::try_from(odd).unwrap_or(i64::MAX))
     }
 
     /// Are the series not read yet, of which an occurrence may run? They are waited for, but not for ever: where their CRD is
@@ -196,14 +207,14 @@ impl Context {
     /// The newest copy of a bridge.
     pub fn bridge(&self, key: &ObjectKey) -> Option<Arc<MeetingBridge>> {
         let stored = self.stores.bridges.get(&ObjectRef::new(&key.name).within(&key.namespace))?;
-        Some(self.own_bridges.newest(stored))
+        Some(self.bridges.newest(stored))
     }
 
     /// What a meeting wants for its settings, as we know it: with what is not stored yet.
     pub fn asked(&self, key: &ObjectKey) -> Option<Asked> {
         let stored = self.stores.meetings.get(&ObjectRef::new(&key.name).within(&key.namespace))?;
-        let newest = ScheduledMeeting::own_writes(self).newest(stored);
-        Asked::of(&self.unsaved.known(&newest))
+        let newest = self.meetings.newest(stored);
+        Asked::of(&self.meetings.known(&newest))
     }
 
     /// May what is in this Secret be sent to a bridge? Whoever names it may be somebody else than its owner, who says so by
@@ -224,7 +235,7 @@ pub trait Kind: StandIn + HasStatus<Status: PartialEq + Clone> + Compact + Clone
     /// Its name in metrics and logs.
     const NAME: &'static str;
 
-    fn own_writes(ctx: &Context) -> &OwnWrites<Self>;
+    fn memory(ctx: &Context) -> &Memory<Self>;
     fn store(ctx: &Context) -> &Store<Self>;
     /// We wrote it, and the watch does not show that yet.
     fn wrote(&self, _ctx: &Context) {}
@@ -259,14 +270,14 @@ impl Tied for MeetingBridge {
 impl Kind for ScheduledMeeting {
     const NAME: &'static str = "ScheduledMeeting";
 
-    fn own_writes(ctx: &Context) -> &OwnWrites<Self> {
-        &ctx.own_meetings
+    fn memory(ctx: &Context) -> &Memory<Self> {
+        &ctx.meetings
     }
     fn store(ctx: &Context) -> &Store<Self> {
         &ctx.stores.meetings
     }
     fn wrote(&self, ctx: &Context) {
-        ctx.bookings.take_object(&ctx.unsaved.known(self));
+        ctx.bookings.take_object(&ctx.meetings.known(self));
     }
     fn is_due(&self, now: Timestamp) -> bool {
         let none = ScheduledMeetingStatus::default();
@@ -285,8 +296,8 @@ impl Kind for ScheduledMeeting {
 impl Kind for MeetingSeries {
     const NAME: &'static str = "MeetingSeries";
 
-    fn own_writes(ctx: &Context) -> &OwnWrites<Self> {
-        &ctx.own_series
+    fn memory(ctx: &Context) -> &Memory<Self> {
+        &ctx.series
     }
     fn store(ctx: &Context) -> &Store<Self> {
         &ctx.stores.series
@@ -296,8 +307,8 @@ impl Kind for MeetingSeries {
 impl Kind for MeetingBridge {
     const NAME: &'static str = "MeetingBridge";
 
-    fn own_writes(ctx: &Context) -> &OwnWrites<Self> {
-        &ctx.own_bridges
+    fn memory(ctx: &Context) -> &Memory<Self> {
+        &ctx.bridges
     }
     fn store(ctx: &Context) -> &Store<Self> {
         &ctx.stores.bridges

@@ -67,7 +67,7 @@ async fn passcode_of(
     reference: &PasscodeSecretRef,
     versions: &mut Versions,
 ) -> Result<Option<SecretString>, KubeError> {
-    let secrets: Api<Secret> = ctx.kube.api(&meeting.namespace().unwrap_or_default());
+    let secrets = secrets_of(ctx, meeting);
     let secret = ctx.calls_for(meeting).bounded("get Secret", secrets.get_opt(&reference.name)).await?;
     // The join Secret of another meeting is in no store to be compared with.
     let is_comparable = |secret: &&Secret| !secret.labels().contains_key(JOIN_LABEL);
@@ -178,14 +178,25 @@ impl From<KubeError> for Unwritten {
     }
 }
 
+fn secrets_of(ctx: &Context, meeting: &ScheduledMeeting) -> Api<Secret> {
+    ctx.kube.api(&meeting.namespace().unwrap_or_default())
+}
+
+/// Whatever has the name of its join Secret.
+async fn read(ctx: &Context, meeting: &ScheduledMeeting) -> Result<Option<Secret>, KubeError> {
+    let (api, name) = (secrets_of(ctx, meeting), join_secret_name(&meeting.name_any()));
+    ctx.calls_for(meeting).bounded("get join Secret", api.get_opt(&name)).await
+}
+
+async fn replace(ctx: &Context, meeting: &ScheduledMeeting, secret: &Secret) -> Result<(), KubeError> {
+    let (api, name) = (secrets_of(ctx, meeting), join_secret_name(&meeting.name_any()));
+    let as_usual = PostParams::default();
+    ctx.calls_for(meeting).write("replace join Secret", api.replace(&name, &as_usual, secret)).await.map(drop)
+}
+
 /// The join Secret of the meeting, if it is there.
-///
-/// # Errors
-/// [`Unwritten`].
 pub async fn find(ctx: &Context, meeting: &ScheduledMeeting) -> Result<Option<Secret>, Unwritten> {
-    let api: Api<Secret> = ctx.kube.api(&meeting.namespace().unwrap_or_default());
-    let name = join_secret_name(&meeting.name_any());
-    let existing = ctx.calls_for(meeting).bounded("get join Secret", api.get_opt(&name)).await?;
+    let existing = read(ctx, meeting).await?;
     if existing.as_ref().is_some_and(|secret| whose(secret, meeting) == Whose::Strangers) {
         return Err(Unwritten::Taken);
     }
@@ -203,9 +214,6 @@ pub fn is_whole(meeting: &ScheduledMeeting, found: Option<&Secret>) -> bool {
 /// A join Secret that was found is kept, so the space's secret is the same through retries, restarts, extensions and
 /// failover. Without one, a space that already carries this meeting's mark lends its own secret, generated passcode and the
 /// secrets of its access methods: the objects were restored.
-///
-/// # Errors
-/// [`Unwritten`].
 pub async fn ensure(
     ctx: &Context,
     meeting: &ScheduledMeeting,
@@ -230,8 +238,6 @@ async fn try_to_ensure(
     existing: Option<Secret>,
     adopted: Option<&Adopted>,
 ) -> Result<JoinSecrets, Unwritten> {
-    let api: Api<Secret> = ctx.kube.api(&meeting.namespace().unwrap_or_default());
-    let name = join_secret_name(&meeting.name_any());
     let uid = meeting.uid().unwrap_or_default();
     let at_hand = ctx.secrets.get(&uid).0;
     let elsewhere = (adopted, at_hand.as_ref());
@@ -254,15 +260,14 @@ async fn try_to_ensure(
             let says_enough = what_lets_in(&existing) == what_lets_in(&desired);
             let mut replaced = desired;
             replaced.metadata.resource_version = existing.metadata.resource_version;
-            let as_usual = PostParams::default();
-            let replaced = api.replace(&name, &as_usual, &replaced);
-            match ctx.calls_for(meeting).write("replace join Secret", replaced).await {
+            match replace(ctx, meeting, &replaced).await {
                 Err(error) if says_enough && error.is_refusal() => return Err(Unwritten::Outdated(secrets, error)),
-                replaced => drop(replaced?),
+                replaced => replaced?,
             }
         }
         None => {
-            ctx.calls_for(meeting).write("create join Secret", api.create(&PostParams::default(), &desired)).await?;
+            let (api, as_usual) = (secrets_of(ctx, meeting), PostParams::default());
+            ctx.calls_for(meeting).write("create join Secret", api.create(&as_usual, &desired)).await?;
         }
     }
     ctx.made_from.note(&uid, from);
@@ -278,9 +283,6 @@ fn is_kept(secret: &Secret, meeting: &ScheduledMeeting) -> bool {
 
 /// Takes number, URI, links and invitation out of the join Secret: the meeting has no slot any more, and the number may be
 /// somebody else's. What lets people in stays, so that invitations hold if it gets the slot again. False: there is none.
-///
-/// # Errors
-/// [`Unwritten`].
 pub async fn withdraw(ctx: &Context, meeting: &ScheduledMeeting) -> Result<bool, Unwritten> {
     let ours = |secret: &Secret| whose(secret, meeting) == Whose::Ours;
     let Some(mut secret) = find(ctx, meeting).await?.filter(ours) else { return Ok(false) };
@@ -289,11 +291,7 @@ pub async fn withdraw(ctx: &Context, meeting: &ScheduledMeeting) -> Result<bool,
     data.retain(|key, _| lets_in(key));
     if data.len() < before {
         secret.annotations_mut().insert(MADE_FROM_ANNOTATION.to_owned(), WITHDRAWN.to_string());
-        let api: Api<Secret> = ctx.kube.api(&meeting.namespace().unwrap_or_default());
-        let name = join_secret_name(&meeting.name_any());
-        let as_usual = PostParams::default();
-        let replaced = api.replace(&name, &as_usual, &secret);
-        ctx.calls_for(meeting).write("replace join Secret", replaced).await?;
+        replace(ctx, meeting, &secret).await?;
     }
     ctx.made_from.note(&meeting.uid().unwrap_or_default(), WITHDRAWN);
     Ok(true)
@@ -397,10 +395,9 @@ fn build(
 /// # Errors
 /// The apiserver's; a Secret that is gone already is fine.
 pub async fn remove(ctx: &Context, meeting: &ScheduledMeeting) -> Result<(), KubeError> {
-    let api: Api<Secret> = ctx.kube.api(&meeting.namespace().unwrap_or_default());
-    let name = join_secret_name(&meeting.name_any());
-    let existing = ctx.calls_for(meeting).bounded("get join Secret", api.get_opt(&name)).await?;
-    let Some(secret) = existing.filter(|secret| whose(secret, meeting) == Whose::Ours) else { return Ok(()) };
+    let Some(secret) = read(ctx, meeting).await?.filter(|secret| whose(secret, meeting) == Whose::Ours) else {
+        return Ok(());
+    };
     ctx.calls_for(meeting).delete::<Secret>("delete join Secret", &secret.metadata).await
 }
 

@@ -119,9 +119,6 @@ impl Calls<'_> {
 
     /// Waits for a call no longer than the limit. Waiting for a place is part of it: an apiserver that is silent holds no pass
     /// for longer than one limit. What is due needs none: others may wait for a webhook that hangs for them.
-    ///
-    /// # Errors
-    /// [`KubeError`].
     pub async fn bounded<T>(
         &self,
         what: &'static str,
@@ -144,9 +141,6 @@ impl Calls<'_> {
     }
 
     /// The same for a write: it is not begun, and given up, if another controller may have taken over meanwhile.
-    ///
-    /// # Errors
-    /// [`KubeError`].
     pub async fn write<T>(
         &self,
         what: &'static str,

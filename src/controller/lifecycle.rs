@@ -31,11 +31,8 @@ pub struct Taken<K> {
 
 /// The newest copy of the object, with our finalizer. None: it is on its way out, and we have nothing to do with it any
 /// more.
-///
-/// # Errors
-/// [`KubeError`].
 pub async fn take<K: Managed + Tied>(ctx: &Context, stored: Arc<K>) -> Result<Option<Taken<K>>, KubeError> {
-    let newest = K::own_writes(ctx).newest(stored);
+    let newest = K::memory(ctx).newest(stored);
     let is_ours = newest.finalizers().iter().any(|name| name == K::FINALIZER);
     if is_deleting(newest.as_ref()) && !is_ours {
         return Ok(None);
@@ -61,7 +58,7 @@ fn refused<K: Managed>(object: &K, error: KubeError) -> Result<String, KubeError
 
 fn note<K: Managed>(ctx: &Context, object: &K) {
     object.wrote(ctx);
-    K::own_writes(ctx).note(K::store(ctx), object);
+    K::memory(ctx).note(K::store(ctx), object);
 }
 
 /// Writes the status if it differs from the last one. Returns the object as it is now.
@@ -110,9 +107,6 @@ pub fn is_leaving_for<K: Managed>(ctx: &Context, object: &K, patience: Duration)
 }
 
 /// Lets it go. Returns why that is not possible, for the status.
-///
-/// # Errors
-/// [`KubeError`].
 pub async fn let_go<K: Managed + Tied>(ctx: &Context, object: &K) -> Result<Option<String>, KubeError> {
     match ctx.calls_for(object).set_finalizer(object, K::FINALIZER, false).await {
         Ok(_) => Ok(None),
@@ -162,6 +156,6 @@ async fn reread<K: Managed>(ctx: &Context, object: &K) {
     let mut found = found.items.into_iter().map(|read| read.or_known(Some(object)));
     if let Some(newest) = found.find(|found| found.uid() == object.uid()) {
         newest.wrote(ctx);
-        K::own_writes(ctx).believe(K::store(ctx), &newest);
+        K::memory(ctx).believe(K::store(ctx), &newest);
     }
 }

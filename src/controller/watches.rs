@@ -16,8 +16,8 @@ use kube::{Resource, ResourceExt};
 
 use super::context::{Context, Kind};
 use super::join_secret::WebLinks;
+use super::memory::version_of;
 use super::merge::Within;
-use super::own_writes::version_of;
 use crate::api::conditions::types;
 use crate::api::names::{
     FAILBACK_ANNOTATION, FORCE_DELETE_ANNOTATION, ObjectKey, RECONCILE_ANNOTATION, join_secret_name,
@@ -48,7 +48,7 @@ where
 {
     kube::runtime::reflector(writer, events.map(Ok))
         .applied_objects()
-        .inspect_ok(move |object| K::own_writes(&ctx).store_has(object))
+        .inspect_ok(move |object| K::memory(&ctx).store_has(object))
         .predicate_filter(relevant::<K>, PredicateConfig::default())
 }
 
@@ -58,7 +58,7 @@ fn is_put_back<K: Kind + 'static>(ctx: &Context, listed: &K) -> bool {
     let known = K::store(ctx).get(&ObjectRef::from_obj(listed)).filter(|known| known.uid() == listed.uid());
     let is_older = known.is_some_and(|known| version_of(known.as_ref()) > version_of(listed));
     if is_older {
-        K::own_writes(ctx).believe(K::store(ctx), listed);
+        K::memory(ctx).believe(K::store(ctx), listed);
     }
     is_older
 }
@@ -69,15 +69,8 @@ pub type Listed = BTreeMap<Within, BTreeSet<String>>;
 /// Enters an event about a meeting into the index of bookings.
 pub fn index_meeting(ctx: &Context, within: &Within, listed: &mut Listed, event: &Event<ScheduledMeeting>) {
     let listed = listed.entry(within.clone()).or_default();
-    let forget = |uid: &str| {
-        ctx.secrets.forget(uid);
-        ctx.made_from.forget(uid);
-        ctx.unsaved.forget(uid);
-        ctx.backoff.forget(uid);
-        ScheduledMeeting::own_writes(ctx).forget(uid);
-    };
     let take = |meeting: &ScheduledMeeting| {
-        if ctx.bookings.take_object(&ctx.unsaved.known(meeting)) {
+        if ctx.bookings.take_object(&ctx.meetings.known(meeting)) {
             ctx.wakes.meetings([ObjectKey::of(meeting)]);
         }
     };
@@ -89,14 +82,14 @@ pub fn index_meeting(ctx: &Context, within: &Within, listed: &mut Listed, event:
         Event::Delete(meeting) => {
             wake_series(ctx, ctx.occurrences.gone(meeting));
             ctx.bookings.forget(meeting);
-            forget(&meeting.uid().unwrap_or_default());
+            ctx.forget_meeting(&meeting.uid().unwrap_or_default());
             ctx.wake_pending();
         }
         Event::Init => {
             listed.clear();
             ctx.bookings.list_begins(within);
             ctx.occurrences.list_begins(within);
-            ScheduledMeeting::own_writes(ctx).list_begins(within);
+            ctx.meetings.list_begins(within);
         }
         Event::InitApply(meeting) => {
             listed.insert(meeting.uid().unwrap_or_default());
@@ -108,10 +101,10 @@ pub fn index_meeting(ctx: &Context, within: &Within, listed: &mut Listed, event:
         }
         // The watch was broken: what was deleted meanwhile is told by its absence only.
         Event::InitDone => {
-            ScheduledMeeting::own_writes(ctx).list_is_there(within);
+            ctx.meetings.list_is_there(within);
             wake_series(ctx, ctx.occurrences.list_is_there(within));
             let gone = ctx.bookings.retain(within, &std::mem::take(listed));
-            gone.iter().for_each(|uid| forget(uid));
+            gone.iter().for_each(|uid| ctx.forget_meeting(uid));
             if !gone.is_empty() {
                 ctx.wake_pending();
             }
@@ -132,10 +125,6 @@ pub type Series = (BTreeMap<ObjectKey, String>, BTreeSet<ObjectKey>);
 pub fn hear_series(ctx: &Context, within: &Within, series: &mut Series, event: &Event<MeetingSeries>) {
     let (known, listed) = series;
     let is_within = |key: &ObjectKey| within.as_ref().is_none_or(|within| *within == key.namespace);
-    let forget = |uid: &str| {
-        ctx.backoff.forget(uid);
-        MeetingSeries::own_writes(ctx).forget(uid);
-    };
     match event {
         Event::Apply(series) => {
             let before = known.insert(ObjectKey::of(series), series.uid().unwrap_or_default());
@@ -153,16 +142,16 @@ pub fn hear_series(ctx: &Context, within: &Within, series: &mut Series, event: &
         }
         Event::Delete(series) => {
             known.remove(&ObjectKey::of(series));
-            forget(&series.uid().unwrap_or_default());
+            ctx.forget::<MeetingSeries>(&series.uid().unwrap_or_default());
         }
         Event::Init => {
             listed.retain(|key| !is_within(key));
-            MeetingSeries::own_writes(ctx).list_begins(within);
+            ctx.series.list_begins(within);
         }
         Event::InitDone => {
-            MeetingSeries::own_writes(ctx).list_is_there(within);
+            ctx.series.list_is_there(within);
             for (_, uid) in known.extract_if(.., |key, _| is_within(key) && !listed.contains(key)) {
-                forget(&uid);
+                ctx.forget::<MeetingSeries>(&uid);
             }
         }
     }
@@ -224,10 +213,10 @@ pub fn index_bridge(ctx: &Context, within: &Within, bridges: &mut Bridges, event
         }
         Event::Init => {
             listed.retain(|key| !is_within(key));
-            MeetingBridge::own_writes(ctx).list_begins(within);
+            ctx.bridges.list_begins(within);
         }
         Event::InitDone => {
-            MeetingBridge::own_writes(ctx).list_is_there(within);
+            ctx.bridges.list_is_there(within);
             for (key, gone) in judged.extract_if(.., |key, _| is_within(key) && !listed.contains(key)) {
                 bridge_is_gone(ctx, &key, &gone.uid);
             }
@@ -258,10 +247,8 @@ fn judge(ctx: &Context, judged: &mut BTreeMap<ObjectKey, Judged>, bridge: &Meeti
 }
 
 fn bridge_is_gone(ctx: &Context, key: &ObjectKey, uid: &str) {
-    ctx.backoff.forget(uid);
+    ctx.forget::<MeetingBridge>(uid);
     ctx.forget_bridge(key);
-    ctx.unsaved_bridges.forget(uid);
-    MeetingBridge::own_writes(ctx).forget(uid);
     ctx.wakes.meetings(ctx.bookings.ahead(key, ctx.clock.now()));
     // Its cluster may have been what another one waits for.
     ctx.stores.bridges.state().iter().for_each(|other| ctx.wakes.bridge(&ObjectKey::of(other.as_ref())));

@@ -9,7 +9,7 @@ use crate::api::meeting::{CallBinding, Phase};
 use crate::api::names::ObjectKey;
 use crate::api::{ScheduledMeeting, find};
 use crate::cms::{CallAt, SpaceId};
-use crate::controller::own_writes::version_of;
+use crate::controller::memory::version_of;
 use crate::plan::participants::is_anybody_on_lost_bridge;
 use crate::plan::window::{Stage, Window};
 

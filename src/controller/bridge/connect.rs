@@ -66,9 +66,6 @@ pub struct Connected {
 
 /// The cluster of a bridge, with clients made from what the spec, the Secrets and the CA bundle say now, and the
 /// alternates that cannot be used.
-///
-/// # Errors
-/// [`NotConnected`].
 pub async fn connect(ctx: &Context, bridge: &MeetingBridge) -> Result<Connected, NotConnected> {
     let key = ObjectKey::of(bridge);
     let address: Address = bridge

@@ -61,10 +61,10 @@ pub async fn reconcile(stored: Arc<MeetingBridge>, ctx: Arc<Context>) -> Result<
     let (key, uid) = (ObjectKey::of(stored.as_ref()), stored.uid().unwrap_or_default());
     let Some(taken) = lifecycle::take(&ctx, stored).await? else {
         ctx.forget_bridge(&key);
-        ctx.unsaved_bridges.forget(&uid);
+        ctx.bridges.saved(&uid);
         return Ok(Action::await_change());
     };
-    let mut bridge = ctx.unsaved_bridges.known(&taken.object).into_owned();
+    let mut bridge = ctx.bridges.known(&taken.object).into_owned();
     let mut progress = BridgeProgress::resume(&bridge, &ctx.settings.marks);
     progress.untied = taken.untied;
     let mut site = Site::default();
@@ -82,7 +82,7 @@ pub async fn reconcile(stored: Arc<MeetingBridge>, ctx: Arc<Context>) -> Result<
         progress.untied = lifecycle::let_go(&ctx, &bridge).await?;
         if progress.untied.is_none() {
             ctx.forget_bridge(&key);
-            ctx.unsaved_bridges.forget(&uid);
+            ctx.bridges.saved(&uid);
             ctx.wakes.meetings(ctx.bookings.ahead(&key, ctx.clock.now()));
             return Ok(Action::await_change());
         }
@@ -100,12 +100,12 @@ pub async fn reconcile(stored: Arc<MeetingBridge>, ctx: Arc<Context>) -> Result<
 /// Stores the status. What could not be stored before goes with it.
 async fn save(ctx: &Context, bridge: &MeetingBridge, status: MeetingBridgeStatus) -> Result<MeetingBridge, KubeError> {
     let uid = bridge.uid().unwrap_or_default();
-    if bridge.status.as_ref() == Some(&status) && !ctx.unsaved_bridges.has(&uid) {
+    if bridge.status.as_ref() == Some(&status) && !ctx.bridges.has_unsaved(&uid) {
         return Ok(bridge.clone());
     }
     let changed = MeetingBridge { status: Some(status), ..bridge.clone() };
     let written = lifecycle::write(ctx, &changed, Duration::MAX).await?;
-    ctx.unsaved_bridges.forget(&uid);
+    ctx.bridges.saved(&uid);
     Ok(written)
 }
 

@@ -11,7 +11,7 @@ use crate::act;
 use crate::api::{MeetingBridge, MeetingSeries};
 use crate::cluster::{CallBridge, Cluster, Source, in_time};
 use crate::cms::{Address, BulkSetId, BulkSyncId, Class, CmsError, Fields, Priority, SpaceId, SyncStatus, if_there};
-use crate::controller::context::{Context, Kind};
+use crate::controller::context::Context;
 use crate::controller::kube_calls::KubeError;
 use crate::drive::Reach;
 use crate::facts::bridge::BridgeFacts;
@@ -76,7 +76,7 @@ impl<'a> BridgeReach<'a> {
                 let (namespace, name) = (stored.namespace().unwrap_or_default(), stored.name_any());
                 // A long one is a hash.
                 let may_be = mark.contains(&format!("{namespace}/{name}-")) || mark.contains('#');
-                let series = MeetingSeries::own_writes(ctx).newest(stored);
+                let series = ctx.series.newest(stored);
                 may_be && yet_to_be_made(&series, now).iter().any(|name| marks.of(&namespace, name) == *mark)
             };
             ctx.stores.series.state().into_iter().any(is_awaited)
@@ -162,7 +162,7 @@ impl Reach<BridgeProgress> for BridgeReach<'_> {
             held.entry(number).or_default();
         }
         // With our own last writes: of two that come to one cluster at one time, one sees the other.
-        let newest = |stored| MeetingBridge::own_writes(ctx).newest(stored);
+        let newest = |stored| ctx.bridges.newest(stored);
         let others: Vec<_> = ctx.stores.bridges.state().into_iter().map(newest).collect();
         let owner = ownership::owner(self.bridge, progress.cluster.as_ref(), others.iter().map(AsRef::as_ref));
         // The version that the meetings see, too: what they want is named by it.
@@ -228,7 +228,7 @@ impl Reach<BridgeProgress> for BridgeReach<'_> {
         let status = report::status(self.ctx, self.bridge, progress, self.site);
         if !progress.is_only_meant {
             // It is done. An intent that cannot be stored is none.
-            self.ctx.unsaved_bridges.keep(&self.bridge.uid().unwrap_or_default(), status.clone());
+            self.ctx.bridges.keep(&self.bridge.uid().unwrap_or_default(), status.clone());
         }
         *self.bridge = save(self.ctx, self.bridge, status).await?;
         Ok(())

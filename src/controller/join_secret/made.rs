@@ -18,7 +18,7 @@ use super::Versions;
 use crate::api::meeting::Phase;
 use crate::api::names::{MADE_FROM_ANNOTATION, ObjectKey};
 use crate::api::{MeetingBridge, ScheduledMeeting};
-use crate::controller::context::{Context, Kind};
+use crate::controller::context::Context;
 use crate::controller::merge::Within;
 use crate::plan::booking::key_of;
 use crate::plan::version;
@@ -188,8 +188,8 @@ fn meeting_of(ctx: &Context, secret: &PartialObjectMeta<Secret>) -> Option<Sched
     let owner = secret.owner_references().iter().find(|owner| owner.kind == kind)?;
     let key = ObjectRef::new(&owner.name).within(&secret.namespace()?);
     let stored = ctx.stores.meetings.get(&key).filter(|stored| stored.metadata.uid.as_ref() == Some(&owner.uid))?;
-    let newest = ScheduledMeeting::own_writes(ctx).newest(stored);
-    Some(ctx.unsaved.known(&newest).into_owned())
+    let newest = ctx.meetings.newest(stored);
+    Some(ctx.meetings.known(&newest).into_owned())
 }
 
 fn bridge_of(ctx: &Context, meeting: &ScheduledMeeting) -> Option<std::sync::Arc<MeetingBridge>> {

@@ -88,7 +88,7 @@ async fn look_after(stored: Arc<ScheduledMeeting>, ctx: &Arc<Context>) -> Result
     let Some(Taken { object: stored, untied }) = lifecycle::take(ctx, stored).await? else {
         return Ok(Action::await_change());
     };
-    let mut meeting = ctx.unsaved.known(&stored).into_owned();
+    let mut meeting = ctx.meetings.known(&stored).into_owned();
     let now = ctx.clock.now();
     let mut progress = Progress::resume(&meeting, &ctx.settings.marks, now);
     progress.untied = untied;
@@ -312,7 +312,7 @@ async fn save(
     site: &Site,
 ) -> Result<ScheduledMeeting, KubeError> {
     let uid = meeting.uid().unwrap_or_default();
-    if meeting.status.as_ref() == Some(&status) && !ctx.unsaved.has(&uid) {
+    if meeting.status.as_ref() == Some(&status) && !ctx.meetings.has_unsaved(&uid) {
         return Ok(meeting.clone());
     }
     let changed = learn(ctx, meeting, status);
@@ -324,13 +324,13 @@ async fn save(
     let next = next.map(|at| window::sleep(now, at));
     let within = next.map_or(Duration::MAX, |left| left.max(SHORTEST_WRITE));
     let written = lifecycle::write(ctx, &changed, within).await?;
-    ctx.unsaved.forget(&uid);
+    ctx.meetings.saved(&uid);
     Ok(written)
 }
 
 /// What is known now counts from now on, whether it can be stored or not.
 fn learn(ctx: &Context, meeting: &ScheduledMeeting, status: ScheduledMeetingStatus) -> ScheduledMeeting {
-    ctx.unsaved.keep(&meeting.uid().unwrap_or_default(), status.clone());
+    ctx.meetings.keep(&meeting.uid().unwrap_or_default(), status.clone());
     let changed = ScheduledMeeting { status: Some(status), ..meeting.clone() };
     ctx.bookings.take_object(&changed);
     changed

@@ -37,7 +37,7 @@ const REFUSED_AGAIN: Duration = Duration::from_secs(120);
 /// # Errors
 /// What the apiserver says. What it refuses is told in the status instead.
 pub async fn reconcile(stored: Arc<MeetingSeries>, ctx: Arc<Context>) -> Result<Action, KubeError> {
-    let series = MeetingSeries::own_writes(&ctx).newest(stored);
+    let series = ctx.series.newest(stored);
     if lifecycle::is_deleting(series.as_ref()) {
         return Ok(Action::await_change());
     }
@@ -102,7 +102,7 @@ fn find_all(ctx: &Context, progress: &Progress) -> BTreeMap<String, Arc<Schedule
     let names = names.into_iter().chain(known.keys().cloned());
     let found = names.filter_map(|name| {
         let stored = ctx.stores.meetings.get(&ObjectRef::new(&name).within(&key.namespace));
-        let newest = stored.map(|stored| ScheduledMeeting::own_writes(ctx).newest(stored));
+        let newest = stored.map(|stored| ctx.meetings.newest(stored));
         let newest = newest.or_else(|| known.get(&name).cloned().flatten())?;
         Some((name, newest))
     });
@@ -137,14 +137,14 @@ async fn carry_out(ctx: &Context, progress: &mut Progress, act: Act) -> Result<O
         },
         Act::Change(order) => match change(ctx, &namespace, &order).await {
             Ok(changed) => {
-                ScheduledMeeting::own_writes(ctx).note(&ctx.stores.meetings, &changed);
+                ctx.meetings.note(&ctx.stores.meetings, &changed);
                 progress.done(Sort::Change, &order);
             }
             Err(error) => return not_changed(ctx, progress, order, error).await,
         },
         Act::Adopt(order) => match adopt(ctx, &namespace, &order).await {
             Ok(adopted) => {
-                ScheduledMeeting::own_writes(ctx).note(&ctx.stores.meetings, &adopted);
+                ctx.meetings.note(&ctx.stores.meetings, &adopted);
                 progress.adopted();
             }
             Err(error) => return not_changed(ctx, progress, order, error).await,
@@ -275,7 +275,7 @@ async fn look_again(ctx: &Context, progress: &Progress, name: &str) -> Result<Op
     there.compact();
     if known.is_some() {
         there.wrote(ctx);
-        ScheduledMeeting::own_writes(ctx).believe(&ctx.stores.meetings, &there);
+        ctx.meetings.believe(&ctx.stores.meetings, &there);
     } else {
         ctx.occurrences.looked_at(&key, &there);
     }

@@ -1,24 +1,26 @@
-use k8s_openapi::api::core::v1::ConfigMap;
 use kube::runtime::reflector::store;
 use kube::runtime::watcher::Event;
 
 use super::*;
+use crate::api::MeetingBridge;
 
-fn object(version: u64) -> ConfigMap {
+fn object(version: u64) -> MeetingBridge {
     serde_json::from_value(serde_json::json!({
-        "metadata": { "name": "m", "namespace": "ns", "uid": "u", "resourceVersion": version.to_string() }
+        "apiVersion": "meeting-controller.dev/v1alpha1", "kind": "MeetingBridge",
+        "metadata": { "name": "m", "namespace": "ns", "uid": "u", "resourceVersion": version.to_string() },
+        "spec": { "address": "cms", "credentialsSecretRef": { "name": "cms" } }
     }))
     .unwrap()
 }
 
-fn newest(own: &OwnWrites<ConfigMap>, store: &Store<ConfigMap>) -> u64 {
+fn newest(own: &Memory<MeetingBridge>, store: &Store<MeetingBridge>) -> u64 {
     version_of(own.newest(store.get(&ObjectRef::from_obj(&object(0))).unwrap()).as_ref())
 }
 
 #[test]
 fn what_was_read_anew_holds_until_the_watch_moves_even_if_versions_went_back() {
     let (store, mut writer) = store();
-    let own = OwnWrites::default();
+    let own = Memory::default();
     writer.apply_watcher_event(&Event::Apply(object(90)));
     own.believe(&store, &object(40));
     assert_eq!(newest(&own, &store), 40, "the database was restored");
@@ -36,7 +38,7 @@ fn what_was_read_anew_holds_until_the_watch_moves_even_if_versions_went_back() {
 #[test]
 fn what_was_written_before_a_list_is_in_it() {
     let (store, mut writer) = store();
-    let own = OwnWrites::default();
+    let own = Memory::default();
     writer.apply_watcher_event(&Event::Apply(object(80)));
     own.note(&store, &object(90));
     assert_eq!(newest(&own, &store), 90);
@@ -49,7 +51,7 @@ fn what_was_written_before_a_list_is_in_it() {
 #[test]
 fn a_list_of_another_namespace_says_nothing_of_what_was_written() {
     let (store, mut writer) = store();
-    let own = OwnWrites::default();
+    let own = Memory::default();
     writer.apply_watcher_event(&Event::Apply(object(80)));
     own.note(&store, &object(90));
     let [other, same] = ["other", "ns"].map(|namespace| Some(namespace.to_owned()));

@@ -1,9 +1,17 @@
-//! What we wrote ourselves, until the watch shows it: the stores lag behind our own writes, and a decision on an older
-//! object would be made twice (decision 0010).
+//! What we know of the objects of a kind beyond what the watch shows.
+//!
+//! - **What we wrote ourselves**, until the watch shows it: the stores lag behind our own writes, and a decision on an older
+//!   object would be made twice (decision 0010).
+//! - **What is not stored yet**: what passes have found out or done. Who was dialled how often, who left, which call there is,
+//!   that the slot is shut; which profiles and sets were made on a bridge, and which sync was begun. The next pass goes on from
+//!   it, so that nobody is rung again, and nothing is looked for that we know, because the apiserver is away. We are the only
+//!   writer of the status, so it is newer than what is stored; it is kept from before the write until the write has succeeded.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use kube::core::object::HasStatus;
 use kube::runtime::reflector::{ObjectRef, Store};
 use kube::{Resource, ResourceExt};
 
@@ -30,12 +38,18 @@ impl<K: Resource> Ours<K> {
     }
 }
 
-/// Our own last writes of one kind, by UID.
-pub struct OwnWrites<K>(Mutex<BTreeMap<String, Ours<K>>>);
+/// Both by UID.
+struct Known<K: HasStatus> {
+    written: BTreeMap<String, Ours<K>>,
+    unsaved: BTreeMap<String, K::Status>,
+}
 
-impl<K> Default for OwnWrites<K> {
+/// What is known of the objects of one kind.
+pub struct Memory<K: HasStatus>(Mutex<Known<K>>);
+
+impl<K: HasStatus> Default for Memory<K> {
     fn default() -> Self {
-        Self(Mutex::default())
+        Self(Mutex::new(Known { written: BTreeMap::new(), unsaved: BTreeMap::new() }))
     }
 }
 
@@ -44,15 +58,15 @@ pub fn version_of<K: Resource>(object: &K) -> u64 {
     object.meta().resource_version.as_deref().and_then(|version| version.parse().ok()).unwrap_or(0)
 }
 
-impl<K: Resource<DynamicType = ()> + Clone> OwnWrites<K> {
-    fn lock(&self) -> MutexGuard<'_, BTreeMap<String, Ours<K>>> {
+impl<K: HasStatus<Status: Clone> + Resource<DynamicType = ()> + Clone> Memory<K> {
+    fn lock(&self) -> MutexGuard<'_, Known<K>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The newer one of the stored object and what we wrote.
     pub fn newest(&self, stored: Arc<K>) -> Arc<K> {
         let Some(uid) = stored.uid() else { return stored };
-        let mut written = self.lock();
+        let written = &mut self.lock().written;
         match written.get(&uid) {
             Some(ours) if ours.is_newer(&stored) => Arc::clone(&ours.object),
             Some(_) => {
@@ -67,7 +81,7 @@ impl<K: Resource<DynamicType = ()> + Clone> OwnWrites<K> {
     pub fn note(&self, store: &Store<K>, object: &K) {
         let shown = store.get(&ObjectRef::from_obj(object)).map(|shown| version_of(shown.as_ref()));
         let Some(uid) = object.uid() else { return };
-        let mut written = self.lock();
+        let written = &mut self.lock().written;
         let instead_of = written.get(&uid).and_then(|ours| ours.instead_of).filter(|version| Some(*version) == shown);
         if instead_of.is_some() || shown.is_none_or(|shown| shown < version_of(object)) {
             written.insert(uid, Ours { object: Arc::new(object.clone()), instead_of, is_of_this_list: true });
@@ -79,14 +93,14 @@ impl<K: Resource<DynamicType = ()> + Clone> OwnWrites<K> {
         let instead_of = store.get(&ObjectRef::from_obj(object)).map(|shown| version_of(shown.as_ref()));
         if let Some(uid) = object.uid().filter(|_| instead_of != Some(version_of(object))) {
             let ours = Ours { object: Arc::new(object.clone()), instead_of, is_of_this_list: true };
-            self.lock().insert(uid, ours);
+            self.lock().written.insert(uid, ours);
         }
     }
 
     /// The watch shows this version: what we wrote up to it need not be kept.
     pub fn store_has(&self, object: &K) {
         let Some(uid) = object.uid() else { return };
-        let mut written = self.lock();
+        let written = &mut self.lock().written;
         if written.get(&uid).is_some_and(|ours| !ours.is_newer(object)) {
             written.remove(&uid);
         }
@@ -94,17 +108,48 @@ impl<K: Resource<DynamicType = ()> + Clone> OwnWrites<K> {
 
     /// A list of these is begun: what was written before is in it.
     pub fn list_begins(&self, within: &Within) {
-        self.lock().values_mut().filter(|ours| ours.is_within(within)).for_each(|ours| ours.is_of_this_list = false);
+        self.lock()
+            .written
+            .values_mut()
+            .filter(|ours| ours.is_within(within))
+            .for_each(|ours| ours.is_of_this_list = false);
     }
 
     /// The list is there, and is believed even if versions went back.
     pub fn list_is_there(&self, within: &Within) {
-        self.lock().retain(|_, ours| ours.is_of_this_list || !ours.is_within(within));
+        self.lock().written.retain(|_, ours| ours.is_of_this_list || !ours.is_within(within));
+    }
+
+    /// Keeps a status until it is stored.
+    pub fn keep(&self, uid: &str, status: K::Status) {
+        self.lock().unsaved.insert(uid.to_owned(), status);
+    }
+
+    /// The status is stored, or nobody waits for that any longer.
+    pub fn saved(&self, uid: &str) {
+        self.lock().unsaved.remove(uid);
+    }
+
+    /// Is there a status that is not stored yet?
+    pub fn has_unsaved(&self, uid: &str) -> bool {
+        self.lock().unsaved.contains_key(uid)
+    }
+
+    /// The object as we know it: with what is not stored yet.
+    pub fn known<'a>(&self, object: &'a K) -> Cow<'a, K> {
+        let Some(status) = object.uid().and_then(|uid| self.lock().unsaved.get(&uid).cloned()) else {
+            return Cow::Borrowed(object);
+        };
+        let mut known = object.clone();
+        *known.status_mut() = Some(status);
+        Cow::Owned(known)
     }
 
     /// The object is gone.
     pub fn forget(&self, uid: &str) {
-        self.lock().remove(uid);
+        let mut known = self.lock();
+        known.written.remove(uid);
+        known.unsaved.remove(uid);
     }
 }
 
