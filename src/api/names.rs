@@ -72,7 +72,7 @@ pub const SERIES_FIELD_MANAGER: &str = "meeting-controller-series";
 /// Label on every occurrence of a series: the name of the series, or what is left of a long one.
 pub const SERIES_LABEL: &str = "meeting-controller.dev/series";
 
-/// On every occurrence of a series: the generation and the content that we last wrote (`plan/series/applied.rs`).
+/// On every occurrence of a series: the generation and the content that we last wrote (`plan/series/order.rs`).
 pub const SERIES_APPLIED_ANNOTATION: &str = "meeting-controller.dev/series-applied";
 
 /// Longest name of an object.

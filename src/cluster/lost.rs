@@ -22,9 +22,6 @@ impl Cluster {
     /// A profile with exactly this content that nothing refers to and `may_be` lets pass. Somebody else's may have the same
     /// content, and is told by its use alone: where the bridge does not prove that nothing refers to one, none was found. So
     /// it is where it refuses the question: whoever waited for its answer would wait for ever.
-    ///
-    /// # Errors
-    /// What the bridge or the gate says.
     pub async fn find_profile(
         &self,
         kind: ProfileKind,
@@ -55,9 +52,6 @@ impl Cluster {
 
     /// A profile that was made for settings: a call leg profile by its name, whether anything refers to it or not, a call
     /// profile, which has none, by its content. `known` are the ids that are something else of ours.
-    ///
-    /// # Errors
-    /// What the bridge or the gate says.
     pub async fn find_settings_profile(
         &self,
         wanted: &SettingsProfile,
@@ -83,9 +77,6 @@ impl Cluster {
     }
 
     /// A bulk parameter set for exactly this range, with our names, that is none of the known ones.
-    ///
-    /// # Errors
-    /// What the bridge or the gate says.
     pub async fn find_set(
         &self,
         range: &RangeInclusive<u32>,
@@ -115,9 +106,6 @@ impl Cluster {
     }
 
     /// A sync of this set that did not fail. A second one would make every space anew.
-    ///
-    /// # Errors
-    /// What the bridge or the gate says.
     pub async fn find_sync(&self, set: &str) -> Result<Option<String>, CmsError> {
         let (client, at, set) = (self.active().client(), self.provisioning(), BulkSetId::from(set));
         for listed in client.bulk_syncs(at).await? {

@@ -35,9 +35,6 @@ impl Cluster {
     }
 
     /// Reads the table of call bridges.
-    ///
-    /// # Errors
-    /// What the bridge or the gate says.
     pub async fn read_members(&self, primary: Option<&Address>) -> Result<ClusterStatus, CmsError> {
         let (client, at) = (self.active().client(), reading(self.now()));
         let mut members = Vec::new();

@@ -239,9 +239,6 @@ impl Cluster {
 
     /// When this call bridge was started, as a look shows that began after the question; None: it does not tell. All whose calls are gone ask at
     /// the same time, and one look answers them.
-    ///
-    /// # Errors
-    /// What the bridge or the gate says.
     pub async fn read_boot(&self, at: &CallBridge) -> Result<Option<Timestamp>, CmsError> {
         let asked = self.now();
         let _one_at_a_time = at.boot.lock().await;
@@ -253,9 +250,6 @@ impl Cluster {
     }
 
     /// The status of the system of one call bridge; after its restart its calls are gone.
-    ///
-    /// # Errors
-    /// What the bridge or the gate says.
     pub async fn read_system(&self, at: &CallBridge) -> Result<SystemStatus, CmsError> {
         let (now, asked) = (self.now(), Instant::now());
         let system = at.client().system_status(reading(now)).await?;

@@ -22,9 +22,6 @@ const FEW: usize = 2;
 impl Cluster {
     /// Looks at one space. None: it does not exist. Never answered by a list, which shows neither door nor mark: whatever
     /// is written afterwards hangs on it.
-    ///
-    /// # Errors
-    /// What the bridge or the gate says.
     pub async fn read_space(&self, space: &SpaceId, at: Priority, now: Timestamp) -> Result<Option<Space>, CmsError> {
         let found = if_there(self.active().client().space(at, space).await)?;
         let mut cache = self.cache();
@@ -36,9 +33,6 @@ impl Cluster {
     }
 
     /// The access methods of a space. A list shows no names, so each is looked at alone. A space that is not there has none.
-    ///
-    /// # Errors
-    /// What the bridge or the gate says.
     pub async fn read_access_methods(
         &self,
         space: &SpaceId,
@@ -58,17 +52,11 @@ impl Cluster {
     }
 
     /// Lists the spaces with a placeholder name, or every space.
-    ///
-    /// # Errors
-    /// What the bridge or the gate says.
     pub async fn list_spaces(&self, prefix: Option<&str>, at: Priority) -> Result<Listing<Space>, CmsError> {
         self.active().client().spaces(at, prefix).await
     }
 
     /// One call, if it is there.
-    ///
-    /// # Errors
-    /// What the bridge or the gate says.
     pub async fn read_call(
         &self,
         here: &CallBridge,
@@ -131,10 +119,7 @@ impl Cluster {
     }
 
     /// Looks for the calls on one space on one call bridge; shares a list with others who ask at the same time.
-    ///
-    /// # Errors
-    /// What the bridge or the gate says.
-    pub async fn read_calls(
+    async fn read_calls(
         &self,
         call_bridge: &Arc<CallBridge>,
         space: &SpaceId,
@@ -150,9 +135,6 @@ impl Cluster {
 
     /// The same, with the age of each call but the known one: before one is taken for a meeting's it must be known that it
     /// is not older.
-    ///
-    /// # Errors
-    /// What the bridge or the gate says.
     pub async fn read_aged_calls(
         &self,
         call_bridge: &Arc<CallBridge>,
@@ -169,9 +151,6 @@ impl Cluster {
     }
 
     /// Who is in a call through another call bridge that was lost, and where calls of this meeting are back.
-    ///
-    /// # Errors
-    /// What the bridge or the gate says.
     pub async fn read_on_lost_bridge(
         &self,
         call_bridge: &Arc<CallBridge>,
@@ -232,9 +211,6 @@ impl CallBridge {
     }
 
     /// The legs of one call, without links between call bridges.
-    ///
-    /// # Errors
-    /// What the bridge or the gate says.
     pub async fn read_legs(&self, call: &CallId, at: Priority, now: Timestamp) -> Result<SeenLegs, CmsError> {
         let listing = self.client().call_legs_of(at, call).await?;
         let local = self.local();

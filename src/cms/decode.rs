@@ -152,7 +152,7 @@ fn leg_state(word: &str) -> LegState {
         "ringing" => LegState::Ringing,
         "connected" => LegState::Connected,
         "onhold" => LegState::OnHold,
-        _ => LegState::Other(word.to_owned()),
+        _ => LegState::Other,
     }
 }
 
@@ -160,7 +160,7 @@ fn direction(word: &str) -> Direction {
     match word.to_ascii_lowercase().as_str() {
         "incoming" => Direction::Incoming,
         "outgoing" => Direction::Outgoing,
-        _ => Direction::Other(word.to_owned()),
+        _ => Direction::Other,
     }
 }
 
@@ -181,178 +181,89 @@ fn sync_status(word: &str) -> SyncStatus {
     SyncStatus::Failed(failure)
 }
 
-impl Record for ClusterMember {
-    const LIST: &'static str = "callBridges";
-    const ITEM: &'static str = "callBridge";
-    const MOST: usize = 64;
+/// A record by its lists, its items, the most of them, and its fields beside the id.
+macro_rules! record {
+    ($Kind:ident, $list:literal, $item:literal, $most:literal, |$node:ident| { $($field:ident: $value:expr),+ $(,)? }) => {
+        impl Record for $Kind {
+            const LIST: &'static str = $list;
+            const ITEM: &'static str = $item;
+            const MOST: usize = $most;
 
-    fn decode(node: &Node) -> Result<Self, Undecodable> {
-        Ok(Self {
-            id: id_of(node)?,
-            name: free_text(node, "name"),
-            address: text(node, "address"),
-            sip_domain: text(node, "sipDomain"),
-        })
-    }
+            fn decode($node: &Node) -> Result<Self, Undecodable> {
+                Ok(Self { id: id_of($node)?, $($field: $value),+ })
+            }
 
-    fn key(&self) -> &str {
-        self.id.as_str()
-    }
+            fn key(&self) -> &str {
+                self.id.as_str()
+            }
+        }
+    };
 }
 
-impl Record for Space {
-    const LIST: &'static str = "coSpaces";
-    const ITEM: &'static str = "coSpace";
-    const MOST: usize = 100_000;
+record!(ClusterMember, "callBridges", "callBridge", 64, |node| {
+    name: free_text(node, "name"),
+    address: text(node, "address"),
+    sip_domain: text(node, "sipDomain"),
+});
 
-    fn decode(node: &Node) -> Result<Self, Undecodable> {
-        Ok(Self {
-            id: id_of(node)?,
-            name: free_text(node, "name"),
-            uri: text(node, "uri"),
-            secondary_uri: text(node, "secondaryUri"),
-            call_id: text(node, "callId"),
-            tenant: text(node, "tenant"),
-            non_member_access: flag(node, "nonMemberAccess"),
-            passcode: secret(node, "passcode"),
-            secret: secret(node, "secret"),
-            cdr_tag: text(node, "cdrTag"),
-            call_profile: reference(node, "callProfile"),
-            call_leg_profile: reference(node, "callLegProfile"),
-            access_methods: parsed(node, "numAccessMethods"),
-        })
-    }
+record!(Space, "coSpaces", "coSpace", 100_000, |node| {
+    name: free_text(node, "name"),
+    uri: text(node, "uri"),
+    secondary_uri: text(node, "secondaryUri"),
+    call_id: text(node, "callId"),
+    tenant: text(node, "tenant"),
+    non_member_access: flag(node, "nonMemberAccess"),
+    passcode: secret(node, "passcode"),
+    secret: secret(node, "secret"),
+    cdr_tag: text(node, "cdrTag"),
+    call_profile: reference(node, "callProfile"),
+    call_leg_profile: reference(node, "callLegProfile"),
+    access_methods: parsed(node, "numAccessMethods"),
+});
 
-    fn key(&self) -> &str {
-        self.id.as_str()
-    }
-}
+record!(AccessMethod, "accessMethods", "accessMethod", 2_000, |node| {
+    name: text(node, "name"),
+    call_id: text(node, "callId"),
+    passcode: secret(node, "passcode"),
+    secret: secret(node, "secret"),
+    call_leg_profile: reference(node, "callLegProfile"),
+});
 
-impl Record for AccessMethod {
-    const LIST: &'static str = "accessMethods";
-    const ITEM: &'static str = "accessMethod";
-    const MOST: usize = 2_000;
+record!(Call, "calls", "call", 20_000, |node| {
+    space: reference(node, "coSpace"),
+    correlator: text(node, "callCorrelator"),
+    duration: parsed(node, "durationSeconds"),
+});
 
-    fn decode(node: &Node) -> Result<Self, Undecodable> {
-        Ok(Self {
-            id: id_of(node)?,
-            name: text(node, "name"),
-            call_id: text(node, "callId"),
-            passcode: secret(node, "passcode"),
-            secret: secret(node, "secret"),
-            call_leg_profile: reference(node, "callLegProfile"),
-        })
-    }
+record!(CallLeg, "callLegs", "callLeg", 20_000, |node| {
+    name: free_text(node, "name"),
+    remote_party: text(node, "remoteParty").unwrap_or_default(),
+    original_remote_party: text(node, "originalRemoteParty"),
+    call: reference(node, "call"),
+    state: grouped(node, "status", "state").map(|word| leg_state(&word)),
+    direction: grouped(node, "status", "direction").map(|word| direction(&word)),
+    sub_type: text(node, "subtype"),
+});
 
-    fn key(&self) -> &str {
-        self.id.as_str()
-    }
-}
+record!(Participant, "participants", "participant", 20_000, |node| {
+    name: free_text(node, "name"),
+    call: reference(node, "call"),
+    call_bridge: reference(node, "callBridge"),
+    uri: text(node, "uri"),
+    original_uri: text(node, "originalUri"),
+    state: grouped(node, "status", "state").map(|word| leg_state(&word)),
+});
 
-impl Record for Call {
-    const LIST: &'static str = "calls";
-    const ITEM: &'static str = "call";
-    const MOST: usize = 20_000;
+record!(BulkSet, "cospaceBulkParameterSets", "cospaceBulkParameterSet", 2_000, |node| {
+    start_index: parsed(node, "startIndex"),
+    end_index: parsed(node, "endIndex"),
+    name_mapping: text(node, "coSpaceNameMapping"),
+});
 
-    fn decode(node: &Node) -> Result<Self, Undecodable> {
-        Ok(Self {
-            id: id_of(node)?,
-            name: free_text(node, "name"),
-            space: reference(node, "coSpace"),
-            correlator: text(node, "callCorrelator"),
-            duration: parsed(node, "durationSeconds"),
-        })
-    }
-
-    fn key(&self) -> &str {
-        self.id.as_str()
-    }
-}
-
-impl Record for CallLeg {
-    const LIST: &'static str = "callLegs";
-    const ITEM: &'static str = "callLeg";
-    const MOST: usize = 20_000;
-
-    fn decode(node: &Node) -> Result<Self, Undecodable> {
-        Ok(Self {
-            id: id_of(node)?,
-            name: free_text(node, "name"),
-            remote_party: text(node, "remoteParty").unwrap_or_default(),
-            original_remote_party: text(node, "originalRemoteParty"),
-            call: reference(node, "call"),
-            state: grouped(node, "status", "state").map(|word| leg_state(&word)),
-            direction: grouped(node, "status", "direction").map(|word| direction(&word)),
-            sub_type: text(node, "subtype"),
-        })
-    }
-
-    fn key(&self) -> &str {
-        self.id.as_str()
-    }
-}
-
-impl Record for Participant {
-    const LIST: &'static str = "participants";
-    const ITEM: &'static str = "participant";
-    const MOST: usize = 20_000;
-
-    fn decode(node: &Node) -> Result<Self, Undecodable> {
-        Ok(Self {
-            id: id_of(node)?,
-            name: free_text(node, "name"),
-            call: reference(node, "call"),
-            call_bridge: reference(node, "callBridge"),
-            uri: text(node, "uri"),
-            original_uri: text(node, "originalUri"),
-            state: grouped(node, "status", "state").map(|word| leg_state(&word)),
-        })
-    }
-
-    fn key(&self) -> &str {
-        self.id.as_str()
-    }
-}
-
-impl Record for BulkSet {
-    const LIST: &'static str = "cospaceBulkParameterSets";
-    const ITEM: &'static str = "cospaceBulkParameterSet";
-    const MOST: usize = 2_000;
-
-    fn decode(node: &Node) -> Result<Self, Undecodable> {
-        Ok(Self {
-            id: id_of(node)?,
-            start_index: parsed(node, "startIndex"),
-            end_index: parsed(node, "endIndex"),
-            name_mapping: text(node, "coSpaceNameMapping"),
-            call_profile: reference(node, "callProfile"),
-            call_leg_profile: reference(node, "callLegProfile"),
-            non_member_access: flag(node, "nonMemberAccess"),
-        })
-    }
-
-    fn key(&self) -> &str {
-        self.id.as_str()
-    }
-}
-
-impl Record for BulkSync {
-    const LIST: &'static str = "cospaceBulkSyncs";
-    const ITEM: &'static str = "cospaceBulkSync";
-    const MOST: usize = 2_000;
-
-    fn decode(node: &Node) -> Result<Self, Undecodable> {
-        Ok(Self {
-            id: id_of(node)?,
-            set: reference(node, "cospaceBulkParameterSet"),
-            status: sync_status(&text(node, "status").unwrap_or_default()),
-        })
-    }
-
-    fn key(&self) -> &str {
-        self.id.as_str()
-    }
-}
+record!(BulkSync, "cospaceBulkSyncs", "cospaceBulkSync", 2_000, |node| {
+    set: reference(node, "cospaceBulkParameterSet"),
+    status: sync_status(&text(node, "status").unwrap_or_default()),
+});
 
 /// A profile in a list, of a call leg or of a call: its id, and its name if the list shows it.
 #[derive(Clone, Debug)]

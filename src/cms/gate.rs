@@ -136,6 +136,13 @@ impl Auth {
 /// Answers that are given after the lock is released.
 type Answers = Vec<(oneshot::Sender<Result<Permit, CmsError>>, Result<Permit, CmsError>)>;
 
+fn tell(answers: Answers) {
+    for (to, answer) in answers {
+        // A waiter that has just gone away hands its permit back here, by dropping it.
+        drop(to.send(answer));
+    }
+}
+
 impl Gate {
     /// A gate with nothing in flight. `seed` decides the random part of the pauses.
     pub fn new(config: GateConfig, seed: u64) -> Self {
@@ -254,9 +261,7 @@ impl Gate {
             std::mem::take(&mut state.present).cancel();
             state.refuse(&mut answers, |_| true, &CmsError::Abandoned);
         }
-        for (to, answer) in answers {
-            drop(to.send(answer));
-        }
+        tell(answers);
     }
 
     /// A probe outside the gate reached the bridge: an open circuit need not wait any longer for its trial.
@@ -279,10 +284,7 @@ impl Gate {
             let mut state = self.lock();
             while self.step(&mut state, now, &mut answers) {}
         }
-        for (to, answer) in answers {
-            // A waiter that has just gone away hands its permit back here, by dropping it.
-            drop(to.send(answer));
-        }
+        tell(answers);
     }
 
     /// Answers one waiter, or all if they must be refused. False: nothing more to do for now.
@@ -367,9 +369,7 @@ impl Gate {
                 }
             }
         }
-        for (to, answer) in answers {
-            drop(to.send(answer));
-        }
+        tell(answers);
         self.serve();
     }
 

@@ -82,11 +82,6 @@ macro_rules! ids {
             }
         }
 
-        impl AsRef<str> for $name {
-            fn as_ref(&self) -> &str {
-                &self.0
-            }
-        }
     )+};
 }
 
@@ -223,7 +218,6 @@ impl Space {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Call {
     pub id: CallId,
-    pub name: String,
     pub space: Option<SpaceId>,
     /// The same on every call bridge that hosts a part of the call.
     pub correlator: Option<String>,
@@ -246,7 +240,7 @@ pub enum LegState {
     Connected,
     OnHold,
     /// A word that is not in the API description.
-    Other(String),
+    Other,
 }
 
 /// Who called whom, seen from the bridge.
@@ -257,7 +251,7 @@ pub enum Direction {
     /// The bridge called the far end.
     Outgoing,
     /// A word that is not in the API description.
-    Other(String),
+    Other,
 }
 
 /// A call leg (`cms-protocol.md` 7.3). `state`, `direction` and `sub_type` come only with the single GET.
@@ -302,10 +296,6 @@ pub struct BulkSet {
     /// Last number, included.
     pub end_index: Option<u64>,
     pub name_mapping: Option<String>,
-    pub call_profile: Option<CallProfileId>,
-    /// Accepted on write; whether a bridge shows it is not documented.
-    pub call_leg_profile: Option<CallLegProfileId>,
-    pub non_member_access: Option<bool>,
 }
 
 /// A bulk sync (`cms-protocol.md` 6.5).

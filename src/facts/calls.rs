@@ -122,7 +122,7 @@ impl SeenLeg {
         match &self.state {
             Some(LegState::Connected | LegState::OnHold) => true,
             Some(LegState::Initial | LegState::Ringing) => false,
-            Some(LegState::Other(_)) | None => self.was_answered,
+            Some(LegState::Other) | None => self.was_answered,
         }
     }
 }

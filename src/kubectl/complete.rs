@@ -12,9 +12,6 @@ use super::reach::{Kind, Reach, Trouble};
 use crate::api::{MeetingBridge, MeetingSeries, ScheduledMeeting};
 
 /// The completion script of a shell.
-///
-/// # Errors
-/// If it cannot be written.
 pub fn completion(args: &CompletionArgs) -> Result<(), Trouble> {
     let mut script = Vec::new();
     // kubectl calls the plugin by the name of its file; so does the shell.
@@ -23,9 +20,6 @@ pub fn completion(args: &CompletionArgs) -> Result<(), Trouble> {
 }
 
 /// The man page, or one for each command in a directory.
-///
-/// # Errors
-/// If they cannot be written.
 pub fn man(args: &ManArgs) -> Result<(), Trouble> {
     let command = Cli::command().bin_name("kubectl-meetings").disable_help_subcommand(true);
     if let Some(dir) = &args.dir {
@@ -40,9 +34,6 @@ pub fn man(args: &ManArgs) -> Result<(), Trouble> {
 
 /// What kubectl's own completion asks for, under the name kubectl_complete-meetings: the words so far, the last one begun;
 /// a candidate a line, and `:4`, which is: no names of files.
-///
-/// # Errors
-/// If they cannot be written.
 pub async fn candidates(words: &[String]) -> Result<(), String> {
     let (begun, typed) = words.split_last().map_or(("", &[] as &[String]), |(begun, typed)| (begun.as_str(), typed));
     let mut all = known_words(typed, begun);

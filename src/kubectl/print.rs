@@ -22,9 +22,6 @@ pub fn style(access: &Access) -> Style {
 }
 
 /// Writes to standard output.
-///
-/// # Errors
-/// If it cannot be written.
 pub fn out(text: &str) -> Result<(), Trouble> {
     cli::print(text).map_err(|error| Trouble::new("standard output", error.to_string(), "see where it is sent to"))
 }
@@ -37,9 +34,6 @@ pub fn note(text: &str) {
 }
 
 /// For machines in the format they want, else for people.
-///
-/// # Errors
-/// If it cannot be written.
 pub fn answer<T: Serialize>(access: &Access, value: &T, text: impl FnOnce(Style) -> String) -> Result<(), Trouble> {
     let broken = |error: String| Trouble::new("the answer", error, "report this");
     match access.output {

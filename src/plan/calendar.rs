@@ -90,7 +90,7 @@ impl Calendar {
     }
 
     /// The lowest number free during the whole window.
-    pub fn lowest_free(&self, meeting: &str, window: &Window, among: &Choice<'_>) -> Option<u32> {
+    fn lowest_free(&self, meeting: &str, window: &Window, among: &Choice<'_>) -> Option<u32> {
         among
             .range
             .clone()

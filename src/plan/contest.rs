@@ -58,7 +58,7 @@ impl Repairs {
     }
 
     /// Is it a tug-of-war?
-    pub fn is_tug(&self, now: Timestamp) -> bool {
+    fn is_tug(&self, now: Timestamp) -> bool {
         self.rests(QUIET, now)
     }
 

@@ -13,7 +13,7 @@ use crate::api::values::Instant;
 pub const PREPARE_LEAD: SignedDuration = SignedDuration::from_secs(10);
 
 /// How long before the end an automatic extension is decided.
-pub const EXTEND_LEAD: SignedDuration = SignedDuration::from_secs(30);
+const EXTEND_LEAD: SignedDuration = SignedDuration::from_secs(30);
 
 /// Longest sleep. The timers below us are monotonic and stand still while a node is suspended, so far instants are
 /// approached in steps that re-read the wall clock (decision 0012).

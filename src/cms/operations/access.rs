@@ -28,18 +28,12 @@ fn collection(space: &SpaceId) -> Result<String, CmsError> {
 
 impl Client {
     /// `GET coSpaces/{id}/accessMethods`: without names and secrets.
-    ///
-    /// # Errors
-    /// See [`CmsError`].
     pub async fn access_methods(&self, at: Priority, space: &SpaceId) -> Result<Vec<AccessMethod>, CmsError> {
         let path = format!("/{}", collection(space)?);
         Ok(self.list(at, ListRequest { operation: "access_methods", path, filters: &[] }).await?.items)
     }
 
     /// `GET coSpaces/{id}/accessMethods/{id}`: the only way to see its name.
-    ///
-    /// # Errors
-    /// See [`CmsError`].
     pub async fn access_method(
         &self,
         at: Priority,
@@ -50,9 +44,6 @@ impl Client {
     }
 
     /// `POST coSpaces/{id}/accessMethods`.
-    ///
-    /// # Errors
-    /// See [`CmsError`].
     pub async fn create_access_method(
         &self,
         at: Priority,
@@ -65,9 +56,6 @@ impl Client {
     }
 
     /// `PUT coSpaces/{id}/accessMethods/{id}` with everything that it is to be.
-    ///
-    /// # Errors
-    /// See [`CmsError`].
     pub async fn update_access_method(
         &self,
         at: Priority,
@@ -81,9 +69,6 @@ impl Client {
     }
 
     /// `DELETE coSpaces/{id}/accessMethods/{id}`; `Ok(false)` if it was not there, or its space is not.
-    ///
-    /// # Errors
-    /// See [`CmsError`].
     pub async fn delete_access_method(
         &self,
         at: Priority,

@@ -36,9 +36,6 @@ pub(in super::super) fn message_body(message: Option<&Message>) -> Form {
 impl Client {
     /// `GET calls`, of one space if given. On a busy bridge the filter saves pages; check the space again, as a bridge
     /// that does not know the filter would show all calls.
-    ///
-    /// # Errors
-    /// See [`CmsError`].
     pub async fn calls(&self, at: Priority, space: Option<&SpaceId>) -> Result<Listing<Call>, CmsError> {
         let filters = [("coSpaceFilter", space.map_or("", SpaceId::as_str))];
         self.whole_list(at, ListRequest { operation: "calls", path: "/calls".to_owned(), filters: &filters }).await
@@ -46,49 +43,31 @@ impl Client {
 
     /// `POST calls`: makes a call on the space, on the call bridge that is asked (R62). Look for one first: it is not
     /// known whether a space that has a call gets a second one.
-    ///
-    /// # Errors
-    /// See [`CmsError`].
     pub async fn create_call(&self, at: Priority, space: &SpaceId) -> Result<CallId, CmsError> {
         self.create(at, "create_call", "/calls".to_owned(), call_body(space)).await.map(CallId::from)
     }
 
     /// `GET calls/{id}`.
-    ///
-    /// # Errors
-    /// See [`CmsError`].
     pub async fn call(&self, at: Priority, id: &CallId) -> Result<Call, CmsError> {
         self.get_one(at, "call", "calls", id.as_str()).await
     }
 
     /// `PUT calls/{id}`: shows everybody who is in the call on this call bridge a text, or takes it away. 2.1 and later.
-    ///
-    /// # Errors
-    /// See [`CmsError`].
     pub async fn show_message(&self, at: Priority, id: &CallId, message: Option<&Message>) -> Result<(), CmsError> {
         self.put::<Call>(at, "show_message", "calls", id.as_str(), message_body(message)).await
     }
 
     /// `DELETE calls/{id}`: everybody on this call bridge is dropped. `Ok(false)` if it was not there.
-    ///
-    /// # Errors
-    /// See [`CmsError`].
     pub async fn delete_call(&self, at: Priority, id: &CallId) -> Result<bool, CmsError> {
         self.delete::<Call>(at, "delete_call", "calls", id.as_str()).await
     }
 
     /// `GET callLegs`: all legs of this call bridge.
-    ///
-    /// # Errors
-    /// See [`CmsError`].
     pub async fn call_legs(&self, at: Priority) -> Result<Listing<CallLeg>, CmsError> {
         self.whole_list(at, ListRequest { operation: "call_legs", path: "/callLegs".to_owned(), filters: &[] }).await
     }
 
     /// `GET calls/{id}/callLegs`: the legs of one call on this call bridge.
-    ///
-    /// # Errors
-    /// See [`CmsError`].
     pub async fn call_legs_of(&self, at: Priority, call: &CallId) -> Result<Listing<CallLeg>, CmsError> {
         let path = format!("{}/callLegs", object("calls", call.as_str())?);
         let told = self.whole_list(at, ListRequest { operation: "call_legs_of", path, filters: &[] }).await;
@@ -96,9 +75,6 @@ impl Client {
     }
 
     /// `GET callLegs/{id}`: with state, direction and owner.
-    ///
-    /// # Errors
-    /// See [`CmsError`].
     pub async fn call_leg(&self, at: Priority, id: &LegId) -> Result<CallLeg, CmsError> {
         self.get_one(at, "call_leg", "callLegs", id.as_str()).await
     }
@@ -132,26 +108,17 @@ impl Client {
     }
 
     /// `DELETE callLegs/{id}`: hangs up. `Ok(false)` if it was not there.
-    ///
-    /// # Errors
-    /// See [`CmsError`].
     pub async fn delete_call_leg(&self, at: Priority, id: &LegId) -> Result<bool, CmsError> {
         self.delete::<CallLeg>(at, "delete_call_leg", "callLegs", id.as_str()).await
     }
 
     /// `GET participants`: those of every call that this call bridge takes part in, wherever they are connected (R67).
-    ///
-    /// # Errors
-    /// See [`CmsError`].
     pub async fn participants(&self, at: Priority) -> Result<Listing<Participant>, CmsError> {
         self.whole_list(at, ListRequest { operation: "participants", path: "/participants".to_owned(), filters: &[] })
             .await
     }
 
     /// `GET calls/{id}/participants`.
-    ///
-    /// # Errors
-    /// See [`CmsError`].
     pub async fn participants_of(&self, at: Priority, call: &CallId) -> Result<Listing<Participant>, CmsError> {
         let path = format!("{}/participants", object("calls", call.as_str())?);
         let told = self.whole_list(at, ListRequest { operation: "participants_of", path, filters: &[] }).await;
@@ -159,9 +126,6 @@ impl Client {
     }
 
     /// `GET participants/{id}`: with address and state.
-    ///
-    /// # Errors
-    /// See [`CmsError`].
     pub async fn participant(&self, at: Priority, id: &ParticipantId) -> Result<Participant, CmsError> {
         self.get_one(at, "participant", "participants", id.as_str()).await
     }

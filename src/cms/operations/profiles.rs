@@ -73,9 +73,6 @@ macro_rules! by_kind {
 
 impl Client {
     /// `POST callProfiles` or `callLegProfiles` with these fields in this order.
-    ///
-    /// # Errors
-    /// See [`CmsError`].
     pub async fn create_profile(
         &self,
         at: Priority,
@@ -90,9 +87,6 @@ impl Client {
 
     /// `GET callProfiles/{id}` or `callLegProfiles/{id}`: the fields as the bridge shows them. A bridge that neither shows one
     /// nor lists them shows no field of it: what is not shown is believed.
-    ///
-    /// # Errors
-    /// See [`CmsError`].
     pub async fn profile(&self, at: Priority, kind: ProfileKind, id: &str) -> Result<Fields, CmsError> {
         by_kind!(kind, "call_profile", "call_leg_profile", |Item, operation| {
             let told = self.get(at, operation, object(Item::LIST, id)?, Item::ITEM).await;
@@ -102,9 +96,6 @@ impl Client {
     }
 
     /// `PUT callProfiles/{id}` or `callLegProfiles/{id}`: fields that are not named stay as they are, empty ones are unset.
-    ///
-    /// # Errors
-    /// See [`CmsError`].
     pub async fn update_profile(
         &self,
         at: Priority,
@@ -119,9 +110,6 @@ impl Client {
     }
 
     /// `DELETE callProfiles/{id}` or `callLegProfiles/{id}`; `Ok(false)` if it was not there.
-    ///
-    /// # Errors
-    /// See [`CmsError`].
     pub async fn delete_profile(&self, at: Priority, kind: ProfileKind, id: &str) -> Result<bool, CmsError> {
         by_kind!(kind, "delete_call_profile", "delete_call_leg_profile", |Item, operation| {
             self.delete::<Item>(at, operation, Item::LIST, id).await
@@ -130,9 +118,6 @@ impl Client {
 
     /// The ids of the profiles that something refers to, or nothing: there one is that a lost reply left behind (R45). A bridge
     /// that does not know the filter shows all of them.
-    ///
-    /// # Errors
-    /// See [`CmsError`].
     pub async fn profiles_by(
         &self,
         at: Priority,
@@ -146,9 +131,6 @@ impl Client {
     }
 
     /// The id of every call leg profile, with its name if the list shows it.
-    ///
-    /// # Errors
-    /// See [`CmsError`].
     pub async fn call_leg_profiles(&self, at: Priority) -> Result<Vec<(String, Option<String>)>, CmsError> {
         let asked = ListRequest { operation: "call_leg_profiles", path: "/callLegProfiles".to_owned(), filters: &[] };
         let found = self.list::<ProfileItem<true>>(at, asked).await?;

@@ -55,8 +55,8 @@ pub(in super::super) fn bulk_set_body(new: &NewBulkSet) -> Form {
         .with("coSpaceUriMapping", INDEX)
         .with("coSpaceNameMapping", &name_mapping(&new.name_prefix))
         .with("coSpaceCallIdMapping", INDEX)
-        .with_some("callProfile", new.call_profile.as_ref().map(AsRef::as_ref))
-        .with_some("callLegProfile", new.call_leg_profile.as_ref().map(AsRef::as_ref))
+        .with_some("callProfile", new.call_profile.as_ref().map(CallProfileId::as_str))
+        .with_some("callLegProfile", new.call_leg_profile.as_ref().map(CallLegProfileId::as_str))
         .with_bool("nonMemberAccess", false)
 }
 
@@ -67,18 +67,12 @@ pub(in super::super) fn bulk_sync_body(set: &BulkSetId, remove_all: bool) -> For
 
 impl Client {
     /// `GET coSpaces`. The filter is a search over name, uri and call id, not a comparison (`cms-protocol.md` 3.2): check again.
-    ///
-    /// # Errors
-    /// See [`CmsError`].
     pub async fn spaces(&self, at: Priority, filter: Option<&str>) -> Result<Listing<Space>, CmsError> {
         let filters = [("filter", filter.unwrap_or_default())];
         self.list(at, ListRequest { operation: "spaces", path: "/coSpaces".to_owned(), filters: &filters }).await
     }
 
     /// `GET coSpaces/{id}`: the only way to see whether a space is open (`cms-protocol.md` 13, quirk 5).
-    ///
-    /// # Errors
-    /// See [`CmsError`].
     pub async fn space(&self, at: Priority, id: &SpaceId) -> Result<Space, CmsError> {
         self.get_one(at, "space", "coSpaces", id.as_str()).await
     }
@@ -92,9 +86,6 @@ impl Client {
     }
 
     /// Shuts a space, gives it the placeholder name, and kills the join links that are known (R73).
-    ///
-    /// # Errors
-    /// See [`CmsError`].
     pub async fn close_space(
         &self,
         at: Priority,
@@ -107,9 +98,6 @@ impl Client {
     }
 
     /// `PUT coSpaces/{id}` with the profiles of the space and nothing else.
-    ///
-    /// # Errors
-    /// See [`CmsError`].
     pub async fn attach_profiles(
         &self,
         at: Priority,
@@ -124,52 +112,34 @@ impl Client {
     }
 
     /// `DELETE coSpaces/{id}`; `Ok(false)` if it was not there.
-    ///
-    /// # Errors
-    /// See [`CmsError`].
     pub async fn delete_space(&self, at: Priority, id: &SpaceId) -> Result<bool, CmsError> {
         self.delete::<Space>(at, "delete_space", "coSpaces", id.as_str()).await
     }
 
     /// `POST cospaceBulkParameterSets` (R48). Makes no space: that is the sync's work.
-    ///
-    /// # Errors
-    /// See [`CmsError`].
     pub async fn create_bulk_set(&self, at: Priority, new: &NewBulkSet) -> Result<BulkSetId, CmsError> {
         let path = "/cospaceBulkParameterSets".to_owned();
         self.create(at, "create_bulk_set", path, bulk_set_body(new)).await.map(BulkSetId::from)
     }
 
     /// `GET cospaceBulkParameterSets`: the items have only the indices.
-    ///
-    /// # Errors
-    /// See [`CmsError`].
     pub async fn bulk_sets(&self, at: Priority) -> Result<Listing<BulkSet>, CmsError> {
         let path = "/cospaceBulkParameterSets".to_owned();
         self.list(at, ListRequest { operation: "bulk_sets", path, filters: &[] }).await
     }
 
     /// `GET cospaceBulkParameterSets/{id}`.
-    ///
-    /// # Errors
-    /// See [`CmsError`].
     pub async fn bulk_set(&self, at: Priority, id: &BulkSetId) -> Result<BulkSet, CmsError> {
         self.get_one(at, "bulk_set", "cospaceBulkParameterSets", id.as_str()).await
     }
 
     /// `DELETE cospaceBulkParameterSets/{id}`; `Ok(false)` if it was not there. Not known to touch the spaces.
-    ///
-    /// # Errors
-    /// See [`CmsError`].
     pub async fn delete_bulk_set(&self, at: Priority, id: &BulkSetId) -> Result<bool, CmsError> {
         self.delete::<BulkSet>(at, "delete_bulk_set", "cospaceBulkParameterSets", id.as_str()).await
     }
 
     /// `POST cospaceBulkSyncs` (R49): **removes every space that this set has made**, then makes them anew unless
     /// `remove_all`. Never while one of them is in use (`cms-protocol.md` 6.5).
-    ///
-    /// # Errors
-    /// See [`CmsError`].
     pub async fn start_bulk_sync(
         &self,
         at: Priority,
@@ -182,9 +152,6 @@ impl Client {
 
     /// `GET cospaceBulkSyncs/{id}`: how far it is. Not every bridge keeps one that is over, or has a list of them: then one
     /// that answers as a call bridge has said that it is gone.
-    ///
-    /// # Errors
-    /// See [`CmsError`].
     pub async fn bulk_sync(&self, at: Priority, id: &BulkSyncId) -> Result<BulkSync, CmsError> {
         let (collection, id) = ("cospaceBulkSyncs", id.as_str());
         let told = self.get(at, "bulk_sync", object(collection, id)?, BulkSync::ITEM).await;
@@ -193,9 +160,6 @@ impl Client {
     }
 
     /// `GET cospaceBulkSyncs`: after a lost reply, to find the sync that was started.
-    ///
-    /// # Errors
-    /// See [`CmsError`].
     pub async fn bulk_syncs(&self, at: Priority) -> Result<Listing<BulkSync>, CmsError> {
         let path = "/cospaceBulkSyncs".to_owned();
         self.list(at, ListRequest { operation: "bulk_syncs", path, filters: &[] }).await

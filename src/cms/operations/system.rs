@@ -24,18 +24,12 @@ impl Client {
     }
 
     /// `GET callBridges` (R47): every member of the cluster, including the one that is asked; none if it is alone.
-    ///
-    /// # Errors
-    /// See [`CmsError`].
     pub async fn call_bridges(&self, at: Priority) -> Result<Listing<ClusterMember>, CmsError> {
         let asked = ListRequest { operation: "call_bridges", path: "/callBridges".to_owned(), filters: &[] };
         self.list(at, asked).await
     }
 
     /// `GET callBridges/{id}` (R47).
-    ///
-    /// # Errors
-    /// See [`CmsError`].
     pub async fn call_bridge(&self, at: Priority, id: &CallBridgeId) -> Result<ClusterMember, CmsError> {
         self.get_one(at, "call_bridge", "callBridges", id.as_str()).await
     }
@@ -63,9 +57,6 @@ impl Client {
     /// The name under which this call bridge stands in the cluster's table; `None` if it has none, or does not tell: not
     /// every bridge has this node, and not every user may read it. The only way for a bridge to be found in its own table
     /// (`cms-protocol.md` 4.3).
-    ///
-    /// # Errors
-    /// See [`CmsError`].
     pub async fn cluster_unique_name(&self, at: Priority) -> Result<Option<String>, CmsError> {
         let path = "/system/configuration/cluster".to_owned();
         let told = match self.get(at, "cluster_configuration", path, "cluster").await {
@@ -79,9 +70,6 @@ impl Client {
     }
 
     /// `GET system/database`: whether there is a primary node.
-    ///
-    /// # Errors
-    /// See [`CmsError`].
     pub async fn database(&self, at: Priority) -> Result<Database, CmsError> {
         let node = self.get(at, "database", "/system/database".to_owned(), "database").await?;
         Ok(decode::database(&node))

@@ -38,7 +38,7 @@ pub struct Style {
 
 impl Style {
     /// The text in this ink.
-    pub fn paint(self, ink: Ink, text: &str) -> String {
+    fn paint(self, ink: Ink, text: &str) -> String {
         let code = match ink {
             Ink::Plain => return text.to_owned(),
             Ink::Bold => "1",

@@ -200,13 +200,7 @@ impl Server {
 
     fn call_on(&mut self, space: &str) {
         let id = self.id("call");
-        self.calls.push(Call {
-            id: id.as_str().into(),
-            name: String::new(),
-            space: Some(space.into()),
-            correlator: None,
-            duration: None,
-        });
+        self.calls.push(Call { id: id.as_str().into(), space: Some(space.into()), correlator: None, duration: None });
     }
 
     fn made_by(&self, set: &str) -> Vec<SpaceId> {

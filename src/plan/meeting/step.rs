@@ -179,16 +179,7 @@ impl Step {
 
     /// Does it go to the database that the cluster shares?
     pub fn needs_database(&self) -> bool {
-        match self {
-            Self::OpenDoor
-            | Self::MarkExtension
-            | Self::CloseDoor
-            | Self::CreateMethod(_)
-            | Self::UpdateMethod { .. }
-            | Self::DeleteMethod(_)
-            | Self::CreateCall => true,
-            Self::Dial(_) | Self::HangUp { .. } | Self::DeleteCall(_) | Self::Tell { .. } => false,
-        }
+        matches!(self.place(), Place::Any) || matches!(self, Self::CreateCall)
     }
 
     /// Until when it makes sense: what is told later is not true any more.

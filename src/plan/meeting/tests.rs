@@ -270,13 +270,8 @@ impl Model {
     }
 
     fn all_calls(&self) -> Vec<PlacedCall> {
-        let call = |id: &CallId| Call {
-            id: id.clone(),
-            name: String::new(),
-            space: Some("space-1".into()),
-            correlator: None,
-            duration: None,
-        };
+        let call =
+            |id: &CallId| Call { id: id.clone(), space: Some("space-1".into()), correlator: None, duration: None };
         let place = |id: &CallId| PlacedCall { call_bridge: here("").call_bridge, call: call(id), began: self.began };
         self.calls.keys().map(place).collect()
     }

@@ -145,6 +145,33 @@ fn every_section_that_is_cited_exists() {
     assert!(wrong.is_empty(), "{wrong:#?}");
 }
 
+/// What moves or goes is still cited otherwise. A short name stands for any file that ends in it.
+#[test]
+fn every_source_file_that_is_cited_exists() {
+    let known: Vec<String> = sources().iter().map(|path| format!("/{}", path.display())).collect();
+    let is_there = |cited: &str| cited == "documentation.rs" || known.iter().any(|path| path.ends_with(&format!("/{cited}")));
+    let comments = |path: &Path| -> String {
+        read(path).lines().filter_map(|line| line.split_once("//")).map(|(_, text)| format!("{text}\n")).collect()
+    };
+    let texts = sources().into_iter().map(|path| (comments(&path), path));
+    // What was changed may name what is gone.
+    let texts = texts.chain(documents().into_iter().filter(|path| !path.ends_with("CHANGELOG.md")).map(|path| (read(&path), path)));
+    let (mut missing, mut count) = (Vec::new(), 0);
+    for (text, path) in texts {
+        let words = text.split(|c: char| !(c.is_ascii_alphanumeric() || matches!(c, '/' | '_' | '-' | '.')));
+        let cited = words.map(|word| word.trim_matches(['.', '/'])).filter(|word| word.ends_with(".rs"));
+        // The example of a module and its tests.
+        for cited in cited.map(|word| word.trim_start_matches("../")).filter(|word| !word.starts_with("foo")) {
+            count += 1;
+            if !is_there(cited) {
+                missing.push(format!("{}: {cited}", path.display()));
+            }
+        }
+    }
+    assert!(missing.is_empty(), "{missing:#?}");
+    assert!(count > 300, "{count} files are cited");
+}
+
 /// The words in `text` that are `prefix` and then only digits.
 fn numbered(text: &str, prefix: char) -> BTreeSet<u32> {
     let words = text.split(|c: char| !c.is_alphanumeric());

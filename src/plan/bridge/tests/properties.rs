@@ -70,7 +70,7 @@ fn happen(event: Event, player: &mut Player, server: &mut Server) {
         Event::Taken(number) => {
             if let Some(space) = server.space_of(number).filter(|space| !is_mine(space)) {
                 // Nobody tells us, and its call comes with it.
-                *space = taken(space.id.as_ref(), number);
+                *space = taken(space.id.as_str(), number);
                 let id = space.id.clone();
                 server.call_on(id.as_str());
             }

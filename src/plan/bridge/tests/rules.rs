@@ -368,7 +368,7 @@ fn a_set_is_synced_once_in_its_life() {
     // Somebody opens one slot that was made, and gives another one a number of his own.
     *server.space_of(1).unwrap() = taken("somebody's", 1);
     let id = server.space_of(2).unwrap().id.clone();
-    *server.space_of(2).unwrap() = taken(id.as_ref(), 77);
+    *server.space_of(2).unwrap() = taken(id.as_str(), 77);
     player.settle(&mut server);
     assert!(server.wrongs.is_empty(), "{:?}", server.wrongs);
     assert_eq!(server.numbers(), [1, 2, 77]);

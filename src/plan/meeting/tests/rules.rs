@@ -813,7 +813,7 @@ fn a_stranger_in_the_slot_that_was_shut_before_is_left_alone() {
                     progress.secrets = None;
                 }
                 let (id, space) = ("theirs".into(), Some("space-1".into()));
-                let call = Call { id, name: String::new(), space, correlator: None, duration: None };
+                let call = Call { id, space, correlator: None, duration: None };
                 let calls = Seen::Known(vec![PlacedCall { call_bridge: here("").call_bridge, call, began: None }]);
                 let facts = MeetingFacts { space: Seen::Known(Some(theirs.clone())), calls, ..MeetingFacts::default() };
                 let wanted = Next::Rest(End::TakenOver);
@@ -926,7 +926,7 @@ fn who_is_gone_with_the_call_has_not_left() {
         let mut progress = player.progress(at(60));
         progress.call_bridge = Some(here("").call_bridge);
         let (id, space) = ("call".into(), Some("space-1".into()));
-        let call = Call { id, name: String::new(), space, correlator: None, duration: None };
+        let call = Call { id, space, correlator: None, duration: None };
         let calls = vec![PlacedCall { call_bridge: here("").call_bridge, call, began: None }];
         let legs = Seen::Known(SeenLegs { at: at(59), legs: Vec::new() });
         let mut facts = MeetingFacts { calls: Seen::Known(calls.clone()), legs, ..MeetingFacts::default() };
@@ -1152,7 +1152,7 @@ fn a_meeting_that_is_to_be_left_alone_is_blocked() {
 #[test]
 fn an_empty_call_that_was_left_behind_is_removed_once_the_meeting_has_its_own() {
     let mut player = Player::new(&[], Start::running(Some("call-1")));
-    let call = Call { id: "call-0".into(), name: String::new(), space: None, correlator: None, duration: None };
+    let call = Call { id: "call-0".into(), space: None, correlator: None, duration: None };
     let placed = PlacedCall { call_bridge: "lost.test:445".parse().unwrap(), call, began: Some(at(1)) };
     let orphan = |is_empty, began, is_evacuated| {
         let orphan = OrphanCall { call: PlacedCall { began, ..placed.clone() }, is_empty, is_evacuated };
