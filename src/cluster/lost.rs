@@ -5,7 +5,7 @@ use std::ops::RangeInclusive;
 
 use super::Cluster;
 use crate::api::settings::{ProfileKind, SettingsProfile};
-use crate::cms::{BulkSetId, Class, CmsError, Fields, Priority, SyncStatus, Usage, if_there, name_mapping};
+use crate::cms::{BulkSetId, Class, CmsError, Fields, Priority, ProfileId, SyncStatus, Usage, if_there, name_mapping};
 use crate::plan::bridge::profile_matches;
 
 /// Every wanted field is there, with the wanted value.
@@ -55,10 +55,10 @@ impl Cluster {
     pub async fn find_settings_profile(
         &self,
         wanted: &SettingsProfile,
-        known: &BTreeSet<String>,
+        known: &BTreeSet<ProfileId>,
     ) -> Result<Option<String>, CmsError> {
         let want = wanted.pairs();
-        let may_be = |id: &str, _: &Fields| !known.contains(id);
+        let may_be = |id: &str, _: &Fields| !known.contains(&ProfileId::from(id));
         if wanted.kind == ProfileKind::Call {
             return Ok(self.find_profile(wanted.kind, &want, may_be).await?.map(|(id, _)| id));
         }

@@ -20,6 +20,16 @@ fn letters(id: &str) -> impl Iterator<Item = u8> {
     id.bytes().map(|letter| letter.to_ascii_lowercase())
 }
 
+/// Is it the same id, whatever the case of its letters? For ids that a status keeps as texts; a bridge may give them in
+/// another case after a restart.
+pub fn is_same_id(one: Option<&str>, other: Option<&str>) -> bool {
+    match (one, other) {
+        (Some(one), Some(other)) => one.eq_ignore_ascii_case(other),
+        (None, None) => true,
+        _ => false,
+    }
+}
+
 macro_rules! ids {
     ($($(#[$doc:meta])* $name:ident),+ $(,)?) => {$(
         $(#[$doc])*
@@ -98,6 +108,8 @@ ids! {
     CallProfileId,
     /// A call leg profile. Shared by the cluster.
     CallLegProfileId,
+    /// A profile of either kind. Shared by the cluster.
+    ProfileId,
     /// An access method of a space. Shared by the cluster.
     AccessMethodId,
     /// A bulk parameter set (`cospaceBulkParameterSet`).

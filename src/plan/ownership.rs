@@ -7,6 +7,7 @@ use crate::api::bridge::ClusterStatus;
 use crate::api::conditions::types;
 use crate::api::names::ObjectKey;
 use crate::api::{MeetingBridge, is_true};
+use crate::cms::is_same_id;
 
 /// Among objects that are in the same position the older one comes first, then the lower UID.
 fn age(bridge: &MeetingBridge) -> (Option<jiff::Timestamp>, String) {
@@ -23,10 +24,15 @@ fn is_accepted(bridge: &MeetingBridge) -> bool {
 }
 
 fn is_same(a: &ClusterStatus, b: &ClusterStatus) -> bool {
-    let same_id = a.cluster_id.is_some() && a.cluster_id == b.cluster_id;
+    let same_id = a.cluster_id.is_some() && is_same_id(a.cluster_id.as_deref(), b.cluster_id.as_deref());
     // A lone CMS before 3.0 shows no id; then the address where it answered is all there is.
     let same_address = a.address.as_deref().is_some_and(|address| b.is_of(address)) && b.address.is_some();
-    same_id || same_address || a.members.iter().any(|member| b.members.iter().any(|other| other.id == member.id))
+    same_id || same_address || shares_member(a, b)
+}
+
+/// Does a call bridge belong to both?
+fn shares_member(a: &ClusterStatus, b: &ClusterStatus) -> bool {
+    a.members.iter().any(|member| b.members.iter().any(|other| is_same_id(Some(&other.id), Some(&member.id))))
 }
 
 /// Is what was read now another cluster than the one that was read before? What was made there is not here: numbers and
@@ -35,9 +41,8 @@ fn is_same(a: &ClusterStatus, b: &ClusterStatus) -> bool {
 /// At another address only an id in common makes it the same one. At the same one ids that differ tell of a bridge that was
 /// built anew; one that joined a cluster, or left it, may have got another id.
 pub fn is_another(before: &ClusterStatus, now: &ClusterStatus) -> bool {
-    let shares_member = before.members.iter().any(|member| now.members.iter().any(|other| other.id == member.id));
-    let ids = before.cluster_id.as_ref().zip(now.cluster_id.as_ref());
-    if shares_member || ids.is_some_and(|(before, now)| before == now) {
+    let ids = before.cluster_id.as_deref().zip(now.cluster_id.as_deref());
+    if shares_member(before, now) || ids.is_some_and(|(before, now)| is_same_id(Some(before), Some(now))) {
         return false;
     }
     let is_same_address = before.address.as_deref().is_none_or(|address| now.is_of(address));

@@ -147,7 +147,7 @@ fn removed(spec: &ScheduledMeetingSpec, old: &[ParticipantStatus], seen: Option<
 }
 
 fn leg_of_removed<'a>(status: &ParticipantStatus, seen: &'a SeenLegs) -> Option<&'a SeenLeg> {
-    let is_known = |leg: &&SeenLeg| status.leg_id.as_deref() == Some(leg.id.as_str());
+    let is_known = |leg: &&SeenLeg| status.leg_id.as_deref().is_some_and(|id| leg.id.as_str().eq_ignore_ascii_case(id));
     seen.legs.iter().find(is_known).or_else(|| seen.legs.iter().find(|leg| leg.is_to(&status.remote_party)))
 }
 
@@ -199,7 +199,8 @@ fn apply_look(
     now: &mut ParticipantStatus,
     seen: &SeenLegs,
 ) {
-    let of_us = |leg: &&SeenLeg| now.leg_id.as_deref() == Some(leg.id.as_str()) || is_leg_of(spec, participant, leg);
+    let is_known = |leg: &SeenLeg| now.leg_id.as_deref().is_some_and(|id| leg.id.as_str().eq_ignore_ascii_case(id));
+    let of_us = |leg: &&SeenLeg| is_known(leg) || is_leg_of(spec, participant, leg);
     if let Some(leg) = seen.legs.iter().find(of_us) {
         now.leg_id = Some(leg.id.to_string());
         (now.call_bridge, now.vain_tries) = (None, 0);

@@ -13,6 +13,7 @@ use crate::api::settings::{
     SettingsProfile,
 };
 use crate::api::{MeetingBridge, ScheduledMeeting};
+use crate::cms::ProfileId;
 use crate::plan::version;
 
 /// What the name of a call leg profile begins with that was made for settings.
@@ -319,7 +320,7 @@ pub struct Demand {
     /// Which of them do, by kind and name.
     pub protective: BTreeSet<(ProfileKind, String)>,
     /// Ids of profiles that spaces of meetings may refer to.
-    pub used: BTreeSet<String>,
+    pub used: BTreeSet<ProfileId>,
     /// There is a meeting of which it is not known yet whether it runs here, and with which profiles (a restore without
     /// status): nothing is removed meanwhile.
     pub has_unread: bool,
@@ -331,7 +332,7 @@ pub struct Asked {
     settings: Option<MeetingSettings>,
     methods: Vec<AccessMethodSpec>,
     /// Ids of profiles that its space and its access methods may refer to.
-    used: Vec<String>,
+    used: Vec<ProfileId>,
 }
 
 impl Asked {
@@ -348,7 +349,7 @@ impl Asked {
         }
         let applied = known.map(|known| known.applied.clone()).unwrap_or_default();
         let of_methods = of_methods.iter().filter_map(|method| method.call_leg_profile.clone());
-        let used = [applied.call, applied.call_leg].into_iter().flatten().chain(of_methods).collect();
+        let used = [applied.call, applied.call_leg].into_iter().flatten().chain(of_methods).map(Into::into).collect();
         Some(Self { settings, methods, used })
     }
 }

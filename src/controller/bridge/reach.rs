@@ -10,7 +10,9 @@ use kube::runtime::reflector::ObjectRef;
 use crate::act;
 use crate::api::{MeetingBridge, MeetingSeries};
 use crate::cluster::{CallBridge, Cluster, Source, in_time};
-use crate::cms::{Address, BulkSetId, BulkSyncId, Class, CmsError, Fields, Priority, SpaceId, SyncStatus, if_there};
+use crate::cms::{
+    Address, BulkSetId, BulkSyncId, Class, CmsError, Fields, Priority, SpaceId, SyncStatus, if_there, is_same_id,
+};
 use crate::controller::context::Context;
 use crate::controller::kube_calls::KubeError;
 use crate::drive::Reach;
@@ -91,7 +93,7 @@ impl<'a> BridgeReach<'a> {
         let prefix = &spec.slots.name_prefix;
         let profile = |found: Result<Fields, CmsError>| Ok(Found::Profile(if_there(found)?));
         let of_settings = &progress.record.settings;
-        let is_of_settings = |id: &str| of_settings.iter().any(|known| known.id.as_deref() == Some(id));
+        let is_of_settings = |id: &str| of_settings.iter().any(|known| is_same_id(known.id.as_deref(), Some(id)));
         match look {
             Look::System => Ok(Found::System(cluster.read_system(&cluster.active()).await?.software_version)),
             Look::Cluster => {

@@ -6,7 +6,7 @@ use std::ops::RangeInclusive;
 use super::step::{Intent, Step};
 use crate::api::bridge::{ParameterSet, ProfileIds};
 use crate::api::settings::SettingsProfile;
-use crate::cms::{ProfileKind, SyncFailure};
+use crate::cms::{ProfileId, ProfileKind, SyncFailure};
 use crate::facts::Seen;
 use crate::facts::bridge::{BridgeFacts, as_written};
 use crate::plan::settings::is_to_be_proven;
@@ -33,9 +33,9 @@ impl Record {
     }
 
     /// Ids of all profiles of ours.
-    pub fn profile_ids(&self) -> BTreeSet<String> {
+    pub fn profile_ids(&self) -> BTreeSet<ProfileId> {
         let own = self.profiles.iter().flat_map(|ids| [ids.call.clone(), ids.call_leg.clone()]).flatten();
-        own.chain(self.settings.iter().filter_map(|profile| profile.id.clone())).collect()
+        own.chain(self.settings.iter().filter_map(|profile| profile.id.clone())).map(Into::into).collect()
     }
 
     /// Were both profiles made, which comes before the slots?

@@ -6,7 +6,7 @@ use jiff::SignedDuration;
 use super::profiles::is_as_wanted;
 use super::{Around, BridgeProgress, Intent, Look, Next, Step};
 use crate::api::settings::{ProfileKind, SettingsProfile};
-use crate::cms::{CmsError, Fields};
+use crate::cms::{CmsError, Fields, ProfileId};
 use crate::facts::Seen;
 use crate::facts::bridge::BridgeFacts;
 use crate::plan::settings::{has_room, is_to_be_proven, unproven};
@@ -80,7 +80,7 @@ fn tidy(bridge: &BridgeProgress, facts: &BridgeFacts, around: &Around) -> Option
         return None;
     }
     let is_wanted = |known: &SettingsProfile| around.settings.wanted.iter().any(|wanted| is_same(known, wanted));
-    let is_used = |id: &String| around.settings.used.contains(id) || is_shown(facts, id);
+    let is_used = |id: &str| around.settings.used.contains(&ProfileId::from(id)) || is_shown(facts, id);
     bridge.record.settings.iter().filter(|known| !is_wanted(known)).find_map(|known| match &known.id {
         Some(id) if is_used(id) => None,
         _ => gone(bridge, facts, known),

@@ -430,7 +430,7 @@ impl Reach<BridgeProgress> for ServerReach<'_> {
             Look::LostSettingsProfile(wanted) => {
                 let known = progress.record.profile_ids();
                 let is_it = |id: &str, it: &SettingsProfile| {
-                    (it.kind, &it.name) == (wanted.kind, &wanted.name) && !known.contains(id)
+                    (it.kind, &it.name) == (wanted.kind, &wanted.name) && !known.contains(&id.into())
                 };
                 let mut lost = server.settings.iter().filter(|(id, it)| is_it(id, it));
                 Found::Lost(lost.next().map(|(id, _)| id.clone()))

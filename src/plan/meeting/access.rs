@@ -14,7 +14,7 @@ use super::step::{End, Intent, Look, Obstacle, Step};
 use crate::api::access::{AccessMethodSpec, AccessMethodStatus};
 use crate::api::bridge::ProfileIds;
 use crate::api::repairs::Repairs;
-use crate::cms::{AccessMethod, AccessMethodId, NewAccessMethod, Space};
+use crate::cms::{AccessMethod, AccessMethodId, NewAccessMethod, Space, is_same_id};
 use crate::facts::Seen;
 use crate::facts::meeting::{MeetingFacts, SeenMethods};
 use crate::plan::contest::QUIET;
@@ -56,7 +56,7 @@ impl WantedMethod<'_> {
         written.methods.get(&self.spec.name).is_some_and(|known| {
             is_same(&known.passcode, self.passcode)
                 && is_same(&known.secret, self.secret)
-                && known.profile == self.profile
+                && is_same_id(known.profile.as_deref(), self.profile.as_deref())
         })
     }
 
@@ -65,7 +65,7 @@ impl WantedMethod<'_> {
         method.passcode.as_ref().is_some_and(|shown| is_same(shown, self.passcode))
             && method.secret.as_ref().is_none_or(|shown| is_same(shown, self.secret))
             && method.call_id.as_deref().is_none_or(|shown| shown == number)
-            && method.call_leg_profile.as_ref().map(|id| id.as_str()) == self.profile.as_deref()
+            && is_same_id(method.call_leg_profile.as_ref().map(|id| id.as_str()), self.profile.as_deref())
     }
 
     fn written(&self) -> WrittenMethod {
@@ -285,7 +285,10 @@ impl Progress {
     fn chosen<'a>(&self, seen: &'a SeenMethods, on_bridge: &str) -> Option<&'a AccessMethod> {
         let mut named = seen.ours.iter().filter(|method| method.name.as_deref() == Some(on_bridge));
         let is_recorded = |method: &&AccessMethod| {
-            self.draft.access_methods.iter().any(|entry| entry.id.as_deref() == Some(method.id.as_str()))
+            self.draft
+                .access_methods
+                .iter()
+                .any(|entry| entry.id.as_deref().is_some_and(|id| method.id.as_str().eq_ignore_ascii_case(id)))
         };
         named.clone().find(is_recorded).or_else(|| named.next())
     }
@@ -386,7 +389,7 @@ impl Progress {
     fn has_space_waiting(&self) -> bool {
         let made = self.terms.settings.as_ref().map(|terms| &terms.call_leg);
         let told = self.draft.settings.as_ref().and_then(|settings| settings.applied.call_leg.as_ref());
-        let is_told = matches!((made, told), (Some(Made::There(id)), Some(told)) if id == told);
+        let is_told = matches!((made, told), (Some(Made::There(id)), Some(told)) if is_same_id(Some(id), Some(told)));
         is_told && !self.tried.without_profiles
     }
 
@@ -398,7 +401,7 @@ impl Progress {
             let made = self.terms.settings.as_ref().and_then(|terms| terms.methods.get(&spec.name));
             match made {
                 Some(Made::NotWanted) => entry.call_leg_profile.is_none(),
-                Some(Made::There(id)) => entry.call_leg_profile.as_ref() == Some(id),
+                Some(Made::There(id)) => is_same_id(entry.call_leg_profile.as_deref(), Some(id)),
                 Some(Made::Pending | Made::Refused(_)) | None => false,
             }
         };

@@ -96,7 +96,11 @@ impl Progress {
         if let Some(seen) = seen {
             let statuses = &self.draft.participants;
             let ringing = statuses.iter().filter(|p| p.state == ParticipantState::Ringing);
-            let ringing = ringing.filter(|p| seen.legs.iter().any(|leg| p.leg_id.as_deref() == Some(leg.id.as_str())));
+            let ringing = ringing.filter(|p| {
+                seen.legs
+                    .iter()
+                    .any(|leg| p.leg_id.as_deref().is_some_and(|id| leg.id.as_str().eq_ignore_ascii_case(id)))
+            });
             let count = seen.legs.len().saturating_sub(ringing.count());
             let is_still_in =
                 |p: &&ParticipantStatus| p.call_bridge.is_some() && p.state == ParticipantState::Connected;

@@ -145,7 +145,7 @@ impl Subject for Progress {
                     // It was left behind and nobody of this meeting is in it any more, or is to be.
                     participants::after_orphan_gone(&mut self.draft.participants, &call.call_bridge, was_evacuated);
                 }
-                if self.draft.call.as_ref().is_some_and(|known| known.id == call.id.as_str()) {
+                if self.draft.call.as_ref().is_some_and(|known| call.id.as_str().eq_ignore_ascii_case(&known.id)) {
                     self.draft.call = None;
                 }
                 self.tried.deleted.push(call.clone());

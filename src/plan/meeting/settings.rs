@@ -6,7 +6,7 @@ use super::progress::Progress;
 use crate::api::bridge::ProfileIds;
 use crate::api::settings::{ProfileKind, SettingsProfile, SettingsStatus};
 use crate::api::{MeetingBridge, ScheduledMeetingSpec};
-use crate::cms::{CmsError, Space};
+use crate::cms::{CmsError, ProfileId, Space, is_same_id};
 use crate::plan::settings::{
     MethodProfile, has_room, is_protective, knows_access_methods, owner_of, waits_for_host, wanted,
 };
@@ -46,7 +46,7 @@ pub struct SettingsTerms {
     /// The slot is one of these.
     is_made: bool,
     /// Ids of all profiles that were made for settings.
-    of_settings: BTreeSet<String>,
+    of_settings: BTreeSet<ProfileId>,
 }
 
 impl SettingsTerms {
@@ -113,7 +113,12 @@ impl SettingsTerms {
             unsupported: if version.is_empty() { Vec::new() } else { wanted.unsupported },
             own: status.profiles.unwrap_or_default(),
             is_made: sets.iter().any(|set| set.synced && (set.start_index..=set.end_index).contains(&slot)),
-            of_settings: status.settings_profiles.iter().filter_map(|known| known.id.clone()).collect(),
+            of_settings: status
+                .settings_profiles
+                .iter()
+                .filter_map(|known| known.id.as_deref())
+                .map(Into::into)
+                .collect(),
         }
     }
 
@@ -135,13 +140,17 @@ impl SettingsTerms {
             || self.methods.values().any(|made| *made == Made::Pending)
     }
 
+    fn is_of_settings(&self, id: &str) -> bool {
+        self.of_settings.iter().any(|known| known.as_str().eq_ignore_ascii_case(id))
+    }
+
     /// What the space had before, as a look at it shows.
     fn before(&self, shown: &ProfileIds) -> ProfileIds {
         if self.is_made {
             return self.own.clone();
         }
         // One that an earlier meeting left there is nobody's own.
-        let own = |id: &Option<String>| id.clone().filter(|id| !self.of_settings.contains(id));
+        let own = |id: &Option<String>| id.clone().filter(|id| !self.is_of_settings(id));
         ProfileIds { call: own(&shown.call), call_leg: own(&shown.call_leg) }
     }
 }
@@ -225,7 +234,7 @@ impl Progress {
             let (Some(terms), Some(shown)) = (terms.filter(|terms| terms.is_made), &self.shown_profiles) else {
                 return ProfileIds::default();
             };
-            let is_ours = |kind| shown.of(kind).is_some_and(|id| terms.of_settings.contains(id));
+            let is_ours = |kind| shown.of(kind).is_some_and(|id| terms.is_of_settings(id));
             return both(|kind| terms.own.of(kind).filter(|_| is_ours(kind)).cloned());
         };
         // Whether it was applied is not known if we died before it could be noted.
@@ -255,7 +264,9 @@ impl Progress {
         self.terms.settings.is_some()
             && !self.tried.without_profiles
             && (self.draft.settings.is_some() || self.must_record_settings())
-            && ProfileKind::ALL.into_iter().any(|kind| self.target(kind) != self.applied(kind).cloned())
+            && ProfileKind::ALL
+                .into_iter()
+                .any(|kind| !is_same_id(self.target(kind).as_deref(), self.applied(kind).map(String::as_str)))
     }
 
     /// Is something not there yet that keeps people out of something? Then nobody is let in.
@@ -289,7 +300,7 @@ impl Progress {
         let Some(terms) = self.terms.settings.as_ref().filter(|_| !self.tried.without_profiles) else { return false };
         ProfileKind::ALL.into_iter().all(|kind| match terms.made(kind) {
             Made::NotWanted => self.applied(kind).is_none(),
-            Made::There(id) => self.applied(kind) == Some(id),
+            Made::There(id) => is_same_id(self.applied(kind).map(String::as_str), Some(id)),
             Made::Pending | Made::Refused(_) => false,
         })
     }

@@ -39,6 +39,8 @@ fn the_older_object_owns_the_cluster() {
         (read("a", &["m1"], None), read("b", &["m2", "m1"], None)),
         (read("a", &["m1"], Some("c")), read("b", &["m2"], Some("c"))),
         (read("a", &[], None), read("A:443", &[], None)),
+        (read("a", &["m1"], None), read("b", &["M1"], None)),
+        (read("a", &["m1"], Some("c")), read("b", &["m2"], Some("C"))),
     ] {
         let (old, new) = (bridge("old", 1, old, None), bridge("new", 2, new, None));
         assert_eq!(owner_of(&new, &[&old, &new]).as_deref(), Some(OLD));
@@ -85,4 +87,18 @@ fn who_was_accepted_before_keeps_the_cluster() {
     refused.metadata.namespace = Some("other".into());
     let told = owner_of(&refused, &[&established]).unwrap();
     assert!(!told.contains("prod"), "{told}");
+}
+
+/// A bridge may write its ids in another case after a restart; what was made there is ours all the same.
+#[test]
+fn ids_in_another_case_are_no_other_cluster() {
+    let cluster = |members: &[&str], id| serde_json::from_value::<ClusterStatus>(read("a", members, id)).unwrap();
+    for (before, now) in [
+        (cluster(&["m1"], None), cluster(&["M1"], None)),
+        (cluster(&[], Some("c1")), cluster(&[], Some("C1"))),
+        (cluster(&["m1"], Some("c1")), cluster(&["m2"], Some("C1"))),
+    ] {
+        assert!(!is_another(&before, &now), "{before:?} {now:?}");
+    }
+    assert!(is_another(&cluster(&[], Some("c1")), &cluster(&[], Some("C2"))));
 }

@@ -54,6 +54,14 @@ fn a_leg_that_never_connected_is_tried_again_and_then_failed() {
     assert_eq!(state_after(&dialled(0, 2, Ringing), &seen(1, vec![])), Failed);
 }
 
+/// The leg that the status names, in other letters, and with an address that tells nothing.
+#[test]
+fn a_leg_whose_id_comes_in_another_case_is_the_same_one() {
+    use ParticipantState::*;
+    let shouted = SeenLeg { id: "LEG-1".into(), remote_party: "somebody".into(), ..leg(Some(LegState::Connected)) };
+    assert_eq!(state_after(&dialled(0, 1, Ringing), &seen(1, vec![shouted])), Connected);
+}
+
 #[test]
 fn who_was_connected_and_left_is_left_alone() {
     use ParticipantState::*;

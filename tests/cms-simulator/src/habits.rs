@@ -87,12 +87,13 @@ pub fn dress(switches: &Switches, host: &str, body: &mut String, location: &mut 
     }
 }
 
-/// Every GUID with capitals.
+/// Every GUID with capitals, but for a secret: that is a text, and comes as it was given.
 fn with_capitals(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     let mut rest = text;
     while let Some(first) = rest.chars().next() {
         match rest.get(..GUID).filter(|part| is_guid(part)) {
+            Some(guid) if out.ends_with("<secret>") => out.push_str(guid),
             Some(guid) => out.push_str(&guid.to_uppercase()),
             None => out.push(first),
         }
@@ -157,6 +158,14 @@ mod tests {
             id=\"9B1D2C3E-0000-4000-8000-00000000ABCD\">\n    <name></name>\n    <x>a b</x>\n    <y/>\n  </call>\n</calls>";
         assert_eq!(body, expected);
         assert_eq!(location.as_deref(), Some("https://cms:445/api/v1/calls/9B1D2C3E-0000-4000-8000-00000000ABCD"));
+    }
+
+    #[test]
+    fn a_secret_is_no_id() {
+        let guid = "9b1d2c3e-0000-4000-8000-00000000abcd";
+        let text = format!("<coSpace id=\"{guid}\"><secret>{guid}</secret></coSpace>");
+        let shown = format!("<coSpace id=\"{}\"><secret>{guid}</secret></coSpace>", guid.to_uppercase());
+        assert_eq!(with_capitals(&text), shown);
     }
 
     #[test]

@@ -11,6 +11,7 @@ use meeting_controller::api::meeting::{ParticipantState, Phase};
 use meeting_controller::api::{MeetingBridge, ScheduledMeeting};
 use serde_json::json;
 
+use crate::bridge_kit::*;
 use crate::kit::*;
 use crate::meetings::*;
 
@@ -69,6 +70,56 @@ async fn bridges_with_habits_of_their_own_are_driven_like_any_other() {
     let failed: Vec<_> = lives.buffer_unordered(AT_ONCE).filter_map(std::future::ready).collect().await;
     println!("{} bridges tried, {} lived", seeds().count(), seeds().count() - failed.len());
     assert!(failed.is_empty(), "not with these: {failed:#?}");
+}
+
+/// A call bridge that comes back in another version writes its ids in capitals from then on: what the statuses name is the
+/// same all the same, and nothing is written, rung or ended for it.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn ids_that_come_in_capitals_from_some_moment_on_are_the_same_ids() {
+    let mut arena = Arena::quiet("habits-case", lone(), quick()).await;
+    arena.start().await;
+    arena.ready_bridge(json!({})).await;
+    arena.create_secret("codes", json!({ "host": "222222" })).await;
+    let spec = json!({
+        "participants": [{ "remoteParty": "desk@rooms.test" }], "passcode": { "generate": {} },
+        "settings": { "layout": "stacked", "recording": "Off" },
+        "accessMethods": [{ "name": "host", "role": "Guest", "passcodeSecretRef": { "name": "codes", "key": "host" },
+            "settings": { "joinMuted": { "audio": true } } }]
+    });
+    arena.open_now("m", 600, spec).await;
+    arena.party("m", ParticipantState::Connected).await;
+    for condition in ["SettingsApplied", "AccessMethodsApplied"] {
+        arena.says("m", condition, "True", "Applied").await;
+    }
+    arena.says("m", "Ready", "True", "Active").await;
+    let (calls, legs) = (arena.sim.calls(), arena.sim.legs());
+    for is_restarted in [false, true] {
+        let capitals = !is_restarted;
+        if is_restarted {
+            arena.controller.take().unwrap().stop().await;
+        }
+        arena.sim.update_switches(|switches| switches.ids_in_capitals = capitals);
+        arena.sim.clear_journal();
+        if is_restarted {
+            arena.start().await;
+        }
+        ask_full_look(&arena, &format!("capitals {capitals}")).await;
+        arena.await_requests("sweeps", |all| count(all, "GET", "callLegs") >= 6).await;
+        let writes: Vec<_> = arena.journal_lines().into_iter().filter(|line| !line.starts_with("GET ")).collect();
+        assert!(writes.is_empty(), "{writes:#?}");
+        assert_eq!((arena.sim.calls(), arena.sim.legs(), arena.sim.dials().len()), (calls.clone(), legs.clone(), 1));
+        arena.says("m", "Ready", "True", "Active").await;
+    }
+    arena.sim.update_switches(|switches| switches.ids_in_capitals = true);
+    arena.end_now("m").await;
+    arena.phase("m", Phase::Ended).await;
+    assert!(!arena.slot(1).open && arena.sim.calls().is_empty());
+    arena.bridge("core", "tidy", |b| b.status.as_ref().unwrap().settings_profiles.is_empty()).await;
+    arena.delete::<MeetingBridge>("core").await;
+    arena.gone::<MeetingBridge>("core").await;
+    assert!(arena.sim.spaces().is_empty(), "{:#?}", arena.sim.spaces());
+    arena.assert_rules(1..=5);
+    arena.finish().await;
 }
 
 /// A server behind which there is another framework: its errors have no words and a type all the same, its replies end with

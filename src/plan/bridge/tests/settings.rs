@@ -53,7 +53,7 @@ fn a_profile_stays_as_long_as_a_meeting_or_a_space_has_it() {
     player.demand = wants(vec![all().remove(1)]);
     player.settle(&mut server);
     let id = player.stored.settings[0].id.clone().unwrap();
-    player.demand = Demand { used: [id.clone()].into(), ..Demand::default() };
+    player.demand = Demand { used: [id.to_ascii_uppercase().into()].into(), ..Demand::default() };
     player.settle(&mut server);
     assert_eq!(names(&server), ["two"], "the space of a meeting may have it");
     player.demand = Demand::default();

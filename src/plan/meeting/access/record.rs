@@ -40,8 +40,11 @@ impl Progress {
             Some(Marks::default().of_access_method(mark, name))
         };
         for mut method in std::mem::take(&mut seen.others) {
-            let recorded =
-                self.draft.access_methods.iter().find(|entry| entry.id.as_deref() == Some(method.id.as_str()));
+            let recorded = self
+                .draft
+                .access_methods
+                .iter()
+                .find(|entry| entry.id.as_deref().is_some_and(|id| method.id.as_str().eq_ignore_ascii_case(id)));
             let named = || names.iter().find(|name| method.name.is_some() && method.name == earlier(name));
             if let Some(name) = recorded.map(|entry| &entry.name).or_else(|| named().copied()) {
                 method.name = Some(self.on_bridge(name));
@@ -211,7 +214,7 @@ impl Progress {
             .draft
             .access_methods
             .iter()
-            .filter(|entry| entry.id.as_deref() == Some(id.as_str()))
+            .filter(|entry| entry.id.as_deref().is_some_and(|known| id.as_str().eq_ignore_ascii_case(known)))
             .map(|entry| entry.name.clone())
             .collect();
         self.draft.access_methods.retain(|entry| {

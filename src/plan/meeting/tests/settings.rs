@@ -140,6 +140,27 @@ fn a_door_stays_shut_without_a_setting_that_keeps_people_out() {
     assert!(player.is_open());
 }
 
+/// After a restart the bridge writes its ids in capitals, in lists and looks, and so does the status of the MeetingBridge.
+#[test]
+fn profiles_whose_ids_come_in_another_case_are_the_same_ones() {
+    let (mut model, mut player) = world(ALL, required());
+    player.run(&mut model);
+    let status = player.bridge.as_mut().unwrap().status.as_mut().unwrap();
+    for profile in &mut status.settings_profiles {
+        profile.id = profile.id.as_ref().map(|id| id.to_ascii_uppercase());
+    }
+    let space = model.space.as_mut().unwrap();
+    (space.call_profile, space.call_leg_profile) = (Some("P-CALL".into()), Some("P-LEG".into()));
+    player.take_log();
+    player.pass(&mut model, true, &mut std::iter::empty());
+    assert_eq!(player.log, Vec::<String>::new());
+    assert!(player.progress(at(10)).has_settings_applied());
+    // The status of the meeting is lost, too: what the space shows was made for settings.
+    player.stored.settings = None;
+    end(&mut player, &mut model);
+    assert_eq!(shown(&model), pair("own-call", "own-leg"));
+}
+
 #[test]
 fn settings_that_are_taken_out_are_given_back_while_the_meeting_runs() {
     let (mut model, mut player) = world(ALL, required());
