@@ -250,6 +250,8 @@ pub struct Switches {
     pub missing_declaration: MissingDeclaration,
     /// POST /calls on a space with a live call.
     pub second_call: SecondCall,
+    /// A call that is looked at by itself does not say which space it is on; the list of calls does. Default false.
+    pub call_hides_space: bool,
     /// Closing a space with people in it.
     pub on_close: OnClose,
     /// A sync that meets a conflict.
@@ -371,6 +373,7 @@ impl Default for Switches {
             second_call: SecondCall::SameId,
             on_close: OnClose::Stay,
             sync_conflict: SyncConflict::NothingChanged,
+            call_hides_space: false,
             unknown_set: UnknownSet::FailsLater,
             bulk_range_max: 10_000,
             bulk_call_leg_profile: true,

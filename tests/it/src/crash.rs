@@ -11,6 +11,7 @@ use kube::runtime::{WatchStreamExt, watcher};
 use meeting_controller::api::meeting::{ParticipantState, Phase};
 use meeting_controller::api::{MeetingBridge, ScheduledMeeting};
 use meeting_controller::config::settings::Settings;
+use reqwest::Method;
 use serde_json::{Value, json};
 
 use crate::kit::*;
@@ -286,6 +287,35 @@ async fn comes_back(how: Restored) {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn however_the_objects_come_back_the_meeting_that_runs_is_adopted() {
     join_all([Restored::NewUids, Restored::WithoutStatus, Restored::Older].map(comes_back)).await;
+}
+
+/// A status that names somebody else's call: of another bridge, of a backup, or one whose id was used again. Nobody in it is
+/// put out, also where the call itself does not say which space it is on.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_recorded_call_that_is_not_on_our_space_is_not_ended() {
+    for is_hidden in [false, true] {
+        let mut arena = Arena::new(&format!("not-ours-{is_hidden}")).await;
+        arena.sim.update_switches(|switches| switches.call_hides_space = is_hidden);
+        arena.ready_bridge(json!({})).await;
+        let room = arena.sim.add_space("Board room", "900", "900").unwrap();
+        arena.ask(Method::POST, "calls", &format!("coSpace={room}")).await;
+        let theirs = arena.sim.calls().remove(0);
+        arena.open_now("m", 600, json!({})).await;
+        let active = arena.says("m", "Ready", "True", "Active").await;
+        arena.controller.take().unwrap().stop().await;
+        let mut status = serde_json::to_value(status_of(&active)).unwrap();
+        assert_ne!(status["call"]["id"], json!(theirs.id));
+        status["call"]["id"] = json!(theirs.id);
+        put_status(&arena, &active, status).await;
+        arena.end_now("m").await;
+        arena.sim.clear_journal();
+        arena.start().await;
+        arena.phase("m", Phase::Ended).await;
+        assert_eq!(arena.sim.calls(), [theirs], "ours is gone, theirs goes on: {:#?}", arena.journal_lines());
+        assert_eq!(count(&arena.sim.journal(), "DELETE", "calls/{id}"), 1, "{:#?}", arena.journal_lines());
+        assert!(!arena.slot(1).open);
+        arena.finish().await;
+    }
 }
 
 /// By hand, while it runs and the controller looks on: `kubectl patch --subresource status`.

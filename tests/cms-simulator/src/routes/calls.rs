@@ -126,7 +126,7 @@ pub fn single(ctx: &Ctx<'_>, cluster: &Cluster, id: &Id) -> Answer {
             if cluster.version >= Version(2, 3) {
                 xml.leaf("callType", if call.space.is_some() { "coSpace" } else { "adHoc" });
             }
-            if let Some(space) = &call.space {
+            if let Some(space) = call.space.as_ref().filter(|_| !cluster.switches.call_hides_space) {
                 xml.leaf("coSpace", space);
             }
             if let Some(owner) = owner.filter(|_| cluster.version >= Version(2, 2)) {
