@@ -18,7 +18,7 @@ use crate::controller::kube_calls::KubeError;
 use crate::plan::bridge::Problem;
 use crate::plan::failover::{Membership, Policy};
 use crate::status::bridge::UnusableAlternate;
-use client::{Maker, refusal};
+use client::{Maker, refusals};
 
 /// Why there is no connection: trouble that a user can mend, or the apiserver's.
 pub enum NotConnected {
@@ -101,7 +101,7 @@ pub async fn connect(ctx: &Context, bridge: &MeetingBridge) -> Result<Connected,
             Err(error @ NotConnected::Kube(_)) => return Err(error),
         }
     }
-    let refused = call_bridges.iter().find_map(|(call_bridge, ..)| refusal(call_bridge));
+    let refused = refusals(call_bridges.iter().map(|(call_bridge, ..)| call_bridge.as_ref()));
     let mut recorded = None;
     let cluster = match known {
         Some(cluster) => {

@@ -287,7 +287,8 @@ fn dispatch(cluster: &mut Cluster, bridge: usize, read: &Read, faults: &[FaultKi
         let status = routes::queries::events(cluster, bridge, token);
         return Draft { status, challenge: status == 401, keep_alive, ..Draft::default() };
     }
-    if !cluster.account.admits(read.authorization.as_deref(), &cluster.switches) {
+    let account = cluster.own_accounts.get_mut(&bridge).unwrap_or(&mut cluster.account);
+    if !account.admits(read.authorization.as_deref(), &cluster.switches) {
         return Draft { status: 401, challenge: true, keep_alive, ..Draft::default() };
     }
     let mut ctx =

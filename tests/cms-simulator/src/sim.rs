@@ -8,6 +8,7 @@ use std::time::Duration;
 use tokio::sync::watch;
 use tokio_util::sync::DropGuard;
 
+use crate::auth::Account;
 use crate::config::Config;
 use crate::dial::{EndpointScript, normal};
 use crate::faults::{Action, ActiveFault, Fault, FaultId};
@@ -165,6 +166,14 @@ impl Handle {
     /// Changes the password of the API account.
     pub fn set_password(&self, password: &str) {
         self.shared.act(None, &Action::SetPassword { password: password.to_owned() });
+    }
+
+    /// The same on one call bridge only: each has its own users.
+    pub fn set_password_on(&self, bridge: usize, password: &str) {
+        self.shared.change(|cluster| {
+            let account = Account::new(&cluster.account.username, password);
+            cluster.own_accounts.insert(bridge, account);
+        });
     }
 
     /// Id of a bridge in /callBridges.

@@ -175,14 +175,20 @@ fn is_accepted(bridge: &MeetingBridge, address: &Address, version: &str) -> bool
     known.any(|known| known.address == address.to_string() && known.accepted_credentials.as_deref() == Some(version))
 }
 
-/// What is told of new credentials that a call bridge does not take.
-pub(super) fn refusal(call_bridge: &CallBridge) -> Option<String> {
-    let untaken = call_bridge.untaken().filter(|untaken| untaken.refusals > 0)?;
-    let secret = untaken.credentials.split('/').next().unwrap_or_default();
-    Some(format!(
-        "{} refuses what the Secret {secret} holds now; the credentials before work, and are used. Give the user of the \
-         bridge this password, and the role api, or put the former ones back; the new ones are tried again after 15 minutes, \
-         when the Secret changes, and when the former ones work no more",
-        call_bridge.address()
-    ))
+/// What is told of new credentials that call bridges do not take: every one that does not.
+pub(super) fn refusals<'a>(call_bridges: impl Iterator<Item = &'a CallBridge>) -> Option<String> {
+    let refusing = call_bridges.filter_map(|call_bridge| {
+        let untaken = call_bridge.untaken().filter(|untaken| untaken.refusals > 0)?;
+        let secret = untaken.credentials.split('/').next().unwrap_or_default();
+        Some(format!("{} refuses what the Secret {secret} holds now", call_bridge.address()))
+    });
+    let refusing: Vec<String> = refusing.collect();
+    (!refusing.is_empty()).then(|| {
+        format!(
+            "{}; the credentials before work there, and are used. Give the user there this password, and the role api, or put \
+             the former ones back; the new ones are tried again after 15 minutes, when the Secret changes, and when the \
+             former ones work no more",
+            refusing.join(", ")
+        )
+    })
 }

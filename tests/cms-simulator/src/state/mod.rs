@@ -59,6 +59,8 @@ pub struct Cluster {
     /// Scripts by normalised address.
     pub scripts: HashMap<String, EndpointScript>,
     pub account: Account,
+    /// Call bridges whose account has a password of its own.
+    pub own_accounts: HashMap<usize, Account>,
     pub tokens: HashMap<String, Token>,
     /// Outcome forced upon the next syncs by a fault.
     pub forced_syncs: HashMap<Id, String>,
@@ -103,6 +105,7 @@ impl Cluster {
             log: Log::default(),
             scripts: HashMap::new(),
             account: Account::new(&config.username, &config.password),
+            own_accounts: HashMap::new(),
             tokens: HashMap::new(),
             forced_syncs: HashMap::new(),
             writes: 0,
@@ -212,6 +215,7 @@ impl Cluster {
         }
         self.refresh_database_alarm(bridge);
         self.account.unlock();
+        self.own_accounts.values_mut().for_each(Account::unlock);
         self.clear_peer_alarms(bridge);
     }
 
