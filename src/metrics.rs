@@ -183,6 +183,7 @@ pub struct Metrics {
     pub elections: Counter,
     pub bridge_up: BridgeGauge,
     pub credentials_refused: BridgeGauge,
+    pub new_credentials_refused: BridgeGauge,
     pub credentials_changed: BridgeGauge,
     call_bridge_up: CallBridgeGauge,
     certificate_expiry: CallBridgeGauge,
@@ -240,6 +241,7 @@ impl Default for Metrics {
             elections: Counter::default(),
             bridge_up: Family::default(),
             credentials_refused: Family::default(),
+            new_credentials_refused: Family::default(),
             credentials_changed: Family::default(),
             call_bridge_up: Family::default(),
             certificate_expiry: Family::default(),
@@ -290,6 +292,7 @@ impl Metrics {
         counter(r, "elections", &self.elections);
         gauge(r, "bridge_up", &self.bridge_up);
         gauge(r, "bridge_credentials_refused", &self.credentials_refused);
+        gauge(r, "bridge_new_credentials_refused", &self.new_credentials_refused);
         seconds(r, "bridge_credentials_changed_timestamp", &self.credentials_changed);
         gauge(r, "call_bridge_up", &self.call_bridge_up);
         seconds(r, "call_bridge_certificate_expiry_timestamp", &self.certificate_expiry);
@@ -306,10 +309,11 @@ impl Metrics {
         r.register("build", help(&full("build", "_info")), version);
     }
 
-    fn of_bridges(&self) -> [&BridgeGauge; 10] {
+    fn of_bridges(&self) -> [&BridgeGauge; 11] {
         [
             &self.bridge_up,
             &self.credentials_refused,
+            &self.new_credentials_refused,
             &self.credentials_changed,
             &self.failed_over,
             &self.slots,

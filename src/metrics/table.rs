@@ -125,6 +125,12 @@ pub const TABLE: &[MetricDoc] = &[
         "1 while the bridge refuses the credentials or they are missing",
     ),
     doc(
+        "meeting_controller_bridge_new_credentials_refused",
+        "gauge",
+        BRIDGE,
+        "1 while a call bridge refuses what its Secret holds now, and is used with the credentials before, which a restart loses",
+    ),
+    doc(
         "meeting_controller_call_bridge_up",
         "gauge",
         CALL_BRIDGE,

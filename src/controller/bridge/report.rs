@@ -121,9 +121,10 @@ pub fn show(ctx: &Context, key: &ObjectKey, status: &MeetingBridgeStatus) {
     let labels = BridgeLabels::from(key);
     let credentials = find(&status.conditions, types::CREDENTIALS_VALID);
     // Where those before are used nothing is wrong with the meetings.
-    let is_refused = credentials
-        .is_some_and(|condition| condition.status == "False" && condition.reason != reason::NEW_CREDENTIALS_REFUSED);
-    ctx.metrics.credentials_refused.get_or_create(&labels).set(i64::from(is_refused));
+    let refused = credentials.filter(|condition| condition.status == "False");
+    let is_by_new = refused.is_some_and(|condition| condition.reason == reason::NEW_CREDENTIALS_REFUSED);
+    ctx.metrics.credentials_refused.get_or_create(&labels).set(i64::from(refused.is_some() && !is_by_new));
+    ctx.metrics.new_credentials_refused.get_or_create(&labels).set(i64::from(is_by_new));
     let is_away = is_true(&status.conditions, types::FAILED_OVER);
     ctx.metrics.failed_over.get_or_create(&labels).set(i64::from(is_away));
     let Some(slots) = &status.slots else { return };

@@ -52,6 +52,7 @@ fn metrics(is_well: bool) -> Metrics {
     metrics.bridge_up.get_or_create(&bridge).set(pick(1, 0));
     metrics.failed_over.get_or_create(&bridge).set(pick(0, 1));
     metrics.credentials_refused.get_or_create(&bridge).set(pick(0, 1));
+    metrics.new_credentials_refused.get_or_create(&bridge).set(pick(0, 1));
     metrics.credentials_changed.get_or_create(&bridge).set(pick(-149 * DAY, -151 * DAY));
     metrics.slots.get_or_create(&bridge).set(20);
     metrics.slots_free.get_or_create(&bridge).set(pick(3, 2));
