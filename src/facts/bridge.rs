@@ -27,6 +27,11 @@ pub fn as_written(pairs: &[(String, String)]) -> Fields {
     pairs.iter().cloned().chain([mark]).collect()
 }
 
+/// Are these the fields that a profile was made with, and no look has shown it since?
+pub fn is_unread(fields: &Fields) -> bool {
+    fields.contains_key(NOT_SHOWN)
+}
+
 /// What a sync has made that has run for too long is listed so often.
 pub const OVERDUE_LISTED: SignedDuration = SignedDuration::from_mins(5);
 
@@ -74,6 +79,11 @@ pub struct BridgeFacts {
     pub most_at_once: Option<u32>,
     /// Numbers that cannot be made although no list shows who has them, and whether it is time for another try.
     pub blocked: BTreeMap<u32, bool>,
+    /// How often in a row a look did not find one of the two profiles that we had just made.
+    pub profiles_vain: BTreeMap<ProfileKind, u32>,
+    /// What the bridge did not show of the two profiles when they were last put right, in words: the same is not written once
+    /// more, but for a look at everything.
+    pub rewritten: BTreeMap<ProfileKind, String>,
     /// Slots that were told their profiles in this process, so that a bridge that does not show them is told once only.
     pub attached: BTreeSet<SpaceId>,
     /// Ids of profiles for settings that this process made or has seen. One that only the status knows may be gone: its removal
@@ -113,6 +123,7 @@ impl BridgeFacts {
         (self.whole_at, self.is_name_enough) = (None, false);
         self.settings_seen.clear();
         self.shown_fields.clear();
+        self.rewritten.clear();
         self.methods.clear();
         if let Seen::Known(slots) = &mut self.slots {
             // Another version may show other fields.
@@ -149,7 +160,7 @@ impl BridgeFacts {
 
     /// A look showed these fields of a profile.
     pub fn note_shown(&mut self, id: &str, have: &Fields) {
-        if have.contains_key(NOT_SHOWN) {
+        if is_unread(have) {
             return;
         }
         let shown = self.shown_fields.entry(id.to_owned()).or_default();

@@ -307,6 +307,11 @@ pub fn is_to_be_proven(profile: &SettingsProfile) -> bool {
     !unproven(&profile.fields, &BTreeMap::new()).is_empty()
 }
 
+/// The same for one of the bridge's own.
+pub fn protects(own: &[(String, String)]) -> bool {
+    own.iter().any(|(name, value)| PROTECTION.contains(&(name, value)))
+}
+
 /// Does the door stay shut as long as the profile of this kind is not there?
 pub fn is_protective(settings: &MeetingSettings, kind: ProfileKind, version: &str) -> bool {
     TABLE.iter().any(|row| row.kind == kind && row.is_known_to(version) && (row.is_protective)(settings))

@@ -2,6 +2,7 @@
 
 pub mod cluster;
 mod control;
+mod profiles;
 pub mod slots;
 
 use jiff::{SignedDuration, Timestamp};
@@ -112,6 +113,7 @@ pub fn build(
 ) -> MeetingBridgeStatus {
     let mut conditions = Conditions::new(&old.conditions, generation, now);
     let tried = failed_before(known, old, generation);
+    let own = profiles::judge(known, old, generation);
     if known.progress.spec.address.is_empty() {
         for kind in JUDGED_BY_SPEC {
             conditions.set(kind, None, reason::UNREADABLE, "not known while the object cannot be read");
@@ -121,9 +123,11 @@ pub fn build(
         configuration(known, old, &mut conditions);
         cluster::tell(known, &mut conditions);
         slots::tell(known, tried.as_ref(), &mut conditions);
+        profiles::tell(own.as_ref(), &mut conditions);
         control::tell(known, now, &mut conditions);
     }
-    let readiness = readiness(known, tried);
+    let unprotected = own.filter(|told| told.value == Some(false)).map(|told| told.message);
+    let readiness = readiness(known, tried, unprotected);
     let mut status = known.draft.clone();
     status.observed_generation = generation;
     status.phase = Some(phase(known, &readiness).to_owned());
@@ -237,7 +241,8 @@ fn owned_by(owner: &str) -> String {
     format!("{owner} owns this cluster already; delete one of the two")
 }
 
-fn readiness(known: &Report<'_>, tried: Option<(&'static str, String)>) -> Readiness {
+/// `unprotected`: why no door opens by the profiles of the bridge.
+fn readiness(known: &Report<'_>, tried: Option<(&'static str, String)>, unprotected: Option<String>) -> Readiness {
     if let Some(message) = known.progress.untied.clone() {
         return Readiness::Stalled { reason: reason::FINALIZER_REFUSED, message };
     }
@@ -300,6 +305,9 @@ fn readiness(known: &Report<'_>, tried: Option<(&'static str, String)>) -> Readi
         Some(Obstacle::Scattered) => Readiness::Stalled { reason: reason::RANGE_SCATTERED, message: scattered() },
         Some(Obstacle::Draining) => {
             Readiness::Reconciling { reason: reason::RESIZE_DEFERRED, message: draining(known), retrying: false }
+        }
+        None if let Some(message) = unprotected => {
+            Readiness::Reconciling { reason: reason::SETTINGS_REFUSED, message, retrying: true }
         }
         None if known.is_provisioned => {
             Readiness::Ready { reason: "Ready", message: "meetings can be booked".to_owned() }

@@ -73,9 +73,15 @@ pub fn announce(ctx: &Context, before: &MeetingBridge, after: &MeetingBridge) {
     }
 }
 
-/// Profiles for settings were made, or refused: the meetings that are due look whether that concerns them.
+/// Profiles for settings were made, or refused, or the bridge's own were read back: the meetings that are due look whether
+/// that concerns them.
 pub fn tell_settings(ctx: &Context, before: &MeetingBridge, after: &MeetingBridge) {
-    let profiles = |bridge: &MeetingBridge| bridge.status.as_ref().map(|status| status.settings_profiles.clone());
+    let profiles = |bridge: &MeetingBridge| {
+        let status = bridge.status.as_ref()?;
+        let own = find(&status.conditions, types::SETTINGS_APPLIED);
+        let own = own.map(|told| (told.status.clone(), told.observed_generation));
+        Some((status.settings_profiles.clone(), own))
+    };
     if profiles(before) != profiles(after) {
         ctx.wakes.meetings(ctx.bookings.due(&ObjectKey::of(after), ctx.clock.now()));
     }

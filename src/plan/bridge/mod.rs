@@ -15,7 +15,7 @@ mod upkeep;
 use std::collections::BTreeSet;
 use std::ops::RangeInclusive;
 
-pub use profiles::profile_matches;
+pub use profiles::{Protection, profile_matches};
 pub use progress::{Around, BridgeProgress, Problem, SyncPause};
 pub use record::Record;
 pub use step::{End, Found, Intent, Look, Obstacle, Step};

@@ -5,8 +5,89 @@ use super::{Around, BridgeProgress, Intent, Look, Next, Step};
 use crate::api::settings::ProfileKind;
 use crate::cms::{Fields, Space};
 use crate::facts::Seen;
-use crate::facts::bridge::BridgeFacts;
+use crate::facts::bridge::{BridgeFacts, is_unread};
 use crate::facts::slots::SlotSpaces;
+use crate::plan::settings::{protects, unproven};
+use crate::plan::verdict::Pause;
+
+/// One that was made, and that so many looks in a row do not find, is made again.
+const LOOKS_IN_VAIN: u32 = 6;
+
+/// How it stands with what keeps people out by the two profiles.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Protection {
+    /// It is not there yet, or was written and not read back.
+    Unread,
+    /// A look shows these fields otherwise than they are wanted, or not at all. In words.
+    Lacking(String),
+    /// A look showed it as it is wanted, or nothing of the kind is wanted.
+    Shown,
+}
+
+/// Which fields that keep people out a look does not show as they are wanted, in words.
+fn lacks(want: &[(String, String)], have: &Fields) -> Option<String> {
+    let want = want.iter().cloned().collect();
+    let missing = unproven(&want, have);
+    (!missing.is_empty()).then(|| missing.join(", "))
+}
+
+/// What the bridge shows of what keeps people out. None: nobody has looked in this process, and nothing was written.
+fn protection(bridge: &BridgeProgress, facts: &BridgeFacts) -> Option<Protection> {
+    let version = facts.version.known()?;
+    let (mut lacking, mut has_unread, mut has_unknown) = (Vec::new(), false, false);
+    for kind in ProfileKind::ALL {
+        let want = bridge.spec.profiles.pairs(kind, version);
+        if !protects(&want) {
+            continue;
+        }
+        let is_made = bridge.record.profiles.as_ref().is_some_and(|ids| ids.of(kind).is_some());
+        match (is_made, facts.profile(kind)) {
+            (true, Seen::Known(Some(have))) if !is_unread(have) => {
+                lacking.extend(lacks(&want, have).map(|fields| format!("{fields} of the {kind}")));
+            }
+            (true, Seen::Unknown) if !bridge.written_profiles.contains(&kind) => has_unknown = true,
+            _ => has_unread = true,
+        }
+    }
+    match (lacking.is_empty(), has_unread, has_unknown) {
+        (false, ..) => Some(Protection::Lacking(lacking.join("; "))),
+        (true, true, _) => Some(Protection::Unread),
+        (true, false, true) => None,
+        (true, false, false) => Some(Protection::Shown),
+    }
+}
+
+impl BridgeProgress {
+    /// Notes what is known now.
+    pub(super) fn note_protection(&mut self, facts: &BridgeFacts) {
+        self.protection = protection(self, facts);
+    }
+
+    /// One of the two profiles was put right, with these fields.
+    pub(super) fn profile_put_right(&mut self, facts: &mut BridgeFacts, kind: ProfileKind, want: &[(String, String)]) {
+        self.written_profiles.insert(kind);
+        let had = facts.profile(kind).known().and_then(Option::as_ref).and_then(|have| lacks(want, have));
+        match had {
+            Some(fields) => _ = facts.rewritten.insert(kind, fields),
+            None => _ = facts.rewritten.remove(&kind),
+        }
+    }
+
+    /// One of the two profiles was looked at, and is not there. What was made a moment ago may show late.
+    pub(super) fn profile_not_found(&mut self, facts: &mut BridgeFacts, kind: ProfileKind) {
+        if facts.profile(kind).known().and_then(Option::as_ref).is_some_and(is_unread) {
+            let vain = facts.profiles_vain.entry(kind).or_default();
+            *vain = vain.saturating_add(1);
+            if *vain < LOOKS_IN_VAIN {
+                self.unfound_profiles.insert(kind);
+                self.pause.get_or_insert(Pause::Blocked);
+                return;
+            }
+        }
+        facts.profiles_vain.remove(&kind);
+        self.record.lose_profile(facts, kind);
+    }
+}
 
 /// Does `have` carry every field of `want`? Names and booleans are compared without regard to case; fields that the
 /// bridge does not show at all are believed (descriptions and servers differ there).
@@ -28,6 +109,9 @@ pub(super) fn is_as_wanted(facts: &BridgeFacts, id: &str, want: &[(String, Strin
 pub(super) fn next(bridge: &BridgeProgress, facts: &BridgeFacts, version: &str) -> Option<Next> {
     let Some(ids) = &bridge.record.profiles else { return Some(Next::Record(Intent::Profiles)) };
     let believes_nothing = facts.full_recheck || facts.wants_profiles || bridge.is_unjudged || !bridge.was_ready;
+    let is_lacking = |kind: ProfileKind, want: &[(String, String)], have: &Fields| {
+        lacks(want, have).is_some_and(|fields| facts.rewritten.get(&kind) != Some(&fields))
+    };
     let next = |kind: ProfileKind| {
         let want = bridge.spec.profiles.pairs(kind, version);
         match (ids.of(kind), facts.profile(kind)) {
@@ -36,9 +120,26 @@ pub(super) fn next(bridge: &BridgeProgress, facts: &BridgeFacts, version: &str) 
                 Some(Next::Look(Look::LostProfile(kind)))
             }
             (None, _) => Some(Next::Do(Step::CreateProfile(kind, want))),
-            (Some(id), Seen::Unknown) if believes_nothing => Some(Next::Look(Look::Profile(kind, id.clone()))),
+            (Some(id), Seen::Unknown) if believes_nothing || protects(&want) => {
+                Some(Next::Look(Look::Profile(kind, id.clone())))
+            }
+            // A bridge may take a field and drop it: nobody is let in by what was not read back. What is only pretended is not
+            // there to be read.
             (Some(id), Seen::Known(Some(have)))
-                if !is_as_wanted(facts, id, &want, have) && bridge.may_put_back(kind.into(), None) =>
+                if is_unread(have)
+                    && protects(&want)
+                    && lacks(&want, have).is_none()
+                    && !bridge.is_observing
+                    && !bridge.unfound_profiles.contains(&kind) =>
+            {
+                Some(Next::Look(Look::Profile(kind, id.clone())))
+            }
+            // Once in a pass: a look showed what came of it. What keeps people out is not believed where it is not shown: it is
+            // written once more, because the bridge may know it since a while ago.
+            (Some(id), Seen::Known(Some(have)))
+                if !bridge.written_profiles.contains(&kind)
+                    && (is_lacking(kind, &want, have)
+                        || (!is_as_wanted(facts, id, &want, have) && bridge.may_put_back(kind.into(), None))) =>
             {
                 Some(Next::Do(Step::UpdateProfile(kind, id.clone(), want)))
             }

@@ -8,6 +8,7 @@ use kube::{Resource, ResourceExt};
 
 use super::contests::forget_written;
 use super::outcomes::{method_kept, methods_looked_at, retry_stuck};
+use super::profiles::Protection;
 use super::provisioning::numbers_of;
 use super::record::Record;
 use super::step::{End, Found, Intent, Look, Obstacle, Step};
@@ -111,6 +112,12 @@ pub struct BridgeProgress {
     pub untried_set: Option<RangeInclusive<u32>>,
     /// The same for profiles for settings, by kind and name.
     pub untried_settings: BTreeSet<(ProfileKind, String)>,
+    /// In this pass these of the two profiles were put right.
+    pub written_profiles: BTreeSet<ProfileKind>,
+    /// In this pass a look did not find these of the two, which were just made.
+    pub unfound_profiles: BTreeSet<ProfileKind>,
+    /// What the bridge shows of what keeps people out by the two profiles. None: nothing new is known.
+    pub protection: Option<Protection>,
     /// In this pass no sync of this set was found that runs, or has made its spaces.
     pub without_sync: Option<String>,
     /// Spaces that were looked at in this pass: only what such a look shows is a reason to write.
@@ -182,6 +189,9 @@ impl BridgeProgress {
             profiles_untried: false,
             untried_set: None,
             untried_settings: BTreeSet::new(),
+            written_profiles: BTreeSet::new(),
+            unfound_profiles: BTreeSet::new(),
+            protection: None,
             without_sync: None,
             looked: BTreeSet::new(),
             listed_in_part: false,
@@ -307,6 +317,7 @@ impl Subject for BridgeProgress {
         self.contests.prune(now);
         self.note_shown_fields(facts);
         self.prove_repairs(facts);
+        self.note_protection(facts);
         if !self.is_observing {
             let next = self.next_in_bounds(facts, around);
             // Whatever becomes of the pass: what says that it was not done yet does not outlive the try.
@@ -362,8 +373,11 @@ impl Subject for BridgeProgress {
             (Look::SettingsProfile(profile), Found::Profile(fields)) => {
                 self.settings_looked_at(facts, profile, fields.as_ref());
             }
-            (Look::Profile(kind, _), Found::Profile(None)) => self.record.lose_profile(facts, *kind),
-            (Look::Profile(kind, _), Found::Profile(fields)) => *facts.profile_mut(*kind) = Seen::Known(fields),
+            (Look::Profile(kind, _), Found::Profile(None)) => self.profile_not_found(facts, *kind),
+            (Look::Profile(kind, _), Found::Profile(fields)) => {
+                facts.profiles_vain.remove(kind);
+                *facts.profile_mut(*kind) = Seen::Known(fields);
+            }
             (Look::LostProfile(kind), Found::LostProfile(found)) => {
                 *self.record.profiles.get_or_insert_default().of_mut(*kind) = found.as_ref().map(|(id, _)| id.clone());
                 *facts.profile_mut(*kind) = Seen::Known(found.map(|(_, fields)| fields));
@@ -399,6 +413,9 @@ impl Subject for BridgeProgress {
 
     fn applied(&mut self, facts: &mut BridgeFacts, step: &Step, effect: Option<String>, at: Timestamp) -> Store {
         self.note_repair(step, at);
+        if let Step::UpdateProfile(kind, _, want) = step {
+            self.profile_put_right(facts, *kind, want);
+        }
         self.is_only_meant = false;
         self.has_reworked |= step.settings_profile().is_none();
         let id = effect.clone();

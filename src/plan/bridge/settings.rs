@@ -179,7 +179,8 @@ impl BridgeProgress {
         let is_changed = !is_as_wanted(facts, &id, &profile.pairs(), shown);
         facts.note_shown(&id, shown);
         let unproven = unproven(&profile.fields, shown);
-        if is_changed && !profile.unread {
+        // What protects is written once more before it is said not to be taken: the bridge may know it since a while ago.
+        if (is_changed || !unproven.is_empty()) && !profile.unread {
             facts.settings_changed.insert(id.clone());
         } else if !unproven.is_empty() {
             return self.settings_unproven(facts, profile, REFUSAL_RESTS, not_taken(&unproven));

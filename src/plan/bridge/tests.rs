@@ -109,6 +109,10 @@ struct Server {
     is_mute: bool,
     /// Fields of profiles that it does not show.
     hidden_fields: BTreeSet<String>,
+    /// Fields of profiles that it takes and drops.
+    dropped_fields: BTreeSet<String>,
+    /// What was made is not found by so many looks.
+    shows_late: u32,
     /// What was made for settings is never found again.
     shows_no_settings: bool,
     /// A sync removes nothing, and ends so.
@@ -192,6 +196,10 @@ impl Server {
         Some(Space { non_member_access, access_methods: count.filter(|count| *count > 0), ..space })
     }
 
+    fn kept(&self, pairs: &[(String, String)]) -> Fields {
+        pairs.iter().filter(|(name, _)| !self.dropped_fields.contains(name)).cloned().collect()
+    }
+
     fn shown_fields(&self, fields: Option<&Fields>) -> Option<Fields> {
         let mut shown = fields?.clone();
         shown.retain(|name, _| !self.hidden_fields.contains(name));
@@ -273,20 +281,22 @@ impl Server {
             }
             Step::CreateProfile(ProfileKind::Call, pairs) => {
                 let id = self.id("call-profile");
-                self.call_profiles.insert(id.clone(), pairs.iter().cloned().collect());
+                self.call_profiles.insert(id.clone(), self.kept(pairs));
                 Some(id)
             }
             Step::CreateProfile(ProfileKind::CallLeg, pairs) => {
                 let id = self.id("leg-profile");
-                self.leg_profiles.insert(id.clone(), pairs.iter().cloned().collect());
+                self.leg_profiles.insert(id.clone(), self.kept(pairs));
                 Some(id)
             }
             Step::UpdateProfile(ProfileKind::Call, id, pairs) => {
-                self.call_profiles.get_mut(id).unwrap().extend(pairs.iter().cloned());
+                let kept = self.kept(pairs);
+                self.call_profiles.get_mut(id).unwrap().extend(kept);
                 None
             }
             Step::UpdateProfile(ProfileKind::CallLeg, id, pairs) => {
-                self.leg_profiles.get_mut(id).unwrap().extend(pairs.iter().cloned());
+                let kept = self.kept(pairs);
+                self.leg_profiles.get_mut(id).unwrap().extend(kept);
                 None
             }
             Step::CreateSet(range) => {
@@ -424,6 +434,10 @@ impl Reach<BridgeProgress> for ServerReach<'_> {
             Look::Cluster => Found::Cluster(server.cluster.clone()),
             Look::LostProfile(ProfileKind::Call) => first(&server.call_profiles),
             Look::LostProfile(ProfileKind::CallLeg) => first(&server.leg_profiles),
+            Look::Profile(..) if server.shows_late > 0 => {
+                server.shows_late -= 1;
+                Found::Profile(None)
+            }
             Look::Profile(ProfileKind::Call, id) => Found::Profile(server.shown_fields(server.call_profiles.get(id))),
             Look::Profile(ProfileKind::CallLeg, id) => Found::Profile(server.shown_fields(server.leg_profiles.get(id))),
             Look::LostSettingsProfile(_) if server.shows_no_settings => Found::Lost(None),

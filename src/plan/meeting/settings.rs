@@ -4,11 +4,12 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::progress::Progress;
 use crate::api::bridge::ProfileIds;
+use crate::api::conditions::types;
 use crate::api::settings::{ProfileKind, SettingsProfile, SettingsStatus};
-use crate::api::{MeetingBridge, ScheduledMeetingSpec};
+use crate::api::{MeetingBridge, ScheduledMeetingSpec, find};
 use crate::cms::{CmsError, ProfileId, Space, is_same_id};
 use crate::plan::settings::{
-    MethodProfile, has_room, is_protective, knows_access_methods, owner_of, waits_for_host, wanted,
+    MethodProfile, has_room, is_protective, knows_access_methods, owner_of, protects, waits_for_host, wanted,
 };
 
 /// How far the profile of one kind has come that a meeting wants.
@@ -41,6 +42,10 @@ pub struct SettingsTerms {
     pub bare: Option<String>,
     /// Kinds without which the door stays shut.
     protective: Vec<ProfileKind>,
+    /// Kinds of which the bridge's own profile is to keep people out of something.
+    guarded: Vec<ProfileKind>,
+    /// Why it is not known that they do.
+    unguarded: Option<String>,
     /// The profiles that a slot of the bridge's own making has.
     own: ProfileIds,
     /// The slot is one of these.
@@ -57,13 +62,18 @@ impl SettingsTerms {
         let owner = owner_of(bridge);
         let settings = spec.settings.clone().unwrap_or_default();
         let wanted = wanted(&settings, &spec.access_methods, &bridge.spec.profiles, &owner, &version);
+        let guards = |kind: ProfileKind| protects(&bridge.spec.profiles.pairs(kind, &version));
+        let guarded: Vec<ProfileKind> = ProfileKind::ALL.into_iter().filter(|kind| guards(*kind)).collect();
+        let unguarded = if guarded.is_empty() { None } else { unproven_own(bridge) };
         let state = |profile: &SettingsProfile| {
             let is_it = |known: &&SettingsProfile| (known.kind, &known.name) == (profile.kind, &profile.name);
             let known = status.settings_profiles.iter().find(is_it);
             match known.map(|known| (known.id.clone(), known.refused.clone(), known.unread)) {
                 // What protects counts once it was read back.
                 Some((Some(id), None, false)) => Made::There(id),
-                Some((Some(id), ..)) if !wanted.protects(profile) => Made::There(id),
+                Some((Some(id), ..)) if !(wanted.protects(profile) || guarded.contains(&profile.kind)) => {
+                    Made::There(id)
+                }
                 Some((_, Some(why), _)) => Made::Refused(why),
                 Some((_, None, _)) | None => Made::Pending,
             }
@@ -90,6 +100,7 @@ impl SettingsTerms {
         let own_leg = status.profiles.as_ref().and_then(|ids| ids.call_leg.clone());
         let of_method = |profile: &MethodProfile| match profile {
             MethodProfile::OfSpace => Made::NotWanted,
+            MethodProfile::OfBridge if unguarded.is_some() && guarded.contains(&ProfileKind::CallLeg) => Made::Pending,
             MethodProfile::OfBridge => own_leg.clone().map_or(Made::Pending, Made::There),
             MethodProfile::Made(profile) => known(profile),
         };
@@ -109,6 +120,7 @@ impl SettingsTerms {
             lacks_room,
             bare,
             protective: ProfileKind::ALL.into_iter().filter(is_protective).collect(),
+            unguarded,
             // Of a bridge that has not told its version nothing is said.
             unsupported: if version.is_empty() { Vec::new() } else { wanted.unsupported },
             own: status.profiles.unwrap_or_default(),
@@ -119,6 +131,7 @@ impl SettingsTerms {
                 .filter_map(|known| known.id.as_deref())
                 .map(Into::into)
                 .collect(),
+            guarded,
         }
     }
 
@@ -152,6 +165,18 @@ impl SettingsTerms {
         // One that an earlier meeting left there is nobody's own.
         let own = |id: &Option<String>| id.clone().filter(|id| !self.is_of_settings(id));
         ProfileIds { call: own(&shown.call), call_leg: own(&shown.call_leg) }
+    }
+}
+
+/// Why it is not proven that the bridge's own profiles keep out whom spec.profiles says. None: a look showed it.
+fn unproven_own(bridge: &MeetingBridge) -> Option<String> {
+    let conditions = bridge.status.as_ref().map(|status| status.conditions.as_slice()).unwrap_or_default();
+    let told =
+        find(conditions, types::SETTINGS_APPLIED).filter(|told| told.observed_generation == bridge.metadata.generation);
+    match told {
+        Some(told) if told.status == "True" => None,
+        Some(told) => Some(told.message.to_string()),
+        None => Some("the bridge has not shown yet that its profiles say so".to_owned()),
     }
 }
 
@@ -276,7 +301,15 @@ impl Progress {
             let is_there = matches!(terms.made(*kind), Made::There(_)) && !self.tried.without_profiles;
             *terms.made(*kind) != Made::NotWanted && !is_there
         };
-        terms.protective.iter().any(lacks)
+        terms.protective.iter().any(lacks) || self.unguarded().is_some()
+    }
+
+    /// Why nobody is let in by the bridge's own profiles: they are to keep people out, and it is not proven that they do. A
+    /// slot that was adopted has those of somebody else.
+    pub fn unguarded(&self) -> Option<&str> {
+        let terms = self.terms.settings.as_ref().filter(|terms| terms.is_made)?;
+        let has_own = |kind: &ProfileKind| self.tried.without_profiles || self.target(*kind).is_none();
+        terms.unguarded.as_deref().filter(|_| terms.guarded.iter().any(has_own))
     }
 
     /// Is there a setting that keeps people out of something?

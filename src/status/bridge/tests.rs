@@ -6,6 +6,7 @@ use crate::api::bridge::{SlotEntry, SlotState, SlotsStatus};
 use crate::api::marks::Marks;
 use crate::api::repairs::{Contested, Rival};
 use crate::cms::SyncFailure;
+use crate::plan::bridge::Protection;
 use crate::status::check::violations;
 
 fn bridge(spec: serde_json::Value) -> MeetingBridge {
@@ -176,6 +177,10 @@ const fn row(
 
 fn plain() -> serde_json::Value {
     serde_json::json!({})
+}
+
+fn protected() -> serde_json::Value {
+    serde_json::json!({ "profiles": { "call": { "recordingMode": "disabled" } } })
 }
 
 fn with_alternate() -> serde_json::Value {
@@ -596,6 +601,35 @@ const TABLE: &[Row] = &[
         &[("FailoverConfigured", "False", "MaintenanceUnknown"), ("Ready", "True", "Ready")],
     ),
     row(
+        "what keeps people out is shown",
+        protected,
+        |p| p.protection = Some(Protection::Shown),
+        NOTHING,
+        "Idle",
+        &[("SettingsApplied", "True", "Applied"), ("Ready", "True", "Ready")],
+    ),
+    row(
+        "what keeps people out is not shown",
+        protected,
+        |p| p.protection = Some(Protection::Lacking("x of the call profile".into())),
+        NOTHING,
+        "Degraded",
+        &[
+            ("SettingsApplied", "False", "SettingsRefused"),
+            ("Ready", "False", "SettingsRefused"),
+            ("Reconciling", "True", "Retrying"),
+            ("SlotsProvisioned", "True", "Provisioned"),
+        ],
+    ),
+    row(
+        "what keeps people out was not read back yet",
+        protected,
+        |p| p.protection = Some(Protection::Unread),
+        NOTHING,
+        "Idle",
+        &[("SettingsApplied", "Unknown", "SettingsPending"), ("Ready", "True", "Ready")],
+    ),
+    row(
         "suspended",
         || serde_json::json!({ "suspend": true }),
         SAME,
@@ -639,6 +673,31 @@ fn every_state_has_its_conditions() {
             assert_eq!((shown.status.as_str(), shown.reason.as_str()), (*value, *reason), "{}: {kind}", row.case);
         }
     }
+}
+
+/// A pass that fails on the way takes nothing back; another spec does.
+#[test]
+fn what_keeps_people_out_stands_until_it_is_judged_again() {
+    let now = Timestamp::from_second(1_800_000_000).unwrap();
+    let mut progress = BridgeProgress::resume(&bridge(protected()), &Marks::default());
+    let told = |progress: &BridgeProgress, old: &MeetingBridgeStatus, generation| {
+        let status = build(&report(progress), old, Some(generation), now);
+        let told = find(&status.conditions, types::SETTINGS_APPLIED).map(|told| told.status.to_string());
+        (status, told)
+    };
+    assert_eq!(told(&progress, &MeetingBridgeStatus::default(), 2).1.as_deref(), Some("Unknown"));
+    for (protection, value) in [(Protection::Shown, "True"), (Protection::Lacking("x".into()), "False")] {
+        progress.protection = Some(protection);
+        let (before, shown) = told(&progress, &MeetingBridgeStatus::default(), 2);
+        assert_eq!(shown.as_deref(), Some(value));
+        progress.protection = None;
+        let (after, shown) = told(&progress, &before, 2);
+        assert_eq!(shown.as_deref(), Some(value));
+        assert_eq!(find(&after.conditions, types::READY), find(&before.conditions, types::READY), "no blink");
+        assert_eq!(told(&progress, &before, 3).1.as_deref(), Some("Unknown"));
+    }
+    let plain = BridgeProgress::resume(&bridge(plain()), &Marks::default());
+    assert_eq!(told(&plain, &MeetingBridgeStatus::default(), 2).1, None, "nothing of the kind is asked for");
 }
 
 #[test]

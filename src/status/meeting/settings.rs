@@ -22,6 +22,11 @@ pub(super) fn lacks_room(judged: &Judged<'_>) -> bool {
 pub(super) fn missing(judged: &Judged<'_>) -> String {
     let terms = judged.progress.terms.settings.as_ref();
     let refused = terms.and_then(refused_profile);
+    if refused.is_none()
+        && let Some(why) = judged.progress.unguarded()
+    {
+        return format!("nobody is let in by the profiles of the MeetingBridge: {why}");
+    }
     let why = refused.unwrap_or_else(|| {
         let why = if lacks_room(judged) { NO_ROOM } else { "its profile is not on the bridge yet" };
         why.to_owned()

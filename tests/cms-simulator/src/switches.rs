@@ -264,6 +264,8 @@ pub struct Switches {
     pub bulk_call_leg_profile: bool,
     /// Parameters of a bulk set that are refused with `parameterError`. Default none.
     pub bulk_refused: Vec<String>,
+    /// Parameters of call profiles and call leg profiles that are taken, and neither kept nor shown. Default none.
+    pub profile_drops: BTreeSet<String>,
     /// Words, such as layouts, that this version does not know yet: refused with `parameterError`. Default none.
     pub unknown_words: BTreeSet<String>,
     /// Deleting a bulk set deletes the spaces made from it. Default false.
@@ -371,13 +373,14 @@ impl Default for Switches {
             space_hides: BTreeSet::new(),
             missing_declaration: MissingDeclaration::CallsListOnly,
             second_call: SecondCall::SameId,
+            call_hides_space: false,
             on_close: OnClose::Stay,
             sync_conflict: SyncConflict::NothingChanged,
-            call_hides_space: false,
             unknown_set: UnknownSet::FailsLater,
             bulk_range_max: 10_000,
             bulk_call_leg_profile: true,
             bulk_refused: Vec::new(),
+            profile_drops: BTreeSet::new(),
             unknown_words: BTreeSet::new(),
             delete_set_removes_spaces: false,
             sync_pending_ms: 100,

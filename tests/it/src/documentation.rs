@@ -149,13 +149,15 @@ fn every_section_that_is_cited_exists() {
 #[test]
 fn every_source_file_that_is_cited_exists() {
     let known: Vec<String> = sources().iter().map(|path| format!("/{}", path.display())).collect();
-    let is_there = |cited: &str| cited == "documentation.rs" || known.iter().any(|path| path.ends_with(&format!("/{cited}")));
+    let is_there =
+        |cited: &str| cited == "documentation.rs" || known.iter().any(|path| path.ends_with(&format!("/{cited}")));
     let comments = |path: &Path| -> String {
         read(path).lines().filter_map(|line| line.split_once("//")).map(|(_, text)| format!("{text}\n")).collect()
     };
     let texts = sources().into_iter().map(|path| (comments(&path), path));
     // What was changed may name what is gone.
-    let texts = texts.chain(documents().into_iter().filter(|path| !path.ends_with("CHANGELOG.md")).map(|path| (read(&path), path)));
+    let texts = texts
+        .chain(documents().into_iter().filter(|path| !path.ends_with("CHANGELOG.md")).map(|path| (read(&path), path)));
     let (mut missing, mut count) = (Vec::new(), 0);
     for (text, path) in texts {
         let words = text.split(|c: char| !(c.is_ascii_alphanumeric() || matches!(c, '/' | '_' | '-' | '.')));

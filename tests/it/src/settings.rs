@@ -239,6 +239,48 @@ async fn a_layout_that_the_bridge_does_not_know_keeps_neither_people_nor_protect
     arena.finish().await;
 }
 
+/// A bridge may take what keeps people out and drop it: nobody is let in by that, whether one meeting asks for it or the
+/// bridge's own profiles say so.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_bridge_that_drops_what_keeps_people_out_lets_nobody_in_by_it() {
+    let arena = Arena::with("set-drop", lone(), quick()).await;
+    arena.sim.update_switches(|switches| switches.profile_drops = ["sipMediaEncryption".to_owned()].into());
+    arena.ready_bridge(json!({})).await;
+    let own = profiles_of(&arena.slot(5)).1;
+    arena.open_now("asks", 600, json!({ "settings": { "encryption": "Required" } })).await;
+    let asks = arena.says("asks", "SettingsApplied", "False", "SettingsRefused").await;
+    assert!(message(&asks, "SettingsApplied").contains("sipMediaEncryption"), "{}", message(&asks, "SettingsApplied"));
+    arena.says("asks", "SpaceOpen", "False", "SettingsMissing").await;
+    arena.open_now("runs", 600, json!({})).await;
+    let runs = number_of(&arena.phase("runs", Phase::Active).await);
+    let calls = arena.sim.calls();
+    let encryption = |mode: Value| json!({ "spec": { "profiles": { "callLeg": { "sipMediaEncryption": mode } } } });
+    arena.sim.clear_journal();
+    arena.patch::<MeetingBridge>("core", encryption(json!("required"))).await;
+    arena.bridge("core", "refused", |b| condition(b, "SettingsApplied") == ("False", "SettingsRefused")).await;
+    let told = arena.bridge("core", "not ready", |b| condition(b, "Ready") == ("False", "SettingsRefused")).await;
+    let told = message(&told, "SettingsApplied").to_owned();
+    assert!(told.contains("sipMediaEncryption of the call leg profile"), "{told}");
+    let read = |verb: &str| count(&arena.sim.journal(), verb, "callLegProfiles/{id}");
+    // And one at what was refused, since the spec is another one now.
+    assert!(read("GET") <= read("PUT") + 1, "one look for each write: {:#?}", arena.journal_lines());
+    arena.open_now("late", 600, json!({})).await;
+    arena.says("late", "SpaceOpen", "False", "SettingsMissing").await;
+    assert!(arena.slot(runs).open && arena.sim.calls() == calls, "who is in stays in");
+    assert_eq!(arena.sim.spaces().iter().filter(|space| space.open).count(), 1);
+    // The bridge was mended.
+    arena.sim.update_switches(|switches| switches.profile_drops.clear());
+    ask_full_look(&arena, "mended").await;
+    arena.bridge("core", "applied", |b| condition(b, "SettingsApplied") == ("True", "Applied")).await;
+    for name in ["late", "asks"] {
+        arena.says(name, "SpaceOpen", "True", "Open").await;
+    }
+    assert!(shown(&arena, "callLegProfiles", &own).await.contains("<sipMediaEncryption>required<"));
+    assert_eq!(arena.sim.calls().iter().filter(|call| calls.contains(call)).count(), calls.len());
+    arena.assert_rules(1..=5);
+    arena.finish().await;
+}
+
 /// Whatever a setting says, it is what the bridge is told.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn video_is_muted_and_encryption_is_as_each_meeting_asks() {

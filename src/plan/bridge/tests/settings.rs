@@ -241,6 +241,118 @@ fn what_protects_is_there_once_it_was_read_back() {
     }
 }
 
+/// A setting that is taken, dropped, and known from some day on.
+#[test]
+fn what_protects_is_written_once_more_before_it_is_said_not_to_be_taken() {
+    let mut wanted = all().remove(1);
+    wanted.fields = [("sipMediaEncryption".to_owned(), "required".to_owned())].into();
+    let mut server = Server::new(Vec::new());
+    let mut player = Player::settled(&mut server, 1, 2);
+    player.demand = wants(vec![wanted.clone()]);
+    player.settle(&mut server);
+    server.settings.values_mut().for_each(|profile| profile.fields.clear());
+    server.hidden_fields.insert("sipMediaEncryption".to_owned());
+    for _ in 0..2 {
+        player.facts.settings_seen.clear();
+        player.settle(&mut server);
+    }
+    assert!(player.stored.settings[0].refused.is_some());
+    assert_eq!(player.writes().len(), 2, "made, and written once more");
+    server.hidden_fields.clear();
+    server.settings.values_mut().for_each(|profile| profile.fields.clear());
+    player.wait(600);
+    player.settle(&mut server);
+    assert_eq!((player.stored.settings[0].refused.clone(), player.writes().len()), (None, 1));
+}
+
+/// The spec of a bridge whose own profiles are to keep people out.
+fn protected(player: &mut Player) {
+    player.spec.profiles.call.recording_mode = Some("disabled".to_owned());
+    player.spec.profiles.call_leg.sip_media_encryption = Some("required".to_owned());
+}
+
+fn protection_of(player: &mut Player, server: &mut Server) -> Option<Protection> {
+    let mut progress = player.progress();
+    let mut none = std::iter::empty();
+    let mut reach = ServerReach { server, player, faults: &mut none, died: false, lost: false };
+    futures::executor::block_on(drive(&mut progress, &mut reach)).unwrap();
+    player.stored = progress.record.clone();
+    player.contests = progress.contests.to_vec();
+    progress.protection
+}
+
+fn looks(player: &mut Player) -> usize {
+    player.take_log().iter().filter(|line| line.starts_with("look Profile")).count()
+}
+
+#[test]
+fn what_protects_by_the_bridges_own_profiles_is_read_back_once() {
+    let mut server = Server::new(Vec::new());
+    let mut player = Player::new(1, 2);
+    protected(&mut player);
+    player.settle(&mut server);
+    assert_eq!(looks(&mut player), 2, "one for each that was made");
+    for _ in 0..3 {
+        assert_eq!(protection_of(&mut player, &mut server), Some(Protection::Shown));
+    }
+    assert_eq!(player.take_log(), Vec::<String>::new(), "and none afterwards");
+    player.restart();
+    assert_eq!(protection_of(&mut player, &mut server), Some(Protection::Shown));
+    assert_eq!(looks(&mut player), 2, "nor is it believed after a restart");
+    server.leg_profiles.values_mut().for_each(|fields| _ = fields.insert("defaultLayout".into(), "stacked".into()));
+    player.facts.call_leg_profile = Seen::Known(server.leg_profiles.values().next().cloned());
+    assert_eq!(protection_of(&mut player, &mut server), Some(Protection::Shown));
+    assert_eq!(player.take_log(), ["repair the call leg profile", "look Profile(CallLeg, \"leg-profile-2\")"]);
+    // Where nothing protects, nothing is read back.
+    let mut player = Player::new(1, 2);
+    player.settle(&mut Server::new(Vec::new()));
+    assert_eq!(looks(&mut player), 0);
+}
+
+#[test]
+fn a_bridge_that_drops_what_protects_is_told_and_not_fought() {
+    let mut server = Server::new(Vec::new());
+    server.dropped_fields.insert("sipMediaEncryption".to_owned());
+    let mut player = Player::new(1, 2);
+    protected(&mut player);
+    assert_eq!(player.settle(&mut server), End::Settled, "the slots are made all the same");
+    let lacking = Some(Protection::Lacking("sipMediaEncryption of the call leg profile".to_owned()));
+    let writes = |log: Vec<String>| log.into_iter().filter(|line| line.contains("call leg profile")).count();
+    assert_eq!(writes(player.take_log()), 2, "made, and written once more");
+    for _ in 0..3 {
+        player.wait(180);
+        player.facts.call_leg_profile = Seen::Known(server.leg_profiles.values().next().cloned());
+        assert_eq!(protection_of(&mut player, &mut server), lacking);
+    }
+    assert_eq!(player.take_log(), Vec::<String>::new());
+    // The bridge was updated.
+    server.dropped_fields.clear();
+    player.facts.read_anew();
+    assert_eq!(protection_of(&mut player, &mut server), Some(Protection::Shown));
+    // It shows something else, whatever it is told, and the spec was edited.
+    server.dropped_fields.insert("sipMediaEncryption".to_owned());
+    server.leg_profiles.values_mut().for_each(|had| _ = had.insert("sipMediaEncryption".into(), "optional".into()));
+    player.facts.read_anew();
+    player.take_log();
+    player.edited = true;
+    assert_eq!(protection_of(&mut player, &mut server), lacking);
+    assert_eq!(writes(player.take_log()), 1);
+}
+
+/// What was made a moment ago may show late: no other one is made at once.
+#[test]
+fn one_of_the_bridges_own_that_shows_late_is_waited_for() {
+    let mut server = Server { shows_late: 5, ..Server::new(Vec::new()) };
+    let mut player = Player::new(1, 2);
+    protected(&mut player);
+    player.settle(&mut server);
+    for _ in 0..4 {
+        protection_of(&mut player, &mut server);
+    }
+    assert_eq!(protection_of(&mut player, &mut server), Some(Protection::Shown));
+    assert_eq!((server.call_profiles.len(), server.leg_profiles.len()), (1, 1));
+}
+
 /// It was proven, and the bridge does not let it go: who wants it again need not wait.
 #[test]
 fn one_that_the_bridge_would_not_remove_protects_as_before() {

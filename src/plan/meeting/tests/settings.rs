@@ -253,6 +253,77 @@ fn protection_has_a_profile_of_its_own_even_if_the_bridges_says_the_same() {
     }
 }
 
+/// A bridge whose own call leg profile is to keep people out, and what it says of that.
+fn guarded(player: &Player, here: World, status: &str) -> MeetingBridge {
+    let mut bridge = bridge(player, here);
+    bridge.spec.profiles.call_leg.sip_media_encryption = Some("required".to_owned());
+    bridge.metadata.generation = Some(3);
+    let told = serde_json::json!([{ "type": "SettingsApplied", "status": status, "reason": "R", "message": "it says why",
+        "lastTransitionTime": "2030-01-01T00:00:00Z", "observedGeneration": 3 }]);
+    bridge.status.as_mut().unwrap().conditions = serde_json::from_value(told).unwrap();
+    bridge
+}
+
+#[test]
+fn nobody_is_let_in_by_profiles_of_the_bridge_that_are_not_proven_to_keep_people_out() {
+    for (status, is_let_in) in [("True", true), ("False", false), ("Unknown", false)] {
+        let (mut model, mut player) = world(ALL, serde_json::Value::Null);
+        player.bridge = Some(guarded(&player, ALL, status));
+        player.run(&mut model);
+        assert_eq!(player.is_open(), is_let_in, "{status}: {:?}", player.log);
+    }
+    let (mut model, mut player) = world(ALL, serde_json::Value::Null);
+    let mut edited = guarded(&player, ALL, "True");
+    edited.metadata.generation = Some(4);
+    player.bridge = Some(edited);
+    assert_eq!(player.run(&mut model), End::Blocked(Obstacle::SettingsMissing), "it judged another spec");
+    let told = crate::api::find(&player.stored.conditions, "SpaceOpen").unwrap();
+    assert_eq!(&*told.reason, "SettingsMissing");
+    player.bridge = Some(guarded(&player, ALL, "False"));
+    player.run(&mut model);
+    let told = crate::api::find(&player.stored.conditions, "SpaceOpen").unwrap();
+    assert!(told.message.contains("profiles of the MeetingBridge: it says why"), "{}", told.message);
+    player.bridge = Some(guarded(&player, ALL, "True"));
+    player.run(&mut model);
+    assert!(player.is_open());
+    // It runs, and goes on.
+    player.bridge = Some(guarded(&player, ALL, "False"));
+    player.spec.duration = Some(crate::api::values::Span::from_secs(7200));
+    player.take_log();
+    assert_eq!(player.run(&mut model), End::Settled);
+    assert_eq!(model.space.as_ref().unwrap().non_member_access, Some(true));
+    model.space.as_mut().unwrap().non_member_access = Some(false);
+    player.pass(&mut model, true, &mut std::iter::empty());
+    assert_eq!(model.space.as_ref().unwrap().non_member_access, Some(false), "what somebody shut stays so");
+}
+
+#[test]
+fn a_slot_with_profiles_of_somebody_else_does_not_wait_for_the_bridges() {
+    let here = World { is_made: false, ..ALL };
+    let (mut model, mut player) = world(here, serde_json::Value::Null);
+    player.bridge = Some(guarded(&player, here, "False"));
+    player.run(&mut model);
+    assert!(player.is_open());
+}
+
+/// A profile for a layout carries the encryption of the bridge's own as well.
+#[test]
+fn a_profile_that_carries_the_protection_of_the_bridge_is_read_back_too() {
+    let (_, player) = world(ALL, serde_json::json!({ "layout": "stacked" }));
+    let made = |refused: Option<&str>| {
+        let mut bridge = guarded(&player, ALL, "True");
+        let settings = player.spec.settings.clone().unwrap();
+        let mut profiles = wanted(&settings, &[], &bridge.spec.profiles, &owner_of(&bridge), "3.0").profiles;
+        for profile in &mut profiles {
+            (profile.id, profile.refused) = (Some("p-leg".to_owned()), refused.map(str::to_owned));
+        }
+        bridge.status.as_mut().unwrap().settings_profiles = profiles;
+        SettingsTerms::new(&player.spec, &bridge, 1).call_leg
+    };
+    assert_eq!(made(None), Made::There("p-leg".to_owned()));
+    assert_eq!(made(Some("it drops it")), Made::Refused("it drops it".to_owned()));
+}
+
 #[test]
 fn other_profiles_that_somebody_gives_an_open_space_are_put_back() {
     let (mut model, mut player) = world(ALL, required());

@@ -13,6 +13,7 @@ use crate::schema::{Kind, TOP_LEVEL, Type, Version};
 use crate::state::Cluster;
 use crate::state::log::Actor;
 use crate::state::record::{Fields, Record};
+use crate::state::spaces::Changes;
 use crate::switches::{UnknownSet, UsageFilter};
 use crate::wire::form::Pairs;
 use crate::wire::xml::Xml;
@@ -148,6 +149,14 @@ fn body_of(ctx: &Ctx<'_>, kind: Kind) -> Pairs {
     pairs
 }
 
+/// A bridge may take a parameter of a profile, and drop it.
+fn kept(cluster: &Cluster, kind: Kind, mut changes: Changes) -> Changes {
+    if matches!(kind, Kind::CallProfile | Kind::CallLegProfile) {
+        changes.retain(|(field, _)| !cluster.switches.profile_drops.contains(field.name));
+    }
+    changes
+}
+
 /// POST to a collection.
 pub fn create(ctx: &Ctx<'_>, cluster: &mut Cluster, kind: Kind, parent: Option<&Id>) -> Answer {
     let spec = kind.spec();
@@ -159,7 +168,7 @@ pub fn create(ctx: &Ctx<'_>, cluster: &mut Cluster, kind: Kind, parent: Option<&
     if let Some(name) = refused.find(|name| ctx.body.get(name).is_some()) {
         return Err(Refusal::parameter(name));
     }
-    let changes = take(cluster, &[spec.fields], &body_of(ctx, kind), Phase::Create)?;
+    let changes = kept(cluster, kind, take(cluster, &[spec.fields], &body_of(ctx, kind), Phase::Create)?);
     let actor = Actor::Api(ctx.bridge);
     let id = match (kind, parent) {
         (Kind::CoSpace, _) => cluster.create_space(actor, &changes, None)?,
@@ -262,7 +271,7 @@ pub fn modify(ctx: &Ctx<'_>, cluster: &mut Cluster, kind: Kind, parent: Option<&
     if !spec.put {
         return Err(Refusal::Rule("invalidOperation"));
     }
-    let changes = take(cluster, &[spec.fields], &body_of(ctx, kind), Phase::Modify)?;
+    let changes = kept(cluster, kind, take(cluster, &[spec.fields], &body_of(ctx, kind), Phase::Modify)?);
     let actor = Actor::Api(ctx.bridge);
     let effect = match (kind, parent) {
         (Kind::CoSpace, _) => cluster.modify_space(actor, id, &changes)?,

@@ -426,6 +426,19 @@ async fn the_number_of_access_methods_can_be_kept_back() {
 }
 
 #[tokio::test]
+async fn a_parameter_of_a_profile_can_be_taken_and_dropped() {
+    let bench = with(|s| s.profile_drops = ["sipMediaEncryption".to_owned()].into()).await;
+    let body = "sipMediaEncryption=required&rxAudioMute=true";
+    let profile = format!("callLegProfiles/{}", bench.make("callLegProfiles", body).await);
+    let shown = async || bench.get(&profile).await.text("sipMediaEncryption").filter(|shown| !shown.is_empty());
+    bench.put(&profile, body).await;
+    assert_eq!((shown().await, bench.get(&profile).await.text("rxAudioMute").as_deref()), (None, Some("true")));
+    bench.sim.update_switches(|s| s.profile_drops.clear());
+    bench.put(&profile, body).await;
+    assert_eq!(shown().await.as_deref(), Some("required"));
+}
+
+#[tokio::test]
 async fn a_body_that_ends_with_its_connection() {
     let bench = with(|s| s.ends_by_closing = true).await;
     let url = format!("https://{}/api/v1/system/status", bench.sim.address(0));
