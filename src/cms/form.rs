@@ -67,11 +67,6 @@ impl Form {
     }
 
     /// The encoded text. May hold secrets: for the wire only.
-    pub fn into_encoded(self) -> String {
-        self.0
-    }
-
-    #[cfg(test)]
     pub fn encoded(&self) -> &str {
         &self.0
     }

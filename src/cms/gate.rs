@@ -28,35 +28,18 @@ use super::error::CmsError;
 use super::priority::{Class, Priority};
 use crate::fence::Fence;
 
-/// How strict a gate is.
-#[derive(Clone, Copy, Debug)]
-pub struct GateConfig {
-    /// Requests on the wire at one time; at least one.
-    pub in_flight: usize,
-    /// Connection failures in a row that open the circuit; at least one.
-    pub failure_threshold: u32,
-    /// The longest first pause; doubled with every failed trial.
-    pub backoff_base: Duration,
-    /// The longest pause of all.
-    pub backoff_cap: Duration,
-    /// How long nothing is sent after a 401.
-    pub auth_block: Duration,
-    /// How long after a 401 to credentials that had worked one request tries them again.
-    pub confirm_after: Duration,
-}
+/// Connection failures in a row that open the circuit.
+const FAILURES: u32 = 3;
 
-impl Default for GateConfig {
-    fn default() -> Self {
-        Self {
-            in_flight: 8,
-            failure_threshold: 3,
-            backoff_base: Duration::from_secs(1),
-            backoff_cap: Duration::from_secs(60),
-            auth_block: Duration::from_secs(15 * 60),
-            confirm_after: Duration::from_secs(2),
-        }
-    }
-}
+/// The longest first pause; doubled with every failed trial, up to the longest of all.
+const FIRST_PAUSE: Duration = Duration::from_secs(1);
+const LONGEST_PAUSE: Duration = Duration::from_secs(60);
+
+/// How long nothing is sent after a 401.
+const AUTH_BLOCK: Duration = Duration::from_secs(15 * 60);
+
+/// How long after a 401 to credentials that had worked one request tries them again.
+const CONFIRM_AFTER: Duration = Duration::from_secs(2);
 
 /// How a request ended, as far as the gate cares.
 #[derive(Clone, Debug)]
@@ -73,7 +56,10 @@ pub enum Ending {
 
 /// One per call bridge, shared by every client of that call bridge.
 pub struct Gate {
-    config: GateConfig,
+    /// Requests on the wire at one time.
+    in_flight: usize,
+    /// Connection failures in a row that open the circuit.
+    failures: u32,
     /// Writes pass only while it is open.
     fence: Fence,
     state: Mutex<State>,
@@ -145,7 +131,7 @@ fn tell(answers: Answers) {
 
 impl Gate {
     /// A gate with nothing in flight. `seed` decides the random part of the pauses.
-    pub fn new(config: GateConfig, seed: u64) -> Self {
+    pub fn new(in_flight: usize, seed: u64) -> Self {
         let state = State {
             in_flight: 0,
             arrivals: 0,
@@ -158,7 +144,7 @@ impl Gate {
             present: CancellationToken::new(),
             rng: StdRng::seed_from_u64(seed),
         };
-        Self { config, fence: Fence::default(), state: Mutex::new(state) }
+        Self { in_flight: in_flight.max(1), failures: FAILURES, fence: Fence::default(), state: Mutex::new(state) }
     }
 
     /// The same, with a right to write that can end.
@@ -190,7 +176,7 @@ impl Gate {
         let _place = Place { gate: self, ticket };
         self.serve();
         loop {
-            match tokio::time::timeout(self.config.confirm_after, &mut turn).await {
+            match tokio::time::timeout(CONFIRM_AFTER, &mut turn).await {
                 Ok(answer) => return answer.unwrap_or(Err(CmsError::Cancelled)),
                 // Nothing ends with the pause after a 401 that would wake those who wait.
                 Err(_) => self.serve(),
@@ -205,7 +191,7 @@ impl Gate {
     }
 
     /// Forgets a 401: the credentials are new.
-    pub fn reset_auth(self: &Arc<Self>) {
+    fn reset_auth(self: &Arc<Self>) {
         {
             let mut state = self.lock();
             state.auth = Auth::UNTRIED;
@@ -302,7 +288,7 @@ impl Gate {
         }
         let room = match state.auth {
             Auth::Unproven { .. } | Auth::Doubted { .. } => 1,
-            Auth::Proven | Auth::Blocked { .. } => self.config.in_flight.max(1),
+            Auth::Proven | Auth::Blocked { .. } => self.in_flight,
         };
         let mut is_trial = false;
         if let Circuit::Open { until, cause, trial, .. } = &state.circuit {
@@ -380,10 +366,10 @@ impl Gate {
             Auth::Proven | Auth::Unproven { worked_before: true } => {
                 // What is on the wire now was sent before: its 401 is the same one.
                 state.auth_epoch += 1;
-                Auth::Doubted { until: now + self.config.confirm_after }
+                Auth::Doubted { until: now + CONFIRM_AFTER }
             }
             Auth::Unproven { worked_before: false } | Auth::Doubted { .. } | Auth::Blocked { .. } => {
-                Auth::Blocked { until: now + self.config.auth_block }
+                Auth::Blocked { until: now + AUTH_BLOCK }
             }
         };
     }
@@ -393,7 +379,7 @@ impl Gate {
             return;
         }
         match state.circuit {
-            Circuit::Closed { failures } if failures + 1 < self.config.failure_threshold.max(1) => {
+            Circuit::Closed { failures } if failures + 1 < self.failures => {
                 state.circuit = Circuit::Closed { failures: failures + 1 };
             }
             Circuit::Closed { .. } => {
@@ -414,7 +400,7 @@ impl Gate {
 
     /// Full jitter: anything between nothing and the doubled limit, so that many controllers do not come together.
     fn pause(&self, state: &mut State, trips: u32) -> Instant {
-        let limit = self.config.backoff_base.saturating_mul(2u32.saturating_pow(trips)).min(self.config.backoff_cap);
+        let limit = FIRST_PAUSE.saturating_mul(2u32.saturating_pow(trips)).min(LONGEST_PAUSE);
         Instant::now() + limit.mul_f64(state.rng.random_range(0.0..=1.0))
     }
 }

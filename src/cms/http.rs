@@ -350,7 +350,7 @@ impl Client {
         let mut url = format!("{}{}", shared.base, request.path);
         if !request.query.is_empty() {
             url.push('?');
-            url.push_str(&request.query.clone().into_encoded());
+            url.push_str(request.query.encoded());
         }
         let mut response = self.transmit(request, &url).await?;
         if request.method == Method::GET
@@ -379,7 +379,7 @@ impl Client {
         if request.method == Method::POST || request.method == Method::PUT {
             sending = sending
                 .header(CONTENT_TYPE, "application/x-www-form-urlencoded")
-                .body(request.body.clone().into_encoded());
+                .body(request.body.encoded().to_owned());
         }
         sending.send().await.map_err(|error| {
             if shared.is_proxied { connect::classify_proxied(&error) } else { connect::classify(&error) }

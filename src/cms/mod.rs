@@ -40,7 +40,7 @@ pub(crate) mod tests;
 pub use address::Address;
 pub use egress::Egress;
 pub use error::{CmsError, ErrorClass, if_there};
-pub use gate::{Gate, GateConfig, Permit};
+pub use gate::{Gate, Permit};
 pub use http::{Client, Credentials, Limits};
 pub use model::*;
 #[cfg(test)]

@@ -84,26 +84,20 @@ impl Calendar {
         {
             return Some(slot);
         }
-        let slot = self.lowest_free(meeting, &window, among)?;
+        let slot = self.free(meeting, &window, among).next()?;
         self.adopt(meeting, slot, window).ok()?;
         Some(slot)
     }
 
-    /// The lowest number free during the whole window.
-    fn lowest_free(&self, meeting: &str, window: &Window, among: &Choice<'_>) -> Option<u32> {
-        among
-            .range
-            .clone()
-            .find(|slot| !among.quarantined.contains(slot) && self.conflict(*slot, window, meeting).is_none())
+    /// The numbers that are free for a meeting during the whole window, the lowest first.
+    fn free(&self, meeting: &str, window: &Window, among: &Choice<'_>) -> impl Iterator<Item = u32> {
+        let is_free = |slot: &u32| !among.quarantined.contains(slot) && self.conflict(*slot, window, meeting).is_none();
+        among.range.clone().filter(is_free)
     }
 
     /// How many numbers are free during the whole window.
     pub fn count_free(&self, window: &Window, among: &Choice<'_>) -> usize {
-        among
-            .range
-            .clone()
-            .filter(|slot| !among.quarantined.contains(slot) && self.conflict(*slot, window, "").is_none())
-            .count()
+        self.free("", window, among).count()
     }
 
     /// Gives up whatever a meeting has. True if it had something.

@@ -243,84 +243,67 @@ fn owned_by(owner: &str) -> String {
 
 /// `unprotected`: why no door opens by the profiles of the bridge.
 fn readiness(known: &Report<'_>, tried: Option<(&'static str, String)>, unprotected: Option<String>) -> Readiness {
-    if let Some(message) = known.progress.untied.clone() {
-        return Readiness::Stalled { reason: reason::FINALIZER_REFUSED, message };
+    if let Some(message) = &known.progress.untied {
+        return Readiness::stalled(reason::FINALIZER_REFUSED, message);
     }
-    if let Some(message) = known.progress.unreadable.clone() {
-        return Readiness::Stalled { reason: reason::UNREADABLE, message };
+    if let Some(message) = &known.progress.unreadable {
+        return Readiness::stalled(reason::UNREADABLE, message);
     }
     if known.progress.is_deleting {
-        let message =
-            known.progress.problem.as_ref().map_or("being removed".to_owned(), |problem| problem.message.clone());
-        return Readiness::Reconciling {
-            reason: reason::DELETING,
-            message,
-            retrying: known.progress.problem.is_some(),
-        };
+        let problem = known.progress.problem.as_ref().map(|problem| &*problem.message);
+        return Readiness::under_way(reason::DELETING, problem, "being removed");
     }
     if known.progress.spec.suspend {
         // Who suspends a bridge wants nothing to be done, and nobody who waits for it is to run into a time-out.
-        let message = "spec.suspend is true: only probes go on".to_owned();
-        return Readiness::Ready { reason: reason::SUSPENDED, message };
+        return Readiness::ready(reason::SUSPENDED, "spec.suspend is true: only probes go on");
     }
     if let Some(problem) = &known.progress.problem {
-        let (reason, message) = (problem.reason, problem.message.clone());
-        return match reason {
+        let is_permanent = matches!(
+            problem.reason,
             reason::ADDRESS_REFUSED
-            | reason::UNAUTHORIZED
-            | reason::FORBIDDEN
-            | reason::SECRET_NOT_FOUND
-            | reason::SECRET_NOT_LABELLED
-            | reason::SECRET_UNREADABLE
-            | reason::KEY_MISSING => Readiness::Stalled { reason, message },
-            _ => Readiness::Reconciling { reason, message, retrying: true },
-        };
+                | reason::UNAUTHORIZED
+                | reason::FORBIDDEN
+                | reason::SECRET_NOT_FOUND
+                | reason::SECRET_NOT_LABELLED
+                | reason::SECRET_UNREADABLE
+                | reason::KEY_MISSING
+        );
+        return Readiness::failing(problem.reason, &problem.message, is_permanent);
     }
     if let Some(former) = &known.progress.former_address {
         let message = format!(
             "meetings hold slots at {former}; spec.address is taken up when they are over (scheduling.allowBooking: \
              false lets no new ones come)"
         );
-        return Readiness::Reconciling { reason: reason::ADDRESS_CHANGE_DEFERRED, message, retrying: false };
+        return Readiness::progressing(reason::ADDRESS_CHANGE_DEFERRED, message);
     }
-    let again = |reason, why: &str| Readiness::Reconciling { reason, message: why.to_owned(), retrying: true };
     match &known.progress.obstacle {
-        Some(Obstacle::VersionTooOld) => Readiness::Stalled {
-            reason: reason::VERSION_TOO_OLD,
-            message: "the software of the bridge is older than 2.0".to_owned(),
-        },
-        Some(Obstacle::ClusterOwned(owner)) => {
-            Readiness::Stalled { reason: reason::ALREADY_CLUSTER_MEMBER, message: owned_by(owner) }
+        Some(Obstacle::VersionTooOld) => {
+            Readiness::stalled(reason::VERSION_TOO_OLD, "the software of the bridge is older than 2.0")
         }
-        Some(Obstacle::DialNumbers(missing)) => Readiness::Stalled {
-            reason: reason::DIAL_NUMBER_CONFIGURATION_ERROR,
-            message: format!("not set: {}", missing.join(", ")),
-        },
+        Some(Obstacle::ClusterOwned(owner)) => Readiness::stalled(reason::ALREADY_CLUSTER_MEMBER, owned_by(owner)),
+        Some(Obstacle::DialNumbers(missing)) => {
+            Readiness::stalled(reason::DIAL_NUMBER_CONFIGURATION_ERROR, format!("not set: {}", missing.join(", ")))
+        }
         Some(Obstacle::Sync(failure)) => {
             let (reason, message) = sync_trouble(failure, known);
-            Readiness::Reconciling { reason, message, retrying: true }
+            Readiness::retrying(reason, message)
         }
-        Some(Obstacle::SyncHangs) => again(reason::SYNC_FAILED, SYNC_HANGS),
-        Some(Obstacle::SlotsContested) => again(reason::TUG_OF_WAR, SLOTS_CONTESTED),
-        Some(Obstacle::Scattered) => Readiness::Stalled { reason: reason::RANGE_SCATTERED, message: scattered() },
-        Some(Obstacle::Draining) => {
-            Readiness::Reconciling { reason: reason::RESIZE_DEFERRED, message: draining(known), retrying: false }
-        }
-        None if let Some(message) = unprotected => {
-            Readiness::Reconciling { reason: reason::SETTINGS_REFUSED, message, retrying: true }
-        }
-        None if known.is_provisioned => {
-            Readiness::Ready { reason: "Ready", message: "meetings can be booked".to_owned() }
-        }
+        Some(Obstacle::SyncHangs) => Readiness::retrying(reason::SYNC_FAILED, SYNC_HANGS),
+        Some(Obstacle::SlotsContested) => Readiness::retrying(reason::TUG_OF_WAR, SLOTS_CONTESTED),
+        Some(Obstacle::Scattered) => Readiness::stalled(reason::RANGE_SCATTERED, scattered()),
+        Some(Obstacle::Draining) => Readiness::progressing(reason::RESIZE_DEFERRED, draining(known)),
+        None if let Some(message) = unprotected => Readiness::retrying(reason::SETTINGS_REFUSED, message),
+        None if known.is_provisioned => Readiness::ready("Ready", "meetings can be booked"),
         None => match tried {
-            Some((reason, message)) => Readiness::Reconciling { reason, message, retrying: true },
+            Some((reason, message)) => Readiness::retrying(reason, message),
             None => {
                 let message = if known.has_pool {
                     "slots are being made; those that are there can be booked by name of the bridge"
                 } else {
                     "the bridge is being set up"
                 };
-                Readiness::Reconciling { reason: reason::PROGRESSING, message: message.to_owned(), retrying: false }
+                Readiness::progressing(reason::PROGRESSING, message)
             }
         },
     }

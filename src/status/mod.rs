@@ -28,6 +28,38 @@ pub enum Readiness {
     Stalled { reason: &'static str, message: String },
 }
 
+impl Readiness {
+    pub fn ready(reason: &'static str, message: impl Into<String>) -> Self {
+        Self::Ready { reason, message: message.into() }
+    }
+
+    pub fn progressing(reason: &'static str, message: impl Into<String>) -> Self {
+        Self::reconciling(reason, message, false)
+    }
+
+    pub fn retrying(reason: &'static str, message: impl Into<String>) -> Self {
+        Self::reconciling(reason, message, true)
+    }
+
+    pub fn reconciling(reason: &'static str, message: impl Into<String>, retrying: bool) -> Self {
+        Self::Reconciling { reason, message: message.into(), retrying }
+    }
+
+    pub fn stalled(reason: &'static str, message: impl Into<String>) -> Self {
+        Self::Stalled { reason, message: message.into() }
+    }
+
+    /// Something fails, and trying again does not help, or may.
+    pub fn failing(reason: &'static str, message: impl Into<String>, is_permanent: bool) -> Self {
+        if is_permanent { Self::stalled(reason, message) } else { Self::retrying(reason, message) }
+    }
+
+    /// What is being done, or what keeps it from being done.
+    pub fn under_way(reason: &'static str, trouble: Option<&str>, otherwise: &str) -> Self {
+        Self::reconciling(reason, trouble.unwrap_or(otherwise), trouble.is_some())
+    }
+}
+
 /// Collects the conditions of one status; transition times survive where the status of a condition does.
 pub struct Conditions<'a> {
     old: &'a [Condition],

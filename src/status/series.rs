@@ -161,48 +161,43 @@ impl Judged<'_> {
     }
 
     fn readiness(&self, next: Option<&Entry>) -> Readiness {
-        let (progress, reason, retrying) = (self.progress, reason::PROGRESSING, false);
+        let (progress, reason) = (self.progress, reason::PROGRESSING);
         if let Some(refusal) = progress.refusal() {
-            return Readiness::Stalled { reason: refusal.reason, message: refusal.message.clone() };
+            return Readiness::stalled(refusal.reason, &refusal.message);
         }
         if let Some(message) = progress.trouble.clone() {
-            return Readiness::Reconciling { reason: reason::CREATION_REFUSED, message, retrying: true };
+            return Readiness::retrying(reason::CREATION_REFUSED, message);
         }
         if let Some(message) = self.outdated() {
-            return Readiness::Reconciling { reason, message, retrying };
+            return Readiness::progressing(reason, message);
         }
         if let Some(message) = self.taken() {
-            return Readiness::Stalled { reason: reason::NAME_TAKEN, message };
+            return Readiness::stalled(reason::NAME_TAKEN, message);
         }
         if let Some(message) = self.refused() {
             let reason = reason::OCCURRENCE_REFUSED;
             // A bridge that is not there yet may come with the next file of the same commit.
             let is_awaited = |entry: &Entry| entry.reason.as_deref() == Some(meeting_reason::BRIDGE_NOT_FOUND);
-            return if self.unbooked().all(is_awaited) {
-                Readiness::Reconciling { reason, message, retrying: true }
-            } else {
-                Readiness::Stalled { reason, message }
-            };
+            return Readiness::failing(reason, message, !self.unbooked().all(is_awaited));
         }
         if progress.series.spec.suspend {
             // Who suspends a series wants nothing to be made, and nothing is.
-            let message = "spec.suspend is true: no occurrence is made or changed".into();
-            return Readiness::Ready { reason: reason::SUSPENDED, message };
+            return Readiness::ready(reason::SUSPENDED, "spec.suspend is true: no occurrence is made or changed");
         }
         if self.in_state(OccurrenceState::NotCreated).next().is_some() {
-            return Readiness::Reconciling { reason, message: "occurrences are being made".into(), retrying };
+            return Readiness::progressing(reason, "occurrences are being made");
         }
         if self.is_pending {
-            return Readiness::Reconciling { reason, message: "occurrences are being booked".into(), retrying };
+            return Readiness::progressing(reason, "occurrences are being booked");
         }
         if progress.is_over() {
-            return Readiness::Ready { reason: "Ended", message: "the last occurrence is over".into() };
+            return Readiness::ready("Ended", "the last occurrence is over");
         }
         let message = match next {
             Some(entry) => format!("the next occurrence is {}", entry.name),
             None => "no occurrence begins within the horizon".into(),
         };
-        Readiness::Ready { reason: "Ready", message }
+        Readiness::ready("Ready", message)
     }
 }
 

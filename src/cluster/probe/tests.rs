@@ -1,11 +1,11 @@
 use super::*;
-use crate::cms::{Client, Credentials, Gate, GateConfig, Limits, NoObserver, TlsOptions};
+use crate::cms::{Client, Credentials, Gate, Limits, NoObserver, TlsOptions};
 
 #[tokio::test]
 async fn a_check_that_panics_leaves_a_call_bridge_that_is_checked_again() {
     let _ = rustls::crypto::ring::default_provider().install_default();
     let credentials = Credentials { username: "u".into(), password: "p".to_owned().into() };
-    let gate = Arc::new(Gate::new(GateConfig::default(), 1));
+    let gate = Arc::new(Gate::new(8, 1));
     let address = "cms.test:445".parse().unwrap();
     let client = Client::new(
         address,

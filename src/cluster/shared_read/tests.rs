@@ -4,12 +4,12 @@ use futures::FutureExt;
 use jiff::Timestamp;
 
 use super::*;
-use crate::cms::{Class, Credentials, Gate, GateConfig, Limits, NoObserver, TlsOptions};
+use crate::cms::{Class, Credentials, Gate, Limits, NoObserver, TlsOptions};
 
 fn client() -> Client {
     let _ = rustls::crypto::ring::default_provider().install_default();
     let credentials = Credentials { username: "u".into(), password: "p".to_owned().into() };
-    let gate = Arc::new(Gate::new(GateConfig::default(), 1));
+    let gate = Arc::new(Gate::new(8, 1));
     let address = "cms.test:445".parse().unwrap();
     Client::new(
         address,

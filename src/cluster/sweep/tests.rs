@@ -1,10 +1,10 @@
 use super::*;
-use crate::cms::{Client, Credentials, Gate, GateConfig, LegState, Limits, NoObserver, TlsOptions};
+use crate::cms::{Client, Credentials, Gate, LegState, Limits, NoObserver, TlsOptions};
 
 fn call_bridge() -> CallBridge {
     let _ = rustls::crypto::ring::default_provider().install_default();
     let credentials = Credentials { username: "u".into(), password: "p".to_owned().into() };
-    let (gate, observer) = (Arc::new(Gate::new(GateConfig::default(), 1)), Arc::new(NoObserver));
+    let (gate, observer) = (Arc::new(Gate::new(8, 1)), Arc::new(NoObserver));
     let address = "cms.test:445".parse().unwrap();
     let (tls, limits) = (TlsOptions::default(), Limits::default());
     let client = Client::new(address, credentials, tls, limits, Arc::default(), gate, observer);

@@ -25,6 +25,11 @@ pub(in crate::cms) struct Snapshot {
 }
 
 impl Gate {
+    /// The same with a circuit that opens after so many failures in a row.
+    pub(in crate::cms) fn opens_after(self, failures: u32) -> Self {
+        Self { failures, ..self }
+    }
+
     pub(in crate::cms) fn snapshot(&self) -> Snapshot {
         let state = self.lock();
         Snapshot {
@@ -43,7 +48,7 @@ impl fmt::Debug for Permit {
 }
 
 fn gate(in_flight: usize) -> Arc<Gate> {
-    Arc::new(Gate::new(GateConfig { in_flight, ..GateConfig::default() }, 7))
+    Arc::new(Gate::new(in_flight, 7))
 }
 
 /// A gate whose credentials have worked once.
@@ -318,7 +323,7 @@ async fn a_probe_that_succeeds_ends_the_pause() {
 #[tokio::test(start_paused = true)]
 async fn pauses_grow_up_to_the_cap_and_depend_on_the_seed() {
     let pauses = |seed| async move {
-        let gate = Arc::new(Gate::new(GateConfig::default(), seed));
+        let gate = Arc::new(Gate::new(8, seed));
         let mut pauses = Vec::new();
         fail(&gate, 3).await;
         for _ in 0..12 {
@@ -379,7 +384,7 @@ proptest! {
     fn no_turn_is_lost(actors in prop::collection::vec(actor(), 1..40), in_flight in 1usize..5, seed: u64) {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().unwrap();
         runtime.block_on(async {
-            let gate = Arc::new(Gate::new(GateConfig { in_flight, ..GateConfig::default() }, seed));
+            let gate = Arc::new(Gate::new(in_flight, seed));
             let mut tasks = JoinSet::new();
             for actor in actors {
                 let gate = Arc::clone(&gate);

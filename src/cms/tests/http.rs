@@ -415,7 +415,7 @@ async fn no_redirection_leads_to_another_server() {
 async fn by_way(server: &Server, host: &str, egress: Egress, tls: TlsOptions) -> [Result<(), CmsError>; 2] {
     let address: Address = format!("{host}:{}", server.at.port()).parse().unwrap();
     let credentials = Credentials { username: "tms".to_owned(), password: "hunter2".into() };
-    let gate = Arc::new(Gate::new(GateConfig::default(), 1));
+    let gate = Arc::new(Gate::new(8, 1));
     let client =
         Client::new(address, credentials, tls, limits(), Arc::new(egress), gate, Arc::new(NoObserver)).unwrap();
     [client.probe().await, client.system_status(any()).await.map(|_| ())]
@@ -713,7 +713,7 @@ async fn every_request_is_reported() {
     .await;
     let seen = Arc::new(Collected::default());
     let credentials = Credentials { username: "tms".to_owned(), password: "hunter2".into() };
-    let gate = Arc::new(Gate::new(GateConfig::default(), 1));
+    let gate = Arc::new(Gate::new(8, 1));
     let client =
         Client::new(server.address(), credentials, server.tls(), limits(), loopback(), gate, seen.clone()).unwrap();
     client.system_status(any()).await.unwrap();
@@ -738,7 +738,7 @@ async fn a_cancelled_request_gives_its_turn_back() {
 #[tokio::test]
 async fn the_breaker_counts_connections_not_answers() {
     let server = Server::start(|_, _| reply("503 Busy", "", "")).await;
-    let gate = Arc::new(Gate::new(GateConfig { failure_threshold: 2, ..GateConfig::default() }, 1));
+    let gate = Arc::new(Gate::new(8, 1).opens_after(2));
     let make = |address: Address| {
         let credentials = Credentials { username: "u".to_owned(), password: "p".into() };
         Client::new(address, credentials, server.tls(), limits(), loopback(), Arc::clone(&gate), Arc::new(NoObserver))
@@ -769,8 +769,7 @@ async fn queue_behind_one(fence: &Fence) -> (Server, Client, Vec<tokio::task::Jo
         _ => reply("200 OK", "", ""),
     })
     .await;
-    let config = GateConfig { in_flight: 1, ..GateConfig::default() };
-    let gate = Arc::new(Gate::new(config, 1).with_fence(fence.clone()));
+    let gate = Arc::new(Gate::new(1, 1).with_fence(fence.clone()));
     let credentials = Credentials { username: "tms".to_owned(), password: "hunter2".into() };
     let client =
         Client::new(server.address(), credentials, server.tls(), limits(), loopback(), gate, Arc::new(NoObserver))

@@ -211,7 +211,7 @@ pub fn limits() -> Limits {
 
 pub fn client(address: Address, tls: TlsOptions, limits: Limits) -> Client {
     let credentials = Credentials { username: "tms".to_owned(), password: "hunter2".into() };
-    let gate = Arc::new(Gate::new(GateConfig { failure_threshold: 100, ..GateConfig::default() }, 1));
+    let gate = Arc::new(Gate::new(8, 1).opens_after(100));
     Client::new(address, credentials, tls, limits, loopback(), gate, Arc::new(NoObserver)).unwrap()
 }
 

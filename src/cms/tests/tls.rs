@@ -146,7 +146,7 @@ async fn insecure_accepts_everything() {
 #[tokio::test]
 async fn unusable_options_are_told_at_once() {
     let make = |tls: TlsOptions| {
-        let gate = std::sync::Arc::new(Gate::new(GateConfig::default(), 1));
+        let gate = std::sync::Arc::new(Gate::new(8, 1));
         let credentials = Credentials { username: "u".to_owned(), password: "p".into() };
         let observer = std::sync::Arc::new(NoObserver);
         let made =

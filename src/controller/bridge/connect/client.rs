@@ -13,7 +13,7 @@ use crate::api::bridge::CaBundleKind;
 use crate::api::conditions::{bridge as reason, types};
 use crate::api::names::ObjectKey;
 use crate::cluster::{CallBridge, Cluster, Untaken};
-use crate::cms::{Address, Class, Client, Credentials, ErrorClass, Gate, GateConfig, Limits, Priority, TlsOptions};
+use crate::cms::{Address, Class, Client, Credentials, ErrorClass, Gate, Limits, Priority, TlsOptions};
 use crate::controller::context::Context;
 use crate::metrics::BridgeObserver;
 
@@ -64,10 +64,7 @@ impl Maker<'_> {
             insecure_skip_verify: bridge.spec.tls.insecure_skip_verify,
         };
         let gate = known.as_ref().map_or_else(
-            || {
-                let config = GateConfig { in_flight: ctx.settings.in_flight, ..GateConfig::default() };
-                Arc::new(Gate::new(config, rand::random()).with_fence(ctx.kube.fence().clone()))
-            },
+            || Arc::new(Gate::new(ctx.settings.in_flight, rand::random()).with_fence(ctx.kube.fence().clone())),
             |call_bridge| Arc::clone(call_bridge.client().gate()),
         );
         let client = |credentials: Credentials, gate: Arc<Gate>| {
@@ -166,7 +163,7 @@ impl Maker<'_> {
 
 /// A gate for one request beside the others.
 fn own_gate() -> Arc<Gate> {
-    Arc::new(Gate::new(GateConfig { in_flight: 1, ..GateConfig::default() }, rand::random()))
+    Arc::new(Gate::new(1, rand::random()))
 }
 
 /// Did this call bridge let us in with these very credentials when the controller ran last?

@@ -91,7 +91,7 @@ proptest! {
             calendar.reserve(&format!("m{index}"), window(from, from + length), &among(last));
         }
         let (from, length) = asked;
-        let is_free = |from: i64, length: i64| calendar.lowest_free("x", &window(from, from + length), &among(last)).is_some();
+        let is_free = |from: i64, length: i64| calendar.free("x", &window(from, from + length), &among(last)).next().is_some();
         let fit = calendar.next_fit(&window(from, from + length), &among(last), "x").unwrap();
         let first = (from..200).find(|from| is_free(*from, length)).unwrap();
         prop_assert_eq!(fit, window(first, first + length));
