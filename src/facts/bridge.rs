@@ -81,9 +81,9 @@ pub struct BridgeFacts {
     pub blocked: BTreeMap<u32, bool>,
     /// How often in a row a look did not find one of the two profiles that we had just made.
     pub profiles_vain: BTreeMap<ProfileKind, u32>,
-    /// What the bridge did not show of the two profiles when they were last put right, in words: the same is not written once
+    /// What this process last wrote of each of the two profiles: where the bridge does not show it, it is not written once
     /// more, but for a look at everything.
-    pub rewritten: BTreeMap<ProfileKind, String>,
+    pub written: BTreeMap<ProfileKind, BTreeSet<(String, String)>>,
     /// Slots that were told their profiles in this process, so that a bridge that does not show them is told once only.
     pub attached: BTreeSet<SpaceId>,
     /// Ids of profiles for settings that this process made or has seen. One that only the status knows may be gone: its removal
@@ -123,7 +123,7 @@ impl BridgeFacts {
         (self.whole_at, self.is_name_enough) = (None, false);
         self.settings_seen.clear();
         self.shown_fields.clear();
-        self.rewritten.clear();
+        self.written.clear();
         self.methods.clear();
         if let Seen::Known(slots) = &mut self.slots {
             // Another version may show other fields.

@@ -66,11 +66,25 @@ impl BridgeProgress {
     /// One of the two profiles was put right, with these fields.
     pub(super) fn profile_put_right(&mut self, facts: &mut BridgeFacts, kind: ProfileKind, want: &[(String, String)]) {
         self.written_profiles.insert(kind);
-        let had = facts.profile(kind).known().and_then(Option::as_ref).and_then(|have| lacks(want, have));
-        match had {
-            Some(fields) => _ = facts.rewritten.insert(kind, fields),
-            None => _ = facts.rewritten.remove(&kind),
-        }
+        facts.written.insert(kind, want.iter().cloned().collect());
+    }
+
+    /// One of the two was made, with these fields. What keeps people out is written once more if a look does not show it.
+    pub(super) fn profile_made(facts: &mut BridgeFacts, kind: ProfileKind, want: &[(String, String)]) {
+        let rest = want.iter().filter(|pair| !protects(std::slice::from_ref(pair)));
+        facts.written.insert(kind, rest.cloned().collect());
+    }
+
+    /// Is something to be there that a look does not show, and that this process has not written? What keeps people out is
+    /// never believed unseen; the rest is not where the spec was edited, or who saw the edit may not have done what it says.
+    fn is_unwritten(&self, facts: &BridgeFacts, kind: ProfileKind, want: &[(String, String)], have: &Fields) -> bool {
+        let is_edited = self.is_unjudged || !self.was_ready;
+        let is_hidden = |name: &str| !have.keys().any(|key| key.eq_ignore_ascii_case(name));
+        let fields = want.iter().cloned().collect();
+        let unproven = unproven(&fields, have);
+        let mut missing =
+            want.iter().filter(|(name, _)| unproven.contains(&name.as_str()) || (is_edited && is_hidden(name)));
+        missing.any(|pair| !facts.written.get(&kind).is_some_and(|written| written.contains(pair)))
     }
 
     /// One of the two profiles was looked at, and is not there. What was made a moment ago may show late.
@@ -109,9 +123,6 @@ pub(super) fn is_as_wanted(facts: &BridgeFacts, id: &str, want: &[(String, Strin
 pub(super) fn next(bridge: &BridgeProgress, facts: &BridgeFacts, version: &str) -> Option<Next> {
     let Some(ids) = &bridge.record.profiles else { return Some(Next::Record(Intent::Profiles)) };
     let believes_nothing = facts.full_recheck || facts.wants_profiles || bridge.is_unjudged || !bridge.was_ready;
-    let is_lacking = |kind: ProfileKind, want: &[(String, String)], have: &Fields| {
-        lacks(want, have).is_some_and(|fields| facts.rewritten.get(&kind) != Some(&fields))
-    };
     let next = |kind: ProfileKind| {
         let want = bridge.spec.profiles.pairs(kind, version);
         match (ids.of(kind), facts.profile(kind)) {
@@ -134,11 +145,11 @@ pub(super) fn next(bridge: &BridgeProgress, facts: &BridgeFacts, version: &str) 
             {
                 Some(Next::Look(Look::Profile(kind, id.clone())))
             }
-            // Once in a pass: a look showed what came of it. What keeps people out is not believed where it is not shown: it is
-            // written once more, because the bridge may know it since a while ago.
+            // Once in a pass: a look showed what came of it. What is not believed where it is not shown is written once more: the
+            // bridge may know it since a while ago.
             (Some(id), Seen::Known(Some(have)))
                 if !bridge.written_profiles.contains(&kind)
-                    && (is_lacking(kind, &want, have)
+                    && (bridge.is_unwritten(facts, kind, &want, have)
                         || (!is_as_wanted(facts, id, &want, have) && bridge.may_put_back(kind.into(), None))) =>
             {
                 Some(Next::Do(Step::UpdateProfile(kind, id.clone(), want)))

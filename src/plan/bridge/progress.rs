@@ -413,8 +413,10 @@ impl Subject for BridgeProgress {
 
     fn applied(&mut self, facts: &mut BridgeFacts, step: &Step, effect: Option<String>, at: Timestamp) -> Store {
         self.note_repair(step, at);
-        if let Step::UpdateProfile(kind, _, want) = step {
-            self.profile_put_right(facts, *kind, want);
+        match step {
+            Step::UpdateProfile(kind, _, want) => self.profile_put_right(facts, *kind, want),
+            Step::CreateProfile(kind, want) => Self::profile_made(facts, *kind, want),
+            _ => {}
         }
         self.is_only_meant = false;
         self.has_reworked |= step.settings_profile().is_none();

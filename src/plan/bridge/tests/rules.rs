@@ -124,6 +124,32 @@ fn profiles_that_were_made_for_another_spec_are_looked_at_after_a_restart() {
     assert_eq!(player.writes(), ["repair the call profile"], "the controller was away when the spec was edited");
 }
 
+/// Not every bridge shows each field: one that is new in the spec is written all the same, once.
+#[test]
+fn a_field_that_the_spec_has_got_is_written_where_the_bridge_does_not_show_it() {
+    for is_restarted in [false, true] {
+        let mut server = Server::new(Vec::new());
+        let mut player = Player::settled(&mut server, 1, 1);
+        server.hidden_fields.insert("participantLimit".to_owned());
+        let looked_at = |player: &mut Player, server: &Server| {
+            player.facts.call_profile = Seen::Known(server.shown_fields(server.call_profiles.values().next()));
+        };
+        looked_at(&mut player, &server);
+        player.run(&mut server);
+        assert!(player.writes().is_empty(), "what is not shown is believed");
+        player.edited = true;
+        player.spec.profiles.call.participant_limit = Some(20);
+        if is_restarted {
+            player.restart();
+        }
+        player.run(&mut server);
+        assert_eq!(player.writes(), ["repair the call profile"], "restarted: {is_restarted}");
+        looked_at(&mut player, &server);
+        player.run(&mut server);
+        assert!(player.writes().is_empty());
+    }
+}
+
 #[test]
 fn a_slot_of_ours_is_told_its_profiles_once_and_only_while_nobody_uses_it() {
     let mut server = Server::new(vec![slot("adopted", 1)]);
