@@ -8,11 +8,13 @@ use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::NamespaceResourceScope;
 use kube::ResourceExt;
 use kube::api::{Api, ListParams};
+use kube::runtime::reflector::ObjectRef;
 use serde::Serialize;
 
 use super::backoff;
 use super::context::{Context, Kind, Tied};
 use super::kube_calls::KubeError;
+use super::memory::version_of;
 use crate::api::names::FORCE_DELETE_ANNOTATION;
 use crate::api::reading::Read;
 use crate::plan::window;
@@ -33,6 +35,9 @@ pub struct Taken<K> {
 /// more.
 pub async fn take<K: Managed + Tied>(ctx: &Context, stored: Arc<K>) -> Result<Option<Taken<K>>, KubeError> {
     let newest = K::memory(ctx).newest(stored);
+    // The watch may have shown a newer one since this pass was given its copy; then what we wrote is not kept any more.
+    let shown = K::store(ctx).get(&ObjectRef::from_obj(newest.as_ref())).filter(|shown| shown.uid() == newest.uid());
+    let newest = shown.filter(|shown| version_of(shown.as_ref()) > version_of(newest.as_ref())).unwrap_or(newest);
     let is_ours = newest.finalizers().iter().any(|name| name == K::FINALIZER);
     if is_deleting(newest.as_ref()) && !is_ours {
         return Ok(None);

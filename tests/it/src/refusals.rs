@@ -150,8 +150,11 @@ async fn second_is_read(arena: &Arena) {
     arena.bridge("second", "read", read).await;
 }
 
+/// If there was one before, at the same time: its occurrences are to have the same names.
 async fn daily(arena: &Arena) {
-    arena.create_series("daily", json!({})).await;
+    let before = arena.occurrences("daily").await.into_values().map(|meeting| meeting.spec.start.0).min();
+    let changes = before.map(|start| json!({ "start": start.strftime("%Y-%m-%dT%H:%M:%S").to_string() }));
+    arena.create_series("daily", changes.unwrap_or_else(|| json!({}))).await;
 }
 
 async fn daily_is_ready(arena: &Arena) {
