@@ -5,9 +5,10 @@ use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
 
+use super::judge::Asked;
 use super::{CallBridge, Cluster};
 use crate::api::bridge::{ClusterStatus, ProfileIds};
-use crate::cms::{Address, CallId, Class, CmsError, SpaceId};
+use crate::cms::{Address, CallId, CmsError, SpaceId};
 use crate::config::settings::Settings;
 use crate::facts::Seen;
 use crate::facts::bridge::BridgeFacts;
@@ -52,7 +53,7 @@ pub(super) struct Cache {
     /// new: the leg may have come and gone between two sweeps.
     pub(super) last_dial_at: BTreeMap<SpaceId, Timestamp>,
     /// Call bridges on which a look or a write of a meeting met something else than the bridge's own word, and when.
-    pub(super) odd_answers: BTreeMap<(SpaceId, Class), BTreeMap<Address, Timestamp>>,
+    pub(super) odd_answers: BTreeMap<Asked, BTreeMap<Address, Timestamp>>,
 }
 
 /// When what is due next on a bridge.

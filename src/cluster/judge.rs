@@ -8,6 +8,7 @@ use jiff::{SignedDuration, Timestamp};
 use super::{CallBridge, Cluster, reading};
 use crate::cms::{Class, CmsError, ErrorClass, SpaceId};
 use crate::plan::failover::{HealthSignal, blames_call_bridge, is_decisive};
+use crate::plan::meeting::Look;
 use crate::plan::verdict::Verdict;
 
 /// How long a look at the database is believed.
@@ -30,6 +31,14 @@ pub enum Source {
     Request,
     /// A question beside the work, to a call bridge that is not the active one; it is looked at when it is back.
     Aside,
+}
+
+/// What a meeting asked of a call bridge.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Asked {
+    /// A look of this kind.
+    Look(SpaceId, Look),
+    Write(SpaceId, Class),
 }
 
 impl Cluster {
@@ -74,13 +83,13 @@ impl Cluster {
         }
     }
 
-    /// Whose failure this is, a look (as [`Class::Read`]) or a write of a meeting.
+    /// Whose failure this is, of a look or a write of a meeting.
     ///
-    /// What was refused so on more than one call bridge lately may be what something in front of the bridge takes offence
+    /// A write that was refused so on more than one call bridge lately may be what something in front of the bridge takes offence
     /// at, a title that looks like an attack for example, or the whole cluster takes no writes for a while although it
     /// answers everything else. That does not drive the cluster to and fro; one that is lost fails its probes. And one 503
     /// asks for a repetition (cms-protocol.md 1.3), which no call bridge is left before.
-    pub fn source(&self, (space, class): (&SpaceId, Class), at: &CallBridge, error: &CmsError, is_due: bool) -> Source {
+    pub fn source(&self, asked: &Asked, at: &CallBridge, error: &CmsError, is_due: bool) -> Source {
         let is_odd = match error {
             CmsError::NotACms | CmsError::MalformedReply { .. } | CmsError::Forbidden | CmsError::Busy => true,
             CmsError::HttpError { .. } => blames_call_bridge(error),
@@ -91,10 +100,13 @@ impl Cluster {
         }
         let now = self.now();
         let mut cache = self.cache();
-        let answered = cache.odd_answers.entry((space.clone(), class)).or_default();
-        answered.retain(|_, met| now.duration_since(*met).abs() < LATELY);
+        for answered in cache.odd_answers.values_mut() {
+            answered.retain(|_, met| now.duration_since(*met).abs() < LATELY);
+        }
+        cache.odd_answers.retain(|_, answered| !answered.is_empty());
+        let answered = cache.odd_answers.entry(asked.clone()).or_default();
         let is_first = answered.insert(at.address().clone(), now).is_none();
-        if answered.len() > 1 {
+        if answered.len() > 1 && matches!(asked, Asked::Write(..)) {
             answered.values_mut().for_each(|met| *met = now);
             return Source::Request;
         }
@@ -102,8 +114,8 @@ impl Cluster {
     }
 
     /// A look or a write of a meeting was answered, so nothing takes offence at it.
-    pub fn note_answered(&self, space: &SpaceId, class: Class) {
-        self.cache().odd_answers.remove(&(space.clone(), class));
+    pub fn note_answered(&self, asked: &Asked) {
+        self.cache().odd_answers.remove(asked);
     }
 
     /// It answered: a sign of life.

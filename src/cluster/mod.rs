@@ -26,7 +26,7 @@ use jiff::Timestamp;
 use tokio_util::task::TaskTracker;
 
 pub use call_bridge::{CallBridge, Untaken};
-pub use judge::Source;
+pub use judge::{Asked, Source};
 pub use monitor::{Duty, Reading};
 pub use sweep::SweepTarget;
 

@@ -11,7 +11,7 @@ use kube::runtime::reflector::ObjectRef;
 
 use crate::act;
 use crate::api::ScheduledMeeting;
-use crate::cluster::{CallBridge, Cluster, Source, in_time};
+use crate::cluster::{Asked, CallBridge, Cluster, Source, in_time};
 use crate::cms::{CallAt, Class, CmsError, ErrorClass, Priority, SpaceId};
 use crate::controller::context::Context;
 use crate::controller::kube_calls::KubeError;
@@ -110,11 +110,10 @@ impl<'a> MeetingReach<'a> {
         }
     }
 
-    async fn judge(&self, progress: &Progress, step: Option<&Step>, (at, error): Failed) -> Verdict {
+    async fn judge(&self, progress: &Progress, asked: Option<Asked>, (at, error): Failed) -> Verdict {
         let now = self.ctx.clock.now();
         let is_due = progress.stage(now) >= Stage::Inside || progress.is_closing(now);
-        let class = step.map_or(Class::Read, Step::class);
-        let source = progress.space().map(|space| self.cluster.source((&space, class), &at, &error, is_due));
+        let source = asked.map(|asked| self.cluster.source(&asked, &at, &error, is_due));
         let source = source.unwrap_or(Source::Meeting { is_due });
         self.cluster.judge(&at, error, source).await
     }
@@ -261,11 +260,14 @@ impl Reach<Progress> for MeetingReach<'_> {
         match self.ask(progress, *look, now).await {
             Ok(found) => {
                 if let Some(space) = progress.space() {
-                    self.cluster.note_answered(&space, Class::Read);
+                    self.cluster.note_answered(&Asked::Look(space, *look));
                 }
                 Ok(found)
             }
-            Err(failed) => Err(self.judge(progress, None, failed).await),
+            Err(failed) => {
+                let asked = progress.space().map(|space| Asked::Look(space, *look));
+                Err(self.judge(progress, asked, failed).await)
+            }
         }
     }
 
@@ -320,7 +322,7 @@ impl Reach<Progress> for MeetingReach<'_> {
                     }
                     _ => {}
                 }
-                self.cluster.note_answered(&space, step.class());
+                self.cluster.note_answered(&Asked::Write(space, step.class()));
                 Ok((effect, done))
             }
             Err(CmsError::Superseded) => Err(Verdict::Retry(CmsError::Superseded)),
@@ -328,7 +330,7 @@ impl Reach<Progress> for MeetingReach<'_> {
             Err(error) if matches!(step, Step::Tell { .. }) => {
                 Err(self.cluster.judge(&at, error, Source::Meeting { is_due: false }).await)
             }
-            Err(error) => Err(self.judge(progress, Some(step), (at, error)).await),
+            Err(error) => Err(self.judge(progress, Some(Asked::Write(space, step.class())), (at, error)).await),
         }
     }
 

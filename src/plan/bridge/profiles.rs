@@ -157,7 +157,10 @@ pub(super) fn next(bridge: &BridgeProgress, facts: &BridgeFacts, version: &str) 
             _ => None,
         }
     };
-    ProfileKind::ALL.into_iter().find_map(next)
+    // Doors may hang on what keeps people out: it does not wait for the other one, which the bridge may refuse.
+    let mut kinds = ProfileKind::ALL;
+    kinds.sort_by_key(|kind| !protects(&bridge.spec.profiles.pairs(*kind, version)));
+    kinds.into_iter().find_map(next)
 }
 
 /// A slot of ours that refers to other profiles: one was made anew, somebody changed the space, or the set did not take it.

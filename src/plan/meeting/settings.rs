@@ -120,7 +120,8 @@ impl SettingsTerms {
             lacks_room,
             bare,
             protective: ProfileKind::ALL.into_iter().filter(is_protective).collect(),
-            unguarded,
+            // Those of a set that is being synced may be there already.
+            unguarded: unguarded.filter(|_| sets.iter().any(|set| (set.start_index..=set.end_index).contains(&slot))),
             // Of a bridge that has not told its version nothing is said.
             unsupported: if version.is_empty() { Vec::new() } else { wanted.unsupported },
             own: status.profiles.unwrap_or_default(),
@@ -307,7 +308,7 @@ impl Progress {
     /// Why nobody is let in by the bridge's own profiles: they are to keep people out, and it is not proven that they do. A
     /// slot that was adopted has those of somebody else.
     pub fn unguarded(&self) -> Option<&str> {
-        let terms = self.terms.settings.as_ref().filter(|terms| terms.is_made)?;
+        let terms = self.terms.settings.as_ref()?;
         let has_own = |kind: &ProfileKind| self.tried.without_profiles || self.target(*kind).is_none();
         terms.unguarded.as_deref().filter(|_| terms.guarded.iter().any(has_own))
     }

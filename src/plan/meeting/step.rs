@@ -13,7 +13,7 @@ use crate::plan::window::Window;
 const OVERDUE: SignedDuration = SignedDuration::from_secs(1);
 
 /// What must be looked up before anything can be decided.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Look {
     /// The slot's space, to know that it is there and nobody else's.
     Space,
