@@ -93,48 +93,45 @@ async fn a_secret_that_is_ahead_of_the_bridge_costs_one_refusal_and_no_meeting()
 }
 
 /// Each call bridge has its own users: the new password was set on one of the two. Nobody loses a meeting by it, the other
-/// one is named, and asked once.
+/// one is named, and asked once. (Were it the primary that had the new one first, a probe before the Secret is changed would
+/// rightly move the requests.)
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_new_password_that_one_of_two_call_bridges_refuses_costs_no_meeting() {
-    for refusing in [0, 1] {
-        let config = Config { bridges: 2, ..Config::default() };
-        let arena = Arena::with(&format!("half-{refusing}"), config, brisk()).await;
-        let alternate = json!({ "alternates": [{ "address": arena.sim.address(1) }] });
-        arena.ready_bridge(json!({ "failover": alternate })).await;
-        arena.bridge("core", "both are known", |b| reachable(b) == 2).await;
-        arena.open_now("m", 600, json!({})).await;
-        arena.says("m", "Ready", "True", "Active").await;
-        let calls = arena.sim.calls();
-        arena.sim.clear_journal();
-        arena.sim.set_password_on(1 - refusing, "renewed");
-        set_password(&arena, "renewed").await;
-        let told = arena.reason("core", "CredentialsValid", "NewCredentialsRefused").await;
-        let (named, other) = (arena.sim.address(refusing), arena.sim.address(1 - refusing));
-        let words = message(&told, "CredentialsValid");
-        assert!(words.contains(&named) && !words.contains(&other), "{words}");
-        assert_eq!(condition(&told, "Ready").0, "True", "what works goes on");
-        // Passes and probes later nothing more was tried, and meetings begin and go on.
-        arena.open_now("n", 600, json!({})).await;
-        arena.says("n", "Ready", "True", "Active").await;
-        ask_full_look(&arena, "look").await;
-        let seen = arena.bridge("core", "looked at, and both answer", |b| reachable(b) == 2).await;
-        assert_eq!(condition(&seen, "FailedOver"), ("", ""), "{words}");
-        let refusals = |of: usize| arena.requests().iter().filter(|e| e.bridge == of && e.status == Some(401)).count();
-        assert_eq!(refusals(refusing), 1, "{:#?}", arena.journal_lines());
-        assert!(refusals(1 - refusing) <= 1, "{:#?}", arena.journal_lines());
-        assert_eq!(arena.sim.calls().iter().filter(|call| calls.contains(call)).count(), calls.len());
-        // It gets the password as well. One that is not asked anything does not notice before the next try, or an edit.
-        arena.sim.set_password_on(refusing, "renewed");
-        if refusing == 1 {
-            arena.patch::<Secret>("cms", json!({ "metadata": { "annotations": { "tried": "again" } } })).await;
-        }
-        arena.bridge("core", "taken", |b| condition(b, "CredentialsValid").0 == "True" && reachable(b) == 2).await;
-        for name in ["m", "n"] {
-            arena.says(name, "Ready", "True", "Active").await;
-        }
-        arena.assert_rules(1..=5);
-        arena.finish().await;
+    let refusing = 0;
+    let config = Config { bridges: 2, ..Config::default() };
+    let arena = Arena::with("half", config, brisk()).await;
+    let alternate = json!({ "alternates": [{ "address": arena.sim.address(1) }] });
+    arena.ready_bridge(json!({ "failover": alternate })).await;
+    arena.bridge("core", "both are known", |b| reachable(b) == 2).await;
+    arena.open_now("m", 600, json!({})).await;
+    arena.says("m", "Ready", "True", "Active").await;
+    let calls = arena.sim.calls();
+    arena.sim.clear_journal();
+    arena.sim.set_password_on(1 - refusing, "renewed");
+    set_password(&arena, "renewed").await;
+    let told = arena.reason("core", "CredentialsValid", "NewCredentialsRefused").await;
+    let (named, other) = (arena.sim.address(refusing), arena.sim.address(1 - refusing));
+    let words = message(&told, "CredentialsValid");
+    assert!(words.contains(&named) && !words.contains(&other), "{words}");
+    assert_eq!(condition(&told, "Ready").0, "True", "what works goes on");
+    // Passes and probes later nothing more was tried, and meetings begin and go on.
+    arena.open_now("n", 600, json!({})).await;
+    arena.says("n", "Ready", "True", "Active").await;
+    ask_full_look(&arena, "look").await;
+    let seen = arena.bridge("core", "looked at, and both answer", |b| reachable(b) == 2).await;
+    assert_eq!(condition(&seen, "FailedOver"), ("", ""), "{words}");
+    let refusals = |of: usize| arena.requests().iter().filter(|e| e.bridge == of && e.status == Some(401)).count();
+    assert_eq!(refusals(refusing), 1, "{:#?}", arena.journal_lines());
+    assert!(refusals(1 - refusing) <= 1, "{:#?}", arena.journal_lines());
+    assert_eq!(arena.sim.calls().iter().filter(|call| calls.contains(call)).count(), calls.len());
+    // It gets the password as well.
+    arena.sim.set_password_on(refusing, "renewed");
+    arena.bridge("core", "taken", |b| condition(b, "CredentialsValid").0 == "True" && reachable(b) == 2).await;
+    for name in ["m", "n"] {
+        arena.says(name, "Ready", "True", "Active").await;
     }
+    arena.assert_rules(1..=5);
+    arena.finish().await;
 }
 
 /// How many call bridges answer.
