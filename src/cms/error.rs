@@ -1,7 +1,8 @@
 //! Everything that can go wrong between us and a call bridge, and what it means. No I/O.
 //!
 //! Each error answers three questions by exhaustive match: what kind of trouble it is ([`CmsError::class`]), under which
-//! names conditions and metrics show it ([`CmsError::reason`], [`CmsError::label`]), and whether the bridge may have acted although we got no good reply ([`CmsError::may_have_taken_effect`]).
+//! names conditions and metrics show it ([`CmsError::reason`], [`CmsError::label`]), and whether the bridge may have acted
+//! although we got no good reply ([`CmsError::may_have_taken_effect`]).
 //! The texts are made for people: bounded, stable (no ids, no times), with a remedy, and never with a secret.
 
 use std::time::Duration;

@@ -96,7 +96,7 @@ pub struct BridgeFacts {
     pub settings_held: BTreeMap<(ProfileKind, String), Timestamp>,
     /// How often in a row it would not.
     pub settings_vain: BTreeMap<(ProfileKind, String), u32>,
-    /// Which fields looks showed of each profile since we wrote it last, by its id, in small letters. Not every bridge shows
+    /// Which fields, in small letters, looks showed of each profile since we wrote it last, by its id. Not every bridge shows
     /// every field; one that it did show and does not any more was taken away.
     shown_fields: BTreeMap<String, BTreeSet<String>>,
     /// The sync that was last seen to run, and since when it is known to.
