@@ -7,6 +7,7 @@ use std::time::Duration;
 use futures::FutureExt;
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::{ConfigMap, Namespace, Secret};
+use kube::ResourceExt;
 use kube::core::PartialObjectMeta;
 use kube::core::object::HasStatus;
 use kube::runtime::reflector::{ObjectRef, Store};
@@ -31,6 +32,7 @@ use crate::clock::Clock;
 use crate::cluster::{Cluster, Env};
 use crate::config::settings::Settings;
 use crate::metrics::{Census, Metrics};
+use crate::plan::booking::key_of;
 use crate::plan::settings::Asked;
 use crate::plan::window::{Stage, Window};
 
@@ -119,6 +121,15 @@ impl Context {
     pub fn forget_bridge(&self, key: &ObjectKey) {
         self.clusters.forget(key);
         self.metrics.forget_bridge(key);
+    }
+
+    /// The same of its object, and who hangs on it is woken.
+    pub fn bridge_is_gone(&self, key: &ObjectKey, uid: &str) {
+        self.forget::<MeetingBridge>(uid);
+        self.forget_bridge(key);
+        self.wakes.meetings(self.bookings.ahead(key, self.clock.now()));
+        // Its cluster may have been what another one waits for.
+        self.stores.bridges.state().iter().for_each(|other| self.wakes.bridge(&ObjectKey::of(other.as_ref())));
     }
 
     /// A context in which nothing has happened yet.
@@ -239,6 +250,10 @@ pub trait Kind: StandIn + HasStatus<Status: PartialEq + Clone> + Compact + Clone
     fn store(ctx: &Context) -> &Store<Self>;
     /// We wrote it, and the watch does not show that yet.
     fn wrote(&self, _ctx: &Context) {}
+    /// It is gone: nothing of it is kept, and who waits for what it had is woken.
+    fn is_gone(&self, ctx: &Context) {
+        ctx.forget::<Self>(&self.meta().uid.clone().unwrap_or_default());
+    }
     /// Something is to be done for it now: it waits for no place among others.
     fn is_due(&self, _now: Timestamp) -> bool {
         false
@@ -279,6 +294,15 @@ impl Kind for ScheduledMeeting {
     fn wrote(&self, ctx: &Context) {
         ctx.bookings.take_object(&ctx.meetings.known(self));
     }
+    fn is_gone(&self, ctx: &Context) {
+        ctx.bookings.forget(self);
+        ctx.forget_meeting(&self.uid().unwrap_or_default());
+        ctx.wake_pending();
+        // What it left open is shut by its bridge.
+        if let Some(bridge) = self.status.as_ref().and_then(|status| status.bridge.as_ref()) {
+            ctx.wakes.bridge(&key_of(bridge));
+        }
+    }
     fn is_due(&self, now: Timestamp) -> bool {
         let none = ScheduledMeetingStatus::default();
         let status = self.status.as_ref().unwrap_or(&none);
@@ -312,6 +336,14 @@ impl Kind for MeetingBridge {
     }
     fn store(ctx: &Context) -> &Store<Self> {
         &ctx.stores.bridges
+    }
+    fn is_gone(&self, ctx: &Context) {
+        let (key, uid) = (ObjectKey::of(self), self.uid().unwrap_or_default());
+        match ctx.stores.bridges.get(&ObjectRef::from_obj(self)) {
+            // Its cluster is that of the one which was made again.
+            Some(other) if other.uid() != self.uid() => ctx.forget::<Self>(&uid),
+            _ => ctx.bridge_is_gone(&key, &uid),
+        }
     }
     /// Its passes look after its call bridges, and after everybody who is in a meeting there.
     fn longest_pause(&self) -> Duration {

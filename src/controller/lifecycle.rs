@@ -14,7 +14,6 @@ use serde::Serialize;
 use super::backoff;
 use super::context::{Context, Kind, Tied};
 use super::kube_calls::KubeError;
-use super::memory::version_of;
 use crate::api::names::FORCE_DELETE_ANNOTATION;
 use crate::api::reading::Read;
 use crate::plan::window;
@@ -34,10 +33,7 @@ pub struct Taken<K> {
 /// The newest copy of the object, with our finalizer. None: it is on its way out, and we have nothing to do with it any
 /// more.
 pub async fn take<K: Managed + Tied>(ctx: &Context, stored: Arc<K>) -> Result<Option<Taken<K>>, KubeError> {
-    let newest = K::memory(ctx).newest(stored);
-    // The watch may have shown a newer one since this pass was given its copy; then what we wrote is not kept any more.
-    let shown = K::store(ctx).get(&ObjectRef::from_obj(newest.as_ref())).filter(|shown| shown.uid() == newest.uid());
-    let newest = shown.filter(|shown| version_of(shown.as_ref()) > version_of(newest.as_ref())).unwrap_or(newest);
+    let newest = K::memory(ctx).newest_of(K::store(ctx), stored);
     let is_ours = newest.finalizers().iter().any(|name| name == K::FINALIZER);
     if is_deleting(newest.as_ref()) && !is_ours {
         return Ok(None);
@@ -87,6 +83,15 @@ pub async fn write<K: Managed>(ctx: &Context, object: &K, within: Duration) -> R
     let written = ctx.calls_for(object).within(within).replace_status(K::NAME, object).await?;
     note(ctx, &written);
     Ok(written)
+}
+
+/// After each pass: the object may have been deleted while it went on. What the pass has learnt of it since is nobody's, and
+/// must not keep its slot.
+pub fn after_pass<K: Managed>(ctx: &Context, object: &K) {
+    let shown = K::store(ctx).get(&ObjectRef::from_obj(object));
+    if shown.is_none_or(|shown| shown.uid() != object.uid()) {
+        object.is_gone(ctx);
+    }
 }
 
 /// Is the object being deleted?

@@ -77,6 +77,14 @@ impl<K: HasStatus<Status: Clone> + Resource<DynamicType = ()> + Clone> Memory<K>
         }
     }
 
+    /// The newest one of this copy, what the store shows by now, and what we wrote. A pass may have waited since it was given
+    /// its copy, and what we wrote is not kept any more once the store shows it. What was read anew holds against both.
+    pub fn newest_of(&self, store: &Store<K>, given: Arc<K>) -> Arc<K> {
+        let shown = store.get(&ObjectRef::from_obj(given.as_ref())).filter(|shown| shown.uid() == given.uid());
+        let is_newer = |shown: &Arc<K>| version_of(shown.as_ref()) > version_of(given.as_ref());
+        self.newest(shown.filter(is_newer).unwrap_or(given))
+    }
+
     /// Keeps what we wrote until the store shows it, if it does not already: the watch is often faster than the reply.
     pub fn note(&self, store: &Store<K>, object: &K) {
         let shown = store.get(&ObjectRef::from_obj(object)).map(|shown| version_of(shown.as_ref()));
@@ -97,9 +105,13 @@ impl<K: HasStatus<Status: Clone> + Resource<DynamicType = ()> + Clone> Memory<K>
         }
     }
 
-    /// The watch shows this version: what we wrote up to it need not be kept.
-    pub fn store_has(&self, object: &K) {
-        let Some(uid) = object.uid() else { return };
+    /// The watch shows this version: what we wrote up to it need not be kept, once the store has it. A list that is being
+    /// read is not in the store yet.
+    pub fn store_has(&self, store: &Store<K>, object: &K) {
+        let is_there = |shown: Arc<K>| shown.uid() == object.uid() && version_of(shown.as_ref()) == version_of(object);
+        let Some(uid) = object.uid().filter(|_| store.get(&ObjectRef::from_obj(object)).is_some_and(is_there)) else {
+            return;
+        };
         let written = &mut self.lock().written;
         if written.get(&uid).is_some_and(|ours| !ours.is_newer(object)) {
             written.remove(&uid);

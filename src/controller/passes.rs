@@ -68,6 +68,7 @@ where
             let (taken, began, start) = (Arc::clone(&object), ctx.clock.now(), Instant::now());
             let pass = AssertUnwindSafe(reconcile(object, Arc::clone(&ctx)).instrument(span)).catch_unwind();
             let result = in_bounds(pass).await;
+            lifecycle::after_pass(&ctx, taken.as_ref());
             let took = start.elapsed().as_secs_f64();
             ctx.metrics.reconcile_seconds.get_or_create(&KindLabels { kind }).observe(took);
             match result {

@@ -48,7 +48,7 @@ where
 {
     kube::runtime::reflector(writer, events.map(Ok))
         .applied_objects()
-        .inspect_ok(move |object| K::memory(&ctx).store_has(object))
+        .inspect_ok(move |object| K::memory(&ctx).store_has(K::store(&ctx), object))
         .predicate_filter(relevant::<K>, PredicateConfig::default())
 }
 
@@ -81,9 +81,7 @@ pub fn index_meeting(ctx: &Context, within: &Within, listed: &mut Listed, event:
         }
         Event::Delete(meeting) => {
             wake_series(ctx, ctx.occurrences.gone(meeting));
-            ctx.bookings.forget(meeting);
-            ctx.forget_meeting(&meeting.uid().unwrap_or_default());
-            ctx.wake_pending();
+            meeting.is_gone(ctx);
         }
         Event::Init => {
             listed.clear();
@@ -209,7 +207,7 @@ pub fn index_bridge(ctx: &Context, within: &Within, bridges: &mut Bridges, event
         }
         Event::Delete(bridge) => {
             judged.remove(&ObjectKey::of(bridge));
-            bridge_is_gone(ctx, &ObjectKey::of(bridge), &bridge.uid().unwrap_or_default());
+            ctx.bridge_is_gone(&ObjectKey::of(bridge), &bridge.uid().unwrap_or_default());
         }
         Event::Init => {
             listed.retain(|key| !is_within(key));
@@ -218,7 +216,7 @@ pub fn index_bridge(ctx: &Context, within: &Within, bridges: &mut Bridges, event
         Event::InitDone => {
             ctx.bridges.list_is_there(within);
             for (key, gone) in judged.extract_if(.., |key, _| is_within(key) && !listed.contains(key)) {
-                bridge_is_gone(ctx, &key, &gone.uid);
+                ctx.bridge_is_gone(&key, &gone.uid);
             }
         }
     }
@@ -244,14 +242,6 @@ fn judge(ctx: &Context, judged: &mut BTreeMap<ObjectKey, Judged>, bridge: &Meeti
         ctx.bookings.bridges_changed();
         ctx.wake_pending();
     }
-}
-
-fn bridge_is_gone(ctx: &Context, key: &ObjectKey, uid: &str) {
-    ctx.forget::<MeetingBridge>(uid);
-    ctx.forget_bridge(key);
-    ctx.wakes.meetings(ctx.bookings.ahead(key, ctx.clock.now()));
-    // Its cluster may have been what another one waits for.
-    ctx.stores.bridges.state().iter().for_each(|other| ctx.wakes.bridge(&ObjectKey::of(other.as_ref())));
 }
 
 /// Wakes those who depend on a Secret, a ConfigMap or the labels of a namespace.

@@ -30,8 +30,8 @@ fn what_was_read_anew_holds_until_the_watch_moves_even_if_versions_went_back() {
     own.note(&store, &object(42));
     own.list_is_there(&None);
     assert_eq!(newest(&own, &store), 42, "the list may have begun before this write");
-    own.store_has(&object(45));
     writer.apply_watcher_event(&Event::Apply(object(45)));
+    own.store_has(&store, &object(45));
     assert_eq!(newest(&own, &store), 45);
 }
 
@@ -63,4 +63,38 @@ fn a_list_of_another_namespace_says_nothing_of_what_was_written() {
     assert_eq!(newest(&own, &store), 90, "it is not there yet");
     own.list_is_there(&same);
     assert_eq!(newest(&own, &store), 80);
+}
+
+/// The database was put back, and the watch, which was taken up at a version that is still to come, says nothing.
+#[test]
+fn what_was_read_anew_holds_against_what_the_store_shows_and_against_an_older_copy() {
+    let (store, mut writer) = store();
+    let own = Memory::default();
+    writer.apply_watcher_event(&Event::Apply(object(90)));
+    own.believe(&store, &object(40));
+    let newest_of = |given: u64| version_of(own.newest_of(&store, Arc::new(object(given))).as_ref());
+    assert_eq!((newest_of(90), newest_of(80)), (40, 40));
+    // A pass that waited while the watch went on.
+    writer.apply_watcher_event(&Event::Apply(object(91)));
+    assert_eq!(newest_of(80), 91);
+}
+
+/// A list comes in pages, and who is woken for one reads the store, which has none of them before the last.
+#[test]
+fn what_a_list_shows_of_an_older_database_holds_until_the_list_is_there() {
+    let (store, mut writer) = store();
+    let own = Memory::default();
+    writer.apply_watcher_event(&Event::Apply(object(90)));
+    writer.apply_watcher_event(&Event::Init);
+    own.list_begins(&None);
+    own.believe(&store, &object(40));
+    writer.apply_watcher_event(&Event::InitApply(object(40)));
+    own.store_has(&store, &object(40));
+    assert_eq!(newest(&own, &store), 40);
+    writer.apply_watcher_event(&Event::InitDone);
+    own.list_is_there(&None);
+    assert_eq!(newest(&own, &store), 40);
+    writer.apply_watcher_event(&Event::Apply(object(41)));
+    own.store_has(&store, &object(41));
+    assert_eq!(newest(&own, &store), 41);
 }
