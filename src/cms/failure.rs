@@ -6,6 +6,9 @@
 use super::error::CmsError;
 use super::xml::{self, Bounds, Node, XmlError};
 
+/// So many declarations and comments in front of a page are skipped.
+const MOST_IN_FRONT: usize = 8;
+
 /// The longest name that is taken from a reply into an error.
 const LONGEST_WORD: usize = 64;
 
@@ -20,7 +23,7 @@ pub fn judge(status: u16, content_type: Option<&str>, body: &[u8]) -> Result<(),
     }
     let success = (200..300).contains(&status);
     // A log-in page for people in place of the bridge's reply: nothing was done.
-    if success && is_page(body) {
+    if success && (is_page(body) || (is_html(content_type) && is_no_document(body))) {
         return Err(CmsError::NotACms);
     }
     // A success is a document of any size that only rarely is a failure: look before parsing it twice.
@@ -54,11 +57,25 @@ fn is_html(content_type: Option<&str>) -> bool {
     content_type.is_some_and(|kind| kind.trim_ascii_start().to_ascii_lowercase().starts_with("text/html"))
 }
 
-/// Whether a body begins like a page for people.
+/// Whether a body begins like a page for people, after what may stand in front of it: a byte order mark, a declaration,
+/// comments.
 fn is_page(body: &[u8]) -> bool {
-    let body = body.trim_ascii_start();
-    let begins = |with: &[u8]| body.get(..with.len()).is_some_and(|start| start.eq_ignore_ascii_case(with));
+    let mut rest = body.strip_prefix(b"\xef\xbb\xbf").unwrap_or(body).trim_ascii_start();
+    for (opens, closes) in [("<?", "?>"), ("<!--", "-->")].into_iter().cycle().take(MOST_IN_FRONT) {
+        if rest.starts_with(opens.as_bytes()) {
+            let end = rest.windows(closes.len()).position(|part| part == closes.as_bytes());
+            let after = end.and_then(|at| rest.get(at.saturating_add(closes.len())..));
+            rest = after.unwrap_or_default().trim_ascii_start();
+        }
+    }
+    let begins = |with: &[u8]| rest.get(..with.len()).is_some_and(|start| start.eq_ignore_ascii_case(with));
     begins(b"<!doctype html") || begins(b"<html")
+}
+
+/// Whether there is something in a body that is no document of a bridge. Bridges name all kinds of types, so the type alone
+/// tells nothing.
+fn is_no_document(body: &[u8]) -> bool {
+    !body.trim_ascii().is_empty() && xml::parse(body, Bounds::default()).map_or(true, |root| root.is("html"))
 }
 
 /// Whether the beginning of a body is that of a `failureDetails` document (or of something that may be one).

@@ -40,6 +40,32 @@ fn the_element_decides_before_the_status() {
     }
 }
 
+/// A page is one whatever stands in front of it; a document is none, whatever type its header names.
+#[test]
+fn a_page_in_place_of_the_reply_to_a_write_is_no_success() {
+    let html = Some("text/html; charset=utf-8");
+    for (kind, body, wanted) in [
+        (
+            None,
+            "<?xml version=\"1.0\"?><!DOCTYPE html PUBLIC \"-//W3C//DTD XHTML 1.0 Strict//EN\" \"x\"><html/>",
+            "not_a_cms",
+        ),
+        (None, "\u{feff}<html><body>log in</body></html>", "not_a_cms"),
+        (None, "<!-- proxy --><!-- 2 -->\n<!doctype html><p>", "not_a_cms"),
+        (None, "<!-- never ends <html>", "ok"),
+        (html, "please log in", "not_a_cms"),
+        (html, "<HTML><body/></HTML>", "not_a_cms"),
+        (html, "", "ok"),
+        (html, " \r\n", "ok"),
+        (html, "<?xml version=\"1.0\"?><coSpace id=\"a\"><name>n</name></coSpace>", "ok"),
+        (Some("text/plain"), "done", "ok"),
+        (None, "<?xml version=\"1.0\"?><coSpace id=\"a\"/>", "ok"),
+    ] {
+        let label = judge(200, kind, body.as_bytes()).err().map_or("ok", |error| error.label());
+        assert_eq!(label, wanted, "{kind:?} {body}");
+    }
+}
+
 /// The elements of the table in docs/cms-protocol.md, each by the first row that fits in the next section.
 #[test]
 fn every_documented_element_means_what_the_documentation_says() {
