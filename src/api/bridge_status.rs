@@ -43,6 +43,11 @@ pub struct MeetingBridgeStatus {
     /// Profiles that every slot uses. Present without ids: they are being made.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub profiles: Option<ProfileIds>,
+    /// What spec.profiles asks for to keep people out, as a look at the bridge has shown it last. Doors of its slots open
+    /// once all of it is here.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 8))]
+    pub proven_protection: Vec<String>,
     /// Profiles for the settings of single meetings, as long as one uses them.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 64))]

@@ -14,7 +14,7 @@ use crate::facts::Seen;
 use crate::facts::bridge::BridgeFacts;
 use crate::facts::calls::{OnLostBridge, OrphanCall, PlacedCall, SeenLegs};
 use crate::facts::meeting::MeetingFacts;
-use crate::facts::slots::SlotSpaces;
+use crate::facts::slots::{SlotSpaces, StuckBy};
 
 /// For how long after trouble openings step aside for ends that are overdue.
 const OVERDUE_FIRST: SignedDuration = SignedDuration::from_secs(5);
@@ -135,7 +135,7 @@ impl Cluster {
     /// A meeting could not do with this slot, and why: nobody is given it until it is looked at again.
     pub fn note_useless(&self, space: &SpaceId, why: &str, now: Timestamp) {
         if let Seen::Known(slots) = &mut self.cache().facts.slots {
-            slots.set_stuck(space, why.to_owned(), now);
+            slots.set_stuck(space, StuckBy::Method, why.to_owned(), now);
         }
     }
 

@@ -14,6 +14,7 @@ use super::{CallBridge, Cluster, Source, SweepTarget, in_time, reading};
 use crate::api::bridge::{MemberStatus, ProfileIds};
 use crate::cms::{Address, Class, CmsError, Priority, SpaceId, SystemStatus, if_there};
 use crate::facts::Seen;
+use crate::facts::bridge::is_unread;
 use crate::facts::slots::SlotSpaces;
 use crate::metrics::BridgeLabels;
 use crate::plan::failover::HealthSignal;
@@ -135,9 +136,27 @@ impl Cluster {
         // Taken once: while a reply is waited for, another one may become the active call bridge.
         let (active, usable) = (self.active(), self.usable());
         for read in idle_reads(turn, usable.len(), self.count_slots()) {
-            self.read_one(duty, read, &active, &usable).await?;
+            self.read_one_of(duty, read, &active, &usable).await?;
         }
         Ok(())
+    }
+
+    /// One read, of which only what concerns the active call bridge ends the turn: what others cannot tell is their own
+    /// trouble, and holds up nothing that the active one knows.
+    async fn read_one_of(
+        self: &Arc<Self>,
+        duty: &Duty<'_>,
+        read: IdleRead,
+        active: &Arc<CallBridge>,
+        usable: &[Arc<CallBridge>],
+    ) -> Result<(), Failed> {
+        match self.read_one(duty, read, active, usable).await {
+            Err((at, error)) if at.address() != active.address() => {
+                self.judge(&at, error, Source::Aside).await;
+                Ok(())
+            }
+            result => result,
+        }
     }
 
     /// What a bridge with live meetings is asked besides its sweeps.
@@ -145,7 +164,7 @@ impl Cluster {
         let (active, usable) = (self.active(), self.usable());
         let profiles = self.cache().facts.settings_seen.len();
         let Some(read) = busy_read(turn, usable.len(), self.count_slots(), profiles) else { return Ok(()) };
-        self.read_one(duty, read, &active, &usable).await
+        self.read_one_of(duty, read, &active, &usable).await
     }
 
     fn count_slots(&self) -> usize {
@@ -167,10 +186,15 @@ impl Cluster {
                 }
             }
             IdleRead::Calls => {
-                let now = self.now();
+                let (now, mut failed) = (self.now(), None);
                 for one in usable {
-                    one.sweep_calls(now).await.map_err(|error| (Arc::clone(one), error))?;
+                    if let Err(error) = one.sweep_calls(now).await
+                        && (failed.is_none() || one.address() == active.address())
+                    {
+                        failed = Some((Arc::clone(one), error));
+                    }
                 }
+                return failed.map_or(Ok(()), Err);
             }
             read => self.read_active(active, duty, read).await.map_err(|error| (Arc::clone(active), error))?,
         }
@@ -192,6 +216,11 @@ impl Cluster {
                 let Some(id) = ids.of(kind) else { return self.read_system(active).await.map(drop) };
                 let found = if_there(client.profile(at, kind, id).await)?;
                 let facts = &mut self.cache().facts;
+                let is_new = facts.profile(kind).known().and_then(Option::as_ref).is_some_and(is_unread);
+                if found.is_none() && is_new {
+                    // What was made a moment ago may show late; the bridge's own pass counts its looks.
+                    return Ok(());
+                }
                 // One that is gone is looked at by the bridge's own pass, which makes another.
                 facts.wants_profiles |= found.is_none();
                 *facts.profile_mut(kind) = found.map_or(Seen::Unknown, |fields| Seen::Known(Some(fields)));
@@ -212,7 +241,7 @@ impl Cluster {
             IdleRead::Slot { index } => {
                 let nth = |slots: &SlotSpaces| slots.iter().nth(index).map(|(_, space)| space.id.clone());
                 if let Some(space) = self.with_slots(nth).flatten() {
-                    self.read_space(&space, reading(now), now).await?;
+                    self.glance_at(&space, now).await?;
                 }
             }
             IdleRead::System | IdleRead::OtherSystem { .. } | IdleRead::Calls => drop(self.read_system(active).await?),
@@ -232,7 +261,7 @@ impl Cluster {
             start.checked_rem(foreign.len()).unwrap_or_default()
         };
         for space in foreign.iter().cycle().skip(start).take(count) {
-            self.read_space(space, reading(now), now).await?;
+            self.glance_at(space, now).await?;
         }
         Ok(())
     }
@@ -266,6 +295,7 @@ impl Cluster {
                 "the call bridge was restarted: its calls are gone"
             );
             at.forget_calls();
+            at.client().forget_kept_back();
             let is_member = self.usable().iter().any(|usable| usable.address() == at.address());
             {
                 let mut cache = self.cache();

@@ -32,6 +32,17 @@ impl Cluster {
         }
     }
 
+    /// Looks at a space in passing. Of an odd answer the system status tells what it is about: if there is one, about this
+    /// space, to which the pass of its meeting or of the bridge sees, and nothing else waits for it.
+    pub(super) async fn glance_at(&self, space: &SpaceId, now: Timestamp) -> Result<(), CmsError> {
+        match self.read_space(space, super::reading(now), now).await {
+            Err(error) if error.may_be_about_one() => {
+                self.read_system(&self.active()).await.map(drop).map_err(|_| error)
+            }
+            result => result.map(drop),
+        }
+    }
+
     /// The access methods of a space. A list shows no names, so each is looked at alone. A space that is not there has none.
     pub async fn read_access_methods(
         &self,

@@ -68,7 +68,7 @@ impl Cluster {
                 }
                 let have_turn = at.take_turns(live, spaces, turn);
                 for space in have_turn {
-                    self.read_space(space, reading(now), now).await?;
+                    self.glance_at(space, now).await?;
                 }
                 Ok(())
             }

@@ -256,6 +256,18 @@ impl CmsError {
         }
     }
 
+    /// Whether it may be about nothing but what was asked about: an answer of the bridge, or an odd one of whatever answered.
+    /// What else is asked tells.
+    pub fn may_be_about_one(&self) -> bool {
+        match self.class() {
+            ErrorClass::Invalid | ErrorClass::Conflict => true,
+            ErrorClass::Unreachable => matches!(self, Self::HttpError { .. }),
+            ErrorClass::Malformed => !matches!(self, Self::AmbiguousCreate),
+            ErrorClass::Auth => matches!(self, Self::Forbidden),
+            ErrorClass::NotFound | ErrorClass::Busy | ErrorClass::Blocked => false,
+        }
+    }
+
     /// Whether the bridge's API itself has answered, so that the credentials work. A proxy may have sent the rest.
     pub fn is_of_bridge(&self) -> bool {
         match self.class() {

@@ -67,15 +67,24 @@ const READINGS: u32 = 3;
 /// Of so many lists it is remembered what they keep back. Those of single calls come and go with them.
 const MOST_KEPT_BACK: usize = 1000;
 
-/// How many items lists of a call bridge keep back, as two readings in a row have shown: one that always counts more than
-/// it shows is not read twice for ever.
+/// For so long it is believed. What a list leaves out then may be another item than the one that it always leaves out.
+const KEPT_BACK_FOR: Duration = Duration::from_secs(600);
+
+/// How many items lists of a call bridge keep back, as two readings in a row have shown, and when: one that always counts
+/// more than it shows is not read twice for ever.
 #[derive(Default)]
-pub(super) struct KeptBack(Mutex<HashMap<String, u64>>);
+pub(super) struct KeptBack(Mutex<HashMap<String, (u64, Instant)>>);
 
 impl KeptBack {
     /// Did this list keep back just as many when it was read before?
     fn is_as_before(&self, list: &str, missing: u64) -> bool {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).get(list) == Some(&missing)
+        let lists = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        lists.get(list).is_some_and(|(before, at)| *before == missing && at.elapsed() < KEPT_BACK_FOR)
+    }
+
+    /// The bridge was started anew: nothing is known.
+    fn forget(&self) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).clear();
     }
 
     /// What a list keeps back; None: nothing, or nobody knows.
@@ -89,15 +98,20 @@ impl KeptBack {
             // They are read twice once more, and that is all.
             lists.clear();
         }
-        lists.insert(list, missing);
+        lists.insert(list, (missing, Instant::now()));
     }
 }
 
 impl Client {
+    /// The bridge was started anew, perhaps as another version: what its lists keep back is to be found out again.
+    pub fn forget_kept_back(&self) {
+        self.kept_back().forget();
+    }
+
     /// Reads a list by which something counts as gone: whoever took a call that is left out for one that has ended would ring
     /// people twice. One that shows fewer items than it counts is read again. It is whole if it shows them all, or keeps back
     /// just as many as before: then it shows all that it ever will (the rule for spaces, `plan/bridge/outcomes.rs`). What was
-    /// proven so is remembered, and believed at once the next time; another number is not. If it never is whole, all readings
+    /// proven so is remembered for a while, and believed at once the next time; another number is not. If it never is whole, all readings
     /// are joined. What was read counts, whatever becomes of a further reading; and all of them are done in the time of one.
     pub(super) async fn whole_list<T: Record>(
         &self,

@@ -91,12 +91,14 @@ pub struct BridgeFacts {
     pub settings_seen: BTreeSet<String>,
     /// Ids of those that somebody has changed.
     pub settings_changed: BTreeSet<String>,
+    /// Ids of those that were written in this process and do not show what protects: they are not written again for that.
+    pub settings_dropped: BTreeSet<String>,
     /// Profiles for settings that the bridge would not make, change or remove, by kind and name, and until when it is not
     /// asked again.
     pub settings_held: BTreeMap<(ProfileKind, String), Timestamp>,
     /// How often in a row it would not.
     pub settings_vain: BTreeMap<(ProfileKind, String), u32>,
-    /// Which fields, in small letters, looks showed of each profile since we wrote it last, by its id. Not every bridge shows
+    /// Which fields, in small letters, looks showed of each profile since we wrote it last, by its id in small letters. Not every bridge shows
     /// every field; one that it did show and does not any more was taken away.
     shown_fields: BTreeMap<String, BTreeSet<String>>,
     /// The sync that was last seen to run, and since when it is known to.
@@ -122,6 +124,7 @@ impl BridgeFacts {
         (self.wants_profiles, self.wants_list, self.wants_looks) = (true, true, true);
         (self.whole_at, self.is_name_enough) = (None, false);
         self.settings_seen.clear();
+        self.settings_dropped.clear();
         self.shown_fields.clear();
         self.written.clear();
         self.methods.clear();
@@ -163,18 +166,18 @@ impl BridgeFacts {
         if is_unread(have) {
             return;
         }
-        let shown = self.shown_fields.entry(id.to_owned()).or_default();
+        let shown = self.shown_fields.entry(id.to_ascii_lowercase()).or_default();
         shown.extend(have.keys().map(|name| name.to_ascii_lowercase()));
     }
 
     /// A profile was written: which of its fields the bridge shows the next look tells.
     pub fn forget_shown(&mut self, id: &str) {
-        self.shown_fields.remove(id);
+        self.shown_fields.remove(&id.to_ascii_lowercase());
     }
 
     /// Was one of these fields shown before, and is it not any more?
     pub fn lacks_shown(&self, id: &str, want: &[(String, String)], have: &Fields) -> bool {
-        let Some(shown) = self.shown_fields.get(id) else { return false };
+        let Some(shown) = self.shown_fields.get(&id.to_ascii_lowercase()) else { return false };
         let is_gone = |name: &String| {
             shown.contains(&name.to_ascii_lowercase()) && !have.keys().any(|key| key.eq_ignore_ascii_case(name))
         };
@@ -191,3 +194,6 @@ impl BridgeFacts {
         Self { full_recheck: true, ..Self::default() }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::RangeInclusive;
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 
 pub use super::shown::ShownFields;
 use crate::api::bridge::ProfileIds;
@@ -34,6 +34,28 @@ pub fn standing(space: &Space, placeholder: &str, marks: &Marks) -> Standing {
 /// Is this space, as a look at it alone shows it, somebody else's?
 pub fn is_foreign(space: &Space, placeholder: &str, marks: &Marks) -> bool {
     standing(space, placeholder, marks) == Standing::Foreign
+}
+
+/// What the bridge would not do with a slot.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum StuckBy {
+    /// Delete an access method that a meeting of ours left there: the next one could not open there either.
+    Method,
+    /// Show its space.
+    Unread,
+    /// Shut it, although a meeting of ours left it open.
+    Open,
+    /// End a call that was left there.
+    Call,
+}
+
+/// A slot with which nothing can be done for a while, so that nobody is given it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Stuck {
+    pub by: StuckBy,
+    /// What the bridge said, and when.
+    pub words: String,
+    at: Timestamp,
 }
 
 /// How a slot came to be known.
@@ -67,9 +89,8 @@ pub struct SlotSpaces {
     taken: BTreeMap<u32, Option<Space>>,
     /// Spaces that a look found gone.
     gone: BTreeSet<SpaceId>,
-    /// Spaces with an access method of ours that the bridge would not delete: its words, and when it said them. The next
-    /// meeting could not open there either.
-    stuck: BTreeMap<SpaceId, (String, Timestamp)>,
+    /// Spaces with which nothing can be done for a while.
+    stuck: BTreeMap<SpaceId, Stuck>,
     /// What looks have shown.
     pub shown_fields: ShownFields,
     /// Every space was listed, not only those that carry the placeholder name. So what is missing is missing.
@@ -201,7 +222,14 @@ impl SlotSpaces {
             self.shown_fields.see(space);
         }
         let shown = space.map(|space| self.understood(space));
-        if shown.as_ref().is_none_or(|space| space.access_methods.unwrap_or_default() == 0) {
+        let is_ours = |space: &Space| space.cdr_tag.as_deref().is_some_and(|tag| self.marks.is_ours(tag));
+        let is_stuck = |space: &Space, by: StuckBy| match by {
+            StuckBy::Method => space.access_methods.unwrap_or_default() > 0,
+            StuckBy::Unread => false,
+            StuckBy::Open => is_ours(space),
+            StuckBy::Call => true,
+        };
+        if self.stuck.get(id).is_some_and(|stuck| !shown.as_ref().is_some_and(|space| is_stuck(space, stuck.by))) {
             self.stuck.remove(id);
         }
         match (&shown, number) {
@@ -368,6 +396,11 @@ impl SlotSpaces {
         slots.chain(others).collect()
     }
 
+    /// A look at a space that the bridge would not show a while ago tells nothing.
+    fn is_readable(&self, slot: &Slot) -> bool {
+        !self.is_stuck(&slot.space.id, StuckBy::Unread)
+    }
+
     /// A slot that nobody of ours holds and of which a list leaves open whose it is. A look settles that.
     pub fn doubtful(&self, held: &BTreeSet<u32>) -> Option<(u32, &Space)> {
         let is_doubtful = |number: u32, slot: &Slot| match slot.view {
@@ -375,13 +408,13 @@ impl SlotSpaces {
             View::Doubted => true,
             View::Listed => slot.space.name != self.placeholder(number),
         };
-        let mut slots = self.slots.iter().filter(|(number, _)| !held.contains(number));
+        let mut slots = self.slots.iter().filter(|(number, slot)| !held.contains(number) && self.is_readable(slot));
         slots.find(|(number, slot)| is_doubtful(**number, slot)).map(|(number, slot)| (*number, &slot.space))
     }
 
     /// A slot that nobody of ours holds and that only a list showed: whether it is open is not known.
     pub fn unseen(&self, held: &BTreeSet<u32>) -> Option<(u32, &Space)> {
-        let mut slots = self.slots.iter().filter(|(number, _)| !held.contains(number));
+        let mut slots = self.slots.iter().filter(|(number, slot)| !held.contains(number) && self.is_readable(slot));
         slots.find(|(_, slot)| slot.view != View::Looked).map(|(number, slot)| (*number, &slot.space))
     }
 
@@ -444,26 +477,32 @@ impl SlotSpaces {
         }
     }
 
-    /// The bridge would not delete an access method of ours there.
-    pub fn set_stuck(&mut self, id: &SpaceId, why: String, at: Timestamp) {
-        self.stuck.insert(id.clone(), (why, at));
+    /// The bridge would not do this with a slot.
+    pub fn set_stuck(&mut self, id: &SpaceId, by: StuckBy, words: String, at: Timestamp) {
+        self.stuck.insert(id.clone(), Stuck { by, words, at });
     }
 
-    /// None of ours is left there.
+    /// Nothing is in the way any more, or it is time to try again.
     pub fn set_unstuck(&mut self, id: &SpaceId) {
         self.stuck.remove(id);
     }
 
-    /// Slots that no meeting of ours holds and that are of no use, because the bridge would not delete an access method that
-    /// one left there: number, and its words.
-    pub fn stuck(&self, held: &BTreeSet<u32>) -> impl Iterator<Item = (u32, &str)> {
-        let known = self.stuck.iter().filter_map(|(id, (why, _))| Some((self.number(id)?, why.as_str())));
+    /// Is this slot stuck so?
+    pub fn is_stuck(&self, id: &SpaceId, by: StuckBy) -> bool {
+        self.stuck.get(id).is_some_and(|stuck| stuck.by == by)
+    }
+
+    /// Slots that no meeting of ours holds and that are of no use.
+    pub fn stuck(&self, held: &BTreeSet<u32>) -> impl Iterator<Item = (u32, &Stuck)> {
+        let known = self.stuck.iter().filter_map(|(id, stuck)| Some((self.number(id)?, stuck)));
         known.filter(|(number, _)| !held.contains(number))
     }
 
-    /// Those of which it said so no later than `before`.
-    pub fn stuck_since(&self, before: Timestamp) -> Vec<SpaceId> {
-        self.stuck.iter().filter(|(_, (_, at))| *at <= before).map(|(id, _)| id.clone()).collect()
+    /// Those that have rested as long as `rest` says, and by what they are stuck.
+    pub fn stuck_for(&self, now: Timestamp, rest: impl Fn(StuckBy) -> SignedDuration) -> Vec<(SpaceId, StuckBy)> {
+        let has_rested = |stuck: &Stuck| now.duration_since(stuck.at) >= rest(stuck.by);
+        let rested = self.stuck.iter().filter(|(_, stuck)| has_rested(stuck));
+        rested.map(|(id, stuck)| (id.clone(), stuck.by)).collect()
     }
 
     /// Slots of which a look shows access methods, and how many, whosever they are.

@@ -392,6 +392,18 @@ fn start_over(status: &mut ParticipantStatus) {
     status.last_attempt_at = None;
 }
 
+/// Who looked in before the start and left again has not left the meeting, which is yet to begin: it rings them then.
+pub fn before_start(spec: &ScheduledMeetingSpec, statuses: &mut [ParticipantStatus]) {
+    for status in statuses.iter_mut().filter(|status| status.state == ParticipantState::Left) {
+        let is_rung = |participant: &ParticipantSpec| {
+            participant.dial == Dial::Out && participant.remote_party == status.remote_party
+        };
+        if spec.participants.iter().any(is_rung) {
+            start_over(status);
+        }
+    }
+}
+
 /// After the call itself was lost: whoever was cut off is dialled again, whoever had left or failed is not (R68). If
 /// its call bridge was `lost`, nobody knows yet who was cut off: the bridge may be well and only out of our reach.
 pub fn after_call_lost(statuses: &mut [ParticipantStatus], lost: Option<&str>) {

@@ -312,6 +312,16 @@ pub fn protects(own: &[(String, String)]) -> bool {
     own.iter().any(|(name, value)| PROTECTION.contains(&(name, value)))
 }
 
+/// What the bridge's own profiles are to keep people out by, each as status.provenProtection has it. It is the same for every
+/// version.
+pub fn protection_by(own: &ProfilesSpec) -> Vec<String> {
+    let of_kind = |kind: ProfileKind| {
+        let pairs = own.pairs(kind, "").into_iter().filter(|pair| protects(std::slice::from_ref(pair)));
+        pairs.map(move |(name, value)| format!("{kind}: {name}={value}"))
+    };
+    ProfileKind::ALL.into_iter().flat_map(of_kind).collect()
+}
+
 /// Does the door stay shut as long as the profile of this kind is not there?
 pub fn is_protective(settings: &MeetingSettings, kind: ProfileKind, version: &str) -> bool {
     TABLE.iter().any(|row| row.kind == kind && row.is_known_to(version) && (row.is_protective)(settings))

@@ -11,6 +11,7 @@ const MOST_ENTRIES: usize = 100;
 const MOST_PLANNED: usize = 100;
 const MOST_CONDITIONS: usize = 32;
 const MOST_DAYS: usize = 7;
+const MOST_PROVEN: usize = 8;
 
 /// Cuts every list to what the schema allows. Texts are cut where conditions are made.
 pub fn bound(status: &mut MeetingBridgeStatus) {
@@ -33,6 +34,7 @@ pub fn bound(status: &mut MeetingBridgeStatus) {
     if let Some(bookings) = &mut status.bookings {
         bookings.days.truncate(MOST_DAYS);
     }
+    status.proven_protection.truncate(MOST_PROVEN);
     // The plan makes no more of them.
     status.settings_profiles.truncate(MOST_SETTINGS_PROFILES);
     status.contests.truncate(MOST_CONTESTS);

@@ -2,7 +2,7 @@
 
 pub mod cluster;
 mod control;
-mod profiles;
+pub mod profiles;
 pub mod slots;
 
 use jiff::{SignedDuration, Timestamp};
@@ -86,7 +86,7 @@ pub struct Report<'a> {
     pub has_answered: bool,
     /// What has numbers of slots, as sentences.
     pub taken: Vec<String>,
-    /// Slots in which the bridge keeps an access method that a meeting left, and its words.
+    /// Slots with which the bridge would not do something, and what, and what helps.
     pub stuck: Vec<(u32, String)>,
     /// Everything is made and verified.
     pub is_provisioned: bool,

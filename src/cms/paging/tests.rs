@@ -153,6 +153,16 @@ fn an_endless_list_is_an_error() {
     assert_eq!(next.unwrap_err().label(), "malformed_reply");
 }
 
+/// What a list leaves out later may be another item than the one that it always leaves out.
+#[tokio::test(start_paused = true)]
+async fn what_a_list_keeps_back_is_believed_for_a_while() {
+    let known = KeptBack::default();
+    known.note("/calls".to_owned(), Some(1));
+    assert!(known.is_as_before("/calls", 1) && !known.is_as_before("/calls", 2) && !known.is_as_before("/callLegs", 1));
+    tokio::time::advance(KEPT_BACK_FOR).await;
+    assert!(!known.is_as_before("/calls", 1));
+}
+
 proptest! {
     #[test]
     fn a_resting_list_is_read_whole(len in 0usize..80, ceiling in 1usize..30, with_total: bool) {

@@ -689,6 +689,11 @@ async fn a_list_that_always_keeps_back_as_many_is_read_once() {
         seen.push(readings(from));
     }
     assert_eq!(seen[9..], [2, 2, 2, 1]);
+    // It was started anew, perhaps as another version.
+    client.forget_kept_back();
+    let from = server.requests().len();
+    client.calls(any(), Some(&"s1".into())).await.unwrap();
+    assert_eq!(readings(from), 2);
 }
 
 /// Operation, method, path, status, outcome.

@@ -15,7 +15,7 @@ use crate::metrics::BridgeLabels;
 use crate::plan::bridge::BridgeProgress;
 use crate::plan::calendar::Peak;
 use crate::status::bounds::bound;
-use crate::status::bridge::{Report, build, cluster, slots, system_info};
+use crate::status::bridge::{Report, build, cluster, profiles, slots, system_info};
 
 /// The new status, within what the schema allows.
 pub fn status(ctx: &Context, bridge: &MeetingBridge, progress: &BridgeProgress, site: &Site) -> MeetingBridgeStatus {
@@ -30,6 +30,7 @@ fn whole_status(ctx: &Context, bridge: &MeetingBridge, progress: &BridgeProgress
     let mut draft = old.clone();
     draft.profiles = progress.record.profiles.clone();
     draft.settings_profiles = progress.record.settings.clone();
+    draft.proven_protection = profiles::proven(progress, &old);
     draft.contests = progress.contests.to_vec();
     let members = progress.cluster.as_ref().map(|cluster| cluster.members.as_slice()).unwrap_or_default();
     let views = site.cluster.as_ref().map(|cluster| cluster.overview(members)).unwrap_or_default();

@@ -23,11 +23,18 @@ impl BridgeProgress {
         }
     }
 
-    /// Something was put back that others had changed. A change of the spec is none.
-    pub(super) fn note_repair(&mut self, step: &Step, at: Timestamp) {
+    /// Something was put back that others had changed. A change of the spec is none, nor is a field that was written again
+    /// because the bridge does not show it. The facts are those from before.
+    pub(super) fn note_repair(&mut self, facts: &BridgeFacts, step: &Step, at: Timestamp) {
         let made = |numbers: &std::ops::RangeInclusive<u32>| numbers.clone().any(|number| self.record.made(number));
+        let was_changed = |kind: ProfileKind, id: &str, want: &[(String, String)]| {
+            let have = facts.profile(kind).known().and_then(Option::as_ref);
+            have.is_some_and(|have| !is_as_wanted(facts, id, want, have))
+        };
         let (thing, by) = match step {
-            Step::UpdateProfile(kind, ..) if !self.is_unjudged => (((*kind).into(), None), Rival::Unknown),
+            Step::UpdateProfile(kind, id, want) if !self.is_unjudged && was_changed(*kind, id, want) => {
+                (((*kind).into(), None), Rival::Unknown)
+            }
             // It carried a mark like ours, and no meeting of ours is in it.
             Step::ShutSlot { number, .. } => ((Contested::FreeSlot, Some(*number)), Rival::Installation),
             Step::CreateSet(numbers) if made(numbers) && self.makes_again(at) => {

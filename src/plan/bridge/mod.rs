@@ -103,7 +103,7 @@ pub fn next(bridge: &BridgeProgress, facts: &BridgeFacts, around: &Around) -> Ne
         return next;
     }
     if bridge.is_refused {
-        return Next::Rest(End::HeldBack);
+        return profiles::next_look(bridge, facts, version).unwrap_or(Next::Rest(End::HeldBack));
     }
     let range = match numbers(&bridge.spec) {
         Ok(range) => range,

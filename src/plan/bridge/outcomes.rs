@@ -10,13 +10,18 @@ use crate::api::settings::ProfileKind;
 use crate::cms::{AccessMethodId, CmsError, Space, SpaceId, SyncStatus};
 use crate::facts::Seen;
 use crate::facts::bridge::{BridgeFacts, OVERDUE_LISTED};
-use crate::facts::slots::SlotSpaces;
+use crate::facts::slots::{SlotSpaces, StuckBy};
+use crate::plan::Attempt;
+use crate::plan::verdict::Verdict;
 
 /// Further lists after a complete sync; with the pauses between them about 20 seconds.
 const RELISTS: u8 = 5;
 
 /// An access method that the bridge would not delete is tried again after so long.
 const STUCK_RESTS: SignedDuration = SignedDuration::from_mins(10);
+
+/// What else it would not do with one slot: a door may be open.
+const ASIDE_RESTS: SignedDuration = SignedDuration::from_mins(2);
 
 /// The access methods of a free slot were looked at.
 pub(super) fn methods_looked_at(facts: &mut BridgeFacts, id: &SpaceId, ours: Vec<AccessMethodId>) {
@@ -41,15 +46,82 @@ pub(super) fn method_kept(
         ours.retain(|known| known != method);
     }
     if let Seen::Known(slots) = &mut facts.slots {
-        slots.set_stuck(space, words_of(error), at);
+        slots.set_stuck(space, StuckBy::Method, words_of(error), at);
     }
 }
 
-/// What the bridge would not delete a while ago is looked at again, and tried again.
+/// What the bridge would not do a while ago is tried again.
 pub(super) fn retry_stuck(facts: &mut BridgeFacts, now: Timestamp) {
-    let before = now.checked_sub(STUCK_RESTS).unwrap_or(Timestamp::MIN);
-    for space in facts.slots.known().map(|slots| slots.stuck_since(before)).unwrap_or_default() {
-        facts.methods.remove(&space);
+    let Seen::Known(slots) = &mut facts.slots else { return };
+    let rest = |by| if by == StuckBy::Method { STUCK_RESTS } else { ASIDE_RESTS };
+    for (space, by) in slots.stuck_for(now, rest) {
+        if by == StuckBy::Method {
+            // It stays out of use until they are seen to be gone.
+            facts.methods.remove(&space);
+        } else {
+            slots.set_unstuck(&space);
+        }
+    }
+}
+
+/// What a request is about, if it is about one slot that no meeting holds: its space, and what the bridge would not do.
+fn about_one(facts: &BridgeFacts, attempt: &Attempt<'_, Look, Step>) -> Option<(SpaceId, StuckBy)> {
+    match attempt {
+        Attempt::Look(Look::Space(space) | Look::AccessMethods(space)) => Some((space.clone(), StuckBy::Unread)),
+        Attempt::Do(Step::ShutSlot { space, .. }) => Some((space.clone(), StuckBy::Open)),
+        Attempt::Do(Step::DeleteCall(call)) => {
+            let placed = facts.calls.known()?.iter().find(|placed| placed.at() == *call)?;
+            Some((placed.call.space.clone()?, StuckBy::Call))
+        }
+        _ => None,
+    }
+}
+
+/// A slot that is set aside if the bridge is well otherwise.
+#[derive(Clone, Debug)]
+pub(super) struct Aside {
+    space: SpaceId,
+    by: StuckBy,
+    words: String,
+}
+
+impl BridgeProgress {
+    /// Does a failed request cost this one slot only? An answer of the bridge is about what it was asked. An odd one may be
+    /// about all that it is asked, which the next request of this pass tells; the second one in a row is no coincidence.
+    pub(super) fn set_aside(
+        &mut self,
+        facts: &mut BridgeFacts,
+        attempt: &Attempt<'_, Look, Step>,
+        verdict: &Verdict,
+    ) -> bool {
+        let Some((space, by)) = about_one(facts, attempt) else { return false };
+        let Seen::Known(slots) = &facts.slots else { return false };
+        let Some(number) = slots.number(&space) else { return false };
+        let aside = |error: &CmsError| Aside { space: space.clone(), by, words: words_of(error) };
+        match verdict {
+            Verdict::Answered(error) if !error.is_not_found() => {
+                self.keep_aside(facts, aside(error));
+            }
+            Verdict::Retry(error) | Verdict::InDoubt(error) if error.may_be_about_one() && self.aside.is_none() => {
+                self.aside = Some(aside(error));
+            }
+            _ => return false,
+        }
+        self.turns.set_aside(number);
+        true
+    }
+
+    /// The bridge has answered something else: it is well, so it was about that slot.
+    pub(super) fn confirm_aside(&mut self, facts: &mut BridgeFacts) {
+        if let Some(aside) = self.aside.take() {
+            self.keep_aside(facts, aside);
+        }
+    }
+
+    fn keep_aside(&self, facts: &mut BridgeFacts, aside: Aside) {
+        if let Seen::Known(slots) = &mut facts.slots {
+            slots.set_stuck(&aside.space, aside.by, aside.words, self.now);
+        }
     }
 }
 

@@ -1,5 +1,7 @@
 //! The two profiles that every slot uses: made, verified, repaired, and attached to the slots (R45, R46). PURE.
 
+use std::collections::BTreeSet;
+
 use super::upkeep::{Claim, claim};
 use super::{Around, BridgeProgress, Intent, Look, Next, Step};
 use crate::api::settings::ProfileKind;
@@ -24,6 +26,19 @@ pub enum Protection {
     Shown,
 }
 
+/// What a pass does with the two profiles.
+#[derive(Clone, Debug, Default)]
+pub struct OwnProfiles {
+    /// The intent was recorded and no creation was tried since: no lost one need be looked for.
+    pub untried: bool,
+    /// These were put right.
+    pub(super) written: BTreeSet<ProfileKind>,
+    /// A look did not find these, which were just made.
+    pub(super) unfound: BTreeSet<ProfileKind>,
+    /// What the bridge shows of what keeps people out by them. None: nothing new is known.
+    pub protection: Option<Protection>,
+}
+
 /// Which fields that keep people out a look does not show as they are wanted, in words.
 fn lacks(want: &[(String, String)], have: &Fields) -> Option<String> {
     let want = want.iter().cloned().collect();
@@ -45,7 +60,8 @@ fn protection(bridge: &BridgeProgress, facts: &BridgeFacts) -> Option<Protection
             (true, Seen::Known(Some(have))) if !is_unread(have) => {
                 lacking.extend(lacks(&want, have).map(|fields| format!("{fields} of the {kind}")));
             }
-            (true, Seen::Unknown) if !bridge.written_profiles.contains(&kind) => has_unknown = true,
+            // What is to be read anew is believed no more.
+            (true, Seen::Unknown) if !bridge.own.written.contains(&kind) && !facts.wants_profiles => has_unknown = true,
             _ => has_unread = true,
         }
     }
@@ -60,12 +76,12 @@ fn protection(bridge: &BridgeProgress, facts: &BridgeFacts) -> Option<Protection
 impl BridgeProgress {
     /// Notes what is known now.
     pub(super) fn note_protection(&mut self, facts: &BridgeFacts) {
-        self.protection = protection(self, facts);
+        self.own.protection = protection(self, facts);
     }
 
     /// One of the two profiles was put right, with these fields.
     pub(super) fn profile_put_right(&mut self, facts: &mut BridgeFacts, kind: ProfileKind, want: &[(String, String)]) {
-        self.written_profiles.insert(kind);
+        self.own.written.insert(kind);
         facts.written.insert(kind, want.iter().cloned().collect());
     }
 
@@ -93,7 +109,7 @@ impl BridgeProgress {
             let vain = facts.profiles_vain.entry(kind).or_default();
             *vain = vain.saturating_add(1);
             if *vain < LOOKS_IN_VAIN {
-                self.unfound_profiles.insert(kind);
+                self.own.unfound.insert(kind);
                 self.pause.get_or_insert(Pause::Blocked);
                 return;
             }
@@ -121,46 +137,58 @@ pub(super) fn is_as_wanted(facts: &BridgeFacts, id: &str, want: &[(String, Strin
 
 /// Makes, verifies and repairs the two profiles.
 pub(super) fn next(bridge: &BridgeProgress, facts: &BridgeFacts, version: &str) -> Option<Next> {
-    let Some(ids) = &bridge.record.profiles else { return Some(Next::Record(Intent::Profiles)) };
-    let believes_nothing = facts.full_recheck || facts.wants_profiles || bridge.is_unjudged || !bridge.was_ready;
-    let next = |kind: ProfileKind| {
-        let want = bridge.spec.profiles.pairs(kind, version);
-        match (ids.of(kind), facts.profile(kind)) {
-            // A profile that was seen but is not in the record: made, and the write of the status was refused.
-            (None, Seen::Unknown | Seen::Known(Some(_))) if !bridge.profiles_untried => {
-                Some(Next::Look(Look::LostProfile(kind)))
-            }
-            (None, _) => Some(Next::Do(Step::CreateProfile(kind, want))),
-            (Some(id), Seen::Unknown) if believes_nothing || protects(&want) => {
-                Some(Next::Look(Look::Profile(kind, id.clone())))
-            }
-            // A bridge may take a field and drop it: nobody is let in by what was not read back. What is only pretended is not
-            // there to be read.
-            (Some(id), Seen::Known(Some(have)))
-                if is_unread(have)
-                    && protects(&want)
-                    && lacks(&want, have).is_none()
-                    && !bridge.is_observing
-                    && !bridge.unfound_profiles.contains(&kind) =>
-            {
-                Some(Next::Look(Look::Profile(kind, id.clone())))
-            }
-            // Once in a pass: a look showed what came of it. What is not believed where it is not shown is written once more: the
-            // bridge may know it since a while ago.
-            (Some(id), Seen::Known(Some(have)))
-                if !bridge.written_profiles.contains(&kind)
-                    && (bridge.is_unwritten(facts, kind, &want, have)
-                        || (!is_as_wanted(facts, id, &want, have) && bridge.may_put_back(kind.into(), None))) =>
-            {
-                Some(Next::Do(Step::UpdateProfile(kind, id.clone(), want)))
-            }
-            _ => None,
-        }
-    };
-    // Doors may hang on what keeps people out: it does not wait for the other one, which the bridge may refuse.
+    kinds(bridge, version).into_iter().find_map(|kind| next_of(bridge, facts, version, kind))
+}
+
+/// What is still to be read of those that keep people out: doors hang on it, whatever the bridge refused to write.
+pub(super) fn next_look(bridge: &BridgeProgress, facts: &BridgeFacts, version: &str) -> Option<Next> {
+    let guards = |kind: &ProfileKind| protects(&bridge.spec.profiles.pairs(*kind, version));
+    let nexts = kinds(bridge, version).into_iter().filter(guards);
+    nexts.filter_map(|kind| next_of(bridge, facts, version, kind)).find(|next| matches!(next, Next::Look(_)))
+}
+
+/// Doors may hang on what keeps people out: it does not wait for the other one, which the bridge may refuse.
+fn kinds(bridge: &BridgeProgress, version: &str) -> [ProfileKind; 2] {
     let mut kinds = ProfileKind::ALL;
     kinds.sort_by_key(|kind| !protects(&bridge.spec.profiles.pairs(*kind, version)));
-    kinds.into_iter().find_map(next)
+    kinds
+}
+
+fn next_of(bridge: &BridgeProgress, facts: &BridgeFacts, version: &str, kind: ProfileKind) -> Option<Next> {
+    let Some(ids) = &bridge.record.profiles else { return Some(Next::Record(Intent::Profiles)) };
+    let believes_nothing = facts.full_recheck || facts.wants_profiles || bridge.is_unjudged || !bridge.was_ready;
+    let want = bridge.spec.profiles.pairs(kind, version);
+    match (ids.of(kind), facts.profile(kind)) {
+        // A profile that was seen but is not in the record: made, and the write of the status was refused.
+        (None, Seen::Unknown | Seen::Known(Some(_))) if !bridge.own.untried => {
+            Some(Next::Look(Look::LostProfile(kind)))
+        }
+        (None, _) => Some(Next::Do(Step::CreateProfile(kind, want))),
+        (Some(id), Seen::Unknown) if believes_nothing || protects(&want) => {
+            Some(Next::Look(Look::Profile(kind, id.clone())))
+        }
+        // A bridge may take a field and drop it: nobody is let in by what was not read back. What is only pretended is not
+        // there to be read.
+        (Some(id), Seen::Known(Some(have)))
+            if is_unread(have)
+                && protects(&want)
+                && lacks(&want, have).is_none()
+                && !bridge.is_observing
+                && !bridge.own.unfound.contains(&kind) =>
+        {
+            Some(Next::Look(Look::Profile(kind, id.clone())))
+        }
+        // Once in a pass: a look showed what came of it. What is not believed where it is not shown is written once more: the
+        // bridge may know it since a while ago.
+        (Some(id), Seen::Known(Some(have)))
+            if !bridge.own.written.contains(&kind)
+                && (bridge.is_unwritten(facts, kind, &want, have)
+                    || (!is_as_wanted(facts, id, &want, have) && bridge.may_put_back(kind.into(), None))) =>
+        {
+            Some(Next::Do(Step::UpdateProfile(kind, id.clone(), want)))
+        }
+        _ => None,
+    }
 }
 
 /// A slot of ours that refers to other profiles: one was made anew, somebody changed the space, or the set did not take it.

@@ -7,8 +7,8 @@ use jiff::Timestamp;
 use kube::{Resource, ResourceExt};
 
 use super::contests::forget_written;
-use super::outcomes::{method_kept, methods_looked_at, retry_stuck};
-use super::profiles::Protection;
+use super::outcomes::{Aside, method_kept, methods_looked_at, retry_stuck};
+use super::profiles::OwnProfiles;
 use super::provisioning::numbers_of;
 use super::record::Record;
 use super::step::{End, Found, Intent, Look, Obstacle, Step};
@@ -106,25 +106,21 @@ pub struct BridgeProgress {
     pub refused_credentials: Option<String>,
     /// In this pass it was decided whether the cluster is somebody else's.
     pub is_owner_judged: bool,
-    /// In this pass the intent was recorded and no creation was tried since: no lost one need be looked for.
-    pub profiles_untried: bool,
-    /// The same for the bulk parameter set of this range.
+    /// How it stands with the two profiles that every slot uses.
+    pub own: OwnProfiles,
+    /// In this pass the intent to make this set was recorded and no creation was tried since: no lost one need be looked for.
     pub untried_set: Option<RangeInclusive<u32>>,
     /// The same for profiles for settings, by kind and name.
     pub untried_settings: BTreeSet<(ProfileKind, String)>,
-    /// In this pass these of the two profiles were put right.
-    pub written_profiles: BTreeSet<ProfileKind>,
-    /// In this pass a look did not find these of the two, which were just made.
-    pub unfound_profiles: BTreeSet<ProfileKind>,
-    /// What the bridge shows of what keeps people out by the two profiles. None: nothing new is known.
-    pub protection: Option<Protection>,
     /// In this pass no sync of this set was found that runs, or has made its spaces.
     pub without_sync: Option<String>,
     /// Spaces that were looked at in this pass: only what such a look shows is a reason to write.
     pub looked: BTreeSet<SpaceId>,
     /// In this pass every space was listed, and the list is known to be incomplete: another one would tell no more now.
     pub listed_in_part: bool,
-    turns: Turns,
+    pub(super) turns: Turns,
+    /// A slot that the next request tells of, whether it is the only one that cannot be had.
+    pub(super) aside: Option<Aside>,
     /// All that is being made are numbers that something else had so far.
     pub is_trying_blocked: bool,
     /// Why it does not have our finalizer, or cannot get rid of it.
@@ -186,16 +182,14 @@ impl BridgeProgress {
             former_address: None,
             refused_credentials: None,
             is_owner_judged: false,
-            profiles_untried: false,
+            own: OwnProfiles::default(),
             untried_set: None,
             untried_settings: BTreeSet::new(),
-            written_profiles: BTreeSet::new(),
-            unfound_profiles: BTreeSet::new(),
-            protection: None,
             without_sync: None,
             looked: BTreeSet::new(),
             listed_in_part: false,
             turns: Turns::default(),
+            aside: None,
             is_trying_blocked: false,
             untied: None,
             contests,
@@ -259,6 +253,47 @@ impl BridgeProgress {
         }
     }
 
+    /// What is to be done next.
+    fn wanted(&mut self, facts: &mut BridgeFacts, around: &Around, now: Timestamp) -> super::Next {
+        self.now = now;
+        self.contests.prune(now);
+        self.note_shown_fields(facts);
+        self.prove_repairs(facts);
+        self.note_protection(facts);
+        if !self.is_observing {
+            let next = self.next_in_bounds(facts, around);
+            // Whatever becomes of the pass: what says that it was not done yet does not outlive the try.
+            match &next {
+                super::Next::Do(Step::StartSync { set }) => _ = facts.unsynced.remove(set),
+                super::Next::Do(Step::DeleteSettingsProfile(profile)) => {
+                    facts.settings_seen.retain(|id| profile.id.as_ref() != Some(id));
+                }
+                super::Next::Do(Step::UpdateSettingsProfile(profile)) => {
+                    // Put back once for each look: whoever changes it again and again is not fought.
+                    facts.settings_changed.retain(|id| profile.id.as_ref() != Some(id));
+                }
+                super::Next::Do(Step::CreateProfile(kind, _)) => *facts.profile_mut(*kind) = Seen::Unknown,
+                _ => {}
+            }
+            return next;
+        }
+        loop {
+            match self.pretend(facts, around) {
+                super::Next::Look(look) if look.is_about_own_doing() => return super::Next::Rest(End::PlanEnds),
+                super::Next::Record(intent) => self.pretended.push(Pretended::Intent(intent)),
+                super::Next::Do(step) => {
+                    self.plan.push(step.to_string());
+                    // What comes of a sync cannot be known without one.
+                    if step.starts_sync() || self.plan.len() >= MOST_PLANNED {
+                        return super::Next::Rest(End::PlanEnds);
+                    }
+                    self.pretended.push(Pretended::Step(step));
+                }
+                other => return other,
+            }
+        }
+    }
+
     /// The next thing to do, if what is only pretended had been done.
     fn pretend(&self, facts: &BridgeFacts, around: &Around) -> super::Next {
         let (mut record, mut facts) = (self.record.clone(), facts.clone());
@@ -272,7 +307,8 @@ impl BridgeProgress {
             }
         }
         let untried_set = record.sets.iter().find(|set| set.id.is_none()).map(numbers_of);
-        let imagined = Self { record, profiles_untried: true, untried_set, ..self.clone() };
+        let own = OwnProfiles { untried: true, ..self.own.clone() };
+        let imagined = Self { record, own, untried_set, ..self.clone() };
         super::next(&imagined, &facts, around)
     }
 }
@@ -313,46 +349,15 @@ impl Subject for BridgeProgress {
     }
 
     fn next(&mut self, facts: &mut BridgeFacts, around: &Around, now: Timestamp) -> super::Next {
-        self.now = now;
-        self.contests.prune(now);
-        self.note_shown_fields(facts);
-        self.prove_repairs(facts);
-        self.note_protection(facts);
-        if !self.is_observing {
-            let next = self.next_in_bounds(facts, around);
-            // Whatever becomes of the pass: what says that it was not done yet does not outlive the try.
-            match &next {
-                super::Next::Do(Step::StartSync { set }) => _ = facts.unsynced.remove(set),
-                super::Next::Do(Step::DeleteSettingsProfile(profile)) => {
-                    facts.settings_seen.retain(|id| profile.id.as_ref() != Some(id));
-                }
-                super::Next::Do(Step::UpdateSettingsProfile(profile)) => {
-                    // Put back once for each look: whoever changes it again and again is not fought.
-                    facts.settings_changed.retain(|id| profile.id.as_ref() != Some(id));
-                }
-                super::Next::Do(Step::CreateProfile(kind, _)) => *facts.profile_mut(*kind) = Seen::Unknown,
-                _ => {}
-            }
-            return next;
-        }
-        loop {
-            match self.pretend(facts, around) {
-                super::Next::Look(look) if look.is_about_own_doing() => return super::Next::Rest(End::PlanEnds),
-                super::Next::Record(intent) => self.pretended.push(Pretended::Intent(intent)),
-                super::Next::Do(step) => {
-                    self.plan.push(step.to_string());
-                    // What comes of a sync cannot be known without one.
-                    if step.starts_sync() || self.plan.len() >= MOST_PLANNED {
-                        return super::Next::Rest(End::PlanEnds);
-                    }
-                    self.pretended.push(Pretended::Step(step));
-                }
-                other => return other,
-            }
+        match self.wanted(facts, around, now) {
+            // Is the bridge well, but for one slot?
+            super::Next::Rest(_) if self.aside.is_some() => super::Next::Look(Look::System),
+            next => next,
         }
     }
 
     fn absorb(&mut self, facts: &mut BridgeFacts, look: &Look, found: Found) {
+        self.confirm_aside(facts);
         match (look, found) {
             (_, Found::System(version)) => facts.version = Seen::Known(version),
             (_, Found::Cluster(cluster)) => {
@@ -404,7 +409,7 @@ impl Subject for BridgeProgress {
         self.record.intend(intent);
         self.has_reworked |= matches!(intent, Intent::Profiles | Intent::Set(_));
         match intent {
-            Intent::Profiles => self.profiles_untried = true,
+            Intent::Profiles => self.own.untried = true,
             Intent::Set(range) => self.untried_set = Some(range.clone()),
             Intent::Settings(profile) => self.intend_settings(profile),
             Intent::NoSettings(_) => {}
@@ -412,7 +417,8 @@ impl Subject for BridgeProgress {
     }
 
     fn applied(&mut self, facts: &mut BridgeFacts, step: &Step, effect: Option<String>, at: Timestamp) -> Store {
-        self.note_repair(step, at);
+        self.confirm_aside(facts);
+        self.note_repair(facts, step, at);
         match step {
             Step::UpdateProfile(kind, _, want) => self.profile_put_right(facts, *kind, want),
             Step::CreateProfile(kind, want) => Self::profile_made(facts, *kind, want),
@@ -438,6 +444,9 @@ impl Subject for BridgeProgress {
         verdict: Verdict,
         at: Timestamp,
     ) -> Flow {
+        if self.set_aside(facts, &attempt, &verdict) {
+            return Flow::GoOn;
+        }
         if let (Attempt::Do(step), Verdict::Answered(error)) = (&attempt, &verdict) {
             match step {
                 Step::DeleteAccessMethod { space, method, .. } => {

@@ -179,10 +179,13 @@ impl BridgeProgress {
         let is_changed = !is_as_wanted(facts, &id, &profile.pairs(), shown);
         facts.note_shown(&id, shown);
         let unproven = unproven(&profile.fields, shown);
-        // What protects is written once more before it is said not to be taken: the bridge may know it since a while ago.
-        if (is_changed || !unproven.is_empty()) && !profile.unread {
+        // What protects is written once more before it is said not to be taken: the bridge may know it since a while ago. Where
+        // that was in vain it is only looked at.
+        let is_vain = facts.settings_dropped.contains(&id);
+        if (is_changed || (!unproven.is_empty() && !is_vain)) && !profile.unread {
             facts.settings_changed.insert(id.clone());
         } else if !unproven.is_empty() {
+            facts.settings_dropped.insert(id);
             return self.settings_unproven(facts, profile, REFUSAL_RESTS, not_taken(&unproven));
         } else if let Some(known) = self.settings_profile(profile) {
             (known.refused, known.unread) = (None, false);

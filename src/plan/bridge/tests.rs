@@ -107,6 +107,11 @@ struct Server {
     refuses: BTreeSet<String>,
     /// Whatever is asked about profiles for settings is answered with a bare 404.
     is_mute: bool,
+    /// Spaces that it does not show, and those that it does not let be shut.
+    unreadable: BTreeSet<SpaceId>,
+    unshuttable: BTreeSet<SpaceId>,
+    /// It answers nothing but an error of its own.
+    is_ill: bool,
     /// Fields of profiles that it does not show.
     hidden_fields: BTreeSet<String>,
     /// Fields of profiles that it takes and drops.
@@ -426,6 +431,9 @@ impl Reach<BridgeProgress> for ServerReach<'_> {
     async fn look(&mut self, progress: &BridgeProgress, look: &Look, _: Timestamp) -> Result<Found, Verdict> {
         self.player.log.push(format!("look {look:?}"));
         let server = &mut *self.server;
+        if server.is_ill || matches!(look, Look::Space(id) if server.unreadable.contains(id)) {
+            return Err(Verdict::Retry(CmsError::HttpError { status: 500 }));
+        }
         let first = |profiles: &BTreeMap<String, Fields>| {
             Found::LostProfile(profiles.iter().next().map(|(id, fields)| (id.clone(), fields.clone())))
         };
@@ -514,6 +522,9 @@ impl Reach<BridgeProgress> for ServerReach<'_> {
             || matches!(step, Step::UpdateProfile(ProfileKind::Call, id, _) if !self.server.call_profiles.contains_key(id))
         {
             return Err(not_found());
+        }
+        if matches!(step, Step::ShutSlot { space, .. } if self.server.unshuttable.contains(space)) {
+            return Err(rejected());
         }
         if matches!(step, Step::ShutSlot { space, .. } if !self.server.spaces.iter().any(|shown| shown.id == *space)) {
             return Err(not_found());

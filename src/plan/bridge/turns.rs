@@ -2,7 +2,7 @@
 //! written, costs the others nothing, however many there are. PURE.
 
 use std::borrow::Cow;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::{Around, Look, Next, Step};
 use crate::facts::bridge::BridgeFacts;
@@ -17,6 +17,8 @@ const TURNS_OF_A_LOOK: usize = 16;
 #[derive(Clone, Debug, Default)]
 pub(super) struct Turns {
     slots: BTreeMap<u32, usize>,
+    /// Slots with which the bridge would not do something.
+    aside: BTreeSet<u32>,
     looks: Vec<(Look, usize)>,
 }
 
@@ -58,7 +60,13 @@ impl Turns {
 
     /// Is anything left for the next pass?
     pub(super) fn is_anything_spent(&self) -> bool {
-        self.spent().next().is_some()
+        self.spent().any(|number| !self.aside.contains(&number))
+    }
+
+    /// Nothing can be done with this slot, in this pass.
+    pub(super) fn set_aside(&mut self, number: u32) {
+        self.slots.insert(number, TURNS_OF_A_SLOT.saturating_add(1));
+        self.aside.insert(number);
     }
 
     /// What the plan sees: slots that are spent are as little its business as those that meetings hold.

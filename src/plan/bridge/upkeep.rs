@@ -8,7 +8,7 @@ use crate::api::repairs::Contested;
 use crate::cms::SpaceId;
 use crate::facts::Seen;
 use crate::facts::bridge::BridgeFacts;
-use crate::facts::slots::{SlotSpaces, Standing};
+use crate::facts::slots::{SlotSpaces, Standing, StuckBy};
 
 /// Free slots that are looked at in one pass after a rollback: between two passes those that are live have their turn.
 const MOST_LOOKS: usize = 50;
@@ -41,6 +41,8 @@ pub(super) fn claim(bridge: &BridgeProgress, around: &Around, slots: &SlotSpaces
         _ if around.holds(number, &id) => Claim::Foreign,
         // A look that found it so in this pass, or in one before: it stays away until a look finds it free again.
         Standing::Foreign => Claim::Foreign,
+        // Nor is what the bridge does not show.
+        _ if slots.is_stuck(&id, StuckBy::Unread) => Claim::Foreign,
         _ if !bridge.looked.contains(&id) => Claim::Unproven(id),
         Standing::Free => Claim::Free(id),
         Standing::Marked => Claim::LeftOpen(id),
@@ -132,7 +134,10 @@ pub(super) fn keep_shut(
         return Some(next);
     }
     // Where others open a slot again and again it is shut less often, and never given up.
-    let mut left_open = slots.left_open(&held).filter(|number| bridge.may_put_back(Contested::FreeSlot, Some(*number)));
+    let is_stuck = |number: u32, by| slots.space(number).is_some_and(|space| slots.is_stuck(&space.id, by));
+    let may_shut =
+        |number: &u32| !is_stuck(*number, StuckBy::Open) && bridge.may_put_back(Contested::FreeSlot, Some(*number));
+    let mut left_open = slots.left_open(&held).filter(may_shut);
     let shut = left_open.find_map(|number| match claim(bridge, around, slots, number) {
         Claim::Unproven(space) => Some(Next::Look(Look::Space(space))),
         Claim::LeftOpen(space) if !around.may_be_restored => Some(Next::Do(Step::ShutSlot { number, space })),
@@ -142,7 +147,7 @@ pub(super) fn keep_shut(
         return shut;
     }
     facts.calls.known()?.iter().find_map(|placed| {
-        let number = slots.number(placed.call.space.as_ref()?)?;
+        let number = slots.number(placed.call.space.as_ref()?).filter(|number| !is_stuck(*number, StuckBy::Call))?;
         match claim(bridge, around, slots, number) {
             Claim::Unproven(space) => Some(Next::Look(Look::Space(space))),
             Claim::Free(_) => Some(Next::Do(Step::DeleteCall(placed.at()))),

@@ -93,6 +93,9 @@ impl Progress {
         let old = std::mem::take(&mut self.draft.participants);
         let outgoing = self.terms.allows_outgoing;
         self.draft.participants = participants::update(&self.terms.spec, &old, seen, elsewhere, outgoing);
+        if now < self.window.starts_at {
+            participants::before_start(&self.terms.spec, &mut self.draft.participants);
+        }
         if let Some(seen) = seen {
             let statuses = &self.draft.participants;
             let ringing = statuses.iter().filter(|p| p.state == ParticipantState::Ringing);

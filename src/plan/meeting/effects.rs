@@ -297,6 +297,12 @@ impl Progress {
                 facts.legs = Seen::Unknown;
                 return Flow::GoOn;
             }
+            // Who is to be rung does not wait for that.
+            Step::HangUp { .. } if is_refusal(&error) => {
+                self.tried.gave_up_hanging_up = true;
+                self.fail(step.part(), error);
+                return Flow::GoOn;
+            }
             // The door comes first: what becomes of the profiles is the bridge's own pass to see to.
             Step::OpenDoor | Step::MarkExtension | Step::CloseDoor
                 if settings::is_about_profile(&error) && !self.tried.without_profiles =>
@@ -327,6 +333,12 @@ impl Progress {
             }
             Step::OpenDoor | Step::MarkExtension | Step::CreateCall if error.is_not_found() => {
                 self.notes.push(Note::SpaceGone);
+            }
+            // What is new of an open door is tried again; nobody is kept waiting for it.
+            Step::OpenDoor | Step::MarkExtension if self.draft.opened_at.is_some() && is_refusal(&error) => {
+                self.tried.gave_up_rewriting = true;
+                self.fail(step.part(), error);
+                return Flow::GoOn;
             }
             // A second call must not be made; everything else may be written twice.
             Step::CreateCall if self.is_sent_again(&error) => {

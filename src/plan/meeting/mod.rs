@@ -119,9 +119,21 @@ fn opening(progress: &Progress, facts: &MeetingFacts, around: &Around, now: Time
         Stage::Preparing => return preparing(progress, facts, around),
         Stage::Inside | Stage::Over => {}
     }
-    if let Some(next) = door(progress, facts, around, now) {
-        return next;
+    match door(progress, facts, around, now) {
+        // What is new of an open door holds up nobody either, while nothing can be written.
+        Some(rewrite @ Next::Do(_)) if around.database_lost && progress.draft.opened_at.is_some() => {
+            match running(progress, facts, around, now) {
+                Next::Rest(End::Settled) => rewrite,
+                next => next,
+            }
+        }
+        Some(next) => next,
+        None => running(progress, facts, around, now),
     }
+}
+
+/// With an open door: access methods, the call, warnings, and who is dialled.
+fn running(progress: &Progress, facts: &MeetingFacts, around: &Around, now: Timestamp) -> Next {
     // What cannot be written now holds up neither call nor dial.
     if let Some(next) = access::next(progress, facts, now).filter(|_| !around.database_lost) {
         return next;
@@ -200,7 +212,9 @@ fn door(progress: &Progress, facts: &MeetingFacts, around: &Around, now: Timesta
         Seen::Unknown if !is_open => Some(Next::Look(Look::Space)),
         // What is open is left so; what somebody shut is not opened without its protection.
         Seen::Unknown if progress.must_rewrite() && progress.lacks_protection() => Some(Next::Look(Look::Space)),
-        Seen::Unknown if progress.must_rewrite() => Some(Next::Do(Step::MarkExtension)),
+        Seen::Unknown if progress.must_rewrite() && !progress.tried.gave_up_rewriting => {
+            Some(Next::Do(Step::MarkExtension))
+        }
         // Whoever ended the call may have shut the door with it.
         Seen::Unknown if progress.tried.call_was_ended || facts.is_listed_as_free => Some(Next::Look(Look::Space)),
         Seen::Unknown => None,
@@ -212,6 +226,9 @@ fn door(progress: &Progress, facts: &MeetingFacts, around: &Around, now: Timesta
             }
             if !progress.shown_fields.is_open(space) && progress.lacks_protection() {
                 return Some(blocked(Obstacle::SettingsMissing));
+            }
+            if progress.tried.gave_up_rewriting {
+                return None;
             }
             if progress.must_rewrite() {
                 return Some(Next::Do(Step::MarkExtension));
@@ -258,7 +275,8 @@ fn call(progress: &Progress, facts: &MeetingFacts) -> Option<Next> {
 
 /// Who was taken out of the spec goes, if the spec says so. Only a look of now tells which leg is theirs.
 fn disconnecting(progress: &Progress, facts: &MeetingFacts) -> Option<Next> {
-    let removed = participants::to_disconnect(&progress.draft.participants)?;
+    let removed =
+        participants::to_disconnect(&progress.draft.participants).filter(|_| !progress.tried.gave_up_hanging_up)?;
     if matches!(facts.legs, Seen::Unknown) {
         return Some(Next::Look(Look::Legs));
     }

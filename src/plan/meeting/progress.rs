@@ -123,6 +123,10 @@ pub struct Tried {
     pub told: Told,
     /// Something about the access methods failed: the rest of the meeting goes on, and the next pass tries again.
     pub gave_up_methods: bool,
+    /// The bridge refused what is new of an open door: the same.
+    pub gave_up_rewriting: bool,
+    /// It refused to end the leg of somebody who was taken out of the spec: the same.
+    pub gave_up_hanging_up: bool,
     /// The bridge said that an access method is not there, and they were looked at because of it.
     pub doubted_methods: bool,
 }

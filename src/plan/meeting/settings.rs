@@ -9,7 +9,8 @@ use crate::api::settings::{ProfileKind, SettingsProfile, SettingsStatus};
 use crate::api::{MeetingBridge, ScheduledMeetingSpec, find};
 use crate::cms::{CmsError, ProfileId, Space, is_same_id};
 use crate::plan::settings::{
-    MethodProfile, has_room, is_protective, knows_access_methods, owner_of, protects, waits_for_host, wanted,
+    MethodProfile, has_room, is_protective, knows_access_methods, owner_of, protection_by, protects, waits_for_host,
+    wanted,
 };
 
 /// How far the profile of one kind has come that a meeting wants.
@@ -44,6 +45,8 @@ pub struct SettingsTerms {
     protective: Vec<ProfileKind>,
     /// Kinds of which the bridge's own profile is to keep people out of something.
     guarded: Vec<ProfileKind>,
+    /// The slot is of a set of ours, so that it has, or is to have, the bridge's own profiles.
+    is_in_set: bool,
     /// Why it is not known that they do.
     unguarded: Option<String>,
     /// The profiles that a slot of the bridge's own making has.
@@ -112,6 +115,8 @@ impl SettingsTerms {
         let methods = wanted.methods.iter().map(|(name, profile)| (name.clone(), of_method(profile))).collect();
         let lacks = !spec.access_methods.is_empty() && !version.is_empty() && !knows_access_methods(&version);
         let sets = status.slots.map(|slots| slots.parameter_sets).unwrap_or_default();
+        // Those of a set that is being synced may be there already.
+        let is_in_set = sets.iter().any(|set| (set.start_index..=set.end_index).contains(&slot));
         Self {
             call: made(ProfileKind::Call),
             call_leg: if is_unknown { Made::Pending } else { made(ProfileKind::CallLeg) },
@@ -120,8 +125,8 @@ impl SettingsTerms {
             lacks_room,
             bare,
             protective: ProfileKind::ALL.into_iter().filter(is_protective).collect(),
-            // Those of a set that is being synced may be there already.
-            unguarded: unguarded.filter(|_| sets.iter().any(|set| (set.start_index..=set.end_index).contains(&slot))),
+            unguarded: unguarded.filter(|_| is_in_set),
+            is_in_set,
             // Of a bridge that has not told its version nothing is said.
             unsupported: if version.is_empty() { Vec::new() } else { wanted.unsupported },
             own: status.profiles.unwrap_or_default(),
@@ -154,6 +159,11 @@ impl SettingsTerms {
             || self.methods.values().any(|made| *made == Made::Pending)
     }
 
+    /// The bridge's own profile of this kind, if it is to keep people out of this slot.
+    fn guard(&self, kind: ProfileKind) -> Option<&String> {
+        self.own.of(kind).filter(|_| self.is_in_set && self.guarded.contains(&kind))
+    }
+
     fn is_of_settings(&self, id: &str) -> bool {
         self.of_settings.iter().any(|known| known.as_str().eq_ignore_ascii_case(id))
     }
@@ -169,16 +179,20 @@ impl SettingsTerms {
     }
 }
 
-/// Why it is not proven that the bridge's own profiles keep out whom spec.profiles says. None: a look showed it.
+/// Why it is not proven that the bridge's own profiles keep out whom spec.profiles says. None: a look showed it. What was
+/// proven stands through edits of anything else.
 fn unproven_own(bridge: &MeetingBridge) -> Option<String> {
-    let conditions = bridge.status.as_ref().map(|status| status.conditions.as_slice()).unwrap_or_default();
-    let told =
-        find(conditions, types::SETTINGS_APPLIED).filter(|told| told.observed_generation == bridge.metadata.generation);
-    match told {
-        Some(told) if told.status == "True" => None,
-        Some(told) => Some(told.message.to_string()),
-        None => Some("the bridge has not shown yet that its profiles say so".to_owned()),
+    let status = bridge.status.as_ref();
+    let proven = status.map(|status| status.proven_protection.as_slice()).unwrap_or_default();
+    if protection_by(&bridge.spec.profiles).iter().all(|asked| proven.contains(asked)) {
+        return None;
     }
+    let told = status.and_then(|status| find(&status.conditions, types::SETTINGS_APPLIED));
+    let told = told.filter(|told| told.observed_generation == bridge.metadata.generation && told.status != "True");
+    Some(told.map_or_else(
+        || "the bridge has not shown yet that its profiles say so".to_owned(),
+        |told| told.message.to_string(),
+    ))
 }
 
 /// Does the bridge mind one of the profiles, and not the space?
@@ -237,15 +251,25 @@ impl Progress {
         self.draft.settings = Some(SettingsStatus { before, applied: ProfileIds::default() });
     }
 
+    fn guard(&self, kind: ProfileKind) -> Option<&String> {
+        self.terms.settings.as_ref()?.guard(kind)
+    }
+
     /// The profiles that the opening write carries: those of the settings, or those from before where they were and are
-    /// not wanted any more. An empty id unsets.
+    /// not wanted any more. An empty id unsets. The bridge's own that keeps people out goes along: that it says so is proven,
+    /// but not that the space refers to it.
     pub fn profiles_to_open(&self) -> ProfileIds {
-        let Some(settings) = self.draft.settings.as_ref().filter(|_| !self.tried.without_profiles) else {
+        if self.tried.without_profiles {
             return ProfileIds::default();
-        };
+        }
         both(|kind| {
-            let back = || self.applied(kind).map(|_| settings.before.of(kind).cloned().unwrap_or_default());
-            self.target(kind).or_else(back)
+            let settings = self.draft.settings.as_ref();
+            let target = settings.and_then(|_| self.target(kind));
+            let back = || {
+                let before = settings.filter(|_| self.applied(kind).is_some())?.before.of(kind);
+                Some(before.cloned().unwrap_or_default())
+            };
+            target.or_else(|| self.guard(kind).cloned()).or_else(back)
         })
     }
 
@@ -309,13 +333,16 @@ impl Progress {
     /// slot that was adopted has those of somebody else.
     pub fn unguarded(&self) -> Option<&str> {
         let terms = self.terms.settings.as_ref()?;
-        let has_own = |kind: &ProfileKind| self.tried.without_profiles || self.target(*kind).is_none();
-        terms.unguarded.as_deref().filter(|_| terms.guarded.iter().any(has_own))
+        let is_refused = self.tried.without_profiles;
+        let has_own = |kind: &ProfileKind| is_refused || self.target(*kind).is_none();
+        let refused = (is_refused && terms.is_in_set).then_some("the bridge does not take them in its space");
+        terms.unguarded.as_deref().or(refused).filter(|_| terms.guarded.iter().any(has_own))
     }
 
     /// Is there a setting that keeps people out of something?
     pub(super) fn is_protected(&self) -> bool {
-        self.terms.settings.as_ref().is_some_and(|terms| !terms.protective.is_empty())
+        let guards = |terms: &SettingsTerms| ProfileKind::ALL.into_iter().any(|kind| terms.guard(kind).is_some());
+        self.terms.settings.as_ref().is_some_and(|terms| !terms.protective.is_empty() || guards(terms))
     }
 
     /// Does a look show other profiles than those that the space was told? Not every bridge shows them; on one that did show
@@ -325,6 +352,7 @@ impl Progress {
         ProfileKind::ALL.into_iter().any(|kind| {
             let is_seen = self.shown_fields.has_profile(kind);
             self.applied(kind)
+                .or_else(|| self.guard(kind))
                 .is_some_and(|told| shown.of(kind).map_or(is_seen, |shown| !told.eq_ignore_ascii_case(shown)))
         })
     }

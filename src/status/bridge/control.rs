@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 
 use super::{Report, SLOTS_CONTESTED};
-use crate::api::bridge::SlotState;
+use crate::api::bridge::{SlotEntry, SlotState};
 use crate::api::conditions::{bridge as reason, types};
 use crate::api::repairs::Contested;
 use crate::status::Conditions;
@@ -50,11 +50,13 @@ pub(super) fn tell(known: &Report<'_>, now: Timestamp, conditions: &mut Conditio
     }
     let Some(slots) = &known.draft.slots else { return };
     let is_stuck = |number: u32| known.stuck.iter().any(|(stuck, _)| *stuck == number);
-    let foreign = usize::try_from(slots.foreign).unwrap_or(usize::MAX).saturating_sub(known.stuck.len());
+    let is_foreign = |entry: &&SlotEntry| entry.state == SlotState::Foreign;
+    let stuck_too = slots.entries.iter().filter(is_foreign).filter(|entry| is_stuck(entry.number)).count();
+    let foreign = usize::try_from(slots.foreign).unwrap_or(usize::MAX).saturating_sub(stuck_too);
     let numbers: Vec<String> = slots
         .entries
         .iter()
-        .filter(|entry| entry.state == SlotState::Foreign && !is_stuck(entry.number))
+        .filter(|entry| is_foreign(entry) && !is_stuck(entry.number))
         .take(10)
         .map(|entry| entry.number.to_string())
         .collect();
@@ -68,12 +70,8 @@ pub(super) fn tell(known: &Report<'_>, now: Timestamp, conditions: &mut Conditio
             whose.concat()
         )
     });
-    let kept = known.stuck.iter().take(10).map(|(number, why)| {
-        format!(
-            "slot {number} is given to nobody, because an access method that a meeting left there cannot be deleted ({why}); \
-             delete it, or the space"
-        )
-    });
+    let kept = known.stuck.iter().take(10);
+    let kept = kept.map(|(number, why)| format!("slot {number} is given to nobody, because {why}"));
     let told: Vec<String> = theirs.into_iter().chain(kept).collect();
     let bad = (!told.is_empty()).then(|| (reason::FOREIGN_CHANGES, told.join("; ")));
     conditions.judge(types::EXCLUSIVE_CONTROL, ("Exclusive", "nobody else uses the slots"), bad);

@@ -3,13 +3,14 @@
 use super::Report;
 use crate::api::conditions::{bridge as reason, types};
 use crate::api::{MeetingBridgeStatus, find};
-use crate::cms::ProfileKind;
-use crate::plan::bridge::Protection;
-use crate::plan::settings::protects;
+use crate::plan::bridge::{BridgeProgress, Protection};
+use crate::plan::settings::protection_by;
 use crate::status::Conditions;
 
 const UNREAD: &str = "what keeps people out in spec.profiles is not read back from the bridge yet; until then no door opens by \
                       its profiles";
+
+const SHOWN: &str = "the bridge shows what keeps people out as spec.profiles says";
 
 /// What the condition says, where spec.profiles asks for such a thing.
 pub(super) struct Told {
@@ -21,17 +22,14 @@ pub(super) struct Told {
 /// None: nothing is asked for.
 pub(super) fn judge(known: &Report<'_>, old: &MeetingBridgeStatus, generation: Option<i64>) -> Option<Told> {
     let progress = known.progress;
-    let is_asked = ProfileKind::ALL.into_iter().any(|kind| protects(&progress.spec.profiles.pairs(kind, "")));
-    if !is_asked || progress.is_observing || progress.is_deleting {
+    if asked(progress).is_empty() || progress.is_observing || progress.is_deleting {
         return None;
     }
     let told = |value, reason: &str, message: &str| {
         Some(Told { value, reason: reason.to_owned(), message: message.to_owned() })
     };
-    match &progress.protection {
-        Some(Protection::Shown) => {
-            told(Some(true), "Applied", "the bridge shows what keeps people out as spec.profiles says")
-        }
+    match &progress.own.protection {
+        Some(Protection::Shown) => told(Some(true), "Applied", SHOWN),
         Some(Protection::Lacking(fields)) => {
             let message = format!(
                 "spec.profiles asks for what keeps people out, and the bridge does not show {fields} as written when it is read \
@@ -42,21 +40,34 @@ pub(super) fn judge(known: &Report<'_>, old: &MeetingBridgeStatus, generation: O
             told(Some(false), reason::SETTINGS_REFUSED, &message)
         }
         Some(Protection::Unread) => told(None, reason::SETTINGS_PENDING, UNREAD),
-        // A pass that did not get that far changes nothing about it, as long as the spec is the same.
+        // A pass that did not get that far changes nothing about it, as long as the same is asked for.
+        None if is_proven(progress, &known.draft.proven_protection) => told(Some(true), "Applied", SHOWN),
         None => {
-            let before = find(&old.conditions, types::SETTINGS_APPLIED);
+            let before = find(&old.conditions, types::SETTINGS_APPLIED).filter(|before| before.status != "True");
             before.filter(|before| before.observed_generation == generation).map_or_else(
                 || told(None, reason::SETTINGS_PENDING, UNREAD),
-                |before| {
-                    let value = match before.status.as_str() {
-                        "True" => Some(true),
-                        "False" => Some(false),
-                        _ => None,
-                    };
-                    told(value, &before.reason, &before.message)
-                },
+                |before| told((before.status == "False").then_some(false), &before.reason, &before.message),
             )
         }
+    }
+}
+
+/// Is all that is asked for among what was proven?
+fn is_proven(progress: &BridgeProgress, proven: &[String]) -> bool {
+    asked(progress).iter().all(|asked| proven.contains(asked))
+}
+
+fn asked(progress: &BridgeProgress) -> Vec<String> {
+    protection_by(&progress.spec.profiles)
+}
+
+/// What is proven after this pass, for the status.
+pub fn proven(progress: &BridgeProgress, old: &MeetingBridgeStatus) -> Vec<String> {
+    match progress.own.protection {
+        Some(Protection::Shown) => asked(progress),
+        Some(Protection::Lacking(_) | Protection::Unread) => Vec::new(),
+        // Nothing new was learnt.
+        None => old.proven_protection.clone(),
     }
 }
 

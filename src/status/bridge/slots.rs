@@ -7,7 +7,7 @@ use crate::api::bridge::{SlotEntry, SlotState, SlotsStatus};
 use crate::api::conditions::{bridge as reason, types};
 use crate::api::{MeetingBridgeStatus, find, is_true};
 use crate::cms::{SpaceId, SyncFailure};
-use crate::facts::slots::SlotSpaces;
+use crate::facts::slots::{SlotSpaces, Stuck, StuckBy};
 use crate::plan::bridge::{BridgeProgress, Obstacle, numbers};
 use crate::status::Conditions;
 
@@ -77,15 +77,31 @@ pub fn listed(progress: &BridgeProgress, spaces: &SlotSpaces, holders: &BTreeMap
     slots
 }
 
-/// Slots of the range in which the bridge keeps what a meeting left, and its words.
+/// Slots of the range with which the bridge would not do something, and what, and what helps.
 pub fn stuck(progress: &BridgeProgress, spaces: &SlotSpaces, held: &BTreeSet<u32>) -> Vec<(u32, String)> {
     let Ok(range) = numbers(&progress.spec) else { return Vec::new() };
     let (mut told, open) = (spaces.foreign(held), spaces.left_open(held));
     told.extend(open);
-    let stuck = spaces.stuck(held).filter(|(number, _)| range.contains(number) && !told.contains(number));
-    let mut stuck: Vec<(u32, String)> = stuck.map(|(number, why)| (number, why.to_owned())).collect();
+    let is_told = |number: u32, stuck: &Stuck| stuck.by == StuckBy::Method && told.contains(&number);
+    let stuck = spaces.stuck(held).filter(|(number, stuck)| range.contains(number) && !is_told(*number, stuck));
+    let mut stuck: Vec<(u32, String)> = stuck.map(|(number, stuck)| (number, why_stuck(stuck))).collect();
     stuck.sort_unstable();
     stuck
+}
+
+fn why_stuck(stuck: &Stuck) -> String {
+    let (what, remedy) = match stuck.by {
+        StuckBy::Method => ("an access method that a meeting left there cannot be deleted", "delete it, or the space"),
+        StuckBy::Unread => {
+            ("its space cannot be read", "repair or delete the space; it is looked at again every two minutes")
+        }
+        StuckBy::Open => (
+            "a meeting left it open and it cannot be shut",
+            "shut or delete the space; it is tried again every two minutes",
+        ),
+        StuckBy::Call => ("a call that was left there cannot be ended", "end it; it is tried again every two minutes"),
+    };
+    format!("{what} ({}); {remedy}", stuck.words)
 }
 
 /// What has the numbers of slots that cannot be made, as sentences. What our own meetings hold is ours, whatever a look shows

@@ -603,7 +603,7 @@ const TABLE: &[Row] = &[
     row(
         "what keeps people out is shown",
         protected,
-        |p| p.protection = Some(Protection::Shown),
+        |p| p.own.protection = Some(Protection::Shown),
         NOTHING,
         "Idle",
         &[("SettingsApplied", "True", "Applied"), ("Ready", "True", "Ready")],
@@ -611,7 +611,7 @@ const TABLE: &[Row] = &[
     row(
         "what keeps people out is not shown",
         protected,
-        |p| p.protection = Some(Protection::Lacking("x of the call profile".into())),
+        |p| p.own.protection = Some(Protection::Lacking("x of the call profile".into())),
         NOTHING,
         "Degraded",
         &[
@@ -624,7 +624,7 @@ const TABLE: &[Row] = &[
     row(
         "what keeps people out was not read back yet",
         protected,
-        |p| p.protection = Some(Protection::Unread),
+        |p| p.own.protection = Some(Protection::Unread),
         NOTHING,
         "Idle",
         &[("SettingsApplied", "Unknown", "SettingsPending"), ("Ready", "True", "Ready")],
@@ -675,26 +675,35 @@ fn every_state_has_its_conditions() {
     }
 }
 
-/// A pass that fails on the way takes nothing back; another spec does.
+/// A pass that fails on the way, or an edit of something else, takes nothing back; more to prove does.
 #[test]
 fn what_keeps_people_out_stands_until_it_is_judged_again() {
     let now = Timestamp::from_second(1_800_000_000).unwrap();
     let mut progress = BridgeProgress::resume(&bridge(protected()), &Marks::default());
     let told = |progress: &BridgeProgress, old: &MeetingBridgeStatus, generation| {
-        let status = build(&report(progress), old, Some(generation), now);
+        let mut report = report(progress);
+        report.draft.proven_protection = profiles::proven(progress, old);
+        let status = build(&report, old, Some(generation), now);
         let told = find(&status.conditions, types::SETTINGS_APPLIED).map(|told| told.status.to_string());
         (status, told)
     };
     assert_eq!(told(&progress, &MeetingBridgeStatus::default(), 2).1.as_deref(), Some("Unknown"));
-    for (protection, value) in [(Protection::Shown, "True"), (Protection::Lacking("x".into()), "False")] {
-        progress.protection = Some(protection);
+    for (protection, value, when_edited) in
+        [(Protection::Shown, "True", "True"), (Protection::Lacking("x".into()), "False", "Unknown")]
+    {
+        progress.own.protection = Some(protection);
         let (before, shown) = told(&progress, &MeetingBridgeStatus::default(), 2);
         assert_eq!(shown.as_deref(), Some(value));
-        progress.protection = None;
+        progress.own.protection = None;
         let (after, shown) = told(&progress, &before, 2);
         assert_eq!(shown.as_deref(), Some(value));
         assert_eq!(find(&after.conditions, types::READY), find(&before.conditions, types::READY), "no blink");
-        assert_eq!(told(&progress, &before, 3).1.as_deref(), Some("Unknown"));
+        assert_eq!(told(&progress, &before, 3).1.as_deref(), Some(when_edited));
+        let mut more = progress.clone();
+        more.spec.profiles.call.streaming_mode = Some("disabled".to_owned());
+        assert_eq!(told(&more, &before, 3).1.as_deref(), Some("Unknown"));
+        progress.own.protection = Some(Protection::Unread);
+        assert_eq!(told(&progress, &before, 2).0.proven_protection, Vec::<String>::new(), "it was made anew");
     }
     let plain = BridgeProgress::resume(&bridge(plain()), &Marks::default());
     assert_eq!(told(&plain, &MeetingBridgeStatus::default(), 2).1, None, "nothing of the kind is asked for");
@@ -730,7 +739,7 @@ fn a_slot_in_which_something_is_stuck_is_not_said_to_be_anybody_elses() {
     let progress = BridgeProgress::resume(&bridge(serde_json::json!({ "address": "cms.test" })), &Marks::default());
     let mut report = report(&progress);
     foreign_slot(&mut report);
-    report.stuck = vec![(3, "it says no".to_owned())];
+    report.stuck = vec![(3, "its space cannot be read (it says no); repair it".to_owned())];
     let status = build(&report, &MeetingBridgeStatus::default(), Some(2), Timestamp::UNIX_EPOCH);
     let control = find(&status.conditions, types::EXCLUSIVE_CONTROL).unwrap();
     assert!(control.message.starts_with("slot 3 is given to nobody"), "{}", control.message);

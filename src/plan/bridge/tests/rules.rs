@@ -432,6 +432,7 @@ fn refused_configuration_holds_back_nothing_but_configuration() {
     let refused = || Verdict::Answered(CmsError::PasscodeTooShort);
     progress.failed(&mut player.facts, Attempt::Do(&update), refused(), Timestamp::UNIX_EPOCH);
     assert!(progress.is_refused);
+    progress.is_refused = false;
     let shut = Step::ShutSlot { number: 2, space: "space-6".into() };
     progress.failed(&mut player.facts, Attempt::Do(&shut), refused(), Timestamp::UNIX_EPOCH);
     assert!(!progress.is_refused, "no configuration");
@@ -441,6 +442,7 @@ fn refused_configuration_holds_back_nothing_but_configuration() {
         progress.failed(&mut player.facts, Attempt::Do(&create), Verdict::Retry(error), Timestamp::UNIX_EPOCH);
         assert_eq!(progress.is_refused, is_held);
     }
+    player.wait(120);
     // While it is held back, a slot that was left open is shut, and nothing is made.
     server.space_of(2).unwrap().cdr_tag = Some(MARK.to_owned());
     player.look_at_all(&server);
@@ -818,7 +820,7 @@ fn a_slot_in_which_the_bridge_keeps_an_access_method_is_given_to_nobody() {
     player.run(&mut server);
     let stuck = |player: &Player| -> Vec<(u32, String)> {
         let slots = player.facts.slots.known().unwrap();
-        slots.stuck(&BTreeSet::new()).map(|(number, why)| (number, why.to_owned())).collect()
+        slots.stuck(&BTreeSet::new()).map(|(number, stuck)| (number, stuck.words.clone())).collect()
     };
     let told = stuck(&player);
     assert!(matches!(told.as_slice(), [(2, why)] if why.contains("rejected the request (no")), "{told:?}");
@@ -1279,4 +1281,76 @@ fn a_generation_that_was_seen_but_not_ready_is_not_believed_by_the_next_process(
         assert_eq!(player.settle(&mut server), End::Settled);
         assert_eq!(player.writes().is_empty(), is_ready, "{:?}", player.log);
     }
+}
+
+// ----------------------------------------------------------------------------------- one slot that cannot be had
+
+/// Who cannot be shut, by number.
+fn stuck(player: &Player) -> Vec<u32> {
+    let slots = player.facts.slots.known().unwrap();
+    let mut stuck: Vec<u32> = slots.stuck(&BTreeSet::new()).map(|(number, _)| number).collect();
+    stuck.sort_unstable();
+    stuck
+}
+
+#[test]
+fn a_slot_that_cannot_be_shut_holds_up_no_other() {
+    let mut server = Server::new(vec![running("a", 1), running("b", 2), slot("c", 3)]);
+    server.unshuttable.insert("a".into());
+    let mut player = Player::new(1, 4);
+    assert_eq!(player.settle(&mut server), End::Settled);
+    let is_open = |server: &Server, id: &str| {
+        server.spaces.iter().any(|space| space.id.as_str() == id && space.non_member_access == Some(true))
+    };
+    assert!(is_open(&server, "a") && !is_open(&server, "b"), "{:?}", player.log);
+    assert_eq!((stuck(&player), server.numbers()), (vec![1], vec![1, 2, 3, 4]), "what was missing is made");
+    // It is not asked in every pass, but it is not given up.
+    player.take_log();
+    player.run(&mut server);
+    assert_eq!(player.writes(), Vec::<String>::new());
+    player.wait(120);
+    player.run(&mut server);
+    assert_eq!(player.writes().len(), 1);
+    server.unshuttable.clear();
+    player.wait(120);
+    player.run(&mut server);
+    assert!(!is_open(&server, "a"));
+    assert_eq!(stuck(&player), Vec::<u32>::new());
+}
+
+#[test]
+fn a_space_that_cannot_be_read_holds_up_no_other() {
+    let mut server = Server::new(vec![taken("a", 1), running("b", 2)]);
+    server.unreadable.insert("a".into());
+    let mut player = Player::new(1, 4);
+    assert_eq!(player.settle(&mut server), End::Settled);
+    assert!(server.spaces.iter().all(|space| space.id.as_str() == "a" || space.non_member_access == Some(false)));
+    assert_eq!((stuck(&player), server.numbers()), (vec![1], vec![1, 2, 3, 4]));
+    player.take_log();
+    player.run(&mut server);
+    assert_eq!(player.take_log(), Vec::<String>::new(), "it is not asked in every pass");
+    server.unreadable.clear();
+    player.wait(120);
+    player.run(&mut server);
+    assert_eq!((stuck(&player), server.wrongs.clone()), (vec![], vec![]));
+}
+
+/// One answer tells of one slot only if the bridge is well otherwise.
+#[test]
+fn a_bridge_that_is_ill_sets_no_slot_aside() {
+    let mut server = Server::new(vec![running("a", 1), running("b", 2)]);
+    let mut player = Player::settled(&mut server, 1, 2);
+    player.facts.wants_looks = true;
+    if let Seen::Known(slots) = &mut player.facts.slots {
+        slots.forget_looks();
+    }
+    server.is_ill = true;
+    let mut progress = player.progress();
+    let mut none = std::iter::empty();
+    let mut reach =
+        ServerReach { server: &mut server, player: &mut player, faults: &mut none, died: false, lost: false };
+    futures::executor::block_on(drive(&mut progress, &mut reach)).unwrap();
+    assert!(progress.failure.is_some());
+    assert_eq!(player.take_log().len(), 2, "the second answer says so");
+    assert_eq!(stuck(&player), Vec::<u32>::new());
 }

@@ -262,6 +262,11 @@ fn what_protects_is_written_once_more_before_it_is_said_not_to_be_taken() {
     server.settings.values_mut().for_each(|profile| profile.fields.clear());
     player.wait(600);
     player.settle(&mut server);
+    assert_eq!(player.writes().len(), 0, "it is not fought");
+    // It was updated, and so it was started anew.
+    player.facts.read_anew();
+    player.wait(600);
+    player.settle(&mut server);
     assert_eq!((player.stored.settings[0].refused.clone(), player.writes().len()), (None, 1));
 }
 
@@ -278,7 +283,7 @@ fn protection_of(player: &mut Player, server: &mut Server) -> Option<Protection>
     futures::executor::block_on(drive(&mut progress, &mut reach)).unwrap();
     player.stored = progress.record.clone();
     player.contests = progress.contests.to_vec();
-    progress.protection
+    progress.own.protection
 }
 
 fn looks(player: &mut Player) -> usize {
@@ -337,6 +342,63 @@ fn a_bridge_that_drops_what_protects_is_told_and_not_fought() {
     player.edited = true;
     assert_eq!(protection_of(&mut player, &mut server), lacking);
     assert_eq!(writes(player.take_log()), 1);
+}
+
+/// Doors hang on what keeps people out, whatever else the bridge refuses.
+#[test]
+fn what_protects_is_read_while_configuration_is_held_back() {
+    let mut server = Server::new(Vec::new());
+    let mut player = Player::new(1, 2);
+    protected(&mut player);
+    player.settle(&mut server);
+    player.restart();
+    player.take_log();
+    let mut progress = player.progress();
+    progress.is_refused = true;
+    let mut none = std::iter::empty();
+    let mut reach =
+        ServerReach { server: &mut server, player: &mut player, faults: &mut none, died: false, lost: false };
+    futures::executor::block_on(drive(&mut progress, &mut reach)).unwrap();
+    assert_eq!(progress.own.protection, Some(Protection::Shown));
+    assert_eq!(looks(&mut player), 2);
+}
+
+/// A rollback may have taken it away: until it was read again nobody says that it is as it was.
+#[test]
+fn what_is_to_be_read_anew_is_not_said_to_be_proven() {
+    let mut server = Server::new(Vec::new());
+    let mut player = Player::new(1, 2);
+    protected(&mut player);
+    player.settle(&mut server);
+    let mut progress = player.progress();
+    let mut facts = player.facts.clone();
+    progress.note_protection(&facts);
+    assert_eq!(progress.own.protection, Some(Protection::Shown));
+    facts.read_anew();
+    progress.note_protection(&facts);
+    assert_eq!(progress.own.protection, Some(Protection::Unread));
+}
+
+/// A field that is written again because the bridge does not show it is nobody's doing.
+#[test]
+fn what_is_written_again_because_it_does_not_show_is_no_repair() {
+    let mut server = Server::new(Vec::new());
+    let mut player = Player::new(1, 2);
+    protected(&mut player);
+    player.settle(&mut server);
+    player.facts.written.clear();
+    server.leg_profiles.values_mut().for_each(|fields| _ = fields.remove("sipMediaEncryption"));
+    server.dropped_fields.insert("sipMediaEncryption".to_owned());
+    player.restart();
+    player.take_log();
+    protection_of(&mut player, &mut server);
+    assert!(player.take_log().iter().any(|line| line == "repair the call leg profile"));
+    assert_eq!(player.contests, Vec::new());
+    // Somebody changes it: that is.
+    server.leg_profiles.values_mut().for_each(|had| _ = had.insert("sipMediaEncryption".into(), "optional".into()));
+    player.facts.call_leg_profile = Seen::Known(server.leg_profiles.values().next().cloned());
+    protection_of(&mut player, &mut server);
+    assert_eq!(player.contests.len(), 1);
 }
 
 /// What was made a moment ago may show late: no other one is made at once.

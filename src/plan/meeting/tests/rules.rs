@@ -129,6 +129,77 @@ fn nobody_is_dialled_where_the_bridge_does_not_allow_it() {
     assert_eq!(player.take_log(), ["look Space", "open the space", "look Calls", "create the call"]);
 }
 
+/// A passcode that is too short, or a title that the bridge does not take, is told; who is to be rung does not wait for it.
+#[test]
+fn an_edit_that_the_bridge_refuses_keeps_nobody_from_being_rung() {
+    let (mut model, mut player) = (Model::new(Some(free()), at(0)), Player::new(&[], Start::booked()));
+    player.run(&mut model);
+    player.told = Some(at(60));
+    player.spec.participants = spec(&["a@x"]).participants;
+    model.denies = Some(("mark the extension", CmsError::PasscodeTooShort));
+    player.take_log();
+    player.pass(&mut model, false, &mut std::iter::empty());
+    assert!(player.log.contains(&"dial a@x".to_owned()), "{:?}", player.log);
+    let told = crate::api::find(&player.stored.conditions, "Ready").unwrap();
+    assert_eq!(&*told.reason, "PasscodeRejected");
+    // A call that is gone is made again as well, and the edit is tried again.
+    model.calls.clear();
+    player.take_log();
+    player.pass(&mut model, true, &mut std::iter::empty());
+    assert!(player.log.contains(&"create the call".to_owned()), "{:?}", player.log);
+    model.denies = None;
+    player.pass(&mut model, true, &mut std::iter::empty());
+    assert_eq!(player.told, Some(at(3600)));
+}
+
+#[test]
+fn an_edit_that_waits_for_the_database_keeps_nobody_from_being_rung() {
+    let (mut model, mut player) = (Model::new(Some(free()), at(0)), Player::new(&[], Start::booked()));
+    player.run(&mut model);
+    player.around.database_lost = true;
+    player.told = Some(at(60));
+    player.spec.participants = spec(&["a@x"]).participants;
+    player.take_log();
+    player.pass(&mut model, false, &mut std::iter::empty());
+    assert!(player.log.contains(&"dial a@x".to_owned()), "{:?}", player.log);
+    assert!(!player.log.iter().any(|line| line.starts_with("mark")), "{:?}", player.log);
+    player.around.database_lost = false;
+    player.run(&mut model);
+    assert_eq!(player.told, Some(at(3600)));
+}
+
+#[test]
+fn who_cannot_be_disconnected_keeps_nobody_from_being_rung() {
+    let (mut model, mut player) = (Model::new(Some(free()), at(0)), Player::new(&["gone@x"], Start::booked()));
+    player.run(&mut model);
+    player.spec.removed_participants = crate::api::meeting::RemovedParticipants::Disconnect;
+    player.spec.participants = spec(&["a@x"]).participants;
+    let refused = CmsError::Rejected { element: "callLegCannotBeDeleted".to_owned(), status: 400 };
+    model.denies = Some(("end the leg", refused));
+    player.take_log();
+    player.pass(&mut model, false, &mut std::iter::empty());
+    assert!(player.log.contains(&"dial a@x".to_owned()), "{:?}", player.log);
+}
+
+/// Who looked in before the start and left has not left the meeting.
+#[test]
+fn who_looks_in_early_and_leaves_is_rung_at_the_start() {
+    let (mut model, mut player) = (Model::new(Some(free()), at(-200)), Player::new(&["room@x"], Start::booked()));
+    player.run(&mut model);
+    let call = model.calls.keys().next().unwrap().clone();
+    model.calls.insert(call.clone(), vec![("leg-in".to_owned(), "room@x".to_owned(), true)]);
+    player.pass(&mut model, true, &mut std::iter::empty());
+    assert_eq!(player.stored.participants[0].state, ParticipantState::Connected);
+    model.calls.insert(call, Vec::new());
+    player.pass(&mut model, true, &mut std::iter::empty());
+    player.pass(&mut model, true, &mut std::iter::empty());
+    assert_eq!(player.stored.participants[0].state, ParticipantState::Waiting);
+    model.clock = at(0);
+    player.take_log();
+    player.pass(&mut model, false, &mut std::iter::empty());
+    assert!(player.log.contains(&"dial room@x".to_owned()), "{:?}", player.log);
+}
+
 #[test]
 fn a_call_that_is_there_is_adopted_with_the_legs_it_has() {
     let mut model = Model::new(Some(free()), at(0)).with_call("joined", &["a@x"]);

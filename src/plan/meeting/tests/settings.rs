@@ -256,6 +256,10 @@ fn protection_has_a_profile_of_its_own_even_if_the_bridges_says_the_same() {
 /// A bridge whose own call leg profile is to keep people out, and what it says of that.
 fn guarded(player: &Player, here: World, status: &str) -> MeetingBridge {
     let mut bridge = bridge(player, here);
+    if status == "True" {
+        bridge.status.as_mut().unwrap().proven_protection =
+            vec!["call leg profile: sipMediaEncryption=required".to_owned()];
+    }
     bridge.spec.profiles.call_leg.sip_media_encryption = Some("required".to_owned());
     bridge.metadata.generation = Some(3);
     let told = serde_json::json!([{ "type": "SettingsApplied", "status": status, "reason": "R", "message": "it says why",
@@ -275,8 +279,9 @@ fn nobody_is_let_in_by_profiles_of_the_bridge_that_are_not_proven_to_keep_people
     let (mut model, mut player) = world(ALL, serde_json::Value::Null);
     let mut edited = guarded(&player, ALL, "True");
     edited.metadata.generation = Some(4);
+    edited.spec.profiles.call.recording_mode = Some("disabled".to_owned());
     player.bridge = Some(edited);
-    assert_eq!(player.run(&mut model), End::Blocked(Obstacle::SettingsMissing), "it judged another spec");
+    assert_eq!(player.run(&mut model), End::Blocked(Obstacle::SettingsMissing), "of this nothing is proven yet");
     let told = crate::api::find(&player.stored.conditions, "SpaceOpen").unwrap();
     assert_eq!(&*told.reason, "SettingsMissing");
     player.bridge = Some(guarded(&player, ALL, "False"));
@@ -295,6 +300,39 @@ fn nobody_is_let_in_by_profiles_of_the_bridge_that_are_not_proven_to_keep_people
     model.space.as_mut().unwrap().non_member_access = Some(false);
     player.pass(&mut model, true, &mut std::iter::empty());
     assert_eq!(model.space.as_ref().unwrap().non_member_access, Some(false), "what somebody shut stays so");
+}
+
+#[test]
+fn what_was_proven_stands_when_something_else_of_the_bridge_is_edited() {
+    let (mut model, mut player) = world(ALL, serde_json::Value::Null);
+    let mut edited = guarded(&player, ALL, "True");
+    edited.metadata.generation = Some(4);
+    player.bridge = Some(edited);
+    assert_eq!(player.run(&mut model), End::Settled);
+    assert!(player.is_open());
+}
+
+/// That a profile keeps people out is proven of the profile. That the space refers to it is written with the door.
+#[test]
+fn the_door_is_opened_with_the_bridges_own_profile_that_keeps_people_out() {
+    let (mut model, mut player) = world(ALL, serde_json::Value::Null);
+    model.space.as_mut().unwrap().call_leg_profile = None;
+    player.bridge = Some(guarded(&player, ALL, "True"));
+    assert_eq!(player.run(&mut model), End::Settled);
+    assert_eq!(shown(&model), pair("own-call", "own-leg"));
+    assert_eq!(player.stored.settings, None, "it is the space's own");
+    // It was made anew, or somebody took it away, while people are in.
+    model.space.as_mut().unwrap().call_leg_profile = Some("their-leg".into());
+    player.pass(&mut model, true, &mut std::iter::empty());
+    assert_eq!(shown(&model), pair("own-call", "own-leg"));
+    // Nobody is let in where the bridge does not take it.
+    let (mut model, mut player) = world(ALL, serde_json::Value::Null);
+    model.profiles.remove("own-leg");
+    player.bridge = Some(guarded(&player, ALL, "True"));
+    assert_eq!(player.run(&mut model), End::Blocked(Obstacle::SettingsMissing));
+    assert!(!player.is_open());
+    let told = crate::api::find(&player.stored.conditions, "SpaceOpen").unwrap();
+    assert!(told.message.contains("does not take them in its space"), "{}", told.message);
 }
 
 #[test]

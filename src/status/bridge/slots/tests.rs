@@ -59,8 +59,12 @@ fn a_meeting_of_ours_is_not_taken_for_somebody_elses() {
 #[test]
 fn slots_in_which_something_is_stuck_are_told_as_long_as_nobody_holds_them() {
     let mut slots = slots();
-    slots.set_stuck(&space(3).id, "no".to_owned(), Timestamp::UNIX_EPOCH);
-    assert_eq!(stuck(&progress(), &slots, &BTreeSet::new()), [(3, "no".to_owned())]);
+    slots.set_stuck(&space(3).id, StuckBy::Method, "no".to_owned(), Timestamp::UNIX_EPOCH);
+    let told = stuck(&progress(), &slots, &BTreeSet::new());
+    assert_eq!(told.len(), 1);
+    assert!(told[0].0 == 3 && told[0].1.contains("access method") && told[0].1.contains("(no)"), "{told:?}");
+    slots.set_stuck(&space(3).id, StuckBy::Unread, "no".to_owned(), Timestamp::UNIX_EPOCH);
+    assert!(stuck(&progress(), &slots, &BTreeSet::new())[0].1.starts_with("its space cannot be read (no)"));
     assert_eq!(stuck(&progress(), &slots, &[3].into()), []);
 }
 
