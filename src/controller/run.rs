@@ -233,16 +233,19 @@ impl Controller {
         let others = self.others(&ctx, writers.secrets, writers.config_maps, writers.namespaces);
         let joins = self.join_secrets(&ctx, filled.clone());
         let changed = watches::triggers(self.bridges(&ctx), writers.bridges, Arc::clone(&ctx));
-        let bridge_loop = Loop::for_stream(after(started.clone(), changed), bridges)
+        let bridge_loop = Loop::for_stream(futures::stream::pending(), bridges)
+            .reconcile_on(after(started.clone(), changed))
             .reconcile_on(after(started.clone(), received(woken_bridges)));
         let changed = watches::triggers(self.meetings(&ctx), writers.meetings, Arc::clone(&ctx));
-        let meeting_loop = Loop::for_stream(after(started.clone(), changed), meetings)
+        let meeting_loop = Loop::for_stream(futures::stream::pending(), meetings)
+            .reconcile_on(after(started.clone(), changed))
             .with_config(Config::default().concurrency(MEETINGS_AT_ONCE))
             .reconcile_on(after(started.clone(), received(woken_meetings)));
         let series_started = elected.map_or_else(|| started.clone(), |_| CancellationToken::new());
         let series_filled = filled_by(series.clone());
         let changed = watches::triggers(self.series(&ctx), writers.series, Arc::clone(&ctx));
-        let series_loop = Loop::for_stream(after(series_started.clone(), changed), series)
+        let series_loop = Loop::for_stream(futures::stream::pending(), series)
+            .reconcile_on(after(series_started.clone(), changed))
             .with_config(Config::default().concurrency(SERIES_AT_ONCE))
             .reconcile_on(after(series_started.clone(), received(woken_series)));
         let begin = async {

@@ -201,7 +201,25 @@ where
         (within, watch)
     });
     let events = merged(watches.collect(), writer.as_reader(), |_, _| {});
-    kube::runtime::reflector(writer, events.map(Ok::<_, watcher::Error>))
-        .touched_objects()
-        .filter_map(|object| async move { object.ok() })
+    let mut waiting = Vec::new();
+    kube::runtime::reflector(writer, events.map(Ok::<_, watcher::Error>)).flat_map(move |event| {
+        futures::stream::iter(event.map(|event| once_stored(&mut waiting, event)).unwrap_or_default())
+    })
 }
+
+/// The objects that an event which the store has taken tells of. What a list shows waits until the list is there: before that
+/// the store has nothing of it, and whoever is woken reads the store.
+fn once_stored<K>(waiting: &mut Vec<K>, event: Event<K>) -> Vec<K> {
+    match event {
+        Event::Init => Vec::new(),
+        Event::InitApply(object) => {
+            waiting.push(object);
+            Vec::new()
+        }
+        Event::InitDone => std::mem::take(waiting),
+        Event::Apply(object) | Event::Delete(object) => vec![object],
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -5,13 +5,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
 
-use futures::{Stream, StreamExt, TryStreamExt};
+use futures::{Stream, StreamExt};
 use k8s_openapi::api::core::v1::{ConfigMap, Namespace, Secret};
 use kube::core::PartialObjectMeta;
 use kube::runtime::reflector::ObjectRef;
 use kube::runtime::reflector::store::Writer;
 use kube::runtime::watcher::{self, Event};
-use kube::runtime::{PredicateConfig, WatchStreamExt};
 use kube::{Resource, ResourceExt};
 
 use super::context::{Context, Kind};
@@ -37,19 +36,77 @@ fn relevant<K: Resource>(object: &K) -> Option<u64> {
     Some(hasher.finish())
 }
 
-/// Fills the store of a kind, and hands on the changes that are worth a pass.
+/// Fills the store of a kind, and tells of which objects something changed that is worth a pass.
 pub fn triggers<K>(
     events: impl Stream<Item = Event<K>> + Send + 'static,
     writer: Writer<K>,
     ctx: Arc<Context>,
-) -> impl Stream<Item = Result<K, watcher::Error>> + Send + 'static
+) -> impl Stream<Item = ObjectRef<K>> + Send + 'static
 where
     K: Kind + Send + Sync + 'static,
 {
-    kube::runtime::reflector(writer, events.map(Ok))
-        .applied_objects()
-        .inspect_ok(move |object| K::memory(&ctx).store_has(K::store(&ctx), object))
-        .predicate_filter(relevant::<K>, PredicateConfig::default())
+    let mut changes = Changes::default();
+    kube::runtime::reflector(writer, events.map(Ok::<_, watcher::Error>)).flat_map(move |event| {
+        let told = event.ok().map(|event| {
+            if let Event::Apply(object) | Event::InitApply(object) = &event {
+                K::memory(&ctx).store_has(K::store(&ctx), object);
+            }
+            changes.take(&event)
+        });
+        futures::stream::iter(told.unwrap_or_default())
+    })
+}
+
+/// What was last seen of each object of a kind, and what a list that is being read shows of them that is new. That waits until
+/// the list is there: before that the store has nothing of it, and the loop of kube drops an object that is not in the store as
+/// one that is gone, and works on the former copy of one that is.
+struct Changes<K: Resource<DynamicType = ()>> {
+    known: BTreeMap<ObjectKey, Known>,
+    list: u64,
+    waiting: Vec<ObjectRef<K>>,
+}
+
+struct Known {
+    /// What is relevant, and of which object.
+    seen: u64,
+    /// Number of the list that showed it last.
+    list: u64,
+}
+
+impl<K: Resource<DynamicType = ()>> Default for Changes<K> {
+    fn default() -> Self {
+        Self { known: BTreeMap::new(), list: 0, waiting: Vec::new() }
+    }
+}
+
+impl<K: Resource<DynamicType = ()>> Changes<K> {
+    /// Takes in an event that the store has taken. Returns those that a pass is due for.
+    fn take(&mut self, event: &Event<K>) -> Vec<ObjectRef<K>> {
+        match event {
+            // What waits of a list that broke off is told with the next one.
+            Event::Init => self.list = self.list.wrapping_add(1),
+            Event::InitApply(object) => {
+                let changed = self.see(object);
+                self.waiting.extend(changed);
+            }
+            Event::InitDone => {
+                self.known.retain(|_, known| known.list == self.list);
+                return std::mem::take(&mut self.waiting);
+            }
+            Event::Apply(object) => return self.see(object).into_iter().collect(),
+            Event::Delete(object) => _ = self.known.remove(&ObjectKey::of(object)),
+        }
+        Vec::new()
+    }
+
+    fn see(&mut self, object: &K) -> Option<ObjectRef<K>> {
+        let mut hasher = DefaultHasher::new();
+        (&object.meta().uid, relevant(object)).hash(&mut hasher);
+        let now = Known { seen: hasher.finish(), list: self.list };
+        let is_same = |before: Known| before.seen == hasher.finish();
+        let before = self.known.insert(ObjectKey::of(object), now);
+        (!before.is_some_and(is_same)).then(|| ObjectRef::from_obj(object))
+    }
 }
 
 /// Whether a list shows an older version than was known, because the apiserver's database was put back: whoever is woken

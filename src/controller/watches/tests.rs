@@ -27,3 +27,46 @@ fn only_what_changes_the_offers_wakes_those_without_a_slot() {
     edited.metadata.generation = Some(2);
     assert_ne!(judge(&edited), before);
 }
+
+/// What a reader of the store would be told, event by event: the objects, and of which generation the store has each then.
+fn told(events: Vec<Event<MeetingBridge>>) -> Vec<Vec<Option<i64>>> {
+    let (store, mut writer) = kube::runtime::reflector::store();
+    let mut changes = Changes::default();
+    let take = |event: Event<MeetingBridge>| {
+        writer.apply_watcher_event(&event);
+        let due = changes.take(&event);
+        due.iter().map(|due| store.get(due).and_then(|found| found.metadata.generation)).collect()
+    };
+    events.into_iter().map(take).collect()
+}
+
+fn named(name: &str, generation: i64) -> MeetingBridge {
+    let mut bridge = bridge("True", "as it was", "True", 0);
+    (bridge.metadata.name, bridge.metadata.generation) = (Some(name.to_owned()), Some(generation));
+    bridge.metadata.uid = Some(format!("uid-{name}"));
+    bridge
+}
+
+/// A list comes in pages, and the loop works on what the store has: whoever came while the watch was broken was dropped as one
+/// that is gone, and an edit of that time was not seen before the next one.
+#[test]
+fn what_a_list_shows_anew_is_told_when_the_store_has_it() {
+    use Event::{Apply, Delete, Init, InitApply, InitDone};
+    let first = vec![Init, InitApply(named("a", 1)), InitApply(named("b", 1)), InitDone];
+    assert_eq!(told(first.clone()), [vec![], vec![], vec![], vec![Some(1), Some(1)]]);
+    let again = vec![Init, InitApply(named("a", 2)), InitApply(named("b", 1)), InitApply(named("c", 1)), InitDone];
+    let all = told(first.iter().cloned().chain(again).collect());
+    assert_eq!(all[4..], [vec![], vec![], vec![], vec![], vec![Some(2), Some(1)]], "b is as it was");
+    // A list that broke off, and the next one.
+    let broken =
+        vec![Init, InitApply(named("c", 1)), Init, InitApply(named("c", 1)), InitApply(named("b", 1)), InitDone];
+    assert_eq!(told(first.iter().cloned().chain(broken).collect()).last().unwrap(), &[Some(1)]);
+    // One by one; one that was deleted, or that a list did not show, and comes again is a new one.
+    let single = vec![Apply(named("b", 1)), Apply(named("b", 2)), Delete(named("b", 2)), Apply(named("b", 2))];
+    assert_eq!(
+        told(first.iter().cloned().chain(single).collect())[4..],
+        [vec![], vec![Some(2)], vec![], vec![Some(2)]]
+    );
+    let gone = vec![Init, InitApply(named("a", 1)), InitDone, Apply(named("b", 1))];
+    assert_eq!(told(first.into_iter().chain(gone).collect())[4..], [vec![], vec![], vec![], vec![Some(1)]]);
+}

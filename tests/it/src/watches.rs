@@ -232,3 +232,36 @@ async fn a_bridge_that_is_missing_in_a_list_is_forgotten_and_its_meetings_are_to
     arena.booked("later").await;
     arena.finish().await;
 }
+
+/// A list comes in pages, and the store has it with the last one. Who came while the watch was broken was dropped as one that
+/// is gone when the loop took them up before that, and an edit of that time was worked on as the object was before.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_came_while_a_watch_was_broken_is_seen_however_many_pages_the_list_has() {
+    let settings = Settings { watch_limit: Duration::from_secs(1), ..quick() };
+    let (mut arena, apiserver) = (Arena::quiet("pages", lone(), settings).await, Failing::default());
+    apiserver.start(&mut arena).await;
+    arena.ready_bridge(json!({})).await;
+    arena.create_meeting("a-edited", json!({ "start": in_ms(3_600_000), "duration": "1h" })).await;
+    arena.booked("a-edited").await;
+    for number in 0..=100 {
+        let nowhere = json!({ "bridgeRef": { "name": "nobody" }, "start": in_ms(3_600_000), "duration": "1h" });
+        arena.create_meeting(&format!("b-{number:03}"), nowhere).await;
+    }
+    arena.says("b-100", "Accepted", "False", "BridgeNotFound").await;
+    let second_page = apiserver.add_some(1, 1, LIST_MEETINGS, None, Failure::Hold);
+    unheard(&apiserver, WATCH_MEETINGS, async {
+        arena.create_meeting("a-new", json!({ "start": in_ms(3_600_000), "duration": "1h" })).await;
+        arena.patch::<ScheduledMeeting>("a-edited", json!({ "spec": { "duration": "2h" } })).await;
+    })
+    .await;
+    second_page.until(1).await;
+    second_page.lift();
+    arena.booked("a-new").await;
+    let is_longer = |meeting: &ScheduledMeeting| {
+        let window = status_of(meeting).window.unwrap();
+        window.closes_at.0.duration_since(window.starts_at.0).as_secs() == 7200
+    };
+    arena.meeting("a-edited", "two hours long", is_longer).await;
+    arena.assert_rules(1..=5);
+    arena.finish().await;
+}
