@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::ops::RangeInclusive;
 use std::sync::Arc;
 
+use futures::FutureExt;
 use jiff::Timestamp;
 use kube::ResourceExt;
 use kube::runtime::reflector::ObjectRef;
@@ -35,7 +36,11 @@ impl Bridges for Context {
     }
 
     fn labels(&self, namespace: &str) -> Option<BTreeMap<String, String>> {
-        self.stores.namespaces.get(&ObjectRef::new(namespace)).map(|namespace| namespace.labels().clone())
+        let namespaces = &self.stores.namespaces;
+        let stored = namespaces.get(&ObjectRef::new(namespace)).map(|namespace| namespace.labels().clone());
+        // Where they are not watched, no bridge of another namespace is seen that could ask for them.
+        let is_unwatched = || matches!(namespaces.wait_until_ready().now_or_never(), Some(Err(_)));
+        stored.or_else(|| is_unwatched().then(BTreeMap::new))
     }
 
     fn quarantined(&self, key: &ObjectKey) -> BTreeSet<u32> {
@@ -127,6 +132,9 @@ pub fn ensure(
             true
         }
         Err(refusal) => {
+            if refusal.is_undecided() {
+                progress.pause = Some(Pause::Blocked);
+            }
             let kept = has.zip(site.bridge.as_deref());
             if kept.is_some_and(|(has, bridge)| booking::may_keep(ctx, meeting, progress, &has, bridge, now)) {
                 progress.keep(refusal);

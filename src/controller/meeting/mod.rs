@@ -23,7 +23,7 @@ use crate::api::names::{ObjectKey, join_secret_name};
 use crate::api::{MeetingBridge, ScheduledMeeting, ScheduledMeetingStatus, is_blind};
 use crate::cluster::Cluster;
 use crate::drive::drive;
-use crate::plan::booking::{agree, key_of};
+use crate::plan::booking::{Refusal, agree, key_of};
 use crate::plan::meeting::{Door, Note, Obstacle, Progress, goes_at};
 use crate::plan::verdict::Pause;
 use crate::plan::window::{self, Stage};
@@ -141,10 +141,16 @@ async fn live(
         if progress.stage(now) != Stage::Before {
             open(ctx, meeting, progress, site).await?;
         }
-    } else {
+    } else if !may_be_booked(meeting, progress) {
         secrets::withdraw(ctx, meeting, progress).await;
     }
     Ok(())
+}
+
+/// Is it not known yet what it has? One that was restored may run, so nobody is told that it is lost.
+fn may_be_booked(meeting: &ScheduledMeeting, progress: &Progress) -> bool {
+    let had_slot = meeting.status.as_ref().is_some_and(|status| status.slot.is_some());
+    !had_slot && progress.refusal.as_ref().is_some_and(Refusal::is_undecided)
 }
 
 /// From the moment of preparing on: stores the intent, opens the door, makes the call, dials.

@@ -85,18 +85,25 @@ pub fn agreement(
     Some((wanted, consent.and_then(|()| change(wanted).map_err(conflict))))
 }
 
-/// May the time of a running meeting be extended on its bridge? Both sides must consent as for a new booking, but an
-/// edit of bridgeRef concerns the next booking only.
-pub fn may_extend(bridges: &dyn Bridges, meeting: &ScheduledMeeting, bridge: &MeetingBridge) -> Result<(), Refusal> {
-    let admitted = admits(bridges, bridge, &meeting.namespace().unwrap_or_default());
-    if admitted && (meeting.spec.bridge_ref.is_some() || accepts(bridges, meeting, bridge)) {
-        return Ok(());
-    }
-    let message = format!(
-        "the bridge {} is not open to this meeting any more (allowedNamespaces, bridgeSelector or a grant changed); the \
-         old end stands",
-        ObjectKey::of(bridge)
-    );
+/// Do both sides consent to what a meeting has on its bridge? As for a new booking, but an edit of bridgeRef concerns the
+/// next booking only. None: that is not known yet.
+pub(super) fn consent(bridges: &dyn Bridges, meeting: &ScheduledMeeting, bridge: &MeetingBridge) -> Option<bool> {
+    let is_accepted = meeting.spec.bridge_ref.is_some() || accepts(bridges, meeting, bridge);
+    if is_accepted { admits(bridges, bridge, &meeting.namespace().unwrap_or_default()) } else { Some(false) }
+}
+
+/// May the time of a running meeting be extended on its bridge? Both sides must consent to that.
+pub(super) fn may_extend(
+    bridges: &dyn Bridges,
+    meeting: &ScheduledMeeting,
+    bridge: &MeetingBridge,
+) -> Result<(), Refusal> {
+    let why = match consent(bridges, meeting, bridge) {
+        Some(true) => return Ok(()),
+        Some(false) => "is not open to this meeting any more (allowedNamespaces, bridgeSelector or a grant changed)",
+        None => "may not be open to this meeting any more: the labels of its namespace could not be read so far",
+    };
+    let message = format!("the bridge {} {why}; the old end stands", ObjectKey::of(bridge));
     Err(Refusal { reason: reason::EXTENSION_NOT_ALLOWED, message })
 }
 

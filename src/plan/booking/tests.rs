@@ -15,6 +15,7 @@ struct Table {
     marked: Option<u32>,
     shared: Option<&'static str>,
     unlabelled: bool,
+    unread_labels: bool,
 }
 
 impl Bridges for Table {
@@ -28,7 +29,9 @@ impl Bridges for Table {
         self.shared == Some(namespace)
     }
     fn labels(&self, namespace: &str) -> Option<BTreeMap<String, String>> {
-        (namespace == "team" && !self.unlabelled).then(|| BTreeMap::from([("tier".to_owned(), "gold".to_owned())]))
+        let is_gold = namespace == "team" && !self.unlabelled;
+        let labels = is_gold.then(|| ("tier".to_owned(), "gold".to_owned())).into_iter().collect();
+        (!self.unread_labels).then_some(labels)
     }
     fn quarantined(&self, _: &ObjectKey) -> BTreeSet<u32> {
         self.quarantined.clone()
@@ -206,6 +209,54 @@ fn a_revoked_grant_revokes_what_has_not_begun_and_extends_nothing() {
         assert!(matches!(decided(&table, &running, &object), Decision::Stands), "{what}: it runs");
         assert_eq!(may_extend(&table, &asked, &object).unwrap_err().reason, reason::EXTENSION_NOT_ALLOWED, "{what}");
     }
+}
+
+/// Nothing is taken away because the labels of namespaces are not read yet, and nothing is given.
+#[test]
+fn labels_that_are_not_read_yet_refuse_nobody() {
+    let object = bridge("b", |b| select(b, "gold"));
+    let read = || Table { bridges: vec![Arc::clone(&object)], ..Table::default() };
+    let unread = || Table { unread_labels: true, ..read() };
+    let asked = meeting("team", on("b"));
+    let Decision::Refused(refusal) = decided(&unread(), &asked, -9999) else { panic!("nobody knows whether it may") };
+    assert!(refusal.is_undecided(), "{refusal:?}");
+    assert!(matches!(decided(&read(), &asked, -9999), Decision::Choose(_)));
+    // Whether there is such a bridge is not to be learned meanwhile either.
+    let closed = Table { bridges: vec![bridge("b", |_| {})], ..unread() };
+    let missing = Table { unread_labels: true, ..Table::default() };
+    for other in [closed, missing] {
+        assert_eq!(offers(&other, &asked, None).unwrap_err(), refusal);
+    }
+
+    let (mut kept, booking) = booked(&asked);
+    let progress = |meeting: &ScheduledMeeting| Progress::resume(meeting, &Marks::default(), at(-9999));
+    let decision = |table: &Table, meeting: &ScheduledMeeting, object: &MeetingBridge| {
+        decide(table, meeting, &progress(meeting), Some(&booking), Some(object), at(-9999))
+    };
+    let keeps = |table: &Table, meeting: &ScheduledMeeting, object: &MeetingBridge| {
+        may_keep(table, meeting, &progress(meeting), &booking, object, at(-9999))
+    };
+    assert!(matches!(decision(&unread(), &kept, &object), Decision::Stands));
+    assert!(own_offer(&unread(), &kept, &object).is_some(), "another slot there is no new consent");
+    let narrowed = bridge("b", |_| {});
+    let closed = Table { bridges: vec![Arc::clone(&narrowed)], ..unread() };
+    assert!(matches!(decision(&closed, &kept, &narrowed), Decision::Refused(_)), "its consent was taken back for sure");
+    assert!(!keeps(&closed, &kept, &narrowed));
+
+    kept.spec.start = Instant(at(600));
+    assert!(matches!(decision(&unread(), &kept, &object), Decision::Refused(_)), "for more it has to be known");
+    assert!(keeps(&unread(), &kept, &object));
+    let refusal = may_extend(&unread(), &kept, &object).unwrap_err();
+    assert_eq!(refusal.reason, reason::EXTENSION_NOT_ALLOWED);
+    assert!(refusal.message.contains("could not be read so far"), "{}", refusal.message);
+
+    // One that names no bridge is not moved to another one for it.
+    kept.spec.bridge_ref = None;
+    let own = bridge("own", |b| b.metadata.namespace = Some("team".into()));
+    let table = Table { bridges: vec![Arc::clone(&object), own], shared: Some("ns"), ..unread() };
+    let Decision::Refused(refusal) = decision(&table, &kept, &object) else { panic!("moved") };
+    assert!(refusal.is_undecided() && keeps(&table, &kept, &object));
+    assert!(matches!(decided(&table, &kept, -9999), Decision::Choose(_)), "who has none takes what is sure");
 }
 
 #[test]
