@@ -188,6 +188,17 @@ pub fn rebook(ctx: &Context, meeting: &ScheduledMeeting, progress: &mut Progress
     true
 }
 
+/// A meeting begins anew for another window: before anybody who waits is asked it has its slot for that, if it is free then.
+pub fn carry_over(ctx: &Context, meeting: &ScheduledMeeting, booked: Option<(ObjectKey, u32)>, window: Window) {
+    let uid = meeting.uid().unwrap_or_default();
+    let is_kept = booked.is_some_and(|(bridge, slot)| ctx.bookings.change_window(&uid, &bridge, slot, window).is_ok());
+    if !is_kept {
+        ctx.bookings.release(&uid);
+    }
+    // Who was refused may have the time that it gave up.
+    ctx.bookings.bridges_changed();
+}
+
 fn bind(ctx: &Context, progress: &mut Progress, site: &mut Site, booking: &Booking) {
     let bridge = ctx.bridge(&booking.bridge);
     let uri = bridge.as_ref().and_then(|bridge| booking::uri(bridge, booking.slot));

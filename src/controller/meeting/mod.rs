@@ -107,10 +107,10 @@ async fn look_after(stored: Arc<ScheduledMeeting>, ctx: &Arc<Context>) -> Result
         if remove_join_secret(ctx, &meeting).await.is_err() {
             news::join_secret_stays(ctx, &meeting, "at the new start its link opens the meeting again");
         }
-        ctx.bookings.release(&meeting.uid().unwrap_or_default());
-        let untied = progress.untied.take();
+        let (booked, untied) = (progress.booked(), progress.untied.take());
         progress = Progress::anew(&meeting, &ctx.settings.marks, now);
         progress.untied = untied;
+        book::carry_over(ctx, &meeting, booked, progress.window);
         site = Site::default();
         live(ctx, &mut meeting, &mut progress, &mut site, now).await?;
     }

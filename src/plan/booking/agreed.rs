@@ -19,18 +19,20 @@ pub enum Moved {
     EndOnly,
     /// Nothing was sent yet: it is booked anew.
     BeforeOpening,
-    /// What is asked for is another window, later. The two are never one: this one is ended first.
+    /// What is asked for is another window, which starts later. The two are never one: this one is ended first.
     Away,
 }
 
 /// Compares the window that was agreed upon with the one that is asked for. People who are in when the later one begins
-/// stay in; but a window that begins only after the end of the other one is always another meeting.
+/// stay in; but a window that begins only after the end of the other one is always another meeting. A door that is open
+/// early stays open if only that is not asked for any more: the start is where it was.
 pub fn moved(agreed: Window, asked: Window, was_opened: bool, now: Timestamp) -> Moved {
     if asked.opens_at != agreed.opens_at && !was_opened && now < agreed.opens_at {
         return Moved::BeforeOpening;
     }
     let has_begun = asked.opens_at <= now && asked.opens_at < agreed.closes_at;
-    if asked.opens_at > agreed.opens_at && !has_begun { Moved::Away } else { Moved::EndOnly }
+    let is_later = asked.opens_at > agreed.opens_at && asked.starts_at > agreed.starts_at;
+    if is_later && !has_begun { Moved::Away } else { Moved::EndOnly }
 }
 
 /// The window that is to be agreed upon for a meeting whose door may be open; None: the one that it has stands.

@@ -561,6 +561,40 @@ fn a_moved_start_never_makes_one_window_of_two() {
     }
 }
 
+/// The door is open early: when it was to open has passed, and only a later start is another meeting.
+#[test]
+fn an_early_join_that_becomes_shorter_while_the_door_is_open_moves_no_start() {
+    use Moved::{Away, BeforeOpening, EndOnly};
+    let window = |opens, starts| Window { opens_at: at(opens), starts_at: at(starts), closes_at: at(3600) };
+    let agreed = window(-900, 0);
+    let table = [
+        ("shorter", (-300, 0), true, -600, EndOnly),
+        ("removed", (0, 0), true, -600, EndOnly),
+        ("longer", (-1200, 0), true, -600, EndOnly),
+        ("the write may be under way", (-300, 0), false, -600, EndOnly),
+        ("while preparing", (-300, 0), false, -905, BeforeOpening),
+        ("an earlier start, without early join", (-120, -120), true, -600, EndOnly),
+        ("a later start", (-300, 600), true, -600, Away),
+        ("a later start with the old opening", (-900, 600), true, -600, EndOnly),
+    ];
+    for (case, (opens, starts), was_opened, now, wanted) in table {
+        assert_eq!(moved(agreed, window(opens, starts), was_opened, at(now)), wanted, "{case}");
+    }
+    let mut meeting = open_until(
+        3600,
+        serde_json::json!({
+            "openedAt": at(-900).to_string(),
+            "window": { "opensAt": at(-900).to_string(), "startsAt": at(0).to_string(), "closesAt": at(3600).to_string() }
+        }),
+    );
+    meeting.spec.early_join = serde_json::from_value(serde_json::json!("5m")).unwrap();
+    let mut progress = Progress::resume(&meeting, &Marks::default(), at(-600));
+    assert_eq!((progress.moved_to, progress.vacated), (None, false));
+    assert!(window_to_agree(&progress).is_none(), "nothing is left to agree upon");
+    progress.agree(None);
+    assert_eq!(progress.window, agreed, "it was opened then");
+}
+
 #[test]
 fn a_window_that_is_left_is_neither_moved_nor_extended() {
     let mut meeting = open_until(90_000, serde_json::json!({ "participantCount": 1 }));

@@ -12,6 +12,11 @@ pub fn minutes(from: i64, length: i64) -> Value {
     json!({ "start": in_ms(from * 60_000), "duration": format!("{length}m") })
 }
 
+/// Creation times have whole seconds; the UID would decide within one.
+pub async fn a_second_later() {
+    tokio::time::sleep(std::time::Duration::from_millis(1_050)).await;
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_lowest_number_that_is_free_in_the_window_is_booked() {
     let arena = Arena::new("lowest").await;
@@ -49,8 +54,7 @@ async fn booking_order_decides_after_a_start_with_many_meetings() {
     for (name, second) in [("zulu", 1), ("mike", 2), ("alpha", 3)] {
         arena.create_meeting(name, window.clone()).await;
         if second < 3 {
-            // Creation times have whole seconds; the UID would decide within one.
-            tokio::time::sleep(std::time::Duration::from_millis(1_050)).await;
+            a_second_later().await;
         }
     }
     arena.start().await;
