@@ -370,7 +370,8 @@ pub fn decide(
     Decision::Choose(offers)
 }
 
-/// Is this what the status tells, and can the bridge have it as far as its numbers go?
+/// Is this what the status tells, and can the bridge have it as far as its numbers go? While the bridge does not say which it
+/// has, its slots are what they were: a domain that is missing for a moment takes none away.
 fn is_good(bridges: &dyn Bridges, progress: &Progress, booking: &Booking, bridge: &MeetingBridge) -> bool {
     let draft = &progress.draft;
     let is_bound = draft.slot.as_ref().is_some_and(|slot| slot.number == booking.slot)
@@ -378,7 +379,7 @@ fn is_good(bridges: &dyn Bridges, progress: &Progress, booking: &Booking, bridge
         && draft.window.map(Window::from) == Some(booking.window);
     is_bound
         && bridge.metadata.deletion_timestamp.is_none()
-        && numbers(&bridge.spec).is_ok_and(|range| range.contains(&booking.slot))
+        && numbers(&bridge.spec).map_or(true, |range| range.contains(&booking.slot))
         && !bridges.is_taken(&booking.bridge, booking.slot)
         && progress.obstacle != Some(Obstacle::Foreign)
 }
@@ -423,8 +424,18 @@ pub fn key_of(binding: &BridgeBinding) -> ObjectKey {
 
 /// The address of a slot; withheld when the bridge allows no incoming SIP (R33).
 pub fn uri(bridge: &MeetingBridge, slot: u32) -> Option<String> {
-    let domain = bridge.spec.slots.domain.as_ref().filter(|_| bridge.spec.scheduling.allow_incoming_sip)?;
+    let domain = domain(bridge).filter(|_| bridge.spec.scheduling.allow_incoming_sip)?;
     Some(format!("{slot}@{domain}"))
+}
+
+/// The address of a slot that is booked. While the bridge says no domain, it is what it was told to be.
+pub fn renewed_uri(bridge: &MeetingBridge, slot: &SlotBinding) -> Option<String> {
+    let told = slot.uri.clone().filter(|_| bridge.spec.scheduling.allow_incoming_sip && domain(bridge).is_none());
+    told.or_else(|| uri(bridge, slot.number))
+}
+
+fn domain(bridge: &MeetingBridge) -> Option<&String> {
+    bridge.spec.slots.domain.as_ref().filter(|domain| !domain.is_empty())
 }
 
 impl Progress {

@@ -209,7 +209,7 @@ fn bind(ctx: &Context, progress: &mut Progress, site: &mut Site, booking: &Booki
 /// The bridge's domain, or its switch for incoming SIP, may have changed since the booking (R33).
 fn renew_uri(progress: &mut Progress, site: &Site) {
     if let (Some(slot), Some(bridge)) = (&mut progress.draft.slot, &site.bridge) {
-        slot.uri = booking::uri(bridge, slot.number);
+        slot.uri = booking::renewed_uri(bridge, slot);
     }
 }
 

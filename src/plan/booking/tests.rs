@@ -425,6 +425,38 @@ fn what_was_booked_is_kept_only_where_it_can_be_had() {
     assert!(!keeps(&table(&object), &running, &object, -60), "that has rules of its own");
 }
 
+/// A merge that drops a field, and is mended a minute later.
+#[test]
+fn a_bridge_without_numbers_for_a_moment_takes_no_slot_away() {
+    type Change = fn(&mut MeetingBridge);
+    let (kept, booking) = booked(&meeting("ns", on("b")));
+    let dropped: [(&str, Change); 4] = [
+        ("domain", |b| b.spec.slots.domain = None),
+        ("empty domain", |b| b.spec.slots.domain = Some(String::new())),
+        ("base", |b| b.spec.slots.base = None),
+        ("quantity", |b| b.spec.slots.quantity = None),
+    ];
+    for (what, change) in dropped {
+        let object = bridge("b", change);
+        let table = Table { bridges: vec![Arc::clone(&object)], ..Table::default() };
+        let decision = |meeting: &ScheduledMeeting, has: Option<&Booking>| {
+            let progress = Progress::resume(meeting, &Marks::default(), at(-60));
+            (decide(&table, meeting, &progress, has, Some(&object), at(-60)), progress)
+        };
+        assert!(matches!(decision(&kept, Some(&booking)).0, Decision::Stands), "{what}");
+        let mut edited = kept.clone();
+        edited.spec.start = Instant(at(600));
+        let (refused, progress) = decision(&edited, Some(&booking));
+        assert!(matches!(refused, Decision::Refused(refusal) if refusal.reason == reason::NO_FREE_SLOT), "{what}");
+        assert!(may_keep(&table, &edited, &progress, &booking, &object, at(-60)), "{what}");
+        assert!(matches!(decision(&meeting("ns", on("b")), None).0, Decision::Refused(_)), "{what}: nobody new");
+        let taken = Table { taken: BTreeSet::from([2]), bridges: vec![Arc::clone(&object)], ..Table::default() };
+        let progress = Progress::resume(&kept, &Marks::default(), at(-60));
+        let decision = decide(&taken, &kept, &progress, Some(&booking), Some(&object), at(-60));
+        assert!(!matches!(decision, Decision::Stands), "{what}: something else has the number");
+    }
+}
+
 #[test]
 fn switches_for_new_bookings_concern_no_booked_meeting() {
     let asked = meeting("ns", serde_json::json!({}));
@@ -530,6 +562,14 @@ fn an_address_is_withheld_where_nobody_may_dial_in() {
     let shown = |change: fn(&mut MeetingBridge)| uri(&bridge("b", change), 7);
     assert_eq!(shown(|_| {}), Some("7@meet.test".to_owned()));
     assert_eq!(shown(|b| b.spec.scheduling.allow_incoming_sip = false), None);
+    // What people were told is not taken back because the domain is missing for a moment.
+    let slot = SlotBinding { number: 7, space_id: None, uri: Some("7@old.test".to_owned()) };
+    let renewed = |change: fn(&mut MeetingBridge)| renewed_uri(&bridge("b", change), &slot);
+    assert_eq!(renewed(|_| {}), Some("7@meet.test".to_owned()));
+    assert_eq!(renewed(|b| b.spec.slots.domain = None), slot.uri);
+    assert_eq!(renewed(|b| b.spec.slots.domain = Some(String::new())), slot.uri);
+    let closed = |b: &mut MeetingBridge| (b.spec.slots.domain, b.spec.scheduling.allow_incoming_sip) = (None, false);
+    assert_eq!(renewed(closed), None);
 }
 
 #[test]

@@ -214,6 +214,47 @@ async fn an_edit_that_cannot_be_met_keeps_the_booking_and_says_so() {
     arena.finish().await;
 }
 
+/// A bad merge drops a field of the pool, and is put right a while later.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_pool_without_its_numbers_for_a_while_keeps_its_bookings() {
+    let arena = Arena::new("dropped").await;
+    arena.ready_bridge(json!({})).await;
+    for name in ["first", "second"] {
+        arena.create_meeting(name, minutes(60, 60)).await;
+        arena.booked(name).await;
+    }
+    arena.delete::<ScheduledMeeting>("first").await;
+    arena.gone::<ScheduledMeeting>("first").await;
+    let invited = arena.join_secret("second").await.unwrap();
+    let slots = arena.until::<MeetingBridge>("core", "there", |_| true).await.spec.slots;
+    let slots = serde_json::to_value(slots).unwrap();
+    for field in ["domain", "base", "quantity"] {
+        arena.patch::<MeetingBridge>("core", json!({ "spec": { "slots": { field: null } } })).await;
+        let told = |b: &MeetingBridge| {
+            let is_judged = b.status.as_ref().unwrap().observed_generation == b.metadata.generation;
+            is_judged && condition(b, "DialNumbersConfigured") == ("False", "DialNumberConfigurationError")
+        };
+        arena.bridge("core", "without it", told).await;
+        // Judged while it is missing, and one that is new gets nothing.
+        arena.patch::<ScheduledMeeting>("second", json!({ "spec": { "title": field } })).await;
+        arena.meeting("second", "judged", |m| status_of(m).observed_generation == m.metadata.generation).await;
+        let kept = arena.says("second", "Ready", "True", "Scheduled").await;
+        assert_eq!((number_of(&kept), status_of(&kept).slot.unwrap().uri.as_deref()), (2, Some("2@meet.test")));
+        arena.create_meeting(field, minutes(60, 60)).await;
+        arena.says(field, "Accepted", "False", "NoFreeSlot").await;
+        arena.patch::<MeetingBridge>("core", json!({ "spec": { "slots": { field: slots[field] } } })).await;
+        arena.says(field, "Accepted", "True", "Accepted").await;
+        assert_eq!(number_of(&arena.booked(field).await), 1);
+        arena.delete::<ScheduledMeeting>(field).await;
+        arena.gone::<ScheduledMeeting>(field).await;
+        assert_eq!(number_of(&arena.booked("second").await), 2, "{field}");
+    }
+    let now = arena.join_secret("second").await.unwrap();
+    assert_eq!((entry(&now, "number"), entry(&now, "uri")), (entry(&invited, "number"), entry(&invited, "uri")));
+    arena.assert_rules(1..=5);
+    arena.finish().await;
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn who_is_deleted_right_before_his_opening_leaves_the_running_meeting_alone() {
     let arena = Arena::new("deposed").await;
