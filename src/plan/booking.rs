@@ -43,6 +43,11 @@ impl Refusal {
     }
 }
 
+/// Can nothing be booked for one that was refused for this reason, whatever is free? Then nobody waits for it.
+pub fn is_out_of_turn(reason: &str) -> bool {
+    matches!(reason, reason::FINALIZER_REFUSED | reason::UNREADABLE)
+}
+
 /// A bridge a meeting may use, as far as booking needs to know it.
 #[derive(Clone, Debug)]
 pub struct Offer {

@@ -23,7 +23,7 @@ use crate::api::names::{ObjectKey, join_secret_name};
 use crate::api::{MeetingBridge, ScheduledMeeting, ScheduledMeetingStatus, is_blind};
 use crate::cluster::Cluster;
 use crate::drive::drive;
-use crate::plan::booking::{Refusal, agree, key_of};
+use crate::plan::booking::{Refusal, agree, is_out_of_turn, key_of};
 use crate::plan::meeting::{Door, Note, Obstacle, Progress, goes_at};
 use crate::plan::verdict::Pause;
 use crate::plan::window::{self, Stage};
@@ -323,6 +323,10 @@ async fn save(
     }
     let changed = learn(ctx, meeting, status);
     news::wake(ctx, meeting, &changed, site);
+    if progress.refusal.as_ref().is_some_and(|refusal| is_out_of_turn(refusal.reason)) {
+        // What was reserved for it in its turn is free again.
+        ctx.wake_pending();
+    }
     let now = ctx.clock.now();
     // A write that hangs must not make the meeting miss an instant; it is repeated after that.
     let next =
