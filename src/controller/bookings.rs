@@ -90,7 +90,10 @@ impl Bookings {
             return false;
         }
         let (phase, slot, has_status) = (entry.phase, entry.slot, entry.has_status);
-        let had_status = index.meetings.get(uid.as_str()).is_some_and(|before| before.has_status);
+        let is_out_of_turn = entry.is_out_of_turn;
+        let before = index.meetings.get(uid.as_str());
+        let had_status = before.is_some_and(|before| before.has_status);
+        let was_out_of_turn = before.is_some_and(|before| before.is_out_of_turn);
         index.take(uid.as_str().into(), entry);
         index.pending.remove(&order(meeting));
         let status = meeting.status.as_ref();
@@ -104,6 +107,9 @@ impl Bookings {
                 }
             }
             _ if phase.is_over() => index.release(&uid),
+            // What was reserved for it in its turn is for others as well. Once: what it has after that it booked itself.
+            _ if is_out_of_turn && !was_out_of_turn => index.release(&uid),
+            _ if is_out_of_turn => {}
             _ if meeting.meta().deletion_timestamp.is_none()
                 && !meeting.spec.suspend
                 && unreadable(meeting).is_none() =>

@@ -39,9 +39,9 @@ use crate::pulse::listen;
 /// How long the shutdown waits for looks that run in the background: they write nothing.
 const BACKGROUND_PATIENCE: Duration = Duration::from_secs(1);
 
-/// How long the first pass waits for the versions of Secrets and ConfigMaps: without rights on them the bridges say so
-/// themselves, and meetings must not wait for ever.
-const SECRETS_PATIENCE: Duration = Duration::from_secs(10);
+/// How long the first pass waits for the versions of Secrets and ConfigMaps and for the labels of namespaces: without rights
+/// on them whoever needs them says so himself, and the others must not wait for ever.
+const OTHERS_PATIENCE: Duration = Duration::from_secs(10);
 
 /// Meetings that are looked after at one time. Those that are due are fewer; at a start it keeps the others out of the
 /// loop's table, which never shrinks again. (Seven eighths of a power of two fill such a table without growing it.)
@@ -215,8 +215,8 @@ impl Controller {
         let (stores, writers) = stores();
         let (bridges, meetings, series) = (stores.bridges.clone(), stores.meetings.clone(), stores.series.clone());
         let (wakes, woken) = Wakes::new();
-        // Both stores and the versions of Secrets are there before the first pass: half a picture leads to wrong
-        // bookings.
+        // Both stores, the versions of Secrets and the labels of namespaces are there before the first pass: half a picture
+        // leads to wrong bookings.
         let filled = wait_filled(&stores, self.ready.clone()).shared();
         let (limit, metrics) = (self.settings.kube_timeout, Arc::clone(&self.metrics));
         let ctx = Arc::new(Context::new(
@@ -276,7 +276,7 @@ impl Controller {
         tokio::pin!(loops);
         // Driven here as well: with no objects there is no pass that would.
         let clock = clock_steps::watch(Arc::clone(&ctx), ctx.stores.bridges.clone());
-        let background = async { tokio::join!(others, joins, stop, begin, clock) };
+        let background = async { tokio::join!(others, joins, stop, begin, late_labels(&ctx, filled.clone()), clock) };
         tokio::select! {
             _ = &mut loops => {}
             () = self.stopped_before(filled.clone()) => {}
@@ -388,15 +388,30 @@ fn received<T: Send + 'static>(mut wakes: mpsc::UnboundedReceiver<T>) -> impl St
 fn wait_filled(stores: &Stores, ready: watch::Sender<bool>) -> BoxFuture<'static, ()> {
     let (bridges, meetings) = (stores.bridges.clone(), stores.meetings.clone());
     let (secrets, config_maps): (Store<_>, Store<_>) = (stores.secrets.clone(), stores.config_maps.clone());
+    let namespaces = stores.namespaces.clone();
     async move {
         // An error means that the writer is gone, and with it the whole controller.
         let _ = tokio::join!(bridges.wait_until_ready(), meetings.wait_until_ready());
-        let others = async { tokio::join!(secrets.wait_until_ready(), config_maps.wait_until_ready()) };
-        let _ = tokio::time::timeout(SECRETS_PATIENCE, others).await;
+        // Where namespaces are not watched, nobody waits for them.
+        let others = async {
+            tokio::join!(secrets.wait_until_ready(), config_maps.wait_until_ready(), namespaces.wait_until_ready())
+        };
+        let _ = tokio::time::timeout(OTHERS_PATIENCE, others).await;
         tracing::info!("stores are filled");
         ready.send_replace(true);
     }
     .boxed()
+}
+
+/// Wakes everybody when the labels of namespaces come only after the first passes. While their list is read, whoever is
+/// woken by what it shows does not find it in the store yet.
+async fn late_labels(ctx: &Context, filled: Shared<BoxFuture<'static, ()>>) {
+    filled.await;
+    let namespaces = &ctx.stores.namespaces;
+    if namespaces.wait_until_ready().now_or_never().is_none() && namespaces.wait_until_ready().await.is_ok() {
+        ctx.bookings.bridges_changed();
+        ctx.wakes.all(&ctx.stores);
+    }
 }
 
 /// Comes true once a store has its first list.

@@ -12,9 +12,10 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
 use kube::ResourceExt;
 use kube::core::{Selector, SelectorExt};
 
+use agreed::consent;
+pub use agreed::{Moved, agree, agreement, moved};
 #[cfg(test)]
-use agreed::extension;
-pub use agreed::{Moved, agree, agreement, may_extend, moved};
+use agreed::{extension, may_extend};
 #[cfg(test)]
 pub use agreed::{extension_conflict, window_to_agree};
 
@@ -33,6 +34,18 @@ use crate::api::{MeetingBridge, ScheduledMeeting, find, is_blind, is_true, unrea
 pub struct Refusal {
     pub reason: &'static str,
     pub message: String,
+}
+
+impl Refusal {
+    /// Is it no refusal yet, because not all is known that decides it?
+    pub fn is_undecided(&self) -> bool {
+        self.reason == reason::PROGRESSING
+    }
+}
+
+/// Can nothing be booked for one that was refused for this reason, whatever is free? Then nobody waits for it.
+pub fn is_out_of_turn(reason: &str) -> bool {
+    matches!(reason, reason::FINALIZER_REFUSED | reason::UNREADABLE)
 }
 
 /// A bridge a meeting may use, as far as booking needs to know it.
@@ -61,7 +74,7 @@ pub trait Bridges {
     fn all(&self) -> Vec<Arc<MeetingBridge>>;
     /// Are the bridges of this namespace offered to the meetings of every other one? The platform team says so.
     fn is_shared(&self, namespace: &str) -> bool;
-    /// The labels of a namespace, if it is known.
+    /// The labels of a namespace; None: they are not read yet.
     fn labels(&self, namespace: &str) -> Option<BTreeMap<String, String>>;
     /// Slots of the bridge that are somebody else's.
     fn quarantined(&self, key: &ObjectKey) -> BTreeSet<u32>;
@@ -81,18 +94,19 @@ fn selects(selector: &LabelSelector, labels: &BTreeMap<String, String>) -> bool 
     Selector::try_from(selector.clone()).is_ok_and(|selector| selector.matches(labels))
 }
 
-/// Does the bridge take meetings of this namespace (R80)? This is the consent of the bridge's side.
-fn admits(bridges: &dyn Bridges, bridge: &MeetingBridge, namespace: &str) -> bool {
+/// Does the bridge take meetings of this namespace (R80)? This is the consent of the bridge's side. None: the labels that say
+/// so are not read yet. Nothing is given on that, and nothing taken away.
+fn admits(bridges: &dyn Bridges, bridge: &MeetingBridge, namespace: &str) -> Option<bool> {
     if bridge.namespace().as_deref() == Some(namespace) {
-        return true;
+        return Some(true);
     }
     let allowed = &bridge.spec.allowed_namespaces;
     match allowed.from {
-        NamespacesFrom::Same => false,
-        NamespacesFrom::All => true,
+        NamespacesFrom::Same => Some(false),
+        NamespacesFrom::All => Some(true),
         NamespacesFrom::Selector => {
-            let Some(selector) = &allowed.selector else { return false };
-            bridges.labels(namespace).is_some_and(|labels| selects(selector, &labels))
+            let Some(selector) = &allowed.selector else { return Some(false) };
+            bridges.labels(namespace).map(|labels| selects(selector, &labels))
         }
     }
 }
@@ -110,8 +124,15 @@ fn accepts(bridges: &dyn Bridges, meeting: &ScheduledMeeting, bridge: &MeetingBr
 }
 
 /// One answer whether there is no such bridge in another namespace or it is not open to this one: whoever may not book
-/// there does not learn what there is.
-fn not_open(bridge: &ObjectKey, namespace: &str) -> Refusal {
+/// there does not learn what there is, also while it is not known yet.
+fn not_open(bridges: &dyn Bridges, bridge: &ObjectKey, namespace: &str) -> Refusal {
+    if bridges.labels(namespace).is_none() {
+        let message = format!(
+            "it is not known yet whether a bridge {bridge} is open to meetings of the namespace {namespace}: the labels of \
+             the namespace could not be read so far"
+        );
+        return Refusal { reason: reason::PROGRESSING, message };
+    }
     let message = format!(
         "no bridge {bridge} is open to meetings of the namespace {namespace}; there may be none of this name, or its \
          allowedNamespaces does not say so"
@@ -136,8 +157,8 @@ fn offer(
     let key = ObjectKey::of(bridge);
     let namespace = meeting.namespace().unwrap_or_default();
     let refuse = |reason, message| Err(Refusal { reason, message });
-    if !admits(bridges, bridge, &namespace) {
-        return Err(not_open(&key, &namespace));
+    if admits(bridges, bridge, &namespace) != Some(true) {
+        return Err(not_open(bridges, &key, &namespace));
     }
     if bridge.metadata.deletion_timestamp.is_some() {
         return refuse(reason::BRIDGE_NOT_FOUND, format!("the bridge {key} is being deleted"));
@@ -171,7 +192,7 @@ fn offer(
 
 /// What the bridge on which a meeting is booked can offer it, whatever an edit asks for by now.
 pub fn own_offer(bridges: &dyn Bridges, meeting: &ScheduledMeeting, bridge: &MeetingBridge) -> Option<Offer> {
-    may_extend(bridges, meeting, bridge).ok()?;
+    consent(bridges, meeting, bridge).unwrap_or(true).then_some(())?;
     let (key, range) = (ObjectKey::of(bridge), numbers(&bridge.spec).ok()?);
     let quarantined = bridges.quarantined(&key);
     Some(Offer { preference: bridge.spec.scheduling.preference, bridge: key, range, quarantined })
@@ -198,7 +219,7 @@ pub fn offers(
         let key = ObjectKey::new(reference.namespace.clone().unwrap_or_else(|| own.clone()), reference.name.clone());
         let Some(bridge) = bridges.find(&key) else {
             if key.namespace != own {
-                return Err(not_open(&key, &own));
+                return Err(not_open(bridges, &key, &own));
             }
             let message = format!("the bridge {key} does not exist");
             return Err(Refusal { reason: reason::BRIDGE_NOT_FOUND, message });
@@ -214,6 +235,8 @@ pub fn offers(
         }
         match offer(bridges, &bridge, meeting, booked) {
             Ok(offer) => good.push(offer),
+            // It is not moved from there because of what is not known.
+            Err(refusal) if is_booked && refusal.is_undecided() => return Err(refusal),
             // Not being allowed is the normal case with other teams' bridges; say something better if there is.
             Err(refusal) if refusal.reason != reason::BRIDGE_NOT_ALLOWED => last = Some(refusal),
             Err(_) => {}
@@ -303,7 +326,7 @@ pub enum Decision {
     Adopt(Booking),
     /// A slot is to be chosen among these.
     Choose(Vec<Offer>),
-    /// What is there must be known first.
+    /// What is there must be known first; it is looked for.
     Wait,
     /// There is none to be had.
     Refused(Refusal),
@@ -352,7 +375,8 @@ pub fn decide(
     Decision::Choose(offers)
 }
 
-/// Is this what the status tells, and can the bridge have it as far as its numbers go?
+/// Is this what the status tells, and can the bridge have it as far as its numbers go? While the bridge does not say which it
+/// has, its slots are what they were: a domain that is missing for a moment takes none away.
 fn is_good(bridges: &dyn Bridges, progress: &Progress, booking: &Booking, bridge: &MeetingBridge) -> bool {
     let draft = &progress.draft;
     let is_bound = draft.slot.as_ref().is_some_and(|slot| slot.number == booking.slot)
@@ -360,7 +384,7 @@ fn is_good(bridges: &dyn Bridges, progress: &Progress, booking: &Booking, bridge
         && draft.window.map(Window::from) == Some(booking.window);
     is_bound
         && bridge.metadata.deletion_timestamp.is_none()
-        && numbers(&bridge.spec).is_ok_and(|range| range.contains(&booking.slot))
+        && numbers(&bridge.spec).map_or(true, |range| range.contains(&booking.slot))
         && !bridges.is_taken(&booking.bridge, booking.slot)
         && progress.obstacle != Some(Obstacle::Foreign)
 }
@@ -375,7 +399,7 @@ fn stands(
 ) -> bool {
     bridge.is_some_and(|bridge| {
         accepts(bridges, meeting, bridge)
-            && admits(bridges, bridge, &meeting.namespace().unwrap_or_default())
+            && admits(bridges, bridge, &meeting.namespace().unwrap_or_default()) != Some(false)
             && shut_out(bridge, meeting).is_none()
             && booking.window == progress.window
             && is_good(bridges, progress, booking, bridge)
@@ -383,7 +407,7 @@ fn stands(
 }
 
 /// What an edit asks for is not to be had. Does what was booked before stand? Nothing is lost by an edit that cannot be met, as
-/// long as both sides consent.
+/// long as neither side has taken its consent back.
 pub fn may_keep(
     bridges: &dyn Bridges,
     meeting: &ScheduledMeeting,
@@ -395,7 +419,7 @@ pub fn may_keep(
     progress.door == Door::Untouched
         && booking.window.stage(now) != Stage::Over
         && is_good(bridges, progress, booking, bridge)
-        && may_extend(bridges, meeting, bridge).is_ok()
+        && consent(bridges, meeting, bridge) != Some(false)
 }
 
 /// The key of the bridge that a status names.
@@ -405,8 +429,18 @@ pub fn key_of(binding: &BridgeBinding) -> ObjectKey {
 
 /// The address of a slot; withheld when the bridge allows no incoming SIP (R33).
 pub fn uri(bridge: &MeetingBridge, slot: u32) -> Option<String> {
-    let domain = bridge.spec.slots.domain.as_ref().filter(|_| bridge.spec.scheduling.allow_incoming_sip)?;
+    let domain = domain(bridge).filter(|_| bridge.spec.scheduling.allow_incoming_sip)?;
     Some(format!("{slot}@{domain}"))
+}
+
+/// The address of a slot that is booked. While the bridge says no domain, it is what it was told to be.
+pub fn renewed_uri(bridge: &MeetingBridge, slot: &SlotBinding) -> Option<String> {
+    let told = slot.uri.clone().filter(|_| bridge.spec.scheduling.allow_incoming_sip && domain(bridge).is_none());
+    told.or_else(|| uri(bridge, slot.number))
+}
+
+fn domain(bridge: &MeetingBridge) -> Option<&String> {
+    bridge.spec.slots.domain.as_ref().filter(|domain| !domain.is_empty())
 }
 
 impl Progress {

@@ -234,9 +234,13 @@ impl Live {
 
     fn depends_on_labels(&self, meeting: &ScheduledMeeting) -> bool {
         let known = meeting.namespace().is_some_and(|namespace| self.labels.contains_key(&namespace));
-        let selects = |bridge: &Arc<MeetingBridge>| bridge.spec.allowed_namespaces.selector.is_some();
-        !known && self.bridges.iter().any(selects)
+        !known && self.bridges.iter().any(is_by_labels)
     }
+}
+
+/// Does the bridge admit namespaces by their labels?
+fn is_by_labels(bridge: &Arc<MeetingBridge>) -> bool {
+    bridge.spec.allowed_namespaces.selector.is_some()
 }
 
 impl Bridges for Live {
@@ -253,7 +257,9 @@ impl Bridges for Live {
     }
 
     fn labels(&self, namespace: &str) -> Option<BTreeMap<String, String>> {
-        self.labels.get(namespace).cloned()
+        let known = self.labels.get(namespace).cloned();
+        // Where no bridge asks for them nothing hangs on them.
+        known.or_else(|| (!self.bridges.iter().any(is_by_labels)).then(BTreeMap::new))
     }
 
     fn quarantined(&self, key: &ObjectKey) -> BTreeSet<u32> {

@@ -10,6 +10,7 @@ use crate::api::names::ObjectKey;
 use crate::api::{ScheduledMeeting, find};
 use crate::cms::{CallAt, SpaceId};
 use crate::controller::memory::version_of;
+use crate::plan::booking::is_out_of_turn;
 use crate::plan::participants::is_anybody_on_lost_bridge;
 use crate::plan::window::{Stage, Window};
 
@@ -21,6 +22,8 @@ pub(super) struct MeetingEntry {
     pub(super) is_read: bool,
     /// It is judged as soon as the slots of its bridge are known.
     pub(super) is_waiting: bool,
+    /// It was refused for what only it can mend: nothing is booked for it before.
+    pub(super) is_out_of_turn: bool,
     /// Number of the list that was begun last when this was taken in.
     pub(super) list: u64,
     pub(super) name: String,
@@ -52,6 +55,8 @@ impl MeetingEntry {
             is_read: status.observed_generation.is_some_and(|generation| generation >= 0),
             is_waiting: find(&status.conditions, types::ACCEPTED)
                 .is_some_and(|told| *told.reason == *reason::PROGRESSING),
+            is_out_of_turn: find(&status.conditions, types::ACCEPTED)
+                .is_some_and(|told| told.status == "False" && is_out_of_turn(&told.reason)),
             list: 0,
             name: meeting.name_any(),
             namespace: meeting.namespace().unwrap_or_default().into(),

@@ -35,6 +35,54 @@ fn booking_order_decides_who_gets_the_lower_number() {
     assert_eq!(book(&bookings, &early, &offers).unwrap().slot, 1);
 }
 
+/// Nobody waits for one that cannot be booked: it may be for ever.
+#[test]
+fn nothing_is_reserved_for_one_whose_finalizer_is_refused() {
+    let bookings = Bookings::default();
+    let offers = |_: &ScheduledMeeting| vec![offer("b", 0, 1)];
+    let (mut untied, next) = (meeting("untied", 0, 100), meeting("next", 1, 100));
+    bookings.take_object(&untied);
+    bookings.take_object(&next);
+    assert_eq!(book(&bookings, &next, &offers), None, "the older one comes first, as long as nothing is known of it");
+    let refused = |reason: &str| {
+        serde_json::from_value(serde_json::json!({ "conditions": [{
+            "type": "Accepted", "status": "False", "reason": reason, "message": "",
+            "lastTransitionTime": "2026-01-01T00:00:00Z"
+        }] }))
+        .unwrap()
+    };
+    untied.status = refused("FinalizerRefused");
+    bookings.take_object(&untied);
+    assert_eq!(book(&bookings, &next, &offers).map(|booking| booking.slot), Some(1));
+    assert_eq!(bookings.of("untied"), None);
+
+    // What it books once it has its finalizer is not lost before its status says so.
+    bookings.forget(&next);
+    assert!(book(&bookings, &untied, &offers).is_some());
+    bookings.take_object(&untied);
+    assert!(bookings.of("untied").is_some());
+    bookings.release("untied");
+
+    // Without a slot it waits like the others.
+    untied.status = refused("NoFreeSlot");
+    bookings.take_object(&untied);
+    bookings.take_object(&next);
+    assert_eq!(book(&bookings, &next, &offers), None);
+
+    // One that has a slot keeps it, whatever is refused by now.
+    let at = |secs: i64| Timestamp::from_second(1_800_000_000 + secs).unwrap().to_string();
+    let mut status = serde_json::to_value(untied.status.take().unwrap()).unwrap();
+    let booked = serde_json::json!({
+        "phase": "Scheduled", "bridge": { "namespace": "ns", "name": "b" }, "slot": { "number": 1 },
+        "window": { "opensAt": at(100), "startsAt": at(100), "closesAt": at(3700) }
+    });
+    status.as_object_mut().unwrap().extend(booked.as_object().unwrap().clone());
+    status["conditions"][0]["reason"] = "FinalizerRefused".into();
+    untied.status = Some(serde_json::from_value(status).unwrap());
+    bookings.take_object(&untied);
+    assert_eq!(bookings.of("untied").map(|booking| booking.slot), Some(1));
+}
+
 #[test]
 fn preference_then_free_slots_then_name_choose_the_bridge() {
     let bookings = Bookings::default();

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::ops::RangeInclusive;
 use std::sync::Arc;
 
+use futures::FutureExt;
 use jiff::Timestamp;
 use kube::ResourceExt;
 use kube::runtime::reflector::ObjectRef;
@@ -35,7 +36,11 @@ impl Bridges for Context {
     }
 
     fn labels(&self, namespace: &str) -> Option<BTreeMap<String, String>> {
-        self.stores.namespaces.get(&ObjectRef::new(namespace)).map(|namespace| namespace.labels().clone())
+        let namespaces = &self.stores.namespaces;
+        let stored = namespaces.get(&ObjectRef::new(namespace)).map(|namespace| namespace.labels().clone());
+        // Where they are not watched, no bridge of another namespace is seen that could ask for them.
+        let is_unwatched = || matches!(namespaces.wait_until_ready().now_or_never(), Some(Err(_)));
+        stored.or_else(|| is_unwatched().then(BTreeMap::new))
     }
 
     fn quarantined(&self, key: &ObjectKey) -> BTreeSet<u32> {
@@ -127,6 +132,9 @@ pub fn ensure(
             true
         }
         Err(refusal) => {
+            if refusal.is_undecided() {
+                progress.pause = Some(Pause::Blocked);
+            }
             let kept = has.zip(site.bridge.as_deref());
             if kept.is_some_and(|(has, bridge)| booking::may_keep(ctx, meeting, progress, &has, bridge, now)) {
                 progress.keep(refusal);
@@ -180,6 +188,17 @@ pub fn rebook(ctx: &Context, meeting: &ScheduledMeeting, progress: &mut Progress
     true
 }
 
+/// A meeting begins anew for another window: before anybody who waits is asked it has its slot for that, if it is free then.
+pub fn carry_over(ctx: &Context, meeting: &ScheduledMeeting, booked: Option<(ObjectKey, u32)>, window: Window) {
+    let uid = meeting.uid().unwrap_or_default();
+    let is_kept = booked.is_some_and(|(bridge, slot)| ctx.bookings.change_window(&uid, &bridge, slot, window).is_ok());
+    if !is_kept {
+        ctx.bookings.release(&uid);
+    }
+    // Who was refused may have the time that it gave up.
+    ctx.bookings.bridges_changed();
+}
+
 fn bind(ctx: &Context, progress: &mut Progress, site: &mut Site, booking: &Booking) {
     let bridge = ctx.bridge(&booking.bridge);
     let uri = bridge.as_ref().and_then(|bridge| booking::uri(bridge, booking.slot));
@@ -190,7 +209,7 @@ fn bind(ctx: &Context, progress: &mut Progress, site: &mut Site, booking: &Booki
 /// The bridge's domain, or its switch for incoming SIP, may have changed since the booking (R33).
 fn renew_uri(progress: &mut Progress, site: &Site) {
     if let (Some(slot), Some(bridge)) = (&mut progress.draft.slot, &site.bridge) {
-        slot.uri = booking::uri(bridge, slot.number);
+        slot.uri = booking::renewed_uri(bridge, slot);
     }
 }
 

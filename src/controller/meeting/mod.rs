@@ -23,7 +23,7 @@ use crate::api::names::{ObjectKey, join_secret_name};
 use crate::api::{MeetingBridge, ScheduledMeeting, ScheduledMeetingStatus, is_blind};
 use crate::cluster::Cluster;
 use crate::drive::drive;
-use crate::plan::booking::{agree, key_of};
+use crate::plan::booking::{Refusal, agree, is_out_of_turn, key_of};
 use crate::plan::meeting::{Door, Note, Obstacle, Progress, goes_at};
 use crate::plan::verdict::Pause;
 use crate::plan::window::{self, Stage};
@@ -107,10 +107,10 @@ async fn look_after(stored: Arc<ScheduledMeeting>, ctx: &Arc<Context>) -> Result
         if remove_join_secret(ctx, &meeting).await.is_err() {
             news::join_secret_stays(ctx, &meeting, "at the new start its link opens the meeting again");
         }
-        ctx.bookings.release(&meeting.uid().unwrap_or_default());
-        let untied = progress.untied.take();
+        let (booked, untied) = (progress.booked(), progress.untied.take());
         progress = Progress::anew(&meeting, &ctx.settings.marks, now);
         progress.untied = untied;
+        book::carry_over(ctx, &meeting, booked, progress.window);
         site = Site::default();
         live(ctx, &mut meeting, &mut progress, &mut site, now).await?;
     }
@@ -141,10 +141,16 @@ async fn live(
         if progress.stage(now) != Stage::Before {
             open(ctx, meeting, progress, site).await?;
         }
-    } else {
+    } else if !may_be_booked(meeting, progress) {
         secrets::withdraw(ctx, meeting, progress).await;
     }
     Ok(())
+}
+
+/// Is it not known yet what it has? One that was restored may run, so nobody is told that it is lost.
+fn may_be_booked(meeting: &ScheduledMeeting, progress: &Progress) -> bool {
+    let had_slot = meeting.status.as_ref().is_some_and(|status| status.slot.is_some());
+    !had_slot && progress.refusal.as_ref().is_some_and(Refusal::is_undecided)
 }
 
 /// From the moment of preparing on: stores the intent, opens the door, makes the call, dials.
@@ -317,6 +323,10 @@ async fn save(
     }
     let changed = learn(ctx, meeting, status);
     news::wake(ctx, meeting, &changed, site);
+    if progress.refusal.as_ref().is_some_and(|refusal| is_out_of_turn(refusal.reason)) {
+        // What was reserved for it in its turn is free again.
+        ctx.wake_pending();
+    }
     let now = ctx.clock.now();
     // A write that hangs must not make the meeting miss an instant; it is repeated after that.
     let next =

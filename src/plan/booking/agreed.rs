@@ -19,18 +19,20 @@ pub enum Moved {
     EndOnly,
     /// Nothing was sent yet: it is booked anew.
     BeforeOpening,
-    /// What is asked for is another window, later. The two are never one: this one is ended first.
+    /// What is asked for is another window, which starts later. The two are never one: this one is ended first.
     Away,
 }
 
 /// Compares the window that was agreed upon with the one that is asked for. People who are in when the later one begins
-/// stay in; but a window that begins only after the end of the other one is always another meeting.
+/// stay in; but a window that begins only after the end of the other one is always another meeting. A door that is open
+/// early stays open if only that is not asked for any more: the start is where it was.
 pub fn moved(agreed: Window, asked: Window, was_opened: bool, now: Timestamp) -> Moved {
     if asked.opens_at != agreed.opens_at && !was_opened && now < agreed.opens_at {
         return Moved::BeforeOpening;
     }
     let has_begun = asked.opens_at <= now && asked.opens_at < agreed.closes_at;
-    if asked.opens_at > agreed.opens_at && !has_begun { Moved::Away } else { Moved::EndOnly }
+    let is_later = asked.opens_at > agreed.opens_at && asked.starts_at > agreed.starts_at;
+    if is_later && !has_begun { Moved::Away } else { Moved::EndOnly }
 }
 
 /// The window that is to be agreed upon for a meeting whose door may be open; None: the one that it has stands.
@@ -85,18 +87,25 @@ pub fn agreement(
     Some((wanted, consent.and_then(|()| change(wanted).map_err(conflict))))
 }
 
-/// May the time of a running meeting be extended on its bridge? Both sides must consent as for a new booking, but an
-/// edit of bridgeRef concerns the next booking only.
-pub fn may_extend(bridges: &dyn Bridges, meeting: &ScheduledMeeting, bridge: &MeetingBridge) -> Result<(), Refusal> {
-    let admitted = admits(bridges, bridge, &meeting.namespace().unwrap_or_default());
-    if admitted && (meeting.spec.bridge_ref.is_some() || accepts(bridges, meeting, bridge)) {
-        return Ok(());
-    }
-    let message = format!(
-        "the bridge {} is not open to this meeting any more (allowedNamespaces, bridgeSelector or a grant changed); the \
-         old end stands",
-        ObjectKey::of(bridge)
-    );
+/// Do both sides consent to what a meeting has on its bridge? As for a new booking, but an edit of bridgeRef concerns the
+/// next booking only. None: that is not known yet.
+pub(super) fn consent(bridges: &dyn Bridges, meeting: &ScheduledMeeting, bridge: &MeetingBridge) -> Option<bool> {
+    let is_accepted = meeting.spec.bridge_ref.is_some() || accepts(bridges, meeting, bridge);
+    if is_accepted { admits(bridges, bridge, &meeting.namespace().unwrap_or_default()) } else { Some(false) }
+}
+
+/// May the time of a running meeting be extended on its bridge? Both sides must consent to that.
+pub(super) fn may_extend(
+    bridges: &dyn Bridges,
+    meeting: &ScheduledMeeting,
+    bridge: &MeetingBridge,
+) -> Result<(), Refusal> {
+    let why = match consent(bridges, meeting, bridge) {
+        Some(true) => return Ok(()),
+        Some(false) => "is not open to this meeting any more (allowedNamespaces, bridgeSelector or a grant changed)",
+        None => "may not be open to this meeting any more: the labels of its namespace could not be read so far",
+    };
+    let message = format!("the bridge {} {why}; the old end stands", ObjectKey::of(bridge));
     Err(Refusal { reason: reason::EXTENSION_NOT_ALLOWED, message })
 }
 

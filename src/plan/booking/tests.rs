@@ -15,6 +15,7 @@ struct Table {
     marked: Option<u32>,
     shared: Option<&'static str>,
     unlabelled: bool,
+    unread_labels: bool,
 }
 
 impl Bridges for Table {
@@ -28,7 +29,9 @@ impl Bridges for Table {
         self.shared == Some(namespace)
     }
     fn labels(&self, namespace: &str) -> Option<BTreeMap<String, String>> {
-        (namespace == "team" && !self.unlabelled).then(|| BTreeMap::from([("tier".to_owned(), "gold".to_owned())]))
+        let is_gold = namespace == "team" && !self.unlabelled;
+        let labels = is_gold.then(|| ("tier".to_owned(), "gold".to_owned())).into_iter().collect();
+        (!self.unread_labels).then_some(labels)
     }
     fn quarantined(&self, _: &ObjectKey) -> BTreeSet<u32> {
         self.quarantined.clone()
@@ -208,6 +211,54 @@ fn a_revoked_grant_revokes_what_has_not_begun_and_extends_nothing() {
     }
 }
 
+/// Nothing is taken away because the labels of namespaces are not read yet, and nothing is given.
+#[test]
+fn labels_that_are_not_read_yet_refuse_nobody() {
+    let object = bridge("b", |b| select(b, "gold"));
+    let read = || Table { bridges: vec![Arc::clone(&object)], ..Table::default() };
+    let unread = || Table { unread_labels: true, ..read() };
+    let asked = meeting("team", on("b"));
+    let Decision::Refused(refusal) = decided(&unread(), &asked, -9999) else { panic!("nobody knows whether it may") };
+    assert!(refusal.is_undecided(), "{refusal:?}");
+    assert!(matches!(decided(&read(), &asked, -9999), Decision::Choose(_)));
+    // Whether there is such a bridge is not to be learned meanwhile either.
+    let closed = Table { bridges: vec![bridge("b", |_| {})], ..unread() };
+    let missing = Table { unread_labels: true, ..Table::default() };
+    for other in [closed, missing] {
+        assert_eq!(offers(&other, &asked, None).unwrap_err(), refusal);
+    }
+
+    let (mut kept, booking) = booked(&asked);
+    let progress = |meeting: &ScheduledMeeting| Progress::resume(meeting, &Marks::default(), at(-9999));
+    let decision = |table: &Table, meeting: &ScheduledMeeting, object: &MeetingBridge| {
+        decide(table, meeting, &progress(meeting), Some(&booking), Some(object), at(-9999))
+    };
+    let keeps = |table: &Table, meeting: &ScheduledMeeting, object: &MeetingBridge| {
+        may_keep(table, meeting, &progress(meeting), &booking, object, at(-9999))
+    };
+    assert!(matches!(decision(&unread(), &kept, &object), Decision::Stands));
+    assert!(own_offer(&unread(), &kept, &object).is_some(), "another slot there is no new consent");
+    let narrowed = bridge("b", |_| {});
+    let closed = Table { bridges: vec![Arc::clone(&narrowed)], ..unread() };
+    assert!(matches!(decision(&closed, &kept, &narrowed), Decision::Refused(_)), "its consent was taken back for sure");
+    assert!(!keeps(&closed, &kept, &narrowed));
+
+    kept.spec.start = Instant(at(600));
+    assert!(matches!(decision(&unread(), &kept, &object), Decision::Refused(_)), "for more it has to be known");
+    assert!(keeps(&unread(), &kept, &object));
+    let refusal = may_extend(&unread(), &kept, &object).unwrap_err();
+    assert_eq!(refusal.reason, reason::EXTENSION_NOT_ALLOWED);
+    assert!(refusal.message.contains("could not be read so far"), "{}", refusal.message);
+
+    // One that names no bridge is not moved to another one for it.
+    kept.spec.bridge_ref = None;
+    let own = bridge("own", |b| b.metadata.namespace = Some("team".into()));
+    let table = Table { bridges: vec![Arc::clone(&object), own], shared: Some("ns"), ..unread() };
+    let Decision::Refused(refusal) = decision(&table, &kept, &object) else { panic!("moved") };
+    assert!(refusal.is_undecided() && keeps(&table, &kept, &object));
+    assert!(matches!(decided(&table, &kept, -9999), Decision::Choose(_)), "who has none takes what is sure");
+}
+
 #[test]
 fn a_conflict_names_only_meetings_of_the_same_namespace() {
     let holder = ObjectKey::new("theirs", "board");
@@ -374,6 +425,38 @@ fn what_was_booked_is_kept_only_where_it_can_be_had() {
     assert!(!keeps(&table(&object), &running, &object, -60), "that has rules of its own");
 }
 
+/// A merge that drops a field, and is mended a minute later.
+#[test]
+fn a_bridge_without_numbers_for_a_moment_takes_no_slot_away() {
+    type Change = fn(&mut MeetingBridge);
+    let (kept, booking) = booked(&meeting("ns", on("b")));
+    let dropped: [(&str, Change); 4] = [
+        ("domain", |b| b.spec.slots.domain = None),
+        ("empty domain", |b| b.spec.slots.domain = Some(String::new())),
+        ("base", |b| b.spec.slots.base = None),
+        ("quantity", |b| b.spec.slots.quantity = None),
+    ];
+    for (what, change) in dropped {
+        let object = bridge("b", change);
+        let table = Table { bridges: vec![Arc::clone(&object)], ..Table::default() };
+        let decision = |meeting: &ScheduledMeeting, has: Option<&Booking>| {
+            let progress = Progress::resume(meeting, &Marks::default(), at(-60));
+            (decide(&table, meeting, &progress, has, Some(&object), at(-60)), progress)
+        };
+        assert!(matches!(decision(&kept, Some(&booking)).0, Decision::Stands), "{what}");
+        let mut edited = kept.clone();
+        edited.spec.start = Instant(at(600));
+        let (refused, progress) = decision(&edited, Some(&booking));
+        assert!(matches!(refused, Decision::Refused(refusal) if refusal.reason == reason::NO_FREE_SLOT), "{what}");
+        assert!(may_keep(&table, &edited, &progress, &booking, &object, at(-60)), "{what}");
+        assert!(matches!(decision(&meeting("ns", on("b")), None).0, Decision::Refused(_)), "{what}: nobody new");
+        let taken = Table { taken: BTreeSet::from([2]), bridges: vec![Arc::clone(&object)], ..Table::default() };
+        let progress = Progress::resume(&kept, &Marks::default(), at(-60));
+        let decision = decide(&taken, &kept, &progress, Some(&booking), Some(&object), at(-60));
+        assert!(!matches!(decision, Decision::Stands), "{what}: something else has the number");
+    }
+}
+
 #[test]
 fn switches_for_new_bookings_concern_no_booked_meeting() {
     let asked = meeting("ns", serde_json::json!({}));
@@ -479,6 +562,14 @@ fn an_address_is_withheld_where_nobody_may_dial_in() {
     let shown = |change: fn(&mut MeetingBridge)| uri(&bridge("b", change), 7);
     assert_eq!(shown(|_| {}), Some("7@meet.test".to_owned()));
     assert_eq!(shown(|b| b.spec.scheduling.allow_incoming_sip = false), None);
+    // What people were told is not taken back because the domain is missing for a moment.
+    let slot = SlotBinding { number: 7, space_id: None, uri: Some("7@old.test".to_owned()) };
+    let renewed = |change: fn(&mut MeetingBridge)| renewed_uri(&bridge("b", change), &slot);
+    assert_eq!(renewed(|_| {}), Some("7@meet.test".to_owned()));
+    assert_eq!(renewed(|b| b.spec.slots.domain = None), slot.uri);
+    assert_eq!(renewed(|b| b.spec.slots.domain = Some(String::new())), slot.uri);
+    let closed = |b: &mut MeetingBridge| (b.spec.slots.domain, b.spec.scheduling.allow_incoming_sip) = (None, false);
+    assert_eq!(renewed(closed), None);
 }
 
 #[test]
@@ -508,6 +599,40 @@ fn a_moved_start_never_makes_one_window_of_two() {
     for (case, (opens, closes), was_opened, now, wanted) in table {
         assert_eq!(moved(agreed, window(opens, closes), was_opened, at(now)), wanted, "{case}");
     }
+}
+
+/// The door is open early: when it was to open has passed, and only a later start is another meeting.
+#[test]
+fn an_early_join_that_becomes_shorter_while_the_door_is_open_moves_no_start() {
+    use Moved::{Away, BeforeOpening, EndOnly};
+    let window = |opens, starts| Window { opens_at: at(opens), starts_at: at(starts), closes_at: at(3600) };
+    let agreed = window(-900, 0);
+    let table = [
+        ("shorter", (-300, 0), true, -600, EndOnly),
+        ("removed", (0, 0), true, -600, EndOnly),
+        ("longer", (-1200, 0), true, -600, EndOnly),
+        ("the write may be under way", (-300, 0), false, -600, EndOnly),
+        ("while preparing", (-300, 0), false, -905, BeforeOpening),
+        ("an earlier start, without early join", (-120, -120), true, -600, EndOnly),
+        ("a later start", (-300, 600), true, -600, Away),
+        ("a later start with the old opening", (-900, 600), true, -600, EndOnly),
+    ];
+    for (case, (opens, starts), was_opened, now, wanted) in table {
+        assert_eq!(moved(agreed, window(opens, starts), was_opened, at(now)), wanted, "{case}");
+    }
+    let mut meeting = open_until(
+        3600,
+        serde_json::json!({
+            "openedAt": at(-900).to_string(),
+            "window": { "opensAt": at(-900).to_string(), "startsAt": at(0).to_string(), "closesAt": at(3600).to_string() }
+        }),
+    );
+    meeting.spec.early_join = serde_json::from_value(serde_json::json!("5m")).unwrap();
+    let mut progress = Progress::resume(&meeting, &Marks::default(), at(-600));
+    assert_eq!((progress.moved_to, progress.vacated), (None, false));
+    assert!(window_to_agree(&progress).is_none(), "nothing is left to agree upon");
+    progress.agree(None);
+    assert_eq!(progress.window, agreed, "it was opened then");
 }
 
 #[test]

@@ -89,8 +89,14 @@ fn running_readiness(judged: &Judged<'_>) -> Readiness {
         return Readiness::progressing(reason::START_MOVED, START_MOVED);
     }
     let refused = judged.progress.unmet.as_ref().or(judged.progress.extension_refused.as_ref());
-    if let Some(Refusal { reason, message }) = refused.cloned() {
-        return Readiness::stalled(reason, message);
+    if let Some(refusal) = refused.cloned() {
+        let is_undecided = refusal.is_undecided();
+        let Refusal { reason, message } = refusal;
+        return if is_undecided {
+            Readiness::progressing(reason, message)
+        } else {
+            Readiness::stalled(reason, message)
+        };
     }
     let access = access::unready(judged);
     if judged.draft.opened_at.is_none()

@@ -201,6 +201,19 @@ const BEFORE: &[Row] = &[
         &[("Ready", "False", "Progressing"), ("Reconciling", "True", "Progressing")],
     ),
     row(
+        "it is not known whether it may have what an edit asks for",
+        booked,
+        -99,
+        |p| p.unmet = Some(Refusal { reason: reason::PROGRESSING, message: "wait".into() }),
+        Phase::Scheduled,
+        &[
+            ("Ready", "False", "Progressing"),
+            ("Reconciling", "True", "Progressing"),
+            ("Accepted", "False", "Progressing"),
+            ("SlotReserved", "True", "Reserved"),
+        ],
+    ),
+    row(
         "the slots are being made",
         booked,
         -5,

@@ -10,6 +10,7 @@ use meeting_controller::config::settings::Settings;
 use serde_json::json;
 
 use crate::apiserver::*;
+use crate::booking::a_second_later;
 use crate::bridge_kit::patient;
 use crate::kit::*;
 use crate::leader::SHORT;
@@ -207,6 +208,28 @@ async fn a_refused_finalizer_is_told() {
     arena.patch::<ScheduledMeeting>("m", json!({ "metadata": { "labels": { "try": "more" } } })).await;
     arena.gone::<ScheduledMeeting>("m").await;
     arena.assert_rules(1..=5);
+    arena.finish().await;
+}
+
+/// It cannot be booked, so it keeps nobody from a slot, however old it is.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn one_whose_finalizer_is_refused_holds_no_slot() {
+    let (arena, apiserver) = failing("no-slot", quick()).await;
+    arena.ready_bridge(json!({ "slots": { "quantity": 1 } })).await;
+    let refusal = Failure::Refuse(403, "Forbidden", "a policy says no");
+    let refused = apiserver.add(PATCH_MEETING, Some("older"), refusal);
+    let later = || json!({ "start": in_ms(3_600_000), "duration": "1h" });
+    arena.create_meeting("older", later()).await;
+    arena.says("older", "Accepted", "False", "FinalizerRefused").await;
+    a_second_later().await;
+    arena.create_meeting("next", later()).await;
+    assert_eq!(number_of(&arena.booked("next").await), 1);
+    refused.lift();
+    arena.patch::<ScheduledMeeting>("older", json!({ "metadata": { "labels": { "try": "again" } } })).await;
+    arena.says("older", "Accepted", "False", "NoFreeSlot").await;
+    arena.delete::<ScheduledMeeting>("next").await;
+    assert_eq!(number_of(&arena.booked("older").await), 1);
+    arena.assert_rules([1]);
     arena.finish().await;
 }
 

@@ -12,6 +12,11 @@ pub fn minutes(from: i64, length: i64) -> Value {
     json!({ "start": in_ms(from * 60_000), "duration": format!("{length}m") })
 }
 
+/// Creation times have whole seconds; the UID would decide within one.
+pub async fn a_second_later() {
+    tokio::time::sleep(std::time::Duration::from_millis(1_050)).await;
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_lowest_number_that_is_free_in_the_window_is_booked() {
     let arena = Arena::new("lowest").await;
@@ -49,8 +54,7 @@ async fn booking_order_decides_after_a_start_with_many_meetings() {
     for (name, second) in [("zulu", 1), ("mike", 2), ("alpha", 3)] {
         arena.create_meeting(name, window.clone()).await;
         if second < 3 {
-            // Creation times have whole seconds; the UID would decide within one.
-            tokio::time::sleep(std::time::Duration::from_millis(1_050)).await;
+            a_second_later().await;
         }
     }
     arena.start().await;
@@ -207,6 +211,47 @@ async fn an_edit_that_cannot_be_met_keeps_the_booking_and_says_so() {
     let shorter = arena.says("mine", "Accepted", "True", "Accepted").await;
     let window = status_of(&shorter).window.expect("booked");
     assert_eq!(window.closes_at.0.duration_since(window.starts_at.0).as_secs(), 20 * 60);
+    arena.finish().await;
+}
+
+/// A bad merge drops a field of the pool, and is put right a while later.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_pool_without_its_numbers_for_a_while_keeps_its_bookings() {
+    let arena = Arena::new("dropped").await;
+    arena.ready_bridge(json!({})).await;
+    for name in ["first", "second"] {
+        arena.create_meeting(name, minutes(60, 60)).await;
+        arena.booked(name).await;
+    }
+    arena.delete::<ScheduledMeeting>("first").await;
+    arena.gone::<ScheduledMeeting>("first").await;
+    let invited = arena.join_secret("second").await.unwrap();
+    let slots = arena.until::<MeetingBridge>("core", "there", |_| true).await.spec.slots;
+    let slots = serde_json::to_value(slots).unwrap();
+    for field in ["domain", "base", "quantity"] {
+        arena.patch::<MeetingBridge>("core", json!({ "spec": { "slots": { field: null } } })).await;
+        let told = |b: &MeetingBridge| {
+            let is_judged = b.status.as_ref().unwrap().observed_generation == b.metadata.generation;
+            is_judged && condition(b, "DialNumbersConfigured") == ("False", "DialNumberConfigurationError")
+        };
+        arena.bridge("core", "without it", told).await;
+        // Judged while it is missing, and one that is new gets nothing.
+        arena.patch::<ScheduledMeeting>("second", json!({ "spec": { "title": field } })).await;
+        arena.meeting("second", "judged", |m| status_of(m).observed_generation == m.metadata.generation).await;
+        let kept = arena.says("second", "Ready", "True", "Scheduled").await;
+        assert_eq!((number_of(&kept), status_of(&kept).slot.unwrap().uri.as_deref()), (2, Some("2@meet.test")));
+        arena.create_meeting(field, minutes(60, 60)).await;
+        arena.says(field, "Accepted", "False", "NoFreeSlot").await;
+        arena.patch::<MeetingBridge>("core", json!({ "spec": { "slots": { field: slots[field] } } })).await;
+        arena.says(field, "Accepted", "True", "Accepted").await;
+        assert_eq!(number_of(&arena.booked(field).await), 1);
+        arena.delete::<ScheduledMeeting>(field).await;
+        arena.gone::<ScheduledMeeting>(field).await;
+        assert_eq!(number_of(&arena.booked("second").await), 2, "{field}");
+    }
+    let now = arena.join_secret("second").await.unwrap();
+    assert_eq!((entry(&now, "number"), entry(&now, "uri")), (entry(&invited, "number"), entry(&invited, "uri")));
+    arena.assert_rules(1..=5);
     arena.finish().await;
 }
 

@@ -6,6 +6,7 @@ use meeting_controller::api::meeting::{ParticipantState, Phase};
 use meeting_controller::api::{MeetingBridge, ScheduledMeeting};
 use serde_json::{Value, json};
 
+use crate::booking::a_second_later;
 use crate::kit::*;
 use crate::meetings::*;
 
@@ -335,6 +336,62 @@ async fn a_start_moved_away_shuts_an_empty_meeting_and_books_it_anew() {
     assert_ne!(arena.slot(number).secret, before.0);
     assert_ne!(arena.join_secret("empty").await.unwrap().data, before.1, "nobody gets in with what he knows");
     arena.told("empty", "Moved").await;
+    arena.assert_rules(1..=5);
+    arena.finish().await;
+}
+
+/// Who was created before it and waits for a slot does not get the one that it has.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_start_moved_away_keeps_the_slot_before_those_who_wait() {
+    let arena = Arena::new("minutes").await;
+    arena.ready_bridge(json!({ "slots": { "quantity": 1 } })).await;
+    arena.create_meeting("blocker", json!({ "start": in_ms(1_200_000), "duration": "1h" })).await;
+    arena.booked("blocker").await;
+    // Older, and with a window that is free but for the blocker's.
+    arena.create_meeting("older", json!({ "start": in_ms(60_000), "duration": "1h" })).await;
+    arena.says("older", "Accepted", "False", "NoFreeSlot").await;
+    a_second_later().await;
+    arena.open_now("mine", 900, json!({ "earlyJoin": "5m" })).await;
+    arena.phase("mine", Phase::Active).await;
+    arena.delete::<ScheduledMeeting>("blocker").await;
+    arena.gone::<ScheduledMeeting>("blocker").await;
+    let refused = arena.says("older", "Accepted", "False", "NoFreeSlot").await;
+    assert_eq!(status_of(&refused).slot, None);
+    let start = in_ms(3_000_000);
+    arena.patch::<ScheduledMeeting>("mine", json!({ "spec": { "start": start, "earlyJoin": null } })).await;
+    let moved = booked_anew(&arena, "mine", &start).await;
+    assert_eq!(number_of(&moved), 1);
+    assert!(!arena.slot(1).open && arena.sim.calls().is_empty());
+    let refused = arena.says("older", "Accepted", "False", "NoFreeSlot").await;
+    assert_eq!(status_of(&refused).slot, None, "it ends after the new start");
+    // What was given up is for those who wait.
+    arena.patch::<ScheduledMeeting>("older", json!({ "spec": { "duration": "30m" } })).await;
+    assert_eq!(number_of(&arena.booked("older").await), 1);
+    arena.assert_rules([1]);
+    arena.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_early_join_that_is_taken_back_while_the_door_is_open_changes_nothing() {
+    let arena = Arena::new("early-back").await;
+    arena.ready_bridge(json!({})).await;
+    let spec = json!({
+        "start": in_ms(600_000), "duration": "1h", "earlyJoin": "15m", "passcode": { "generate": { "digits": 8 } }
+    });
+    arena.create_meeting("m", spec).await;
+    let open = arena.phase("m", Phase::Active).await;
+    let (door, invited) = (arena.slot(1), arena.join_secret("m").await.unwrap());
+    arena.sim.clear_journal();
+    for early in [json!("5m"), Value::Null] {
+        arena.patch::<ScheduledMeeting>("m", json!({ "spec": { "earlyJoin": early } })).await;
+        let judged = arena.meeting("m", "judged", |m| status_of(m).observed_generation == m.metadata.generation).await;
+        assert_eq!((condition(&judged, "Ready"), condition(&judged, "SlotReserved").0), (("True", "Active"), "True"));
+        assert_eq!(status_of(&judged).window, status_of(&open).window);
+    }
+    assert_eq!(arena.slot(1), door, "open, with secret and passcode as before");
+    let now = arena.join_secret("m").await.unwrap();
+    assert_eq!((links(&now), entry(&now, "passcode")), (links(&invited), entry(&invited, "passcode")));
+    assert_eq!(writes(&arena.sim.journal()), 0, "{:#?}", arena.journal_lines());
     arena.assert_rules(1..=5);
     arena.finish().await;
 }

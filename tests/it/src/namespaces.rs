@@ -10,6 +10,7 @@ use meeting_controller::api::meeting::Phase;
 use meeting_controller::api::{MeetingBridge, ScheduledMeeting};
 use serde_json::json;
 
+use crate::apiserver::{Failing, Failure};
 use crate::kit::*;
 use crate::meetings::*;
 
@@ -152,5 +153,68 @@ async fn objects_of_a_namespace_that_left_the_list_stay_until_it_is_back() {
     assert_eq!(broken.iter().map(|broken| broken.rule).collect::<Vec<_>>(), [Rule::SecretNotRotated]);
     let later = arena.sim.journal().split_off(asked);
     assert_eq!(count(&later, "POST", "calls"), 1, "{:#?}", later.iter().map(line).collect::<Vec<_>>());
+    arena.finish().await;
+}
+
+/// What is not read yet is no refusal: who is booked keeps slot and invitation, and who is new waits.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_guest_keeps_what_he_has_while_the_labels_of_namespaces_cannot_be_read() {
+    let mut arena = Arena::quiet("home", lone(), quick()).await;
+    let team = arena.plane.namespace("team").await.unwrap();
+    let label = Patch::Merge(json!({ "metadata": { "labels": { "meetings": "yes" } } }));
+    Api::<Namespace>::all(arena.client.clone()).patch(&team, &PatchParams::default(), &label).await.unwrap();
+    let both = vec![arena.namespace.clone(), team.clone()];
+    arena.controller = Some(arena.run_as(arena.client.clone(), both.clone(), None).await);
+    let selector = json!({ "matchLabels": { "meetings": "yes" } });
+    arena.ready_bridge(json!({ "allowedNamespaces": { "from": "Selector", "selector": selector } })).await;
+    let meetings: Api<ScheduledMeeting> = Api::namespaced(arena.client.clone(), &team);
+    let secrets: Api<Secret> = Api::namespaced(arena.client.clone(), &team);
+    let until = async |name: &str, what: &str, wanted: fn(&ScheduledMeeting) -> bool| {
+        let is_so = move |m: Option<&ScheduledMeeting>| m.is_some_and(wanted);
+        let waiting = kube::runtime::wait::await_condition(meetings.clone(), name, is_so);
+        let found = tokio::time::timeout(PATIENCE, waiting).await;
+        found.unwrap_or_else(|_| panic!("{name} is never {what}")).unwrap().unwrap()
+    };
+    let is_booked = |m: &ScheduledMeeting| condition(m, "Accepted").0 == "True";
+    for name in ["first", "guest"] {
+        meetings.create(&PostParams::default(), &guest(name, &arena.namespace)).await.unwrap();
+        until(name, "booked", is_booked).await;
+    }
+    // Booked anew it would get the lowest number.
+    meetings.delete("first", &DeleteParams::default()).await.unwrap();
+    let is_gone = |m: Option<&ScheduledMeeting>| m.is_none();
+    let gone = kube::runtime::wait::await_condition(meetings.clone(), "first", is_gone);
+    tokio::time::timeout(PATIENCE, gone).await.expect("first goes").unwrap();
+    let before = secrets.get("guest-join").await.unwrap();
+    assert_eq!(entry(&before, "number").as_deref(), Some("2"));
+    arena.controller.take().unwrap().stop().await;
+
+    let apiserver = Failing::default();
+    let forbidden = Failure::Refuse(403, "Forbidden", "may not list namespaces");
+    let refused = apiserver.add(("LIST", "namespaces", None), None, forbidden);
+    let client = apiserver.client(&arena).await;
+    arena.controller = Some(arena.run_as(client, both, None).await);
+    refused.until(1).await;
+    meetings.create(&PostParams::default(), &guest("late", &arena.namespace)).await.unwrap();
+    let late = until("late", "waiting", |m| condition(m, "Accepted") == ("False", "Progressing")).await;
+    assert!(message(&late, "Accepted").contains("labels of the namespace"), "{}", message(&late, "Accepted"));
+    let renamed = Patch::Merge(json!({ "spec": { "title": "Renamed" } }));
+    meetings.patch("guest", &PatchParams::default(), &renamed).await.unwrap();
+    let is_judged = |m: &ScheduledMeeting| status_of(m).observed_generation == m.metadata.generation;
+    let kept = until("guest", "judged", is_judged).await;
+    assert_eq!((number_of(&kept), condition(&kept, "Ready")), (2, ("True", "Scheduled")));
+    let invited = secrets.get("guest-join").await.unwrap();
+    for what in ["number", "uri", "secret"] {
+        assert_eq!(entry(&invited, what), entry(&before, what), "{what}");
+    }
+    refused.lift();
+    assert_eq!(number_of(&until("late", "booked", is_booked).await), 1);
+    assert_eq!(number_of(&until("guest", "booked", is_booked).await), 2);
+    for name in ["late", "guest"] {
+        meetings.delete(name, &DeleteParams::default()).await.unwrap();
+        let gone = kube::runtime::wait::await_condition(meetings.clone(), name, is_gone);
+        tokio::time::timeout(PATIENCE, gone).await.expect("both go").unwrap();
+    }
+    arena.assert_rules(1..=5);
     arena.finish().await;
 }
