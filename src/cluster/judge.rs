@@ -115,7 +115,7 @@ impl Cluster {
             answered.values_mut().for_each(|met| *met = now);
             return Source::Request;
         }
-        Source::Meeting { is_due: is_due && !(is_first && *error == CmsError::Busy) }
+        Source::Meeting { is_due: is_due && !(is_first && error.is_busy_status()) }
     }
 
     /// A look or a write of a meeting was answered, so nothing takes offence at it.
@@ -175,7 +175,7 @@ impl Cluster {
     /// another call bridge would not do better; if only this one does not reach it, another one would. The others are
     /// asked first: they answer at once.
     async fn diagnose(&self, at: &CallBridge, error: CmsError, now: Timestamp) -> CmsError {
-        if !matches!(error, CmsError::Busy | CmsError::Timeout | CmsError::DatabaseNotReady) {
+        if !error.is_busy_status() && !matches!(error, CmsError::Timeout | CmsError::DatabaseNotReady) {
             return error;
         }
         for other in self.usable().iter().filter(|other| other.address() != at.address()) {

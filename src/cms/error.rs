@@ -234,6 +234,12 @@ impl CmsError {
         self.class() == ErrorClass::Unreachable && !matches!(self, Self::HttpError { .. })
     }
 
+    /// Whether it is a 503, or a 429: temporary, and worth a repetition (`cms-protocol.md` 1.3). Whether the bridge itself said so,
+    /// or the web server in front of its API with a page, makes no difference to that.
+    pub fn is_busy_status(&self) -> bool {
+        matches!(self, Self::Busy | Self::HttpError { status: 503 })
+    }
+
     /// The bridge's own word for it if there is one, else the reason: what is shown of one participant.
     pub fn word(&self) -> &str {
         match self {

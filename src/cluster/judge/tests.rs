@@ -1,6 +1,7 @@
 use super::*;
-use crate::cluster::lost::tests::cluster_of;
+use crate::cluster::lost::tests::{cluster, cluster_of};
 use crate::cluster::probe::tests::call_bridge;
+use crate::cms::tests::server::{Server, xml};
 
 const DUE: Source = Source::Meeting { is_due: true };
 
@@ -49,5 +50,36 @@ async fn whether_it_is_the_call_bridge_after_all_is_asked_of_its_status() {
         assert_eq!(verdict, Verdict::Retry(CmsError::NotACms));
         assert_eq!(cluster.cache().schedule.wants_status, is_asked, "the status of the active one");
         assert_eq!(cluster.health(at.address()).error(), None, "nobody is blamed");
+    }
+}
+
+/// The web server in front of the API says it with a page.
+const BUSY: [CmsError; 2] = [CmsError::Busy, CmsError::HttpError { status: 503 }];
+
+#[tokio::test]
+async fn one_503_asks_for_a_repetition_whoever_says_it() {
+    for error in BUSY {
+        let (one, _, cluster) = two();
+        for asked in asked() {
+            let source = || cluster.source(&asked, &one, &error, true);
+            assert_eq!(source(), Source::Meeting { is_due: false }, "{asked:?} {error}");
+            assert_eq!(source(), DUE, "{asked:?} {error}: again");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_503_may_be_the_sign_of_a_lost_database_whoever_says_it() {
+    for is_lost in [true, false] {
+        let node = format!(r#"<node hostname="db1" up="true" syncBehind="0" master="{}"/>"#, !is_lost);
+        let status = format!(r#"<database clustered="enabled"><cluster>{node}</cluster></database>"#);
+        let server = Server::start(move |_, _| xml(&status)).await;
+        for error in BUSY {
+            let (cluster, may_have_taken_effect) = (cluster(&server), error.may_have_taken_effect());
+            let verdict = cluster.judge(&cluster.active(), error.clone(), DUE).await;
+            let wanted = if is_lost { Verdict::DatabaseDown { may_have_taken_effect } } else { Verdict::Retry(error) };
+            assert_eq!(verdict, wanted);
+            assert_eq!(cluster.is_database_lost(), is_lost, "{verdict:?}");
+        }
     }
 }

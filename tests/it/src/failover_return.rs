@@ -173,6 +173,7 @@ async fn a_stray_failure_at_a_start_moves_nothing() {
     tokio::join!(
         a_stray("lost", FaultKind::ResetBefore, "PUT"),
         a_stray("busy", FaultKind::Unavailable, "PUT"),
+        a_stray("busy-page", FaultKind::UnavailablePage, "PUT"),
         a_stray("busy-look", FaultKind::Unavailable, "GET")
     );
 }
