@@ -1,6 +1,7 @@
 use super::*;
 use crate::cluster::lost::tests::{cluster, cluster_of};
 use crate::cluster::probe::tests::call_bridge;
+use crate::cms::tests::pause_after;
 use crate::cms::tests::server::{Server, xml};
 
 const DUE: Source = Source::Meeting { is_due: true };
@@ -82,4 +83,18 @@ async fn a_503_may_be_the_sign_of_a_lost_database_whoever_says_it() {
             assert_eq!(cluster.is_database_lost(), is_lost, "{verdict:?}");
         }
     }
+}
+
+/// Whoever asks within the pause after a failure learns nothing new of the call bridge.
+#[tokio::test]
+async fn our_own_pause_is_no_other_trouble() {
+    let (one, _, cluster) = two();
+    let pause = || pause_after(CmsError::Timeout);
+    for error in [CmsError::Timeout, pause()] {
+        cluster.judge(&one, error, Source::Monitor).await;
+        assert_eq!(cluster.health(one.address()).error(), Some(&CmsError::Timeout));
+    }
+    assert!(pause().is_connection_failure() && !pause().is_without_connection());
+    let refused = pause_after(CmsError::ConnectionRefused);
+    assert!(refused.is_connection_failure() && refused.is_without_connection());
 }

@@ -1,4 +1,8 @@
 use super::*;
+use crate::api::bridge::ProfileIds;
+use crate::cluster::lost::tests::cluster;
+use crate::cms::tests::pause_after;
+use crate::cms::tests::server::{STATUS, Server, xml};
 use crate::cms::{Client, Credentials, Gate, Limits, NoObserver, TlsOptions};
 
 /// A call bridge at this address, where nothing is.
@@ -29,4 +33,23 @@ async fn a_check_that_panics_leaves_a_call_bridge_that_is_checked_again() {
     });
     assert!(task.await.is_err());
     assert!(Checking::begin(&call_bridge).is_some());
+}
+
+/// Whatever was said last while it was away, the failure or our own pause after it.
+#[tokio::test]
+async fn a_bridge_that_is_back_is_asked_at_once_whether_it_was_restarted() {
+    let server = Server::start(|_, _| xml(STATUS)).await;
+    let pause = pause_after(CmsError::Timeout);
+    for error in [CmsError::Timeout, pause] {
+        let cluster = cluster(&server);
+        {
+            let mut cache = cluster.cache();
+            (cache.last_result, cache.schedule.retry_at) = (Some(Err(error.clone())), Some(Timestamp::MAX));
+        }
+        let profiles = ProfileIds::default();
+        let duty = Duty { live: Vec::new(), is_busy: false, members: None, profiles, failback_asked: false };
+        assert_eq!(cluster.probe(&duty).await, Reading::Fine, "{error}");
+        let schedule = cluster.cache().schedule.clone();
+        assert_eq!((schedule.retry_at, schedule.wants_status), (None, true), "{error}");
+    }
 }

@@ -2,7 +2,9 @@ use jiff::Timestamp;
 
 use super::*;
 use crate::cms::Address;
-use crate::plan::failover::{HealthSignal, Policy};
+use crate::cms::tests::pause_after;
+use crate::plan::failover::{Candidate, HealthSignal, Policy};
+use crate::status::bridge::problem_of;
 
 const POLICY: Policy = Policy { threshold: 1, failback: None };
 
@@ -23,6 +25,17 @@ fn table(active: &str, primary: HealthSignal, in_maintenance: &[&str]) -> Health
     };
     table.set_maintenance(mode);
     table
+}
+
+/// A call bridge that has told nothing besides.
+fn view(known: Candidate) -> CallBridgeView {
+    CallBridgeView {
+        known,
+        id: None,
+        is_primary_itself: false,
+        is_stranger: false,
+        credentials: ("cms/1".to_owned(), None),
+    }
 }
 
 #[test]
@@ -51,13 +64,7 @@ fn who_does_the_work_of_the_primary_is_told_with_the_reason() {
 
 #[test]
 fn an_alternate_that_cannot_be_used_says_why() {
-    let view = |name: &str| CallBridgeView {
-        known: table("cms1", HealthSignal::Answers, &[]).get(&address(name)).unwrap().clone(),
-        id: None,
-        is_primary_itself: false,
-        is_stranger: false,
-        credentials: ("cms/1".to_owned(), None),
-    };
+    let view = |name: &str| view(table("cms1", HealthSignal::Answers, &[]).get(&address(name)).unwrap().clone());
     let mut refused = view("cms2");
     let mut known = table("cms2", HealthSignal::Answers, &[]);
     known.learn(&address("cms2"), HealthSignal::Fails(CmsError::Unauthorized), &POLICY, Timestamp::UNIX_EPOCH);
@@ -80,13 +87,7 @@ fn an_alternate_that_cannot_be_used_says_why() {
 #[test]
 fn credentials_stay_accepted_until_they_are_others_or_refused() {
     let known = table("cms1", HealthSignal::Answers, &[]).get(&address("cms1")).unwrap().clone();
-    let view = |used: &str, accepts| CallBridgeView {
-        known: known.clone(),
-        id: None,
-        is_primary_itself: false,
-        is_stranger: false,
-        credentials: (used.to_owned(), accepts),
-    };
+    let view = |used: &str, accepts| CallBridgeView { credentials: (used.to_owned(), accepts), ..view(known.clone()) };
     let old = [status_of(&view("cms/1", Some(true)), &[])];
     for (used, accepts, told) in [
         ("cms/1", None, Some("cms/1")),
@@ -98,4 +99,17 @@ fn credentials_stay_accepted_until_they_are_others_or_refused() {
         assert_eq!(status.accepted_credentials.as_deref(), told, "{used} {accepts:?}");
         assert_eq!((status.reachable, status.reason), (Some(true), None));
     }
+}
+
+/// What is told of a call bridge does not change with each pause that we make.
+#[test]
+fn a_pause_of_ours_is_told_as_the_trouble_behind_it() {
+    let pause = pause_after(CmsError::Timeout);
+    let told = |error: &CmsError| {
+        let known = table("cms1", HealthSignal::Fails(error.clone()), &[]).get(&address("cms1")).unwrap().clone();
+        let status = status_of(&view(known), &[]);
+        assert_eq!((status.reachable, status.reason.as_deref()), (Some(false), Some("Timeout")));
+        problem_of(error)
+    };
+    assert_eq!(told(&pause), told(&CmsError::Timeout));
 }
