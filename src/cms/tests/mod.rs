@@ -13,3 +13,8 @@ mod tls;
 pub fn pause_after(cause: CmsError) -> CmsError {
     CmsError::CircuitOpen { until: tokio::time::Instant::now(), cause: Box::new(cause) }
 }
+
+/// Our own pause after a 401.
+pub fn pause_after_401() -> CmsError {
+    CmsError::AuthBlocked { until: tokio::time::Instant::now() }
+}

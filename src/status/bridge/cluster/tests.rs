@@ -2,9 +2,8 @@ use jiff::Timestamp;
 
 use super::*;
 use crate::cms::Address;
-use crate::cms::tests::pause_after;
+use crate::cms::tests::{pause_after, pause_after_401};
 use crate::plan::failover::{Candidate, HealthSignal, Policy};
-use crate::status::bridge::problem_of;
 
 const POLICY: Policy = Policy { threshold: 1, failback: None };
 
@@ -65,16 +64,25 @@ fn who_does_the_work_of_the_primary_is_told_with_the_reason() {
 #[test]
 fn an_alternate_that_cannot_be_used_says_why() {
     let view = |name: &str| view(table("cms1", HealthSignal::Answers, &[]).get(&address(name)).unwrap().clone());
-    let mut refused = view("cms2");
-    let mut known = table("cms2", HealthSignal::Answers, &[]);
-    known.learn(&address("cms2"), HealthSignal::Fails(CmsError::Unauthorized), &POLICY, Timestamp::UNIX_EPOCH);
-    refused.known = known.get(&address("cms2")).unwrap().clone();
+    let refused = |error: CmsError| {
+        let mut known = table("cms2", HealthSignal::Answers, &[]);
+        known.learn(&address("cms2"), HealthSignal::Fails(error), &POLICY, Timestamp::UNIX_EPOCH);
+        CallBridgeView { known: known.get(&address("cms2")).unwrap().clone(), ..view("cms2") }
+    };
+    for (error, remedy) in [
+        (CmsError::Unauthorized, "correct the credentials Secret"),
+        (pause_after_401(), "rejected user name or password"),
+        (CmsError::Forbidden, "it needs the role api"),
+    ] {
+        let told = unusable(&refused(error)).unwrap();
+        assert_eq!(told.reason, reason::ALTERNATE_CREDENTIALS_INVALID);
+        assert!(told.message.contains(remedy), "{told:?}");
+    }
     let mut unproven_one = view("cms2");
     unproven_one.known.membership = Membership::Unproven;
     for (view, reason, is_unproven) in [
         (view("cms2"), None, false),
         (unproven_one, None, true),
-        (refused, Some(reason::ALTERNATE_CREDENTIALS_INVALID), false),
         (CallBridgeView { is_stranger: true, ..view("cms2") }, Some(reason::ALTERNATE_NOT_IN_CLUSTER), false),
         (CallBridgeView { is_primary_itself: true, ..view("cms2") }, Some(reason::ALTERNATE_IS_PRIMARY), false),
         (CallBridgeView { is_stranger: true, ..view("cms1") }, None, false),
