@@ -10,7 +10,7 @@ use tokio::time::Instant;
 
 use super::shared_read::SharedRead;
 use super::uptime::Uptime;
-use crate::cms::{Address, Call, CallAt, CallId, Client, LegId, Participant, SpaceId, SystemStatus};
+use crate::cms::{Address, Call, CallAt, CallId, Client, Credentials, LegId, Participant, SpaceId, SystemStatus};
 use crate::facts::Seen;
 use crate::facts::calls::{OrphanCall, PlacedCall, SeenLeg};
 
@@ -73,19 +73,32 @@ struct Connection {
 }
 
 /// New credentials of a call bridge that were tried beside those that work, and not taken.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub struct Untaken {
     /// Secret and version.
     pub credentials: String,
+    /// What it holds.
+    pub words: Credentials,
+    /// The annotation that asked for a full look when they were tried.
+    pub asked: Option<String>,
     /// So often the call bridge itself refused them; none: it could not be asked.
     pub refusals: u32,
     pub tried_at: Instant,
 }
 
 impl Untaken {
+    /// The same of another version of the Secret, if it still holds these words; None: there are others to be tried. Whoever
+    /// labels it or applies it again asks for nothing.
+    pub fn renewed(self, words: &Credentials, version: &str) -> Option<Self> {
+        self.words.is_same(words).then(|| Self { credentials: version.to_owned(), ..self })
+    }
+
     /// Are they to be tried again? A bridge locks accounts that fail too often. `accepts`: whether those before work; None:
-    /// it is in doubt, and the new ones may be what the bridge has by now.
-    pub fn is_due(&self, accepts: Option<bool>) -> bool {
+    /// it is in doubt, and the new ones may be what the bridge has by now. `asked`: the annotation that asks for a full look.
+    pub fn is_due(&self, accepts: Option<bool>, asked: Option<&str>) -> bool {
+        if asked.is_some() && asked != self.asked.as_deref() {
+            return true;
+        }
         let rest = match accepts {
             Some(true) if self.refusals > 0 => REFUSED_RESTS,
             Some(true) => UNASKED_RESTS,

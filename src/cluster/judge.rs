@@ -58,8 +58,11 @@ impl Cluster {
             self.blame(at, &error, source);
         }
         if source == Source::Request {
-            // If it is the call bridge after all, its probe tells.
+            // If it is the call bridge after all, its probe tells, and what it answers to something else.
             at.want_probe();
+            if self.active().address() == at.address() {
+                self.cache().schedule.wants_status = true;
+            }
             (self.env.wake)();
         }
         if source == Source::Monitor && error.is_connection_failure() {
@@ -85,10 +88,12 @@ impl Cluster {
 
     /// Whose failure this is, of a look or a write of a meeting.
     ///
-    /// A write that was refused so on more than one call bridge lately may be what something in front of the bridge takes offence
-    /// at, a title that looks like an attack for example, or the whole cluster takes no writes for a while although it
-    /// answers everything else. That does not drive the cluster to and fro; one that is lost fails its probes. And one 503
-    /// asks for a repetition (cms-protocol.md 1.3), which no call bridge is left before.
+    /// What was refused so on more than one call bridge lately may be what something in front of the bridge takes offence
+    /// at, a title that looks like an attack for example, or a space that no call bridge can show, or the whole cluster takes no
+    /// writes for a while although it answers everything else. That does not drive the cluster to and fro, and every meeting
+    /// with it; one that is lost answers nothing else either. Each kind of look has an account of its own: what a bridge says of
+    /// a space is no word on its calls. And one 503 asks for a repetition (cms-protocol.md 1.3), which no call bridge is left
+    /// before.
     pub fn source(&self, asked: &Asked, at: &CallBridge, error: &CmsError, is_due: bool) -> Source {
         let is_odd = match error {
             CmsError::NotACms | CmsError::MalformedReply { .. } | CmsError::Forbidden | CmsError::Busy => true,
@@ -106,11 +111,11 @@ impl Cluster {
         cache.odd_answers.retain(|_, answered| !answered.is_empty());
         let answered = cache.odd_answers.entry(asked.clone()).or_default();
         let is_first = answered.insert(at.address().clone(), now).is_none();
-        if answered.len() > 1 && matches!(asked, Asked::Write(..)) {
+        if answered.len() > 1 {
             answered.values_mut().for_each(|met| *met = now);
             return Source::Request;
         }
-        Source::Meeting { is_due: is_due && !(is_first && *error == CmsError::Busy) }
+        Source::Meeting { is_due: is_due && !(is_first && error.is_busy_status()) }
     }
 
     /// A look or a write of a meeting was answered, so nothing takes offence at it.
@@ -170,7 +175,7 @@ impl Cluster {
     /// another call bridge would not do better; if only this one does not reach it, another one would. The others are
     /// asked first: they answer at once.
     async fn diagnose(&self, at: &CallBridge, error: CmsError, now: Timestamp) -> CmsError {
-        if !matches!(error, CmsError::Busy | CmsError::Timeout | CmsError::DatabaseNotReady) {
+        if !error.is_busy_status() && !matches!(error, CmsError::Timeout | CmsError::DatabaseNotReady) {
             return error;
         }
         for other in self.usable().iter().filter(|other| other.address() != at.address()) {
@@ -224,3 +229,6 @@ impl Cluster {
         primary
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -273,6 +273,11 @@ impl Cluster {
 
     /// Takes in a sign of life. `urgent`: something due could not be sent there. True if anybody should know.
     fn learn(&self, address: &Address, signal: HealthSignal, urgent: bool, now: Timestamp) -> bool {
+        // What is told of it is not to change with each pause of ours.
+        let signal = match signal {
+            HealthSignal::Fails(error) => HealthSignal::Fails(error.behind().clone()),
+            signs_of_life => signs_of_life,
+        };
         self.change(now, false, |table, policy| {
             table.learn(address, signal, policy, now);
             if urgent {

@@ -199,4 +199,4 @@ async fn belonging(
 }
 
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;

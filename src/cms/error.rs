@@ -225,13 +225,28 @@ impl CmsError {
 
     /// Whether no connection came about, so that nothing can have been asked.
     pub fn is_without_connection(&self) -> bool {
-        self.is_connection_failure() && !matches!(self, Self::Timeout | Self::ConnectionLost)
+        self.is_connection_failure() && !matches!(self.behind(), Self::Timeout | Self::ConnectionLost)
     }
 
     /// Whether nothing of the bridge was reached, or the reply never came: what the circuit breaker and failover
     /// count. An answer, however bad, is not such a failure.
     pub fn is_connection_failure(&self) -> bool {
-        self.class() == ErrorClass::Unreachable && !matches!(self, Self::HttpError { .. })
+        let behind = self.behind();
+        behind.class() == ErrorClass::Unreachable && !matches!(behind, Self::HttpError { .. })
+    }
+
+    /// The trouble behind our own pause; any other error is its own.
+    pub fn behind(&self) -> &Self {
+        match self {
+            Self::CircuitOpen { cause, .. } => cause,
+            _ => self,
+        }
+    }
+
+    /// Whether it is a 503, or a 429: temporary, and worth a repetition (`cms-protocol.md` 1.3). Whether the bridge itself said so,
+    /// or the web server in front of its API with a page, makes no difference to that.
+    pub fn is_busy_status(&self) -> bool {
+        matches!(self, Self::Busy | Self::HttpError { status: 503 })
     }
 
     /// The bridge's own word for it if there is one, else the reason: what is shown of one participant.

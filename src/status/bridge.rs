@@ -34,10 +34,7 @@ const JUDGED_BY_SPEC: [&str; 8] = [
 pub fn problem_of(error: &CmsError) -> Problem {
     let (condition, reason) = match error {
         // The pause is ours; the condition tells of the trouble behind it.
-        CmsError::CircuitOpen { cause, .. } => {
-            let message = format!("the bridge could not be reached ({})", cause.reason());
-            return Problem { message, ..problem_of(cause) };
-        }
+        CmsError::CircuitOpen { cause, .. } => return problem_of(cause),
         CmsError::AuthBlocked { .. } => return problem_of(&CmsError::Unauthorized),
         CmsError::DnsFailure => (types::REACHABLE, reason::DNS_FAILURE),
         CmsError::AddressRefused => (types::REACHABLE, reason::ADDRESS_REFUSED),

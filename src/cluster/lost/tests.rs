@@ -13,7 +13,11 @@ use crate::metrics::Metrics;
 
 /// A cluster whose only call bridge is this server.
 pub(in crate::cluster) fn cluster(server: &Server) -> Arc<Cluster> {
-    let call_bridge = CallBridge::new(server.client(), String::new(), String::new());
+    cluster_of(Arc::new(CallBridge::new(server.client(), String::new(), String::new())))
+}
+
+/// A cluster with this primary.
+pub(in crate::cluster) fn cluster_of(primary: Arc<CallBridge>) -> Arc<Cluster> {
     let env = Env {
         clock: Arc::new(SystemClock),
         settings: crate::config::settings::Settings::default(),
@@ -22,7 +26,7 @@ pub(in crate::cluster) fn cluster(server: &Server) -> Arc<Cluster> {
         wake: Arc::new(|| {}),
     };
     let key = ObjectKey { namespace: "ns".to_owned(), name: "core".to_owned() };
-    Arc::new(Cluster::new(key, env, Arc::new(call_bridge)))
+    Arc::new(Cluster::new(key, env, primary))
 }
 
 /// A server with one call profile of this content, whose list says what this function makes of the asked usage.

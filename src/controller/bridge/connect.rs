@@ -11,7 +11,7 @@ use crate::api::MeetingBridge;
 use crate::api::bridge::{Alternate, CallBridgeRole, FailbackPolicy, MaintenanceMode, MemberStatus};
 use crate::api::conditions::{bridge as reason, types};
 use crate::api::names::ObjectKey;
-use crate::cluster::Cluster;
+use crate::cluster::{CallBridge, Cluster};
 use crate::cms::Address;
 use crate::controller::context::Context;
 use crate::controller::kube_calls::KubeError;
@@ -23,6 +23,8 @@ use client::{Maker, refusals};
 /// Why there is no connection: trouble that a user can mend, or the apiserver's.
 pub enum NotConnected {
     Problem(Problem),
+    /// The same, but nobody has to mend it: the apiserver fails for now.
+    Passing(Problem),
     Kube(KubeError),
 }
 
@@ -92,14 +94,13 @@ pub async fn connect(ctx: &Context, bridge: &MeetingBridge) -> Result<Connected,
     let Others { wanted, mut unusable, unresolved } = others(bridge, &address);
     let mut call_bridges = vec![(Arc::clone(&primary), CallBridgeRole::Primary, Membership::Member)];
     for other in wanted {
-        match maker.call_bridge(&other.address, &other.secret).await {
-            Ok(call_bridge) => call_bridges.push((call_bridge, other.role, other.membership())),
-            Err(NotConnected::Problem(problem)) => {
-                let reason = reason::ALTERNATE_CREDENTIALS_INVALID;
-                unusable.push(UnusableAlternate { name: other.name, reason, message: problem.message });
-            }
-            Err(error @ NotConnected::Kube(_)) => return Err(error),
-        }
+        let (call_bridge, problem) = connect_other(&maker, &other).await?;
+        call_bridges.extend(call_bridge.map(|call_bridge| (call_bridge, other.role, other.membership())));
+        unusable.extend(problem.map(|message| UnusableAlternate {
+            name: other.name,
+            reason: reason::ALTERNATE_CREDENTIALS_INVALID,
+            message,
+        }));
     }
     let refused = refusals(call_bridges.iter().map(|(call_bridge, ..)| call_bridge.as_ref()));
     let mut recorded = None;
@@ -130,6 +131,27 @@ pub async fn connect(ctx: &Context, bridge: &MeetingBridge) -> Result<Connected,
         ctx.wakes.meetings(ctx.bookings.due(&key, ctx.clock.now()));
     }
     Ok(Connected { cluster, unusable, unresolved, former: None, refused })
+}
+
+/// A call bridge besides the primary, and why it has no credentials of now. One that is in use goes on with those before, as the
+/// primary does: it may be the active one, and meetings may run there.
+async fn connect_other(
+    maker: &Maker<'_>,
+    other: &Wanted,
+) -> Result<(Option<Arc<CallBridge>>, Option<String>), NotConnected> {
+    let before = maker.known.and_then(|cluster| cluster.call_bridge(&other.address));
+    match (maker.call_bridge(&other.address, &other.secret).await, before) {
+        (Ok(call_bridge), _) => Ok((Some(call_bridge), None)),
+        (Err(error @ NotConnected::Kube(_)), _) => Err(error),
+        // A cluster does not begin without the one that may have been active, or have calls, for a moment's trouble.
+        (Err(error @ NotConnected::Passing(_)), None) if maker.known.is_none() => Err(error),
+        (Err(NotConnected::Problem(problem) | NotConnected::Passing(problem)), None) => {
+            Ok((None, Some(problem.message)))
+        }
+        (Err(NotConnected::Problem(problem) | NotConnected::Passing(problem)), Some(before)) => {
+            Ok((Some(before), Some(format!("{}; the credentials before are used", problem.message))))
+        }
+    }
 }
 
 /// Does the spec mean this call bridge by this name or address?

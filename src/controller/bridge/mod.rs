@@ -138,7 +138,7 @@ async fn look_after(
             Arc::clone(site.cluster.insert(cluster))
         }
         Err(NotConnected::Kube(error)) => return Err(error),
-        Err(NotConnected::Problem(mut problem)) => {
+        Err(NotConnected::Problem(mut problem) | NotConnected::Passing(mut problem)) => {
             let mut wait = ctx.settings.idle_read;
             if progress.is_deleting && problem.reason == reason::SECRET_NOT_FOUND {
                 problem.message.push_str(

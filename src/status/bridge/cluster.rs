@@ -1,6 +1,6 @@
 //! The call bridges of a bridge: each as the status shows it, and whether another one can do the primary's work.
 
-use super::{Report, UnusableAlternate};
+use super::{Report, UnusableAlternate, problem_of};
 use crate::api::bridge::{CallBridgeRole, CallBridgeStatus, MaintenanceMode};
 use crate::api::conditions::{bridge as reason, types};
 use crate::cms::{CmsError, ErrorClass};
@@ -64,15 +64,16 @@ pub fn not_relieved(table: &HealthTable) -> Option<UnusableAlternate> {
 
 /// Why an alternate cannot be used, as it said itself.
 pub fn unusable(view: &CallBridgeView) -> Option<UnusableAlternate> {
-    let is_refused = view.known.health.error().is_some_and(|error| error.class() == ErrorClass::Auth);
+    let refusal = view.known.health.error().filter(|error| error.class() == ErrorClass::Auth);
     let (reason, message) = if view.known.role != CallBridgeRole::Alternate {
         return None;
     } else if view.is_stranger {
         (reason::ALTERNATE_NOT_IN_CLUSTER, "its table of call bridges names none of this cluster".to_owned())
     } else if view.is_primary_itself {
         (reason::ALTERNATE_IS_PRIMARY, "it is the call bridge of spec.address itself".to_owned())
-    } else if is_refused {
-        (reason::ALTERNATE_CREDENTIALS_INVALID, CmsError::Unauthorized.to_string())
+    } else if let Some(refusal) = refusal {
+        // A wrong password and a missing role have different remedies.
+        (reason::ALTERNATE_CREDENTIALS_INVALID, problem_of(refusal).message)
     } else {
         return None;
     };

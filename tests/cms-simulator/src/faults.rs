@@ -81,6 +81,8 @@ pub enum FaultKind {
     /// 503, empty.
     #[default]
     Unavailable,
+    /// 503 with an HTML page, no effect: the web server in front of the API.
+    UnavailablePage,
     /// 500 with an HTML page, no effect.
     HtmlError,
     /// A status with a failureDetails element, no effect.
@@ -121,6 +123,7 @@ impl FaultKind {
             Self::ResetAfter => "resetAfter",
             Self::Unauthorized => "unauthorized",
             Self::Unavailable => "unavailable",
+            Self::UnavailablePage => "unavailablePage",
             Self::HtmlError => "htmlError",
             Self::Failure { .. } => "failure",
             Self::TruncatedXml => "truncatedXml",

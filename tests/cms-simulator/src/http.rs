@@ -233,7 +233,8 @@ async fn answer(shared: &Arc<Shared>, bridge: usize, life: &Life, read: &Read, f
             FaultKind::ResetBefore => return lost(Lost::Reset),
             FaultKind::Unauthorized => return Draft { status: 401, challenge: true, ..kept() },
             FaultKind::Unavailable => return Draft { status: 503, ..kept() },
-            FaultKind::HtmlError => return Draft { status: 500, body: HTML_ERROR.to_owned(), html: true, ..kept() },
+            FaultKind::UnavailablePage => return page(503),
+            FaultKind::HtmlError => return page(500),
             FaultKind::Failure { status, element } => {
                 let body = format!("{}<failureDetails><{element} /></failureDetails>", crate::wire::xml::DECLARATION);
                 let outcome = Outcome { failure: Some(element.clone()), ..Outcome::default() };
@@ -268,8 +269,11 @@ async fn answer(shared: &Arc<Shared>, bridge: usize, life: &Life, read: &Read, f
     draft
 }
 
-const HTML_ERROR: &str =
-    "<html><head><title>Internal Server Error</title></head><body><h1>500 Internal Server Error</h1></body></html>";
+/// A page for people.
+fn page(status: u16) -> Draft {
+    let body = format!("<html><head><title>Error</title></head><body><h1>{status}</h1></body></html>");
+    Draft { status, body, html: true, ..kept() }
+}
 
 fn kept() -> Draft {
     Draft { keep_alive: true, ..Draft::default() }

@@ -131,6 +131,31 @@ async fn what_is_refused_on_every_call_bridge_does_not_drive_the_cluster_to_and_
     tokio::join!(an_offence("page", FaultKind::HtmlError), an_offence("busy", FaultKind::Unavailable));
 }
 
+/// No call bridge can show the space of a meeting, while they answer everything else.
+async fn an_unreadable_space(what: &str, kind: FaultKind) {
+    let arena = Arena::cluster(&format!("unshown-{what}")).await;
+    arena.sim.add_fault(Fault::new(kind).method("GET").route("coSpaces/{id}"));
+    arena.open_now("odd", 300, json!({})).await;
+    // On one call bridge, on the next, and there again and again.
+    arena.await_sim("looked again and again", |sim| sim.faults()[0].struck >= 8).await;
+    let odd = arena.meeting("odd", "told", |m| condition(m, "SpaceOpen").0 == "False").await;
+    assert!(status_of(&odd).opened_at.is_none(), "{what}");
+    assert!(arena.failovers() <= 1, "{what}: {} failovers", arena.failovers());
+    arena.sim.clear_faults();
+    arena.phase("odd", Phase::Active).await;
+    assert!(arena.failovers() <= 1, "{what}: {} failovers", arena.failovers());
+    arena.assert_rules(1..=5);
+    arena.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_space_that_no_call_bridge_shows_does_not_drive_the_cluster_to_and_fro() {
+    tokio::join!(
+        an_unreadable_space("page", FaultKind::HtmlError),
+        an_unreadable_space("busy", FaultKind::Unavailable)
+    );
+}
+
 /// One failed request of a start is not the end of a call bridge.
 async fn a_stray(what: &str, kind: FaultKind, method: &str) {
     let arena = Arena::cluster(&format!("blip-start-{what}")).await;
@@ -148,6 +173,7 @@ async fn a_stray_failure_at_a_start_moves_nothing() {
     tokio::join!(
         a_stray("lost", FaultKind::ResetBefore, "PUT"),
         a_stray("busy", FaultKind::Unavailable, "PUT"),
+        a_stray("busy-page", FaultKind::UnavailablePage, "PUT"),
         a_stray("busy-look", FaultKind::Unavailable, "GET")
     );
 }

@@ -11,6 +11,7 @@ use meeting_controller::api::meeting::{ParticipantState, Phase};
 use reqwest::Method;
 use serde_json::{Value, json};
 
+use crate::apiserver::{Failing, Failure, READ_SECRET};
 use crate::cluster::*;
 use crate::kit::*;
 use crate::meetings::*;
@@ -276,6 +277,86 @@ async fn an_alternate_may_have_credentials_of_its_own() {
     arena.sim.stop_bridge(0);
     arena.open_now("m", 120, json!({})).await;
     arena.call_on("m", 1).await;
+    arena.assert_rules(1..=5);
+    arena.finish().await;
+}
+
+/// The meeting `m` runs on an alternate with a Secret of its own, as the primary is lost; the apiserver can be made to fail.
+async fn on_its_own_secret(prefix: &str) -> (Arena, Failing) {
+    let (mut arena, failing) = (Arena::quiet(prefix, three(), quick()).await, Failing::default());
+    failing.start(&mut arena).await;
+    own_secret(&arena).await;
+    let own = json!({ "address": arena.sim.address(1), "credentialsSecretRef": { "name": "second" } });
+    arena.ready_bridge(json!({ "failover": { "alternates": [own] } })).await;
+    both_are_good(&arena).await;
+    arena.sim.stop_bridge(0);
+    arena.open_now("m", 300, json!({ "participants": desk() })).await;
+    arena.party("m", ParticipantState::Connected).await;
+    arena.active_is(1).await;
+    (arena, failing)
+}
+
+async fn own_secret(arena: &Arena) {
+    let words = json!({ "username": arena.sim.username(), "password": arena.sim.password() });
+    arena.create_secret("second", words).await;
+}
+
+async fn both_are_good(arena: &Arena) -> MeetingBridge {
+    let is_good = |b: &MeetingBridge, n| {
+        call_bridge(b, &arena.sim.address(n)).is_some_and(|e| e.reachable == Some(true) && e.reason.is_none())
+    };
+    arena.bridge("core", "both are good", |b| is_good(b, 0) && is_good(b, 1)).await
+}
+
+/// The Secret of the alternate that does the work is gone, or the apiserver does not give it any more.
+async fn without_its_secret(is_gone: bool) {
+    let (arena, failing) = on_its_own_secret(&format!("setup-lost-{is_gone}")).await;
+    if is_gone {
+        arena.delete::<Secret>("second").await;
+    } else {
+        failing.add(READ_SECRET, Some("second"), Failure::Refuse(500, "InternalError", "no leader"));
+        arena.patch::<Secret>("second", json!({ "metadata": { "annotations": { "touched": "once" } } })).await;
+    }
+    let bridge = configured(&arena, "False", "AlternateCredentialsInvalid").await;
+    let told = message(&bridge, "FailoverConfigured");
+    assert!(told.contains("second") && told.contains("the credentials before are used"), "{told}");
+    // What it was let in with still works, and there is no other one.
+    assert_eq!(active(&bridge), Some(arena.sim.address(1).as_str()));
+    arena.open_now("next", 120, json!({})).await;
+    arena.call_on("next", 1).await;
+    arena.served(1, 6).await;
+    let bridge: MeetingBridge = arena.api().get("core").await.unwrap();
+    assert_eq!((active(&bridge), arena.failovers()), (Some(arena.sim.address(1).as_str()), 1));
+    assert_eq!((arena.hosts(1), rings(&arena.sim, DESK)), (vec![1], 1));
+    arena.end_now("m").await;
+    arena.phase("m", Phase::Ended).await;
+    if is_gone {
+        own_secret(&arena).await;
+        configured(&arena, "True", "Configured").await;
+    }
+    arena.assert_rules(1..=5);
+    arena.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_alternate_whose_secret_cannot_be_read_any_more_goes_on_with_the_credentials_before() {
+    tokio::join!(without_its_secret(true), without_its_secret(false));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn after_a_restart_nothing_begins_without_the_secret_of_the_call_bridge_that_does_the_work() {
+    let (mut arena, failing) = on_its_own_secret("setup-again").await;
+    let (calls, legs) = (arena.sim.calls(), arena.sim.legs());
+    arena.controller.take().expect("it runs").stop().await;
+    arena.sim.start_bridge(0);
+    let trouble = failing.add_times(2, READ_SECRET, Some("second"), Failure::Refuse(500, "InternalError", "no leader"));
+    failing.start(&mut arena).await;
+    trouble.until(2).await;
+    let bridge = both_are_good(&arena).await;
+    assert_eq!(active(&bridge), Some(arena.sim.address(1).as_str()), "a moment's trouble is no reason to move");
+    arena.served(1, 4).await;
+    arena.says("m", "Ready", "True", "Active").await;
+    assert_eq!((arena.sim.calls(), arena.sim.legs(), rings(&arena.sim, DESK)), (calls, legs, 1));
     arena.assert_rules(1..=5);
     arena.finish().await;
 }

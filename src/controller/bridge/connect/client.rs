@@ -11,7 +11,7 @@ use super::{NotConnected, problem};
 use crate::api::MeetingBridge;
 use crate::api::bridge::CaBundleKind;
 use crate::api::conditions::{bridge as reason, types};
-use crate::api::names::ObjectKey;
+use crate::api::names::{ObjectKey, RECONCILE_ANNOTATION};
 use crate::cluster::{CallBridge, Cluster, Untaken};
 use crate::cms::{Address, Class, Client, Credentials, ErrorClass, Gate, Limits, Priority, TlsOptions};
 use crate::controller::context::Context;
@@ -34,7 +34,7 @@ impl Maker<'_> {
         let known = self.known.and_then(|cluster| cluster.call_bridge(address));
         let is_due = |call_bridge: &CallBridge| {
             let accepts = call_bridge.client().gate().accepts_credentials();
-            call_bridge.untaken().is_some_and(|untaken| untaken.is_due(accepts))
+            call_bridge.untaken().is_some_and(|untaken| untaken.is_due(accepts, self.asked()))
         };
         if let Some(call_bridge) = known.as_ref().filter(|known| known.is_made_with(&fingerprint) && !is_due(known)) {
             return Ok(Arc::clone(call_bridge));
@@ -79,7 +79,7 @@ impl Maker<'_> {
             // Whoever changes the Secret before the bridge is not to lose meetings by it.
             if !former.is_same(&credentials) {
                 if let Some(untaken) =
-                    self.untaken(call_bridge, &version, || client(credentials.clone(), own_gate())).await?
+                    self.untaken(call_bridge, (&credentials, &version), |words| client(words, own_gate())).await?
                 {
                     call_bridge.keep_credentials(client(former, gate)?, fingerprint, untaken);
                     return Ok(Arc::clone(call_bridge));
@@ -108,25 +108,35 @@ impl Maker<'_> {
     async fn untaken(
         &self,
         call_bridge: &CallBridge,
-        version: &str,
-        client: impl FnOnce() -> Result<Client, NotConnected>,
+        (words, version): (&Credentials, &str),
+        client: impl FnOnce(Credentials) -> Result<Client, NotConnected>,
     ) -> Result<Option<Untaken>, NotConnected> {
-        let accepts = call_bridge.client().gate().accepts_credentials();
-        let before = call_bridge.untaken().filter(|before| before.credentials == version);
+        let (accepts, asked) = (call_bridge.client().gate().accepts_credentials(), self.asked());
+        let before = call_bridge.untaken().and_then(|before| before.renewed(words, version));
         let refusals = before.as_ref().map_or(0, |before| before.refusals);
-        if let Some(before) = before.filter(|before| !before.is_due(accepts)) {
+        if let Some(before) = before.filter(|before| !before.is_due(accepts, asked)) {
             return Ok(Some(before));
         }
-        let untaken =
-            |refusals| Untaken { credentials: version.to_owned(), refusals, tried_at: tokio::time::Instant::now() };
+        let untaken = |refusals| Untaken {
+            credentials: version.to_owned(),
+            words: words.clone(),
+            asked: asked.map(str::to_owned),
+            refusals,
+            tried_at: tokio::time::Instant::now(),
+        };
         // The pass of the bridge does not wait for one that is known to be away.
         if accepts == Some(true) && self.known.is_some_and(|known| known.health(call_bridge.address()).is_down()) {
             return Ok(Some(untaken(refusals)));
         }
         let at = Priority::new(Class::Read, self.ctx.clock.now()).urgent();
-        let Err(error) = client()?.system_status(at).await else { return Ok(None) };
+        let Err(error) = client(words.clone())?.system_status(at).await else { return Ok(None) };
         tracing::warn!(call_bridge = %call_bridge.address(), %error, "new credentials are not taken; those before are used");
         Ok(Some(untaken(refusals.saturating_add(u32::from(error.class() == ErrorClass::Auth)))))
+    }
+
+    /// The annotation that asks for a full look.
+    fn asked(&self) -> Option<&str> {
+        self.bridge.annotations().get(RECONCILE_ANNOTATION).map(String::as_str)
     }
 
     fn limits(&self) -> Limits {
@@ -183,8 +193,8 @@ pub(super) fn refusals<'a>(call_bridges: impl Iterator<Item = &'a CallBridge>) -
     (!refusing.is_empty()).then(|| {
         format!(
             "{}; the credentials before work there, and are used. Give the user there this password, and the role api, or put \
-             the former ones back; the new ones are tried again after 15 minutes, when the Secret changes, and when the \
-             former ones work no more",
+             the former ones back; the new ones are tried again after 15 minutes, when the Secret holds others, when \
+             {RECONCILE_ANNOTATION} asks for it, and when the former ones work no more",
             refusing.join(", ")
         )
     })

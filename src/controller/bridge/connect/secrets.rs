@@ -18,6 +18,7 @@ use crate::api::names::{ObjectKey, USE_CREDENTIALS, USE_LABEL};
 use crate::cms::Credentials;
 use crate::controller::context::Context;
 use crate::metrics::BridgeLabels;
+use crate::plan::bridge::Problem;
 
 /// A Secret or ConfigMap in the namespace of a bridge; None: there is none.
 async fn read<K>(
@@ -33,7 +34,8 @@ where
     match ctx.kube.when(false).bounded(what, api.get_opt(name)).await {
         Err(error) if error.is_trouble() => {
             let message = format!("the {} {name} cannot be read: {error}", K::kind(&()));
-            Err(problem(types::CREDENTIALS_VALID, reason::SECRET_UNREADABLE, message))
+            let problem = Problem { condition: types::CREDENTIALS_VALID, reason: reason::SECRET_UNREADABLE, message };
+            Err(if error.is_refusal() { NotConnected::Problem(problem) } else { NotConnected::Passing(problem) })
         }
         found => Ok(found?),
     }

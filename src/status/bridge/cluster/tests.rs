@@ -2,7 +2,8 @@ use jiff::Timestamp;
 
 use super::*;
 use crate::cms::Address;
-use crate::plan::failover::{HealthSignal, Policy};
+use crate::cms::tests::{pause_after, pause_after_401};
+use crate::plan::failover::{Candidate, HealthSignal, Policy};
 
 const POLICY: Policy = Policy { threshold: 1, failback: None };
 
@@ -23,6 +24,17 @@ fn table(active: &str, primary: HealthSignal, in_maintenance: &[&str]) -> Health
     };
     table.set_maintenance(mode);
     table
+}
+
+/// A call bridge that has told nothing besides.
+fn view(known: Candidate) -> CallBridgeView {
+    CallBridgeView {
+        known,
+        id: None,
+        is_primary_itself: false,
+        is_stranger: false,
+        credentials: ("cms/1".to_owned(), None),
+    }
 }
 
 #[test]
@@ -51,23 +63,26 @@ fn who_does_the_work_of_the_primary_is_told_with_the_reason() {
 
 #[test]
 fn an_alternate_that_cannot_be_used_says_why() {
-    let view = |name: &str| CallBridgeView {
-        known: table("cms1", HealthSignal::Answers, &[]).get(&address(name)).unwrap().clone(),
-        id: None,
-        is_primary_itself: false,
-        is_stranger: false,
-        credentials: ("cms/1".to_owned(), None),
+    let view = |name: &str| view(table("cms1", HealthSignal::Answers, &[]).get(&address(name)).unwrap().clone());
+    let refused = |error: CmsError| {
+        let mut known = table("cms2", HealthSignal::Answers, &[]);
+        known.learn(&address("cms2"), HealthSignal::Fails(error), &POLICY, Timestamp::UNIX_EPOCH);
+        CallBridgeView { known: known.get(&address("cms2")).unwrap().clone(), ..view("cms2") }
     };
-    let mut refused = view("cms2");
-    let mut known = table("cms2", HealthSignal::Answers, &[]);
-    known.learn(&address("cms2"), HealthSignal::Fails(CmsError::Unauthorized), &POLICY, Timestamp::UNIX_EPOCH);
-    refused.known = known.get(&address("cms2")).unwrap().clone();
+    for (error, remedy) in [
+        (CmsError::Unauthorized, "correct the credentials Secret"),
+        (pause_after_401(), "rejected user name or password"),
+        (CmsError::Forbidden, "it needs the role api"),
+    ] {
+        let told = unusable(&refused(error)).unwrap();
+        assert_eq!(told.reason, reason::ALTERNATE_CREDENTIALS_INVALID);
+        assert!(told.message.contains(remedy), "{told:?}");
+    }
     let mut unproven_one = view("cms2");
     unproven_one.known.membership = Membership::Unproven;
     for (view, reason, is_unproven) in [
         (view("cms2"), None, false),
         (unproven_one, None, true),
-        (refused, Some(reason::ALTERNATE_CREDENTIALS_INVALID), false),
         (CallBridgeView { is_stranger: true, ..view("cms2") }, Some(reason::ALTERNATE_NOT_IN_CLUSTER), false),
         (CallBridgeView { is_primary_itself: true, ..view("cms2") }, Some(reason::ALTERNATE_IS_PRIMARY), false),
         (CallBridgeView { is_stranger: true, ..view("cms1") }, None, false),
@@ -80,13 +95,7 @@ fn an_alternate_that_cannot_be_used_says_why() {
 #[test]
 fn credentials_stay_accepted_until_they_are_others_or_refused() {
     let known = table("cms1", HealthSignal::Answers, &[]).get(&address("cms1")).unwrap().clone();
-    let view = |used: &str, accepts| CallBridgeView {
-        known: known.clone(),
-        id: None,
-        is_primary_itself: false,
-        is_stranger: false,
-        credentials: (used.to_owned(), accepts),
-    };
+    let view = |used: &str, accepts| CallBridgeView { credentials: (used.to_owned(), accepts), ..view(known.clone()) };
     let old = [status_of(&view("cms/1", Some(true)), &[])];
     for (used, accepts, told) in [
         ("cms/1", None, Some("cms/1")),
@@ -98,4 +107,17 @@ fn credentials_stay_accepted_until_they_are_others_or_refused() {
         assert_eq!(status.accepted_credentials.as_deref(), told, "{used} {accepts:?}");
         assert_eq!((status.reachable, status.reason), (Some(true), None));
     }
+}
+
+/// What is told of a call bridge does not change with each pause that we make.
+#[test]
+fn a_pause_of_ours_is_told_as_the_trouble_behind_it() {
+    let pause = pause_after(CmsError::Timeout);
+    let told = |error: &CmsError| {
+        let known = table("cms1", HealthSignal::Fails(error.clone()), &[]).get(&address("cms1")).unwrap().clone();
+        let status = status_of(&view(known), &[]);
+        assert_eq!((status.reachable, status.reason.as_deref()), (Some(false), Some("Timeout")));
+        problem_of(error)
+    };
+    assert_eq!(told(&pause), told(&CmsError::Timeout));
 }
