@@ -162,6 +162,8 @@ pub struct Fault {
     pub method: Option<String>,
     /// Only this route: a template such as `coSpaces/{id}`, or with a trailing `*` every route that begins so.
     pub route: Option<String>,
+    /// Only requests whose path names this object, by its id.
+    pub object: Option<String>,
     /// Skip the first so many matches.
     pub nth: u32,
     /// Strike so many times; none: for ever.
@@ -198,6 +200,13 @@ impl Fault {
         self
     }
 
+    /// Only requests about one object.
+    #[must_use]
+    pub fn object(mut self, id: &str) -> Self {
+        self.object = Some(id.to_owned());
+        self
+    }
+
     /// Not the first so many matches.
     #[must_use]
     pub fn skip(mut self, nth: u32) -> Self {
@@ -218,9 +227,10 @@ impl Fault {
         self.times(1)
     }
 
-    fn matches(&self, bridge: usize, method: &str, route: &str) -> bool {
+    fn matches(&self, bridge: usize, method: &str, route: &str, path: &str) -> bool {
         self.bridge.is_none_or(|b| b == bridge)
             && self.method.as_ref().is_none_or(|m| m.eq_ignore_ascii_case(method))
+            && self.object.as_ref().is_none_or(|id| path.split('/').any(|part| part.eq_ignore_ascii_case(id)))
             && self.route.as_ref().is_none_or(|wanted| match wanted.strip_suffix('*') {
                 Some(prefix) => route.get(..prefix.len()).is_some_and(|head| head.eq_ignore_ascii_case(prefix)),
                 None => wanted.eq_ignore_ascii_case(route),
@@ -284,13 +294,13 @@ impl Faults {
     }
 
     /// The faults that strike a request: all latencies and, of the others, the first of each name that fits.
-    pub fn strike(&self, bridge: usize, method: &str, route: &str) -> Vec<FaultKind> {
+    pub fn strike(&self, bridge: usize, method: &str, route: &str, path: &str) -> Vec<FaultKind> {
         if self.count.load(Ordering::Acquire) == 0 {
             return Vec::new();
         }
         let mut struck: Vec<FaultKind> = Vec::new();
         for active in &mut self.lock().0 {
-            if !active.fault.matches(bridge, method, route) {
+            if !active.fault.matches(bridge, method, route, path) {
                 continue;
             }
             active.matched += 1;
@@ -312,14 +322,21 @@ mod tests {
     fn skip_times_and_routes() {
         let faults = Faults::default();
         faults.add(Fault::new(FaultKind::Unavailable).method("put").route("coSpaces/{id}").skip(1).times(2));
-        let hit = |method: &str, route: &str| !faults.strike(0, method, route).is_empty();
+        let hit = |method: &str, route: &str| !faults.strike(0, method, route, "/api/v1/coSpaces/one").is_empty();
         assert!(!hit("GET", "coSpaces/{id}"));
         assert!(!hit("PUT", "coSpaces"));
         assert_eq!([0; 5].map(|_| hit("PUT", "coSpaces/{id}")), [false, true, true, false, false]);
         faults.clear();
         faults.add(Fault::new(FaultKind::Unavailable).bridge(1).route("system/*"));
-        assert!(faults.strike(0, "GET", "system/status").is_empty());
-        assert_eq!(faults.strike(1, "GET", "system/status").len(), 1);
+        assert!(faults.strike(0, "GET", "system/status", "/api/v1/system/status").is_empty());
+        assert_eq!(faults.strike(1, "GET", "system/status", "/api/v1/system/status").len(), 1);
+        faults.clear();
+        faults.add(Fault::new(FaultKind::Unavailable).object("one"));
+        let about = |path: &str| faults.strike(0, "GET", "coSpaces/{id}", path).len();
+        assert_eq!(
+            (about("/api/v1/coSpaces/ONE"), about("/api/v1/coSpaces/one2"), about("/api/v1/coSpaces")),
+            (1, 0, 0)
+        );
     }
 
     #[test]

@@ -181,7 +181,7 @@ pub async fn serve(
     });
     tracing::debug!(bridge, seq, client = %client.ip(), "{} for \"{}\"", read.method, head.uri.path());
     let mut guard = InFlight { shared: shared.clone(), bridge, seq, outcome: Outcome::default() };
-    let faults = shared.faults.strike(bridge, &read.method, &route);
+    let faults = shared.faults.strike(bridge, &read.method, &route, head.uri.path());
     guard.outcome.fault = faults.iter().map(FaultKind::name).reduce(|_, last| last).map(str::to_owned);
     let mut draft = match unread {
         Some(status) => Draft { status, ..Draft::default() },

@@ -318,6 +318,46 @@ async fn a_slot_with_our_mark_and_no_meeting_is_shut() {
     arena.finish().await;
 }
 
+/// One space that cannot be read, and one slot that cannot be shut, cost themselves: everything else goes on, on a lone bridge
+/// and in a cluster, and it is told.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_slot_that_cannot_be_had_holds_up_no_other() {
+    for (prefix, config) in [("one", lone()), ("ones", Config { bridges: 2, ..Config::default() })] {
+        let arena = Arena::with(prefix, config, brisk()).await;
+        arena.ready_bridge(json!({})).await;
+        let (unread, open) = (arena.slot(1).id.clone(), arena.slot(2).id.clone());
+        let ill = arena.sim.add_fault(Fault::new(FaultKind::HtmlError).method("GET").object(&unread));
+        let refusal = FaultKind::Failure { status: 400, element: "coSpaceCannotBeModified".to_owned() };
+        let shut = arena.sim.add_fault(Fault::new(refusal).method("PUT").object(&open));
+        assert!(arena.sim.edit_space("1", &[("name", "Board room")]).unwrap());
+        let mark = format!("meeting-controller:{}/long-gone", arena.namespace);
+        for slot in ["2", "3"] {
+            let left = [("nonMemberAccess", "true"), ("name", "Long gone"), ("cdrTag", mark.as_str())];
+            arena.sim.edit_space(slot, &left).unwrap();
+        }
+        ask_full_look(&arena, "one").await;
+        arena.await_sim("the other one is shut", |sim| !slot_of(sim, 3).open).await;
+        assert!(arena.slot(2).open);
+        let says = |bridge: &MeetingBridge| {
+            let told = message(bridge, "ExclusiveControl");
+            condition(bridge, "ExclusiveControl") == ("False", "ForeignChanges")
+                && told.contains("slot 1 is given to nobody, because its space cannot be read")
+                && told.contains("slot 2 is given to nobody, because a meeting left it open and it cannot be shut")
+        };
+        arena.bridge("core", "told", says).await;
+        arena.bridge("core", "Ready", |bridge| condition(bridge, "Ready") == ("True", "Ready")).await;
+        arena.open_now("m", 600, json!({})).await;
+        let running = arena.says("m", "Ready", "True", "Active").await;
+        assert!(number_of(&running) >= 3, "neither is given away");
+        arena.sim.remove_fault(ill);
+        arena.sim.remove_fault(shut);
+        ask_full_look(&arena, "two").await;
+        arena.await_sim("shut", |sim| !slot_of(sim, 2).open).await;
+        arena.assert_rules(1..=5);
+        arena.finish().await;
+    }
+}
+
 /// Another installation on the same numbers opens its meeting in a slot that is free here, again and again.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_free_slot_that_others_open_again_and_again_is_shut_all_the_same_and_told() {
