@@ -81,7 +81,7 @@ pub struct ScheduledMeetingSpec {
 
     /// Bridges to choose from, by label.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub bridge_selector: Option<LabelSelector>,
+    pub bridge_selector: Option<Box<LabelSelector>>,
 
     // The rule is there because the apiserver does not look at the type of a list where a `format` is asked for: without
     // it, `start: []` would be stored, and the controller could not read it.
@@ -142,7 +142,7 @@ pub struct ScheduledMeetingSpec {
 
     /// The warning before the end, instead of that of the bridge as a whole; an empty minutesBefore switches it off.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub end_warning: Option<EndWarning>,
+    pub end_warning: Option<Box<EndWarning>>,
 
     /// Extend the meeting by itself while somebody is in it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -271,7 +271,7 @@ pub struct ScheduledMeetingStatus {
     pub slot: Option<SlotBinding>,
     /// Profiles of the space, if the meeting has settings of its own.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub settings: Option<SettingsStatus>,
+    pub settings: Option<Box<SettingsStatus>>,
     /// Access methods of the meeting on the bridge.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 8))]
@@ -282,7 +282,7 @@ pub struct ScheduledMeetingStatus {
     pub join_secret_name: Option<String>,
     /// The call of the meeting on the bridge.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub call: Option<CallBinding>,
+    pub call: Option<Box<CallBinding>>,
     /// How often somebody else ended the call since the spec was last edited; a restart of its call bridge does not count.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub calls_ended: u32,

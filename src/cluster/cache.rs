@@ -135,7 +135,7 @@ impl Cluster {
     /// A meeting could not do with this slot, and why: nobody is given it until it is looked at again.
     pub fn note_useless(&self, space: &SpaceId, why: &str, now: Timestamp) {
         if let Seen::Known(slots) = &mut self.cache().facts.slots {
-            slots.set_stuck(space, StuckBy::Method, why.to_owned(), now);
+            slots.stuck.set(space, StuckBy::Method, why.to_owned(), now);
         }
     }
 
@@ -301,6 +301,12 @@ impl Cluster {
         for id in ids {
             cache.facts.settings_seen.remove(&id);
         }
+    }
+
+    /// A space would not take the bridge's own profiles: one may be gone.
+    pub fn doubt_own_profiles(&self) {
+        let facts = &mut self.cache().facts;
+        (facts.call_profile, facts.call_leg_profile, facts.wants_profiles) = (Seen::Unknown, Seen::Unknown, true);
     }
 
     /// Somebody asks for a full look: everything known is looked up again (R31). Served once for each request.

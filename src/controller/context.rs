@@ -52,28 +52,44 @@ pub struct Stores {
     pub config_maps: Store<PartialObjectMeta<ConfigMap>>,
 }
 
+#[derive(Default)]
+struct KnownClusters {
+    live: BTreeMap<ObjectKey, Arc<Cluster>>,
+    /// Since when it was tried in vain to connect one for the first time.
+    tried: BTreeMap<ObjectKey, Instant>,
+}
+
 /// The live clusters, by their MeetingBridge.
 #[derive(Default)]
-pub struct Clusters(Mutex<BTreeMap<ObjectKey, Arc<Cluster>>>);
+pub struct Clusters(Mutex<KnownClusters>);
 
 impl Clusters {
-    fn lock(&self) -> MutexGuard<'_, BTreeMap<ObjectKey, Arc<Cluster>>> {
+    fn lock(&self) -> MutexGuard<'_, KnownClusters> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The cluster behind a bridge, once its own reconcile has connected it.
     pub fn get(&self, key: &ObjectKey) -> Option<Arc<Cluster>> {
-        self.lock().get(key).cloned()
+        self.lock().live.get(key).cloned()
+    }
+
+    /// For how long it was tried in vain to connect this one.
+    pub fn tried_for(&self, key: &ObjectKey) -> Duration {
+        self.lock().tried.entry(key.clone()).or_insert_with(Instant::now).elapsed()
     }
 
     /// Keeps a new one.
     pub fn keep(&self, cluster: Arc<Cluster>) {
-        self.lock().insert(cluster.key().clone(), cluster);
+        let mut known = self.lock();
+        known.tried.remove(cluster.key());
+        known.live.insert(cluster.key().clone(), cluster);
     }
 
     /// The bridge is gone.
     pub fn forget(&self, key: &ObjectKey) {
-        self.lock().remove(key);
+        let mut known = self.lock();
+        known.tried.remove(key);
+        known.live.remove(key);
     }
 }
 

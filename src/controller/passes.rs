@@ -68,10 +68,9 @@ where
             let (taken, began, start) = (Arc::clone(&object), ctx.clock.now(), Instant::now());
             let pass = AssertUnwindSafe(reconcile(object, Arc::clone(&ctx)).instrument(span)).catch_unwind();
             let result = in_bounds(pass).await;
-            lifecycle::after_pass(&ctx, taken.as_ref());
             let took = start.elapsed().as_secs_f64();
             ctx.metrics.reconcile_seconds.get_or_create(&KindLabels { kind }).observe(took);
-            match result {
+            let outcome = match result {
                 Ok(Ok(Ok(action))) => {
                     lifecycle::after_success(&ctx, taken.as_ref());
                     Ok(action)
@@ -82,7 +81,9 @@ where
                 }
                 Err(_) => Err(RunError::TooLong),
                 Ok(Err(panic)) => Err(RunError::Panic(text_of(panic.as_ref()))),
-            }
+            };
+            lifecycle::after_pass(&ctx, taken.as_ref());
+            outcome
         }
     };
     let policy = move |object: Arc<K>, error: &RunError, _: Arc<Context>| match error {

@@ -276,7 +276,7 @@ impl Controller {
         tokio::pin!(loops);
         // Driven here as well: with no objects there is no pass that would.
         let clock = clock_steps::watch(Arc::clone(&ctx), ctx.stores.bridges.clone());
-        let background = async { tokio::join!(others, joins, stop, begin, late_labels(&ctx, filled.clone()), clock) };
+        let background = async { tokio::join!(others, joins, stop, begin, clock) };
         tokio::select! {
             _ = &mut loops => {}
             () = self.stopped_before(filled.clone()) => {}
@@ -401,17 +401,6 @@ fn wait_filled(stores: &Stores, ready: watch::Sender<bool>) -> BoxFuture<'static
         ready.send_replace(true);
     }
     .boxed()
-}
-
-/// Wakes everybody when the labels of namespaces come only after the first passes. While their list is read, whoever is
-/// woken by what it shows does not find it in the store yet.
-async fn late_labels(ctx: &Context, filled: Shared<BoxFuture<'static, ()>>) {
-    filled.await;
-    let namespaces = &ctx.stores.namespaces;
-    if namespaces.wait_until_ready().now_or_never().is_none() && namespaces.wait_until_ready().await.is_ok() {
-        ctx.bookings.bridges_changed();
-        ctx.wakes.all(&ctx.stores);
-    }
 }
 
 /// Comes true once a store has its first list.

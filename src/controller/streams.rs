@@ -1,6 +1,7 @@
 //! The watches. Each has its own back-off and counts its own errors; only good items reach a controller, so one failing
 //! watch delays nobody else (decision 0011), and an object that cannot be read does not stop the others.
 
+use std::collections::BTreeSet;
 use std::fmt::Debug;
 use std::sync::Arc;
 use std::time::Duration;
@@ -17,6 +18,7 @@ use kube::{Resource, ResourceExt, core::PartialObjectMeta};
 use serde::de::DeserializeOwned;
 
 use super::merge::{Within, merged};
+use crate::api::names::ObjectKey;
 use crate::api::reading::{Read, StandIn};
 use crate::api::{Compact, unreadable};
 use crate::metrics::{KindLabels, Metrics};
@@ -179,12 +181,13 @@ pub async fn heard<K>(
     told.await;
 }
 
-/// Watches the metadata of a kind only: names, labels and versions, never what is inside.
+/// Watches the metadata of a kind only: names, labels and versions, never what is inside. Tells which objects changed, and of a
+/// list all at once.
 pub fn metadata<K>(
     watched: Watched<PartialObjectMeta<K>>,
     about: About,
     writer: Writer<PartialObjectMeta<K>>,
-) -> impl Stream<Item = PartialObjectMeta<K>>
+) -> impl Stream<Item = BTreeSet<ObjectKey>>
 where
     K: Resource<DynamicType = ()> + Clone + Debug + Send + Sync + 'static,
     PartialObjectMeta<K>: Resource<DynamicType = ()> + Clone + Debug + DeserializeOwned + Send + Sync,
@@ -201,23 +204,27 @@ where
         (within, watch)
     });
     let events = merged(watches.collect(), writer.as_reader(), |_, _| {});
-    let mut waiting = Vec::new();
-    kube::runtime::reflector(writer, events.map(Ok::<_, watcher::Error>)).flat_map(move |event| {
-        futures::stream::iter(event.map(|event| once_stored(&mut waiting, event)).unwrap_or_default())
+    let mut listed = BTreeSet::new();
+    kube::runtime::reflector(writer, events.map(Ok::<_, watcher::Error>)).filter_map(move |event| {
+        let told = event.map(|event| once_stored(&mut listed, &event)).unwrap_or_default();
+        std::future::ready((!told.is_empty()).then_some(told))
     })
 }
 
-/// The objects that an event which the store has taken tells of. What a list shows waits until the list is there: before that
-/// the store has nothing of it, and whoever is woken reads the store.
-fn once_stored<K>(waiting: &mut Vec<K>, event: Event<K>) -> Vec<K> {
+/// Which objects an event tells of that the store has taken. What a list shows waits until the list is there: before that the
+/// store has nothing of it, and whoever is woken reads the store.
+fn once_stored<K: Resource<DynamicType = ()>>(
+    listed: &mut BTreeSet<ObjectKey>,
+    event: &Event<K>,
+) -> BTreeSet<ObjectKey> {
     match event {
-        Event::Init => Vec::new(),
+        Event::Init => BTreeSet::new(),
         Event::InitApply(object) => {
-            waiting.push(object);
-            Vec::new()
+            listed.insert(ObjectKey::of(object));
+            BTreeSet::new()
         }
-        Event::InitDone => std::mem::take(waiting),
-        Event::Apply(object) | Event::Delete(object) => vec![object],
+        Event::InitDone => std::mem::take(listed),
+        Event::Apply(object) | Event::Delete(object) => [ObjectKey::of(object)].into(),
     }
 }
 

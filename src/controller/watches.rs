@@ -6,8 +6,6 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
 
 use futures::{Stream, StreamExt};
-use k8s_openapi::api::core::v1::{ConfigMap, Namespace, Secret};
-use kube::core::PartialObjectMeta;
 use kube::runtime::reflector::ObjectRef;
 use kube::runtime::reflector::store::Writer;
 use kube::runtime::watcher::{self, Event};
@@ -109,15 +107,16 @@ impl<K: Resource<DynamicType = ()>> Changes<K> {
     }
 }
 
-/// Whether a list shows an older version than was known, because the apiserver's database was put back: whoever is woken
-/// for it goes on from that one, also before the store has it. Nothing else would tell, if only the status is older.
-fn is_put_back<K: Kind + 'static>(ctx: &Context, listed: &K) -> bool {
+/// What a list shows counts from now on, although the store has it only when the list is there: whoever is woken for it goes on
+/// from that. True: it is older than what was known, because the apiserver's database was put back; nothing else would tell
+/// that, if only the status is older.
+fn take_listed<K: Kind + 'static>(ctx: &Context, listed: &K) -> bool {
     let known = K::store(ctx).get(&ObjectRef::from_obj(listed)).filter(|known| known.uid() == listed.uid());
-    let is_older = known.is_some_and(|known| version_of(known.as_ref()) > version_of(listed));
-    if is_older {
+    let Some(before) = known.map(|known| version_of(known.as_ref())) else { return false };
+    if before != version_of(listed) {
         K::memory(ctx).believe(K::store(ctx), listed);
     }
-    is_older
+    before > version_of(listed)
 }
 
 /// What each list shows while it is read, by UID.
@@ -148,9 +147,10 @@ pub fn index_meeting(ctx: &Context, within: &Within, listed: &mut Listed, event:
         }
         Event::InitApply(meeting) => {
             listed.insert(meeting.uid().unwrap_or_default());
+            let is_put_back = take_listed(ctx, meeting);
             take(meeting);
             ctx.occurrences.listed(within, meeting);
-            if is_put_back(ctx, meeting) {
+            if is_put_back {
                 ctx.wakes.meetings([ObjectKey::of(meeting)]);
             }
         }
@@ -189,7 +189,7 @@ pub fn hear_series(ctx: &Context, within: &Within, series: &mut Series, event: &
         }
         Event::InitApply(series) => {
             let key = ObjectKey::of(series);
-            if is_put_back(ctx, series) {
+            if take_listed(ctx, series) {
                 ctx.wakes.series([key.clone()]);
             }
             listed.insert(key.clone());
@@ -256,7 +256,7 @@ pub fn index_bridge(ctx: &Context, within: &Within, bridges: &mut Bridges, event
         Event::Apply(bridge) => judge(ctx, judged, bridge),
         Event::InitApply(bridge) => {
             let key = ObjectKey::of(bridge);
-            if is_put_back(ctx, bridge) {
+            if take_listed(ctx, bridge) {
                 ctx.wakes.bridge(&key);
             }
             listed.insert(key);
@@ -304,23 +304,25 @@ fn judge(ctx: &Context, judged: &mut BTreeMap<ObjectKey, Judged>, bridge: &Meeti
 /// Wakes those who depend on a Secret, a ConfigMap or the labels of a namespace.
 pub async fn watch_others(
     ctx: Arc<Context>,
-    secrets: impl Stream<Item = PartialObjectMeta<Secret>>,
-    config_maps: impl Stream<Item = PartialObjectMeta<ConfigMap>>,
-    namespaces: impl Stream<Item = PartialObjectMeta<Namespace>>,
+    secrets: impl Stream<Item = BTreeSet<ObjectKey>>,
+    config_maps: impl Stream<Item = BTreeSet<ObjectKey>>,
+    namespaces: impl Stream<Item = BTreeSet<ObjectKey>>,
 ) {
-    let by_secret = secrets.for_each(|secret| {
-        secret_changed(&ctx, &ObjectKey::of(&secret));
+    let by_secret = secrets.for_each(|changed| {
+        changed.iter().for_each(|secret| secret_changed(&ctx, secret));
         std::future::ready(())
     });
-    let by_config_map = config_maps.for_each(|map| {
-        wake_bridges(&ctx, &ObjectKey::of(&map), |bridge, name| ca_bundle_of(bridge) == Some(name));
+    let by_config_map = config_maps.for_each(|changed| {
+        for map in &changed {
+            wake_bridges(&ctx, map, |bridge, name| ca_bundle_of(bridge) == Some(name));
+        }
         std::future::ready(())
     });
-    let by_namespace = namespaces.for_each(|namespace| {
+    let by_namespace = namespaces.for_each(|changed| {
         ctx.bookings.bridges_changed();
         ctx.wake_pending();
         // What was allowed by its labels may not be any more.
-        ctx.wakes.meetings(ctx.bookings.of_namespace(&namespace.name_any()));
+        ctx.wakes.meetings(changed.iter().flat_map(|namespace| ctx.bookings.of_namespace(&namespace.name)));
         std::future::ready(())
     });
     tokio::join!(by_secret, by_config_map, by_namespace);

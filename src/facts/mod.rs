@@ -7,6 +7,7 @@ pub mod calls;
 pub mod meeting;
 mod shown;
 pub mod slots;
+mod stuck;
 
 /// A fact about the bridge that may not have been looked up yet.
 #[derive(Clone, Debug, Default)]

@@ -3,9 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::RangeInclusive;
 
-use jiff::{SignedDuration, Timestamp};
-
 pub use super::shown::ShownFields;
+pub use super::stuck::{Stuck, StuckBy, StuckSlots};
 use crate::api::bridge::ProfileIds;
 use crate::api::marks::{Marks, is_mark};
 use crate::cms::{Space, SpaceId};
@@ -34,28 +33,6 @@ pub fn standing(space: &Space, placeholder: &str, marks: &Marks) -> Standing {
 /// Is this space, as a look at it alone shows it, somebody else's?
 pub fn is_foreign(space: &Space, placeholder: &str, marks: &Marks) -> bool {
     standing(space, placeholder, marks) == Standing::Foreign
-}
-
-/// What the bridge would not do with a slot.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum StuckBy {
-    /// Delete an access method that a meeting of ours left there: the next one could not open there either.
-    Method,
-    /// Show its space.
-    Unread,
-    /// Shut it, although a meeting of ours left it open.
-    Open,
-    /// End a call that was left there.
-    Call,
-}
-
-/// A slot with which nothing can be done for a while, so that nobody is given it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Stuck {
-    pub by: StuckBy,
-    /// What the bridge said, and when.
-    pub words: String,
-    at: Timestamp,
 }
 
 /// How a slot came to be known.
@@ -90,7 +67,7 @@ pub struct SlotSpaces {
     /// Spaces that a look found gone.
     gone: BTreeSet<SpaceId>,
     /// Spaces with which nothing can be done for a while.
-    stuck: BTreeMap<SpaceId, Stuck>,
+    pub stuck: StuckSlots,
     /// What looks have shown.
     pub shown_fields: ShownFields,
     /// Every space was listed, not only those that carry the placeholder name. So what is missing is missing.
@@ -223,15 +200,7 @@ impl SlotSpaces {
         }
         let shown = space.map(|space| self.understood(space));
         let is_ours = |space: &Space| space.cdr_tag.as_deref().is_some_and(|tag| self.marks.is_ours(tag));
-        let is_stuck = |space: &Space, by: StuckBy| match by {
-            StuckBy::Method => space.access_methods.unwrap_or_default() > 0,
-            StuckBy::Unread => false,
-            StuckBy::Open => is_ours(space),
-            StuckBy::Call => true,
-        };
-        if self.stuck.get(id).is_some_and(|stuck| !shown.as_ref().is_some_and(|space| is_stuck(space, stuck.by))) {
-            self.stuck.remove(id);
-        }
+        self.stuck.look(id, shown.as_ref(), shown.as_ref().is_some_and(is_ours));
         match (&shown, number) {
             (Some(space), _) if !kept.is_empty() => {
                 self.taken.retain(|number, _| !kept.contains(number));
@@ -396,20 +365,24 @@ impl SlotSpaces {
         slots.chain(others).collect()
     }
 
+    /// Does only a look settle whose this slot is?
+    fn is_doubtful(&self, number: u32, slot: &Slot) -> bool {
+        match slot.view {
+            View::Looked => false,
+            View::Doubted => true,
+            View::Listed => slot.space.name != self.placeholder(number),
+        }
+    }
+
     /// A look at a space that the bridge would not show a while ago tells nothing.
     fn is_readable(&self, slot: &Slot) -> bool {
-        !self.is_stuck(&slot.space.id, StuckBy::Unread)
+        !self.stuck.rests(&slot.space.id, StuckBy::Unread)
     }
 
     /// A slot that nobody of ours holds and of which a list leaves open whose it is. A look settles that.
     pub fn doubtful(&self, held: &BTreeSet<u32>) -> Option<(u32, &Space)> {
-        let is_doubtful = |number: u32, slot: &Slot| match slot.view {
-            View::Looked => false,
-            View::Doubted => true,
-            View::Listed => slot.space.name != self.placeholder(number),
-        };
         let mut slots = self.slots.iter().filter(|(number, slot)| !held.contains(number) && self.is_readable(slot));
-        slots.find(|(number, slot)| is_doubtful(**number, slot)).map(|(number, slot)| (*number, &slot.space))
+        slots.find(|(number, slot)| self.is_doubtful(**number, slot)).map(|(number, slot)| (*number, &slot.space))
     }
 
     /// A slot that nobody of ours holds and that only a list showed: whether it is open is not known.
@@ -418,9 +391,13 @@ impl SlotSpaces {
         slots.find(|(_, slot)| slot.view != View::Looked).map(|(number, slot)| (*number, &slot.space))
     }
 
-    /// Is it known of every slot of the range whose it is, or that it does not exist, as well as it can be?
+    /// Is it known of every slot of the range whose it is, or that it does not exist, as well as it can be? What the bridge
+    /// did not show once may be somebody's whose objects are being restored; what it does not show twice is not waited for.
     pub fn is_read(&self, range: &RangeInclusive<u32>, held: &BTreeSet<u32>) -> bool {
-        (self.complete || self.exhausted || self.missing(range).is_empty()) && self.doubtful(held).is_none()
+        let is_waited_for = |slot: &Slot| !self.stuck.is_lasting(&slot.space.id, StuckBy::Unread);
+        let mut slots = self.slots.iter().filter(|(number, slot)| !held.contains(number) && is_waited_for(slot));
+        (self.complete || self.exhausted || self.missing(range).is_empty())
+            && !slots.any(|(number, slot)| self.is_doubtful(*number, slot))
     }
 
     /// Slots that carry our mark although no meeting of ours holds them: they were left open and must be shut (R78).
@@ -477,32 +454,10 @@ impl SlotSpaces {
         }
     }
 
-    /// The bridge would not do this with a slot.
-    pub fn set_stuck(&mut self, id: &SpaceId, by: StuckBy, words: String, at: Timestamp) {
-        self.stuck.insert(id.clone(), Stuck { by, words, at });
-    }
-
-    /// Nothing is in the way any more, or it is time to try again.
-    pub fn set_unstuck(&mut self, id: &SpaceId) {
-        self.stuck.remove(id);
-    }
-
-    /// Is this slot stuck so?
-    pub fn is_stuck(&self, id: &SpaceId, by: StuckBy) -> bool {
-        self.stuck.get(id).is_some_and(|stuck| stuck.by == by)
-    }
-
     /// Slots that no meeting of ours holds and that are of no use.
     pub fn stuck(&self, held: &BTreeSet<u32>) -> impl Iterator<Item = (u32, &Stuck)> {
         let known = self.stuck.iter().filter_map(|(id, stuck)| Some((self.number(id)?, stuck)));
         known.filter(|(number, _)| !held.contains(number))
-    }
-
-    /// Those that have rested as long as `rest` says, and by what they are stuck.
-    pub fn stuck_for(&self, now: Timestamp, rest: impl Fn(StuckBy) -> SignedDuration) -> Vec<(SpaceId, StuckBy)> {
-        let has_rested = |stuck: &Stuck| now.duration_since(stuck.at) >= rest(stuck.by);
-        let rested = self.stuck.iter().filter(|(_, stuck)| has_rested(stuck));
-        rested.map(|(id, stuck)| (id.clone(), stuck.by)).collect()
     }
 
     /// Slots of which a look shows access methods, and how many, whosever they are.

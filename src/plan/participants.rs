@@ -1,6 +1,6 @@
 //! Where each participant of a meeting is, and who is to be dialled now (R64-R68). Pure.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::{SignedDuration, Timestamp};
 
@@ -392,9 +392,18 @@ fn start_over(status: &mut ParticipantStatus) {
     status.last_attempt_at = None;
 }
 
-/// Who looked in before the start and left again has not left the meeting, which is yet to begin: it rings them then.
-pub fn before_start(spec: &ScheduledMeetingSpec, statuses: &mut [ParticipantStatus]) {
-    for status in statuses.iter_mut().filter(|status| status.state == ParticipantState::Left) {
+/// Who is in.
+pub fn connected(statuses: &[ParticipantStatus]) -> BTreeSet<String> {
+    let are_in = statuses.iter().filter(|status| status.state == ParticipantState::Connected);
+    are_in.map(|status| status.remote_party.clone()).collect()
+}
+
+/// Who is seen to leave before the start has not left the meeting, which is yet to begin: it rings them then.
+pub fn before_start(spec: &ScheduledMeetingSpec, were_in: &BTreeSet<String>, statuses: &mut [ParticipantStatus]) {
+    let has_left = |status: &&mut ParticipantStatus| {
+        status.state == ParticipantState::Left && were_in.contains(&status.remote_party)
+    };
+    for status in statuses.iter_mut().filter(has_left) {
         let is_rung = |participant: &ParticipantSpec| {
             participant.dial == Dial::Out && participant.remote_party == status.remote_party
         };

@@ -63,7 +63,7 @@ impl MeetingEntry {
             bridge: bridge.map(|bridge| (bridge.namespace.as_str().into(), bridge.name.as_str().into())),
             slot: slot.map(|slot| slot.number),
             space: slot.and_then(|slot| slot.space_id.as_deref()).map(SpaceId::from),
-            call: status.call.as_ref().and_then(CallBinding::at),
+            call: status.call.as_deref().and_then(CallBinding::at),
             on_lost_bridge: is_anybody_on_lost_bridge(&status.participants),
             phase: status.phase.unwrap_or_default(),
             is_suspended: find(&status.conditions, types::READY)

@@ -143,8 +143,10 @@ async fn connect_other(
     match (maker.call_bridge(&other.address, &other.secret).await, before) {
         (Ok(call_bridge), _) => Ok((Some(call_bridge), None)),
         (Err(error @ NotConnected::Kube(_)), _) => Err(error),
-        // A cluster does not begin without the one that may have been active, or have calls, for a moment's trouble.
-        (Err(error @ NotConnected::Passing(_)), None) if maker.known.is_none() => Err(error),
+        // A cluster does not begin without the one that was active, with the calls of running meetings, for a moment's trouble.
+        (Err(error @ NotConnected::Passing(_)), None) if maker.known.is_none() && maker.waits_for(&other.address) => {
+            Err(error)
+        }
         (Err(NotConnected::Problem(problem) | NotConnected::Passing(problem)), None) => {
             Ok((None, Some(problem.message)))
         }

@@ -430,6 +430,9 @@ fn take_notes(ctx: &Context, uid: &str, cluster: &Cluster, progress: &mut Progre
                 let ids = progress.draft.settings.clone().unwrap_or_default();
                 cluster.doubt_profiles([ids.applied, progress.profiles_told()]);
                 cluster.doubt_profiles(progress.method_profiles());
+                if progress.is_guarded() {
+                    cluster.doubt_own_profiles();
+                }
                 ctx.wakes.bridge(cluster.key());
             }
             Note::PasscodeHidden => cluster.note_passcode_hidden(),

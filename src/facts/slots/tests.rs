@@ -1,3 +1,5 @@
+use jiff::Timestamp;
+
 use super::*;
 
 fn space(id: &str, name: &str, number: &str) -> Space {
@@ -248,13 +250,13 @@ fn a_slot_in_which_something_is_stuck_is_free_once_a_look_shows_nothing() {
     pool.take_list(vec![space("a", "S_1", "1")], |_| true, true);
     let with = |count: u32| Space { access_methods: Some(count), ..detail("a", "S_1", "1", false, None) };
     let stuck = |pool: &SlotSpaces| pool.stuck(&BTreeSet::new()).map(|(number, _)| number).collect::<Vec<_>>();
-    pool.set_stuck(&"a".into(), StuckBy::Method, "why".to_owned(), Timestamp::UNIX_EPOCH);
+    pool.stuck.set(&"a".into(), StuckBy::Method, "why".to_owned(), Timestamp::UNIX_EPOCH);
     pool.take_space(&"a".into(), Some(with(1)));
     assert_eq!(stuck(&pool), [1]);
     pool.take_space(&"a".into(), Some(with(0)));
     assert_eq!(stuck(&pool), Vec::<u32>::new());
     // One that cannot be shut is stuck for as long as it is open for one of ours.
-    pool.set_stuck(&"a".into(), StuckBy::Open, "why".to_owned(), Timestamp::UNIX_EPOCH);
+    pool.stuck.set(&"a".into(), StuckBy::Open, "why".to_owned(), Timestamp::UNIX_EPOCH);
     pool.take_space(&"a".into(), Some(detail("a", "S_1", "1", true, Some("meeting-controller:ns/m"))));
     assert_eq!(stuck(&pool), [1]);
     pool.take_space(&"a".into(), Some(with(0)));

@@ -1,6 +1,7 @@
 //! What to do next for one bridge: recognise it, make its profiles and slots, keep free slots shut. PURE.
 
 mod contests;
+mod observe;
 mod outcomes;
 mod profiles;
 mod progress;

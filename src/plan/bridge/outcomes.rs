@@ -10,15 +10,18 @@ use crate::api::settings::ProfileKind;
 use crate::cms::{AccessMethodId, CmsError, Space, SpaceId, SyncStatus};
 use crate::facts::Seen;
 use crate::facts::bridge::{BridgeFacts, OVERDUE_LISTED};
-use crate::facts::slots::{SlotSpaces, StuckBy};
+use crate::facts::slots::{SlotSpaces, Stuck, StuckBy};
 use crate::plan::Attempt;
-use crate::plan::verdict::Verdict;
+use crate::plan::verdict::{Pause, Verdict};
 
 /// Further lists after a complete sync; with the pauses between them about 20 seconds.
 const RELISTS: u8 = 5;
 
 /// An access method that the bridge would not delete is tried again after so long.
 const STUCK_RESTS: SignedDuration = SignedDuration::from_mins(10);
+
+/// A space that it did not show once is looked at again after so long.
+const UNREAD_RESTS: SignedDuration = SignedDuration::from_secs(5);
 
 /// What else it would not do with one slot: a door may be open.
 const ASIDE_RESTS: SignedDuration = SignedDuration::from_mins(2);
@@ -27,7 +30,7 @@ const ASIDE_RESTS: SignedDuration = SignedDuration::from_mins(2);
 pub(super) fn methods_looked_at(facts: &mut BridgeFacts, id: &SpaceId, ours: Vec<AccessMethodId>) {
     let Seen::Known(slots) = &mut facts.slots else { return };
     if ours.is_empty() {
-        slots.set_unstuck(id);
+        slots.stuck.free(id, StuckBy::Method);
     }
     let shown = slots.looked(id).and_then(|space| space.access_methods);
     facts.methods.insert(id.clone(), (shown.unwrap_or_default(), ours));
@@ -46,20 +49,21 @@ pub(super) fn method_kept(
         ours.retain(|known| known != method);
     }
     if let Seen::Known(slots) = &mut facts.slots {
-        slots.set_stuck(space, StuckBy::Method, words_of(error), at);
+        slots.stuck.set(space, StuckBy::Method, words_of(error), at);
     }
 }
 
 /// What the bridge would not do a while ago is tried again.
 pub(super) fn retry_stuck(facts: &mut BridgeFacts, now: Timestamp) {
     let Seen::Known(slots) = &mut facts.slots else { return };
-    let rest = |by| if by == StuckBy::Method { STUCK_RESTS } else { ASIDE_RESTS };
-    for (space, by) in slots.stuck_for(now, rest) {
+    let rest = |stuck: &Stuck| match stuck.by {
+        StuckBy::Method => STUCK_RESTS,
+        StuckBy::Unread if stuck.times == 1 => UNREAD_RESTS,
+        StuckBy::Unread | StuckBy::Open | StuckBy::Call => ASIDE_RESTS,
+    };
+    for (space, by) in slots.stuck.end_rests(now, rest) {
         if by == StuckBy::Method {
-            // It stays out of use until they are seen to be gone.
             facts.methods.remove(&space);
-        } else {
-            slots.set_unstuck(&space);
         }
     }
 }
@@ -69,6 +73,7 @@ fn about_one(facts: &BridgeFacts, attempt: &Attempt<'_, Look, Step>) -> Option<(
     match attempt {
         Attempt::Look(Look::Space(space) | Look::AccessMethods(space)) => Some((space.clone(), StuckBy::Unread)),
         Attempt::Do(Step::ShutSlot { space, .. }) => Some((space.clone(), StuckBy::Open)),
+        Attempt::Do(Step::DeleteAccessMethod { space, .. }) => Some((space.clone(), StuckBy::Method)),
         Attempt::Do(Step::DeleteCall(call)) => {
             let placed = facts.calls.known()?.iter().find(|placed| placed.at() == *call)?;
             Some((placed.call.space.clone()?, StuckBy::Call))
@@ -94,11 +99,13 @@ impl BridgeProgress {
         attempt: &Attempt<'_, Look, Step>,
         verdict: &Verdict,
     ) -> bool {
-        let Some((space, by)) = about_one(facts, attempt) else { return false };
+        let Some((space, by)) = about_one(facts, attempt).filter(|_| !self.is_deleting) else { return false };
         let Seen::Known(slots) = &facts.slots else { return false };
         let Some(number) = slots.number(&space) else { return false };
         let aside = |error: &CmsError| Aside { space: space.clone(), by, words: words_of(error) };
         match verdict {
+            // Of an access method it is the one that stays; the slot is shut all the same.
+            Verdict::Answered(_) if by == StuckBy::Method => return false,
             Verdict::Answered(error) if !error.is_not_found() => {
                 self.keep_aside(facts, aside(error));
             }
@@ -118,9 +125,16 @@ impl BridgeProgress {
         }
     }
 
-    fn keep_aside(&self, facts: &mut BridgeFacts, aside: Aside) {
+    fn keep_aside(&mut self, facts: &mut BridgeFacts, aside: Aside) {
+        if aside.by == StuckBy::Unread {
+            // Once may be chance, and somebody may wait for what it shows.
+            self.pause.get_or_insert(Pause::SlotsUnknown);
+        }
+        if let Some((_, ours)) = facts.methods.get_mut(&aside.space).filter(|_| aside.by == StuckBy::Method) {
+            ours.clear();
+        }
         if let Seen::Known(slots) = &mut facts.slots {
-            slots.set_stuck(&aside.space, aside.by, aside.words, self.now);
+            slots.stuck.set(&aside.space, aside.by, aside.words, self.now);
         }
     }
 }

@@ -7,9 +7,9 @@ use jiff::Timestamp;
 use kube::{Resource, ResourceExt};
 
 use super::contests::forget_written;
+use super::observe::Pretended;
 use super::outcomes::{Aside, method_kept, methods_looked_at, retry_stuck};
 use super::profiles::OwnProfiles;
-use super::provisioning::numbers_of;
 use super::record::Record;
 use super::step::{End, Found, Intent, Look, Obstacle, Step};
 use super::turns::{TURNS_OF_A_SLOT, Turn, Turns};
@@ -33,9 +33,6 @@ use crate::plan::{Attempt, Flow, Store, Subject};
 /// Turns of one pass, besides those that each slot may need.
 const TURNS: usize = 400;
 
-/// Steps that are thought out ahead for one who only observes.
-const MOST_PLANNED: usize = 400;
-
 /// What changes by itself while a pass lasts.
 #[derive(Clone, Debug, Default)]
 pub struct Around {
@@ -48,13 +45,6 @@ pub struct Around {
     /// The object is so new that its meetings may still come. Whoever restores objects brings the bridge before its meetings:
     /// what seems to be left open may be theirs, with people in it.
     pub may_be_restored: bool,
-}
-
-/// What an observing pass imagines to have done.
-#[derive(Clone, Debug)]
-enum Pretended {
-    Intent(Intent),
-    Step(Step),
 }
 
 /// Trouble that belongs to one condition.
@@ -143,16 +133,16 @@ pub struct BridgeProgress {
     /// What the record was last changed by is an intent: it tells of nothing that was done.
     pub is_only_meant: bool,
     /// In this pass something was made, changed or meant to be, other than profiles for settings.
-    has_reworked: bool,
+    pub(super) has_reworked: bool,
     /// The pass has come to its end.
-    has_rested: bool,
+    pub(super) has_rested: bool,
     /// Everything is made and verified.
     pub is_settled: bool,
     /// On the way out: nothing of ours is left on the bridge.
     pub is_removed: bool,
     pub sync_pause: Option<SyncPause>,
     pub pause: Option<Pause>,
-    pretended: Vec<Pretended>,
+    pub(super) pretended: Vec<Pretended>,
 }
 
 impl BridgeProgress {
@@ -277,39 +267,7 @@ impl BridgeProgress {
             }
             return next;
         }
-        loop {
-            match self.pretend(facts, around) {
-                super::Next::Look(look) if look.is_about_own_doing() => return super::Next::Rest(End::PlanEnds),
-                super::Next::Record(intent) => self.pretended.push(Pretended::Intent(intent)),
-                super::Next::Do(step) => {
-                    self.plan.push(step.to_string());
-                    // What comes of a sync cannot be known without one.
-                    if step.starts_sync() || self.plan.len() >= MOST_PLANNED {
-                        return super::Next::Rest(End::PlanEnds);
-                    }
-                    self.pretended.push(Pretended::Step(step));
-                }
-                other => return other,
-            }
-        }
-    }
-
-    /// The next thing to do, if what is only pretended had been done.
-    fn pretend(&self, facts: &BridgeFacts, around: &Around) -> super::Next {
-        let (mut record, mut facts) = (self.record.clone(), facts.clone());
-        for pretended in &self.pretended {
-            match pretended {
-                Pretended::Intent(intent) => record.intend(intent),
-                Pretended::Step(step) => {
-                    let created = step.changes_record().then(|| "planned".to_owned());
-                    record.apply(&mut facts, step, created);
-                }
-            }
-        }
-        let untried_set = record.sets.iter().find(|set| set.id.is_none()).map(numbers_of);
-        let own = OwnProfiles { untried: true, ..self.own.clone() };
-        let imagined = Self { record, own, untried_set, ..self.clone() };
-        super::next(&imagined, &facts, around)
+        self.pretend_on(facts, around)
     }
 }
 
@@ -451,6 +409,12 @@ impl Subject for BridgeProgress {
             match step {
                 Step::DeleteAccessMethod { space, method, .. } => {
                     method_kept(facts, space, method, error, at);
+                    return Flow::GoOn;
+                }
+                // What one slot does not take holds back nothing else; it is told once more after a restart or in a full look.
+                Step::AttachProfiles { number, space } if !error.is_not_found() && !self.is_deleting => {
+                    facts.attached.insert(space.clone());
+                    self.turns.set_aside(*number);
                     return Flow::GoOn;
                 }
                 step if !self.is_deleting && step.settings_profile().is_some() => {

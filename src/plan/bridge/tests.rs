@@ -110,6 +110,10 @@ struct Server {
     /// Spaces that it does not show, and those that it does not let be shut.
     unreadable: BTreeSet<SpaceId>,
     unshuttable: BTreeSet<SpaceId>,
+    /// Spaces that do not take profiles.
+    unattachable: BTreeSet<SpaceId>,
+    /// It answers whoever deletes an access method with an error of its own.
+    keeps_methods_oddly: bool,
     /// It answers nothing but an error of its own.
     is_ill: bool,
     /// Fields of profiles that it does not show.
@@ -505,6 +509,12 @@ impl Reach<BridgeProgress> for ServerReach<'_> {
         }
         self.player.log.push(step.to_string());
         let rejected = || Verdict::Answered(CmsError::Rejected { element: "no".to_owned(), status: 400 });
+        if matches!(step, Step::AttachProfiles { space, .. } if self.server.unattachable.contains(space)) {
+            return Err(rejected());
+        }
+        if self.server.keeps_methods_oddly && matches!(step, Step::DeleteAccessMethod { .. }) {
+            return Err(Verdict::Retry(CmsError::HttpError { status: 500 }));
+        }
         if self.server.keeps_methods && matches!(step, Step::DeleteAccessMethod { .. }) {
             return Err(rejected());
         }

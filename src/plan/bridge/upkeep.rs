@@ -42,7 +42,7 @@ pub(super) fn claim(bridge: &BridgeProgress, around: &Around, slots: &SlotSpaces
         // A look that found it so in this pass, or in one before: it stays away until a look finds it free again.
         Standing::Foreign => Claim::Foreign,
         // Nor is what the bridge does not show.
-        _ if slots.is_stuck(&id, StuckBy::Unread) => Claim::Foreign,
+        _ if slots.stuck.rests(&id, StuckBy::Unread) => Claim::Foreign,
         _ if !bridge.looked.contains(&id) => Claim::Unproven(id),
         Standing::Free => Claim::Free(id),
         Standing::Marked => Claim::LeftOpen(id),
@@ -134,7 +134,7 @@ pub(super) fn keep_shut(
         return Some(next);
     }
     // Where others open a slot again and again it is shut less often, and never given up.
-    let is_stuck = |number: u32, by| slots.space(number).is_some_and(|space| slots.is_stuck(&space.id, by));
+    let is_stuck = |number: u32, by| slots.space(number).is_some_and(|space| slots.stuck.rests(&space.id, by));
     let may_shut =
         |number: &u32| !is_stuck(*number, StuckBy::Open) && bridge.may_put_back(Contested::FreeSlot, Some(*number));
     let mut left_open = slots.left_open(&held).filter(may_shut);

@@ -72,6 +72,7 @@ impl Progress {
     /// Works what was seen of call and legs into the draft.
     pub(super) fn digest(&mut self, facts: &mut MeetingFacts, now: Timestamp) {
         let is_closing = self.is_closing(now);
+        let were_in = participants::connected(&self.draft.participants);
         if let Seen::Known(calls) = &facts.calls
             && !is_closing
             && self.digest_calls(calls, &facts.booted, now) == SeenLegsAre::OfAnother
@@ -94,7 +95,7 @@ impl Progress {
         let outgoing = self.terms.allows_outgoing;
         self.draft.participants = participants::update(&self.terms.spec, &old, seen, elsewhere, outgoing);
         if now < self.window.starts_at {
-            participants::before_start(&self.terms.spec, &mut self.draft.participants);
+            participants::before_start(&self.terms.spec, &were_in, &mut self.draft.participants);
         }
         if let Some(seen) = seen {
             let statuses = &self.draft.participants;
@@ -227,6 +228,6 @@ impl Progress {
     fn bind_call(&mut self, call: &CallAt, correlator: Option<String>, adopted: bool, since: Timestamp) {
         let (id, call_bridge) = (call.id.to_string(), call.call_bridge.to_string());
         self.draft.call =
-            Some(CallBinding { id, call_bridge, correlator, adopted, since: Some(Instant::shown(since)) });
+            Some(Box::new(CallBinding { id, call_bridge, correlator, adopted, since: Some(Instant::shown(since)) }));
     }
 }

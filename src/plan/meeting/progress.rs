@@ -391,7 +391,7 @@ impl Progress {
 
     /// The call that the status records.
     pub fn recorded_call(&self) -> Option<CallAt> {
-        self.draft.call.as_ref().and_then(CallBinding::at)
+        self.draft.call.as_deref().and_then(CallBinding::at)
     }
 
     /// The recorded call if it is on the call bridge that is asked. One on an address that is no call bridge any more

@@ -131,12 +131,7 @@ impl SettingsTerms {
             unsupported: if version.is_empty() { Vec::new() } else { wanted.unsupported },
             own: status.profiles.unwrap_or_default(),
             is_made: sets.iter().any(|set| set.synced && (set.start_index..=set.end_index).contains(&slot)),
-            of_settings: status
-                .settings_profiles
-                .iter()
-                .filter_map(|known| known.id.as_deref())
-                .map(Into::into)
-                .collect(),
+            of_settings: ids_of(&status.settings_profiles),
             guarded,
         }
     }
@@ -177,6 +172,10 @@ impl SettingsTerms {
         let own = |id: &Option<String>| id.clone().filter(|id| !self.is_of_settings(id));
         ProfileIds { call: own(&shown.call), call_leg: own(&shown.call_leg) }
     }
+}
+
+fn ids_of(profiles: &[SettingsProfile]) -> BTreeSet<ProfileId> {
+    profiles.iter().filter_map(|known| known.id.as_deref().map(Into::into)).collect()
 }
 
 /// Why it is not proven that the bridge's own profiles keep out whom spec.profiles says. None: a look showed it. What was
@@ -248,11 +247,16 @@ impl Progress {
         }
         let shown = self.shown_profiles.clone().unwrap_or_default();
         let before = self.terms.settings.as_ref().map(|terms| terms.before(&shown)).unwrap_or_default();
-        self.draft.settings = Some(SettingsStatus { before, applied: ProfileIds::default() });
+        self.draft.settings = Some(Box::new(SettingsStatus { before, applied: ProfileIds::default() }));
     }
 
     fn guard(&self, kind: ProfileKind) -> Option<&String> {
         self.terms.settings.as_ref()?.guard(kind)
+    }
+
+    /// Is one of the bridge's own profiles to keep people out of this meeting?
+    pub fn is_guarded(&self) -> bool {
+        ProfileKind::ALL.into_iter().any(|kind| self.guard(kind).is_some())
     }
 
     /// The profiles that the opening write carries: those of the settings, or those from before where they were and are
@@ -341,8 +345,7 @@ impl Progress {
 
     /// Is there a setting that keeps people out of something?
     pub(super) fn is_protected(&self) -> bool {
-        let guards = |terms: &SettingsTerms| ProfileKind::ALL.into_iter().any(|kind| terms.guard(kind).is_some());
-        self.terms.settings.as_ref().is_some_and(|terms| !terms.protective.is_empty() || guards(terms))
+        self.terms.settings.as_ref().is_some_and(|terms| !terms.protective.is_empty()) || self.is_guarded()
     }
 
     /// Does a look show other profiles than those that the space was told? Not every bridge shows them; on one that did show

@@ -112,7 +112,7 @@ impl Terms {
         self.stays_for = self.stays_for.or(spec.scheduling.ttl_seconds_after_finished.map(seconds));
         self.leaves_running = spec.failover.running_meetings == RunningMeetings::Leave;
         // Not mixed of both: who says something else for one meeting says all of it.
-        self.end_warning = self.spec.end_warning.clone().or_else(|| spec.end_warning.clone());
+        self.end_warning = self.spec.end_warning.as_deref().cloned().or_else(|| spec.end_warning.clone());
         self.settings = Some(SettingsTerms::new(&self.spec, bridge, slot));
         let Some(status) = &bridge.status else { return };
         self.software_version = status.system.as_ref().map(|system| system.software_version.clone());

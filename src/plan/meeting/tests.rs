@@ -718,7 +718,7 @@ impl Player {
     }
 
     fn call(&self) -> Option<CallAt> {
-        self.stored.call.as_ref().and_then(CallBinding::at)
+        self.stored.call.as_deref().and_then(CallBinding::at)
     }
 
     fn is_open(&self) -> bool {

@@ -3,6 +3,7 @@
 
 use std::time::Duration;
 
+use cms_simulator::{Fault, FaultKind};
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::api::core::v1::{ConfigMap, Namespace, Secret};
 use kube::api::{Api, DeleteParams};
@@ -33,6 +34,27 @@ async fn deletion_before_the_start_costs_the_bridge_nothing() {
     arena.create_meeting("n", json!({ "start": in_ms(3_600_000), "duration": "1h" })).await;
     assert_eq!(number_of(&arena.booked("n").await), 1, "the slot is free again");
     assert_eq!(arena.journal_lines(), Vec::<String>::new());
+    arena.finish().await;
+}
+
+/// Somebody takes its finalizer off while its pass waits for the bridge. What the pass learns after that is nobody's: the slot
+/// is shut as one that was left open, and given to the next one.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_meeting_that_vanishes_in_the_midst_of_its_pass_keeps_no_slot() {
+    let arena = Arena::with("ghost", lone(), quick()).await;
+    arena.ready_bridge(json!({})).await;
+    arena.open_now("m", 600, json!({ "participants": desk() })).await;
+    arena.party("m", ParticipantState::Connected).await;
+    let hang = Fault::new(FaultKind::HangBefore).method("PUT").route("coSpaces/{id}").once();
+    arena.sim.add_fault(hang);
+    arena.delete::<ScheduledMeeting>("m").await;
+    arena.await_sim("it waits", |sim| sim.faults().iter().any(|fault| fault.struck == 1)).await;
+    arena.patch::<ScheduledMeeting>("m", json!({ "metadata": { "finalizers": null } })).await;
+    arena.gone::<ScheduledMeeting>("m").await;
+    arena.await_sim("shut", |sim| !slot_of(sim, 1).open && sim.calls().is_empty()).await;
+    arena.open_now("n", 600, json!({})).await;
+    assert_eq!(number_of(&arena.phase("n", Phase::Active).await), 1, "the slot is free again");
+    arena.assert_rules(1..=5);
     arena.finish().await;
 }
 

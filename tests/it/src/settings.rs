@@ -1,10 +1,13 @@
 //! Settings of single meetings: profiles that are made on demand, shared, told to the space with its door, given back with
 //! it, and removed when nobody uses them (decision 0025).
 
+use std::time::Duration;
+
 use cms_simulator::check::{Expectation, check};
 use cms_simulator::{Config, Fault, FaultKind, JournalEntry, SpaceView, UnknownParameter};
 use meeting_controller::api::meeting::{ParticipantState, Phase};
 use meeting_controller::api::{MeetingBridge, ScheduledMeeting};
+use meeting_controller::config::settings::Settings;
 use reqwest::Method;
 use serde_json::{Value, json};
 
@@ -381,4 +384,25 @@ impl Arena {
         let mut ids = self.sim.journal().into_iter().filter(|e| e.method == "POST" && e.route == "callLegProfiles");
         ids.next_back().and_then(|entry| entry.object_id).expect("made")
     }
+}
+
+/// Somebody deletes the bridge's own profile that keeps people out, a moment before a start. The door does not open without it,
+/// and it is made anew at once, not at the next idle look.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_profile_that_keeps_people_out_and_is_gone_is_made_anew_before_the_door_opens() {
+    let arena = Arena::with("set-gone", lone(), Settings { idle_read: Duration::from_secs(600), ..quick() }).await;
+    arena.ready_bridge(json!({ "profiles": { "callLeg": { "sipMediaEncryption": "required" } } })).await;
+    let bridge = arena.bridge("core", "applied", |b| condition(b, "SettingsApplied") == ("True", "Applied")).await;
+    let status = bridge.status.unwrap();
+    assert_eq!(status.proven_protection, ["call leg profile: sipMediaEncryption=required"]);
+    let own = status.profiles.unwrap().call_leg.unwrap();
+    arena.ask(Method::DELETE, &format!("callLegProfiles/{own}"), "").await;
+    arena.open_now("m", 600, json!({})).await;
+    let running = arena.says("m", "Ready", "True", "Active").await;
+    let shown = profiles_of(&arena.slot(number_of(&running))).1.expect("a profile");
+    assert_ne!(shown, own);
+    let profile = arena.ask(Method::GET, &format!("callLegProfiles/{shown}"), "").await;
+    assert!(profile.contains("<sipMediaEncryption>required<"), "{profile}");
+    arena.assert_rules(1..=5);
+    arena.finish().await;
 }

@@ -274,7 +274,7 @@ async fn evacuate(arena: &Arena) {
     let primary = arena.sim.address(0);
     arena.maintain(json!([{ "callBridge": primary, "mode": "Evacuate" }])).await;
     // To whichever of the others is known to be good first.
-    let elsewhere = |call: CallBinding| call.call_bridge != primary;
+    let elsewhere = |call: Box<CallBinding>| call.call_bridge != primary;
     arena.meeting("m", "on another call bridge", |m| status_of(m).call.is_some_and(elsewhere)).await;
     arena.party("m", ParticipantState::Connected).await;
     let is_moved = |sim: &Handle| {

@@ -17,6 +17,9 @@ use crate::cms::{Address, Class, Client, Credentials, ErrorClass, Gate, Limits, 
 use crate::controller::context::Context;
 use crate::metrics::BridgeObserver;
 
+/// So long a process that connects for the first time waits for the Secret of the call bridge that does the work.
+const ACTIVE_PATIENCE: Duration = Duration::from_secs(60);
+
 /// Where there are other call bridges to go to, a silent one is not waited for as long as the only one.
 const CLUSTER_CONNECT: Duration = Duration::from_secs(2);
 
@@ -28,6 +31,13 @@ pub(super) struct Maker<'a> {
 }
 
 impl Maker<'_> {
+    /// Did this call bridge do the work when a process last looked, and has this one just begun to connect? A cluster that begins
+    /// without it would take the work away from it, and make calls a second time that go on there.
+    pub(super) fn waits_for(&self, address: &Address) -> bool {
+        let active = self.bridge.status.as_ref().and_then(|status| status.active_call_bridge.as_ref()?.parse().ok());
+        active.as_ref() == Some(address) && self.ctx.clusters.tried_for(&ObjectKey::of(self.bridge)) < ACTIVE_PATIENCE
+    }
+
     /// The call bridge at an address: the known one if nothing changed, else one with a new client.
     pub(super) async fn call_bridge(&self, address: &Address, secret: &str) -> Result<Arc<CallBridge>, NotConnected> {
         let fingerprint = self.fingerprint(address, secret);

@@ -1326,6 +1326,12 @@ fn a_space_that_cannot_be_read_holds_up_no_other() {
     assert_eq!(player.settle(&mut server), End::Settled);
     assert!(server.spaces.iter().all(|space| space.id.as_str() == "a" || space.non_member_access == Some(false)));
     assert_eq!((stuck(&player), server.numbers()), (vec![1], vec![1, 2, 3, 4]));
+    // Once may be chance: whoever may be in there is waited for until it was tried again.
+    let is_read = |player: &Player| player.facts.slots.known().unwrap().is_read(&(1..=4), &BTreeSet::new());
+    assert!(!is_read(&player));
+    player.wait(5);
+    player.run(&mut server);
+    assert!(is_read(&player) && stuck(&player) == [1]);
     player.take_log();
     player.run(&mut server);
     assert_eq!(player.take_log(), Vec::<String>::new(), "it is not asked in every pass");
@@ -1353,4 +1359,38 @@ fn a_bridge_that_is_ill_sets_no_slot_aside() {
     assert!(progress.failure.is_some());
     assert_eq!(player.take_log().len(), 2, "the second answer says so");
     assert_eq!(stuck(&player), Vec::<u32>::new());
+}
+
+/// A method that is answered oddly, and a space that does not take its profiles, cost their slot as well.
+#[test]
+fn whatever_one_slot_does_not_take_holds_up_no_other() {
+    let mut server = Server::new(Vec::new());
+    let mut player = Player::settled(&mut server, 1, 3);
+    let id = server.space_of(1).unwrap().id.clone();
+    server.methods.insert(id.clone(), vec![("first".into(), true)]);
+    server.keeps_methods_oddly = true;
+    server.space_of(2).unwrap().cdr_tag = Some(MARK.to_owned());
+    server.space_of(3).unwrap().call_leg_profile = Some("another".into());
+    let third = server.space_of(3).unwrap().id.clone();
+    server.unattachable.insert(third);
+    player.look_at_all(&server);
+    player.run(&mut server);
+    assert!(server.space_of(2).unwrap().cdr_tag.is_none(), "{:?}", player.log);
+    assert_eq!(stuck(&player), [1]);
+    assert!(!player.is_refused);
+    player.take_log();
+    player.run(&mut server);
+    assert_eq!(player.writes(), Vec::<String>::new(), "neither is tried in every pass");
+    // What else is in the way there does not make it forgotten.
+    let slots = |player: &mut Player| player.facts.slots.known().cloned().unwrap();
+    let mut known = slots(&mut player);
+    known.stuck.set(&id, crate::facts::slots::StuckBy::Call, "no".to_owned(), player.clock);
+    player.facts.slots = Seen::Known(known);
+    player.wait(120);
+    player.run(&mut server);
+    assert!(stuck(&player).contains(&1));
+    server.keeps_methods_oddly = false;
+    player.wait(600);
+    player.run(&mut server);
+    assert!(server.methods[&id].is_empty());
 }

@@ -198,6 +198,14 @@ fn who_looks_in_early_and_leaves_is_rung_at_the_start() {
     player.take_log();
     player.pass(&mut model, false, &mut std::iter::empty());
     assert!(player.log.contains(&"dial room@x".to_owned()), "{:?}", player.log);
+    // Who was rung and has left is left alone, also if the start is moved later afterwards.
+    let call = model.calls.keys().next().unwrap().clone();
+    model.calls.insert(call, Vec::new());
+    player.stored.participants[0].state = ParticipantState::Left;
+    player.stored.window.as_mut().unwrap().starts_at = crate::api::values::Instant(at(600));
+    player.spec.start = crate::api::values::Instant(at(600));
+    player.pass(&mut model, true, &mut std::iter::empty());
+    assert_eq!(player.stored.participants[0].state, ParticipantState::Left);
 }
 
 #[test]
