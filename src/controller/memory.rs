@@ -105,6 +105,16 @@ impl<K: HasStatus<Status: Clone> + Resource<DynamicType = ()> + Clone> Memory<K>
         }
     }
 
+    /// Keeps what a list shows, which the store has only when the list is there. What we wrote since the list was begun may be newer
+    /// than that.
+    pub fn believe_listed(&self, store: &Store<K>, object: &K) {
+        let is_newer = |ours: &Ours<K>| ours.is_of_this_list && version_of(ours.object.as_ref()) > version_of(object);
+        let is_known = object.uid().is_some_and(|uid| self.lock().written.get(&uid).is_some_and(is_newer));
+        if !is_known {
+            self.believe(store, object);
+        }
+    }
+
     /// The watch shows this version: what we wrote up to it need not be kept, once the store has it. A list that is being
     /// read is not in the store yet.
     pub fn store_has(&self, store: &Store<K>, object: &K) {

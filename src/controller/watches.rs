@@ -114,7 +114,7 @@ fn take_listed<K: Kind + 'static>(ctx: &Context, listed: &K) -> bool {
     let known = K::store(ctx).get(&ObjectRef::from_obj(listed)).filter(|known| known.uid() == listed.uid());
     let Some(before) = known.map(|known| version_of(known.as_ref())) else { return false };
     if before != version_of(listed) {
-        K::memory(ctx).believe(K::store(ctx), listed);
+        K::memory(ctx).believe_listed(K::store(ctx), listed);
     }
     before > version_of(listed)
 }

@@ -98,3 +98,28 @@ fn what_a_list_shows_of_an_older_database_holds_until_the_list_is_there() {
     own.store_has(&store, &object(41));
     assert_eq!(newest(&own, &store), 41);
 }
+
+/// The list began before our write, which another page of it does not show.
+#[test]
+fn what_we_wrote_while_a_list_is_read_is_newer_than_the_list() {
+    let (store, mut writer) = store();
+    let own = Memory::default();
+    writer.apply_watcher_event(&Event::Apply(object(40)));
+    own.note(&store, &object(42));
+    own.list_begins(&None);
+    own.believe_listed(&store, &object(45));
+    assert_eq!(newest(&own, &store), 45, "what was written before is in the list");
+    own.note(&store, &object(50));
+    own.believe_listed(&store, &object(45));
+    assert_eq!(newest(&own, &store), 50);
+    writer.apply_watcher_event(&Event::Apply(object(45)));
+    own.list_is_there(&None);
+    assert_eq!(newest(&own, &store), 50);
+    // The database was put back, and we wrote since.
+    writer.apply_watcher_event(&Event::Apply(object(90)));
+    own.list_begins(&None);
+    own.believe_listed(&store, &object(60));
+    own.note(&store, &object(61));
+    own.believe_listed(&store, &object(60));
+    assert_eq!(newest(&own, &store), 61);
+}
